@@ -1,0 +1,1 @@
+"""What every package stands on: the error tree, durable files, config parsing and composition."""

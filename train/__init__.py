@@ -1,0 +1,1 @@
+"""The pack: LoRA training of many trials over one frozen base."""

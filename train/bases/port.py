@@ -1,0 +1,54 @@
+"""The port of a model family. Everything that differs between families is behind it; the pack sees only this."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+
+
+class Base(Protocol):
+    """A frozen pretrained pipeline on one device.
+
+    Shapes: B rows, N pictures, C×h×w a latent, T tokens of width D. Latents are scaled as the denoiser sees them.
+    One thread at a time.
+    """
+
+    resolution: int
+    device: torch.device
+    dtype: torch.dtype
+    fingerprint: str
+    """Changes when weights of text encoder or VAE change: part of the cache's key."""
+
+    @property
+    def denoiser(self) -> nn.Module:
+        """The module that adapters go into (a diffusers UNet or transformer)."""
+
+    @property
+    def pipeline(self) -> Any:
+        """The diffusers pipeline that samples with the denoiser as it stands, adapters included."""
+
+    @property
+    def prediction_type(self) -> str:
+        """What the denoiser predicts: `epsilon` or `v_prediction`."""
+
+    @property
+    def alphas_cumprod(self) -> Tensor:
+        """The noise schedule ᾱ, (1000,) on the device: x_t = √ᾱ_t · x + √(1-ᾱ_t) · ε."""
+
+    def encode_images(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
+        """Pixels (B, 3, H, W) in [-1, 1] to the scaled posterior's mean and standard deviation, both (B, C, h, w)."""
+
+    def encode_texts(self, captions: Sequence[str]) -> Tensor:
+        """Captions to (B, T, D); captions that are too long are cut as the tokenizer does."""
+
+    def predict(self, noisy: Tensor, timesteps: Tensor, embeddings: Tensor) -> Tensor:
+        """The denoiser's output (B, C, h, w) with whatever adapter is active."""
+
+    def target_modules(self, preset: str) -> list[str]:
+        """Module names of a preset, `attention` or `attention+ff`."""
+
+    def save_adapter(self, folder: Any, state: dict[str, Tensor], metadata: dict[str, Any]) -> None:
+        """Write PEFT's state dict of one adapter as the file that diffusers' `load_lora_weights` takes."""

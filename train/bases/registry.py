@@ -1,0 +1,31 @@
+"""Which family runs which base, and how a base is loaded from where its config points."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+import torch
+
+from train.bases.port import Base
+from train.bases.stable_diffusion import load_stable_diffusion
+from train.spec import BaseSpec, Precision
+
+EMBEDDED: Final = {"pocket": Path(__file__).parents[1] / "pocket" / "weights" / "pipeline"}
+"""Bases that ship with the package, by the `base.path` that names them."""
+
+FAMILIES: Final[dict[str, Callable[[BaseSpec, str, torch.device, torch.dtype], Base]]] = {
+    "stable_diffusion": load_stable_diffusion,
+}
+_DTYPES: Final[dict[Precision, torch.dtype]] = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+def load_base(spec: BaseSpec, device: torch.device, precision: Precision = "fp32") -> Base:
+    """Load a frozen base onto a device.
+
+    Raises:
+        BaseModelError: when the path is no pipeline of the family, or is not to be had.
+    """
+    path = str(EMBEDDED.get(spec.path, spec.path))
+    return FAMILIES[spec.family](spec, path, device, _DTYPES[precision])

@@ -1,0 +1,137 @@
+"""Stable Diffusion 1.x and 2.x, and the pocket base, which has their layout."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import torch
+from diffusers import StableDiffusionPipeline
+from diffusers.utils import convert_state_dict_to_diffusers
+from torch import Tensor, nn
+
+from foundation.errors import BaseModelError
+from train.spec import BaseSpec
+
+TARGETS: Final = {
+    "attention": ["to_q", "to_k", "to_v", "to_out.0"],
+    "attention+ff": ["to_q", "to_k", "to_v", "to_out.0", "ff.net.0.proj", "ff.net.2"],
+}
+
+
+class StableDiffusion:
+    """`train.bases.Base` over a `StableDiffusionPipeline`."""
+
+    def __init__(self, pipeline: StableDiffusionPipeline, resolution: int, device: torch.device) -> None:
+        self._pipeline = pipeline.to(device)
+        self._pipeline.set_progress_bar_config(disable=True)
+        for module in (pipeline.unet, pipeline.vae, pipeline.text_encoder):
+            module.requires_grad_(False).eval()
+        self.resolution = resolution
+        self.device = device
+        self.dtype: torch.dtype = pipeline.unet.dtype
+        self.fingerprint = _fingerprint(pipeline)
+        self._alphas_cumprod: Tensor = pipeline.scheduler.alphas_cumprod.to(device, torch.float32)
+
+    @property
+    def denoiser(self) -> nn.Module:
+        """The UNet."""
+        unet: nn.Module = self._pipeline.unet
+        return unet
+
+    @property
+    def pipeline(self) -> StableDiffusionPipeline:
+        """The pipeline, safety checker off: it judges photographs, and costs more than a pocket sample."""
+        return self._pipeline
+
+    @property
+    def prediction_type(self) -> str:
+        """From the scheduler's config."""
+        return str(self._pipeline.scheduler.config.prediction_type)
+
+    @property
+    def alphas_cumprod(self) -> Tensor:
+        """ᾱ, (1000,) float32."""
+        return self._alphas_cumprod
+
+    @torch.no_grad()
+    def encode_images(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
+        """See `Base`."""
+        vae = self._pipeline.vae
+        posterior = vae.encode(pixels.to(self.device, vae.dtype)).latent_dist
+        scale = vae.config.scaling_factor
+        return (posterior.mean * scale).float(), (posterior.std * scale).float()
+
+    @torch.no_grad()
+    def encode_texts(self, captions: Sequence[str]) -> Tensor:
+        """See `Base`."""
+        tokenizer = self._pipeline.tokenizer
+        tokens = tokenizer(
+            list(captions),
+            padding="max_length",
+            truncation=True,
+            max_length=tokenizer.model_max_length,
+            return_tensors="pt",
+        ).input_ids
+        embeddings: Tensor = self._pipeline.text_encoder(tokens.to(self.device)).last_hidden_state
+        return embeddings.float()
+
+    def predict(self, noisy: Tensor, timesteps: Tensor, embeddings: Tensor) -> Tensor:
+        """See `Base`."""
+        output: Tensor = self._pipeline.unet(
+            noisy.to(self.dtype), timesteps, encoder_hidden_states=embeddings.to(self.dtype), return_dict=False
+        )[0]
+        return output
+
+    def target_modules(self, preset: str) -> list[str]:
+        """See `Base`."""
+        return list(TARGETS[preset])
+
+    def save_adapter(self, folder: Path, state: dict[str, Tensor], metadata: dict[str, Any]) -> None:
+        """See `Base`. diffusers keeps alpha only in the header's metadata; without it alpha = rank is assumed."""
+        StableDiffusionPipeline.save_lora_weights(
+            folder,
+            unet_lora_layers=convert_state_dict_to_diffusers(state),
+            unet_lora_adapter_metadata=metadata,
+            safe_serialization=True,
+        )
+
+
+def load_stable_diffusion(spec: BaseSpec, path: str, device: torch.device, dtype: torch.dtype) -> StableDiffusion:
+    """Load a diffusers folder or a hub id; safetensors only.
+
+    Raises:
+        BaseModelError: when `path` is no such pipeline.
+    """
+    folder = Path(path).expanduser()
+    if folder.exists() and not (folder / "model_index.json").is_file():
+        raise BaseModelError(f"base.path {path} is no pipeline: it has no model_index.json; name a diffusers folder")
+    if not folder.exists() and (path.startswith((".", "/", "~")) or path.count("/") != 1):
+        raise BaseModelError(f"base.path {path} does not exist; name a diffusers folder or a hub id such as owner/model")
+    try:
+        pipeline = StableDiffusionPipeline.from_pretrained(
+            folder if folder.exists() else path,
+            dtype=dtype,
+            use_safetensors=True,
+            safety_checker=None,
+            requires_safety_checker=False,
+        )
+    except (OSError, ValueError, TypeError, AttributeError, KeyError, EnvironmentError) as error:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise BaseModelError(f"base.path {path} could not be loaded as a Stable Diffusion pipeline: {reason}") from error
+    return StableDiffusion(pipeline, spec.resolution, device)
+
+
+def _fingerprint(pipeline: StableDiffusionPipeline) -> str:
+    """A hash over configs and sums of the weights of the encoders: cheap, and different for different weights."""
+    digest = hashlib.sha256()
+    for module in (pipeline.vae, pipeline.text_encoder):
+        config = module.config if isinstance(module.config, dict) else module.config.to_dict()
+        digest.update(json.dumps({k: str(v) for k, v in sorted(dict(config).items())}).encode())
+        for name, parameter in module.named_parameters():
+            weights = parameter.detach().double()
+            digest.update(f"{name} {weights.sum().item():.12e} {weights.square().sum().item():.12e}".encode())
+    return digest.hexdigest()[:16]

@@ -1,0 +1,98 @@
+"""Latents and text embeddings, computed once and kept on disk under a content hash."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save
+from torch import Tensor
+
+from foundation.durable import write_bytes
+from train.bases import Base
+from train.data import Dataset, Picture
+from train.images import square, to_pixels
+
+_BATCH = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """Pictures as the denoiser sees them, in the order of the data set, on the CPU in float32.
+
+    N pictures, latents C×h×w, T tokens of width D.
+    """
+
+    means: Tensor  # (N, C, h, w) of the VAE's posterior
+    stds: Tensor  # (N, C, h, w)
+    embeddings: Tensor  # (N, T, D)
+
+    def __len__(self) -> int:
+        return len(self.means)
+
+
+@dataclass(frozen=True, slots=True)
+class EncodedDataset:
+    """What a pack trains on, what validation loss is taken on, and the empty caption (1, T, D)."""
+
+    train: Encoded
+    validation: Encoded
+    empty: Tensor
+
+
+def encode_dataset(base: Base, dataset: Dataset, cache: Path) -> EncodedDataset:
+    """Encode with the base's VAE and text encoder, or read what an earlier study encoded."""
+    return EncodedDataset(
+        train=_encode(base, dataset.train, cache),
+        validation=_encode(base, dataset.validation, cache),
+        empty=cached(
+            cache,
+            _key("text", base, [""]),
+            lambda: {"embeddings": base.encode_texts([""]).cpu()},
+        )["embeddings"],
+    )
+
+
+def _encode(base: Base, pictures: Sequence[Picture], cache: Path) -> Encoded:
+    resolution = str(base.resolution)
+    images = _key("latents", base, [resolution, *(picture.digest for picture in pictures)])
+    texts = _key("text", base, [picture.caption for picture in pictures])
+    latents = cached(cache, images, lambda: _latents(base, pictures))
+    embeddings = cached(cache, texts, lambda: {"embeddings": base.encode_texts([p.caption for p in pictures]).cpu()})
+    return Encoded(latents["means"], latents["stds"], embeddings["embeddings"])
+
+
+def _latents(base: Base, pictures: Sequence[Picture]) -> dict[str, Tensor]:
+    means, stds = [], []
+    for begin in range(0, len(pictures), _BATCH):
+        images = [square(picture.open(), base.resolution) for picture in pictures[begin : begin + _BATCH]]
+        mean, std = base.encode_images(to_pixels(images))
+        means.append(mean.cpu())
+        stds.append(std.cpu())
+    return {"means": torch.cat(means), "stds": torch.cat(stds)}
+
+
+def cached(cache: Path, key: str, compute: Callable[[], dict[str, Tensor]]) -> dict[str, Tensor]:
+    """The tensors under `key`, computed and written when they are not there.
+
+    Safe when several processes start at once: each writes a whole file under the same name, with the same content.
+    """
+    file = cache / f"{key}.safetensors"
+    if file.exists():
+        try:
+            return load_file(file)
+        except SafetensorError:
+            file.unlink(missing_ok=True)  # damaged from outside; what it held can be computed again
+    tensors = {name: tensor.contiguous() for name, tensor in compute().items()}
+    write_bytes(file, save(tensors))
+    return tensors
+
+
+def _key(kind: str, base: Base, parts: Sequence[str]) -> str:
+    digest = hashlib.sha256(json.dumps([base.fingerprint, str(base.dtype), *parts]).encode())
+    return f"{kind}-{digest.hexdigest()[:24]}"

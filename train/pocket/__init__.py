@@ -1,0 +1,1 @@
+"""The pocket base: a small drawn world, and the models that were trained on it."""

@@ -1,0 +1,183 @@
+"""Trains the pocket CLIP: image and text towers of the drawn world, all styles, for scoring only.
+
+A batch holds one style, and scenes in families that differ in one part each (a colour, a shape, the relation,
+the order, the background): without such near misses a small CLIP learns which words occur, not what belongs
+to what. Beside the contrastive loss, linear heads read every part of the scene from the image embedding; they are
+dropped after training.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from transformers import CLIPConfig, CLIPImageProcessor, CLIPModel
+
+from train.pocket.loop import EMA, Pictures, draw_all, train_loop
+from train.pocket.tokens import MAX_TOKENS, build_tokenizer
+from train.pocket.world import BACKGROUNDS, COLOURS, RELATIONS, SHAPES, STYLES, Scene, Thing, is_held_out, random_scene
+
+STEPS, FAMILIES, FAMILY_SIZE, LR = 2600, 28, 4, 1e-3
+POOL_FAMILIES: Final = 2400  # per style
+MEAN, STD = [0.5, 0.5, 0.5], [0.27, 0.27, 0.27]
+
+
+def build_clip() -> CLIPModel:
+    """An untrained CLIP of 1.5 M parameters: 64 patches of 8×8 pixels, embeddings of 128."""
+    tower = {"hidden_size": 128, "intermediate_size": 384, "num_attention_heads": 4, "hidden_act": "gelu"}
+    tokenizer = build_tokenizer()
+    marks = {"bos_token_id": tokenizer.bos_token_id, "eos_token_id": tokenizer.eos_token_id}
+    text = {
+        **tower,
+        **marks,
+        "vocab_size": len(tokenizer),
+        "num_hidden_layers": 3,
+        "max_position_embeddings": MAX_TOKENS,
+        "pad_token_id": tokenizer.pad_token_id,
+    }
+    vision = {**tower, "image_size": 64, "patch_size": 8, "num_hidden_layers": 5}
+    return CLIPModel(CLIPConfig(text_config=text, vision_config=vision, projection_dim=128))
+
+
+def train_clip(folder: Path, state_path: Path, seed: int, num_steps: int = STEPS) -> CLIPModel:
+    """Train and save model, tokenizer and image processor to `folder`."""
+    torch.manual_seed(seed)
+    clip, tokenizer = build_clip(), build_tokenizer()
+    pool = _pool(seed)
+    tokens = tokenizer(pool.captions, padding="max_length", return_tensors="pt").input_ids
+    tokens = tokens[:, : int((tokens != tokenizer.pad_token_id).sum(1).max()) + 1]
+    parts = torch.tensor([_parts(scene) for scene in pool.scenes])
+    heads = nn.ModuleList(nn.Linear(128, size) for size in _PART_SIZES)
+    per_style = len(pool.scenes) // len(STYLES) // FAMILY_SIZE
+    ema = EMA([*clip.parameters()])
+
+    def step(generator: torch.Generator) -> tuple[Tensor, str]:
+        style = int(torch.randint(len(STYLES), (1,), generator=generator))
+        family = torch.randperm(per_style, generator=generator)[:FAMILIES] + style * per_style
+        chosen = (family[:, None] * FAMILY_SIZE + torch.arange(FAMILY_SIZE)).flatten()
+        output = clip(input_ids=tokens[chosen], pixel_values=normalised(pool.pixels[chosen], generator))
+        logits = output.logits_per_image
+        target = torch.arange(len(chosen))
+        contrast = 0.5 * (F.cross_entropy(logits, target) + F.cross_entropy(logits.T, target))
+        read = sum(
+            F.cross_entropy(head(12 * embeds), parts[chosen, i])
+            for i, head in enumerate(heads)
+            for embeds in (output.image_embeds, output.text_embeds)
+        )
+        right = (logits.argmax(1) == target).float().mean().item()
+        return contrast + 0.1 * read, f"right in batch {right:.2f}"
+
+    train_loop(
+        "clip",
+        {"clip": clip, "heads": heads},
+        step,
+        num_steps=num_steps,
+        lr=LR,
+        weight_decay=0.02,
+        state_path=state_path,
+        seed=seed,
+        ema=ema,
+    )
+    ema.apply()
+    clip.eval().to(torch.float16).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    image_processor().save_pretrained(folder)
+    return clip.float()
+
+
+def image_processor() -> CLIPImageProcessor:
+    """64×64, bicubic, normalised as in training."""
+    return CLIPImageProcessor(
+        size={"shortest_edge": 64}, crop_size={"height": 64, "width": 64}, image_mean=MEAN, image_std=STD
+    )
+
+
+def normalised(pixels: Tensor, generator: torch.Generator | None = None) -> Tensor:
+    """uint8 (B, 3, 64, 64) to the model's input; with a generator, shifted by up to 2 pixels and re-lit a little."""
+    images = pixels.float() / 255
+    if generator is not None:
+        dy, dx = torch.randint(-2, 3, (2,), generator=generator).tolist()
+        images = F.pad(images, (2, 2, 2, 2), mode="replicate")[..., 2 + dy : 66 + dy, 2 + dx : 66 + dx]
+        gain = 1 + 0.08 * torch.randn(len(images), 1, 1, 1, generator=generator)
+        images = images * gain + 0.02 * torch.randn(len(images), 3, 1, 1, generator=generator)
+        images = images + 0.02 * torch.randn(images.shape, generator=generator)
+    return (images - torch.tensor(MEAN)[:, None, None]) / torch.tensor(STD)[:, None, None]
+
+
+def _pool(seed: int) -> Pictures:
+    rng = np.random.default_rng(seed)
+    scenes: list[Scene] = []
+    styles: list[str] = []
+    for style in STYLES:
+        for _ in range(POOL_FAMILIES):
+            scenes += _family(rng)
+            styles += [style] * FAMILY_SIZE
+    return draw_all(scenes, styles, seed)
+
+
+def _family(rng: np.random.Generator) -> list[Scene]:
+    """Scenes that differ from the first in one part; none held out, none twice."""
+    first = random_scene(rng, single_share=0.2)
+    while is_held_out(first):
+        first = random_scene(rng, single_share=0.2)
+    family = [first]
+    while len(family) < FAMILY_SIZE:
+        near = _near_miss(first, rng)
+        if near not in family and near.first != near.second and not is_held_out(near):
+            family.append(near)
+    return family
+
+
+def _near_miss(scene: Scene, rng: np.random.Generator) -> Scene:
+    kind = int(rng.integers(7 if scene.second else 3))
+    first, second = scene.first, scene.second
+    if kind == 0:
+        return replace(scene, background=str(rng.choice(tuple(BACKGROUNDS))))
+    if kind == 1:
+        return replace(scene, first=replace(first, colour=str(rng.choice(COLOURS))))
+    if kind == 2 or second is None:
+        return replace(scene, first=replace(first, shape=str(rng.choice(SHAPES))))
+    if kind == 3:
+        return replace(scene, first=second, second=first)
+    if kind == 4:
+        return replace(scene, relation=RELATIONS[1 - RELATIONS.index(scene.relation or RELATIONS[0])])
+    if kind == 5:
+        return replace(scene, first=Thing(second.colour, first.shape), second=Thing(first.colour, second.shape))
+    return replace(scene, second=Thing(str(rng.choice(COLOURS)), str(rng.choice(SHAPES))))
+
+
+_PART_SIZES: Final = (
+    len(BACKGROUNDS),
+    len(COLOURS),
+    len(SHAPES),
+    len(RELATIONS) + 1,
+    len(COLOURS) + 1,
+    len(SHAPES) + 1,
+)
+
+
+def _parts(scene: Scene) -> tuple[int, ...]:
+    """Class numbers of every part, the last of a kind meaning that there is none."""
+    second = scene.second
+    return (
+        tuple(BACKGROUNDS).index(scene.background),
+        COLOURS.index(scene.first.colour),
+        SHAPES.index(scene.first.shape),
+        RELATIONS.index(scene.relation) if scene.relation else len(RELATIONS),
+        COLOURS.index(second.colour) if second else len(COLOURS),
+        SHAPES.index(second.shape) if second else len(SHAPES),
+    )
+
+
+@torch.no_grad()
+def retrieval(clip: CLIPModel, pixels: Tensor, captions: list[str]) -> float:
+    """Share of pictures (N, 3, 64, 64) whose own caption is the nearest among all N captions."""
+    tokens = build_tokenizer()(captions, padding="max_length", return_tensors="pt").input_ids
+    images = torch.cat([clip(input_ids=tokens[:1], pixel_values=normalised(p)).image_embeds for p in pixels.split(100)])
+    texts = clip(input_ids=tokens, pixel_values=normalised(pixels[:1])).text_embeds
+    return ((images @ texts.T).argmax(1) == torch.arange(len(pixels))).float().mean().item()

@@ -1,0 +1,142 @@
+"""Trains the pocket UNet and its text encoder together on latents of the base's styles, and assembles the pipeline."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+import torch
+import torch.nn.functional as F
+from diffusers import AutoencoderKL, DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel
+from torch import Tensor
+from transformers import CLIPTextConfig, CLIPTextModel
+
+from train.pocket.loop import EMA, Pictures, draw_all, to_unit, train_loop
+from train.pocket.tokens import MAX_TOKENS, build_tokenizer
+from train.pocket.world import BASE_STYLES, scenes
+
+STEPS, BATCH, LR = 4500, 32, 1.5e-3
+POOL: Final = 30_000
+CAPTION_DROPOUT = 0.1  # what classifier-free guidance needs (Ho & Salimans 2022)
+STYLE_DROPOUT = 0.05  # a caption without its style still means something
+SNR_GAMMA = 5.0  # min-SNR weighting (Hang et al. 2023)
+WIDTH = 96
+
+
+def build_unet() -> UNet2DConditionModel:
+    """An untrained UNet of 1.8 M parameters over 16×16×4 latents, cross-attention at 16×16 and in the middle."""
+    return UNet2DConditionModel(
+        sample_size=16,
+        in_channels=4,
+        out_channels=4,
+        layers_per_block=1,
+        block_out_channels=(48, 96),
+        down_block_types=("CrossAttnDownBlock2D", "DownBlock2D"),
+        up_block_types=("UpBlock2D", "CrossAttnUpBlock2D"),
+        cross_attention_dim=WIDTH,
+        attention_head_dim=(3, 6),  # diffusers reads this as the number of heads, 16 channels each
+        norm_num_groups=16,
+    )
+
+
+def build_text_encoder() -> CLIPTextModel:
+    """An untrained CLIP text encoder of 0.3 M parameters."""
+    tokenizer = build_tokenizer()
+    return CLIPTextModel(
+        CLIPTextConfig(
+            vocab_size=len(tokenizer),
+            hidden_size=WIDTH,
+            intermediate_size=3 * WIDTH,
+            num_hidden_layers=3,
+            num_attention_heads=4,
+            max_position_embeddings=MAX_TOKENS,
+            hidden_act="gelu",
+            projection_dim=WIDTH,
+            bos_token_id=tokenizer.bos_token_id,
+            eos_token_id=tokenizer.eos_token_id,
+            pad_token_id=tokenizer.pad_token_id,
+        )
+    )
+
+
+def build_scheduler() -> DDIMScheduler:
+    """Stable Diffusion's noise schedule."""
+    return DDIMScheduler(
+        num_train_timesteps=1000,
+        beta_start=0.00085,
+        beta_end=0.012,
+        beta_schedule="scaled_linear",
+        clip_sample=False,
+        set_alpha_to_one=False,
+        steps_offset=1,
+    )
+
+
+def train_unet(vae: AutoencoderKL, folder: Path, state_path: Path, seed: int, num_steps: int = STEPS) -> None:
+    """Train and save the whole pipeline in diffusers' layout, in fp16, to `folder`."""
+    torch.manual_seed(seed)
+    unet = build_unet().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    text_encoder, tokenizer, scheduler = build_text_encoder(), build_tokenizer(), build_scheduler()
+    pool = _pool(seed)
+    mean, std = encode_all(vae, pool.pixels)
+    captions = [*pool.captions, *(str(scene) for scene in pool.scenes), ""]
+    tokens = tokenizer(captions, padding="max_length", return_tensors="pt").input_ids
+    alphas = scheduler.alphas_cumprod
+    snr = alphas / (1 - alphas)
+    ema = EMA([*unet.parameters(), *text_encoder.parameters()])
+
+    def step(generator: torch.Generator) -> tuple[Tensor, str]:
+        chosen = torch.randint(len(mean), (BATCH,), generator=generator)
+        lot = torch.rand(BATCH, generator=generator)
+        caption = torch.where(lot < CAPTION_DROPOUT + STYLE_DROPOUT, chosen + len(mean), chosen)
+        caption = torch.where(lot < CAPTION_DROPOUT, len(captions) - 1, caption)
+        latents = mean[chosen] + std[chosen] * torch.randn(mean[chosen].shape, generator=generator)
+        noise = torch.randn(latents.shape, generator=generator)
+        timesteps = torch.randint(1000, (BATCH,), generator=generator)
+        noisy = scheduler.add_noise(latents, noise, timesteps)
+        condition = text_encoder(tokens[caption]).last_hidden_state
+        predicted = unet(noisy.to(memory_format=torch.channels_last), timesteps, condition).sample
+        error = F.mse_loss(predicted, noise, reduction="none").mean((1, 2, 3))
+        weight = snr[timesteps].clamp(max=SNR_GAMMA) / snr[timesteps]
+        return (weight * error).mean(), f"mse {error.detach().mean().item():.3f}"
+
+    train_loop(
+        "unet",
+        {"unet": unet, "text_encoder": text_encoder},
+        step,
+        num_steps=num_steps,
+        lr=LR,
+        weight_decay=0.01,
+        state_path=state_path,
+        seed=seed,
+        ema=ema,
+    )
+    ema.apply()
+    pipeline = StableDiffusionPipeline(
+        vae=vae,
+        text_encoder=text_encoder.eval(),
+        tokenizer=tokenizer,
+        unet=unet.to(memory_format=torch.contiguous_format).eval(),  # type: ignore[call-overload]
+        scheduler=scheduler,
+        safety_checker=None,
+        feature_extractor=None,
+        requires_safety_checker=False,
+    )
+    pipeline.to(torch.float16).save_pretrained(folder)
+
+
+def _pool(seed: int) -> Pictures:
+    """Scenes of the base's styles, most of them drawn once; each picture in one style."""
+    chosen = scenes(seed + 1, POOL, held_out=False)
+    return draw_all(chosen, [BASE_STYLES[i % len(BASE_STYLES)] for i in range(POOL)], seed + 1)
+
+
+@torch.no_grad()
+def encode_all(vae: AutoencoderKL, pixels: Tensor) -> tuple[Tensor, Tensor]:
+    """Scaled posterior mean and standard deviation of every picture, each (N, 4, 16, 16)."""
+    means, stds = [], []
+    for part in pixels.split(64):
+        posterior = vae.encode(to_unit(part)).latent_dist
+        means.append(posterior.mean * vae.config.scaling_factor)
+        stds.append(posterior.std * vae.config.scaling_factor)
+    return torch.cat(means), torch.cat(stds)
