@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -44,12 +45,15 @@ def add_adapter(base: Base, name: str, spec: AdapterSpec, seed: int) -> list[nn.
         AdapterError: when no layer has a name in `adapter.targets`.
     """
     denoiser: Any = base.denoiser
-    with torch.random.fork_rng(devices=_cuda_devices(base)):
+    config = lora_config(spec, base)
+    # PEFT would refuse too, but leave the denoiser half prepared.
+    targets = sorted(config.target_modules or ())
+    if not any(name.endswith(tuple(f".{target}" for target in targets)) for name, _ in denoiser.named_modules()):
+        raise AdapterError(f"adapter.targets {', '.join(targets)} fits no layer of the base; name layers such as to_q")
+    with torch.random.fork_rng(devices=_cuda_devices(base)), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Already found a `peft_config`")  # several adapters are the point
         torch.manual_seed(seed)
-        try:
-            denoiser.add_adapter(lora_config(spec, base), adapter_name=name)
-        except ValueError as error:
-            raise AdapterError(f"adapter.targets {spec.targets} fits no layer of the base: {error}") from error
+        denoiser.add_adapter(config, adapter_name=name)
     parameters = adapter_parameters(base.denoiser, name)
     for parameter in parameters:
         if parameter.dtype in (torch.float16, torch.bfloat16):

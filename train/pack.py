@@ -116,7 +116,27 @@ class Pack:
     @contextmanager
     def acting(self, number: int | None) -> Iterator[Base]:
         """Within the block the base samples and predicts with this slot's adapter alone (None: with none), no gradients."""
-        name = None if number is None else self._slot(number).name
+        with self._acting_as(None if number is None else self._slot(number).name) as base:
+            yield base
+
+    @contextmanager
+    def acting_file(self, folder: Path) -> Iterator[Base]:
+        """As `acting`, with an adapter that `save_adapter` wrote, loaded by diffusers for the time of the block.
+
+        Raises:
+            AdapterError: when diffusers cannot load it into this base.
+        """
+        self._admitted += 1
+        name = f"file{self._admitted}"
+        self.base.load_adapter(folder, name)
+        try:
+            with self._acting_as(name) as base:
+                yield base
+        finally:
+            adapters.remove_adapter(self.base, name)
+
+    @contextmanager
+    def _acting_as(self, name: str | None) -> Iterator[Base]:
         was_training = self.base.denoiser.training
         self.base.denoiser.eval()
         try:

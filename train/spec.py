@@ -48,7 +48,7 @@ class BaseSpec:
     resolution: Annotated[int, Field(ge=16, multiple_of=8)]
     """Side of the training and sample images, pixels; a multiple of 8."""
     lr_factor: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1.0
-    """How many times higher good learning rates are here than on Stable Diffusion 1.5; `${lr:…}` in YAML multiplies by it."""
+    """How many times higher learning rates are here than on Stable Diffusion 1.5; `${lr:…}` in YAML multiplies by it."""
     guidance_scale: Annotated[float, Field(ge=1, allow_inf_nan=False)] = 7.5
     """Classifier-free guidance of samples; 1 is none."""
     sample_steps: Annotated[int, Field(ge=1, le=1000)] = 30
@@ -100,7 +100,7 @@ class AdapterSpec:
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """Dropout on the adapter's input."""
     targets: Literal["attention", "attention+ff"] | Annotated[tuple[str, ...], Field(min_length=1)] = "attention"
-    """Which layers are adapted: the attention projections, these and the feed-forward layers, or a list of module names."""
+    """Which layers are adapted: attention projections, these and the feed-forward layers, or a list of module names."""
     init: Literal[True, "gaussian"] = True
     """How A starts (B is 0): PEFT's default or gaussian. PEFT's other ways change the base, which trials share."""
     rslora: bool = False
@@ -202,7 +202,8 @@ class LrSchedulerSpec:
     def __post_init__(self) -> None:
         if self.name == "constant" and self.warmup > 0:
             raise ValueError(
-                f"lr_scheduler.warmup must be 0 for constant, got {self.warmup:g}; use lr_scheduler=constant_with_warmup"
+                f"lr_scheduler.warmup must be 0 for constant, got {self.warmup:g}; "
+                "use lr_scheduler=constant_with_warmup"
             )
         if self.name != "cosine_with_restarts" and self.num_cycles != 1:
             raise ValueError(
@@ -275,4 +276,5 @@ def check_installed(optimizer: OptimizerSpec) -> None:
         return
     module, package = OPTIMIZER_MODULES[optimizer.name]
     if importlib.util.find_spec(module) is None:
-        raise ConfigError([f"optimizer {optimizer.name} is not installed; run `pip install {package}` or choose another"])
+        problem = f"optimizer {optimizer.name} is not installed; run `pip install {package}` or choose another"
+        raise ConfigError([problem])

@@ -20,7 +20,7 @@ class Base(Protocol):
     device: torch.device
     dtype: torch.dtype
     fingerprint: str
-    """Changes when weights of text encoder or VAE change: part of the cache's key."""
+    """Changes when any weight changes: part of the cache's keys."""
 
     @property
     def denoiser(self) -> nn.Module:
@@ -52,3 +52,10 @@ class Base(Protocol):
 
     def save_adapter(self, folder: Any, state: dict[str, Tensor], metadata: dict[str, Any]) -> None:
         """Write PEFT's state dict of one adapter as the file that diffusers' `load_lora_weights` takes."""
+
+    def load_adapter(self, folder: Any, name: str) -> None:
+        """Put a file that `save_adapter` wrote into the denoiser under `name`, with diffusers' own loader.
+
+        Raises:
+            AdapterError: when it does not fit.
+        """

@@ -9,7 +9,7 @@ from typing import Final
 import torch
 
 from train.bases.port import Base
-from train.bases.stable_diffusion import load_stable_diffusion
+from train.bases.stable_diffusion import check_folder, load_stable_diffusion
 from train.spec import BaseSpec, Precision
 
 EMBEDDED: Final = {"pocket": Path(__file__).parents[1] / "pocket" / "weights" / "pipeline"}
@@ -27,5 +27,18 @@ def load_base(spec: BaseSpec, device: torch.device, precision: Precision = "fp32
     Raises:
         BaseModelError: when the path is no pipeline of the family, or is not to be had.
     """
-    path = str(EMBEDDED.get(spec.path, spec.path))
-    return FAMILIES[spec.family](spec, path, device, _DTYPES[precision])
+    return FAMILIES[spec.family](spec, base_location(spec), device, _DTYPES[precision])
+
+
+def base_location(spec: BaseSpec) -> str:
+    """What diffusers' `from_pretrained` takes for this base: a folder or a hub id."""
+    return str(EMBEDDED.get(spec.path, spec.path))
+
+
+def check_base(spec: BaseSpec) -> None:
+    """Refuse a path that is no pipeline, without loading weights; a hub id is only asked for when it is loaded.
+
+    Raises:
+        BaseModelError: as `load_base`.
+    """
+    check_folder(base_location(spec))

@@ -13,7 +13,7 @@ from diffusers import StableDiffusionPipeline
 from diffusers.utils import convert_state_dict_to_diffusers
 from torch import Tensor, nn
 
-from foundation.errors import BaseModelError
+from foundation.errors import AdapterError, BaseModelError
 from train.spec import BaseSpec
 
 TARGETS: Final = {
@@ -99,6 +99,13 @@ class StableDiffusion:
             safe_serialization=True,
         )
 
+    def load_adapter(self, folder: Path, name: str) -> None:
+        """See `Base`."""
+        try:
+            self._pipeline.load_lora_weights(str(folder), adapter_name=name)
+        except (OSError, ValueError, KeyError, RuntimeError) as error:
+            raise AdapterError(f"{folder} could not be loaded into the base: {error}") from error
+
 
 def load_stable_diffusion(spec: BaseSpec, path: str, device: torch.device, dtype: torch.dtype) -> StableDiffusion:
     """Load a diffusers folder or a hub id; safetensors only.
@@ -106,11 +113,8 @@ def load_stable_diffusion(spec: BaseSpec, path: str, device: torch.device, dtype
     Raises:
         BaseModelError: when `path` is no such pipeline.
     """
+    check_folder(path)
     folder = Path(path).expanduser()
-    if folder.exists() and not (folder / "model_index.json").is_file():
-        raise BaseModelError(f"base.path {path} is no pipeline: it has no model_index.json; name a diffusers folder")
-    if not folder.exists() and (path.startswith((".", "/", "~")) or path.count("/") != 1):
-        raise BaseModelError(f"base.path {path} does not exist; name a diffusers folder or a hub id such as owner/model")
     try:
         pipeline = StableDiffusionPipeline.from_pretrained(
             folder if folder.exists() else path,
@@ -119,16 +123,38 @@ def load_stable_diffusion(spec: BaseSpec, path: str, device: torch.device, dtype
             safety_checker=None,
             requires_safety_checker=False,
         )
-    except (OSError, ValueError, TypeError, AttributeError, KeyError, EnvironmentError) as error:
+    except (OSError, ValueError, TypeError, AttributeError, KeyError) as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise BaseModelError(f"base.path {path} could not be loaded as a Stable Diffusion pipeline: {reason}") from error
     return StableDiffusion(pipeline, spec.resolution, device)
 
 
+def check_folder(path: str) -> None:
+    """Refuse what can be seen to be no Stable Diffusion pipeline without loading it.
+
+    Raises:
+        BaseModelError: in one line.
+    """
+    folder = Path(path).expanduser()
+    if not folder.exists():
+        if path.startswith((".", "/", "~")) or path.count("/") != 1:
+            raise BaseModelError(f"base.path {path} does not exist; name a diffusers folder or a hub id (owner/model)")
+        return
+    index = folder / "model_index.json"
+    if not index.is_file():
+        raise BaseModelError(f"base.path {path} is no pipeline: it has no model_index.json; name a diffusers folder")
+    try:
+        kind = json.loads(index.read_text())["_class_name"]
+    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
+        raise BaseModelError(f"base.path {path}: model_index.json cannot be read ({error}); fetch it anew") from error
+    if kind != "StableDiffusionPipeline":
+        raise BaseModelError(f"base.path {path} holds a {kind}; base.family stable_diffusion runs StableDiffusionPipeline")
+
+
 def _fingerprint(pipeline: StableDiffusionPipeline) -> str:
-    """A hash over configs and sums of the weights of the encoders: cheap, and different for different weights."""
+    """A hash over configs and sums of weights: cheap, and different for different weights."""
     digest = hashlib.sha256()
-    for module in (pipeline.vae, pipeline.text_encoder):
+    for module in (pipeline.unet, pipeline.vae, pipeline.text_encoder):
         config = module.config if isinstance(module.config, dict) else module.config.to_dict()
         digest.update(json.dumps({k: str(v) for k, v in sorted(dict(config).items())}).encode())
         for name, parameter in module.named_parameters():

@@ -1,0 +1,230 @@
+"""The one place that composes the YAML of `conf/` with Hydra, and says everything that is wrong with the overrides."""
+
+from __future__ import annotations
+
+import copy
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Final
+
+import hydra
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.object_type import ObjectType
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from foundation.errors import ConfigError
+from foundation.parse import did_you_mean, show, unknown_key
+
+CONF: Final = Path(__file__).resolve().parent.parent / "conf"
+"""The folder of the YAML, next to the packages."""
+CONFIG: Final = "config"
+"""The root config's name."""
+HYDRA_VERSION: Final = "1.3"
+"""Whose defaults Hydra keeps to."""
+SWEEPS: Final = "a,b or choice(a,b) or range(start,stop,step) or interval(low,high) or tag(log, interval(low,high))"
+"""The sweeps of Hydra's grammar, for messages."""
+
+_COMPOSE_ERRORS = (HydraException, OmegaConfBaseException, ValueError)  # a group set to null is a bare ValueError
+
+
+def compose(overrides: Sequence[str] = ()) -> dict[str, Any]:
+    """Return the composed config, interpolations resolved, as plain dicts, lists and values.
+
+    `overrides` are Hydra's (`base=sd15`, `adapter.rank=8`, `+experiment=pencil`), without sweeps.
+
+    Raises:
+        ConfigError: one problem for each override that is wrong.
+    """
+    parsed, problems = parse_overrides(overrides)
+    problems += [f"{_text(override)} is a sweep; a single value is wanted" for override in parsed if _sweeps(override)]
+    parsed = [override for override in parsed if not _sweeps(override)]
+    refused = [line for override in parsed if (line := _refused(override))]
+    if problems or refused:
+        raise ConfigError([*problems, *_culprits(parsed)])
+    try:
+        return _compose(parsed)
+    except _COMPOSE_ERRORS as error:
+        raise ConfigError(_culprits(parsed) or [_first_line(error)]) from error
+
+
+def parse_overrides(overrides: Iterable[str]) -> tuple[list[Override], list[str]]:
+    """Return what can be parsed of `overrides`, sweeps included, and a line for each that cannot."""
+    parser = OverridesParser.create()
+    parsed, problems = [], []
+    for text in overrides:
+        try:
+            parsed += parser.parse_overrides([text])
+        except HydraException as error:
+            problems.append(f"{text} cannot be parsed: {_reason(error)}")
+    return parsed, problems
+
+
+@lru_cache
+def groups() -> tuple[str, ...]:
+    """The config groups: the folders of `conf/`."""
+    return tuple(sorted(folder.name for folder in CONF.iterdir() if folder.is_dir()))
+
+
+@lru_cache
+def options(group: str) -> tuple[str, ...]:
+    """The options of a config group; none when there is no such group."""
+    with _hydra():
+        return tuple(GlobalHydra.instance().config_loader().get_group_options(group, ObjectType.CONFIG))
+
+
+def dotted_paths(value: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
+    """Every key of a composed config, groups included."""
+    for key, part in value.items():
+        yield f"{prefix}{key}"
+        if isinstance(part, Mapping) and not any("." in name for name in part):  # study.space has dotted keys
+            yield from dotted_paths(part, f"{prefix}{key}.")
+
+
+@contextmanager
+def _hydra() -> Iterator[None]:
+    """Hydra's global state set up for `conf/`, and whatever was there before put back after."""
+    before = GlobalHydra.instance().hydra
+    if before is not None:
+        GlobalHydra.instance().clear()
+    try:
+        with hydra.initialize_config_dir(str(CONF), version_base=HYDRA_VERSION):
+            yield
+    finally:
+        GlobalHydra.instance().hydra = before
+
+
+def _compose(overrides: Sequence[Override]) -> dict[str, Any]:
+    """Each choice of groups once through the whole of Hydra (some .2 s), then the values on a copy of it."""
+    values = [override for override in overrides if _is_value(override)]
+    config = copy.deepcopy(_compose_groups(tuple(_text(override) for override in overrides if not _is_value(override))))
+    ConfigLoaderImpl._apply_overrides_to_config(values, config)  # what Hydra itself does next
+    plain = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
+    assert isinstance(plain, dict)
+    return {str(key): value for key, value in plain.items()}
+
+
+@lru_cache(maxsize=256)
+def _compose_groups(overrides: tuple[str, ...]) -> DictConfig:
+    with _hydra():
+        return hydra.compose(CONFIG, overrides=list(overrides))
+
+
+def _is_value(override: Override) -> bool:
+    return override.key_or_group not in groups() and not override.is_hydra_override()
+
+
+def _sweeps(override: Override) -> bool:
+    return bool(override.is_sweep_override())
+
+
+def _scaled_lr(value: float, *, _root_: DictConfig) -> float:
+    """A learning rate of Stable Diffusion 1.5 in terms of the chosen base. 12 digits: 3e-6 · 10 reads 3e-05."""
+    factor = _root_.base.lr_factor
+    # A factor that is no number is reported when the base is parsed; composition goes on to find the other mistakes.
+    return float(f"{value * factor:.12g}") if isinstance(factor, int | float) else value
+
+
+def _if_drawn(value: str, otherwise: str | None = None, *, _parent_: DictConfig) -> str | None:
+    """`value` while the data set is drawn, `otherwise` once the user names a folder."""
+    return value if _parent_.path is None else otherwise
+
+
+def _basename(path: str | None) -> str:
+    """The last part of a path in letters that suit a name."""
+    return re.sub(r"[^\w.-]+", "-", Path(path).resolve().name).strip("-.") or "folder" if path else "folder"
+
+
+# `${lr:1e-4}`, `${drawn:value,otherwise}` and `${basename:path}` for YAML, also where Hydra composes by itself.
+OmegaConf.register_new_resolver("lr", _scaled_lr, replace=True)
+OmegaConf.register_new_resolver("drawn", _if_drawn, replace=True)
+OmegaConf.register_new_resolver("basename", _basename, replace=True)
+
+
+def _culprits(overrides: Sequence[Override]) -> list[str]:
+    """A line for each override that cannot be composed, found by trying them one by one."""
+    problems, good = [], []
+    for override in overrides:
+        if not _is_value(override):
+            line = _refused(override) or _fails([override])
+            problems += [line] if line else []
+            good += [override] if not line else []
+    try:
+        known = list(dotted_paths(_compose(good)))
+    except _COMPOSE_ERRORS as error:
+        return problems or [_first_line(error)]
+    for override in overrides:
+        if _is_value(override):
+            line = _refused(override) or _unknown_path(override, known) or _fails([*good, override])
+            problems += [line] if line else []
+    return problems
+
+
+def _refused(override: Override) -> str | None:
+    """What is wrong with an override whatever the others are."""
+    group, value = override.key_or_group, override.value()
+    adds = override.is_add() or override.is_force_add()
+    if group in groups() and not override.is_delete():
+        allowed = options(group)
+        if value not in allowed:
+            return f"{group} must be one of {', '.join(allowed)}, got {show(value)}{did_you_mean(value, allowed)}"
+        if override.package is not None:
+            return f"{_text(override)}: @{override.package} is not for this config; write {group}={value}"
+    elif adds and "." not in group and not override.is_hydra_override():
+        # `+experimnt=pencil` would quietly become a key of that name; the root's keys are the groups and no others.
+        return unknown_key(group, value, groups())
+    return None
+
+
+def _unknown_path(override: Override, known: Sequence[str]) -> str | None:
+    path = override.key_or_group
+    adds = override.is_add() or override.is_force_add()
+    if adds or path in known:
+        return None
+    if path.rpartition(".")[0].endswith(".settings"):
+        return f"{_text(override)}: settings are added; write +{_text(override)}"
+    return unknown_key(path, override.value(), known)
+
+
+def _fails(overrides: Sequence[Override]) -> str | None:
+    """Why these do not compose, laid on the last of them; None when they do."""
+    last = overrides[-1]
+    text = _text(last)
+    try:
+        _compose(overrides)
+    except _COMPOSE_ERRORS as error:
+        reason = _first_line(error)
+        if last.is_add():
+            return f"{text}: {last.key_or_group} is there already; write {text.removeprefix('+')}"
+        if reason.startswith("Could not override") and last.key_or_group in groups():
+            return f"{text}: {last.key_or_group} has no default; write +{text}"
+        return f"{text}: {reason}"
+    return None
+
+
+def _text(override: Override) -> str:
+    assert override.input_line is not None
+    return override.input_line
+
+
+def _reason(error: HydraException) -> str:
+    """The telling line of Hydra's parse errors, which wrap it in `Error parsing …` and a link."""
+    lines = [line for line in str(error).splitlines() if line and not line.startswith(("Error parsing", "See http"))]
+    reason = re.sub(r"^\w+ while evaluating '.*?': ", "", lines[0]) if lines else str(error)
+    if "EQUAL" in reason:
+        return "write key=value"
+    if reason.startswith("LexerNoViableAlt"):
+        return "quotes are not balanced, or a character needs quotes around the value"
+    known = [f"; there are {line.removeprefix('Available: ')}" for line in lines if line.startswith("Available: ")]
+    return f"{reason}{''.join(known)}; sweeps are written {SWEEPS}"
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).splitlines()[0]

@@ -1,0 +1,21 @@
+"""Keeps libraries from talking over the one progress display; errors still come through."""
+
+from __future__ import annotations
+
+import logging
+import os
+import warnings
+
+
+def quiet_libraries() -> None:
+    """Silence progress bars, advice and deprecation notes of the libraries, in this process and its children."""
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    os.environ.setdefault("DIFFUSERS_VERBOSITY", "error")
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+    os.environ.setdefault("TQDM_DISABLE", "1")
+    warnings.filterwarnings("ignore", category=FutureWarning)
+    warnings.filterwarnings("ignore", category=DeprecationWarning)
+    for module in ("torch", "accelerate", "peft", "bitsandbytes", "diffusers", "transformers", "mlflow", "alembic"):
+        warnings.filterwarnings("ignore", module=rf"{module}(\.|$)")
+        logging.getLogger(module).setLevel(logging.ERROR)

@@ -1,0 +1,1 @@
+"""The study: composes, searches, trains, judges, tracks, and leaves one best checkpoint."""

@@ -1,0 +1,40 @@
+"""`python -m sweeper [overrides]`: find the best LoRA. `--help` lists the groups, `--cfg job` prints the config."""
+
+from __future__ import annotations
+
+import sys
+
+import hydra
+from omegaconf import DictConfig
+
+from foundation.compose import CONF, CONFIG, HYDRA_VERSION
+from foundation.errors import UserError
+from sweeper.space import plan
+
+EXIT_BAD_INPUT = 2
+
+
+def main() -> None:
+    """Check the whole configuration, then let Hydra hand it to the study's sweeper.
+
+    Hydra stops at the first mistake; checked beforehand, all of them are said together.
+    """
+    overrides = [argument for argument in sys.argv[1:] if argument not in ("-m", "--multirun")]
+    if not any(argument.startswith("-") for argument in overrides):  # with other flags, Hydra prints something and ends
+        try:
+            plan(overrides)
+        except UserError as error:
+            print(error, file=sys.stderr)
+            raise SystemExit(EXIT_BAD_INPUT) from None
+    _run()
+
+
+@hydra.main(config_path=str(CONF), config_name=CONFIG, version_base=HYDRA_VERSION)
+def _run(_: DictConfig) -> None:
+    """Called with `hydra.mode=RUN` alone: a study is Hydra's multirun, which the sweeper plugin takes."""
+    print("python -m sweeper runs studies; python -m train trains one LoRA", file=sys.stderr)
+    raise SystemExit(EXIT_BAD_INPUT)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,203 @@
+"""The whole config of a study: what the groups of `conf/` parse into."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import Field
+
+from eval.spec import EvalSpec
+from foundation.errors import ConfigError
+from foundation.parse import parse
+from train.spec import (
+    AdapterSpec,
+    BaseSpec,
+    DataSpec,
+    LrSchedulerSpec,
+    ObjectiveSpec,
+    OptimizerSpec,
+    TrainingSpec,
+    TrialSpec,
+)
+
+TrialPart = AdapterSpec | OptimizerSpec | LrSchedulerSpec | ObjectiveSpec | TrainingSpec
+TRIAL_GROUPS: Final[Mapping[str, type[TrialPart]]] = {
+    "adapter": AdapterSpec,
+    "optimizer": OptimizerSpec,
+    "lr_scheduler": LrSchedulerSpec,
+    "objective": ObjectiveSpec,
+    "train": TrainingSpec,
+}
+"""The groups that may differ from trial to trial, the fields of `TrialSpec`; all others are one for the whole study."""
+
+_Positive = Annotated[int, Field(ge=1)]
+_Count = Annotated[int, Field(ge=0)]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PrunerSpec:
+    """When a trial counts as hopeless beside the others."""
+
+    name: Literal["median", "hyperband", "none"] = "median"
+    """`median`: its best score so far is below the finished trials' median at the same step, and it stopped rising.
+    `hyperband`: successive halving in several brackets. `none`: never."""
+    startup_trials: _Count = 4
+    """median: finished trials before any trial is held against them."""
+    warmup_evaluations: _Count = 2
+    """median: evaluations of each trial that never end it. hyperband: evaluations that every trial may have."""
+    patience: _Count = 1
+    """median: evaluations, after the first, without a new best before a trial may end."""
+    reduction_factor: Annotated[int, Field(ge=2)] = 3
+    """hyperband: of so many trials one goes on."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StudySpec:
+    """One search, resumable by its name."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
+    """Names the study in Optuna and MLflow, and its folder: letters, digits, dots, underscores, hyphens."""
+    folder: Annotated[str, Field(min_length=1)] = "multirun"
+    """Where studies, their databases and caches live."""
+    num_trials: _Positive = 12
+    """Trials in all; a resumed study runs what is left of them. A finite space may hold fewer."""
+    seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
+    """Seeds the sampler."""
+    direction: Literal["maximize", "minimize"] = "maximize"
+    """Which way the score is better."""
+    sampler: Literal["tpe", "random", "grid"] = "tpe"
+    """Who proposes the next trial; grid tries every combination in turn, and takes no continuous dimension."""
+    startup_trials: _Count = 6
+    """tpe: trials drawn at random before it models the scores."""
+    slots: _Positive | Literal["auto"] = "auto"
+    """Trials that train at once on a device; auto leaves it to the device."""
+    finalists: _Positive = 3
+    """Best trials that are scored again with fresh seeds before one is called best."""
+    pruner: PrunerSpec = field(default_factory=PrunerSpec)
+    """When a trial counts as hopeless."""
+    space: dict[str, str] = field(default_factory=dict)
+    """What is searched: dotted path or group, to a sweep in Hydra's grammar."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LauncherSpec:
+    """Where workers run."""
+
+    name: Literal["local"] = "local"
+    """Worker processes on this machine."""
+    devices: Literal["auto"] | Annotated[tuple[str, ...], Field(min_length=1)] = "auto"
+    """Devices as torch names them (`cuda:0`), one worker each; auto takes every GPU, or the CPU."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrackingSpec:
+    """Where runs are shown."""
+
+    name: Literal["mlflow"] = "mlflow"
+    """MLflow."""
+    uri: Annotated[str, Field(min_length=1)] | None = None
+    """A tracking server or database; None is `mlflow.db` in the study's folder."""
+    experiment: Annotated[str, Field(min_length=1)]
+    """The MLflow experiment that holds the study's runs."""
+    model: Annotated[str, Field(min_length=1)]
+    """The registered model whose alias `champion` is the winner."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Config:
+    """Everything, one field per group of `conf/`."""
+
+    base: BaseSpec
+    """The frozen pipeline."""
+    data: DataSpec
+    """The pictures."""
+    adapter: AdapterSpec
+    """A trial's adapter."""
+    optimizer: OptimizerSpec
+    """A trial's optimizer."""
+    lr_scheduler: LrSchedulerSpec
+    """A trial's learning-rate curve."""
+    objective: ObjectiveSpec
+    """A trial's loss."""
+    train: TrainingSpec
+    """A trial's steps."""
+    eval: EvalSpec
+    """The judge."""
+    study: StudySpec
+    """The search."""
+    launcher: LauncherSpec
+    """Where workers run."""
+    tracking: TrackingSpec
+    """Where runs are shown."""
+
+    def __post_init__(self) -> None:
+        _ = self.trial  # its checks across groups
+        if self.eval.every > self.train.steps:
+            raise ValueError(
+                f"eval.every must be ≤ train.steps ({self.train.steps}), or a trial is never judged, "
+                f"got {self.eval.every}"
+            )
+
+    @property
+    def trial(self) -> TrialSpec:
+        """What makes one trial."""
+        return trial_of({group: getattr(self, group) for group in TRIAL_GROUPS})
+
+    def fingerprint(self) -> dict[str, str]:
+        """Dotted path to value of all that must be the same when a study of this name is resumed.
+
+        What does not change the score of a trial may differ: number of trials, sampler, pruner, slots, devices,
+        where it is shown. The space has a fingerprint of its own.
+        """
+        groups = ("base", "data", *TRIAL_GROUPS, "eval")
+        plain = {group: dataclasses.asdict(getattr(self, group)) for group in groups}
+        return {**dict(_flat(plain)), "study.direction": self.study.direction}
+
+
+def parse_config(mapping: Mapping[str, Any]) -> Config:
+    """Return a composed config as dataclasses; the options' `space` blocks are left out.
+
+    Raises:
+        ConfigError: one problem per mistake.
+    """
+    return parse(Config, {group: _without_space(group, values) for group, values in mapping.items()})
+
+
+def parse_part(group: str, values: Any) -> TrialPart:
+    """Return one of a trial's groups of a composed config as its dataclass.
+
+    Raises:
+        ConfigError: one problem per mistake.
+    """
+    return parse(TRIAL_GROUPS[group], _without_space(group, values), where=group)
+
+
+def trial_of(parts: Mapping[str, TrialPart]) -> TrialSpec:
+    """Return a trial made of its groups.
+
+    Raises:
+        ConfigError: when the groups do not go together.
+    """
+    try:
+        return TrialSpec(**parts)  # type: ignore[arg-type]  # each group's type is in TRIAL_GROUPS
+    except ConfigError:
+        raise
+    except ValueError as error:
+        raise ConfigError([str(error)]) from error
+
+
+def _without_space(group: str, values: Any) -> Any:
+    if group not in TRIAL_GROUPS or not isinstance(values, Mapping):
+        return values
+    return {name: value for name, value in values.items() if name != "space"}
+
+
+def _flat(value: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    for name, part in value.items():
+        if isinstance(part, Mapping):
+            yield from _flat(part, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", str(part)

@@ -1,0 +1,147 @@
+"""`python -m sweeper.dashboard`: MLflow's pages over the studies of a folder, on this machine only unless asked."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from types import FrameType
+from typing import Final
+
+from foundation.errors import StudyError, UserError
+from sweeper.tracking import ARTIFACTS, DATABASE, MLFLOW_SETTINGS
+
+LOG: Final = "dashboard.log"
+"""What the server says, in the folder of studies."""
+START_SECONDS: Final = 120.0
+"""How long the server may take to answer; some 10 s on two free cores."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Serve until Ctrl-C or SIGTERM; the exit code."""
+    arguments = _parser().parse_args(argv)
+    try:
+        return serve(Path(arguments.folder), arguments.host, arguments.port)
+    except UserError as error:
+        print(error, file=sys.stderr)
+        return 2
+
+
+def serve(folder: Path, host: str, port: int) -> int:
+    """Serve the studies in `folder` at `host`:`port` until told to end; the exit code.
+
+    Raises:
+        StudyError: there is no study in the folder, the port is taken, or the server does not start.
+    """
+    database = folder / DATABASE
+    if not database.is_file():
+        raise StudyError(f"no study in {folder}/ yet ({database} is missing); run `make sweep` or name its --folder")
+    _must_be_free(host, port)
+    log = folder / LOG
+    with log.open("w", encoding="utf-8") as output:
+        server = subprocess.Popen(
+            _command(folder.resolve(), host, port),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            env={**MLFLOW_SETTINGS, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", **os.environ},
+            start_new_session=True,  # so that it and its workers can be ended together
+        )
+    try:
+        with _ended_by(signal.SIGTERM):
+            _wait(server, f"http://{_in_url(host)}:{port}", log)
+            print(f"The studies in {folder}/ are at http://{_in_url(host)}:{port} (Ctrl-C ends it)", flush=True)
+            return server.wait()
+    except KeyboardInterrupt:
+        return 0
+    finally:
+        _end(server)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m sweeper.dashboard", description=__doc__.partition(": ")[2])
+    parser.add_argument("--folder", default="multirun", help="folder of studies, study.folder (default: %(default)s)")
+    parser.add_argument("--port", type=int, default=5000, help="default: %(default)s")
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
+    return parser
+
+
+def _command(folder: Path, host: str, port: int) -> list[str]:
+    names = {host, "127.0.0.1", "localhost"}  # any other name in a request's Host header is refused: DNS rebinding
+    return [
+        *(sys.executable, "-m", "mlflow", "server"),
+        *("--backend-store-uri", f"sqlite:///{folder / DATABASE}"),
+        *("--default-artifact-root", (folder / ARTIFACTS).as_uri()),
+        *("--artifacts-destination", (folder / ARTIFACTS).as_uri()),
+        *("--host", host, "--port", str(port), "--workers", "1"),
+        *("--allowed-hosts", ",".join(sorted(f"{_in_url(name)}{end}" for name in names for end in ("", f":{port}")))),
+        *("--uvicorn-opts", "--log-level warning"),
+    ]
+
+
+def _in_url(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
+
+
+def _must_be_free(host: str, port: int) -> None:
+    try:
+        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, socket.SOCK_STREAM) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as the server does
+            probe.bind(address)
+    except (OSError, OverflowError) as error:
+        raise StudyError(f"cannot listen on {host}:{port} ({error}); choose another --port, or end what is there") from error
+
+
+def _wait(server: subprocess.Popen[bytes], address: str, log: Path) -> None:
+    """Return when the server answers."""
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline:
+        if server.poll() is not None:
+            lines = [line for line in log.read_text(errors="replace").splitlines() if line.strip()]
+            raise StudyError(f"the MLflow server ended at once: {lines[-1] if lines else 'no word'}; see {log}")
+        with suppress(urllib.error.URLError, ConnectionError, TimeoutError):
+            urllib.request.urlopen(f"{address}/health", timeout=2)
+            return
+        time.sleep(0.2)
+    raise StudyError(f"the MLflow server does not answer at {address} after {START_SECONDS:.0f} s; see {log}")
+
+
+class _ended_by:
+    """Within the block the signal ends the program the way Ctrl-C does."""
+
+    def __init__(self, number: signal.Signals) -> None:
+        self._number = number
+
+    def __enter__(self) -> None:
+        self._before = signal.signal(self._number, self._interrupt)
+
+    def __exit__(self, *_: object) -> None:
+        signal.signal(self._number, self._before)
+
+    @staticmethod
+    def _interrupt(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+
+def _end(server: subprocess.Popen[bytes]) -> None:
+    """End the server and its workers; those that do not listen are killed."""
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        with suppress(ProcessLookupError):
+            os.killpg(server.pid, number)
+        with suppress(subprocess.TimeoutExpired):
+            server.wait(timeout=10)
+            return
+
+
+if __name__ == "__main__":
+    sys.exit(main())

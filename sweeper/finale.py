@@ -1,0 +1,138 @@
+"""Chooses the winner among the finalists, and leaves it in `best/`, in the registry and on the terminal."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+from PIL import Image
+
+from eval.prompts import with_trigger
+from sweeper.config import Config
+from sweeper.display import Display, describe
+from sweeper.judging import picture_name
+from sweeper.messages import Rescored
+from sweeper.pictures import Row, contact_sheet
+from sweeper.report import TrialSummary, Winner, write_best
+from sweeper.supervisor import Supervisor
+from sweeper.tracking.port import Tracker
+from sweeper.trials import CLEAN, Trial, value_of
+from train.bases import base_location
+
+FRESH_SEEDS_FROM: Final = 1000
+"""Finalists are drawn with seeds from here on, which no trial's evaluation uses."""
+SHEET_PROMPTS: Final = 6
+SHEET_SEEDS: Final = 2
+
+
+def crown(supervisor: Supervisor, tracker: Tracker, display: Display, folder: Path, config: Config) -> None:
+    """Score the finalists again with fresh seeds, write `best/` for the winner, register it, say so."""
+    trials = [supervisor.trials[number] for number in sorted(supervisor.trials)]
+    finalists = choose_finalists(trials, config.study.finalists)
+    if not finalists:
+        display.line("no trial left a checkpoint, so there is no best; the reasons stand above")
+        return
+    seeds = tuple(range(FRESH_SEEDS_FROM, FRESH_SEEDS_FROM + 2 * len(config.eval.seeds)))
+    names = ", ".join(str(trial.number) for trial in finalists)
+    display.line(f"scoring trials {names} again with {len(seeds)} fresh seeds a prompt")
+    rescored = supervisor.rescore(finalists, seeds)
+    winner = choose_winner(finalists, rescored)
+    best = write_best(folder / "best", _winner(winner, trials, rescored, config))
+    evaluation = rescored[winner.number].evaluation
+    metrics = {name: value for name, value in evaluation.metrics.items() if math.isfinite(value)}
+    said = tracker.crown(best, winner.number, {**metrics, "score": evaluation.score}, describe(winner.params))
+    registered = f", champion is version {said} of {config.tracking.model}" if said else ""
+    display.line(
+        f"best: trial {winner.number} at step {evaluation.step} with score {evaluation.score:.1f} "
+        f"({describe(winner.params)}){registered}"
+    )
+    display.line(f"it is in {best}: the LoRA, its card (card.md) and pictures (contact_sheet.png)")
+
+
+def choose_finalists(trials: list[Trial], count: int) -> list[Trial]:
+    """The best finished trials; when none finished, the best of those that left a checkpoint at all."""
+    finished = [trial for trial in trials if trial.status == "finished" and trial.best]
+    candidates = finished or [trial for trial in trials if trial.best and trial.checkpoint(trial.best.step).exists()]
+    return sorted(candidates, key=_rank)[:count]
+
+
+def _rank(trial: Trial) -> tuple[bool, float, int]:
+    assert trial.best is not None
+    return trial.best.overfit_index >= CLEAN, -value_of(trial.best), trial.number
+
+
+def choose_winner(finalists: list[Trial], rescored: Mapping[int, Rescored]) -> Trial:
+    """The finalist with the best fresh score, a clean one before any other."""
+
+    def rank(trial: Trial) -> tuple[bool, float, int]:
+        evaluation = rescored[trial.number].evaluation
+        return evaluation.overfit_index >= CLEAN, -value_of(evaluation), trial.number
+
+    return min(finalists, key=rank)
+
+
+def _winner(trial: Trial, trials: list[Trial], rescored: Mapping[int, Rescored], config: Config) -> Winner:
+    final = rescored[trial.number]
+    prompts = [with_trigger(prompt, config.data.trigger) for prompt in config.eval.prompts]
+    others = ", ".join(str(number) for number in rescored if number != trial.number)
+    again = f"The best were scored again with fresh seeds (trials {trial.number}, {others})" if others else "Its score was taken again with fresh seeds"
+    how = (
+        "Of each trial the earliest clean checkpoint within one standard error of its best score counts. "
+        f"{again}, and the one with the best fresh score won."
+    )
+    if final.evaluation.overfit_index >= CLEAN:
+        how += " No finalist was free of signs of overfit; this is the least bad."
+    return Winner(
+        study=config.study.name,
+        number=trial.number,
+        step=final.evaluation.step,
+        checkpoint=trial.checkpoint(final.evaluation.step),
+        config=(trial.folder / "config.yaml").read_text(),
+        evaluation=final.evaluation,
+        how_chosen=how,
+        contact_sheet=_sheet(trial, final, prompts, config),
+        base=base_location(config.base),
+        trigger=config.data.trigger,
+        prompt=prompts[0],
+        resolution=config.base.resolution,
+        sample_steps=config.eval.sample_steps,
+        guidance_scale=config.eval.guidance_scale,
+        params=trial.params,
+        trials=[_summary(each) for each in trials],
+        finalists={number: each.evaluation.score for number, each in rescored.items()},
+    )
+
+
+def _sheet(trial: Trial, final: Rescored, prompts: list[str], config: Config) -> Image.Image:
+    seeds = list(range(FRESH_SEEDS_FROM, FRESH_SEEDS_FROM + min(SHEET_SEEDS, 2 * len(config.eval.seeds))))
+    drawn = dict(final.images)
+
+    def pictures(folder: Path | None, prompt: int) -> list[Image.Image]:
+        names = [picture_name("prompt", prompt, seed) for seed in range(len(seeds))]
+        return [_open(folder / f"{name}.png" if folder else drawn[name]) for name in names]
+
+    rows = [
+        Row(prompt=prompt, base=pictures(final.base_pictures, i), best=pictures(None, i))
+        for i, prompt in enumerate(prompts[:SHEET_PROMPTS])
+    ]
+    title = f"{config.study.name}: trial {trial.number}, step {final.evaluation.step}"
+    return contact_sheet(title, describe(trial.params), seeds, rows)
+
+
+def _open(path: Path) -> Image.Image:
+    with Image.open(path) as image:
+        return image.convert("RGB")
+
+
+def _summary(trial: Trial) -> TrialSummary:
+    best = trial.best
+    return TrialSummary(
+        number=trial.number,
+        params=trial.params,
+        status=trial.status,
+        score=best.score if best else None,
+        step=best.step if best else None,
+        reason=trial.reason,
+    )

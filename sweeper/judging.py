@@ -1,0 +1,160 @@
+"""Brings pack and judge together on a worker: draws with a slot's adapter, looks, and judges against the reference."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+from PIL import Image
+from torch import Tensor
+
+from eval.features import Extractor, load_extractor
+from eval.judge import Evaluation, Evidence, judge
+from eval.prompts import with_trigger, without_trigger
+from eval.reference import Reference, build_reference, by_prompt
+from eval.sampling import sample
+from eval.spec import EvalSpec
+from eval.validation import ValidationSet, validation_losses
+from foundation.durable import new_folder
+from train.bases import Base
+from train.caches import EncodedDataset
+from train.data import Dataset
+from train.images import square
+from train.pack import Pack
+
+_UNRELATED = "unrelated"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Drawn:
+    """Pictures of one checkpoint in prompt-major order: P·S for the prompts, U·S for the unrelated ones."""
+
+    samples: list[Image.Image]
+    unrelated: list[Image.Image]
+
+
+class Judging:
+    """The judge of one study on one device. The reference is computed once and shared through the cache."""
+
+    def __init__(self, pack: Pack, dataset: Dataset, data: EncodedDataset, spec: EvalSpec, trigger: str, cache: Path):
+        self._pack = pack
+        self._trigger = trigger
+        self._spec = spec
+        self._cache = cache
+        self._dataset = dataset
+        self._extractor: Extractor = load_extractor(spec.clip, pack.base.device)
+        self._validation = ValidationSet(
+            latents=data.validation.means,
+            embeddings=data.validation.embeddings,
+            ids=[picture.digest for picture in dataset.validation],
+            alphas_cumprod=pack.base.alphas_cumprod.cpu(),
+            prediction_type="v_prediction" if pack.base.prediction_type == "v_prediction" else "epsilon",
+            num_bins=spec.timestep_bins,
+            noises_per_bin=spec.noises_per_bin,
+            seed=spec.validation_seed,
+        )
+        self._references: dict[tuple[int, ...], Reference] = {}
+        self.reference(spec.seeds)
+
+    def judge(
+        self,
+        acting: AbstractContextManager[Base],
+        step: int,
+        history: Sequence[Evaluation],
+        folder: Path,
+        seeds: tuple[int, ...] | None = None,
+    ) -> tuple[Evaluation, tuple[tuple[str, Path], ...]]:
+        """Judge the base as it acts within `acting` and write its pictures to `folder`; with other seeds on demand."""
+        spec = self._spec if seeds is None else replace(self._spec, seeds=seeds)
+        with acting as base:
+            drawn = self._draw(base, spec)
+            losses = self._losses(base)
+        evidence = Evidence(
+            step=step,
+            samples=by_prompt(self._extractor.images(drawn.samples), len(spec.seeds)),
+            unrelated=by_prompt(self._extractor.images(drawn.unrelated), len(spec.seeds)),
+            validation_losses=losses,
+        )
+        images = write_pictures(folder, drawn, len(spec.seeds))
+        return judge(self.reference(spec.seeds), evidence, history, spec), images
+
+    def reference(self, seeds: tuple[int, ...]) -> Reference:
+        """What checkpoints drawn with these seeds are held against; from memory, from the cache, or computed."""
+        if seeds not in self._references:
+            spec = replace(self._spec, seeds=seeds)
+            file = self._cache / f"reference-{self._key(spec)}.safetensors"
+            if not (file.exists() and self.base_pictures(seeds).exists()):
+                self._build(spec).save(file)
+            self._references[seeds] = Reference.load(file)
+        return self._references[seeds]
+
+    def base_pictures(self, seeds: tuple[int, ...]) -> Path:
+        """The folder of what the base draws, under the names that `write_pictures` gives."""
+        return self._cache / f"base-{self._key(replace(self._spec, seeds=seeds))}"
+
+    def _build(self, spec: EvalSpec) -> Reference:
+        with self._pack.acting(None) as base:
+            drawn = self._draw(base, spec)
+            losses = self._losses(base)
+        write_pictures(self.base_pictures(spec.seeds), drawn, len(spec.seeds))
+        side = self._pack.base.resolution
+        return build_reference(
+            self._extractor,
+            train=[square(picture.open(), side) for picture in self._dataset.train],
+            held_out=[square(picture.open(), side) for picture in self._dataset.validation],
+            prompts=[without_trigger(prompt, self._trigger, spec.stand_in) for prompt in spec.prompts],
+            base_samples=drawn.samples,
+            base_unrelated=drawn.unrelated,
+            num_seeds=len(spec.seeds),
+            base_validation=losses,
+        )
+
+    def _draw(self, base: Base, spec: EvalSpec) -> Drawn:
+        def pictures(prompts: Sequence[str]) -> list[Image.Image]:
+            return sample(
+                base.pipeline,
+                prompts,
+                spec.seeds,
+                steps=spec.sample_steps,
+                guidance_scale=spec.guidance_scale,
+                batch_rows=spec.batch_rows,
+            )
+
+        prompts = [with_trigger(prompt, self._trigger) for prompt in spec.prompts]
+        return Drawn(samples=pictures(prompts), unrelated=pictures(spec.unrelated_prompts))
+
+    def _losses(self, base: Base) -> Tensor:
+        def denoise(noisy: Tensor, timesteps: Tensor, embeddings: Tensor) -> Tensor:
+            device = base.device
+            return base.predict(noisy.to(device), timesteps.to(device), embeddings.to(device)).float().cpu()
+
+        return validation_losses(self._validation, denoise, self._spec.batch_rows)
+
+    def _key(self, spec: EvalSpec) -> str:
+        base = self._pack.base
+        pictures = [picture.digest for picture in (*self._dataset.train, *self._dataset.validation)]
+        captions = [picture.caption for picture in self._dataset.validation]
+        asked = {k: v for k, v in asdict(spec).items() if k not in ("thresholds", "every", "warmup_evaluations")}
+        words = [base.fingerprint, str(base.dtype), self._trigger, asked, pictures, captions, base.resolution]
+        return hashlib.sha256(json.dumps(words, sort_keys=True, default=str).encode()).hexdigest()[:24]
+
+
+def write_pictures(folder: Path, drawn: Drawn, num_seeds: int) -> tuple[tuple[str, Path], ...]:
+    """Write pictures as `prompt00-seed0.png` and `unrelated00-seed0.png`; names and where they lie."""
+    names: list[str] = []
+    with new_folder(folder) as fresh:
+        for kind, images in (("prompt", drawn.samples), (_UNRELATED, drawn.unrelated)):
+            for i, image in enumerate(images):
+                name = picture_name(kind, i // num_seeds, i % num_seeds)
+                image.save(fresh / f"{name}.png")
+                names.append(name)
+    return tuple((name, folder / f"{name}.png") for name in names)
+
+
+def picture_name(kind: str, prompt: int, seed: int) -> str:
+    """`prompt03-seed1`: the fourth prompt with the second seed."""
+    return f"{kind}{prompt:02}-seed{seed}"

@@ -1,0 +1,31 @@
+"""The port of a launcher: it starts workers somewhere and carries messages."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from sweeper.messages import Command, Event
+
+
+class Launcher(Protocol):
+    """Workers by number, 0 to `num_workers - 1`. Used by the supervisor's one thread."""
+
+    @property
+    def devices(self) -> Sequence[str]:
+        """Device of each worker."""
+
+    def start(self, worker: int) -> None:
+        """Start a worker, or start one anew after it died. It says `Ready` or `Refused` when it is up."""
+
+    def send(self, worker: int, command: Command) -> None:
+        """Hand a command to a worker; to one that died it is lost."""
+
+    def wait(self, timeout_s: float) -> list[tuple[int, Event]]:
+        """Events since the last call, in order for each worker; waits up to `timeout_s` for the first.
+
+        A worker that ended without being asked is reported once as `Died`, after its last words.
+        """
+
+    def shut_down(self, timeout_s: float) -> None:
+        """Let every worker save and end; end by force what has not within `timeout_s`."""

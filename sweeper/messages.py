@@ -1,0 +1,130 @@
+"""What supervisor and workers say to each other. Plain frozen data, sent through a pipe between our own processes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from eval.judge import Evaluation
+from train.pack import StepReport
+from train.spec import TrialSpec
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Admit:
+    """Train this trial in a free slot; with a saved state in its folder, go on from there."""
+
+    trial: int
+    spec: TrialSpec
+    folder: Path
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Verdict:
+    """The answer to `Evaluated`, for which the slot waits."""
+
+    trial: int
+    go_on: bool
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Rescore:
+    """Judge a checkpoint again with other seeds; `out` takes the pictures."""
+
+    trial: int
+    step: int
+    checkpoint: Path
+    seeds: tuple[int, ...]
+    out: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Shutdown:
+    """Save every slot's state and end."""
+
+
+Command = Admit | Verdict | Rescore | Shutdown
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Ready:
+    """The worker has loaded base, data and judge."""
+
+    num_slots: int
+    device: str
+    num_train: int
+    num_validation: int
+    skipped: tuple[str, ...]
+    base_pictures: Path
+    """Folder of what the base draws for the same prompts and seeds."""
+    seconds: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Refused:
+    """The worker cannot start: something a person can put right, in one line."""
+
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Admitted:
+    """The trial has its slot, after `step` steps of an earlier attempt, with the evaluations made there."""
+
+    trial: int
+    step: int
+    history: tuple[Evaluation, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Stepped:
+    """Steps of one trial since the last such event."""
+
+    trial: int
+    reports: tuple[StepReport, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Evaluated:
+    """A checkpoint was saved and judged. The slot waits for a `Verdict`."""
+
+    trial: int
+    evaluation: Evaluation
+    checkpoint: Path
+    images: tuple[tuple[str, Path], ...]
+    seconds: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Finished:
+    """The trial has left its slot after its last step or a verdict to stop."""
+
+    trial: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Failed:
+    """The trial has left its slot because it cannot go on."""
+
+    trial: int
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Rescored:
+    """The answer to `Rescore`."""
+
+    trial: int
+    evaluation: Evaluation
+    images: tuple[tuple[str, Path], ...]
+    base_pictures: Path
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Died:
+    """The worker's process ended without being asked; told by the launcher."""
+
+    reason: str
+
+
+Event = Ready | Refused | Admitted | Stepped | Evaluated | Finished | Failed | Rescored | Died

@@ -1,0 +1,151 @@
+"""Sheets of pictures with captions, for people to look at."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from PIL import Image, ImageDraw, ImageFont
+
+PAPER: Final = (250, 249, 246)
+INK: Final = (32, 34, 40)
+FAINT: Final = (118, 120, 128)
+RULE: Final = (222, 219, 211)
+BEST_TINT: Final = (236, 240, 229)
+"""Behind the columns of the winner, so that they are told apart from the base's at a glance."""
+
+MARGIN: Final = 24
+GAP: Final = 6
+WIDE_GAP: Final = 18
+CAPTION_WIDTH: Final = 210
+TEXT, SMALL, TITLE = 15, 13, 24
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Row:
+    """A prompt with the base's and the winner's pictures of it, seed by seed."""
+
+    prompt: str
+    base: Sequence[Image.Image]
+    best: Sequence[Image.Image]
+
+
+def contact_sheet(title: str, subtitle: str, seeds: Sequence[int], rows: Sequence[Row], tile: int = 192) -> Image.Image:
+    """Return a sheet with a row a prompt and, for each seed, the base's picture beside the winner's.
+
+    Pictures are shown as squares of `tile` pixels. Tiny ones are magnified by whole pixels first, to stay what they are.
+
+    Raises:
+        ValueError: a row has not a picture of each kind for each seed, or there are no rows or seeds.
+    """
+    if not rows or not seeds:
+        raise ValueError(f"a contact sheet wants prompts and seeds, got {len(rows)} and {len(seeds)}")
+    for row in rows:
+        if not len(row.base) == len(row.best) == len(seeds):
+            raise ValueError(
+                f"{row.prompt!r} must have {len(seeds)} pictures of each kind, got {len(row.base)} and {len(row.best)}"
+            )
+    pair = 2 * tile + GAP
+    width = max(2 * MARGIN + CAPTION_WIDTH + len(seeds) * (pair + WIDE_GAP), _width(title, TITLE) + 2 * MARGIN)
+    subtitle_lines = _wrap(subtitle, SMALL, width - 2 * MARGIN)
+    head = MARGIN + TITLE + 12 + len(subtitle_lines) * (SMALL + 6) + 52
+    sheet = Image.new("RGB", (width, head + len(rows) * (tile + WIDE_GAP) + MARGIN - WIDE_GAP), PAPER)
+    pen = ImageDraw.Draw(sheet)
+    pen.text((MARGIN, MARGIN - 4), title, fill=INK, font=_font(TITLE))
+    for number, line in enumerate(subtitle_lines):
+        pen.text((MARGIN, MARGIN + TITLE + 8 + number * (SMALL + 6)), line, fill=FAINT, font=_font(SMALL))
+    lefts = [MARGIN + CAPTION_WIDTH + WIDE_GAP + number * (pair + WIDE_GAP) for number in range(len(seeds))]
+    for seed, left in zip(seeds, lefts, strict=True):
+        _head_of_pair(pen, seed, left, head, tile, sheet.height)
+    for number, row in enumerate(rows):
+        top = head + number * (tile + WIDE_GAP)
+        if number:
+            pen.line((MARGIN, top - WIDE_GAP // 2, width - MARGIN, top - WIDE_GAP // 2), fill=RULE)
+        _caption(pen, row.prompt, (MARGIN, top), CAPTION_WIDTH, tile)
+        for left, base, best in zip(lefts, row.base, row.best, strict=True):
+            sheet.paste(_fit(base, tile), (left, top))
+            sheet.paste(_fit(best, tile), (left + tile + GAP, top))
+    return sheet
+
+
+def grid(images: Sequence[Image.Image], num_columns: int, tile: int = 128) -> Image.Image:
+    """Return pictures side by side, row by row, as squares of `tile` pixels: the samples of one evaluation.
+
+    Raises:
+        ValueError: there are no pictures or no columns.
+    """
+    if not images or num_columns < 1:
+        raise ValueError(f"a grid wants pictures and columns, got {len(images)} and {num_columns}")
+    num_columns = min(num_columns, len(images))
+    num_rows = -(-len(images) // num_columns)
+    step = tile + GAP
+    sheet = Image.new("RGB", (num_columns * step + GAP, num_rows * step + GAP), PAPER)
+    for number, image in enumerate(images):
+        row, column = divmod(number, num_columns)
+        sheet.paste(_fit(image, tile), (GAP + column * step, GAP + row * step))
+    return sheet
+
+
+def _head_of_pair(pen: ImageDraw.ImageDraw, seed: int, left: int, head: int, tile: int, bottom: int) -> None:
+    middle = left + tile + GAP // 2
+    pen.text((middle, head - 34), f"seed {seed}", fill=FAINT, font=_font(SMALL), anchor="ms")
+    pen.line((left, head - 28, left + 2 * tile + GAP, head - 28), fill=RULE)
+    best = left + tile + GAP
+    pen.rectangle((best - GAP // 2, head - 26, best + tile + GAP // 2, bottom - MARGIN + GAP), fill=BEST_TINT)
+    pen.text((left + tile // 2, head - 9), "base", fill=INK, font=_font(TEXT), anchor="ms")
+    pen.text((best + tile // 2, head - 9), "best", fill=INK, font=_font(TEXT), anchor="ms")
+
+
+def _caption(pen: ImageDraw.ImageDraw, text: str, place: tuple[int, int], width: int, height: int) -> None:
+    lines, most = _wrap(text, TEXT, width), height // (TEXT + 6)
+    if len(lines) > most:
+        lines = [*lines[: most - 1], lines[most - 1].rstrip(" ,.") + " …"]
+    top = place[1] + max(0, (height - len(lines) * (TEXT + 6)) // 2)
+    for number, line in enumerate(lines):
+        pen.text((place[0], top + number * (TEXT + 6)), line, fill=INK, font=_font(TEXT))
+
+
+def _fit(image: Image.Image, tile: int) -> Image.Image:
+    """A picture as a square tile: whole when it is not square, on paper."""
+    image = image.convert("RGB")
+    longest = max(image.size)
+    if longest * 2 <= tile:
+        factor = tile // longest
+        image = image.resize((image.width * factor, image.height * factor), Image.Resampling.NEAREST)
+        longest *= factor
+    if longest != tile:
+        size = (max(1, round(image.width * tile / longest)), max(1, round(image.height * tile / longest)))
+        image = image.resize(size, Image.Resampling.LANCZOS)
+    if image.size == (tile, tile):
+        return image
+    square = Image.new("RGB", (tile, tile), RULE)
+    square.paste(image, ((tile - image.width) // 2, (tile - image.height) // 2))
+    return square
+
+
+def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    return ImageFont.load_default(size)
+
+
+def _width(text: str, size: int) -> int:
+    return round(_font(size).getlength(text))
+
+
+def _wrap(text: str, size: int, width: int) -> list[str]:
+    """Lines no wider than `width` pixels; a word that is wider is cut."""
+    lines: list[str] = []
+    for word in (part for word in text.split() for part in _cut(word, size, width)):
+        longer = f"{lines[-1]} {word}" if lines else word
+        if lines and _width(longer, size) <= width:
+            lines[-1] = longer
+        else:
+            lines.append(word)
+    return lines
+
+
+def _cut(word: str, size: int, width: int) -> list[str]:
+    if _width(word, size) <= width:
+        return [word]
+    return textwrap.wrap(word, max(1, len(word) * width // _width(word, size) - 1))

@@ -1,0 +1,199 @@
+"""Runs one study from its overrides to `best/`: checks first, then search, training and choice, then a clean end."""
+
+from __future__ import annotations
+
+import dataclasses
+import fcntl
+import os
+import signal
+import subprocess
+import sys
+import types
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Final
+
+import yaml
+from rich.console import Console
+
+from foundation.durable import write_text
+from foundation.errors import StudyError
+from foundation.quiet import quiet_libraries
+from sweeper.config import Config
+from sweeper.dimension import Value
+from sweeper.display import Display
+from sweeper.finale import crown
+from sweeper.launchers.local import LocalLauncher
+from sweeper.search import Search
+from sweeper.space import Plan, plan
+from sweeper.supervisor import Resolved, Supervisor
+from sweeper.tracking import open_tracker
+from sweeper.tracking.port import Tracker
+from train.bases import check_base
+from train.data import Dataset, load_dataset
+from train.drawn import with_drawn_folder
+
+INTERRUPTED: Final = 130
+"""Exit code after Ctrl-C, as shells know it."""
+AUTO_SLOTS: Final = 4
+"""Trials at once on a device for `study.slots=auto`: enough to keep it busy, few enough for the sampler to learn."""
+MAX_CAPTION_PROMPTS: Final = 8
+_GRACE_S: Final = 120.0
+_VERSIONS_OF: Final = ("torch", "diffusers", "transformers", "peft", "accelerate", "optuna", "mlflow", "hydra-core")
+
+
+def run_study(overrides: Sequence[str]) -> int:
+    """Run or resume the study that Hydra's overrides describe; the exit code.
+
+    Raises:
+        UserError: bad input; then nothing was started and nothing written but drawn pictures in the cache.
+    """
+    quiet_libraries()
+    asked = plan(overrides)
+    config, dataset = _prepare(asked.config)
+    console = Console(highlight=False, soft_wrap=not sys.stdout.isatty())
+    folder = Path(config.study.folder) / config.study.name
+    with _lease(folder):
+        search = Search.open(asked.config, asked.space, folder.parent / "studies.db")
+        _write_study(folder, asked)
+        tracker = open_tracker(config.tracking, folder.parent)
+        display = Display(console, config.study.name, config.study.num_trials, config.train.steps)
+        launcher = LocalLauncher(config, _num_slots(config))
+        supervisor = Supervisor(config, folder, search, tracker, launcher, display, lambda p: _resolve(asked, p))
+        params = {name: str(values) for name, values in asked.space.fingerprint().items()}
+        tracker.start_study(config.study.name, params, (folder / "study.yaml").read_text())
+        for reason in dataset.skipped:
+            display.line(f"left out: {reason}")
+        return _guarded(supervisor, tracker, launcher, display, folder, config)
+
+
+def _guarded(
+    supervisor: Supervisor,
+    tracker: Tracker,
+    launcher: LocalLauncher,
+    display: Display,
+    folder: Path,
+    config: Config,
+) -> int:
+    """Search and choose; whatever happens, workers save and end, and no run is left open."""
+    status, reason = "failed", "an error ended the study"
+    with display:
+        try:
+            with _terminate_as_interrupt():
+                supervisor.run()
+                crown(supervisor, tracker, display, folder, config)
+            status, reason = "finished", ""
+            return 0
+        except KeyboardInterrupt:
+            display.line("stopping: every trial saves its state; the same command goes on from here")
+            status, reason = "interrupted", "stopped by hand; the same command goes on"
+            return INTERRUPTED
+        finally:
+            launcher.shut_down(_GRACE_S)
+            tracker.end_study(status, reason)  # type: ignore[arg-type]  # one of its literals, chosen above
+            tracker.close()
+            if tracker.lost:
+                display.line(f"{tracker.lost} records could not be shown in MLflow; files in {folder} are complete")
+
+
+def _prepare(config: Config) -> tuple[Config, Dataset]:
+    """The config that workers get, its data drawn and read once so that mistakes show before anything starts."""
+    check_base(config.base)
+    drawn = config.data.path is None
+    config = replace(config, data=with_drawn_folder(config.data, Path(config.study.folder) / "cache"))
+    dataset = load_dataset(config.data)
+    if not drawn:
+        dataset_path = Path(config.data.path or "").expanduser().resolve()
+        config = replace(config, data=replace(config.data, path=str(dataset_path)))
+    if not config.eval.prompts:
+        captions = dict.fromkeys(picture.caption for picture in (*dataset.validation, *dataset.train))
+        config = replace(config, eval=replace(config.eval, prompts=tuple(captions)[:MAX_CAPTION_PROMPTS]))
+    return config, dataset
+
+
+def _resolve(asked: Plan, params: Mapping[str, object]) -> Resolved:
+    values: dict[str, Value] = {name: value for name, value in params.items() if _is_value(value)}  # type: ignore[misc]
+    config = asked.trial(values)
+    return Resolved(spec=config.trial, yaml=to_yaml(config))
+
+
+def _is_value(value: object) -> bool:
+    return value is None or isinstance(value, bool | int | float | str)
+
+
+def _num_slots(config: Config) -> int:
+    wanted = AUTO_SLOTS if config.study.slots == "auto" else config.study.slots
+    return min(wanted, config.study.num_trials)
+
+
+def to_yaml(value: Any) -> str:
+    """Frozen dataclasses as YAML in their own order; tuples are lists."""
+    plain = dataclasses.asdict(value) if dataclasses.is_dataclass(value) and not isinstance(value, type) else value
+    return yaml.safe_dump(_listed(plain), sort_keys=False, allow_unicode=True)
+
+
+def _listed(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _listed(item) for key, item in value.items()}
+    return [_listed(item) for item in value] if isinstance(value, list | tuple) else value
+
+
+def _write_study(folder: Path, asked: Plan) -> None:
+    """study.yaml: what was asked for, with what versions."""
+    about = {
+        "study": asked.config.study.name,
+        "space": asked.space.fingerprint(),
+        "config": dataclasses.asdict(asked.config),
+        "python": sys.version.split()[0],
+        "versions": {name: version(name) for name in _VERSIONS_OF},
+        "git": _revision(),
+    }
+    write_text(folder / "study.yaml", to_yaml(about))
+
+
+def _revision() -> str | None:
+    command = ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return None
+
+
+@contextmanager
+def _lease(folder: Path) -> Iterator[None]:
+    """Hold the study for this process alone; the system frees it however the process ends.
+
+    Raises:
+        StudyError: when another process holds it.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / ".lease").open("a+") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.seek(0)
+            holder = file.read().strip() or "another process"
+            raise StudyError(
+                f"study {folder.name} is being run by process {holder}; wait for it, or set study.name to another name"
+            ) from None
+        file.truncate(0)
+        file.write(str(os.getpid()))
+        file.flush()
+        yield
+
+
+@contextmanager
+def _terminate_as_interrupt() -> Iterator[None]:
+    """SIGTERM ends a study as cleanly as Ctrl-C does."""
+
+    def interrupt(_: int, __: types.FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

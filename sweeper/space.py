@@ -1,0 +1,293 @@
+"""What a study searches, read from the options' `space:` blocks, `study.space` and the command line.
+
+Sweeps are written in Hydra's grammar and mean what they mean there:
+
+    a=4,8,16   a=choice(4,8,16)        one of these
+    a=range(1,3)                       1 and 2: the end is left out, as in Hydra's own grid
+    a=interval(0.1,0.5)                any number between, both ends included
+    a=tag(log,interval(1e-5,1e-3))     the same, evenly in the logarithm
+    a=tag(int,interval(1,8))           whole numbers from 1 to 8; `tag(log,int,interval(1,64))` takes both
+    group=glob(*)                      every option of a config group
+
+Later sources win: the block of a chosen option, then `study.space`, then the command line, where a sweep replaces or
+adds a dimension and a plain value removes it (`optimizer.lr=1e-3` removes the learning rates of all options).
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final, TypeVar
+
+from hydra.core.override_parser.types import (
+    ChoiceSweep,
+    Glob,
+    IntervalSweep,
+    Override,
+    ParsedElementType,
+    RangeSweep,
+    Transformer,
+)
+
+from foundation.compose import SWEEPS, compose, dotted_paths, options, parse_overrides
+from foundation.errors import ConfigError
+from foundation.parse import did_you_mean, unknown_key
+from sweeper.config import TRIAL_GROUPS, Config, TrialPart, parse_config, parse_part, trial_of
+from sweeper.dimension import Choices, Dimension, Numbers, Space, Value
+from train.spec import OptimizerSpec, check_installed
+
+__all__ = ["Plan", "Space", "plan"]
+
+A = TypeVar("A")
+T = TypeVar("T")
+
+_MAX_COMBINATIONS: Final = 10_000
+"""Up to so many combinations are checked for what their parts are to each other; a trial's own is, when it is drawn."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Plan:
+    """A study as asked for, with everything in it checked."""
+
+    config: Config
+    """What all trials share; what is searched holds a first value. `study.num_trials` is at most the space's points."""
+    space: Space
+    """What is searched."""
+    fixed: tuple[str, ...]
+    """The plain overrides, which hold for every trial."""
+
+    def trial(self, params: Mapping[str, Value]) -> Config:
+        """Return the config of the trial with these parameters.
+
+        Raises:
+            ConfigError: when values that are legal by themselves are not legal together.
+        """
+        return parse_config(compose([*self.fixed, *self.space.overrides(params)]))
+
+
+def plan(overrides: Sequence[str]) -> Plan:
+    """Return the study that `overrides` ask for, every option and both ends of every range composed and parsed.
+
+    Raises:
+        ConfigError: one problem per mistake, all of them.
+    """
+    parsed, problems = parse_overrides(overrides)
+    last = {each.key_or_group: each for each in parsed}
+    swept = [each for each in last.values() if each.is_sweep_override()]
+    plain = [each for each in parsed if not last[each.key_or_group].is_sweep_override()]
+    plain = [each for each in plain if not each.is_sweep_override()]
+    fixed, wrong = _composable([_text(each) for each in plain])
+    problems += wrong
+    settled = {each.key_or_group for each in plain}
+    space = _Reader(config=compose(fixed), fixed=fixed, settled=settled, problems=problems).read(swept)
+    config = _Checker(space=space, fixed=fixed, problems=problems).config()
+    if problems or config is None:
+        raise ConfigError(list(dict.fromkeys(problems)))
+    study = replace(config.study, num_trials=space.num_points(at_most=config.study.num_trials))
+    return Plan(config=replace(config, study=study), space=space, fixed=tuple(fixed))
+
+
+def _composable(overrides: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Return the overrides that compose together, and what is wrong with the others."""
+    try:
+        compose(overrides)
+    except ConfigError as error:
+        good: list[str] = []
+        for override in overrides:
+            try:
+                compose([*good, override])
+            except ConfigError:
+                continue
+            good.append(override)
+        return good, list(error.problems)
+    return list(overrides), []
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Reader:
+    """Reads dimensions from their three sources."""
+
+    config: Mapping[str, Any]
+    """The composed plain config."""
+    fixed: list[str]
+    """The overrides that it is composed of."""
+    settled: set[str]
+    """Keys with a plain value on the command line."""
+    problems: list[str]
+    """Where mistakes are noted."""
+
+    def read(self, swept: Sequence[Override]) -> Space:
+        by_study = self._sweeps("study.space", self.config["study"]["space"])
+        explicit = {each.key_or_group: each for each in [*by_study, *swept]}
+        choosers = [found for group in TRIAL_GROUPS if group in explicit for found in self._dimension(explicit[group])]
+        chosen = {each.key: [str(value) for value in each.domain.values() or ()] for each in choosers}
+        found = [*choosers]
+        for key, override in explicit.items():
+            if key not in TRIAL_GROUPS:
+                found += self._explicit(override, chosen)
+        for group in TRIAL_GROUPS:
+            for option in chosen.get(group, [None]):
+                block = self._composed(group, option).get(group, {}).get("space", {})
+                texts = {f"{group}.{field}": text for field, text in block.items()}
+                own = {key: text for key, text in texts.items() if key not in explicit}
+                for override in self._sweeps(f"{group}.space", own):
+                    found += self._dimension(override, option)
+        return Space(dimensions=tuple(found))
+
+    def _sweeps(self, where: str, texts: Any) -> list[Override]:
+        """The sweeps of a `space` mapping but for settled keys; one that is no mapping is a mistake found elsewhere."""
+        items = texts.items() if isinstance(texts, Mapping) else ()
+        parsed, problems = parse_overrides(f"{key}={text}" for key, text in items if key not in self.settled)
+        plain = [_text(each) for each in parsed if not _sweeps(each)]
+        problems += [f"{text} is a single value; a sweep is wanted: {SWEEPS}" for text in plain]
+        self.problems.extend(f"{where}: {line}" for line in problems)
+        return [each for each in parsed if _sweeps(each)]
+
+    def _explicit(self, override: Override, chosen: Mapping[str, list[str]]) -> list[Dimension]:
+        """One dimension, or one for each chosen option when only some of them have the key."""
+        key = override.key_or_group
+        group = key.partition(".")[0]
+        if group not in TRIAL_GROUPS:
+            names = ", ".join(TRIAL_GROUPS)
+            line = f"{key} cannot be searched; what may differ from trial to trial is in {names}"
+            known = list(dotted_paths(self.config))
+            self.problems.append(line if key in known else unknown_key(key, override.get_value_string(), known))
+            return []
+        among = chosen.get(group, [None])
+        paths = {option: set(dotted_paths(self._composed(group, option))) for option in among}
+        having = [option for option in among if key in paths[option]]
+        if override.is_add() or override.is_force_add() or len(having) == len(among):
+            return self._dimension(override)
+        if not having:
+            known = sorted(set().union(*paths.values()))
+            self.problems.append(unknown_key(key, override.get_value_string(), known))
+        return [found for option in having for found in self._dimension(override, option)]
+
+    def _composed(self, group: str, option: str | None) -> Mapping[str, Any]:
+        """The config with this option of the group; None is the one that is there."""
+        if option is None:
+            return self.config
+        try:
+            return compose([*self.fixed, f"{group}={option}"])
+        except ConfigError as error:
+            self.problems.extend([f"{line} (with {group}={option})" for line in error.problems])
+            return {}
+
+    def _dimension(self, override: Override, option: str | None = None) -> list[Dimension]:
+        """The dimension that counts for `option`, or always; none when its sweep is wrong."""
+        group, _, field = override.key_or_group.partition(".")
+        try:
+            domain = _domain(override)
+        except ValueError as error:
+            self.problems.append(f"{_text(override)}: {error}")
+            return []
+        if not field:
+            domain = self._existing(group, domain)
+        name = override.key_or_group if option is None else f"{group}={option}:{field}"
+        condition = None if option is None else (group, option)
+        dimension = Dimension(name=name, key=override.get_key_element(), domain=domain, condition=condition)
+        return [dimension] if domain.values() != () else []
+
+    def _existing(self, group: str, domain: Choices | Numbers) -> Choices:
+        allowed = options(group)
+        values = domain.values() or ("an interval",)
+        for value in values:
+            if value not in allowed:
+                line = f"{group} must be one of {', '.join(allowed)}, got {value}{did_you_mean(value, allowed)}"
+                self.problems.append(line)
+        return Choices(of=tuple(value for value in values if value in allowed))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Checker:
+    """Composes and parses every value of a space; what is wrong goes to `problems`.
+
+    Hydra takes a fifth of a second for each choice of options, so options are composed one by one (which `_Reader` has
+    done, and `compose` remembers), and put together as parsed dataclasses, which costs nothing.
+    """
+
+    space: Space
+    fixed: Sequence[str]
+    problems: list[str]
+
+    def config(self) -> Config | None:
+        """Check all, and return the config with the first value of all that is searched."""
+        mapping = dict(compose(self.fixed))
+        parts: dict[str, list[TrialPart]] = {group: [] for group in TRIAL_GROUPS}
+        for group, found in parts.items():
+            for number, row in enumerate(self._rows(group)):
+                overrides = [each.override(row[each.name]) for each in self._within(group) if each.name in row]
+                try:
+                    values = compose([*self.fixed, *overrides])[group]
+                    mapping[group] = mapping[group] if number else values
+                    found.append(parse_part(group, values))
+                except ConfigError as error:
+                    self.problems.extend(error.problems)
+        for optimizer in parts["optimizer"]:
+            assert isinstance(optimizer, OptimizerSpec)
+            self._note(check_installed, optimizer)
+        for combination in itertools.islice(itertools.product(*parts.values()), _MAX_COMBINATIONS):
+            self._note(trial_of, dict(zip(parts, combination, strict=True)))
+        return self._note(parse_config, mapping)
+
+    def _note(self, check: Callable[[A], T], of: A) -> T | None:
+        """What the check returns, or its problems noted."""
+        try:
+            return check(of)
+        except ConfigError as error:
+            self.problems.extend(error.problems)
+            return None
+
+    def _within(self, group: str) -> list[Dimension]:
+        return [each for each in self.space.dimensions if each.group == group]
+
+    def _rows(self, group: str) -> Iterator[dict[str, Value]]:
+        """Parameters of one group in which each option occurs, and each corner of the dimensions that count with it."""
+        choosers = [each for each in self._within(group) if each.key == group]
+        for option in choosers[0].domain.corners() if choosers else (None,):
+            row: dict[str, Value] = {group: option} if choosers else {}
+            others = [each for each in self._within(group) if each.key != group and each.counts(row)]
+            longest = max((len(each.domain.corners()) for each in others), default=1)
+            for i in range(longest):
+                corners = {each.name: each.domain.corners() for each in others}
+                yield {**row, **{name: some[i % len(some)] for name, some in corners.items()}}
+
+
+def _domain(override: Override) -> Choices | Numbers:
+    """The values of a sweep.
+
+    Raises:
+        ValueError: with the reason why it is refused.
+    """
+    value = override.value()
+    if isinstance(value, Glob):
+        if "." in override.key_or_group:
+            raise ValueError("glob is for the options of a group; write the choice out")
+        return Choices.among(value.filter(list(options(override.key_or_group))))
+    if isinstance(value, ChoiceSweep | RangeSweep):
+        if value.shuffle:
+            raise ValueError("shuffle has no meaning here, the sampler decides on the order; leave it out")
+        if value.tags:
+            raise ValueError("tags are for intervals: tag(log, interval(low,high)), tag(int, interval(low,high))")
+    if isinstance(value, ChoiceSweep):
+        return Choices.among([_plain(each) for each in value.list])
+    if isinstance(value, RangeSweep):
+        assert value.start is not None and value.stop is not None
+        return Numbers.within_range(value.start, value.stop, value.step)
+    assert isinstance(value, IntervalSweep) and value.start is not None and value.end is not None
+    return Numbers.within_interval(value.start, value.end, value.tags)
+
+
+def _plain(element: ParsedElementType) -> Value:
+    """A choice's element as Optuna can hold it: what is no number, truth value or null as Hydra's text."""
+    return element if element is None or isinstance(element, bool | int | float) else str(Transformer.str(element))
+
+
+def _sweeps(override: Override) -> bool:
+    return bool(override.is_sweep_override())
+
+
+def _text(override: Override) -> str:
+    assert override.input_line is not None
+    return override.input_line

@@ -1,0 +1,305 @@
+"""The one process that owns a study: ask, admit, wait, judge, tell."""
+
+from __future__ import annotations
+
+import json
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from foundation.durable import write_text
+from foundation.errors import StudyError
+from sweeper.config import Config
+from sweeper.display import Display, describe
+from sweeper.launchers.port import Launcher
+from sweeper.messages import (
+    Admit,
+    Admitted,
+    Died,
+    Evaluated,
+    Event,
+    Failed,
+    Finished,
+    Ready,
+    Refused,
+    Rescore,
+    Rescored,
+    Stepped,
+    Verdict,
+)
+from sweeper.search import Search
+from sweeper.tracking.port import Tracker
+from sweeper.trials import Status, Trial, diverged, value_of
+from train.spec import TrialSpec
+
+MAX_ATTEMPTS = 3
+"""A trial whose worker dies so often is the likely cause, and fails."""
+MAX_DEATHS_AT_START = 2
+"""A worker that dies before it is ready so often in a row will not come up."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Resolved:
+    """What one set of parameters means: the trial's spec, and its whole config as YAML."""
+
+    spec: TrialSpec
+    yaml: str
+
+
+@dataclass(slots=True)
+class _Worker:
+    """A worker as the supervisor sees it."""
+
+    ready: Ready | None = None
+    trials: list[int] = field(default_factory=list)
+    deaths_at_start: int = 0
+
+
+class Supervisor:
+    """Feeds workers with trials and draws the consequences. Runs in one thread and holds all truth about the study."""
+
+    def __init__(
+        self,
+        config: Config,
+        folder: Path,
+        search: Search,
+        tracker: Tracker,
+        launcher: Launcher,
+        display: Display,
+        resolve: Callable[[dict[str, object]], Resolved],
+    ) -> None:
+        self._config = config
+        self._folder = folder
+        self._search = search
+        self._tracker = tracker
+        self._launcher = launcher
+        self._display = display
+        self._resolve = resolve
+        self._workers = [_Worker() for _ in launcher.devices]
+        self._waiting: deque[Trial] = deque()
+        self._ending: dict[int, tuple[Status, str]] = {}
+        self._rescored: dict[int, Rescored] = {}
+        self.trials: dict[int, Trial] = {}
+
+    @property
+    def ready(self) -> Ready:
+        """What the first worker said when it was up."""
+        return next(worker.ready for worker in self._workers if worker.ready)
+
+    def run(self) -> None:
+        """Train until every trial has ended.
+
+        Raises:
+            StudyError: when no worker can start.
+        """
+        self._reconcile()
+        if self._left() == 0 and not self._waiting:
+            return
+        for number in range(len(self._workers)):
+            self._launcher.start(number)
+        while self._busy():
+            for number, event in self._launcher.wait(timeout_s=1.0):
+                self._handle(number, event)
+                self._admit_to(number)
+            self._display.refresh(list(self.trials.values()), self._places())
+
+    def rescore(self, finalists: list[Trial], seeds: tuple[int, ...]) -> dict[int, Rescored]:
+        """Judge each finalist's best checkpoint once more, with seeds that no trial saw."""
+        self._rescored = {}
+        if self._workers[0].ready is None:
+            self._launcher.start(0)
+        asked = False
+        while len(self._rescored) < len(finalists):
+            if self._workers[0].ready is not None and not asked:
+                asked = True
+                for trial in finalists:
+                    assert trial.best is not None
+                    step = trial.best.step
+                    out = trial.folder / "samples" / f"final-step-{step:06}"
+                    command = Rescore(
+                        trial=trial.number, step=step, checkpoint=trial.checkpoint(step), seeds=seeds, out=out
+                    )
+                    self._launcher.send(0, command)
+            for number, event in self._launcher.wait(timeout_s=1.0):
+                self._handle(number, event)
+                asked = asked and not isinstance(event, Died)
+        return self._rescored
+
+    def _reconcile(self) -> None:
+        """Take up what an earlier run left: ended trials are known, running ones go on in their own slot and run."""
+        for past in self._search.ended():
+            trial = self._adopt(past.number, dict(past.params))
+            trial.status, trial.reason = past.status, past.reason
+            trial.evaluations = _evaluations_of(trial.folder)
+            trial.step = trial.evaluations[-1].step if trial.evaluations else 0
+        for left in self._search.running():
+            self._waiting.append(self._adopt(left.number, dict(left.params)))
+        if self.trials:
+            ended = len(self.trials) - len(self._waiting)
+            self._display.line(f"resuming: {ended} trials have ended, {len(self._waiting)} go on, {self._left()} are new")
+        self._tracker.reconcile({trial.number for trial in self._waiting})
+        self._display.starts_from(list(self.trials.values()))
+
+    def _adopt(self, number: int, params: dict[str, object]) -> Trial:
+        resolved = self._resolve(params)
+        folder = self._folder / "trials" / f"{number:04}"
+        trial = Trial(number=number, params=params, spec=resolved.spec, folder=folder)
+        self.trials[number] = trial
+        if not (folder / "config.yaml").exists():
+            write_text(folder / "config.yaml", resolved.yaml)
+        return trial
+
+    def _left(self) -> int:
+        return max(0, self._config.study.num_trials - len(self.trials))
+
+    def _busy(self) -> bool:
+        return bool(self._waiting or self._left() or any(worker.trials for worker in self._workers))
+
+    def _places(self) -> dict[int, str]:
+        """Where each running trial is."""
+        return {
+            trial: f"{device}/{place}"
+            for worker, device in zip(self._workers, self._launcher.devices, strict=True)
+            for place, trial in enumerate(worker.trials)
+        }
+
+    def _admit_to(self, number: int) -> None:
+        """Fill a worker's free slots: first what an earlier attempt left, then new trials."""
+        worker = self._workers[number]
+        while worker.ready and len(worker.trials) < worker.ready.num_slots and (self._waiting or self._left()):
+            trial = self._waiting.popleft() if self._waiting else self._ask()
+            trial.status = "running"
+            trial.attempts += 1
+            worker.trials.append(trial.number)
+            self._tracker.start_trial(trial.number, trial.params, (trial.folder / "config.yaml").read_text())
+            self._launcher.send(number, Admit(trial=trial.number, spec=trial.spec, folder=trial.folder))
+
+    def _ask(self) -> Trial:
+        number, params = self._search.ask()
+        return self._adopt(number, dict(params))
+
+    def _handle(self, number: int, event: Event) -> None:
+        worker = self._workers[number]
+        match event:
+            case Ready():
+                self._on_ready(worker, event)
+            case Refused():
+                raise StudyError(event.reason)
+            case Admitted():
+                self._on_admitted(event)
+            case Stepped():
+                trial = self.trials[event.trial]
+                trial.step, trial.loss = event.reports[-1].step, event.reports[-1].loss
+                self._tracker.log_steps(event.trial, event.reports)
+            case Evaluated():
+                self._on_evaluated(number, event)
+            case Finished():
+                status, reason = self._ending.pop(event.trial, ("finished", "all steps done"))
+                self._end(worker, self.trials[event.trial], status, reason)
+            case Failed():
+                self._end(worker, self.trials[event.trial], "failed", event.reason)
+            case Rescored():
+                self._rescored[event.trial] = event
+            case Died():
+                self._on_death(number, worker, event)
+
+    def _on_ready(self, worker: _Worker, event: Ready) -> None:
+        worker.ready, worker.deaths_at_start = event, 0
+        for reason in event.skipped:
+            self._display.line(f"left out: {reason}")
+        self._display.line(
+            f"{event.device}: {event.num_slots} slots, {event.num_train} pictures to learn from, "
+            f"{event.num_validation} held out ({event.seconds:.0f} s to load)"
+        )
+
+    def _on_admitted(self, event: Admitted) -> None:
+        trial = self.trials[event.trial]
+        trial.evaluations, trial.step = list(event.history), event.step
+        goes_on = f", goes on at step {event.step}" if event.step else ""
+        self._display.line(f"trial {trial.number} starts{goes_on}: {describe(trial.params)}")
+
+    def _on_evaluated(self, number: int, event: Evaluated) -> None:
+        trial, evaluation = self.trials[event.trial], event.evaluation
+        trial.evaluations.append(evaluation)
+        self._tracker.log_evaluation(trial.number, evaluation, event.images)
+        self._search.report(trial.number, evaluation.step, value_of(evaluation))
+        verdict = self._judge(trial)
+        if verdict is not None:
+            self._ending[trial.number] = verdict
+        self._launcher.send(number, Verdict(trial=trial.number, go_on=verdict is None))
+        self._display.line(
+            f"trial {trial.number} step {evaluation.step}: score {evaluation.score:.1f}, "
+            f"overfit {evaluation.overfit_index:.2f} ({evaluation.words})"
+        )
+
+    def _judge(self, trial: Trial) -> tuple[Status, str] | None:
+        """Why the trial should end now and as what, or None."""
+        last = trial.evaluations[-1]
+        if last.step >= trial.spec.train.steps:
+            return None
+        if last.overfit:
+            return ("finished" if trial.has_clean_checkpoint else "pruned"), f"looks overfit: {last.words}"
+        if diverged(trial.evaluations, self._config.eval.warmup_evaluations):
+            return "pruned", "diverged: validation loss above the base's own"
+        if hopeless := self._search.why_hopeless(trial.number):
+            return "pruned", f"hopeless: {hopeless}"
+        return None
+
+    def _end(self, worker: _Worker, trial: Trial, status: Status, reason: str) -> None:
+        """Settle a trial everywhere: search, tracker, disk."""
+        worker.trials.remove(trial.number)
+        best = trial.best
+        if status == "finished" and best is None:
+            status, reason = "failed", "it ended without an evaluation"
+        trial.status, trial.reason = status, reason
+        match status:
+            case "finished":
+                assert best is not None
+                self._search.tell_complete(trial.number, value_of(best), reason)
+            case "pruned":
+                self._search.tell_pruned(trial.number, reason)
+            case _:
+                self._search.tell_failed(trial.number, reason)
+        kept = keep_best_and_last(trial)
+        assert status in ("finished", "pruned", "failed")
+        self._tracker.end_trial(trial.number, status, reason, kept)
+        chosen = f", best at step {best.step} with score {best.score:.1f}" if best else ""
+        self._display.line(f"trial {trial.number} {status}: {reason}{chosen}")
+
+    def _on_death(self, number: int, worker: _Worker, event: Died) -> None:
+        """Start the worker anew and give its trials their next attempt, each from its last saved state."""
+        self._display.line(f"worker {number} died: {event.reason}")
+        worker.deaths_at_start = worker.deaths_at_start + 1 if worker.ready is None else 0
+        if worker.deaths_at_start >= MAX_DEATHS_AT_START:
+            raise StudyError(f"worker {number} cannot start: {event.reason}; its trace stands above")
+        worker.ready = None
+        for trial in [self.trials[n] for n in list(worker.trials)]:
+            self._ending.pop(trial.number, None)
+            if trial.attempts >= MAX_ATTEMPTS:
+                self._end(worker, trial, "failed", f"{event.reason}, in {trial.attempts} attempts")
+            else:
+                worker.trials.remove(trial.number)
+                trial.status = "waiting"
+                self._waiting.append(trial)
+        self._launcher.start(number)
+
+
+def keep_best_and_last(trial: Trial) -> dict[str, Path]:
+    """Delete all checkpoints but the best and the last, and the training state; where the kept ones lie."""
+    import shutil
+
+    shutil.rmtree(trial.folder / "state", ignore_errors=True)
+    if trial.best is None:
+        return {}
+    kept = {"best": trial.checkpoint(trial.best.step), "last": trial.checkpoint(trial.evaluations[-1].step)}
+    for folder in (trial.folder / "checkpoints").glob("step-*"):
+        if folder not in kept.values():
+            shutil.rmtree(folder)
+    return {name: folder for name, folder in kept.items() if folder.exists()}
+
+
+def _evaluations_of(folder: Path) -> list:
+    from sweeper.worker import read_evaluations
+
+    return read_evaluations(folder, until=2**62)

@@ -1,0 +1,45 @@
+"""Where a study is shown. `open_tracker` is the way in; `port.Tracker` is what it returns."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from sweeper.config import TrackingSpec
+    from sweeper.tracking.port import Tracker
+
+DATABASE: Final = "mlflow.db"
+"""MLflow's database in the folder of studies, when no other is named."""
+ARTIFACTS: Final = "mlartifacts"
+"""Where artifacts go, next to it."""
+
+MLFLOW_SETTINGS: Final = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",  # nothing leaves the machine
+    "DO_NOT_TRACK": "true",
+    "MLFLOW_LOGGING_LEVEL": "WARNING",  # else a line for each of some fifty migrations of a new database
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "3",  # seven with doubling pauses make a call to a dead server last minutes
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
+}
+"""Environment of MLflow, here and in the dashboard. It is read when mlflow is imported, so it is set before that."""
+
+for _name, _value in MLFLOW_SETTINGS.items():
+    os.environ.setdefault(_name, _value)
+
+
+def open_tracker(spec: TrackingSpec, study_folder: Path) -> Tracker:
+    """Open the store that `spec` names, made ready in full, so that what is wrong with it shows before any training.
+
+    `study_folder` holds the store when `spec.uri` is None. Importing MLflow and creating a new database take seconds
+    each.
+
+    Raises:
+        ConfigError: the model's name is none that a registry takes.
+        StudyError: the store cannot be opened.
+    """
+    from sweeper.tracking.background import BackgroundTracker
+    from sweeper.tracking.mlflow import open_mlflow  # here: mlflow takes seconds to import
+
+    return BackgroundTracker(open_mlflow(spec, study_folder))

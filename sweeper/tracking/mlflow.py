@@ -1,0 +1,317 @@
+"""MLflow as a `Tracker`. Not thread-safe, and its errors come out: `BackgroundTracker` is what a study talks to."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import math
+import os
+import re
+import sqlite3
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, TypeVar
+
+from mlflow import MlflowClient
+from mlflow.entities import Metric, Param, Run, RunTag
+from mlflow.exceptions import MlflowException
+from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NOTE, MLFLOW_SOURCE_NAME
+from PIL import Image
+
+from eval.judge import Evaluation
+from foundation.errors import ConfigError, StudyError
+from sweeper.config import TrackingSpec
+from sweeper.tracking import ARTIFACTS, DATABASE
+from sweeper.tracking.port import StudyEnd, TrialEnd
+from train.pack import StepReport
+
+CHAMPION: Final = "champion"
+"""The registered model's alias of the winner."""
+
+_MAX_METRICS, _MAX_PARAMS, _MAX_VALUE, _MAX_KEY, _MAX_TAG = 1000, 100, 6000, 250, 8000  # mlflow.utils.validation
+_MAX_IMAGE_KEY = 100  # MLflow makes a file name of it and of 93 characters more
+_STATUS: Final[Mapping[str, str]] = {
+    "finished": "FINISHED",
+    "pruned": "KILLED",
+    "interrupted": "KILLED",
+    "failed": "FAILED",
+}
+_CRASHED = "its process ended without saying why; found when the study was resumed"
+_OPEN = "the study ended first; it goes on when the study is resumed"
+
+T = TypeVar("T")
+
+
+def open_mlflow(spec: TrackingSpec, study_folder: Path) -> MlflowTracker:
+    """Open or create the store; see `open_tracker`."""
+    if set(spec.model) & set("/:'\""):
+        raise ConfigError([f"tracking.model must not hold '/', ':' or quotes, got {spec.model!r}"])
+    for name in ("mlflow", "alembic"):  # again, for when another library has imported mlflow before
+        logging.getLogger(name).setLevel(os.environ["MLFLOW_LOGGING_LEVEL"].upper())
+    folder = study_folder.resolve()
+    uri = spec.uri or f"sqlite:///{folder / DATABASE}"
+    remote = uri.startswith(("http://", "https://", "databricks"))  # keeps artifacts itself
+    artifacts = None if remote else (folder / ARTIFACTS).as_uri()
+    try:
+        if spec.uri is None:
+            _must_be_sqlite(folder / DATABASE)
+        client = MlflowClient(uri, uri)
+        return MlflowTracker(client, _experiment(client, spec.experiment, artifacts), spec.model)
+    except Exception as error:  # stores let through whatever their driver raises
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise StudyError(f"tracking.uri {uri} cannot be opened: {reason}") from error
+
+
+class MlflowTracker:
+    """One study in an MLflow experiment. Child runs are known by the tags `mlflow.parentRunId` and `trial`."""
+
+    def __init__(self, client: MlflowClient, experiment_id: str, model: str) -> None:
+        self._client = client
+        self._experiment_id = experiment_id
+        self._model = model
+        self._study = ""
+        self._parent: str | None = None
+        self._trials: dict[int, _Trial] = {}
+
+    @property
+    def lost(self) -> int:
+        return 0
+
+    def start_study(self, name: str, params: Mapping[str, object], config: str) -> None:
+        found = next(self._search(f"tags.role = 'study' and tags.study = '{name}'"), None)
+        tags = {"role": "study", "study": name, MLFLOW_SOURCE_NAME: "python -m sweeper"}
+        self._study = name
+        self._parent = self._open(found, name, tags, params, config)
+        for run in self._search(self._children()):
+            self._trials[int(run.data.tags["trial"])] = _Trial(run.info.run_id)
+
+    def start_trial(self, number: int, params: Mapping[str, object], config: str) -> None:
+        known = self._trials.get(number)
+        found = self._client.get_run(known.run_id) if known else None
+        tags = {"role": "trial", "study": self._study, "trial": str(number), MLFLOW_PARENT_RUN_ID: self._parent_id()}
+        tags["attempt"] = str(int(found.data.tags.get("attempt", "0")) + 1 if found else 1)
+        run_id = self._open(found, f"trial {number:04d}", tags, params, config)
+        self._trials[number] = _Trial(run_id)
+        if found:
+            self._trials[number] = _Trial(
+                run_id, step=self._last_step(run_id, "train/lr"), evaluation=self._last_step(run_id, "eval/overfit")
+            )
+
+    def log_steps(self, number: int, reports: Sequence[StepReport]) -> None:
+        trial, metrics = self._trial(number), []
+        for report in reports:
+            if report.step > trial.step and report.failure is None:
+                values = {"train/loss": report.loss, "train/lr": report.lr, "train/grad_norm": report.grad_norm}
+                metrics += _metrics(values, report.step)
+                trial.step = report.step
+        self._log_metrics(trial.run_id, metrics)
+
+    def log_evaluation(self, number: int, evaluation: Evaluation, images: Sequence[tuple[str, Path]]) -> None:
+        trial = self._trial(number)
+        if evaluation.step <= trial.evaluation:
+            return
+        values = {f"eval/{name}": value for name, value in evaluation.metrics.items()}
+        values |= {f"eval/severity/{name}": value for name, value in evaluation.severities.items()}
+        values |= {
+            "eval/score": evaluation.score,
+            "eval/score_se": evaluation.score_se,
+            "eval/overfit_index": evaluation.overfit_index,
+            "eval/overfit": float(evaluation.overfit),
+        }
+        self._log_metrics(trial.run_id, _metrics(values, evaluation.step))
+        self._tag(trial.run_id, {"verdict": f"step {evaluation.step}: {evaluation.words}"})
+        trial.evaluation = evaluation.step
+        for key, path in zip(_image_keys(name for name, _ in images), (path for _, path in images), strict=True):
+            with Image.open(path) as image:
+                self._client.log_image(trial.run_id, image, key=key, step=evaluation.step)
+
+    def end_trial(self, number: int, status: TrialEnd, reason: str, kept: Mapping[str, Path]) -> None:
+        run_id = self._trial(number).run_id
+        try:
+            for name, folder in kept.items():
+                self._client.log_artifacts(run_id, str(folder), f"checkpoints/{name}")
+        finally:
+            self._end(run_id, status, reason)
+
+    def crown(self, best_folder: Path, number: int, metrics: Mapping[str, float], description: str) -> str | None:
+        parent = self._parent_id()
+        place = f"best/trial-{number:04d}"  # a later winner must not overwrite what an older version points to
+        self._client.log_artifacts(parent, str(best_folder), place)
+        self._log_metrics(parent, _metrics({f"best/{name}": value for name, value in metrics.items()}, 0))
+        self._tag(parent, {"best_trial": str(number)})
+        version = self._register(
+            f"{self._client.get_run(parent).info.artifact_uri}/{place}",
+            {"study": self._study, "trial": str(number), "sha256": _digest(best_folder)},
+            description,
+        )
+        if number in self._trials:
+            self._tag(self._trials[number].run_id, {CHAMPION: f"{self._model} version {version}"})
+        return version
+
+    def end_study(self, status: StudyEnd, reason: str = "") -> None:
+        self._end_running(frozenset(), "interrupted", _OPEN)
+        self._end(self._parent_id(), status, reason)
+
+    def reconcile(self, running: AbstractSet[int]) -> None:
+        self._end_running(running, "interrupted", _CRASHED)
+
+    def close(self, timeout_s: float = 60.0) -> None:
+        """Nothing is held back here."""
+
+    def _parent_id(self) -> str:
+        if self._parent is None:
+            raise StudyError("the study's run could not be opened")
+        return self._parent
+
+    def _trial(self, number: int) -> _Trial:
+        if number not in self._trials:
+            raise StudyError(f"trial {number} has no run: its start could not be shown")
+        return self._trials[number]
+
+    def _children(self) -> str:
+        return f"tags.`{MLFLOW_PARENT_RUN_ID}` = '{self._parent_id()}' and tags.role = 'trial'"
+
+    def _search(self, condition: str) -> Iterator[Run]:
+        token = None
+        while True:
+            page = self._client.search_runs([self._experiment_id], condition, page_token=token)
+            yield from page
+            token = page.token
+            if not token:
+                return
+
+    def _open(
+        self, found: Run | None, name: str, tags: Mapping[str, str], params: Mapping[str, object], config: str
+    ) -> str:
+        """Reopen `found` or create the run; its id."""
+        if found:
+            run_id: str = found.info.run_id
+            self._client.update_run(run_id, status="RUNNING")
+            for tag in {"ended", "reason", MLFLOW_RUN_NOTE} & set(found.data.tags):
+                self._client.delete_tag(run_id, tag)
+            self._tag(run_id, tags)
+        else:
+            run_id = self._client.create_run(self._experiment_id, tags=dict(tags), run_name=name).info.run_id
+        before = dict(found.data.params) if found else {}
+        texts = {_name(key): str(value)[:_MAX_VALUE] for key, value in params.items()}
+        for batch in _batches([Param(key, text) for key, text in texts.items() if key not in before], _MAX_PARAMS):
+            self._client.log_batch(run_id, params=batch)
+        # MLflow's parameters are written once; a resumed study may have more trials, another pruner …
+        self._tag(run_id, {f"now/{key}": text for key, text in texts.items() if before.get(key, text) != text})
+        self._client.log_text(run_id, config, "config.yaml")
+        return run_id
+
+    def _end(self, run_id: str, status: TrialEnd | StudyEnd, reason: str) -> None:
+        try:
+            self._tag(run_id, {"ended": status, "reason": reason, MLFLOW_RUN_NOTE: reason} if reason else {"ended": status})
+        finally:
+            self._client.set_terminated(run_id, _STATUS[status])
+
+    def _end_running(self, but: AbstractSet[int], status: StudyEnd, reason: str) -> None:
+        for run in list(self._search(f"{self._children()} and attributes.status = 'RUNNING'")):
+            if int(run.data.tags["trial"]) not in but:
+                self._end(run.info.run_id, status, reason)
+
+    def _tag(self, run_id: str, tags: Mapping[str, str]) -> None:
+        entities = [RunTag(_name(key), text[:_MAX_TAG]) for key, text in tags.items()]
+        for batch in _batches(entities, _MAX_PARAMS):
+            self._client.log_batch(run_id, tags=batch)
+
+    def _log_metrics(self, run_id: str, metrics: Sequence[Metric]) -> None:
+        for batch in _batches(metrics, _MAX_METRICS):
+            self._client.log_batch(run_id, metrics=batch)
+
+    def _last_step(self, run_id: str, key: str) -> int:
+        return max((metric.step for metric in self._client.get_metric_history(run_id, key)), default=-1)
+
+    def _register(self, source: str, tags: Mapping[str, str], description: str) -> str:
+        """The version of the registered model with these tags, new or as it was, now the champion.
+
+        No model of MLflow's own kinds is made of it: those hold pickles. The version points to the folder.
+        """
+        versions = []
+        if not self._client.search_registered_models(f"name = '{self._model}'"):
+            self._client.create_registered_model(self._model, description="Winners of studies, newest last.")
+        else:
+            versions = self._client.search_model_versions(f"name = '{self._model}'")
+        same = [version for version in versions if tags.items() <= version.tags.items()]
+        if same:
+            version = str(same[0].version)
+            self._client.update_model_version(self._model, version, description)
+        else:
+            version = str(
+                self._client.create_model_version(
+                    self._model, source, run_id=self._parent_id(), tags=dict(tags), description=description
+                ).version
+            )
+        self._client.set_registered_model_alias(self._model, CHAMPION, version)
+        return version
+
+
+@dataclass(slots=True)
+class _Trial:
+    """A trial's run and how far it was shown."""
+
+    run_id: str
+    step: int = -1
+    evaluation: int = -1
+
+
+def _experiment(client: MlflowClient, name: str, artifacts: str | None) -> str:
+    found = client.get_experiment_by_name(name)
+    if found is None:
+        # The kind spares the reader MLflow's question whether this is machine learning or generative AI.
+        tags = {"mlflow.experimentKind": "custom_model_development"}
+        return str(client.create_experiment(name, artifact_location=artifacts, tags=tags))
+    if found.lifecycle_stage == "deleted":
+        client.restore_experiment(found.experiment_id)
+    return str(found.experiment_id)
+
+
+def _must_be_sqlite(path: Path) -> None:
+    """Say at once what MLflow would try ten times, for minutes: that a file is no database, or the folder is closed."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    connection = sqlite3.connect(path)
+    try:
+        connection.execute("PRAGMA schema_version")
+    finally:
+        connection.close()
+
+
+def _metrics(values: Mapping[str, float], step: int) -> list[Metric]:
+    now = int(time.time() * 1000)
+    return [Metric(_name(key), float(value), now, step) for key, value in values.items() if math.isfinite(value)]
+
+
+def _name(name: str) -> str:
+    """A name that MLflow takes for a metric, parameter or tag: `[\\w.\\-/ :]`, and like a path in normal form."""
+    parts = [part for part in re.sub(r"[^\w.\-/ ]", "_", name).split("/") if part.strip(".")]
+    return "/".join(parts)[:_MAX_KEY] or "_"
+
+
+def _image_keys(names: Iterable[str]) -> list[str]:
+    """Keys that `log_image` takes, all different: letters, digits and `_-. `, short enough for a file's name."""
+    keys: list[str] = []
+    for name in names:
+        base = re.sub(r"[^A-Za-z0-9_\-/ .]+|\.\.+", "-", name).strip("-./ ")[:_MAX_IMAGE_KEY] or "image"
+        key, count = base, 1
+        while key in keys:
+            count += 1
+            key = f"{base} {count}"
+        keys.append(key)
+    return keys
+
+
+def _batches(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:
+    return (items[start : start + size] for start in range(0, len(items), size))
+
+
+def _digest(folder: Path) -> str:
+    """SHA-256 of the weights in a folder."""
+    digest = hashlib.sha256()
+    for path in sorted(folder.rglob("*.safetensors")):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()

@@ -1,0 +1,79 @@
+"""What the supervisor knows of a trial, and the rules that end it and pick its checkpoint. No disk, no clock."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from eval.judge import Evaluation
+from eval.score import WORST, earliest_within_one_standard_error
+from train.spec import TrialSpec
+
+Status = Literal["waiting", "running", "finished", "pruned", "failed"]
+DIVERGED_IN_A_ROW = 2
+
+
+@dataclass(slots=True)
+class Trial:
+    """One set of hyperparameters and what came of it."""
+
+    number: int
+    params: Mapping[str, object]
+    spec: TrialSpec
+    folder: Path
+    status: Status = "waiting"
+    reason: str = ""
+    step: int = 0
+    loss: float = math.nan
+    attempts: int = 0
+    evaluations: list[Evaluation] = field(default_factory=list)
+
+    @property
+    def best(self) -> Evaluation | None:
+        """The checkpoint to keep: the earliest clean one within a standard error of the best; None before any."""
+        return best_checkpoint(self.evaluations)
+
+    @property
+    def has_clean_checkpoint(self) -> bool:
+        """Whether any checkpoint so far was not overfit (design: such a trial is complete, not pruned)."""
+        return any(evaluation.overfit_index < CLEAN for evaluation in self.evaluations)
+
+    def checkpoint(self, step: int) -> Path:
+        """The folder of a checkpoint's adapter."""
+        return self.folder / "checkpoints" / f"step-{step:06}"
+
+
+CLEAN = 0.5
+"""Overfit index below which a checkpoint may be chosen (`eval.thresholds.clean`'s default)."""
+
+
+def best_checkpoint(evaluations: Sequence[Evaluation], clean: float = CLEAN) -> Evaluation | None:
+    """The evaluation of the checkpoint to keep, or None when there is none."""
+    if not evaluations:
+        return None
+    index = earliest_within_one_standard_error(
+        [e.score for e in evaluations],
+        [e.score_se for e in evaluations],
+        [e.overfit_index for e in evaluations],
+        clean,
+    )
+    return evaluations[index]
+
+
+def value_of(evaluation: Evaluation) -> float:
+    """A score as the search takes it, always finite: what cannot be measured ranks below everything."""
+    return evaluation.score if math.isfinite(evaluation.score) else WORST
+
+
+def diverged(evaluations: Sequence[Evaluation], warmup: int) -> bool:
+    """Whether the validation loss is no number, or lay above the base's own twice in a row after the warm-up."""
+    if not evaluations:
+        return False
+    ratios = [e.metrics.get("val_ratio", math.nan) for e in evaluations]
+    if math.isinf(ratios[-1]) or not all(math.isfinite(loss) for loss in evaluations[-1].validation_losses):
+        return True
+    tail = ratios[warmup:][-DIVERGED_IN_A_ROW:]
+    return len(tail) == DIVERGED_IN_A_ROW and all(ratio > 1 for ratio in tail)

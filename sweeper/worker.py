@@ -1,0 +1,235 @@
+"""A worker owns one device: it trains a pack, judges what is due, and tells the supervisor. It decides nothing."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+import torch
+
+from eval.judge import Evaluation
+from foundation.durable import append_line, write_text
+from foundation.errors import UserError
+from sweeper.config import Config
+from sweeper.judging import Judging
+from sweeper.messages import (
+    Admit,
+    Admitted,
+    Command,
+    Evaluated,
+    Event,
+    Failed,
+    Finished,
+    Ready,
+    Refused,
+    Rescore,
+    Rescored,
+    Shutdown,
+    Stepped,
+    Verdict,
+)
+from train.bases import load_base
+from train.caches import encode_dataset
+from train.data import load_dataset
+from train.pack import Pack, StepReport
+
+REPORT_EVERY = 10
+"""Steps of a trial between two `Stepped` events."""
+STATE = "state"
+CHECKPOINTS = "checkpoints"
+EVALUATIONS = "evaluations.jsonl"
+
+
+@dataclass(slots=True)
+class _Running:
+    """A trial in its slot."""
+
+    trial: int
+    slot: int
+    folder: Path
+    history: list[Evaluation]
+    unsent: list[StepReport] = field(default_factory=list)
+
+
+class Worker:
+    """The loop of one device: take commands, step the pack, judge, wait for verdicts."""
+
+    def __init__(self, config: Config, device: str, num_slots: int, connection: Connection) -> None:
+        began = time.monotonic()
+        self._every = config.eval.every
+        self._connection = connection
+        self._running: dict[int, _Running] = {}
+        self._stopping = False
+        cache = Path(config.study.folder) / "cache"
+        dataset = load_dataset(config.data)
+        base = load_base(config.base, torch.device(device), config.train.precision)
+        data = encode_dataset(base, dataset, cache)
+        self._pack = Pack(base, data, num_slots, config.train.precision)
+        self._judging = Judging(self._pack, dataset, data, config.eval, config.data.trigger, cache)
+        self._send(
+            Ready(
+                num_slots=num_slots,
+                device=device,
+                num_train=len(dataset.train),
+                num_validation=len(dataset.validation),
+                skipped=dataset.skipped,
+                base_pictures=self._judging.base_pictures(config.eval.seeds),
+                seconds=time.monotonic() - began,
+            )
+        )
+
+    def run(self) -> None:
+        """Serve until told to shut down, or until the supervisor is gone; then save every slot."""
+        try:
+            while not self._stopping:
+                self._take_commands()
+                if not self._stopping:
+                    self._advance()
+        except (EOFError, BrokenPipeError, ConnectionResetError):
+            pass  # the supervisor is gone; what was learned is kept for the one that comes after
+        for running in self._running.values():
+            self._pack.save_state(running.slot, running.folder / STATE)
+
+    def _take_commands(self) -> None:
+        """Handle what has come; wait for something only when there is nothing to train."""
+        while not self._stopping and (not self._running or self._connection.poll()):
+            self._handle(self._connection.recv())
+
+    def _handle(self, command: Command) -> None:
+        match command:
+            case Admit():
+                self._admit(command)
+            case Rescore():
+                self._rescore(command)
+            case Shutdown():
+                self._stopping = True
+            case Verdict():
+                raise AssertionError(f"a verdict on trial {command.trial} that nobody waits for")
+
+    def _admit(self, command: Admit) -> None:
+        state = command.folder / STATE
+        try:
+            slot = self._pack.admit(command.spec, resume_from=state if state.exists() else None)
+        except UserError as error:
+            self._send(Failed(trial=command.trial, reason=str(error)))
+            return
+        except torch.OutOfMemoryError as error:
+            self._send(Failed(trial=command.trial, reason=f"out of memory at the start: {str(error).splitlines()[0]}"))
+            return
+        step = self._pack.steps_done(slot)
+        history = read_evaluations(command.folder, until=step)
+        self._running[command.trial] = _Running(command.trial, slot, command.folder, history)
+        self._send(Admitted(trial=command.trial, step=step, history=tuple(history)))
+
+    def _advance(self) -> None:
+        by_slot = {running.slot: running for running in self._running.values()}
+        due: list[_Running] = []
+        for report in self._pack.step():
+            running = by_slot[report.slot]
+            if report.failure is not None:
+                self._fail(running, report.failure)
+                continue
+            running.unsent.append(report)
+            if report.step % self._every == 0 or self._pack.finished(report.slot):
+                due.append(running)
+            elif len(running.unsent) >= REPORT_EVERY:
+                self._send_steps(running)
+        # A slot that was already full when a verdict or a crash came has nothing left to train, only to end.
+        done = [r for r in self._running.values() if r not in due and self._pack.finished(r.slot)]
+        for running in done:
+            self._finish(running)
+        for running in due:
+            self._evaluate(running)
+        for running in due:
+            self._await_verdict(running)
+
+    def _evaluate(self, running: _Running) -> None:
+        began = time.monotonic()
+        step = self._pack.steps_done(running.slot)
+        checkpoint = running.folder / CHECKPOINTS / f"step-{step:06}"
+        self._send_steps(running)
+        self._pack.save_adapter(running.slot, checkpoint)
+        evaluation, images = self._judging.judge(
+            self._pack.acting(running.slot), step, running.history, running.folder / "samples" / f"step-{step:06}"
+        )
+        running.history.append(evaluation)
+        append_line(running.folder / EVALUATIONS, json.dumps(evaluation.to_json(), allow_nan=False))
+        self._pack.save_state(running.slot, running.folder / STATE)
+        seconds = time.monotonic() - began
+        self._send(
+            Evaluated(
+                trial=running.trial, evaluation=evaluation, checkpoint=checkpoint, images=images, seconds=seconds
+            )
+        )
+
+    def _await_verdict(self, running: _Running) -> None:
+        while not self._stopping:
+            command: Command = self._connection.recv()
+            if not isinstance(command, Verdict):
+                self._handle(command)
+                continue
+            if command.trial != running.trial:
+                raise AssertionError(f"verdict on trial {command.trial}, waited for {running.trial}")
+            if not command.go_on or self._pack.finished(running.slot):
+                self._finish(running)
+            return
+
+    def _finish(self, running: _Running) -> None:
+        self._leave(running)
+        self._send(Finished(trial=running.trial))
+
+    def _fail(self, running: _Running, reason: str) -> None:
+        self._send_steps(running)
+        self._leave(running)
+        self._send(Failed(trial=running.trial, reason=reason))
+
+    def _leave(self, running: _Running) -> None:
+        self._pack.release(running.slot)
+        del self._running[running.trial]
+
+    def _rescore(self, command: Rescore) -> None:
+        """Judge a saved checkpoint, loaded as a user would load it; nothing of a running trial is touched."""
+        acting = self._pack.acting_file(command.checkpoint)
+        evaluation, images = self._judging.judge(acting, command.step, [], command.out, command.seeds)
+        base_pictures = self._judging.base_pictures(command.seeds)
+        self._send(
+            Rescored(trial=command.trial, evaluation=evaluation, images=images, base_pictures=base_pictures)
+        )
+
+    def _send_steps(self, running: _Running) -> None:
+        if running.unsent:
+            self._send(Stepped(trial=running.trial, reports=tuple(running.unsent)))
+            running.unsent = []
+
+    def _send(self, event: Event) -> None:
+        self._connection.send(event)
+
+
+def read_evaluations(folder: Path, until: int) -> list[Evaluation]:
+    """A trial's evaluations up to a step, in order; later ones, which no saved state stands behind, are dropped for good."""
+    file = folder / EVALUATIONS
+    if not file.exists():
+        return []
+    kept: list[Evaluation] = []
+    for line in file.read_text().splitlines():
+        try:
+            evaluation = Evaluation.from_json(json.loads(line))
+        except (json.JSONDecodeError, KeyError):
+            continue  # the line that a crash cut off
+        if evaluation.step <= until:
+            kept.append(evaluation)
+    write_text(file, "".join(json.dumps(e.to_json(), allow_nan=False) + "\n" for e in kept))
+    return kept
+
+
+def serve(config: Config, device: str, num_slots: int, connection: Connection) -> None:
+    """Run a worker to its end in this process; say in one line why it cannot start."""
+    try:
+        worker = Worker(config, device, num_slots, connection)
+    except UserError as error:
+        connection.send(Refused(reason=str(error)))
+        return
+    worker.run()

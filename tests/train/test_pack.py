@@ -1,0 +1,277 @@
+"""A slot trains as PEFT and PyTorch alone would, whatever company it keeps, and across a save and a resume."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import peft
+import pytest
+import torch
+from accelerate.state import AcceleratorState
+from diffusers import DDIMScheduler, StableDiffusionPipeline
+from diffusers.optimization import get_scheduler
+
+from foundation.errors import AdapterError, ConfigError, StudyError
+from train.bases import Base, load_base
+from train.caches import EncodedDataset
+from train.optimizers import build_optimizer
+from train.pack import Pack, StepReport
+from train.spec import (
+    AdapterSpec,
+    BaseSpec,
+    LrSchedulerSpec,
+    ObjectiveSpec,
+    OptimizerName,
+    OptimizerSpec,
+    TrainingSpec,
+    TrialSpec,
+)
+
+NewBase = Callable[[], Base]
+OPTIMIZERS: dict[OptimizerName, float] = {"adamw": 1e-2, "adamw8bit": 1e-2, "lion": 1e-3, "prodigy": 1.0}
+
+
+def trial(name: OptimizerName = "adamw", *, seed: int = 0, dropout: float = 0.0, rank: int = 4, **train: int) -> TrialSpec:
+    return TrialSpec(
+        adapter=AdapterSpec(rank=rank, alpha_ratio=0.5, dropout=dropout, targets="attention+ff"),
+        optimizer=OptimizerSpec(name=name, lr=OPTIMIZERS[name]),
+        lr_scheduler=LrSchedulerSpec(name="cosine", warmup=0.2),
+        objective=ObjectiveSpec(snr_gamma=5.0, noise_offset=0.03, caption_dropout=0.2),
+        train=TrainingSpec(**{"steps": 10, "batch_size": 2, "seed": seed, **train}),
+    )
+
+
+def run(pack: Pack, slot: int, steps: int) -> list[StepReport]:
+    return [report for _ in range(steps) for report in pack.step() if report.slot == slot]
+
+
+def weights(pack: Pack, slot: int) -> list[torch.Tensor]:
+    return [parameter.detach().clone() for parameter in pack._slot(slot).parameters]
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_slot_trains_as_plain_peft_and_pytorch_do(
+    name: OptimizerName, new_base: NewBase, tiny_spec: BaseSpec, tiny_data: EncodedDataset
+) -> None:
+    spec = trial(name)
+    pack = Pack(new_base(), tiny_data, num_slots=1)
+    slot = pack.admit(spec)
+    losses = [report.loss for report in run(pack, slot, 5)]
+    expected, parameters = plain_training(tiny_spec, tiny_data, spec, steps=5)
+    assert losses == pytest.approx(expected, rel=1e-5)
+    for ours, theirs in zip(weights(pack, slot), parameters, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-6)
+
+
+def plain_training(
+    base: BaseSpec, data: EncodedDataset, spec: TrialSpec, steps: int
+) -> tuple[list[float], list[torch.Tensor]]:
+    """The same training written out with diffusers, PEFT and PyTorch alone; only the draws of chance are agreed on."""
+    unet = StableDiffusionPipeline.from_pretrained(base.path, safety_checker=None, requires_safety_checker=False).unet
+    unet.requires_grad_(False)
+    torch.manual_seed(spec.train.seed)
+    unet.add_adapter(
+        peft.LoraConfig(
+            r=spec.adapter.rank,
+            lora_alpha=spec.adapter.rank * spec.adapter.alpha_ratio,
+            target_modules=["to_q", "to_k", "to_v", "to_out.0", "ff.net.0.proj", "ff.net.2"],
+        )
+    )
+    parameters = [p for p in unet.parameters() if p.requires_grad]
+    optimizer = build_optimizer(spec.optimizer, parameters)
+    schedule = get_scheduler("cosine", optimizer, num_warmup_steps=2, num_training_steps=spec.train.steps)
+    noising = DDIMScheduler(beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear")
+    generator = torch.Generator().manual_seed(spec.train.seed)
+    order: list[int] = []
+    losses = []
+    unet.train()
+    for _ in range(steps):
+        while len(order) < 2:
+            order += torch.randperm(len(data.train), generator=generator).tolist()
+        rows, order = order[:2], order[2:]
+        shape = data.train.means[rows].shape
+        latents = data.train.means[rows] + data.train.stds[rows] * torch.randn(*shape, generator=generator)
+        noise = torch.randn(*shape, generator=generator)
+        noise = noise + 0.03 * torch.randn(2, shape[1], 1, 1, generator=generator)
+        timesteps = torch.randint(1000, (2,), generator=generator)
+        dropped = torch.rand(2, generator=generator) < 0.2
+        text = torch.where(dropped[:, None, None], data.empty, data.train.embeddings[rows])
+        predicted = unet(noising.add_noise(latents, noise, timesteps), timesteps, text).sample
+        snr = noising.alphas_cumprod[timesteps] / (1 - noising.alphas_cumprod[timesteps])
+        error = ((predicted - noise) ** 2).mean((1, 2, 3))
+        loss = (error * torch.minimum(snr, torch.tensor(5.0)) / snr).mean()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(parameters, 1.0)
+        optimizer.step()
+        schedule.step()
+        optimizer.zero_grad()
+        losses.append(loss.item())
+    return losses, [p.detach() for p in parameters]
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_company_changes_nothing(name: OptimizerName, new_base: NewBase, tiny_data: EncodedDataset) -> None:
+    spec = trial(name, dropout=0.2)
+    alone = Pack(new_base(), tiny_data, num_slots=1)
+    only = alone.admit(spec)
+    solo = [report.loss for report in run(alone, only, 4)]
+    together = Pack(new_base(), tiny_data, num_slots=3)
+    together.admit(trial("prodigy", seed=3, rank=2))
+    slot = together.admit(spec)
+    together.admit(trial("lion", seed=4, dropout=0.1))
+    assert [report.loss for report in run(together, slot, 4)] == solo
+    for ours, theirs in zip(weights(together, slot), weights(alone, only), strict=True):
+        assert torch.equal(ours, theirs)
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_resumed_slot_equals_an_uninterrupted_one(
+    name: OptimizerName, tiny_base: Base, tiny_data: EncodedDataset, tmp_path: Path
+) -> None:
+    spec = trial(name, dropout=0.2)
+    pack = Pack(tiny_base, tiny_data, num_slots=2)
+    slot = pack.admit(spec)
+    run(pack, slot, 3)
+    pack.save_state(slot, tmp_path / "state")
+    through = [report.loss for report in run(pack, slot, 3)]
+    expected = weights(pack, slot)
+    resumed = pack.admit(spec, resume_from=tmp_path / "state")
+    assert pack.steps_done(resumed) == 3
+    assert [report.loss for report in run(pack, resumed, 3)] == through
+    for ours, theirs in zip(weights(pack, resumed), expected, strict=True):
+        assert torch.equal(ours, theirs)
+
+
+def test_refilled_slot_equals_a_fresh_one(new_base: NewBase, tiny_data: EncodedDataset) -> None:
+    pack = Pack(new_base(), tiny_data, num_slots=1)
+    used = pack.admit(trial("prodigy", rank=8))
+    run(pack, used, 3)
+    pack.release(used)
+    refilled = [report.loss for report in run(pack, pack.admit(trial("adamw8bit")), 3)]
+    fresh = Pack(new_base(), tiny_data, num_slots=1)
+    assert refilled == [report.loss for report in run(fresh, fresh.admit(trial("adamw8bit")), 3)]
+
+
+def test_accumulated_halves_equal_one_batch(new_base: NewBase, tiny_data: EncodedDataset) -> None:
+    """With every picture in each step, two micro-batches draw other noise, so only the count of pictures can be compared."""
+    pack = Pack(new_base(), tiny_data, num_slots=1)
+    slot = pack.admit(trial(batch_size=5, gradient_accumulation=2, steps=2))
+    order_before = list(pack._slot(slot)._order)
+    pack.step()
+    assert order_before == []
+    assert pack._slot(slot)._order == []  # 10 pictures, each seen once in one optimizer step
+    assert pack.steps_done(slot) == 1
+
+
+def test_nan_fails_one_trial_and_leaves_the_others_to_the_bit(new_base: NewBase, tiny_data: EncodedDataset) -> None:
+    alone = Pack(new_base(), tiny_data, num_slots=1)
+    solo = [report.loss for report in run(alone, alone.admit(trial(seed=1)), 3)]
+    pack = Pack(new_base(), tiny_data, num_slots=2)
+    broken, healthy = pack.admit(trial()), pack.admit(trial(seed=1))
+    with torch.no_grad():
+        pack._slot(broken).parameters[0].fill_(math.nan)
+    reports = [pack.step() for _ in range(3)]
+    assert all("nan" in str(step[0].failure) for step in reports)
+    assert [step[1].loss for step in reports] == solo
+    assert pack.steps_done(broken) == 0
+    assert pack.steps_done(healthy) == 3
+
+
+def test_running_out_of_memory_fails_one_trial(
+    tiny_base: Base, tiny_data: EncodedDataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pack = Pack(tiny_base, tiny_data, num_slots=1)
+    slot = pack.admit(trial())
+
+    def no_memory(*_: object) -> torch.Tensor:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB")
+
+    monkeypatch.setattr(pack.base, "predict", no_memory)
+    (report,) = pack.step()
+    assert report.failure == "out of memory on cpu: CUDA out of memory. Tried to allocate 2 GiB"
+    assert pack.steps_done(slot) == 0
+
+
+@pytest.mark.parametrize("rslora", [False, True])
+def test_saved_adapter_makes_the_trainers_picture_in_plain_diffusers(
+    rslora: bool, tiny_base: Base, tiny_pipeline: Path, tiny_data: EncodedDataset, tmp_path: Path
+) -> None:
+    spec = TrialSpec(
+        adapter=AdapterSpec(rank=4, alpha_ratio=0.25, targets="attention+ff", rslora=rslora),
+        optimizer=OptimizerSpec(name="adamw", lr=0.05),
+        train=TrainingSpec(steps=8, batch_size=2),
+    )
+    pack = Pack(tiny_base, tiny_data, num_slots=1)
+    slot = pack.admit(spec)
+    run(pack, slot, 8)
+    pack.save_adapter(slot, tmp_path / "lora")
+    with pack.acting(slot) as base:
+        ours = picture(base.pipeline)
+    with pack.acting(None) as base:
+        without = picture(base.pipeline)
+    with pack.acting_file(tmp_path / "lora") as base:
+        reloaded = picture(base.pipeline)
+    plain = StableDiffusionPipeline.from_pretrained(tiny_pipeline, safety_checker=None, requires_safety_checker=False)
+    plain.load_lora_weights(str(tmp_path / "lora"))
+    assert np.abs(ours - without).mean() > 2 / 255  # the adapter does something
+    assert np.abs(ours - picture(plain)).mean() < 1 / 255
+    assert np.abs(ours - reloaded).mean() < 1 / 255
+
+
+def picture(pipeline: StableDiffusionPipeline) -> np.ndarray:
+    pipeline.set_progress_bar_config(disable=True)
+    generator = torch.Generator().manual_seed(0)
+    images = pipeline("a red cup", num_inference_steps=4, guidance_scale=5.0, generator=generator, output_type="np").images
+    return np.asarray(images[0])
+
+
+def test_prodigys_rate_is_d_times_lr(tiny_base: Base, tiny_data: EncodedDataset) -> None:
+    pack = Pack(tiny_base, tiny_data, num_slots=1)
+    slot = pack.admit(trial("prodigy"))
+    reports = run(pack, slot, 5)
+    group = pack._slot(slot).optimizer.param_groups[0]
+    assert reports[-1].lr != reports[-1].lr * group["d"]
+    assert reports[2].lr == pytest.approx(1e-6, rel=1e-3)  # after warm-up lr is 1, and d starts at 1e-6
+    assert group["d"] > 1e-6
+
+
+@pytest.fixture
+def fresh_accelerate() -> Iterator[None]:
+    """accelerate holds one precision per process; a worker has one pack, this process has many."""
+    AcceleratorState._reset_state(reset_partial_state=True)
+    yield
+    AcceleratorState._reset_state(reset_partial_state=True)
+
+
+@pytest.mark.usefixtures("fresh_accelerate")
+def test_bf16_trains_through_accelerate_with_float32_adapters(new_base: NewBase, tiny_spec: BaseSpec, tiny_data: EncodedDataset) -> None:
+    spec = trial()
+    exact = Pack(new_base(), tiny_data, num_slots=1)
+    losses = [report.loss for report in run(exact, exact.admit(spec), 3)]
+    AcceleratorState._reset_state(reset_partial_state=True)
+    pack = Pack(load_base(tiny_spec, torch.device("cpu"), "bf16"), tiny_data, num_slots=1, precision="bf16")
+    slot = pack.admit(spec)
+    rough = [report.loss for report in run(pack, slot, 3)]
+    assert {parameter.dtype for parameter in pack._slot(slot).parameters} == {torch.float32}
+    assert rough == pytest.approx(losses, rel=0.03)
+    assert rough != losses
+
+
+def test_half_precision_on_the_cpu_is_refused_in_one_line(tiny_base: Base, tiny_data: EncodedDataset) -> None:
+    with pytest.raises(ConfigError, match="fp16 needs a GPU"):
+        Pack(tiny_base, tiny_data, num_slots=1, precision="fp16")
+
+
+def test_targets_that_fit_nothing_are_refused_and_leave_the_slot_free(
+    tiny_base: Base, tiny_data: EncodedDataset
+) -> None:
+    pack = Pack(tiny_base, tiny_data, num_slots=1)
+    with pytest.raises(AdapterError, match="no_such_layer"):
+        pack.admit(TrialSpec(adapter=AdapterSpec(targets=("no_such_layer",))))
+    assert pack.free == [0]
+    pack.admit(trial())
+    with pytest.raises(StudyError, match="all 1 slots are taken"):
+        pack.admit(trial())
