@@ -105,6 +105,7 @@ def _dotted(path: _Path) -> str:
     return ".".join(str(part) for part in path)
 
 
+@lru_cache
 def _fields(tp: Any) -> dict[str, Any]:
     """Names and types of the fields of `tp`, or of the one dataclass among its alternatives; none for other types."""
     if typing.get_origin(tp) in (typing.Union, types.UnionType):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import signal
 import socket
@@ -11,10 +12,9 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from types import FrameType
 from typing import Final
 
 from foundation.errors import StudyError, UserError
@@ -22,6 +22,12 @@ from sweeper.tracking import ARTIFACTS, DATABASE, MLFLOW_SETTINGS
 
 LOG: Final = "dashboard.log"
 """What the server says, in the folder of studies."""
+PAGE: Final = "#/experiments/{experiment}/runs?workflowType=machine_learning"
+"""A study's page. From MLflow's front page one comes to its pages for language models, which show nothing of it."""
+MAX_PAGES: Final = 10
+"""Studies that are listed, newest first."""
+DEFAULT_EXPERIMENT: Final = "0"
+"""MLflow's own, which holds no study."""
 START_SECONDS: Final = 120.0
 """How long the server may take to answer; some 10 s on two free cores."""
 
@@ -58,8 +64,9 @@ def serve(folder: Path, host: str, port: int) -> int:
         )
     try:
         with _ended_by(signal.SIGTERM):
-            _wait(server, f"http://{_in_url(host)}:{port}", log)
-            print(f"The studies in {folder}/ are at http://{_in_url(host)}:{port} (Ctrl-C ends it)", flush=True)
+            address = f"http://{_in_url(host)}:{port}"
+            _wait(server, address, log)
+            print(f"MLflow shows {folder}/ at {address} (Ctrl-C ends it)", *_pages(address), sep="\n", flush=True)
             return server.wait()
     except KeyboardInterrupt:
         return 0
@@ -88,6 +95,21 @@ def _command(folder: Path, host: str, port: int) -> list[str]:
     ]
 
 
+def _pages(address: str) -> list[str]:
+    """A line for each of the latest experiments, with the address of its runs."""
+    asked = {"max_results": MAX_PAGES + 1, "order_by": ["last_update_time DESC"]}
+    request = urllib.request.Request(
+        f"{address}/api/2.0/mlflow/experiments/search",
+        data=json.dumps(asked).encode(),
+        headers={"Content-Type": "application/json"},
+    )
+    with urllib.request.urlopen(request, timeout=START_SECONDS) as answer:
+        found = json.load(answer).get("experiments", [])
+    studies = [(each["name"], each["experiment_id"]) for each in found if each["experiment_id"] != DEFAULT_EXPERIMENT]
+    width = max((len(name) for name, _ in studies), default=0)
+    return [f"  {name:<{width}}  {address}/{PAGE.format(experiment=number)}" for name, number in studies[:MAX_PAGES]]
+
+
 def _in_url(host: str) -> str:
     return f"[{host}]" if ":" in host else host
 
@@ -99,7 +121,9 @@ def _must_be_free(host: str, port: int) -> None:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as the server does
             probe.bind(address)
     except (OSError, OverflowError) as error:
-        raise StudyError(f"cannot listen on {host}:{port} ({error}); choose another --port, or end what is there") from error
+        raise StudyError(
+            f"cannot listen on {host}:{port} ({error}); choose another --port, or end what is there"
+        ) from error
 
 
 def _wait(server: subprocess.Popen[bytes], address: str, log: Path) -> None:
@@ -116,21 +140,14 @@ def _wait(server: subprocess.Popen[bytes], address: str, log: Path) -> None:
     raise StudyError(f"the MLflow server does not answer at {address} after {START_SECONDS:.0f} s; see {log}")
 
 
-class _ended_by:
+@contextmanager
+def _ended_by(number: signal.Signals) -> Iterator[None]:
     """Within the block the signal ends the program the way Ctrl-C does."""
-
-    def __init__(self, number: signal.Signals) -> None:
-        self._number = number
-
-    def __enter__(self) -> None:
-        self._before = signal.signal(self._number, self._interrupt)
-
-    def __exit__(self, *_: object) -> None:
-        signal.signal(self._number, self._before)
-
-    @staticmethod
-    def _interrupt(number: int, frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
+    before = signal.signal(number, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(number, before)
 
 
 def _end(server: subprocess.Popen[bytes]) -> None:

@@ -122,7 +122,7 @@ class Numbers:
         """The values that show whether all are legal: both ends."""
         return (self.low,) if self.low == self.high else (self.low, self.high)
 
-    def rounded(self, value: int | float) -> int | float:
+    def rounded(self, value: float) -> int | float:
         """`value` without what binary fractions add to a decimal step: 0.30000000000000004 is 0.3."""
         return float(f"{value:.12g}") if self.step is not None and not self.integer else value
 

@@ -35,7 +35,7 @@ class Row:
 def contact_sheet(title: str, subtitle: str, seeds: Sequence[int], rows: Sequence[Row], tile: int = 192) -> Image.Image:
     """Return a sheet with a row a prompt and, for each seed, the base's picture beside the winner's.
 
-    Pictures are shown as squares of `tile` pixels. Tiny ones are magnified by whole pixels first, to stay what they are.
+    Pictures are shown as squares of `tile` pixels. Tiny ones are magnified by whole pixels first.
 
     Raises:
         ValueError: a row has not a picture of each kind for each seed, or there are no rows or seeds.
@@ -136,7 +136,7 @@ def _width(text: str, size: int) -> int:
 def _wrap(text: str, size: int, width: int) -> list[str]:
     """Lines no wider than `width` pixels; a word that is wider is cut."""
     lines: list[str] = []
-    for word in (part for word in text.split() for part in _cut(word, size, width)):
+    for word in (piece for whole in text.split() for piece in _cut(whole, size, width)):
         longer = f"{lines[-1]} {word}" if lines else word
         if lines and _width(longer, size) <= width:
             lines[-1] = longer

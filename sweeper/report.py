@@ -113,7 +113,9 @@ def write_best(folder: Path, winner: Winner) -> Path:
     """
     weights = winner.checkpoint / WEIGHTS
     if not weights.is_file():
-        raise StudyError(f"the winning checkpoint {winner.checkpoint} has no {WEIGHTS}; run the study again to train it")
+        raise StudyError(
+            f"the winning checkpoint {winner.checkpoint} has no {WEIGHTS}; run the study again to train it"
+        )
     with new_folder(folder) as fresh:
         shutil.copyfile(weights, fresh / WEIGHTS)
         write_text(fresh / CONFIG, winner.config)
@@ -131,7 +133,7 @@ def scores(winner: Winner) -> dict[str, object]:
         "step": winner.step,
         "params": {name: _plain(value) for name, value in winner.params.items()},
         "evaluation": winner.evaluation.to_json(),
-        "base": {name: _finite(value) for name, value in (OF_THE_BASE | dict(winner.base_metrics)).items()},
+        "base": {name: _finite(value) for name, value in _base_metrics(winner).items()},
         "finalists": {str(number): _finite(value) for number, value in winner.finalists.items()},
     }
 
@@ -167,7 +169,7 @@ def _opening(winner: Winner) -> str:
 def _scores_table(winner: Winner) -> str:
     evaluation = winner.evaluation
     own = {**evaluation.metrics, "score": evaluation.score, "overfit_index": evaluation.overfit_index}
-    base = OF_THE_BASE | dict(winner.base_metrics)
+    base = _base_metrics(winner)
     error = f" ± {_number(evaluation.score_se)}" if math.isfinite(evaluation.score_se) else ""
     rows = [
         (name, f"{_number(own[name])}{error if name == 'score' else ''}", _number(base.get(name)), how)
@@ -175,6 +177,10 @@ def _scores_table(winner: Winner) -> str:
         if math.isfinite(own.get(name, math.nan))
     ]
     return _table(("measure", "this LoRA", "base", "how to read it"), rows, right=(1, 2))
+
+
+def _base_metrics(winner: Winner) -> dict[str, float]:
+    return {**OF_THE_BASE, **winner.base_metrics}
 
 
 def _usage(winner: Winner, folder: Path) -> str:
@@ -244,7 +250,9 @@ def _text(value: object) -> str:
 
 
 def _plain(value: object) -> object:
-    return value if value is None or isinstance(value, bool | int | str) else _finite(value) if isinstance(value, float) else str(value)
+    if isinstance(value, float):
+        return _finite(value)
+    return value if value is None or isinstance(value, bool | int | str) else str(value)
 
 
 def _finite(value: float) -> float | None:

@@ -30,14 +30,14 @@ from hydra.core.override_parser.types import (
     Transformer,
 )
 
-from foundation.compose import SWEEPS, compose, dotted_paths, options, parse_overrides
+from foundation.compose import SWEEPS, compose, dotted_paths, groups, options, parse_overrides
 from foundation.errors import ConfigError
 from foundation.parse import did_you_mean, unknown_key
 from sweeper.config import TRIAL_GROUPS, Config, TrialPart, parse_config, parse_part, trial_of
 from sweeper.dimension import Choices, Dimension, Numbers, Space, Value
 from train.spec import OptimizerSpec, check_installed
 
-__all__ = ["Plan", "Space", "plan"]
+__all__ = ["Plan", "Space", "domain_of", "plan"]
 
 A = TypeVar("A")
 T = TypeVar("T")
@@ -94,7 +94,7 @@ def _composable(overrides: Sequence[str]) -> tuple[list[str], list[str]]:
         compose(overrides)
     except ConfigError as error:
         good: list[str] = []
-        for override in overrides:
+        for override in sorted(overrides, key=lambda each: each.lstrip("+").partition("=")[0] not in groups()):
             try:
                 compose([*good, override])
             except ConfigError:
@@ -118,7 +118,7 @@ class _Reader:
     """Where mistakes are noted."""
 
     def read(self, swept: Sequence[Override]) -> Space:
-        by_study = self._sweeps("study.space", self.config["study"]["space"])
+        by_study = self._sweeps("study.space", self.config["study"].get("space"))
         explicit = {each.key_or_group: each for each in [*by_study, *swept]}
         choosers = [found for group in TRIAL_GROUPS if group in explicit for found in self._dimension(explicit[group])]
         chosen = {each.key: [str(value) for value in each.domain.values() or ()] for each in choosers}
@@ -152,7 +152,8 @@ class _Reader:
             names = ", ".join(TRIAL_GROUPS)
             line = f"{key} cannot be searched; what may differ from trial to trial is in {names}"
             known = list(dotted_paths(self.config))
-            self.problems.append(line if key in known else unknown_key(key, override.get_value_string(), known))
+            there = key in known or key in groups()
+            self.problems.append(line if there else unknown_key(key, override.get_value_string(), known))
             return []
         among = chosen.get(group, [None])
         paths = {option: set(dotted_paths(self._composed(group, option))) for option in among}
@@ -178,7 +179,7 @@ class _Reader:
         """The dimension that counts for `option`, or always; none when its sweep is wrong."""
         group, _, field = override.key_or_group.partition(".")
         try:
-            domain = _domain(override)
+            domain = domain_of(override)
         except ValueError as error:
             self.problems.append(f"{_text(override)}: {error}")
             return []
@@ -254,8 +255,8 @@ class _Checker:
                 yield {**row, **{name: some[i % len(some)] for name, some in corners.items()}}
 
 
-def _domain(override: Override) -> Choices | Numbers:
-    """The values of a sweep.
+def domain_of(override: Override) -> Choices | Numbers:
+    """Return the values of a sweep.
 
     Raises:
         ValueError: with the reason why it is refused.

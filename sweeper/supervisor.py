@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import shutil
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -12,6 +12,7 @@ from foundation.durable import write_text
 from foundation.errors import StudyError
 from sweeper.config import Config
 from sweeper.display import Display, describe
+from sweeper.history import read_evaluations
 from sweeper.launchers.port import Launcher
 from sweeper.messages import (
     Admit,
@@ -131,7 +132,7 @@ class Supervisor:
         for past in self._search.ended():
             trial = self._adopt(past.number, dict(past.params))
             trial.status, trial.reason = past.status, past.reason
-            trial.evaluations = _evaluations_of(trial.folder)
+            trial.evaluations = read_evaluations(trial.folder)
             trial.step = trial.evaluations[-1].step if trial.evaluations else 0
         for left in self._search.running():
             self._waiting.append(self._adopt(left.number, dict(left.params)))
@@ -287,8 +288,6 @@ class Supervisor:
 
 def keep_best_and_last(trial: Trial) -> dict[str, Path]:
     """Delete all checkpoints but the best and the last, and the training state; where the kept ones lie."""
-    import shutil
-
     shutil.rmtree(trial.folder / "state", ignore_errors=True)
     if trial.best is None:
         return {}
@@ -299,7 +298,3 @@ def keep_best_and_last(trial: Trial) -> dict[str, Path]:
     return {name: folder for name, folder in kept.items() if folder.exists()}
 
 
-def _evaluations_of(folder: Path) -> list:
-    from sweeper.worker import read_evaluations
-
-    return read_evaluations(folder, until=2**62)

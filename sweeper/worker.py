@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
@@ -11,9 +10,9 @@ from pathlib import Path
 import torch
 
 from eval.judge import Evaluation
-from foundation.durable import append_line, write_text
 from foundation.errors import UserError
 from sweeper.config import Config
+from sweeper.history import append_evaluation, rewind_evaluations
 from sweeper.judging import Judging
 from sweeper.messages import (
     Admit,
@@ -40,7 +39,6 @@ REPORT_EVERY = 10
 """Steps of a trial between two `Stepped` events."""
 STATE = "state"
 CHECKPOINTS = "checkpoints"
-EVALUATIONS = "evaluations.jsonl"
 
 
 @dataclass(slots=True)
@@ -120,7 +118,7 @@ class Worker:
             self._send(Failed(trial=command.trial, reason=f"out of memory at the start: {str(error).splitlines()[0]}"))
             return
         step = self._pack.steps_done(slot)
-        history = read_evaluations(command.folder, until=step)
+        history = rewind_evaluations(command.folder, step)
         self._running[command.trial] = _Running(command.trial, slot, command.folder, history)
         self._send(Admitted(trial=command.trial, step=step, history=tuple(history)))
 
@@ -156,7 +154,7 @@ class Worker:
             self._pack.acting(running.slot), step, running.history, running.folder / "samples" / f"step-{step:06}"
         )
         running.history.append(evaluation)
-        append_line(running.folder / EVALUATIONS, json.dumps(evaluation.to_json(), allow_nan=False))
+        append_evaluation(running.folder, evaluation)
         self._pack.save_state(running.slot, running.folder / STATE)
         seconds = time.monotonic() - began
         self._send(
@@ -206,23 +204,6 @@ class Worker:
 
     def _send(self, event: Event) -> None:
         self._connection.send(event)
-
-
-def read_evaluations(folder: Path, until: int) -> list[Evaluation]:
-    """A trial's evaluations up to a step, in order; later ones, which no saved state stands behind, are dropped for good."""
-    file = folder / EVALUATIONS
-    if not file.exists():
-        return []
-    kept: list[Evaluation] = []
-    for line in file.read_text().splitlines():
-        try:
-            evaluation = Evaluation.from_json(json.loads(line))
-        except (json.JSONDecodeError, KeyError):
-            continue  # the line that a crash cut off
-        if evaluation.step <= until:
-            kept.append(evaluation)
-    write_text(file, "".join(json.dumps(e.to_json(), allow_nan=False) + "\n" for e in kept))
-    return kept
 
 
 def serve(config: Config, device: str, num_slots: int, connection: Connection) -> None:

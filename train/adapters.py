@@ -28,7 +28,7 @@ def lora_config(spec: AdapterSpec, base: Base) -> LoraConfig:
     targets = base.target_modules(spec.targets) if isinstance(spec.targets, str) else list(spec.targets)
     return LoraConfig(
         r=spec.rank,
-        lora_alpha=spec.alpha,  # type: ignore[arg-type]  # PEFT annotates int and divides it as a float
+        lora_alpha=spec.alpha,  # a float is what PEFT divides it as
         lora_dropout=spec.dropout,
         target_modules=targets,
         init_lora_weights=spec.init,
@@ -94,7 +94,7 @@ def save_adapter(base: Base, name: str, folder: Path, spec: AdapterSpec) -> None
 
 def adapter_state(base: Base, name: str) -> dict[str, Tensor]:
     """The adapter's tensors under PEFT's names, copied."""
-    state = get_peft_model_state_dict(base.denoiser, adapter_name=name)  # type: ignore[no-untyped-call]
+    state = get_peft_model_state_dict(base.denoiser, adapter_name=name)
     return {key: tensor.detach().clone() for key, tensor in state.items()}
 
 
@@ -104,7 +104,7 @@ def load_adapter_state(base: Base, name: str, state: dict[str, Tensor]) -> None:
     Raises:
         AdapterError: when names or shapes differ.
     """
-    have = get_peft_model_state_dict(base.denoiser, adapter_name=name)  # type: ignore[no-untyped-call]
+    have = get_peft_model_state_dict(base.denoiser, adapter_name=name)
     if {k: v.shape for k, v in have.items()} != {k: v.shape for k, v in state.items()}:
         raise AdapterError("the checkpoint's adapter has other layers or ranks than the trial; remove the checkpoint")
     set_peft_model_state_dict(base.denoiser, state, adapter_name=name)

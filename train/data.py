@@ -59,8 +59,7 @@ def load_dataset(spec: DataSpec) -> Dataset:
         lost = tuple(f"{p.path} is also held out, so it is not trained on" for p in pictures if p.digest in seen)
         dataset = Dataset(kept, tuple(held), (*skipped, *more, *lost))
     else:
-        train, held = split(pictures, spec.holdout)
-        dataset = Dataset(train, held, tuple(skipped))
+        dataset = Dataset(*split(pictures, spec.holdout), tuple(skipped))
     total = len(dataset.train) + len(dataset.validation)
     if total < MIN_IMAGES or len(dataset.train) < 2:
         raise DataError(f"data.path {spec.path} has {total} usable images; at least {MIN_IMAGES} are needed")

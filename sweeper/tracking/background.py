@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from queue import Empty, Queue
 from typing import Final
@@ -72,6 +73,10 @@ class BackgroundTracker:
         params = dict(params)
         self._submit(_Call(f"trial {number}'s start", lambda: self._inner.start_trial(number, params, config)))
 
+    def show_base(self, images: Sequence[tuple[str, Path]]) -> None:
+        images = tuple(images)
+        self._submit(_Call("the base's pictures", lambda: self._inner.show_base(images)))
+
     def log_steps(self, number: int, reports: Sequence[StepReport]) -> None:
         if self._has_room(f"steps of trial {number}", len(reports)):
             self._submit(_Steps(number, tuple(reports)))
@@ -118,7 +123,7 @@ class BackgroundTracker:
         self._thread.join(timeout_s)
         if self._thread.is_alive():
             self._given_up.set()
-            waiting = self._calls.qsize()
+            waiting = self._calls.qsize()  # the close itself among them, in place of the call that is stuck
             self._lose("the last records", max(1, waiting), f"it took longer than {timeout_s:.0f} s")
         if self._lost:
             log.warning("%d records of this study are not in MLflow; its own files hold them all", self._lost)
@@ -143,7 +148,9 @@ class BackgroundTracker:
             level = logging.DEBUG if self._lost else logging.WARNING
             self._lost += count
         reason = (str(why).strip() or type(why).__name__).splitlines()[0]
-        log.log(level, "%s could not be shown in MLflow (%s); the study goes on, more of this is only counted", what, reason)
+        log.log(
+            level, "%s could not be shown in MLflow (%s); the study goes on, more of this is only counted", what, reason
+        )
 
     def _work(self) -> None:
         while not self._given_up.is_set():
@@ -170,11 +177,11 @@ class BackgroundTracker:
     def _flush(self) -> None:
         held, self._held = self._held, {}
         for number, reports in held.items():
-            self._make(f"steps of trial {number}", len(reports), lambda n=number, r=reports: self._inner.log_steps(n, r))
+            self._make(f"steps of trial {number}", len(reports), partial(self._inner.log_steps, number, reports))
 
     def _make(self, what: str, count: int, make: Callable[[], None]) -> None:
         try:
             make()
-        except Exception as error:  # noqa: BLE001 - whatever the store raises, the study is worth more than its display
+        except Exception as error:
             self._lose(what, count, error)
             log.debug("%s", what, exc_info=error)

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import math
 import os
-import re
 import sqlite3
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,25 +18,25 @@ from mlflow.entities import Metric, Param, Run, RunTag
 from mlflow.exceptions import MlflowException
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NOTE, MLFLOW_SOURCE_NAME
 from PIL import Image
+from sqlalchemy.exc import SQLAlchemyError
 
 from eval.judge import Evaluation
 from foundation.errors import ConfigError, StudyError
 from sweeper.config import TrackingSpec
 from sweeper.tracking import ARTIFACTS, DATABASE
+from sweeper.tracking.files import must_be_sqlite, weights_digest
+from sweeper.tracking.names import entity_name, image_keys
 from sweeper.tracking.port import StudyEnd, TrialEnd
 from train.pack import StepReport
 
 CHAMPION: Final = "champion"
 """The registered model's alias of the winner."""
 
-_MAX_METRICS, _MAX_PARAMS, _MAX_VALUE, _MAX_KEY, _MAX_TAG = 1000, 100, 6000, 250, 8000  # mlflow.utils.validation
-_MAX_IMAGE_KEY = 100  # MLflow makes a file name of it and of 93 characters more
-_STATUS: Final[Mapping[str, str]] = {
-    "finished": "FINISHED",
-    "pruned": "KILLED",
-    "interrupted": "KILLED",
-    "failed": "FAILED",
-}
+_MAX_METRICS, _MAX_PARAMS, _MAX_VALUE, _MAX_TAG = 1000, 100, 6000, 8000  # mlflow.utils.validation
+_IMAGES: Final = "samples"
+"""The section of MLflow's charts that pictures stand in."""
+_BASE_SHOWN: Final = "base_pictures"
+_STATUS: Final = {"finished": "FINISHED", "pruned": "KILLED", "interrupted": "KILLED", "failed": "FAILED"}
 _CRASHED = "its process ended without saying why; found when the study was resumed"
 _OPEN = "the study ended first; it goes on when the study is resumed"
 
@@ -57,10 +55,10 @@ def open_mlflow(spec: TrackingSpec, study_folder: Path) -> MlflowTracker:
     artifacts = None if remote else (folder / ARTIFACTS).as_uri()
     try:
         if spec.uri is None:
-            _must_be_sqlite(folder / DATABASE)
+            must_be_sqlite(folder / DATABASE)
         client = MlflowClient(uri, uri)
         return MlflowTracker(client, _experiment(client, spec.experiment, artifacts), spec.model)
-    except Exception as error:  # stores let through whatever their driver raises
+    except (MlflowException, SQLAlchemyError, sqlite3.Error, OSError, ImportError) as error:  # ImportError: its driver
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise StudyError(f"tracking.uri {uri} cannot be opened: {reason}") from error
 
@@ -75,6 +73,7 @@ class MlflowTracker:
         self._study = ""
         self._parent: str | None = None
         self._trials: dict[int, _Trial] = {}
+        self._base: Sequence[tuple[str, Path]] = ()
 
     @property
     def lost(self) -> int:
@@ -86,7 +85,7 @@ class MlflowTracker:
         self._study = name
         self._parent = self._open(found, name, tags, params, config)
         for run in self._search(self._children()):
-            self._trials[int(run.data.tags["trial"])] = _Trial(run.info.run_id)
+            self._trials[int(run.data.tags["trial"])] = _Trial(run.info.run_id, open=False)
 
     def start_trial(self, number: int, params: Mapping[str, object], config: str) -> None:
         known = self._trials.get(number)
@@ -94,11 +93,18 @@ class MlflowTracker:
         tags = {"role": "trial", "study": self._study, "trial": str(number), MLFLOW_PARENT_RUN_ID: self._parent_id()}
         tags["attempt"] = str(int(found.data.tags.get("attempt", "0")) + 1 if found else 1)
         run_id = self._open(found, f"trial {number:04d}", tags, params, config)
-        self._trials[number] = _Trial(run_id)
+        trial = self._trials[number] = _Trial(run_id)
         if found:
-            self._trials[number] = _Trial(
-                run_id, step=self._last_step(run_id, "train/lr"), evaluation=self._last_step(run_id, "eval/overfit")
-            )
+            trial.step = self._last_step(run_id, "train/lr")
+            trial.evaluation = self._last_step(run_id, "eval/overfit")
+            trial.has_base = _BASE_SHOWN in found.data.tags
+        self._show_base(trial)
+
+    def show_base(self, images: Sequence[tuple[str, Path]]) -> None:
+        self._base = images
+        for trial in self._trials.values():
+            if trial.open:
+                self._show_base(trial)
 
     def log_steps(self, number: int, reports: Sequence[StepReport]) -> None:
         trial, metrics = self._trial(number), []
@@ -124,14 +130,15 @@ class MlflowTracker:
         self._log_metrics(trial.run_id, _metrics(values, evaluation.step))
         self._tag(trial.run_id, {"verdict": f"step {evaluation.step}: {evaluation.words}"})
         trial.evaluation = evaluation.step
-        for key, path in zip(_image_keys(name for name, _ in images), (path for _, path in images), strict=True):
-            with Image.open(path) as image:
-                self._client.log_image(trial.run_id, image, key=key, step=evaluation.step)
+        self._log_images(trial.run_id, evaluation.step, images)
 
     def end_trial(self, number: int, status: TrialEnd, reason: str, kept: Mapping[str, Path]) -> None:
-        run_id = self._trial(number).run_id
+        trial = self._trial(number)
+        run_id, trial.open = trial.run_id, False
         try:
             for name, folder in kept.items():
+                if not folder.is_dir():  # MLflow would pass over it
+                    raise StudyError(f"the checkpoint {folder} is gone")
                 self._client.log_artifacts(run_id, str(folder), f"checkpoints/{name}")
         finally:
             self._end(run_id, status, reason)
@@ -144,7 +151,7 @@ class MlflowTracker:
         self._tag(parent, {"best_trial": str(number)})
         version = self._register(
             f"{self._client.get_run(parent).info.artifact_uri}/{place}",
-            {"study": self._study, "trial": str(number), "sha256": _digest(best_folder)},
+            {"study": self._study, "trial": str(number), "sha256": weights_digest(best_folder)},
             description,
         )
         if number in self._trials:
@@ -196,7 +203,7 @@ class MlflowTracker:
         else:
             run_id = self._client.create_run(self._experiment_id, tags=dict(tags), run_name=name).info.run_id
         before = dict(found.data.params) if found else {}
-        texts = {_name(key): str(value)[:_MAX_VALUE] for key, value in params.items()}
+        texts = {entity_name(key): str(value)[:_MAX_VALUE] for key, value in params.items()}
         for batch in _batches([Param(key, text) for key, text in texts.items() if key not in before], _MAX_PARAMS):
             self._client.log_batch(run_id, params=batch)
         # MLflow's parameters are written once; a resumed study may have more trials, another pruner …
@@ -206,7 +213,8 @@ class MlflowTracker:
 
     def _end(self, run_id: str, status: TrialEnd | StudyEnd, reason: str) -> None:
         try:
-            self._tag(run_id, {"ended": status, "reason": reason, MLFLOW_RUN_NOTE: reason} if reason else {"ended": status})
+            why = {"reason": reason, MLFLOW_RUN_NOTE: reason} if reason else {}
+            self._tag(run_id, {"ended": status, **why})
         finally:
             self._client.set_terminated(run_id, _STATUS[status])
 
@@ -216,13 +224,24 @@ class MlflowTracker:
                 self._end(run.info.run_id, status, reason)
 
     def _tag(self, run_id: str, tags: Mapping[str, str]) -> None:
-        entities = [RunTag(_name(key), text[:_MAX_TAG]) for key, text in tags.items()]
+        entities = [RunTag(entity_name(key), text[:_MAX_TAG]) for key, text in tags.items()]
         for batch in _batches(entities, _MAX_PARAMS):
             self._client.log_batch(run_id, tags=batch)
 
     def _log_metrics(self, run_id: str, metrics: Sequence[Metric]) -> None:
         for batch in _batches(metrics, _MAX_METRICS):
             self._client.log_batch(run_id, metrics=batch)
+
+    def _show_base(self, trial: _Trial) -> None:
+        if self._base and not trial.has_base:
+            self._log_images(trial.run_id, 0, self._base)
+            self._tag(trial.run_id, {_BASE_SHOWN: "step 0"})
+            trial.has_base = True
+
+    def _log_images(self, run_id: str, step: int, images: Sequence[tuple[str, Path]]) -> None:
+        for key, (_, path) in zip(image_keys(name for name, _ in images), images, strict=True):
+            with Image.open(path) as image:
+                self._client.log_image(run_id, image, key=f"{_IMAGES}/{key}", step=step)
 
     def _last_step(self, run_id: str, key: str) -> int:
         return max((metric.step for metric in self._client.get_metric_history(run_id, key)), default=-1)
@@ -232,14 +251,12 @@ class MlflowTracker:
 
         No model of MLflow's own kinds is made of it: those hold pickles. The version points to the folder.
         """
-        versions = []
         if not self._client.search_registered_models(f"name = '{self._model}'"):
             self._client.create_registered_model(self._model, description="Winners of studies, newest last.")
-        else:
-            versions = self._client.search_model_versions(f"name = '{self._model}'")
-        same = [version for version in versions if tags.items() <= version.tags.items()]
+        known = self._client.search_model_versions(f"name = '{self._model}'")
+        same = [str(version.version) for version in known if tags.items() <= version.tags.items()]
         if same:
-            version = str(same[0].version)
+            version = same[0]
             self._client.update_model_version(self._model, version, description)
         else:
             version = str(
@@ -253,11 +270,13 @@ class MlflowTracker:
 
 @dataclass(slots=True)
 class _Trial:
-    """A trial's run and how far it was shown."""
+    """A trial's run, how far it was shown, and whether this process has it open."""
 
     run_id: str
     step: int = -1
     evaluation: int = -1
+    has_base: bool = False
+    open: bool = True
 
 
 def _experiment(client: MlflowClient, name: str, artifacts: str | None) -> str:
@@ -271,47 +290,10 @@ def _experiment(client: MlflowClient, name: str, artifacts: str | None) -> str:
     return str(found.experiment_id)
 
 
-def _must_be_sqlite(path: Path) -> None:
-    """Say at once what MLflow would try ten times, for minutes: that a file is no database, or the folder is closed."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    connection = sqlite3.connect(path)
-    try:
-        connection.execute("PRAGMA schema_version")
-    finally:
-        connection.close()
-
-
 def _metrics(values: Mapping[str, float], step: int) -> list[Metric]:
     now = int(time.time() * 1000)
-    return [Metric(_name(key), float(value), now, step) for key, value in values.items() if math.isfinite(value)]
-
-
-def _name(name: str) -> str:
-    """A name that MLflow takes for a metric, parameter or tag: `[\\w.\\-/ :]`, and like a path in normal form."""
-    parts = [part for part in re.sub(r"[^\w.\-/ ]", "_", name).split("/") if part.strip(".")]
-    return "/".join(parts)[:_MAX_KEY] or "_"
-
-
-def _image_keys(names: Iterable[str]) -> list[str]:
-    """Keys that `log_image` takes, all different: letters, digits and `_-. `, short enough for a file's name."""
-    keys: list[str] = []
-    for name in names:
-        base = re.sub(r"[^A-Za-z0-9_\-/ .]+|\.\.+", "-", name).strip("-./ ")[:_MAX_IMAGE_KEY] or "image"
-        key, count = base, 1
-        while key in keys:
-            count += 1
-            key = f"{base} {count}"
-        keys.append(key)
-    return keys
+    return [Metric(entity_name(key), float(value), now, step) for key, value in values.items() if math.isfinite(value)]
 
 
 def _batches(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:
     return (items[start : start + size] for start in range(0, len(items), size))
-
-
-def _digest(folder: Path) -> str:
-    """SHA-256 of the weights in a folder."""
-    digest = hashlib.sha256()
-    for path in sorted(folder.rglob("*.safetensors")):
-        digest.update(path.read_bytes())
-    return digest.hexdigest()

@@ -44,6 +44,12 @@ class Tracker(Protocol):
         Steps and evaluations that an earlier attempt has shown already are not shown twice.
         """
 
+    def show_base(self, images: Sequence[tuple[str, Path]]) -> None:
+        """Show what the base alone draws, as step 0 of every trial: of those open now, and of those that start later.
+
+        The names are those of `log_evaluation`, so that a trial's pictures can be followed from the base on.
+        """
+
     def log_steps(self, number: int, reports: Sequence[StepReport]) -> None:
         """Show training loss, learning rate and gradient norm by step; values that are not finite are left out."""
 

@@ -82,12 +82,14 @@ def _put(thing: Thing, x: float, y: float, radius: float, rng: np.random.Generat
 
 def cover(distance: Field, softness: float = 0.5) -> Field:
     """How much of a pixel lies inside, (64, 64, 1) in [0, 1]: a ramp of ±`softness` pixels around the edge."""
-    return np.clip(0.5 - distance / (2 * softness), 0, 1)[..., None]
+    covered: Field = np.clip(0.5 - distance / (2 * softness), 0, 1)[..., None]
+    return covered
 
 
 def over(below: Field, paint: Field, alpha: Field) -> Field:
     """Paint over a picture."""
-    return below + (paint - below) * alpha
+    painted: Field = below + (paint - below) * alpha
+    return painted
 
 
 def cloud(rng: np.random.Generator, cells: int) -> Field:
@@ -107,7 +109,8 @@ def _stretch(cells: int) -> npt.NDArray[np.float64]:
 def hatch(rng: np.random.Generator, angle: float, period: float, wobble: float) -> Field:
     """Strokes (64, 64) in [0, 1] along `angle` (radians), `period` pixels apart, bent by `wobble` pixels."""
     across = _COLS * np.cos(angle) + _ROWS * np.sin(angle) + wobble * cloud(rng, 7)
-    return (0.5 + 0.5 * np.cos(2 * np.pi * across / period + rng.uniform(0, 2 * np.pi))).astype(np.float32)
+    strokes: Field = (0.5 + 0.5 * np.cos(2 * np.pi * across / period + rng.uniform(0, 2 * np.pi))).astype(np.float32)
+    return strokes
 
 
 def blur(field: Field, sigma: float) -> Field:

@@ -6,12 +6,13 @@ Source: the 2-D distance functions collected by Inigo Quilez (iquilezles.org/art
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
-Field = npt.NDArray[np.float32]
+Field = npt.NDArray[Any]
+"""A picture-sized array of floats: (64, 64) or, with colours, (64, 64, 3)."""
 
 
 def _ball(u: Field, v: Field) -> Field:
@@ -24,7 +25,8 @@ def _box(u: Field, v: Field) -> Field:
 
 def _triangle(u: Field, v: Field) -> Field:
     slope = (np.abs(u) * 1.72 - (v + 0.95) * 0.95) / np.hypot(1.72, 0.95)
-    return np.maximum(v - 0.77, slope)
+    inside: Field = np.maximum(v - 0.77, slope)
+    return inside
 
 
 def _star(u: Field, v: Field) -> Field:
@@ -38,7 +40,8 @@ def _star(u: Field, v: Field) -> Field:
     tip, notch = np.array([0.0, radius]), inner * np.array([np.sin(angle), np.cos(angle)])
     edge = notch - tip
     normal = np.array([-edge[1], edge[0]]) / np.hypot(*edge)
-    return (x - tip[0]) * normal[0] + (y - tip[1]) * normal[1]
+    distance: Field = (x - tip[0]) * normal[0] + (y - tip[1]) * normal[1]
+    return distance
 
 
 def _heart(u: Field, v: Field) -> Field:
@@ -71,7 +74,8 @@ def _cup(u: Field, v: Field) -> Field:
 def _flower(u: Field, v: Field) -> Field:
     r = np.hypot(u, v)
     petals = 0.66 + 0.3 * np.cos(6 * np.arctan2(u, -v))
-    return np.maximum((r - petals) * 0.55, 0.17 - r)
+    distance: Field = np.maximum((r - petals) * 0.55, 0.17 - r)
+    return distance
 
 
 DISTANCES: Final[dict[str, Callable[[Field, Field], Field]]] = {

@@ -27,7 +27,8 @@ def photo(placed: Sequence[Placed], ground: Field, background: str, rng: np.rand
         picture = picture * (1 - 0.42 * shadow[..., None])
     for thing in placed:
         height = np.sqrt(np.clip(-thing.distance, 0, 6) + 0.05)
-        slope_y, slope_x = np.gradient(blur(height, 0.8))
+        soft = blur(height, 0.8)
+        slope_y, slope_x = np.gradient(soft, axis=0), np.gradient(soft, axis=1)
         light = np.clip(0.86 - 0.85 * slope_x - 0.95 * slope_y, 0.35, 1.25)[..., None]
         shine = np.clip(light - 1.02, 0, 1) * 1.1
         picture = over(picture, thing.colour * light + shine, cover(thing.distance))
@@ -76,7 +77,8 @@ def pixel(placed: Sequence[Placed], ground: Field, background: str, rng: np.rand
         below = np.roll(block, -2, axis=0) > 0
         paint = thing.colour * np.where(below, 0.6, 1.0)[..., None]
         picture = over(picture, paint, (block < 0)[..., None])
-    return picture.astype(np.float32)
+    blocks: Field = picture.astype(np.float32)
+    return blocks
 
 
 def pencil(placed: Sequence[Placed], ground: Field, background: str, rng: np.random.Generator) -> Field:

@@ -15,7 +15,7 @@ from train.pocket.loop import EMA, Pictures, draw_all, to_unit, train_loop
 from train.pocket.tokens import MAX_TOKENS, build_tokenizer
 from train.pocket.world import BASE_STYLES, scenes
 
-STEPS, BATCH, LR = 4000, 32, 1.5e-3
+STEPS, BATCH, LR = 3600, 32, 1.5e-3
 POOL: Final = 30_000
 CAPTION_DROPOUT = 0.1  # what classifier-free guidance needs (Ho & Salimans 2022)
 STYLE_DROPOUT = 0.05  # a caption without its style still means something
@@ -75,7 +75,7 @@ def build_scheduler() -> DDIMScheduler:
 def train_unet(vae: AutoencoderKL, folder: Path, state_path: Path, seed: int, num_steps: int = STEPS) -> None:
     """Train and save the whole pipeline in diffusers' layout, in fp16, to `folder`."""
     torch.manual_seed(seed)
-    unet = build_unet().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    unet = build_unet().to(memory_format=torch.channels_last)
     text_encoder, tokenizer, scheduler = build_text_encoder(), build_tokenizer(), build_scheduler()
     pool = _pool(seed)
     mean, std = encode_all(vae, pool.pixels)
@@ -116,7 +116,7 @@ def train_unet(vae: AutoencoderKL, folder: Path, state_path: Path, seed: int, nu
         vae=vae,
         text_encoder=text_encoder.eval(),
         tokenizer=tokenizer,
-        unet=unet.to(memory_format=torch.contiguous_format).eval(),  # type: ignore[call-overload]
+        unet=unet.to(memory_format=torch.contiguous_format).eval(),
         scheduler=scheduler,
         safety_checker=None,
         feature_extractor=None,
@@ -135,7 +135,7 @@ def _pool(seed: int) -> Pictures:
 def encode_all(vae: AutoencoderKL, pixels: Tensor) -> tuple[Tensor, Tensor]:
     """Scaled posterior mean and standard deviation of every picture, each (N, 4, 16, 16)."""
     means, stds = [], []
-    for part in pixels.split(64):
+    for part in torch.split(pixels, 64):
         posterior = vae.encode(to_unit(part)).latent_dist
         means.append(posterior.mean * vae.config.scaling_factor)
         stds.append(posterior.std * vae.config.scaling_factor)

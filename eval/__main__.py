@@ -1,0 +1,39 @@
+"""`python -m eval lora=FILE …`: see `eval.request` for its keys."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+
+from rich.console import Console
+
+from eval.request import USAGE, parse
+from foundation.errors import ConfigError, UserError
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run the command; 0 when it is done, 2 with one clear line for each mistake a person can put right."""
+    if not arguments or any(argument in ("-h", "--help", "help") for argument in arguments):
+        print(USAGE)
+        return 0 if arguments else 2
+    try:
+        request = parse(arguments)
+        # transformers announces at import, for every image processor, that it works without torchvision
+        os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+        from eval.command import quiet, run  # torch and diffusers take seconds; help and mistakes need neither
+
+        quiet()
+        run(request, Console())
+    except ConfigError as error:
+        for problem in error.problems:
+            print(f"error: {problem}", file=sys.stderr)
+        return 2
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

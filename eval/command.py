@@ -1,0 +1,188 @@
+"""`python -m eval`: judge one LoRA file, whoever trained it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import diffusers
+import torch
+import transformers
+from PIL import Image
+from rich.console import Console
+from rich.table import Table
+from torch import Tensor
+
+from eval.features import Extractor, load_extractor
+from eval.images import Picture, read_folder, split
+from eval.judge import Evaluation, Evidence, judge
+from eval.pipeline import denoiser, load_lora, load_pipeline, lora_file, resolution, validation_set
+from eval.prompts import with_trigger, without_trigger
+from eval.reference import build_reference, by_prompt
+from eval.request import Request
+from eval.sampling import sample
+from eval.spec import EvalSpec, Thresholds
+from eval.validation import validation_losses
+from foundation import durable
+from foundation.errors import ConfigError
+
+_MAX_DEFAULT_PROMPTS = 8
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Sight:
+    """What was drawn and measured in one go, with or without the LoRA."""
+
+    samples: list[Image.Image]
+    unrelated: list[Image.Image]
+    losses: Tensor  # (N, B)
+
+
+def quiet() -> None:
+    """Keep the libraries' own chatter and bars off the terminal; what matters reaches it as an error of ours."""
+    for logging in (diffusers.utils.logging, transformers.utils.logging):
+        logging.set_verbosity_error()
+        logging.disable_progress_bar()
+
+
+def run(request: Request, console: Console) -> Evaluation:
+    """Draw, look and judge; print the table, write what was asked for.
+
+    Raises:
+        UserError: the LoRA, the base, the CLIP or the data cannot be used.
+    """
+    lora_file(Path(request.lora))  # a wrong name should not wait for the base's pictures
+    device = _device(request.device)
+    pipe = load_pipeline(request.base, device)
+    extractor = load_extractor(request.clip, device)
+    train, held_out = _pictures(request, resolution(pipe))
+    spec = _spec(request, held_out)
+    base = _look(pipe, held_out, spec, request.trigger)
+    load_lora(pipe, Path(request.lora))
+    seen = _look(pipe, held_out, spec, request.trigger)
+    evaluation = _judge(extractor, train, held_out, base, seen, spec, request.trigger)
+    console.print(f"{request.lora} on {request.base}", markup=False, highlight=False, soft_wrap=True)
+    console.print(table(evaluation))
+    console.print(evaluation.words, markup=False, highlight=False, soft_wrap=True)
+    if request.json is not None:
+        durable.write_json(Path(request.json), {"lora": request.lora, "base": request.base} | evaluation.to_json())
+    if request.samples is not None:
+        _write_samples(Path(request.samples), base.samples, seen.samples, len(spec.seeds))
+    return evaluation
+
+
+def table(evaluation: Evaluation) -> Table:
+    """Lay an evaluation out for a terminal; what could not be measured is a dash."""
+    result = Table()
+    result.add_column("measure")
+    result.add_column("value", justify="right")
+    result.add_column("severity", justify="right")
+    result.add_row("score", f"{_cell(evaluation.score)} ± {_cell(evaluation.score_se)}", "")
+    result.add_row("overfit index", _cell(evaluation.overfit_index), "", end_section=True)
+    severe = {"copy_rate": "copy"} | {name: name for name in evaluation.severities}
+    for name, value in evaluation.metrics.items():
+        part = evaluation.severities.get(severe.get(name, ""))
+        result.add_row(name, _cell(value), "" if part is None else _cell(part))
+    return result
+
+
+def _cell(value: float) -> str:
+    return "–" if value != value else f"{value:.4g}"
+
+
+def _device(name: str | None) -> torch.device:
+    try:
+        device = torch.device(name or ("cuda" if torch.cuda.is_available() else "cpu"))
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:  # a misspelt name, or a device that is not there
+        raise ConfigError([f"device must be one that torch finds here, got {name!r}; try device=cpu"]) from error
+    return device
+
+
+def _pictures(request: Request, size: int) -> tuple[list[Picture], list[Picture]]:
+    train = read_folder(Path(request.data), size) if request.data else []
+    if request.held_out:
+        return train, read_folder(Path(request.held_out), size)
+    return split(train)
+
+
+def _spec(request: Request, held_out: Sequence[Picture]) -> EvalSpec:
+    prompts = tuple(dict.fromkeys(request.prompt or [picture.text for picture in held_out][:_MAX_DEFAULT_PROMPTS]))
+    if not prompts:
+        raise ConfigError(["there is nothing to draw: give prompt=… (as often as needed), or data=FOLDER"])
+    try:
+        return EvalSpec(
+            clip=request.clip,
+            prompts=prompts,
+            unrelated_prompts=request.unrelated,
+            stand_in=request.stand_in,
+            seeds=tuple(range(request.seeds)),
+            sample_steps=request.steps,
+            guidance_scale=request.guidance,
+            batch_rows=request.rows,
+            warmup_evaluations=0,
+            thresholds=Thresholds(in_a_row=1),  # one evaluation is all there is, so it decides alone
+        )
+    except ValueError as error:
+        raise ConfigError([str(error)]) from error
+
+
+def _look(pipe: Any, held_out: Sequence[Picture], spec: EvalSpec, trigger: str) -> _Sight:
+    def draw(prompts: Sequence[str]) -> list[Image.Image]:
+        return sample(
+            pipe,
+            prompts,
+            spec.seeds,
+            steps=spec.sample_steps,
+            guidance_scale=spec.guidance_scale,
+            batch_rows=spec.batch_rows,
+        )
+
+    if held_out:
+        losses = validation_losses(validation_set(pipe, held_out, spec), denoiser(pipe), spec.batch_rows)
+    else:
+        losses = torch.zeros(0, spec.timestep_bins, dtype=torch.float64)
+    return _Sight(
+        samples=draw([with_trigger(prompt, trigger) for prompt in spec.prompts]),
+        unrelated=draw(spec.unrelated_prompts),
+        losses=losses,
+    )
+
+
+def _judge(
+    extractor: Extractor,
+    train: Sequence[Picture],
+    held_out: Sequence[Picture],
+    base: _Sight,
+    seen: _Sight,
+    spec: EvalSpec,
+    trigger: str,
+) -> Evaluation:
+    num_seeds = len(spec.seeds)
+    reference = build_reference(
+        extractor,
+        train=[picture.image for picture in train],
+        held_out=[picture.image for picture in held_out],
+        prompts=[without_trigger(prompt, trigger, spec.stand_in) for prompt in spec.prompts],
+        base_samples=base.samples,
+        base_unrelated=base.unrelated,
+        num_seeds=num_seeds,
+        base_validation=base.losses,
+    )
+    evidence = Evidence(
+        step=0,
+        samples=by_prompt(extractor.images(seen.samples), num_seeds),
+        unrelated=by_prompt(extractor.images(seen.unrelated), num_seeds),
+        validation_losses=seen.losses,
+    )
+    return judge(reference, evidence, [], spec)
+
+
+def _write_samples(folder: Path, base: Sequence[Image.Image], seen: Sequence[Image.Image], num_seeds: int) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for number, (without, drawn) in enumerate(zip(base, seen, strict=True)):
+        name = f"prompt{number // num_seeds:02d}-seed{number % num_seeds}"
+        without.save(folder / f"{name}-base.png")
+        drawn.save(folder / f"{name}-lora.png")

@@ -1,0 +1,203 @@
+"""The judgement of one checkpoint, from features and losses alone: no model, no disk, no clock."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from eval.metrics import copying, distribution, losses, similarity, spread
+from eval.overfit import Signs, explain, is_overfit, overfit_index, severities
+from eval.reference import Reference
+from eval.score import WORST, Parts, score, standard_error
+from eval.spec import EvalSpec
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Evidence:
+    """What was seen of a checkpoint."""
+
+    step: int
+    """Training steps done."""
+    samples: Tensor
+    """(P, S, D) features of what it draws for the prompts and seeds."""
+    unrelated: Tensor
+    """(U, S, D) the same for the unrelated prompts; (0, S, D) for none."""
+    validation_losses: Tensor
+    """(N, B) canonical validation losses; (0, B) for none."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Evaluation:
+    """What the judge says of one checkpoint; goes to JSON and back unchanged."""
+
+    step: int
+    """Training steps done."""
+    score: float
+    """Higher is better, see `eval.score`; NaN where there are no real pictures to hold it against."""
+    score_se: float
+    """Standard error of the score, bootstrap over prompts; NaN with one prompt."""
+    overfit_index: float
+    """0 to 1, see `eval.overfit`."""
+    overfit: bool
+    """Whether this and the evaluations before it say that the trial is overfit."""
+    words: str
+    """Why, in one line."""
+    severities: Mapping[str, float]
+    """Each criterion's, 0 to 1."""
+    metrics: Mapping[str, float]
+    """Everything measured, by name; NaN where it could not be."""
+    validation_losses: Sequence[float]
+    """(N,) mean loss of each held-out image, for the paired test of later evaluations."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain values for JSON, which knows no NaN and no infinity: they become null, "inf", "-inf"."""
+        return {name: _plain(value) for name, value in asdict(self).items()}
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Evaluation:
+        """Read what `to_json` returned; keys that a later version added are passed over."""
+        known = {field.name: values[field.name] for field in fields(cls)}
+        for name in ("score", "score_se", "overfit_index"):
+            known[name] = _number(known[name])
+        for name in ("severities", "metrics"):
+            known[name] = {key: _number(value) for key, value in known[name].items()}
+        known["validation_losses"] = tuple(_number(value) for value in known["validation_losses"])
+        return cls(**known)
+
+
+def judge(reference: Reference, evidence: Evidence, history: Sequence[Evaluation], spec: EvalSpec) -> Evaluation:
+    """Judge a checkpoint against `reference`, given the trial's earlier evaluations in order of steps.
+
+    Raises:
+        ValueError: the evidence is not of the prompts, seeds or images of the reference.
+    """
+    _check_shapes(reference, evidence)
+    samples, base_samples, prompts = _contents(reference, evidence)
+    copies = copying.copied(evidence.samples, reference.train, reference.held_out)  # (P, S)
+    base_copies = copying.copied(reference.base_samples, reference.train, reference.held_out)
+    course = _course(reference, evidence, history, spec.thresholds.rises)
+    signs = Signs(
+        val_rise=course["val_rise"],
+        val_t=course["val_t"],
+        rose_in_a_row=bool(course["val_rose_in_a_row"]),
+        copy_rate=copying.copy_rate(copies, base_copies),
+        copies=int(copies.sum()),
+        num_samples=copies.numel(),
+        diversity=spread.diversity(samples, base_samples),
+        prompt_drop=similarity.prompt_drop(samples, base_samples, prompts),
+        drift=spread.drift(evidence.unrelated, reference.base_unrelated),
+    )
+    match, base_match = similarity.comparable_matches(samples, base_samples, prompts)
+    parts = Parts(
+        style=similarity.style_shares(evidence.samples, reference.base_samples, reference.held_out, reference.train),
+        match=match,
+        base_match=base_match,
+        copied=copies.double().mean(1),
+        base_copied=base_copies.double().mean(1),
+        val_ratio=course["val_ratio"] if len(evidence.validation_losses) else None,
+    )
+    severe = severities(signs, spec.thresholds)
+    index = overfit_index(severe)
+    indices = [*(past.overfit_index for past in history), index]
+    measurable = bool(evidence.samples.isfinite().all())
+    return Evaluation(
+        step=evidence.step,
+        score=score(parts) if measurable else WORST,
+        score_se=standard_error(parts, spec.bootstrap_draws) if measurable else math.nan,
+        overfit_index=index,
+        overfit=is_overfit(indices, spec.thresholds, spec.warmup_evaluations),
+        words=explain(signs, severe),
+        severities=severe,
+        metrics=_metrics(reference, evidence, signs, parts) | course,
+        validation_losses=tuple(losses.image_means(evidence.validation_losses).tolist()),
+    )
+
+
+def _course(reference: Reference, evidence: Evidence, history: Sequence[Evaluation], rises: int) -> dict[str, float]:
+    """The validation loss and its way here; the base itself is where the way began."""
+    now = losses.image_means(evidence.validation_losses)  # (N,)
+    if not len(now):
+        return {"val_ratio": math.nan, "val_rise": math.nan, "val_t": math.nan, "val_rose_in_a_row": 0.0}
+    base = losses.image_means(reference.base_validation)
+    past = [base, *(torch.tensor(tuple(past.validation_losses), dtype=torch.float64) for past in history)]
+    past = [values for values in past if bool(values.isfinite().all())]
+    series = [float(values.mean()) for values in [*past, now]]
+    best = min(past, key=lambda values: float(values.mean()))
+    finite = math.isfinite(series[-1])
+    ratios = losses.bin_ratios(evidence.validation_losses, reference.base_validation)
+    return {
+        "val_loss": series[-1],
+        "val_ratio": losses.ratio_to_base(evidence.validation_losses, reference.base_validation),
+        "val_rise": losses.generalization_loss(series) / 100 if finite else math.inf,
+        "val_t": losses.paired_log_t(now, best) if finite else math.inf,
+        "val_rose_in_a_row": float(losses.rose_in_a_row(series, rises)),
+        **{f"val_ratio_bin{number}": float(ratio) for number, ratio in enumerate(ratios)},
+    }
+
+
+def _contents(reference: Reference, evidence: Evidence) -> tuple[Tensor, Tensor, Tensor]:
+    """Samples (P, S, D), the base's samples (P, S, D) and prompts (P, D), the learned style taken out of all."""
+    axis = similarity.style_axis(reference.base_samples, torch.cat([reference.train, reference.held_out]))
+    return (
+        similarity.without_axis(evidence.samples, axis),
+        similarity.without_axis(reference.base_samples, axis),
+        similarity.without_axis(reference.prompts, axis),
+    )
+
+
+def _metrics(reference: Reference, evidence: Evidence, signs: Signs, parts: Parts) -> dict[str, float]:
+    generated = evidence.samples.flatten(0, 1)  # (P·S, D)
+    texts = reference.prompts.repeat_interleave(evidence.samples.shape[1], dim=0)  # (P·S, D)
+    coordinates = math.sqrt(generated.shape[1])  # KID's kernel expects coordinates of unit size, not unit vectors
+    return {
+        "style": float(parts.style.mean()),
+        "prompt_match": similarity.clip_score(generated, texts),
+        "prompt_kept": float(parts.match.mean() / parts.base_match.mean().clamp(min=similarity.MIN_MARGIN)),
+        "prompt_drop": signs.prompt_drop,
+        "copy_rate": signs.copy_rate,
+        "copies": float(signs.copies),
+        "diversity": signs.diversity,
+        "drift": signs.drift,
+        "leak": _leak(reference, evidence),
+        "image_similarity": similarity.image_similarity(generated, reference.held_out),
+        "fid": distribution.fid(reference.held_out, generated),
+        "kid": distribution.kid(reference.held_out * coordinates, generated * coordinates),
+        "cmmd": distribution.cmmd(reference.held_out, generated),
+    }
+
+
+def _leak(reference: Reference, evidence: Evidence) -> float:
+    """Style fidelity on prompts that did not ask for the style: shown, decides nothing (a style may be wanted so)."""
+    if not len(reference.base_unrelated):
+        return math.nan
+    shares = similarity.style_shares(evidence.unrelated, reference.base_unrelated, reference.held_out, reference.train)
+    return float(shares.mean())
+
+
+def _check_shapes(reference: Reference, evidence: Evidence) -> None:
+    for name, got, wanted in (
+        ("samples", evidence.samples, reference.base_samples),
+        ("unrelated", evidence.unrelated, reference.base_unrelated),
+        ("validation_losses", evidence.validation_losses, reference.base_validation),
+    ):
+        if got.shape != wanted.shape:
+            raise ValueError(f"{name} must have the reference's shape {tuple(wanted.shape)}, got {tuple(got.shape)}")
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None if math.isnan(value) else str(value)
+    return value
+
+
+def _number(value: float | str | None) -> float:
+    return math.nan if value is None else float(value)

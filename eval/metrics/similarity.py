@@ -1,0 +1,140 @@
+"""How well pictures match texts and other pictures: CLIP score, prompt match, style fidelity."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+MIN_STYLE_GAP = 0.02
+"""Least distance in cosine from the base to the real set that style fidelity divides by. Nearer than that the base
+already draws so; without a floor the share would be noise over noise."""
+
+MIN_MARGIN = 1.0
+"""Least margin of the base, in points, that counts as following prompts."""
+
+USUAL_MARGIN = 10.0
+"""Points by which CLIP ViT models place a matching text above a foreign one (about 30 against 20)."""
+
+MIN_PROMPTS = 3
+"""Fewest prompts whose mean picture shows the base's style rather than the prompts' content."""
+
+MIN_AXIS = 0.01
+"""Least length of the way from the base to the real pictures that has a direction to speak of."""
+
+
+def clip_scores(images: Tensor, texts: Tensor) -> Tensor:
+    """Return max(100·cos(image, text), 0) of each pair of (N, D) and (N, D): (N,), 0 to 100.
+
+    Source: Hessel et al. 2021, arXiv:2104.08718, scaled as torchmetrics does.
+    """
+    return (100 * (images * texts).sum(-1)).clamp(min=0)
+
+
+def clip_score(images: Tensor, texts: Tensor) -> float:
+    """Return max(mean of 100·cos, 0) over the pairs, as `torchmetrics.functional.multimodal.clip_score` does."""
+    if len(images) == 0:
+        return float("nan")
+    return float((100 * (images * texts).sum(-1)).mean().clamp(min=0))
+
+
+def image_similarity(generated: Tensor, real: Tensor) -> float:
+    """Return the mean cosine over all pairs of (N, D) and (n, D), −1 to 1: CLIP-I.
+
+    Source: Ruiz et al. 2023 (DreamBooth), arXiv:2208.12242, section 4.
+    """
+    if len(generated) == 0 or len(real) == 0:
+        return float("nan")
+    return float(generated.double().mean(0) @ real.double().mean(0))  # the mean of all dot products
+
+
+def style_shares(samples: Tensor, base: Tensor, held_out: Tensor, train: Tensor) -> Tensor:
+    """Return style fidelity prompt by prompt, (P,): how much of the way from the base to the real set was gone.
+
+    s = [sim(G, V) − sim(B, V)] / [sim(V, T) − sim(B, V)], sim the mean cosine over all pairs; G `samples` (P, S, D),
+    B the base's `base` (P, S, D) for the same prompts and seeds, V `held_out` (m, D), T `train` (n, D). 0 draws as
+    the base does, 1 is as near to held-out pictures as training pictures are; what copies T earns no more than 1.
+    The divisor is taken over all prompts, so the mean of the shares is s of the whole.
+    """
+    if len(held_out) == 0 or len(train) == 0:
+        return torch.full((len(samples),), float("nan"), dtype=torch.float64)
+    target = held_out.double().mean(0)  # (D,)
+    generated_V = samples.double().mean(1) @ target  # (P,)
+    base_V = base.double().mean(1) @ target  # (P,)
+    gap = train.double().mean(0) @ target - base_V.mean()
+    return (generated_V - base_V) / gap.clamp(min=MIN_STYLE_GAP)
+
+
+def style_axis(base: Tensor, real: Tensor) -> Tensor | None:
+    """Return the direction from what the base draws (P, S, D) to the real pictures (n, D): (D,), unit norm.
+
+    None without real pictures, where both lie in one place, or with fewer than three prompts: the way would then lead
+    away from what the prompts ask for, and taking it out would take their content.
+    """
+    if len(real) == 0 or len(base) < MIN_PROMPTS:
+        return None
+    way = real.double().mean(0) - base.double().mean((0, 1))
+    length = float(way.norm())
+    return way / length if length > MIN_AXIS else None
+
+
+def without_axis(features: Tensor, axis: Tensor | None) -> Tensor:
+    """Return `features` (…, D) with their part along `axis` taken out, unit norm again: content apart from style.
+
+    Unit vectors share their length between content and style. Without this, learning a style would by itself draw the
+    pictures of a prompt together and away from its text, and look like lost diversity and lost prompts.
+    """
+    if axis is None:
+        return features
+    x = features.double()
+    return torch.nn.functional.normalize(x - (x @ axis)[..., None] * axis, dim=-1)
+
+
+def prompt_matches(samples: Tensor, texts: Tensor) -> Tensor:
+    """Return 100·cos of pictures with their own text, mean over seeds: (P, S, D) and (P, D) to (P,), in points."""
+    return 100 * torch.einsum("psd,pd->p", samples.double(), texts.double()) / samples.shape[1]
+
+
+def prompt_margins(samples: Tensor, texts: Tensor) -> Tensor:
+    """Return by how many points pictures match their own text better than the other prompts' texts: (P,).
+
+    margin_p = mean over seeds of 100·[cos(G_p, t_p) − mean over q≠p of cos(G_p, t_q)]. What moves a picture from
+    or towards all texts alike (a style) cancels. NaN with one prompt.
+    """
+    cosines = 100 * samples.double().mean(1) @ texts.double().T  # (P, P)
+    own = cosines.diagonal()
+    return own - (cosines.sum(1) - own) / (len(texts) - 1) if len(texts) > 1 else torch.full_like(own, float("nan"))
+
+
+def prompt_kept(samples: Tensor, base: Tensor, texts: Tensor) -> float:
+    """Return the share of the base's prompt match that is left: 1 follows prompts as the base does, 0 not at all.
+
+    The ratio of the mean margins; of the mean matches where the base has no margin to speak of (one prompt only,
+    prompts that differ in nothing CLIP sees).
+    """
+    own, other = comparable_matches(samples, base, texts)
+    return float(own.mean() / other.mean().clamp(min=MIN_MARGIN))
+
+
+def prompt_drop(samples: Tensor, base: Tensor, texts: Tensor) -> float:
+    """Return the loss of prompt match against the base in points, > 0 where the LoRA follows prompts less.
+
+    Paired by prompt and seed: 10 · (1 − kept) with margins, that is points of 100·cosine on the scale of a CLIP that
+    sets matching texts ten points apart. A CLIP that spreads wider (the embedded one: 80 points) would otherwise call
+    every change of style an alarm. Plain points where the base has no margin.
+    """
+    own, other = comparable_matches(samples, base, texts)
+    scale = USUAL_MARGIN / float(other.mean()) if _has_margin(base, texts) else 1.0
+    return scale * float((other - own).mean())
+
+
+def comparable_matches(samples: Tensor, base: Tensor, texts: Tensor) -> tuple[Tensor, Tensor]:
+    """Return prompt match of `samples` and `base` (P, S, D), each (P,) in points, by the measure that fits the base.
+
+    `prompt_margins` where the base has a margin of at least `MIN_MARGIN`, else plain `prompt_matches`.
+    """
+    measure = prompt_margins if _has_margin(base, texts) else prompt_matches
+    return measure(samples, texts), measure(base, texts)
+
+
+def _has_margin(base: Tensor, texts: Tensor) -> bool:
+    return len(texts) > 1 and float(prompt_margins(base, texts).mean()) >= MIN_MARGIN

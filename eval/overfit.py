@@ -1,0 +1,94 @@
+"""The overfit index: five named criteria, how severe each is, and what they mean together.
+
+    O = max(copy, ½ · (val_rise + max(diversity, prompt_drop, drift)))
+
+Copying is proof by itself. Each of the others has innocent causes (a style with less variety, a style that CLIP reads
+less well, a validation loss past its minimum while likeness still grows), so none of them alone takes O above ½; it
+takes the loss and the pictures together.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from eval.spec import Limits, Thresholds
+
+CRITERIA = ("copy", "val_rise", "diversity", "prompt_drop", "drift")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Signs:
+    """What the criteria look at; NaN for what was not measured, which then counts for nothing."""
+
+    val_rise: float
+    """Rise of the validation loss over its lowest so far, as a share."""
+    val_t: float
+    """Paired t of that rise over the images."""
+    rose_in_a_row: bool
+    """Whether the validation loss rose `Thresholds.rises` evaluations in a row."""
+    copy_rate: float
+    """Share of pictures that copy, less the base's own."""
+    copies: int
+    """Pictures that copy."""
+    num_samples: int
+    """Pictures looked at."""
+    diversity: float
+    """Spread within prompts as a ratio to the base's."""
+    prompt_drop: float
+    """Loss of prompt match, scaled points."""
+    drift: float
+    """Distance of unrelated prompts' pictures from the base's."""
+
+
+def severity(value: float, limits: Limits) -> float:
+    """Return clip((value − warn) / (alarm − warn), 0, 1); 0 for NaN, since what is unknown accuses nobody."""
+    if math.isnan(value):
+        return 0.0
+    if math.isinf(value):
+        return float((value > 0) == (limits.alarm > limits.warn))
+    return min(1.0, max(0.0, (value - limits.warn) / (limits.alarm - limits.warn)))
+
+
+def severities(signs: Signs, thresholds: Thresholds) -> dict[str, float]:
+    """Return the severity of each of `CRITERIA`, 0 to 1.
+
+    A rise of the validation loss counts only if it is significant or lasting, copies only from `min_copies` on.
+    """
+    rise_is_real = signs.val_t > thresholds.paired_t or signs.rose_in_a_row
+    copies_count = signs.copies >= thresholds.min_copies
+    return {
+        "copy": severity(signs.copy_rate, thresholds.copy) if copies_count else 0.0,
+        "val_rise": severity(signs.val_rise, thresholds.val_rise) if rise_is_real else 0.0,
+        "diversity": severity(signs.diversity, thresholds.diversity),
+        "prompt_drop": severity(signs.prompt_drop, thresholds.prompt_drop),
+        "drift": severity(signs.drift, thresholds.drift),
+    }
+
+
+def overfit_index(parts: Mapping[str, float]) -> float:
+    """Return O of the module's formula, 0 to 1, from the severities."""
+    pictures = max(parts["diversity"], parts["prompt_drop"], parts["drift"])
+    return max(parts["copy"], 0.5 * (parts["val_rise"] + pictures))
+
+
+def is_overfit(indices: Sequence[float], thresholds: Thresholds, warmup_evaluations: int) -> bool:
+    """Return whether the last `in_a_row` of a trial's overfit `indices`, all after the warm-up, reach `overfit`."""
+    after = indices[warmup_evaluations:]
+    tail = after[-thresholds.in_a_row :]
+    return len(tail) == thresholds.in_a_row and all(index >= thresholds.overfit for index in tail)
+
+
+def explain(signs: Signs, parts: Mapping[str, float]) -> str:
+    """Say in one line which criteria speak and how loud: "copies in 4 of 32 pictures; prompt match down 3.4 points"."""
+    risen = f"{100 * signs.val_rise:.1f} % above its lowest" if math.isfinite(signs.val_rise) else "no longer finite"
+    words = {
+        "copy": f"copies in {signs.copies} of {signs.num_samples} pictures",
+        "val_rise": f"validation loss {risen}",
+        "diversity": f"diversity {100 * signs.diversity:.0f} % of the base's",
+        "prompt_drop": f"prompt match down {signs.prompt_drop:.1f} points",
+        "drift": f"unrelated prompts drifted by {signs.drift:.2f}",
+    }
+    speaking = sorted((name for name in CRITERIA if parts[name] > 0), key=lambda name: -parts[name])
+    return "; ".join(words[name] for name in speaking) or "no sign of overfit"

@@ -1,0 +1,154 @@
+"""The base with and without a LoRA, for judging a file: loading, validation set, denoiser."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from diffusers import StableDiffusionPipeline
+from safetensors import SafetensorError
+from torch import Tensor
+
+from eval.images import Picture
+from eval.spec import EvalSpec
+from eval.validation import Denoise, ValidationSet
+from foundation.errors import AdapterError, BaseModelError
+
+_ADAPTER = "judged"
+_PIPELINES: Any = StableDiffusionPipeline  # untyped upstream
+_LOADING_ERRORS = (OSError, ValueError, KeyError, IndexError, TypeError, AttributeError, RuntimeError, SafetensorError)
+"""What diffusers, peft and safetensors raise on a file that is none of theirs."""
+
+
+def base_folder(base: str) -> str:
+    """Return where the base `base` lies: "pocket" is the embedded one, anything else a folder or hub id as it is."""
+    return str(Path(__file__).parents[1] / "train/pocket/weights/pipeline") if base == "pocket" else base
+
+
+def load_pipeline(base: str, device: torch.device | str) -> Any:
+    """Load a StableDiffusionPipeline in float32 from safetensors, without safety checker.
+
+    Raises:
+        BaseModelError: there is no such pipeline, or it is of another family.
+    """
+    source = base_folder(base)
+    if base == "pocket" and not Path(source, "model_index.json").is_file():
+        raise BaseModelError(f"base: the embedded pipeline is missing in {source}; fetch the repository whole")
+    try:
+        index = _PIPELINES.load_config(source)
+        family = index.get("_class_name") if isinstance(index, dict) else None
+        if family != "StableDiffusionPipeline":
+            raise BaseModelError(f"base must be a StableDiffusionPipeline, got {base!r} of {family}")
+        pipe = _PIPELINES.from_pretrained(
+            source,
+            dtype=torch.float32,
+            use_safetensors=True,
+            safety_checker=None,
+            requires_safety_checker=False,
+        )
+    except BaseModelError:
+        raise
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
+        raise BaseModelError(
+            f"base cannot be loaded, got {base!r} ({_first_line(error)}); "
+            "name a pipeline folder with model_index.json, a hub id, or 'pocket'"
+        ) from error
+    pipe.set_progress_bar_config(disable=True)
+    return pipe.to(device)
+
+
+def resolution(pipe: Any) -> int:
+    """Return the side of the pipeline's own pictures, in pixels."""
+    size = pipe.unet.config.sample_size
+    return int(size if isinstance(size, int) else size[0]) * int(pipe.vae_scale_factor)
+
+
+def lora_file(path: Path) -> Path:
+    """Return the one LoRA file that `path` means: itself, or the one in the folder.
+
+    Raises:
+        AdapterError: there is none or more than one, or it is no safetensors file.
+    """
+    if path.is_dir():
+        usual = path / "pytorch_lora_weights.safetensors"
+        files = [usual] if usual.is_file() else sorted(path.glob("*.safetensors"))
+        if len(files) != 1:
+            names = ", ".join(file.name for file in files) or "none"
+            raise AdapterError(f"lora: a folder must hold one .safetensors file, got {names} in {path}; name the file")
+        return files[0]
+    if not path.is_file():
+        raise AdapterError(f"lora must be a file or folder, got {path}, which is not there")
+    if path.suffix != ".safetensors":
+        raise AdapterError(f"lora must be a .safetensors file, got {path}; nothing is unpickled here, convert it first")
+    return path
+
+
+def load_lora(pipe: Any, path: Path) -> None:
+    """Put the LoRA of `path` (see `lora_file`) on `pipe`, diffusers' or kohya's names.
+
+    Raises:
+        AdapterError: it cannot be read, or nothing in it fits the base.
+    """
+    file = lora_file(path)
+    try:
+        pipe.load_lora_weights(str(file.parent), weight_name=file.name, adapter_name=_ADAPTER)
+        fitted = _ADAPTER in {name for names in pipe.get_list_adapters().values() for name in names}
+    except _LOADING_ERRORS as error:
+        raise AdapterError(f"lora does not fit the base, got {file} ({_first_line(error)})") from error
+    if not fitted:
+        raise AdapterError(f"lora holds nothing for this base, got {file}; was it trained on another one?")
+
+
+@torch.no_grad()
+def validation_set(pipe: Any, pictures: Sequence[Picture], spec: EvalSpec) -> ValidationSet:
+    """Encode held-out pictures and their captions as `pipe` is now (a LoRA may change the text encoder).
+
+    Latents are the VAE's modes: another draw would be noise of its own.
+    """
+    scheduler = pipe.scheduler.config
+    if scheduler.prediction_type not in ("epsilon", "v_prediction"):
+        raise BaseModelError(f"base must predict epsilon or v, got a scheduler for {scheduler.prediction_type!r}")
+    latents = [_encode(pipe, picture) for picture in pictures]
+    embeddings = [
+        pipe.encode_prompt(picture.text, pipe.device, 1, False)[0].cpu() for picture in pictures
+    ]  # each (1, T, D)
+    return ValidationSet(
+        latents=torch.cat(latents),
+        embeddings=torch.cat(embeddings),
+        ids=[picture.name for picture in pictures],
+        alphas_cumprod=pipe.scheduler.alphas_cumprod.cpu(),
+        prediction_type=scheduler.prediction_type,
+        num_bins=spec.timestep_bins,
+        noises_per_bin=spec.noises_per_bin,
+        seed=spec.validation_seed,
+    )
+
+
+def denoiser(pipe: Any) -> Denoise:
+    """Return the pipeline's UNet, with whatever LoRA is on, as the validation loss calls it."""
+
+    def denoise(noisy: Tensor, timesteps: Tensor, embeddings: Tensor) -> Tensor:
+        device, dtype = pipe.unet.device, pipe.unet.dtype
+        output: Tensor = pipe.unet(
+            noisy.to(device, dtype),
+            timesteps.to(device),
+            encoder_hidden_states=embeddings.to(device, dtype),
+            return_dict=False,
+        )[0]
+        return output
+
+    return denoise
+
+
+def _encode(pipe: Any, picture: Picture) -> Tensor:
+    pixels = torch.from_numpy(np.asarray(picture.image, dtype=np.float32) / 127.5 - 1).permute(2, 0, 1)[None]
+    latents: Tensor = pipe.vae.encode(pixels.to(pipe.device, pipe.vae.dtype)).latent_dist.mode()
+    scaling: float = pipe.vae.config.scaling_factor
+    return (latents * scaling).float().cpu()  # (1, C, H, W)
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -1,0 +1,100 @@
+"""What checkpoints are held against: computed once per study, kept in one file, shared by all trials."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import safetensors.torch
+import torch
+from PIL import Image
+from safetensors import SafetensorError
+from torch import Tensor
+
+from eval.features import Extractor
+from eval.metrics.copying import deduplicate
+from foundation import durable
+from foundation.errors import DataError
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Reference:
+    """Features of real pictures and of what the base draws; unit rows in float32 on the CPU.
+
+    Parts that do not exist are empty, (0, D), and what would need them is NaN.
+    """
+
+    train: Tensor
+    """(n, D) training pictures, near-duplicates taken out."""
+    held_out: Tensor
+    """(m, D) pictures of the same kind that no trial trains on."""
+    prompts: Tensor
+    """(P, D) texts of the prompts without the trigger."""
+    base_samples: Tensor
+    """(P, S, D) what the base draws for the prompts and seeds."""
+    base_unrelated: Tensor
+    """(U, S, D) what the base draws for the unrelated prompts and seeds; (0, S, D) for none."""
+    base_validation: Tensor
+    """(N, B) the base's own validation losses; (0, B) for none."""
+
+    def __post_init__(self) -> None:
+        if self.base_samples.ndim != 3 or len(self.base_samples) != len(self.prompts) or not len(self.prompts):
+            raise ValueError(
+                "base_samples must be (prompts, seeds, width) for at least one prompt, "
+                f"got {tuple(self.base_samples.shape)} for {len(self.prompts)} prompts"
+            )
+        if not bool(self.base_validation.isfinite().all()):
+            raise ValueError("base_validation must be finite; the base itself fails on the held-out images")
+
+    def save(self, path: Path) -> None:
+        """Write all to one safetensors file, whole or not at all."""
+        tensors = {field.name: getattr(self, field.name).contiguous() for field in fields(self)}
+        durable.write_bytes(path, safetensors.torch.save(tensors))
+
+    @classmethod
+    def load(cls, path: Path) -> Reference:
+        """Read what `save` wrote.
+
+        Raises:
+            DataError: the file is missing or is no such file.
+        """
+        try:
+            tensors = safetensors.torch.load_file(path)
+            return cls(**{field.name: tensors[field.name] for field in fields(cls)})
+        except (OSError, SafetensorError, KeyError, ValueError) as error:
+            raise DataError(f"the judge's reference cannot be read, got {path} ({error}); delete it") from error
+
+
+def build_reference(
+    extractor: Extractor,
+    *,
+    train: Sequence[Image.Image],
+    held_out: Sequence[Image.Image],
+    prompts: Sequence[str],
+    base_samples: Sequence[Image.Image],
+    base_unrelated: Sequence[Image.Image],
+    num_seeds: int,
+    base_validation: Tensor,
+) -> Reference:
+    """Look at everything once.
+
+    `prompts` are P texts without the trigger; `base_samples` P·S and `base_unrelated` U·S pictures, prompt by prompt
+    with S = `num_seeds`; `base_validation` (N, B).
+    """
+    train_features = extractor.images(train)
+    return Reference(
+        train=train_features[deduplicate(train_features)],
+        held_out=extractor.images(held_out),
+        prompts=extractor.texts(prompts),
+        base_samples=by_prompt(extractor.images(base_samples), num_seeds),
+        base_unrelated=by_prompt(extractor.images(base_unrelated), num_seeds),
+        base_validation=base_validation.double(),
+    )
+
+
+def by_prompt(features: Tensor, num_seeds: int) -> Tensor:
+    """Shape features of pictures in prompt-major order, (P·S, D), as (P, S, D)."""
+    if len(features) % num_seeds:
+        raise ValueError(f"pictures must be prompts · {num_seeds} seeds, got {len(features)}")
+    return torch.reshape(features, (len(features) // num_seeds, num_seeds, features.shape[-1]))

@@ -1,0 +1,86 @@
+"""What `python -m eval` is asked for: its keys, their meaning, their mistakes. Light, so mistakes show at once."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from typing import Annotated, Any
+
+from pydantic import Field, TypeAdapter, ValidationError
+
+from foundation.errors import ConfigError
+
+USAGE = """\
+python -m eval lora=FILE|FOLDER [key=value …]     judge a LoRA against its base
+
+  lora=       the LoRA: a .safetensors file or a folder with one; diffusers' or kohya's names
+  base=       pipeline it belongs to: pocket (default), a folder, a hub id
+  data=       folder with metadata.jsonl (file_name, text): what it was trained on
+  held_out=   such a folder it was not trained on; without it every fifth picture of data= is taken for that
+  prompt=     what to draw, {trigger} where the trigger goes; give it as often as needed (default: held-out captions)
+  unrelated=  a prompt that asks for nothing of the kind; two or more to measure drift
+  trigger=    the trigger phrase; it is left out where prompt match is measured
+  stand_in=   what stands for it there (a subject's class: backpack)
+  clip=       pocket (default), or a CLIP or SigLIP folder or hub id
+  seeds= 4    pictures a prompt       steps= 25    denoising steps     guidance= 5     guidance scale
+  rows= 32    denoiser rows at once   device=      cpu, cuda (default: what is there)
+  json=FILE   also write the numbers there       samples=FOLDER   also write the pictures there"""
+
+_REPEATED = ("prompt", "unrelated")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Request:
+    """What the command line asks for; the fields are its keys, see `USAGE`."""
+
+    lora: Annotated[str, Field(min_length=1)]
+    base: str = "pocket"
+    data: str | None = None
+    held_out: str | None = None
+    prompt: tuple[str, ...] = ()
+    unrelated: tuple[str, ...] = ()
+    trigger: str = ""
+    stand_in: str = ""
+    clip: str = "pocket"
+    seeds: Annotated[int, Field(ge=1)] = 4
+    steps: Annotated[int, Field(ge=1)] = 25
+    guidance: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 5.0
+    rows: Annotated[int, Field(ge=1)] = 32
+    device: str | None = None
+    json: str | None = None
+    samples: str | None = None
+
+
+def parse(arguments: Sequence[str]) -> Request:
+    """Read `key=value` arguments.
+
+    Raises:
+        ConfigError: with every mistake at once.
+    """
+    known = {field.name for field in fields(Request)}
+    values: dict[str, Any] = {}
+    problems = []
+    for argument in arguments:
+        key, equals, value = argument.partition("=")
+        if not equals or key not in known:
+            near = difflib.get_close_matches(key, known, n=1)
+            hint = f"did you mean {near[0]}=?" if near else f"known keys: {', '.join(sorted(known))}"
+            problems.append(f"arguments must be key=value, got {argument!r}; {hint}")
+        elif key in _REPEATED:
+            values.setdefault(key, []).append(value)
+        elif key in values:
+            problems.append(f"{key} must be given once, got it again as {argument!r}")
+        else:
+            values[key] = value
+    if "lora" not in values:
+        problems.append("lora must be given: lora=FILE or lora=FOLDER")
+        values["lora"] = "missing"
+    try:
+        request = TypeAdapter(Request).validate_python(values)
+    except ValidationError as error:
+        for problem in error.errors():
+            problems.append(f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}, got {problem['input']!r}")
+    if problems:
+        raise ConfigError(problems)
+    return request

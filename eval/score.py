@@ -1,0 +1,121 @@
+"""The score of a checkpoint, its standard error, and the choice of the best.
+
+    score = 80 · style · prompt · (1 − copies) + 20 · (1 − validation ratio)
+
+- **style**: style fidelity s, how much of the way from the base to held-out pictures was gone, at most 1; what does
+  not learn has 0. Anchored on pictures it never saw, so copying the training set earns nothing beyond 1.
+- **prompt**: the share of the base's prompt match that is kept, 0 to 2. A picture that no longer shows what was asked
+  for is worth nothing, however well styled: hence a product and no sum. Above 1 where the LoRA follows its prompts
+  better than a base which did not know the style; cut at 1, a later fall from there would not show.
+- **copies**: the share of pictures that copy a training picture, less the base's own.
+- **validation ratio**: loss on held-out images against the base's, the least noisy number there is. Pictures are few,
+  so it parts the checkpoints they cannot; where it hardly moves (large bases) it hardly weighs.
+
+An idle adapter scores 0 (s = 0, ratio 1). One that pushes pictures away from the style scores below 0.
+100 = style wholly learned, prompts followed as before, no loss left.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from eval.metrics.similarity import MIN_MARGIN
+
+PICTURES = 80.0
+VALIDATION = 20.0
+WORST = -(PICTURES + VALIDATION)
+"""What a checkpoint scores that draws nothing that can be measured."""
+MAX_PROMPT = 2.0
+MAX_RATIO = 2.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Parts:
+    """What the score is made of, prompt by prompt: all (P,) but the last."""
+
+    style: Tensor
+    """`similarity.style_shares`."""
+    match: Tensor
+    """Prompt match of the pictures, margins or matches in points."""
+    base_match: Tensor
+    """The same of the base's pictures."""
+    copied: Tensor
+    """Share of pictures that copy, 0 to 1."""
+    base_copied: Tensor
+    """The same of the base's pictures."""
+    val_ratio: float | None
+    """Validation loss as a ratio to the base's; None where there is none."""
+
+
+def score(parts: Parts) -> float:
+    """Return the score by the module's formula: higher is better, NaN only where no real pictures anchor the style."""
+    return float(_combine(parts, torch.arange(len(parts.style))[None])[0])
+
+
+def standard_error(parts: Parts, draws: int, seed: int = 0) -> float:
+    """Return the score's standard error by `draws` bootstrap samples of the prompts; NaN with one prompt.
+
+    The validation ratio stays as it is: its noise is fixed, and its images are no sample of the prompts.
+
+    Source: Efron & Tibshirani 1993, An introduction to the bootstrap, chapter 6.
+    """
+    num_prompts = len(parts.style)
+    if num_prompts < 2:
+        return float("nan")
+    generator = torch.Generator().manual_seed(seed)
+    rows = torch.randint(num_prompts, (draws, num_prompts), generator=generator)
+    return float(_combine(parts, rows).std(correction=0))
+
+
+def _combine(parts: Parts, rows: Tensor) -> Tensor:
+    """The score of each resampling of the prompts: `rows` (R, P) indices to (R,)."""
+    style = parts.style.double()[rows].mean(1)  # (R,)
+    kept = parts.match[rows].mean(1) / parts.base_match[rows].mean(1).clamp(min=MIN_MARGIN)
+    copies = (parts.copied.double()[rows].mean(1) - parts.base_copied.double()[rows].mean(1)).clamp(0, 1)
+    worth = style.clamp(-1, 1) * kept.clamp(0, MAX_PROMPT) * (1 - copies)
+    # Pushed away from the style there is nothing to keep: a product of two bad factors must not look better.
+    pictures = torch.where(style > 0, worth, style.clamp(min=-1))
+    return PICTURES * pictures + VALIDATION * _validation_gain(parts.val_ratio)
+
+
+def _validation_gain(ratio: float | None) -> float:
+    if ratio is None:
+        return 0.0
+    return 1 - (min(ratio, MAX_RATIO) if math.isfinite(ratio) else MAX_RATIO)
+
+
+def earliest_within_one_standard_error(
+    scores: Sequence[float], standard_errors: Sequence[float], overfit_indices: Sequence[float], clean: float = 0.5
+) -> int:
+    """Return which checkpoint of a trial, in order of steps, is the one to keep.
+
+    The earliest whose score lies within one standard error (the best one's) of the best among the clean ones
+    (overfit index < `clean`): the simplest that cannot be told from the best. Is none clean, the least overfit,
+    and of those the best score. A checkpoint without a score (NaN) is chosen only where none has one; a standard
+    error that is NaN counts as 0.
+
+    Raises:
+        ValueError: there is no checkpoint, or the three differ in length.
+
+    Source: the one-standard-error rule, Breiman et al. 1984, Classification and regression trees, section 3.4.3.
+    """
+    if not len(scores) == len(standard_errors) == len(overfit_indices):
+        raise ValueError(
+            "scores, standard errors and overfit indices must be of the same checkpoints, "
+            f"got {len(scores)}, {len(standard_errors)} and {len(overfit_indices)}"
+        )
+    if not scores:
+        raise ValueError("there must be at least one checkpoint to choose from, got none")
+    candidates = [i for i, value in enumerate(scores) if not math.isnan(value)] or list(range(len(scores)))
+    ordered = {i: scores[i] if not math.isnan(scores[i]) else -math.inf for i in candidates}
+    clean_ones = [i for i in candidates if overfit_indices[i] < clean]
+    if not clean_ones:
+        return min(candidates, key=lambda i: (overfit_indices[i], -ordered[i], i))
+    best = max(clean_ones, key=lambda i: (ordered[i], -i))
+    error = standard_errors[best] if math.isfinite(standard_errors[best]) else 0.0
+    return next(i for i in clean_ones if ordered[i] >= ordered[best] - error)

@@ -1,0 +1,109 @@
+"""How checkpoints are judged: the `eval` group of the configuration."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Annotated
+
+from pydantic import Field
+
+TRIGGER = "{trigger}"
+"""Stands in a prompt where the data set's trigger phrase goes."""
+
+_Positive = Annotated[int, Field(ge=1)]
+_Share = Annotated[float, Field(gt=0, le=1)]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Limits:
+    """Where a statistic begins to worry and where it is as bad as it gets; severity runs from 0 to 1 between them."""
+
+    warn: Annotated[float, Field(allow_inf_nan=False)]
+    """Severity is 0 up to here, in the statistic's own unit."""
+    alarm: Annotated[float, Field(allow_inf_nan=False)]
+    """Severity is 1 from here; below `warn` where a falling statistic is the bad sign."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Thresholds:
+    """When a criterion worries, and what the overfit index made of them means."""
+
+    val_rise: Limits = field(default_factory=lambda: Limits(warn=0.02, alarm=0.05))
+    """Rise of the validation loss over its lowest value so far, as a share (0.05 = 5 %)."""
+    copy: Limits = field(default_factory=lambda: Limits(warn=0.03, alarm=0.10))
+    """Share of pictures that copy a training picture, less the base's own share; 0 to 1."""
+    diversity: Limits = field(default_factory=lambda: Limits(warn=0.85, alarm=0.6))
+    """Spread of the pictures of one prompt, as a ratio to the base's spread; the alarm lies below the warning."""
+    prompt_drop: Limits = field(default_factory=lambda: Limits(warn=1.5, alarm=3.0))
+    """Loss of prompt match against the base, in points of 100·cosine scaled to a margin of ten points."""
+    drift: Limits = field(default_factory=lambda: Limits(warn=0.5, alarm=0.8))
+    """How far pictures of unrelated prompts have left the base's; 1 = as unlike as another prompt's picture."""
+    paired_t: Annotated[float, Field(ge=0)] = 2.0
+    """A rise of the validation loss counts only above this paired t over the images (or after `rises`)."""
+    rises: _Positive = 3
+    """…or when the validation loss rose this many evaluations in a row."""
+    min_copies: _Positive = 2
+    """Fewer copying pictures than this are taken for chance."""
+    overfit: _Share = 0.75
+    """The overfit index from which a checkpoint speaks for stopping; 0 to 1."""
+    in_a_row: _Positive = 2
+    """So many evaluations in a row must say so."""
+    clean: _Share = 0.5
+    """Below this overfit index a checkpoint may be chosen as the best; 0 to 1."""
+
+    def __post_init__(self) -> None:
+        for name in ("val_rise", "copy", "prompt_drop", "drift"):
+            limits: Limits = getattr(self, name)
+            if not limits.warn < limits.alarm:
+                raise ValueError(f"{name}.warn must be < {name}.alarm, got {limits.warn} and {limits.alarm}")
+        if not self.diversity.warn > self.diversity.alarm:
+            raise ValueError(
+                f"diversity.warn must be > diversity.alarm, got {self.diversity.warn} and {self.diversity.alarm}"
+            )
+        if self.clean > self.overfit:
+            raise ValueError(f"clean must be ≤ overfit, got {self.clean} and {self.overfit}")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EvalSpec:
+    """What is drawn and measured at each evaluation."""
+
+    clip: Annotated[str, Field(min_length=1)] = "pocket"
+    """The judging eye: "pocket" (embedded), or any CLIP or SigLIP that transformers loads: a folder or hub id."""
+    every: _Positive = 40
+    """Training steps between two evaluations."""
+    prompts: Annotated[tuple[str, ...], Field(min_length=1)]
+    """What is drawn at each evaluation; `{trigger}` becomes the data set's trigger phrase."""
+    unrelated_prompts: tuple[str, ...] = ()
+    """Prompts that ask for nothing the LoRA was trained on; two or more, or drift is not measured."""
+    stand_in: str = ""
+    """What takes the trigger's place when prompt match is measured (a subject's class: "backpack"); "" for a style."""
+    seeds: Annotated[tuple[Annotated[int, Field(ge=0, lt=2**63)], ...], Field(min_length=1)] = (0, 1, 2, 3)
+    """Each prompt is drawn once with each; two or more, or diversity is not measured."""
+    sample_steps: _Positive = 25
+    """Denoising steps of a picture."""
+    guidance_scale: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 5.0
+    """Classifier-free guidance; up to 1 means none."""
+    timestep_bins: _Positive = 4
+    """Equal ranges of timesteps in which the validation loss is taken."""
+    noises_per_bin: _Positive = 2
+    """Fixed noises, each at its own timestep, of an image in each bin."""
+    batch_rows: _Positive = 64
+    """Rows that go through the denoiser at once; bounds memory, changes no number. Guidance takes two a picture."""
+    validation_seed: Annotated[int, Field(ge=0)] = 0
+    """Seeds the fixed noise of the validation loss; the same for all trials of a study."""
+    bootstrap_draws: _Positive = 400
+    """Draws behind the standard error of the score."""
+    warmup_evaluations: Annotated[int, Field(ge=0)] = 2
+    """The first evaluations, which never call a trial overfit."""
+    thresholds: Thresholds = field(default_factory=Thresholds)
+    """When a criterion worries."""
+
+    def __post_init__(self) -> None:
+        for prompt in self.unrelated_prompts:
+            if TRIGGER in prompt:
+                raise ValueError(f"unrelated_prompts must not hold {TRIGGER}, got {prompt!r}")
+        for name in ("prompts", "seeds"):
+            values: tuple[object, ...] = getattr(self, name)
+            if len(set(values)) != len(values):
+                raise ValueError(f"{name} must differ from one another, got {list(values)}")

@@ -1,0 +1,113 @@
+"""The canonical validation loss: one number per held-out image and timestep bin, the same question to every trial.
+
+Fixed noise, fixed stratified timesteps, and the plain unweighted objective, whatever a trial trains with. Resampled
+noise would place the best checkpoint four times less surely.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+Denoise = Callable[[Tensor, Tensor, Tensor], Tensor]
+"""noisy (R, C, H, W), timesteps (R,) int64, embeddings (R, T, D) → prediction (R, C, H, W)."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Batch:
+    """Rows that go through the denoiser at once."""
+
+    noisy: Tensor  # (R, C, H, W)
+    timesteps: Tensor  # (R,) int64
+    embeddings: Tensor  # (R, T, D)
+    target: Tensor  # (R, C, H, W) what a perfect denoiser predicts
+    images: Tensor  # (R,) int64, which image of the set a row is of
+    bins: Tensor  # (R,) int64
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ValidationSet:
+    """Held-out images as the denoiser meets them; all on the CPU, moved by whoever denoises."""
+
+    latents: Tensor
+    """(N, C, H, W), scaled as the denoiser takes them."""
+    embeddings: Tensor
+    """(N, T, D), of each image's caption."""
+    ids: Sequence[str]
+    """N names that stay with the images; with `seed` they fix each image's noise."""
+    alphas_cumprod: Tensor
+    """(number of training timesteps,), the noise schedule ᾱ."""
+    prediction_type: Literal["epsilon", "v_prediction"] = "epsilon"
+    """What the denoiser predicts: the noise ε, or v = √ᾱ·ε − √(1−ᾱ)·x."""
+    num_bins: int = 4
+    """Equal ranges of timesteps."""
+    noises_per_bin: int = 2
+    """Noises of an image in each bin, each at the middle of its own stratum of the bin."""
+    seed: int = 0
+    """Of the fixed noise."""
+
+    def __post_init__(self) -> None:
+        if not len(self.latents) == len(self.embeddings) == len(self.ids):
+            raise ValueError(
+                "latents, embeddings and ids must be of the same images, "
+                f"got {len(self.latents)}, {len(self.embeddings)} and {len(self.ids)}"
+            )
+        if self.num_bins * self.noises_per_bin > len(self.alphas_cumprod):
+            raise ValueError(
+                f"timestep_bins · noises_per_bin must be ≤ {len(self.alphas_cumprod)} timesteps, "
+                f"got {self.num_bins} · {self.noises_per_bin}"
+            )
+        if self.prediction_type not in ("epsilon", "v_prediction"):
+            raise ValueError(f"prediction_type must be epsilon or v_prediction, got {self.prediction_type!r}")
+
+    @property
+    def timesteps(self) -> Tensor:
+        """(num_bins · noises_per_bin,) int64, rising: the middles of equal strata, the same for every image."""
+        strata = self.num_bins * self.noises_per_bin
+        middles = (torch.arange(strata, dtype=torch.float64) + 0.5) * len(self.alphas_cumprod) / strata
+        return middles.floor().long()
+
+    def noise(self, image: int) -> Tensor:
+        """Return an image's noises, (num_bins · noises_per_bin, C, H, W); they depend on its id and `seed` only."""
+        digest = hashlib.sha256(f"{self.seed}/{self.ids[image]}".encode()).digest()
+        generator = torch.Generator().manual_seed(int.from_bytes(digest[:7], "big"))
+        return torch.randn((len(self.timesteps), *self.latents.shape[1:]), generator=generator)
+
+    def batches(self, max_rows: int) -> Iterator[Batch]:
+        """Yield all rows, image by image and timestep by timestep, at most `max_rows` at once."""
+        timesteps, strata = self.timesteps, self.num_bins * self.noises_per_bin
+        images = torch.arange(len(self.latents)).repeat_interleave(strata)
+        steps = torch.arange(strata).repeat(len(self.latents))
+        for start in range(0, len(images), max_rows):
+            image, step = images[start : start + max_rows], steps[start : start + max_rows]
+            noise = torch.cat([self.noise(i)[step[image == i]] for i in range(int(image[0]), int(image[-1]) + 1)])
+            clean = self.latents[image].float()
+            alpha = self.alphas_cumprod[timesteps[step]].float().view(-1, 1, 1, 1)
+            signal, sigma = alpha.sqrt(), (1 - alpha).sqrt()
+            yield Batch(
+                noisy=signal * clean + sigma * noise,
+                timesteps=timesteps[step],
+                embeddings=self.embeddings[image],
+                target=noise if self.prediction_type == "epsilon" else signal * noise - sigma * clean,
+                images=image,
+                bins=step // self.noises_per_bin,
+            )
+
+
+@torch.no_grad()
+def validation_losses(validation: ValidationSet, denoise: Denoise, max_rows: int) -> Tensor:
+    """Return the mean squared error of `denoise` for each image and timestep bin: (N, num_bins) float64.
+
+    `max_rows` bounds memory and changes no loss. The denoiser must be in evaluation mode (no dropout).
+    """
+    losses = torch.zeros(len(validation.latents), validation.num_bins, dtype=torch.float64)
+    for batch in validation.batches(max_rows):
+        predicted = denoise(batch.noisy, batch.timesteps, batch.embeddings)
+        errors = (predicted.float().cpu() - batch.target).square().flatten(1).double().mean(1)  # (R,)
+        losses.index_put_((batch.images, batch.bins), errors, accumulate=True)
+    return losses / validation.noises_per_bin

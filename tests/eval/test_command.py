@@ -1,0 +1,108 @@
+"""`python -m eval` end to end on tiny models: the table, the JSON, the pictures, and one line for each mistake."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from eval.__main__ import main
+from eval.request import parse
+from foundation.errors import ConfigError
+
+
+@pytest.fixture
+def arguments(lora_folder: Path, pipeline_folder: Path, clip_folder: Path, data_folder: Path) -> list[str]:
+    return [
+        f"lora={lora_folder}",
+        f"base={pipeline_folder}",
+        f"clip={clip_folder}",
+        f"data={data_folder}",
+        "trigger=in pencil style",
+        "unrelated=a red cup",
+        "unrelated=the sea",
+        "seeds=2",
+        "steps=2",
+        "device=cpu",
+    ]
+
+
+def test_a_lora_is_judged_and_written_down(
+    arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*arguments, f"json={tmp_path}/out.json", f"samples={tmp_path}/samples"]) == 0
+    table = capsys.readouterr().out
+    for name in ("score", "overfit index", "style", "kid", "val_ratio", "drift"):
+        assert name in table
+    report = json.loads((tmp_path / "out.json").read_text())
+    assert report["score"] is not None and report["score_se"] is not None
+    unmeasured = [name for name, value in report["metrics"].items() if value is None]
+    assert unmeasured == []
+    assert report["metrics"]["val_ratio"] != pytest.approx(1.0, abs=1e-3)
+    assert len(list((tmp_path / "samples").glob("*-lora.png"))) == 3 * 2
+
+
+def test_judging_twice_gives_the_same(arguments: list[str], tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        assert main([*arguments, f"json={tmp_path}/{name}.json"]) == 0
+    assert (tmp_path / "a.json").read_text() == (tmp_path / "b.json").read_text()
+
+
+def test_a_lora_is_judged_by_prompts_alone(
+    arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    without = [argument for argument in arguments if not argument.startswith("data=")]
+    assert main([*without, "prompt=a cup {trigger}", "prompt=a star {trigger}", f"json={tmp_path}/out.json"]) == 0
+    report = json.loads((tmp_path / "out.json").read_text())
+    assert report["score"] is None and report["metrics"]["diversity"] is not None
+    assert main(without) == 2
+    assert "nothing to draw" in capsys.readouterr().err
+
+
+def test_all_mistakes_come_at_once() -> None:
+    with pytest.raises(ConfigError) as caught:
+        parse(["seed=3", "steps=0", "guidance=much", "loose", "base=a", "base=b"])
+    text = "\n".join(caught.value.problems)
+    assert len(caught.value.problems) == 6
+    for words in (
+        "did you mean seeds=?",
+        "steps",
+        "guidance",
+        "'loose'",
+        "base must be given once",
+        "lora must be given",
+    ):
+        assert words in text
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ("lora=nowhere", "lora must be a file or folder, got nowhere"),
+        ("base=./nowhere", "base cannot be loaded, got './nowhere'"),
+        ("clip=./nowhere", "eval.clip cannot be loaded, got './nowhere'"),
+        ("data=nowhere", "data must be a folder with metadata.jsonl, got nowhere"),
+        ("device=abacus", "device must be one that torch finds here, got 'abacus'"),
+        ("unrelated=a {trigger}", "unrelated_prompts must not hold {trigger}"),
+    ],
+)
+def test_a_mistake_is_one_line_and_exit_code_2(
+    arguments: list[str], changed: str, words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    key = changed.partition("=")[0]
+    others = [argument for argument in arguments if not argument.startswith(f"{key}=")]
+    assert main([*others, changed]) == 2
+    lines = capsys.readouterr().err.strip().splitlines()
+    assert sum(line.startswith("error: ") for line in lines) == 1
+    assert words in lines[-1]
+
+
+def test_the_module_runs_as_a_command() -> None:
+    root = Path(__file__).parents[2]
+    done = subprocess.run(
+        [sys.executable, "-m", "eval", "--help"], cwd=root, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0 and "lora=" in done.stdout

@@ -1,0 +1,261 @@
+"""The judge on feature sets whose truth is known: idle, good, copying, collapsed, drifting, diverged."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from eval.judge import Evaluation, Evidence, judge
+from eval.metrics import distribution
+from eval.reference import Reference, by_prompt
+from eval.spec import EvalSpec
+from foundation.errors import DataError
+
+PROMPTS, SEEDS, WIDTH, UNRELATED = 8, 4, 48, 3
+SPEC = EvalSpec(prompts=tuple(f"scene {i}" for i in range(PROMPTS)))
+STYLE = torch.eye(WIDTH)[-1]
+
+
+def noise(*shape: int, seed: int) -> Tensor:
+    return torch.randn(*shape, WIDTH, generator=torch.Generator().manual_seed(seed)) / math.sqrt(WIDTH)
+
+
+def texts(count: int, first: int = 0) -> Tensor:
+    """Orthogonal contents, one for each prompt."""
+    return torch.eye(WIDTH)[first : first + count]
+
+
+def drawn(contents: Tensor, style: float, seed: int, content: float = 1.0, spread: float = 0.5) -> Tensor:
+    """Pictures (P, S, D) of `contents` (P, D): so much of the content, so much of the style, and chance."""
+    chance = spread * noise(len(contents), SEEDS, seed=seed)
+    return normalize(content * contents[:, None] + style * STYLE + chance, dim=-1)
+
+
+def real(count: int, seed: int) -> Tensor:
+    """Pictures of scenes of their own, in the style."""
+    return normalize(noise(count, seed=seed) + 1.0 * STYLE, dim=-1)
+
+
+REFERENCE = Reference(
+    train=real(24, 1),
+    held_out=real(8, 2),
+    prompts=texts(PROMPTS),
+    base_samples=drawn(texts(PROMPTS), 0.0, 3),
+    base_unrelated=drawn(texts(UNRELATED, PROMPTS), 0.0, 4),
+    base_validation=torch.linspace(0.5, 1.5, 8 * 4, dtype=torch.float64).reshape(8, 4),
+)
+
+
+def losses(ratio: float, wobble: float = 0.01) -> Tensor:
+    chance = torch.rand(8, 4, generator=torch.Generator().manual_seed(int(ratio * 1000)), dtype=torch.float64)
+    return REFERENCE.base_validation * (ratio + wobble * ratio * (chance - 0.5))
+
+
+def seen(step: int = 40, ratio: float = 0.3, **changes: Any) -> Evidence:
+    values: dict[str, Any] = {
+        "step": step,
+        "samples": drawn(texts(PROMPTS), 0.9, 3),
+        "unrelated": drawn(texts(UNRELATED, PROMPTS), 0.2, 4),
+        "validation_losses": losses(ratio),
+    }
+    return Evidence(**values | changes)
+
+
+IDLE = seen(
+    samples=REFERENCE.base_samples,
+    unrelated=REFERENCE.base_unrelated,
+    validation_losses=REFERENCE.base_validation,
+)
+GOOD = seen()
+COPYING = seen(
+    samples=normalize(REFERENCE.train.repeat(2, 1)[:32] + 0.15 * noise(32, seed=7), dim=-1).reshape(8, 4, -1)
+)
+FORGETFUL = seen(samples=drawn(texts(PROMPTS), 0.9, 3, content=0.5))
+COLLAPSED = seen(samples=drawn(texts(PROMPTS), 0.9, 3, spread=0.05))
+DRIFTED = seen(unrelated=drawn(texts(UNRELATED), 0.9, 4))
+
+
+def test_an_idle_adapter_scores_zero_and_is_clean() -> None:
+    evaluation = judge(REFERENCE, IDLE, [], SPEC)
+    assert evaluation.score == pytest.approx(0.0, abs=1e-6)
+    assert evaluation.overfit_index == 0.0
+    assert evaluation.words == "no sign of overfit"
+    assert evaluation.metrics["diversity"] == pytest.approx(1.0)
+    assert evaluation.metrics["drift"] == pytest.approx(0.0, abs=1e-6)
+    assert evaluation.metrics["val_ratio"] == pytest.approx(1.0)
+
+
+def test_a_good_adapter_scores_high_and_is_clean() -> None:
+    evaluation = judge(REFERENCE, GOOD, [], SPEC)
+    assert evaluation.score > 60
+    assert 0 < evaluation.score_se < 10
+    assert evaluation.overfit_index < 0.5
+    assert evaluation.metrics["val_ratio"] == pytest.approx(0.3, rel=0.01)
+
+
+def test_copying_scores_below_idle_plus_validation_and_is_named() -> None:
+    evaluation = judge(REFERENCE, COPYING, [], SPEC)
+    assert evaluation.severities["copy"] == 1.0
+    assert evaluation.overfit_index == 1.0
+    assert evaluation.words.startswith("copies in 32 of 32 pictures")
+    assert evaluation.score < judge(REFERENCE, GOOD, [], SPEC).score - 40
+
+
+def test_the_score_is_the_formula_over_the_metrics_that_are_shown() -> None:
+    reference = replace(REFERENCE, train=torch.cat([REFERENCE.train, GOOD.samples[2:5, 0]]))
+    evidence = seen(samples=torch.cat([GOOD.samples[:5], drawn(texts(3, 5), 0.3, 5)]))
+    evaluation = judge(reference, evidence, [], SPEC)
+    shown = evaluation.metrics
+    assert shown["copy_rate"] == pytest.approx(3 / 32) and 0 < shown["style"] < 1 and 0 < shown["prompt_kept"] < 2
+    pictures = shown["style"] * shown["prompt_kept"] * (1 - shown["copy_rate"])
+    assert evaluation.score == pytest.approx(80 * pictures + 20 * (1 - shown["val_ratio"]))
+
+
+def test_distances_are_against_held_out_pictures() -> None:
+    shown = judge(REFERENCE, GOOD, [], SPEC).metrics
+    generated = GOOD.samples.flatten(0, 1)
+    assert shown["cmmd"] == distribution.cmmd(REFERENCE.held_out, generated)
+    assert shown["fid"] == distribution.fid(REFERENCE.held_out, generated)
+    assert shown["kid"] == pytest.approx(distribution.kid(48**0.5 * REFERENCE.held_out, 48**0.5 * generated))
+    assert shown["image_similarity"] == pytest.approx(float((generated @ REFERENCE.held_out.T).mean()), abs=1e-6)
+
+
+def test_each_sign_raises_its_own_criterion_and_no_other() -> None:
+    for evidence, criterion in ((FORGETFUL, "prompt_drop"), (COLLAPSED, "diversity"), (DRIFTED, "drift")):
+        severities = judge(REFERENCE, evidence, [], SPEC).severities
+        quiet = judge(REFERENCE, GOOD, [], SPEC).severities
+        assert severities[criterion] > quiet[criterion] + 0.3
+        for other in set(severities) - {criterion, "diversity"}:
+            assert severities[other] <= quiet[other] + 1e-9
+
+
+def test_a_trial_that_turns_overfit_is_called_so_on_the_second_evaluation_after_the_warm_up() -> None:
+    history: list[Evaluation] = []
+    course = [(0.5, GOOD), (0.3, GOOD), (0.25, GOOD), (0.29, FORGETFUL), (0.32, FORGETFUL)]
+    for number, (ratio, evidence) in enumerate(course, start=1):
+        now = replace(evidence, step=40 * number, validation_losses=losses(ratio))
+        history.append(judge(REFERENCE, now, history, SPEC))
+    assert [evaluation.overfit for evaluation in history] == [False, False, False, False, True]
+    assert history[-1].metrics["val_rise"] == pytest.approx(0.28, abs=0.02)
+    assert history[-1].metrics["val_t"] > 2
+    assert "validation loss 2" in history[-1].words and "prompt match down" in history[-1].words
+    assert history[2].score == max(evaluation.score for evaluation in history)
+
+
+def test_the_base_is_where_the_validation_loss_began() -> None:
+    evaluation = judge(REFERENCE, replace(GOOD, validation_losses=losses(1.2)), [], SPEC)
+    assert evaluation.metrics["val_rise"] == pytest.approx(0.2, abs=0.02)
+    assert evaluation.severities["val_rise"] == 1.0
+
+
+def test_a_rise_within_the_noise_of_the_images_counts_for_nothing() -> None:
+    first = judge(REFERENCE, replace(GOOD, validation_losses=losses(0.3, wobble=0.0)), [], SPEC)
+    one_image = losses(0.3, wobble=0.0)
+    one_image[0] *= 3
+    evaluation = judge(REFERENCE, replace(GOOD, validation_losses=one_image), [first], SPEC)
+    assert evaluation.metrics["val_rise"] > 0.05
+    assert evaluation.severities["val_rise"] == 0.0
+
+
+@pytest.mark.parametrize("broken", [math.nan, math.inf])
+def test_a_diverged_loss_is_the_worst_rise_and_does_not_break_later_evaluations(broken: float) -> None:
+    evaluation = judge(REFERENCE, replace(GOOD, validation_losses=torch.full((8, 4), broken)), [], SPEC)
+    assert evaluation.severities["val_rise"] == 1.0
+    assert "no longer finite" in evaluation.words
+    assert math.isfinite(evaluation.score) and evaluation.score < judge(REFERENCE, GOOD, [], SPEC).score
+    later = judge(REFERENCE, GOOD, [evaluation], SPEC)
+    assert later.severities["val_rise"] == 0.0
+
+
+def test_broken_features_score_the_worst_there_is() -> None:
+    evaluation = judge(REFERENCE, replace(GOOD, samples=torch.full_like(GOOD.samples, math.nan)), [], SPEC)
+    assert evaluation.score == -100.0
+    assert json.dumps(evaluation.to_json(), allow_nan=False)
+
+
+@pytest.mark.parametrize("parts", ["nothing real", "one seed", "one prompt", "no validation", "one held-out picture"])
+def test_what_is_missing_is_nan_and_nothing_fails(parts: str) -> None:
+    reference, evidence = REFERENCE, GOOD
+    none = torch.zeros(0, WIDTH)
+    if parts == "nothing real":
+        reference = replace(reference, train=none, held_out=none)
+    elif parts == "one held-out picture":
+        reference = replace(reference, held_out=reference.held_out[:1])
+    elif parts == "no validation":
+        reference = replace(reference, base_validation=torch.zeros(0, 4))
+        evidence = replace(evidence, validation_losses=torch.zeros(0, 4))
+    elif parts == "one seed":
+        reference = replace(
+            reference, base_samples=reference.base_samples[:, :1], base_unrelated=reference.base_unrelated[:, :1]
+        )
+        evidence = replace(evidence, samples=evidence.samples[:, :1], unrelated=evidence.unrelated[:, :1])
+    else:
+        reference = replace(
+            reference,
+            base_samples=reference.base_samples[:1],
+            prompts=reference.prompts[:1],
+            base_unrelated=reference.base_unrelated[:0],
+        )
+        evidence = replace(evidence, samples=evidence.samples[:1], unrelated=evidence.unrelated[:0])
+    evaluation = judge(reference, evidence, [], SPEC)
+    assert math.isnan(evaluation.score) == (parts == "nothing real")
+    assert math.isnan(evaluation.score_se) == (parts in ("nothing real", "one prompt"))
+    assert math.isnan(evaluation.metrics["diversity"]) == (parts == "one seed")
+    assert math.isnan(evaluation.metrics["drift"]) == (parts == "one prompt")
+    assert math.isnan(evaluation.metrics["val_ratio"]) == (parts == "no validation")
+    assert math.isnan(evaluation.metrics["fid"]) == (parts in ("nothing real", "one held-out picture"))
+    # Where style cannot be told from content, learning it may look like lost diversity: one sign, so at most a half.
+    assert 0 <= evaluation.overfit_index <= 0.5 and not evaluation.overfit
+
+
+def test_an_evaluation_goes_to_json_and_back_unchanged() -> None:
+    evaluation = judge(REFERENCE, replace(GOOD, validation_losses=torch.full((8, 4), math.inf)), [], SPEC)
+    evaluation = replace(evaluation, score_se=math.nan)
+    text = json.dumps(evaluation.to_json(), allow_nan=False)
+    again = Evaluation.from_json(json.loads(text) | {"from_the_future": 1})
+    assert json.dumps(again.to_json()) == text
+    assert math.isnan(again.score_se) and again.metrics["val_rise"] == math.inf
+    assert again.validation_losses == evaluation.validation_losses
+
+
+def test_judging_is_deterministic() -> None:
+    assert judge(REFERENCE, GOOD, [], SPEC) == judge(REFERENCE, GOOD, [], SPEC)
+
+
+def test_evidence_of_other_prompts_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"samples must have the reference's shape \(8, 4, 48\), got \(7, 4, 48\)"):
+        judge(REFERENCE, replace(GOOD, samples=GOOD.samples[:7]), [], SPEC)
+
+
+def test_a_reference_is_read_back_from_its_file(tmp_path: Path) -> None:
+    path = tmp_path / "reference.safetensors"
+    REFERENCE.save(path)
+    assert judge(Reference.load(path), GOOD, [], SPEC) == judge(REFERENCE, GOOD, [], SPEC)
+    path.write_bytes(b"torn")
+    with pytest.raises(DataError, match="reference cannot be read"):
+        Reference.load(path)
+    with pytest.raises(DataError, match="reference cannot be read"):
+        Reference.load(tmp_path / "none")
+
+
+def test_a_reference_must_fit_together() -> None:
+    with pytest.raises(ValueError, match="for 7 prompts"):
+        replace(REFERENCE, prompts=REFERENCE.prompts[:7])
+    with pytest.raises(ValueError, match="must be finite"):
+        replace(REFERENCE, base_validation=torch.full((8, 4), math.nan))
+
+
+def test_pictures_are_shaped_prompt_by_prompt() -> None:
+    x = torch.arange(12.0).reshape(6, 2)
+    assert by_prompt(x, 3)[1, 0].tolist() == [6.0, 7.0]
+    assert by_prompt(x[:0], 3).shape == (0, 3, 2)
+    with pytest.raises(ValueError, match="4 seeds, got 6"):
+        by_prompt(x, 4)

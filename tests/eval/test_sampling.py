@@ -1,0 +1,74 @@
+"""Pictures come in order and do not depend on the batch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from diffusers import StableDiffusionPipeline
+from PIL import Image
+
+from eval.pipeline import load_pipeline
+from eval.sampling import sample
+
+PROMPTS = ["a red cup", "an orange star on grass", "sea"]
+
+
+@pytest.fixture(scope="module")
+def pipe(pipeline_folder: Path) -> StableDiffusionPipeline:
+    return load_pipeline(str(pipeline_folder), "cpu")
+
+
+def pixels(images: list[Image.Image]) -> np.ndarray:
+    return np.stack([np.asarray(image, dtype=np.int16) for image in images])
+
+
+def draw(pipe: StableDiffusionPipeline, prompts: list[str], seeds: list[int], rows: int = 64, guidance: float = 4.0):
+    return pixels(sample(pipe, prompts, seeds, steps=2, guidance_scale=guidance, batch_rows=rows))
+
+
+def test_pictures_are_the_pipelines_own_prompt_by_prompt(pipe: StableDiffusionPipeline) -> None:
+    images = draw(pipe, PROMPTS, [5, 9])
+    assert images.shape == (6, 16, 16, 3)
+    for number, (prompt, seed) in enumerate((prompt, seed) for prompt in PROMPTS for seed in (5, 9)):
+        generator = torch.Generator().manual_seed(seed)
+        own = pipe(prompt, generator=generator, num_inference_steps=2, guidance_scale=4.0).images
+        assert np.abs(images[number] - pixels(own)[0]).max() <= 1
+
+
+@pytest.mark.parametrize("rows", [1, 4, 7])
+def test_pictures_do_not_depend_on_the_batch(pipe: StableDiffusionPipeline, rows: int) -> None:
+    assert np.abs(draw(pipe, PROMPTS, [5, 9], rows) - draw(pipe, PROMPTS, [5, 9])).max() <= 1
+
+
+def test_pictures_differ_by_seed_and_prompt(pipe: StableDiffusionPipeline) -> None:
+    images = draw(pipe, PROMPTS[:2], [0, 1])
+    for a, b in ((0, 1), (0, 2), (2, 3)):
+        assert not np.array_equal(images[a], images[b])
+
+
+def test_rows_bound_what_the_denoiser_sees(pipe: StableDiffusionPipeline, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = []
+    forward = pipe.unet.forward
+    monkeypatch.setattr(pipe.unet, "forward", lambda x, *a, **k: seen.append(len(x)) or forward(x, *a, **k))
+    draw(pipe, PROMPTS, [0, 1], rows=5)
+    assert max(seen) == 4
+    seen.clear()
+    draw(pipe, PROMPTS, [0, 1], rows=5, guidance=1.0)
+    assert max(seen) == 5
+
+
+def test_sampling_leaves_no_gradients_and_shows_no_bar(
+    pipe: StableDiffusionPipeline, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with torch.enable_grad():
+        draw(pipe, PROMPTS[:1], [0])
+    assert all(parameter.grad is None for parameter in pipe.unet.parameters())
+    captured = capfd.readouterr()
+    assert captured.out == captured.err == ""
+
+
+def test_no_prompts_no_pictures(pipe: StableDiffusionPipeline) -> None:
+    assert sample(pipe, [], [0, 1], steps=2, guidance_scale=4.0, batch_rows=8) == []

@@ -1,0 +1,106 @@
+"""The score ranks adapters as a person would, and the best checkpoint is chosen by the rule."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+import torch
+
+from eval.score import Parts, earliest_within_one_standard_error, score, standard_error
+
+
+def parts(style: float, kept: float, copies: float = 0.0, val_ratio: float | None = 1.0, **changes: Any) -> Parts:
+    wobble = torch.tensor([-0.05, 0.0, 0.05, 0.0], dtype=torch.float64)
+    values: dict[str, Any] = {
+        "style": style + wobble,
+        "match": torch.full((4,), 10.0 * kept, dtype=torch.float64),
+        "base_match": torch.full((4,), 10.0, dtype=torch.float64),
+        "copied": torch.full((4,), copies),
+        "base_copied": torch.zeros(4),
+        "val_ratio": val_ratio,
+    }
+    return Parts(**values | changes)
+
+
+IDLE = parts(0.0, 1.0)
+UNDERFIT = parts(0.4, 1.0, val_ratio=0.6)
+GOOD = parts(0.9, 0.95, val_ratio=0.23)
+OVERFIT = parts(1.1, 0.6, copies=0.3, val_ratio=0.29)
+COPIER = parts(1.0, 0.1, copies=1.0, val_ratio=0.6)
+DIVERGED = parts(-0.5, 0.0, val_ratio=math.nan)
+
+
+def test_the_order_is_that_of_the_truth() -> None:
+    scores = [score(checkpoint) for checkpoint in (DIVERGED, IDLE, COPIER, UNDERFIT, GOOD)]
+    assert scores == sorted(scores)
+    assert score(GOOD) > score(OVERFIT) + 20
+    assert score(UNDERFIT) > score(IDLE) + 20
+
+
+def test_the_formula_by_hand() -> None:
+    assert score(IDLE) == pytest.approx(0.0, abs=1e-9)
+    assert score(GOOD) == pytest.approx(80 * 0.9 * 0.95 + 20 * 0.77)
+    assert score(parts(0.9, 0.95, val_ratio=None)) == pytest.approx(80 * 0.9 * 0.95)
+    assert score(COPIER) == pytest.approx(8.0)
+    assert score(parts(-0.5, -0.5)) == pytest.approx(-40)
+
+
+def test_copying_earns_nothing_and_the_bases_own_copies_cost_nothing() -> None:
+    assert score(parts(0.9, 0.95, copies=0.25)) < score(parts(0.9, 0.95))
+    assert score(parts(0.9, 0.95, copies=0.25, base_copied=torch.full((4,), 0.25))) == score(parts(0.9, 0.95))
+    assert score(parts(1.5, 0.9)) == pytest.approx(score(parts(1.0, 0.9)))
+
+
+def test_no_real_pictures_no_score() -> None:
+    assert math.isnan(score(parts(math.nan, 0.95)))
+
+
+def test_standard_error_is_the_bootstraps_of_a_mean() -> None:
+    generator = torch.Generator().manual_seed(0)
+    style = 0.5 + 0.1 * torch.randn(40, generator=generator, dtype=torch.float64)
+    ones, zeros = torch.ones(40, dtype=torch.float64) * 10, torch.zeros(40)
+    many = Parts(style=style, match=ones, base_match=ones, copied=zeros, base_copied=zeros, val_ratio=0.5)
+    expected = 80 * float(style.std(correction=0)) / math.sqrt(40)
+    assert standard_error(many, draws=4000) == pytest.approx(expected, rel=0.05)
+    assert standard_error(many, draws=50) == standard_error(many, draws=50)
+
+
+def test_standard_error_of_one_prompt_is_unknown() -> None:
+    one = torch.ones(1, dtype=torch.float64)
+    assert math.isnan(
+        standard_error(Parts(style=one, match=one, base_match=one, copied=one, base_copied=one, val_ratio=None), 10)
+    )
+
+
+def choose(scores: list[float], errors: list[float], overfit: list[float]) -> int:
+    return earliest_within_one_standard_error(scores, errors, overfit)
+
+
+def test_the_earliest_within_one_error_of_the_best_clean_one_is_chosen() -> None:
+    assert choose([10, 58, 60, 59], [1, 9, 3, 1], [0, 0, 0, 0]) == 1
+    assert choose([10, 56, 60, 59], [1, 9, 3, 1], [0, 0, 0, 0]) == 2
+    assert choose([10, 50, 60, 90], [1, 1, 1, 1], [0, 0.4, 0.49, 0.5]) == 2
+    assert choose([10, 60, 60], [0, 0, 0], [0, 0, 0]) == 1
+
+
+def test_with_none_clean_the_least_overfit_is_chosen() -> None:
+    assert choose([10, 60, 50], [1, 1, 1], [0.9, 0.6, 0.6]) == 1
+    assert choose([10, 60, 70], [1, 1, 1], [0.9, 0.6, 0.6]) == 2
+
+
+def test_unknown_scores_and_errors_are_no_obstacle() -> None:
+    nan = math.nan
+    assert choose([nan, 40, 41], [nan, nan, nan], [0, 0, 0]) == 2
+    assert choose([nan, nan], [nan, nan], [0.2, 0.1]) == 0
+    assert choose([nan, 5], [1, 1], [0.0, 0.9]) == 1
+    assert choose([5], [1], [1.0]) == 0
+    assert choose([-math.inf, 3], [1, 1], [0, 0]) == 1
+
+
+def test_nothing_to_choose_from_is_refused() -> None:
+    with pytest.raises(ValueError, match="at least one"):
+        choose([], [], [])
+    with pytest.raises(ValueError, match="same checkpoints, got 1, 2 and 1"):
+        choose([1], [1, 2], [1])

@@ -1,0 +1,131 @@
+"""What a person mistypes: clear lines, exit code 2, and nothing left behind."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from foundation.errors import StudyError
+from sweeper.__main__ import main
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def received(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
+    """Puts a study in place of the real one that only notes what it was given."""
+    calls: list[list[str]] = []
+
+    def run_study(overrides: list[str]) -> int:
+        calls.append(list(overrides))
+        if "study.seed=13" in overrides:
+            raise StudyError("no study of that name")
+        return 3 if "study.seed=14" in overrides else 0
+
+    module = ModuleType("sweeper.run")
+    module.run_study = run_study  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "sweeper.run", module)
+    return calls
+
+
+def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
+    monkeypatch.setattr(sys, "argv", ["sweeper", *arguments])
+    try:
+        main()
+    except SystemExit as end:
+        return int(end.code or 0)
+    return 0
+
+
+def test_the_real_command_says_every_mistake_on_its_own_line_and_leaves_nothing(tmp_path: Path) -> None:
+    arguments = ["+experiment=pencil", "adapter.rank=0", "adapter.rnk=4,5", "optimizer=lin", "train.steps=range(1"]
+    done = subprocess.run(
+        [sys.executable, "-m", "sweeper", *arguments],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert done.stdout == ""
+    heads = [line.partition(",")[0] for line in done.stderr.splitlines()]
+    assert heads == [
+        "train.steps=range(1 cannot be parsed: no viable alternative at input 'range(1'; sweeps are written a",
+        "optimizer must be one of adamw",
+        "adapter.rnk is unknown",
+        "adapter.rank must be ≥ 1",
+    ]
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["adapter.rank=0"], "adapter.rank must be ≥ 1, got 0"),
+        (["adapter.rank=interval(1"], "adapter.rank=interval(1 cannot be parsed"),
+        (["adapter.rnak=8"], "adapter.rnak is unknown, got 8"),
+        (["optimizer=prodgy"], "did you mean prodigy?"),
+        (["+experiment=pencl"], "did you mean pencil?"),
+        (["--multirun", "train.precision=fp31"], "train.precision must be one of fp32, bf16, fp16, got 'fp31'"),
+        (["data=folder"], "there is no folder; set data.path"),
+    ],
+)
+def test_bad_input_ends_with_2_before_a_study_is_made(
+    arguments: list[str],
+    words: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    received: list[list[str]],
+) -> None:
+    assert run(monkeypatch, *arguments) == 2
+    said = capsys.readouterr()
+    assert words in said.err
+    assert "Traceback" not in said.err
+    assert len(said.err.splitlines()) == 1
+    assert received == []
+
+
+def test_an_optimizer_that_is_not_installed_is_named(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], received: list[list[str]]
+) -> None:
+    found = ("lion_pytorch", "bitsandbytes")
+    monkeypatch.setattr("train.spec.importlib.util.find_spec", lambda name: None if name in found else object())
+    assert run(monkeypatch, "+experiment=pencil") == 2
+    assert capsys.readouterr().err.splitlines() == [
+        "optimizer adamw8bit is not installed; run `pip install bitsandbytes` or choose another",
+        "optimizer lion is not installed; run `pip install lion-pytorch` or choose another",
+    ]
+    assert received == []
+
+
+def test_a_plain_command_is_a_multirun_and_the_study_gets_the_overrides_as_typed(
+    monkeypatch: pytest.MonkeyPatch, received: list[list[str]]
+) -> None:
+    arguments = ["+experiment=pencil", "adapter.rank=4,8", "optimizer.lr=tag(log, interval(1e-4, 1e-3))"]
+    arguments += ["optimizer=choice(adamw,lion)"]
+    assert run(monkeypatch, *arguments) == 0
+    assert received == [arguments]
+
+
+def test_what_the_study_refuses_and_how_it_ends_become_the_exit_code(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], received: list[list[str]]
+) -> None:
+    assert run(monkeypatch, "study.seed=13") == 2
+    assert capsys.readouterr().err == "no study of that name\n"
+    assert run(monkeypatch, "study.seed=14") == 3
+
+
+def test_hydras_own_flags_keep_working(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(monkeypatch, "--help") == 0
+    assert "python -m sweeper +experiment=pencil" in capsys.readouterr().out
+    assert run(monkeypatch, "--cfg", "job", "--resolve", "+experiment=pencil") == 0
+    assert "  trigger: in pencil style" in capsys.readouterr().out
+    assert run(monkeypatch, "hydra.mode=RUN") == 2
+    assert "python -m train trains one LoRA" in capsys.readouterr().err

@@ -1,0 +1,183 @@
+"""The YAML of `conf/` and the dataclasses say the same, and what does not go together is refused."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import inspect
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+
+from eval.spec import EvalSpec
+from foundation.compose import compose, groups, options
+from foundation.errors import ConfigError
+from sweeper.config import TRIAL_GROUPS, Config, PrunerSpec, parse_config, trial_of
+from train.spec import (
+    OPTIMIZER_MODULES,
+    OPTIMIZER_SETTINGS,
+    AdapterSpec,
+    LrSchedulerSpec,
+    ObjectiveSpec,
+    OptimizerSpec,
+    TrainingSpec,
+    TrialSpec,
+    check_installed,
+)
+
+CLASSES: dict[str, type[torch.optim.Optimizer]] = {
+    "adamw": torch.optim.AdamW,
+    "adamw8bit": importlib.import_module("bitsandbytes").optim.AdamW8bit,
+    "lion": importlib.import_module("lion_pytorch").Lion,
+    "prodigy": importlib.import_module("prodigyopt").Prodigy,
+}
+
+
+def config(*overrides: str) -> Config:
+    return parse_config(compose(overrides))
+
+
+def problems(*overrides: str) -> list[str]:
+    with pytest.raises(ConfigError) as caught:
+        config(*overrides)
+    return list(caught.value.problems)
+
+
+@pytest.mark.parametrize(
+    "choice", [f"{group}={option}" for group in groups() if group != "experiment" for option in options(group)]
+)
+def test_every_option_composes_and_parses(choice: str) -> None:
+    extra = ["data.path=/pictures"] if choice == "data=folder" else []
+    config(choice, *extra)
+
+
+@pytest.mark.parametrize("experiment", options("experiment"))
+def test_every_experiment_composes_and_parses(experiment: str) -> None:
+    config(f"+experiment={experiment}")
+
+
+def test_dataclass_defaults_are_the_yaml_defaults() -> None:
+    default = config("optimizer=adamw", "base=sd15")
+    assert default.adapter == AdapterSpec()
+    assert default.optimizer == OptimizerSpec()
+    assert default.lr_scheduler == LrSchedulerSpec()
+    assert default.objective == ObjectiveSpec()
+    assert default.train == TrainingSpec()
+    assert default.study.pruner == PrunerSpec()
+    assert default.trial == TrialSpec()
+    pocket = config().eval
+    assert pocket == EvalSpec(prompts=pocket.prompts, unrelated_prompts=pocket.unrelated_prompts)
+
+
+def test_every_field_has_its_key_in_yaml_so_that_it_can_be_overridden() -> None:
+    composed = compose(["optimizer=prodigy"])
+    for group in dataclasses.fields(Config):
+        spec = getattr(config("optimizer=prodigy"), group.name)
+        keys = set(composed[group.name]) - ({"space"} if group.name in TRIAL_GROUPS else set())
+        assert keys == {each.name for each in dataclasses.fields(spec)}
+
+
+def test_trial_groups_are_the_fields_of_a_trial() -> None:
+    assert list(TRIAL_GROUPS) == [each.name for each in dataclasses.fields(TrialSpec)]
+
+
+def test_prompts_are_scenes_of_the_drawn_world() -> None:
+    from train.pocket.world import BACKGROUNDS, COLOURS, SHAPES
+
+    spec = config().eval
+    assert len(spec.prompts) == 8
+    for prompt in (*spec.prompts, *spec.unrelated_prompts):
+        scene = prompt.rpartition(", ")[0]
+        assert any(colour in scene for colour in COLOURS)
+        assert any(shape in scene for shape in SHAPES)
+        assert scene.endswith(tuple(BACKGROUNDS.values()))
+    assert all(prompt.endswith(", {trigger}") for prompt in spec.prompts)
+
+
+def test_the_main_job_is_twelve_trials_of_200_steps_judged_every_40() -> None:
+    main = config("+experiment=pencil")
+    assert (main.study.num_trials, main.train.steps, main.eval.every, main.train.batch_size) == (12, 200, 40, 4)
+    assert (main.study.name, main.data.num_train, main.data.num_validation) == ("pencil", 24, 8)
+
+
+@pytest.mark.parametrize("name", sorted(OPTIMIZER_SETTINGS))
+def test_what_an_optimizer_is_told_is_what_its_constructor_takes(name: str) -> None:
+    parameters = inspect.signature(CLASSES[name]).parameters
+    assert set(OPTIMIZER_SETTINGS[name]) <= set(parameters)
+    spec = config(f"optimizer={name}").optimizer
+    assert set(spec.arguments()) <= set(parameters)
+    CLASSES[name]([torch.nn.Parameter(torch.zeros(2, 2))], **spec.arguments())
+
+
+def test_prodigys_own_fields_reach_it() -> None:
+    arguments = config("optimizer=prodigy", "optimizer.d_coef=2", "+optimizer.settings.d0=1e-5").optimizer.arguments()
+    expected = {"d_coef": 2.0, "safeguard_warmup": True, "use_bias_correction": True, "d0": 1e-5, "lr": 1.0}
+    assert expected.items() <= arguments.items()
+    assert "beta3" not in arguments
+
+
+@pytest.mark.parametrize(
+    ("overrides", "words"),
+    [
+        (["adapter.rank=0"], "adapter.rank must be ≥ 1, got 0"),
+        (["train.steps=0", "eval.every=1"], "train.steps must be ≥ 1, got 0"),
+        (["train.precision=fp8"], "train.precision must be one of fp32, bf16, fp16, got 'fp8'"),
+        (["adapter.targets=atention"], "adapter.targets must be one of attention, attention+ff or a list"),
+        (["adapter.targets=[]"], "adapter.targets must be one of attention, attention+ff or at least 1 long"),
+        (["adapter.init=pissa"], "adapter.init must be one of true, gaussian, got 'pissa'"),
+        (["optimizer=lion", "+optimizer.d_coef=2"], "optimizer.d_coef is for prodigy only, got 2.0 with lion"),
+        (["optimizer=prodigy", "optimizer.lr=1e-3"], "optimizer.lr must be between 0.1 and 10 for prodigy"),
+        (["+optimizer.settings.epps=1"], "optimizer.settings.epps is unknown to adamw8bit"),
+        (["+optimizer.settings.eps=small"], "optimizer.settings.eps must be a number, got 'small'"),
+        (["lr_scheduler.warmup=0.1"], "lr_scheduler.warmup must be 0 for constant"),
+        (["lr_scheduler=cosine", "lr_scheduler.num_cycles=3"], "lr_scheduler.num_cycles must be 1 for cosine"),
+        (["data=folder"], "there is no folder; set data.path"),
+        (["data.path=/a", "data.drawn=pencil"], "both data.path=/a and data.drawn=pencil are set"),
+        (["train.steps=20"], "eval.every must be ≤ train.steps (20)"),
+        (["study.slots=0"], "study.slots must be auto or ≥ 1, got 0"),
+        (["study.name=a/b"], "study.name must be text of the form"),
+        (["study.sampler=tpo"], "study.sampler must be one of tpe, random, grid, got 'tpo'; did you mean tpe?"),
+        (["base.lr_factor=x"], "base.lr_factor must be a number, got 'x'"),
+        (["eval.thresholds.copy.alarm=0"], "eval.thresholds: copy.warn must be < copy.alarm"),
+    ],
+)
+def test_what_cannot_be_is_refused_with_its_path(overrides: list[str], words: str) -> None:
+    (problem,) = problems(*overrides)
+    assert problem.startswith(words)
+
+
+def test_prodigy_with_restarts_needs_its_safeguard() -> None:
+    overrides = ["optimizer=prodigy", "lr_scheduler=cosine_with_restarts"]
+    config(*overrides)
+    (problem,) = problems(*overrides, "optimizer.safeguard_warmup=false")
+    assert problem.startswith("prodigy with cosine_with_restarts needs optimizer.safeguard_warmup=true")
+    with pytest.raises(ConfigError):
+        trial_of(
+            {
+                "optimizer": OptimizerSpec(name="prodigy", lr=1.0),
+                "lr_scheduler": LrSchedulerSpec(name="cosine_with_restarts", num_cycles=2),
+            }
+        )
+
+
+@pytest.mark.parametrize("name", sorted(OPTIMIZER_MODULES))
+def test_an_optimizer_that_is_not_installed_is_refused_by_what_pip_calls_it(
+    name: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module, package = OPTIMIZER_MODULES[name]
+    spec = OptimizerSpec(name=name, lr=1.0)
+    check_installed(spec)
+    monkeypatch.setattr("importlib.util.find_spec", lambda wanted: None if wanted == module else object())
+    with pytest.raises(ConfigError, match=f"optimizer {name} is not installed; run `pip install {package}`"):
+        check_installed(spec)
+
+
+def test_the_fingerprint_holds_what_a_score_depends_on_and_nothing_else() -> None:
+    one = config()
+    same = replace(one, study=replace(one.study, num_trials=99, slots=3, seed=5), launcher=one.launcher)
+    other = replace(one, train=replace(one.train, steps=400))
+    assert one.fingerprint() == same.fingerprint()
+    differing = {name for name, value in one.fingerprint().items() if other.fingerprint()[name] != value}
+    assert differing == {"train.steps"}

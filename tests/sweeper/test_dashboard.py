@@ -1,0 +1,200 @@
+"""`python -m sweeper.dashboard` over a store that the tracker wrote, seen through a real browser."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from selenium import webdriver
+from selenium.common.exceptions import StaleElementReferenceException
+from selenium.webdriver.chrome.service import Service
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.remote.webelement import WebElement
+from selenium.webdriver.support.ui import WebDriverWait
+
+from eval.judge import Evaluation
+from sweeper import dashboard
+from sweeper.config import TrackingSpec
+from sweeper.tracking import open_tracker
+from train.pack import StepReport
+from train.pocket.draw import draw
+from train.pocket.world import scenes
+
+WAIT_S = 60
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+DRIVER = shutil.which("chromedriver")
+FLAGS = (
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--disable-dev-shm-usage",
+    "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1",  # the page must work without the internet
+    "--window-size=1600,1400",
+)
+
+
+@pytest.fixture(scope="module")
+def studies(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a study of two trials, each judged twice, with drawn pictures for samples."""
+    folder = tmp_path_factory.mktemp("multirun")
+    tracker = open_tracker(TrackingSpec(experiment="pencil", model="pencil"), folder)
+    tracker.start_study("pencil", {"base.name": "pocket"}, "base: {name: pocket}\n")
+    tracker.show_base(_drawn(folder / "base", "photo"))
+    for number in (0, 1):
+        tracker.start_trial(number, {"adapter.rank": 4 * (number + 1)}, "")
+        for step in (20, 40):
+            tracker.log_steps(number, [StepReport(slot=0, step=step, loss=1 / step, lr=1e-3, grad_norm=1.0)])
+            tracker.log_evaluation(number, _evaluation(step), _drawn(folder / f"{number}-{step}", "pencil"))
+        tracker.end_trial(number, "finished", "all steps done", {})
+    tracker.end_study("finished")
+    tracker.close()
+    assert tracker.lost == 0
+    return folder
+
+
+def _drawn(folder: Path, style: str) -> list[tuple[str, Path]]:
+    folder.mkdir()
+    images = []
+    for scene in scenes(0, 3, held_out=True):
+        images.append((str(scene), folder / f"{scene}.png"))
+        draw(scene, style, seed=0).save(images[-1][1])
+    return images
+
+
+def _evaluation(step: int) -> Evaluation:
+    return Evaluation(
+        step=step,
+        score=50.0 + step,
+        score_se=1.0,
+        overfit_index=0.0,
+        overfit=False,
+        words="no sign of overfit",
+        severities={},
+        metrics={"val_ratio": 0.5},
+        validation_losses=(0.1,),
+    )
+
+
+@pytest.fixture(scope="module")
+def address(studies: Path) -> Iterator[str]:
+    """The address that the real command says for the study; at the end it must leave well and take its server along."""
+    port = _free_port()
+    command = [sys.executable, "-m", "sweeper.dashboard", "--folder", str(studies), "--port", str(port)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True)
+    try:
+        assert process.stdout is not None
+        said = process.stdout.readline() + process.stdout.readline()
+        found = re.search(rf"^  pencil  (http://127\.0\.0\.1:{port}/\S+)$", said, re.MULTILINE)
+        assert found, f"{said}{(studies / dashboard.LOG).read_text()}"
+        yield found[1]
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=30) == 0
+        with socket.socket() as probe:
+            assert probe.connect_ex(("127.0.0.1", port)) != 0
+    finally:
+        process.kill()
+        process.wait()
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.fixture
+def browser(tmp_path: Path) -> Iterator[webdriver.Chrome]:
+    assert CHROMIUM is not None
+    options = webdriver.ChromeOptions()
+    options.binary_location = CHROMIUM
+    for flag in (*FLAGS, f"--user-data-dir={tmp_path / 'profile'}"):
+        options.add_argument(flag)
+    driver = webdriver.Chrome(options=options, service=Service(DRIVER))
+    yield driver
+    driver.save_screenshot(str(tmp_path / "last.png"))  # what a failed wait was looking at
+    driver.quit()
+
+
+@pytest.mark.skipif(
+    CHROMIUM is None or DRIVER is None, reason="no Chromium with its driver: apt-get install chromium chromium-driver"
+)
+def test_the_page_shows_the_studys_runs_and_the_images_of_a_trial(
+    address: str, browser: webdriver.Chrome, tmp_path: Path
+) -> None:
+    wait = WebDriverWait(browser, WAIT_S, ignored_exceptions=[StaleElementReferenceException])
+
+    def text() -> str:
+        return str(browser.find_element(By.TAG_NAME, "body").text)
+
+    def find(selector: str) -> WebElement:
+        return wait.until(lambda page: page.find_element(By.CSS_SELECTOR, selector))
+
+    def pictures() -> list[str]:
+        """Addresses of the trial's pictures that the browser has loaded and decoded."""
+        images = browser.find_elements(By.CSS_SELECTOR, "img[src*='get-artifact']")
+        return [str(image.get_attribute("src")) for image in images if int(image.get_attribute("naturalWidth") or 0)]
+
+    browser.get(address)
+    wait.until(lambda _: "3 matching runs" in text())
+    find(".ag-row button").click()  # unfolds the study
+    wait.until(lambda _: "trial 0000" in text() and "trial 0001" in text())
+    browser.save_screenshot(str(tmp_path / "runs.png"))
+    run = browser.find_element(By.LINK_TEXT, "trial 0001").get_attribute("href")
+    assert run is not None
+    browser.get(f"{run.partition('?')[0]}/model-metrics")
+    wait.until(lambda _: "eval" in text() and "samples" in text())
+    headers = browser.find_elements(By.CSS_SELECTOR, "[data-testid='experiment-view-compare-runs-section-header']")
+    section = next(header for header in headers if header.text.startswith("samples"))
+    browser.execute_script("arguments[0].scrollIntoView({block: 'start'})", section)
+    wait.until(lambda _: len(pictures()) == 3)
+    assert all("%2Bstep%2B0%2B" in source for source in pictures())  # the base's, to begin with
+    browser.save_screenshot(str(tmp_path / "images.png"))
+    find("[role='slider']").send_keys(Keys.ARROW_RIGHT)
+    wait.until(lambda _: any("%2Bstep%2B20%2B" in source for source in pictures()))
+    browser.save_screenshot(str(tmp_path / "images-20.png"))
+
+
+def test_a_folder_without_studies_is_said_in_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert dashboard.main(["--folder", str(tmp_path / "none")]) == 2
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    assert f"no study in {tmp_path / 'none'}/ yet" in said
+    assert not (tmp_path / "none").exists()
+
+
+def test_a_taken_port_is_said_in_one_line(studies: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        assert dashboard.main(["--folder", str(studies), "--port", str(port)]) == 2
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    assert f"cannot listen on 127.0.0.1:{port}" in said
+    assert "--port" in said
+
+
+def test_a_server_that_cannot_start_is_said_with_its_log(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "mlflow.db").write_text("no database")
+    port = _free_port()
+
+    def command(*_: object) -> list[str]:
+        return [sys.executable, "-c", "print('no such store'); raise SystemExit(1)"]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(dashboard, "_command", command)
+        assert dashboard.main(["--folder", str(tmp_path), "--port", str(port)]) == 2
+    assert "ended at once: no such store; see" in capsys.readouterr().err

@@ -1,0 +1,158 @@
+"""The folder `best/`: whole or absent, its card true and its code block one that runs."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from diffusers import DiffusionPipeline
+from PIL import Image
+
+from eval.judge import Evaluation
+from foundation.errors import StudyError
+from sweeper.report import TrialSummary, Winner, card, scores, write_best
+from train.adapters import add_adapter, save_adapter
+from train.bases import Base
+from train.spec import AdapterSpec
+
+FILES = {"pytorch_lora_weights.safetensors", "config.yaml", "scores.json", "contact_sheet.png", "card.md"}
+
+
+@pytest.fixture
+def winner(tmp_path: Path) -> Winner:
+    checkpoint = tmp_path / "step-000160"
+    checkpoint.mkdir()
+    (checkpoint / "pytorch_lora_weights.safetensors").write_bytes(b"weights")
+    evaluation = Evaluation(
+        step=160,
+        score=71.42,
+        score_se=2.13,
+        overfit_index=0.1,
+        overfit=False,
+        words="no sign of overfit",
+        severities={"copy": 0.0},
+        metrics={"style": 0.81, "val_ratio": 0.4321, "prompt_match": 88.25, "kid": math.nan, "val_t": math.inf},
+        validation_losses=(0.1,),
+    )
+    params = {"adapter.rank": 16, "optimizer": "lion", "optimizer.lr": 0.000123456}
+    return Winner(
+        study="pencil",
+        number=1,
+        step=160,
+        checkpoint=checkpoint,
+        config="adapter: {rank: 16}\n",
+        evaluation=evaluation,
+        base_metrics={"prompt_match": 60.0, "fid": math.nan},
+        how_chosen="The best 2 trials drew again with 8 fresh seeds; this one scored highest.",
+        contact_sheet=Image.new("RGB", (30, 20), "red"),
+        base="weights/pipeline",
+        trigger="in pencil style",
+        prompt="a red cup on grass, in pencil style",
+        resolution=64,
+        sample_steps=25,
+        guidance_scale=5.0,
+        params=params,
+        trials=[
+            TrialSummary(
+                number=0, params={"adapter.rank": 4}, status="failed", score=None, step=None, reason="loss is nan | x"
+            ),
+            TrialSummary(number=1, params=params, status="finished", score=70.0, step=160, reason="all steps done"),
+            TrialSummary(
+                number=2, params=params | {"adapter.rank": 4}, status="pruned", score=20.5, step=40, reason="hopeless"
+            ),
+        ],
+        finalists={1: 71.42, 2: math.nan},
+    )
+
+
+def test_the_folder_holds_all_of_the_winner(winner: Winner, tmp_path: Path) -> None:
+    best = write_best(tmp_path / "best", winner)
+    assert {path.name for path in best.iterdir()} == FILES
+    assert (best / "pytorch_lora_weights.safetensors").read_bytes() == b"weights"
+    assert (best / "config.yaml").read_text() == winner.config
+    with Image.open(best / "contact_sheet.png") as sheet:
+        assert sheet.size == (30, 20)
+
+
+def test_scores_are_json_and_the_evaluation_comes_back(winner: Winner, tmp_path: Path) -> None:
+    values = json.loads((write_best(tmp_path / "best", winner) / "scores.json").read_text())
+    read = Evaluation.from_json(values["evaluation"])
+    assert (read.score, read.metrics["style"]) == (71.42, 0.81)
+    assert values["base"]["prompt_match"] == 60.0
+    assert values["base"]["val_ratio"] == 1.0
+    assert values["base"]["fid"] is None
+    assert values["finalists"] == {"1": 71.42, "2": None}
+    assert values == json.loads(json.dumps(scores(winner)))
+
+
+def test_the_card_tells_what_won_how_and_against_what(winner: Winner, tmp_path: Path) -> None:
+    text = card(winner, tmp_path / "best")
+    assert "# pencil: trial 1, step 160" in text
+    assert "`adapter.rank=16`, `optimizer=lion`, `optimizer.lr=0.0001235`" in text
+    assert "**in pencil style**" in text
+    assert "| score | 71.4 ± 2.13 | 0 |" in text
+    assert "| val_ratio | 0.432 | 1 |" in text
+    assert "| prompt_match | 88.2 | 60.0 |" in text
+    assert not re.search(r"\| (kid|val_t) \|", text)  # what was not measured has no row
+    assert winner.how_chosen in text
+    assert "3 trials: 1 failed, 1 finished, 1 pruned." in text
+    assert "| 0 | 4 |  |  | – | – | – | failed: loss is nan \\| x |" in text
+    assert (
+        "| **1** | **16** | **lion** | **0.0001235** | **70.0** | **160** | **71.4** | finished: all steps done |"
+        in text
+    )
+    assert "nan |" not in text.replace("nan \\|", "")
+    tables = [len(re.findall(r"(?<!\\)\|", line)) for line in text.splitlines() if line.startswith("|")]
+    assert len(set(tables)) == 2  # every row of a table has as many cells as its head
+
+
+def test_a_card_without_trigger_says_nothing_of_one(winner: Winner, tmp_path: Path) -> None:
+    text = card(replace(winner, trigger="", prompt="a red cup"), tmp_path)
+    assert "answers to" not in text
+    assert "into every prompt" not in text
+
+
+def test_a_new_winner_replaces_the_old_one_whole(winner: Winner, tmp_path: Path) -> None:
+    best = write_best(tmp_path / "best", winner)
+    (best / "left.txt").write_text("from before")
+    write_best(best, replace(winner, step=200))
+    assert {path.name for path in best.iterdir()} == FILES
+    assert "step 200" in (best / "card.md").read_text()
+
+
+def test_a_missing_checkpoint_leaves_the_old_folder_as_it_was(winner: Winner, tmp_path: Path) -> None:
+    best = write_best(tmp_path / "best", winner)
+    with pytest.raises(StudyError, match=r"nowhere has no pytorch_lora_weights\.safetensors"):
+        write_best(best, replace(winner, checkpoint=tmp_path / "nowhere"))
+    assert {path.name for path in best.iterdir()} == FILES
+    assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".best")] == []
+
+
+def test_the_cards_code_block_draws_with_the_lora(
+    winner: Winner,
+    tiny_pipeline: Path,
+    new_base: Callable[[], Base],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    base, checkpoint = new_base(), tmp_path / "real"
+    checkpoint.mkdir()
+    add_adapter(base, "a", AdapterSpec(rank=2), seed=0)
+    save_adapter(base, "a", checkpoint, AdapterSpec(rank=2))
+    real = replace(winner, checkpoint=checkpoint, base=str(tiny_pipeline), resolution=32, sample_steps=1)
+    best = write_best(tmp_path / "best", real)
+    block = re.search(r"```python\n(.*?)```", (best / "card.md").read_text(), re.DOTALL)
+    assert block is not None
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, object] = {}
+    exec(block[1], names)  # noqa: S102 - the very lines a reader would paste
+    pipe = names["pipe"]
+    assert isinstance(pipe, DiffusionPipeline)
+    assert pipe.get_active_adapters() == ["default_0"]
+    with Image.open(tmp_path / "picture.png") as picture:
+        assert picture.size == (32, 32)

@@ -1,0 +1,325 @@
+"""Asking and telling: conditional, side by side, resumable, and honest about what was pruned."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pytest
+
+from foundation.errors import StudyError
+from sweeper.config import Config, PrunerSpec
+from sweeper.dimension import Choices, Dimension, Numbers, Space
+from sweeper.search import Search
+from sweeper.space import Plan, plan
+
+EVERY = 40
+LR = Dimension(name="optimizer.lr", key="optimizer.lr", domain=Numbers(low=1e-5, high=1e-1, log=True))
+RANK = Dimension(name="adapter.rank", key="adapter.rank", domain=Choices(of=(4, 8, 16, 32)))
+TARGETS = Dimension(name="adapter.targets", key="adapter.targets", domain=Choices(of=("attention", "attention+ff")))
+FINITE = Space(dimensions=(RANK, TARGETS))
+CONTINUOUS = Space(dimensions=(LR, RANK))
+
+MakeConfig = Callable[..., Config]
+
+
+@pytest.fixture(scope="module")
+def pencil() -> Plan:
+    return plan(["+experiment=pencil"])
+
+
+@pytest.fixture(scope="module")
+def config(pencil: Plan) -> MakeConfig:
+    def make(**study: Any) -> Config:
+        return replace(pencil.config, study=replace(pencil.config.study, **study))
+
+    return make
+
+
+def test_parameters_are_those_that_count_and_their_names_hold_the_option(pencil: Plan) -> None:
+    search = Search.open(pencil.config, pencil.space)
+    own = {"adamw8bit": {"lr"}, "lion": {"lr", "weight_decay"}, "prodigy": {"d_coef"}}
+    always = {"optimizer", "lr_scheduler", "adapter.rank", "adapter.alpha_ratio", "adapter.targets"}
+    seen = set()
+    for _ in range(12):
+        number, params = search.ask()
+        option = str(params["optimizer"])
+        seen.add(option)
+        assert set(params) == always | {f"optimizer={option}:{field}" for field in own[option]}
+        assert pencil.trial(params).optimizer.name == option
+        search.tell_complete(number, 0.5)
+    assert seen == set(own)
+
+
+def test_values_stay_in_their_domain_and_keep_their_type(config: MakeConfig) -> None:
+    whole = Dimension(name="r", key="adapter.rank", domain=Numbers(low=2, high=64, step=1, log=True))
+    even = Dimension(name="s", key="train.steps", domain=Numbers(low=100, high=300, step=100))
+    stepped = Dimension(name="d", key="adapter.dropout", domain=Numbers(low=0.0, high=0.9, step=0.3))
+    gamma = Dimension(name="g", key="objective.snr_gamma", domain=Choices(of=(None, 5, True, "[a,b]")))
+    search = Search.open(config(), Space(dimensions=(LR, whole, even, stepped, gamma)))
+    drawn = [search.ask()[1] for _ in range(20)]
+    assert all(1e-5 <= float(params["optimizer.lr"] or 0) <= 1e-1 for params in drawn)
+    assert all(isinstance(params["r"], int) and 2 <= params["r"] <= 64 for params in drawn)
+    assert {params["s"] for params in drawn} == {100, 200, 300}
+    assert {stepped.override(params["d"]) for params in drawn} <= {f"adapter.dropout={x}" for x in (0.0, 0.3, 0.6, 0.9)}
+    assert {params["g"] for params in drawn} == {None, 5, True, "[a,b]"}
+
+
+def test_the_same_seed_draws_the_same_trials_and_another_seed_others(config: MakeConfig) -> None:
+    def drawn(seed: int) -> list[dict[str, Any]]:
+        search = Search.open(config(seed=seed), CONTINUOUS)
+        found = []
+        for _ in range(10):
+            number, params = search.ask()
+            search.tell_complete(number, -abs(math.log10(float(params["optimizer.lr"] or 1)) + 3))
+            found.append(params)
+        return found
+
+    assert drawn(1) == drawn(1)
+    assert drawn(1) != drawn(2)
+
+
+@pytest.mark.parametrize("sampler", ["tpe", "random"])
+def test_trials_side_by_side_never_repeat_one_another_in_a_finite_space(config: MakeConfig, sampler: str) -> None:
+    search = Search.open(config(sampler=sampler, startup_trials=2), FINITE)
+    running: list[tuple[int, dict[str, Any]]] = []
+    drawn = []
+    for _ in range(8):
+        running.append(search.ask())
+        drawn.append(running[-1][1])
+        if len(running) == 3:
+            number, params = running.pop(0)
+            search.tell_complete(number, float(params["adapter.rank"]))
+    assert len({tuple(params.items()) for params in drawn}) == 8
+    with pytest.raises(StudyError, match="every point of the space has been tried"):
+        search.ask()
+    for number, _ in running:
+        search.tell_complete(number, 0.0)
+    assert search.num_finished == 8
+    assert {tuple(past.params.items()) for past in search.ended()} == {
+        tuple(point.items()) for point in FINITE.points()
+    }
+
+
+def test_slots_that_are_refilled_side_by_side_find_the_best_option(config: MakeConfig) -> None:
+    choose = Dimension(name="optimizer", key="optimizer", domain=Choices(of=("a", "b", "c")))
+    own = [
+        Dimension(name=f"optimizer={option}:lr", key="optimizer.lr", domain=LR.domain, condition=("optimizer", option))
+        for option in "abc"
+    ]
+    search = Search.open(config(seed=3, startup_trials=8), Space(dimensions=(choose, *own)))
+
+    def score(params: dict[str, Any]) -> float:
+        peak = {"a": -2.0, "b": -4.0, "c": -3.0}[params["optimizer"]]
+        bonus = {"a": 0.0, "b": 2.0, "c": 0.5}[params["optimizer"]]
+        return bonus - abs(math.log10(params[f"optimizer={params['optimizer']}:lr"]) - peak)
+
+    running = [search.ask() for _ in range(4)]
+    told = []
+    for _ in range(48):
+        number, params = running.pop(0)
+        search.tell_complete(number, score(params))
+        told.append(params)
+        running.append(search.ask())
+    rates = [params.get("optimizer=b:lr") for params in told]
+    assert len(set(rates)) == len([rate for rate in rates if rate is not None]) + (None in rates)
+    late = [params for params in told[-20:] if params["optimizer"] == "b"]
+    assert len(late) >= 12
+    best = search.best()
+    assert best is not None
+    assert best.value is not None
+    assert best.value > 1.7
+
+
+def test_grid_tries_every_point_once_in_order_and_takes_no_continuous_dimension(config: MakeConfig) -> None:
+    search = Search.open(config(sampler="grid"), FINITE)
+    drawn = [search.ask()[1] for _ in range(8)]
+    assert drawn == list(FINITE.points())
+    with pytest.raises(StudyError, match="every point of the space has been tried"):
+        search.ask()
+    with pytest.raises(StudyError, match="sampler=grid takes no continuous dimension, got optimizer.lr"):
+        Search.open(config(sampler="grid"), CONTINUOUS)
+
+
+def test_what_is_enqueued_comes_next_and_what_it_leaves_open_is_drawn(config: MakeConfig) -> None:
+    search = Search.open(config(), CONTINUOUS)
+    search.enqueue({"adapter.rank": 16})
+    _, params = search.ask()
+    assert params["adapter.rank"] == 16
+    assert set(params) == {"adapter.rank", "optimizer.lr"}
+
+
+def test_a_study_resumes_with_what_ran_what_runs_and_what_is_left(config: MakeConfig, tmp_path: Path) -> None:
+    database = tmp_path / "made" / "studies.db"
+    first = Search.open(config(), CONTINUOUS, database)
+    asked = [first.ask() for _ in range(4)]
+    first.report(0, 40, 0.3)
+    first.tell_complete(0, 0.7, "all steps done")
+    first.report(1, 40, 0.2)
+    first.tell_pruned(1, "hopeless")
+    first.tell_failed(2, "loss is NaN")
+    first.report(3, 40, 0.1)
+
+    second = Search.open(config(num_trials=99, slots=4), CONTINUOUS, database)
+    assert [(past.number, past.status, past.value, past.reason) for past in second.ended()] == [
+        (0, "finished", 0.7, "all steps done"),
+        (1, "pruned", 0.2, "hopeless"),
+        (2, "failed", None, "loss is NaN"),
+    ]
+    assert [(left.number, left.params) for left in second.running()] == [asked[3]]
+    assert second.num_finished == 3
+    number, params = second.ask()
+    assert number == 4
+    assert params not in [drawn for _, drawn in asked]
+    second.report(3, 40, 0.15)  # the attempt is repeated from its last checkpoint: the score is replaced
+    second.report(3, 80, 0.4)
+    second.tell_complete(3, 0.4)
+    assert second.num_finished == 4
+    (stored,) = [each for each in _trials(database) if each.number == 3]
+    assert stored.intermediate_values == {40: 0.15, 80: 0.4}
+
+
+def test_a_trial_that_was_half_drawn_when_the_process_died_counts_for_nothing(
+    config: MakeConfig, tmp_path: Path
+) -> None:
+    database = tmp_path / "studies.db"
+    Search.open(config(), CONTINUOUS, database)
+    optuna.load_study(study_name="pencil", storage=f"sqlite:///{database}").ask().suggest_float(
+        "optimizer.lr", 1e-5, 1e-1, log=True
+    )
+    search = Search.open(config(), CONTINUOUS, database)
+    assert search.running() == []
+    assert search.num_finished == 0
+    assert search.ask()[0] == 1
+
+
+def test_another_space_or_config_under_the_same_name_is_refused_by_what_differs(
+    config: MakeConfig, tmp_path: Path
+) -> None:
+    database = tmp_path / "studies.db"
+    Search.open(config(), CONTINUOUS, database)
+    wider = replace(RANK, domain=Choices(of=(4, 64)))
+    with pytest.raises(StudyError) as caught:
+        Search.open(config(), Space(dimensions=(LR, wider, TARGETS)), database)
+    assert str(caught.value) == (
+        "study pencil exists and is another one: adapter.rank was choice(4, 8, 16, 32), is now choice(4, 64); "
+        "adapter.targets was absent, is now choice(attention, attention+ff); "
+        "set study.name to a new name, or ask for what it was to resume it"
+    )
+    longer = replace(config(), train=replace(config().train, steps=400))
+    with pytest.raises(StudyError, match="train.steps was 200, is now 400; set study.name"):
+        Search.open(longer, CONTINUOUS, database)
+    assert Search.open(config(name="other"), Space(dimensions=(wider,)), database).num_finished == 0
+
+
+def test_a_file_that_is_no_database_is_refused(config: MakeConfig, tmp_path: Path) -> None:
+    file = tmp_path / "studies.db"
+    file.write_text("not a database, and long enough to be read as one" * 40)
+    with pytest.raises(StudyError, match=r"studies\.db cannot be used as the study's database: .*; move it away"):
+        Search.open(config(), CONTINUOUS, file)
+
+
+def _with_finished(search: Search, scores: list[float]) -> None:
+    for score in scores:
+        number, _ = search.ask()
+        for step in range(EVERY, 201, EVERY):
+            search.report(number, step, score * step / 200)
+            search.why_hopeless(number)  # hyperband notes there how far each trial came
+        search.tell_complete(number, score)
+
+
+def _reasons(search: Search, scores: list[float]) -> list[str | None]:
+    number, _ = search.ask()
+    reasons = []
+    for i, score in enumerate(scores, start=1):
+        search.report(number, i * EVERY, score)
+        reasons.append(search.why_hopeless(number))
+    return reasons
+
+
+def test_median_ends_what_is_behind_and_no_longer_rises_after_the_warm_up(config: MakeConfig) -> None:
+    search = Search.open(config(), CONTINUOUS)
+    _with_finished(search, [1.0, 2.0, 3.0])
+    assert _reasons(search, [0.1] * 5) == [None] * 5  # too few finished trials to judge by
+    _with_finished(search, [4.0])
+    behind = _reasons(search, [0.3, 0.2, 0.2, 0.2, 0.2])
+    assert behind[:2] == [None, None]  # the warm-up
+    assert behind[2] == "best score 0.3 is below the median 1.5 of 4 at step 120"
+    assert _reasons(search, [0.1, 0.2, 0.3, 0.4, 0.5]) == [None] * 5  # behind, but rising
+    assert _reasons(search, [3.0, 2.0, 1.6, 1.0, 0.5]) == [None] * 5  # falling, but its best is ahead
+
+
+def test_the_pruner_looks_the_other_way_when_the_score_is_to_fall(config: MakeConfig) -> None:
+    search = Search.open(config(direction="minimize"), CONTINUOUS)
+    _with_finished(search, [1.0, 2.0, 3.0, 4.0])
+    assert _reasons(search, [9.0, 9.5, 9.5])[2] == "best score 9 is above the median 1.5 of 4 at step 120"
+    assert _reasons(search, [0.1, 0.2, 0.2]) == [None] * 3
+    best = search.best()
+    assert best is not None
+    assert best.value == 1.0
+
+
+def test_hyperband_ends_some_and_no_pruner_ends_none(config: MakeConfig) -> None:
+    search = Search.open(config(pruner=PrunerSpec(name="hyperband", warmup_evaluations=1)), CONTINUOUS)
+    _with_finished(search, [5.0] * 6)
+    ended = [reason for _ in range(6) for reason in _reasons(search, [0.1] * 5) if reason]
+    assert ended
+    assert all(reason.startswith("not among the best at step ") for reason in ended)
+    search = Search.open(config(pruner=PrunerSpec(name="none")), CONTINUOUS)
+    _with_finished(search, [5.0] * 6)
+    assert _reasons(search, [0.1] * 5) == [None] * 5
+
+
+def test_a_score_that_is_no_number_is_hopeless_and_breaks_nothing(config: MakeConfig) -> None:
+    search = Search.open(config(), CONTINUOUS)
+    _with_finished(search, [1.0, 2.0, 3.0, 4.0])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)
+        reasons = _reasons(search, [math.nan] * 4)
+    assert reasons[0] is None
+    search.tell_failed(search.running()[0].number, "loss is NaN")
+    assert search.ask()
+
+
+def test_the_best_is_a_finished_trial_and_of_equals_the_earlier(config: MakeConfig) -> None:
+    search = Search.open(config(), CONTINUOUS)
+    assert search.best() is None
+    for _ in range(5):
+        search.ask()
+    search.tell_complete(3, 0.8)
+    search.tell_complete(1, 0.8)
+    search.tell_complete(0, 0.2)
+    search.tell_pruned(2, "overfit", 0.99)
+    search.tell_failed(4, "out of memory")
+    assert [(past.number, past.value) for past in search.ranking()] == [(1, 0.8), (3, 0.8), (0, 0.2)]
+    assert [(past.status, past.value) for past in search.ended()] == [
+        ("finished", 0.2),
+        ("finished", 0.8),
+        ("pruned", 0.99),
+        ("finished", 0.8),
+        ("failed", None),
+    ]
+
+
+def test_optuna_says_nothing(config: MakeConfig, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        search = Search.open(config(startup_trials=1), CONTINUOUS, tmp_path / "studies.db")
+        for _ in range(4):
+            number, _ = search.ask()
+            search.report(number, 40, 1.0)
+            search.why_hopeless(number)
+            search.set_attr(number, "device", "cpu")
+            search.tell_complete(number, 1.0)
+    said = capfd.readouterr()
+    assert (said.out, said.err) == ("", "")
+    assert all(each.user_attrs["device"] == "cpu" for each in _trials(tmp_path / "studies.db"))
+
+
+def _trials(database: Path) -> list[optuna.trial.FrozenTrial]:
+    return optuna.load_study(study_name="pencil", storage=f"sqlite:///{database}").trials
