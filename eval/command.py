@@ -16,7 +16,6 @@ from rich.table import Table
 from torch import Tensor
 
 from eval.features import Extractor, load_extractor
-from eval.images import Picture, read_folder, split
 from eval.judge import Evaluation, Evidence, judge
 from eval.pipeline import denoiser, load_lora, load_pipeline, lora_file, resolution, validation_set
 from eval.prompts import with_trigger, without_trigger
@@ -27,6 +26,8 @@ from eval.spec import EvalSpec, Thresholds
 from eval.validation import validation_losses
 from foundation import durable
 from foundation.errors import ConfigError
+from foundation.folder import Picture, read_folder, split
+from foundation.images import square
 
 _MAX_DEFAULT_PROMPTS = 8
 
@@ -57,12 +58,21 @@ def run(request: Request, console: Console) -> Evaluation:
     device = _device(request.device)
     pipe = load_pipeline(request.base, device)
     extractor = load_extractor(request.clip, device)
-    train, held_out = _pictures(request, resolution(pipe))
+    train, held_out = _pictures(request)
     spec = _spec(request, held_out)
     base = _look(pipe, held_out, spec, request.trigger)
     load_lora(pipe, Path(request.lora))
     seen = _look(pipe, held_out, spec, request.trigger)
-    evaluation = _judge(extractor, train, held_out, base, seen, spec, request.trigger)
+    side = resolution(pipe)
+    evaluation = _judge(
+        extractor,
+        [square(picture.open(), side) for picture in train],
+        [square(picture.open(), side) for picture in held_out],
+        base,
+        seen,
+        spec,
+        request.trigger,
+    )
     console.print(f"{request.lora} on {request.base}", markup=False, highlight=False, soft_wrap=True)
     console.print(table(evaluation))
     console.print(evaluation.words, markup=False, highlight=False, soft_wrap=True)
@@ -101,15 +111,23 @@ def _device(name: str | None) -> torch.device:
     return device
 
 
-def _pictures(request: Request, size: int) -> tuple[list[Picture], list[Picture]]:
-    train = read_folder(Path(request.data), size) if request.data else []
-    if request.held_out:
-        return train, read_folder(Path(request.held_out), size)
-    return split(train)
+def _pictures(request: Request) -> tuple[Sequence[Picture], Sequence[Picture]]:
+    """What was trained on and what was not, told apart as training does it."""
+    data = _read(request.data, "data") if request.data else ()
+    if not request.held_out:
+        return split(data)
+    held_out = _read(request.held_out, "held_out")
+    unseen = {picture.digest for picture in held_out}
+    return [picture for picture in data if picture.digest not in unseen], held_out
+
+
+def _read(folder: str, where: str) -> Sequence[Picture]:
+    pictures, _ = read_folder(Path(folder).expanduser(), where=where)
+    return pictures
 
 
 def _spec(request: Request, held_out: Sequence[Picture]) -> EvalSpec:
-    prompts = tuple(dict.fromkeys(request.prompt or [picture.text for picture in held_out][:_MAX_DEFAULT_PROMPTS]))
+    prompts = tuple(dict.fromkeys(request.prompt or [picture.caption for picture in held_out][:_MAX_DEFAULT_PROMPTS]))
     if not prompts:
         raise ConfigError(["there is nothing to draw: give prompt=… (as often as needed), or data=FOLDER"])
     try:
@@ -153,8 +171,8 @@ def _look(pipe: Any, held_out: Sequence[Picture], spec: EvalSpec, trigger: str) 
 
 def _judge(
     extractor: Extractor,
-    train: Sequence[Picture],
-    held_out: Sequence[Picture],
+    train: Sequence[Image.Image],
+    held_out: Sequence[Image.Image],
     base: _Sight,
     seen: _Sight,
     spec: EvalSpec,
@@ -163,8 +181,8 @@ def _judge(
     num_seeds = len(spec.seeds)
     reference = build_reference(
         extractor,
-        train=[picture.image for picture in train],
-        held_out=[picture.image for picture in held_out],
+        train=train,
+        held_out=held_out,
         prompts=[without_trigger(prompt, trigger, spec.stand_in) for prompt in spec.prompts],
         base_samples=base.samples,
         base_unrelated=base.unrelated,

@@ -12,10 +12,11 @@ from diffusers import StableDiffusionPipeline
 from safetensors import SafetensorError
 from torch import Tensor
 
-from eval.images import Picture
 from eval.spec import EvalSpec
 from eval.validation import Denoise, ValidationSet
 from foundation.errors import AdapterError, BaseModelError
+from foundation.folder import Picture
+from foundation.images import square
 
 _ADAPTER = "judged"
 _PIPELINES: Any = StableDiffusionPipeline  # untyped upstream
@@ -113,12 +114,12 @@ def validation_set(pipe: Any, pictures: Sequence[Picture], spec: EvalSpec) -> Va
         raise BaseModelError(f"base must predict epsilon or v, got a scheduler for {scheduler.prediction_type!r}")
     latents = [_encode(pipe, picture) for picture in pictures]
     embeddings = [
-        pipe.encode_prompt(picture.text, pipe.device, 1, False)[0].cpu() for picture in pictures
+        pipe.encode_prompt(picture.caption, pipe.device, 1, False)[0].cpu() for picture in pictures
     ]  # each (1, T, D)
     return ValidationSet(
         latents=torch.cat(latents),
         embeddings=torch.cat(embeddings),
-        ids=[picture.name for picture in pictures],
+        ids=[picture.digest for picture in pictures],
         alphas_cumprod=pipe.scheduler.alphas_cumprod.cpu(),
         prediction_type=scheduler.prediction_type,
         num_bins=spec.timestep_bins,
@@ -144,7 +145,8 @@ def denoiser(pipe: Any) -> Denoise:
 
 
 def _encode(pipe: Any, picture: Picture) -> Tensor:
-    pixels = torch.from_numpy(np.asarray(picture.image, dtype=np.float32) / 127.5 - 1).permute(2, 0, 1)[None]
+    image = square(picture.open(), resolution(pipe))
+    pixels = torch.from_numpy(np.asarray(image, dtype=np.float32) / 127.5 - 1).permute(2, 0, 1)[None]
     latents: Tensor = pipe.vae.encode(pixels.to(pipe.device, pipe.vae.dtype)).latent_dist.mode()
     scaling: float = pipe.vae.config.scaling_factor
     return (latents * scaling).float().cpu()  # (1, C, H, W)

@@ -72,8 +72,8 @@ class EvalSpec:
     """The judging eye: "pocket" (embedded), or any CLIP or SigLIP that transformers loads: a folder or hub id."""
     every: _Positive = 40
     """Training steps between two evaluations."""
-    prompts: Annotated[tuple[str, ...], Field(min_length=1)]
-    """What is drawn at each evaluation; `{trigger}` becomes the data set's trigger phrase."""
+    prompts: tuple[str, ...] = ()
+    """What is drawn at each evaluation; `{trigger}` becomes the data set's trigger phrase. None: held-out captions."""
     unrelated_prompts: tuple[str, ...] = ()
     """Prompts that ask for nothing the LoRA was trained on; two or more, or drift is not measured."""
     stand_in: str = ""

@@ -18,7 +18,7 @@ from hydra.core.object_type import ObjectType
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
-from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf import DictConfig, ListConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
 from foundation.errors import ConfigError
@@ -146,14 +146,21 @@ def _if_drawn(value: str, otherwise: str | None = None, *, _parent_: DictConfig)
     return value if _parent_.path is None else otherwise
 
 
+def _only_drawn(values: ListConfig, *, _root_: DictConfig) -> ListConfig | list[str]:
+    """`values` while the data set is drawn, nothing once the user names a folder."""
+    return values if _root_.data.path is None else []
+
+
 def _basename(path: str | None) -> str:
     """The last part of a path in letters that suit a name."""
     return re.sub(r"[^\w.-]+", "-", Path(path).resolve().name).strip("-.") or "folder" if path else "folder"
 
 
-# `${lr:1e-4}`, `${drawn:value,otherwise}` and `${basename:path}` for YAML, also where Hydra composes by itself.
+# For YAML, also where Hydra composes by itself:
+# `${lr:1e-4}`, `${drawn:value,otherwise}`, `${only_drawn:[…]}` and `${basename:path}`.
 OmegaConf.register_new_resolver("lr", _scaled_lr, replace=True)
 OmegaConf.register_new_resolver("drawn", _if_drawn, replace=True)
+OmegaConf.register_new_resolver("only_drawn", _only_drawn, replace=True)
 OmegaConf.register_new_resolver("basename", _basename, replace=True)
 
 

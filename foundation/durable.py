@@ -65,8 +65,14 @@ def new_folder(path: Path) -> Iterator[Path]:
         folder.chmod(0o755)
         if path.exists():
             old = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.old."))
-            os.replace(path, old / path.name)
-            os.replace(folder, path)
+            try:
+                os.replace(path, old / path.name)
+                os.replace(folder, path)
+            except BaseException:
+                if (old / path.name).exists():
+                    os.replace(old / path.name, path)
+                old.rmdir()
+                raise
             shutil.rmtree(old)
         else:
             os.replace(folder, path)

@@ -12,13 +12,13 @@ from PIL import Image
 from eval.prompts import with_trigger
 from sweeper.config import Config
 from sweeper.display import Display, describe
-from sweeper.judging import picture_name
+from sweeper.judging import PROMPT, picture_name
 from sweeper.messages import Rescored
 from sweeper.pictures import Row, contact_sheet
 from sweeper.report import TrialSummary, Winner, write_best
 from sweeper.supervisor import Supervisor
 from sweeper.tracking.port import Tracker
-from sweeper.trials import CLEAN, Trial, value_of
+from sweeper.trials import Trial, value_of
 from train.bases import base_location
 
 FRESH_SEEDS_FROM: Final = 1000
@@ -60,7 +60,7 @@ def choose_finalists(trials: list[Trial], count: int) -> list[Trial]:
 
 def _rank(trial: Trial) -> tuple[bool, float, int]:
     assert trial.best is not None
-    return trial.best.overfit_index >= CLEAN, -value_of(trial.best), trial.number
+    return not trial.is_clean(trial.best), -value_of(trial.best), trial.number
 
 
 def choose_winner(finalists: list[Trial], rescored: Mapping[int, Rescored]) -> Trial:
@@ -68,7 +68,7 @@ def choose_winner(finalists: list[Trial], rescored: Mapping[int, Rescored]) -> T
 
     def rank(trial: Trial) -> tuple[bool, float, int]:
         evaluation = rescored[trial.number].evaluation
-        return evaluation.overfit_index >= CLEAN, -value_of(evaluation), trial.number
+        return not trial.is_clean(evaluation), -value_of(evaluation), trial.number
 
     return min(finalists, key=rank)
 
@@ -77,12 +77,12 @@ def _winner(trial: Trial, trials: list[Trial], rescored: Mapping[int, Rescored],
     final = rescored[trial.number]
     prompts = [with_trigger(prompt, config.data.trigger) for prompt in config.eval.prompts]
     others = ", ".join(str(number) for number in rescored if number != trial.number)
-    again = f"The best were scored again with fresh seeds (trials {trial.number}, {others})" if others else "Its score was taken again with fresh seeds"
-    how = (
-        "Of each trial the earliest clean checkpoint within one standard error of its best score counts. "
-        f"{again}, and the one with the best fresh score won."
-    )
-    if final.evaluation.overfit_index >= CLEAN:
+    how = "Of each trial the earliest clean checkpoint within one standard error of its best score counts. "
+    if others:
+        how += f"Trials {trial.number}, {others} were scored again with fresh seeds, and the best fresh score won."
+    else:
+        how += "It was the only one to choose from; its score was taken again with fresh seeds."
+    if not trial.is_clean(final.evaluation):
         how += " No finalist was free of signs of overfit; this is the least bad."
     return Winner(
         study=config.study.name,
@@ -107,14 +107,12 @@ def _winner(trial: Trial, trials: list[Trial], rescored: Mapping[int, Rescored],
 
 def _sheet(trial: Trial, final: Rescored, prompts: list[str], config: Config) -> Image.Image:
     seeds = list(range(FRESH_SEEDS_FROM, FRESH_SEEDS_FROM + min(SHEET_SEEDS, 2 * len(config.eval.seeds))))
-    drawn = dict(final.images)
 
-    def pictures(folder: Path | None, prompt: int) -> list[Image.Image]:
-        names = [picture_name("prompt", prompt, seed) for seed in range(len(seeds))]
-        return [_open(folder / f"{name}.png" if folder else drawn[name]) for name in names]
+    def pictures(folder: Path, prompt: int) -> list[Image.Image]:
+        return [_open(folder / picture_name(PROMPT, prompt, seed)) for seed in range(len(seeds))]
 
     rows = [
-        Row(prompt=prompt, base=pictures(final.base_pictures, i), best=pictures(None, i))
+        Row(prompt=prompt, base=pictures(final.base_pictures, i), best=pictures(final.pictures, i))
         for i, prompt in enumerate(prompts[:SHEET_PROMPTS])
     ]
     title = f"{config.study.name}: trial {trial.number}, step {final.evaluation.step}"

@@ -31,7 +31,7 @@ def read_evaluations(folder: Path) -> list[Evaluation]:
 
 
 def rewind_evaluations(folder: Path, step: int) -> list[Evaluation]:
-    """Evaluations up to `step`, where the saved state stands; later ones are made again, so they are dropped for good."""
+    """Evaluations up to `step`, where the saved state stands; later ones will be made again, so they are dropped."""
     kept = [evaluation for evaluation in read_evaluations(folder) if evaluation.step <= step]
     if (folder / _FILE).exists():
         write_text(folder / _FILE, "".join(f"{_line(evaluation)}\n" for evaluation in kept))

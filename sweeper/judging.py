@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Final
 
 from PIL import Image
 from torch import Tensor
@@ -20,13 +21,16 @@ from eval.sampling import sample
 from eval.spec import EvalSpec
 from eval.validation import ValidationSet, validation_losses
 from foundation.durable import new_folder
+from foundation.images import square
+from sweeper.pictures import grid
 from train.bases import Base
 from train.caches import EncodedDataset
 from train.data import Dataset
-from train.images import square
 from train.pack import Pack
 
-_UNRELATED = "unrelated"
+PROMPT: Final = "prompt"
+UNRELATED: Final = "unrelated"
+_TILE = 128
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -67,7 +71,7 @@ class Judging:
         history: Sequence[Evaluation],
         folder: Path,
         seeds: tuple[int, ...] | None = None,
-    ) -> tuple[Evaluation, tuple[tuple[str, Path], ...]]:
+    ) -> Evaluation:
         """Judge the base as it acts within `acting` and write its pictures to `folder`; with other seeds on demand."""
         spec = self._spec if seeds is None else replace(self._spec, seeds=seeds)
         with acting as base:
@@ -79,8 +83,8 @@ class Judging:
             unrelated=by_prompt(self._extractor.images(drawn.unrelated), len(spec.seeds)),
             validation_losses=losses,
         )
-        images = write_pictures(folder, drawn, len(spec.seeds))
-        return judge(self.reference(spec.seeds), evidence, history, spec), images
+        write_pictures(folder, drawn, len(spec.seeds))
+        return judge(self.reference(spec.seeds), evidence, history, spec)
 
     def reference(self, seeds: tuple[int, ...]) -> Reference:
         """What checkpoints drawn with these seeds are held against; from memory, from the cache, or computed."""
@@ -91,6 +95,15 @@ class Judging:
                 self._build(spec).save(file)
             self._references[seeds] = Reference.load(file)
         return self._references[seeds]
+
+    def sheets(self, folder: Path) -> tuple[tuple[str, Path], ...]:
+        """Each prompt with the file, among what `write_pictures` wrote, that shows all its seeds side by side."""
+        asked = {PROMPT: self._spec.prompts, UNRELATED: self._spec.unrelated_prompts}
+        return tuple(
+            (with_trigger(prompt, self._trigger), folder / sheet_name(kind, number))
+            for kind, prompts in asked.items()
+            for number, prompt in enumerate(prompts)
+        )
 
     def base_pictures(self, seeds: tuple[int, ...]) -> Path:
         """The folder of what the base draws, under the names that `write_pictures` gives."""
@@ -143,18 +156,22 @@ class Judging:
         return hashlib.sha256(json.dumps(words, sort_keys=True, default=str).encode()).hexdigest()[:24]
 
 
-def write_pictures(folder: Path, drawn: Drawn, num_seeds: int) -> tuple[tuple[str, Path], ...]:
-    """Write pictures as `prompt00-seed0.png` and `unrelated00-seed0.png`; names and where they lie."""
-    names: list[str] = []
+def write_pictures(folder: Path, drawn: Drawn, num_seeds: int) -> None:
+    """Write each picture, and for each prompt a sheet with all its seeds, whole or not at all."""
     with new_folder(folder) as fresh:
-        for kind, images in (("prompt", drawn.samples), (_UNRELATED, drawn.unrelated)):
-            for i, image in enumerate(images):
-                name = picture_name(kind, i // num_seeds, i % num_seeds)
-                image.save(fresh / f"{name}.png")
-                names.append(name)
-    return tuple((name, folder / f"{name}.png") for name in names)
+        for kind, images in ((PROMPT, drawn.samples), (UNRELATED, drawn.unrelated)):
+            for number in range(len(images) // num_seeds):
+                row = images[number * num_seeds : (number + 1) * num_seeds]
+                for seed, image in enumerate(row):
+                    image.save(fresh / picture_name(kind, number, seed))
+                grid(row, num_seeds, _TILE).save(fresh / sheet_name(kind, number))
 
 
 def picture_name(kind: str, prompt: int, seed: int) -> str:
-    """`prompt03-seed1`: the fourth prompt with the second seed."""
-    return f"{kind}{prompt:02}-seed{seed}"
+    """`prompt03-seed1.png`: the fourth prompt with the second seed."""
+    return f"{kind}{prompt:02}-seed{seed}.png"
+
+
+def sheet_name(kind: str, prompt: int) -> str:
+    """`prompt03.png`: the fourth prompt with all seeds."""
+    return f"{kind}{prompt:02}.png"

@@ -54,9 +54,8 @@ class Ready:
     device: str
     num_train: int
     num_validation: int
-    skipped: tuple[str, ...]
-    base_pictures: Path
-    """Folder of what the base draws for the same prompts and seeds."""
+    base_images: tuple[tuple[str, Path], ...]
+    """What the base draws, a sheet of all seeds for each prompt."""
     seconds: float
 
 
@@ -92,6 +91,7 @@ class Evaluated:
     evaluation: Evaluation
     checkpoint: Path
     images: tuple[tuple[str, Path], ...]
+    """A sheet of all seeds for each prompt, named by the prompt."""
     seconds: float
 
 
@@ -116,8 +116,10 @@ class Rescored:
 
     trial: int
     evaluation: Evaluation
-    images: tuple[tuple[str, Path], ...]
+    pictures: Path
+    """Folder of what was drawn, under `judging.picture_name`s."""
     base_pictures: Path
+    """The same of the base."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

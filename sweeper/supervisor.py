@@ -134,18 +134,21 @@ class Supervisor:
             trial.status, trial.reason = past.status, past.reason
             trial.evaluations = read_evaluations(trial.folder)
             trial.step = trial.evaluations[-1].step if trial.evaluations else 0
+            self._tracker.end_trial(trial.number, trial.status, trial.reason, {})
         for left in self._search.running():
             self._waiting.append(self._adopt(left.number, dict(left.params)))
         if self.trials:
             ended = len(self.trials) - len(self._waiting)
-            self._display.line(f"resuming: {ended} trials have ended, {len(self._waiting)} go on, {self._left()} are new")
+            going, new = len(self._waiting), self._left()
+            self._display.line(f"resuming: {ended} trials have ended, {going} go on, {new} are new")
         self._tracker.reconcile({trial.number for trial in self._waiting})
         self._display.starts_from(list(self.trials.values()))
 
     def _adopt(self, number: int, params: dict[str, object]) -> Trial:
         resolved = self._resolve(params)
         folder = self._folder / "trials" / f"{number:04}"
-        trial = Trial(number=number, params=params, spec=resolved.spec, folder=folder)
+        clean = self._config.eval.thresholds.clean
+        trial = Trial(number=number, params=params, spec=resolved.spec, folder=folder, clean=clean)
         self.trials[number] = trial
         if not (folder / "config.yaml").exists():
             write_text(folder / "config.yaml", resolved.yaml)
@@ -206,9 +209,9 @@ class Supervisor:
                 self._on_death(number, worker, event)
 
     def _on_ready(self, worker: _Worker, event: Ready) -> None:
+        if not any(each.ready for each in self._workers):
+            self._tracker.show_base(event.base_images)
         worker.ready, worker.deaths_at_start = event, 0
-        for reason in event.skipped:
-            self._display.line(f"left out: {reason}")
         self._display.line(
             f"{event.device}: {event.num_slots} slots, {event.num_train} pictures to learn from, "
             f"{event.num_validation} held out ({event.seconds:.0f} s to load)"
@@ -217,6 +220,8 @@ class Supervisor:
     def _on_admitted(self, event: Admitted) -> None:
         trial = self.trials[event.trial]
         trial.evaluations, trial.step = list(event.history), event.step
+        for evaluation in event.history:  # what a crash kept from being reported
+            self._search.report(trial.number, evaluation.step, value_of(evaluation))
         goes_on = f", goes on at step {event.step}" if event.step else ""
         self._display.line(f"trial {trial.number} starts{goes_on}: {describe(trial.params)}")
 

@@ -24,6 +24,8 @@ class Trial:
     params: Mapping[str, object]
     spec: TrialSpec
     folder: Path
+    clean: float
+    """Overfit index below which a checkpoint may be chosen (`eval.thresholds.clean`)."""
     status: Status = "waiting"
     reason: str = ""
     step: int = 0
@@ -34,23 +36,23 @@ class Trial:
     @property
     def best(self) -> Evaluation | None:
         """The checkpoint to keep: the earliest clean one within a standard error of the best; None before any."""
-        return best_checkpoint(self.evaluations)
+        return best_checkpoint(self.evaluations, self.clean)
 
     @property
     def has_clean_checkpoint(self) -> bool:
         """Whether any checkpoint so far was not overfit (design: such a trial is complete, not pruned)."""
-        return any(evaluation.overfit_index < CLEAN for evaluation in self.evaluations)
+        return any(self.is_clean(evaluation) for evaluation in self.evaluations)
+
+    def is_clean(self, evaluation: Evaluation) -> bool:
+        """Whether a judgement shows so little sign of overfit that its checkpoint may be chosen."""
+        return evaluation.overfit_index < self.clean
 
     def checkpoint(self, step: int) -> Path:
         """The folder of a checkpoint's adapter."""
         return self.folder / "checkpoints" / f"step-{step:06}"
 
 
-CLEAN = 0.5
-"""Overfit index below which a checkpoint may be chosen (`eval.thresholds.clean`'s default)."""
-
-
-def best_checkpoint(evaluations: Sequence[Evaluation], clean: float = CLEAN) -> Evaluation | None:
+def best_checkpoint(evaluations: Sequence[Evaluation], clean: float) -> Evaluation | None:
     """The evaluation of the checkpoint to keep, or None when there is none."""
     if not evaluations:
         return None

@@ -73,8 +73,7 @@ class Worker:
                 device=device,
                 num_train=len(dataset.train),
                 num_validation=len(dataset.validation),
-                skipped=dataset.skipped,
-                base_pictures=self._judging.base_pictures(config.eval.seeds),
+                base_images=self._judging.sheets(self._judging.base_pictures(config.eval.seeds)),
                 seconds=time.monotonic() - began,
             )
         )
@@ -150,16 +149,19 @@ class Worker:
         checkpoint = running.folder / CHECKPOINTS / f"step-{step:06}"
         self._send_steps(running)
         self._pack.save_adapter(running.slot, checkpoint)
-        evaluation, images = self._judging.judge(
-            self._pack.acting(running.slot), step, running.history, running.folder / "samples" / f"step-{step:06}"
-        )
+        pictures = running.folder / "samples" / f"step-{step:06}"
+        evaluation = self._judging.judge(self._pack.acting(running.slot), step, running.history, pictures)
         running.history.append(evaluation)
         append_evaluation(running.folder, evaluation)
         self._pack.save_state(running.slot, running.folder / STATE)
         seconds = time.monotonic() - began
         self._send(
             Evaluated(
-                trial=running.trial, evaluation=evaluation, checkpoint=checkpoint, images=images, seconds=seconds
+                trial=running.trial,
+                evaluation=evaluation,
+                checkpoint=checkpoint,
+                images=self._judging.sheets(pictures),
+                seconds=seconds,
             )
         )
 
@@ -191,10 +193,12 @@ class Worker:
     def _rescore(self, command: Rescore) -> None:
         """Judge a saved checkpoint, loaded as a user would load it; nothing of a running trial is touched."""
         acting = self._pack.acting_file(command.checkpoint)
-        evaluation, images = self._judging.judge(acting, command.step, [], command.out, command.seeds)
+        evaluation = self._judging.judge(acting, command.step, [], command.out, command.seeds)
         base_pictures = self._judging.base_pictures(command.seeds)
         self._send(
-            Rescored(trial=command.trial, evaluation=evaluation, images=images, base_pictures=base_pictures)
+            Rescored(
+                trial=command.trial, evaluation=evaluation, pictures=command.out, base_pictures=base_pictures
+            )
         )
 
     def _send_steps(self, running: _Running) -> None:

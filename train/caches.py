@@ -14,9 +14,11 @@ from safetensors.torch import load_file, save
 from torch import Tensor
 
 from foundation.durable import write_bytes
+from foundation.folder import Picture
+from foundation.images import square
 from train.bases import Base
-from train.data import Dataset, Picture
-from train.images import square, to_pixels
+from train.data import Dataset
+from train.images import to_pixels
 
 _BATCH = 16
 
@@ -83,11 +85,10 @@ def cached(cache: Path, key: str, compute: Callable[[], dict[str, Tensor]]) -> d
     Safe when several processes start at once: each writes a whole file under the same name, with the same content.
     """
     file = cache / f"{key}.safetensors"
-    if file.exists():
-        try:
-            return load_file(file)
-        except SafetensorError:
-            file.unlink(missing_ok=True)  # damaged from outside; what it held can be computed again
+    try:
+        return load_file(file)
+    except (FileNotFoundError, SafetensorError):
+        pass  # not there yet, or damaged from outside: what it held can be computed again
     tensors = {name: tensor.contiguous() for name, tensor in compute().items()}
     write_bytes(file, save(tensors))
     return tensors

@@ -1,49 +1,13 @@
-"""Reads pictures of any size, mode and orientation as plain RGB."""
+"""Pictures as the denoiser's autoencoder takes them."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Final
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image
 from torch import Tensor
-
-from foundation.errors import DataError
-
-SUFFIXES: Final = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif"})
-
-
-def read_rgb(path: Path) -> Image.Image:
-    """The picture upright in RGB; what is transparent is laid on white. Of an animation, the first frame.
-
-    Raises:
-        DataError: when the file is no whole picture; names it.
-    """
-    try:
-        with Image.open(path) as image:
-            return to_rgb(ImageOps.exif_transpose(image))
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise DataError(f"{path} is not a readable image: {error}") from error
-
-
-def to_rgb(image: Image.Image) -> Image.Image:
-    """Any mode to RGB: 16-bit grey is scaled, transparency (also a palette's) is laid on white."""
-    if image.mode.startswith(("I", "F")):
-        values = np.asarray(image, dtype=np.float64)
-        top = 65535.0 if image.mode.startswith("I") else max(1.0, float(values.max()))
-        return Image.fromarray((values / top * 255).clip(0, 255).round().astype(np.uint8)).convert("RGB")
-    if "transparency" in image.info or image.mode in ("RGBA", "LA", "PA", "RGBa", "La"):
-        layer = image.convert("RGBA")
-        return Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer).convert("RGB")
-    return image.convert("RGB")
-
-
-def square(image: Image.Image, side: int) -> Image.Image:
-    """Scale the short side to `side` and cut the middle."""
-    return ImageOps.fit(image, (side, side), method=Image.Resampling.LANCZOS)
 
 
 def to_pixels(images: Sequence[Image.Image]) -> Tensor:

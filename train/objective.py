@@ -15,7 +15,9 @@ def add_noise(latents: Tensor, noise: Tensor, alphas_cumprod: Tensor, timesteps:
     return alpha.sqrt() * latents + (1 - alpha).sqrt() * noise
 
 
-def target_of(prediction_type: str, latents: Tensor, noise: Tensor, alphas_cumprod: Tensor, timesteps: Tensor) -> Tensor:
+def target_of(
+    prediction_type: str, latents: Tensor, noise: Tensor, alphas_cumprod: Tensor, timesteps: Tensor
+) -> Tensor:
     """What the denoiser should say: ε, or v = √ᾱ_t · ε - √(1-ᾱ_t) · x.
 
     Source: Salimans & Ho 2022, Progressive Distillation, appendix D.

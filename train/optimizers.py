@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable, Sequence
+from contextlib import redirect_stdout
 from importlib import import_module
 from typing import Any, Final
 
@@ -30,7 +32,8 @@ def build_optimizer(spec: OptimizerSpec, parameters: Sequence[nn.Parameter]) -> 
     check_installed(spec)
     module, name = _CONSTRUCTORS[spec.name]
     constructor: Callable[..., Optimizer] = getattr(import_module(module), name)
-    return constructor(parameters, **spec.arguments())
+    with redirect_stdout(io.StringIO()):  # Prodigy announces itself
+        return constructor(parameters, **spec.arguments())
 
 
 def effective_lr(optimizer: Optimizer) -> float:

@@ -72,7 +72,8 @@ class Slot:
         latents = means + stds * self._randn(means.shape)
         noise = self._randn(means.shape)
         if offset := self.spec.objective.noise_offset:
-            # A shift of whole channels (crosslabs.org/blog/diffusion-with-offset-noise): lets pictures grow darker or lighter.
+            # Whole channels shift, so that pictures can grow darker or lighter:
+            # crosslabs.org/blog/diffusion-with-offset-noise
             noise = noise + offset * self._randn((size, means.shape[1], 1, 1))
         timesteps = torch.randint(1000, (size,), generator=self._generator)
         embeddings = data.embeddings[rows]

@@ -48,7 +48,7 @@ class BaseSpec:
     resolution: Annotated[int, Field(ge=16, multiple_of=8)]
     """Side of the training and sample images, pixels; a multiple of 8."""
     lr_factor: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1.0
-    """How many times higher learning rates are here than on Stable Diffusion 1.5; `${lr:…}` in YAML multiplies by it."""
+    """How much higher learning rates are here than on Stable Diffusion 1.5; `${lr:…}` in YAML multiplies by it."""
     guidance_scale: Annotated[float, Field(ge=1, allow_inf_nan=False)] = 7.5
     """Classifier-free guidance of samples; 1 is none."""
     sample_steps: Annotated[int, Field(ge=1, le=1000)] = 30

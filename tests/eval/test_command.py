@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
+from eval import command
 from eval.__main__ import main
 from eval.request import parse
 from foundation.errors import ConfigError
+from foundation.folder import Picture
+from train.data import load_dataset
+from train.spec import DataSpec
 
 
 @pytest.fixture
@@ -62,6 +68,40 @@ def test_a_lora_is_judged_by_prompts_alone(
     assert "nothing to draw" in capsys.readouterr().err
 
 
+class _SeenError(Exception):
+    """Ends a command once it was seen what it looks at."""
+
+
+def held_out_by(arguments: list[str], monkeypatch: pytest.MonkeyPatch) -> list[Picture]:
+    seen: list[Picture] = []
+
+    def look(_: object, held_out: list[Picture], *__: object) -> None:
+        seen.extend(held_out)
+        raise _SeenError
+
+    monkeypatch.setattr(command, "_look", look)
+    with pytest.raises(_SeenError):
+        command.run(parse(arguments), Console())
+    return seen
+
+
+def test_by_default_the_pictures_are_held_out_that_training_holds_out(
+    arguments: list[str], data_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dataset = load_dataset(DataSpec(name="same", path=str(data_folder)))
+    assert held_out_by(arguments, monkeypatch) == list(dataset.validation)
+
+
+def test_a_folder_too_small_to_train_on_can_be_judged_by_and_nothing_of_it_is_held_out(
+    arguments: list[str], data_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(data_folder, tmp_path / "few")
+    captions = tmp_path / "few/metadata.jsonl"
+    captions.write_text("".join(captions.read_text().splitlines(keepends=True)[:4]))
+    asked = [argument for argument in arguments if not argument.startswith("data=")]
+    assert held_out_by([*asked, f"data={tmp_path / 'few'}", "prompt=a cup"], monkeypatch) == []
+
+
 def test_all_mistakes_come_at_once() -> None:
     with pytest.raises(ConfigError) as caught:
         parse(["seed=3", "steps=0", "guidance=much", "loose", "base=a", "base=b"])
@@ -84,7 +124,7 @@ def test_all_mistakes_come_at_once() -> None:
         ("lora=nowhere", "lora must be a file or folder, got nowhere"),
         ("base=./nowhere", "base cannot be loaded, got './nowhere'"),
         ("clip=./nowhere", "eval.clip cannot be loaded, got './nowhere'"),
-        ("data=nowhere", "data must be a folder with metadata.jsonl, got nowhere"),
+        ("data=nowhere", "data nowhere is not a folder; name a folder of images with metadata.jsonl"),
         ("device=abacus", "device must be one that torch finds here, got 'abacus'"),
         ("unrelated=a {trigger}", "unrelated_prompts must not hold {trigger}"),
     ],

@@ -11,17 +11,23 @@ import safetensors.torch
 import torch
 from PIL import Image
 
-from eval.images import Picture
 from eval.pipeline import base_folder, denoiser, load_lora, load_pipeline, lora_file, resolution, validation_set
 from eval.spec import EvalSpec
 from eval.validation import validation_losses
 from foundation.errors import AdapterError, BaseModelError
+from foundation.folder import Picture
 
 SPEC = EvalSpec(prompts=("a",), timestep_bins=2, noises_per_bin=1)
 
 
-def pictures() -> list[Picture]:
-    return [Picture(name=str(i), image=Image.new("RGB", (16, 16), (40 * i, 90, 9)), text="a cup") for i in range(3)]
+@pytest.fixture
+def pictures(tmp_path: Path) -> list[Picture]:
+    return [picture(tmp_path / f"{i}.png", (40 * i, 90, 9)) for i in range(3)]
+
+
+def picture(path: Path, colour: tuple[int, int, int]) -> Picture:
+    Image.new("RGB", (16, 16), colour).save(path)
+    return Picture(path, "a cup", path.name)
 
 
 def test_pocket_lies_in_the_repository() -> None:
@@ -30,35 +36,39 @@ def test_pocket_lies_in_the_repository() -> None:
 
 
 def test_a_lora_changes_the_validation_loss_and_the_latents_are_the_vaes(
-    pipeline_folder: Path, lora_folder: Path
+    pipeline_folder: Path, lora_folder: Path, pictures: list[Picture], tmp_path: Path
 ) -> None:
     pipe = load_pipeline(str(pipeline_folder), "cpu")
     assert resolution(pipe) == 16
-    data = validation_set(pipe, pictures(), SPEC)
+    data = validation_set(pipe, pictures, SPEC)
     assert data.latents.shape == (3, 4, 8, 8) and data.embeddings.shape == (3, 24, 16)
     with torch.no_grad():
-        grey = pipe.vae.encode(torch.full((1, 3, 16, 16), -1.0)).latent_dist.mode() * pipe.vae.config.scaling_factor
-        black = [Picture(name="black", image=Image.new("RGB", (16, 16)), text="")]
-        assert torch.allclose(validation_set(pipe, black, SPEC).latents, grey, atol=1e-5)
+        latents = pipe.vae.encode(torch.full((1, 3, 16, 16), -1.0)).latent_dist.mode() * pipe.vae.config.scaling_factor
+        black = [picture(tmp_path / "black.png", (0, 0, 0))]
+        assert torch.allclose(validation_set(pipe, black, SPEC).latents, latents, atol=1e-5)
     before = validation_losses(data, denoiser(pipe), 4)
     load_lora(pipe, lora_folder)
     after = validation_losses(data, denoiser(pipe), 4)
     assert before.shape == (3, 2) and (before - after).abs().min() > 1e-4
 
 
-def test_a_kohya_file_is_the_same_lora(pipeline_folder: Path, lora_folder: Path, tmp_path: Path) -> None:
+def test_a_kohya_file_is_the_same_lora(
+    pipeline_folder: Path, lora_folder: Path, pictures: list[Picture], tmp_path: Path
+) -> None:
     weights = safetensors.torch.load_file(lora_folder / "pytorch_lora_weights.safetensors")
+    folder = tmp_path / "kohya"
+    folder.mkdir()
     renamed = {}
     for name, value in weights.items():
         layer, _, kind = name.removeprefix("unet.").partition(".lora")
         layer = "lora_unet_" + layer.replace(".", "_")
         renamed[f"{layer}.lora_{'down' if kind.startswith('_A') else 'up'}.weight"] = value
         renamed[f"{layer}.alpha"] = torch.tensor(2.0)
-    safetensors.torch.save_file(renamed, tmp_path / "kohya.safetensors")
+    safetensors.torch.save_file(renamed, folder / "kohya.safetensors")
     losses = []
-    for path in (lora_folder, tmp_path):
+    for path in (lora_folder, folder):
         pipe = load_pipeline(str(pipeline_folder), "cpu")
-        data = validation_set(pipe, pictures(), SPEC)
+        data = validation_set(pipe, pictures, SPEC)
         load_lora(pipe, path)
         losses.append(validation_losses(data, denoiser(pipe), 4))
     assert torch.allclose(*losses, atol=1e-6)

@@ -125,7 +125,7 @@ def load_stable_diffusion(spec: BaseSpec, path: str, device: torch.device, dtype
         )
     except (OSError, ValueError, TypeError, AttributeError, KeyError) as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise BaseModelError(f"base.path {path} could not be loaded as a Stable Diffusion pipeline: {reason}") from error
+        raise BaseModelError(f"base.path {path} is no Stable Diffusion pipeline that loads: {reason}") from error
     return StableDiffusion(pipeline, spec.resolution, device)
 
 
@@ -148,7 +148,8 @@ def check_folder(path: str) -> None:
     except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
         raise BaseModelError(f"base.path {path}: model_index.json cannot be read ({error}); fetch it anew") from error
     if kind != "StableDiffusionPipeline":
-        raise BaseModelError(f"base.path {path} holds a {kind}; base.family stable_diffusion runs StableDiffusionPipeline")
+        wanted = "StableDiffusionPipeline"
+        raise BaseModelError(f"base.path {path} holds a {kind}; base.family stable_diffusion wants a {wanted}")
 
 
 def _fingerprint(pipeline: StableDiffusionPipeline) -> str:

@@ -8,7 +8,7 @@ dropped after training.
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -18,11 +18,28 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import CLIPConfig, CLIPImageProcessor, CLIPModel
 
-from train.pocket.loop import EMA, Pictures, draw_all, train_loop
+from train.pocket.loop import EMA, Pictures, draw_all, in_stages, train_loop
 from train.pocket.tokens import MAX_TOKENS, build_tokenizer
 from train.pocket.world import BACKGROUNDS, COLOURS, RELATIONS, SHAPES, STYLES, Scene, Thing, is_held_out, random_scene
 
-STEPS, FAMILIES, FAMILY_SIZE, LR = 2600, 28, 4, 1e-3
+FAMILIES, FAMILY_SIZE = 28, 4
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Stage:
+    """One stretch of the training, on drawings of its own."""
+
+    name: str
+    steps: int
+    lr: float
+    read_weight: float
+    """Of the heads that read every part of the scene."""
+
+
+STAGES: Final = (
+    Stage(name="clip", steps=2600, lr=1e-3, read_weight=0.1),
+    Stage(name="clip, new drawings", steps=500, lr=4e-4, read_weight=0.0),
+)
 POOL_FAMILIES: Final = 2400  # per style
 MEAN, STD = [0.5, 0.5, 0.5], [0.27, 0.27, 0.27]
 
@@ -44,11 +61,19 @@ def build_clip() -> CLIPModel:
     return CLIPModel(CLIPConfig(text_config=text, vision_config=vision, projection_dim=128))
 
 
-def train_clip(folder: Path, state_path: Path, seed: int, num_steps: int = STEPS) -> CLIPModel:
+def train_clip(folder: Path, state_path: Path, seed: int) -> CLIPModel:
     """Train and save model, tokenizer and image processor to `folder`."""
     torch.manual_seed(seed)
-    clip, tokenizer = build_clip(), build_tokenizer()
-    pool = _pool(seed)
+    clip = build_clip()
+    in_stages(clip, STAGES, lambda stage, number: _train_stage(clip, stage, state_path, seed + number), state_path)
+    clip.eval().to(torch.float16).save_pretrained(folder)
+    build_tokenizer().save_pretrained(folder)
+    image_processor().save_pretrained(folder)
+    return clip.float()
+
+
+def _train_stage(clip: CLIPModel, stage: Stage, state_path: Path, seed: int) -> None:
+    tokenizer, pool = build_tokenizer(), _pool(seed)
     tokens = tokenizer(pool.captions, padding="max_length", return_tensors="pt").input_ids
     tokens = tokens[:, : int((tokens != tokenizer.pad_token_id).sum(1).max()) + 1]
     parts = torch.tensor([_parts(scene) for scene in pool.scenes])
@@ -70,24 +95,20 @@ def train_clip(folder: Path, state_path: Path, seed: int, num_steps: int = STEPS
             for embeds in (output.image_embeds, output.text_embeds)
         )
         right = (logits.argmax(1) == target).float().mean().item()
-        return contrast + 0.1 * read, f"right in batch {right:.2f}"
+        return contrast + stage.read_weight * read, f"right in batch {right:.2f}"
 
     train_loop(
-        "clip",
+        stage.name,
         {"clip": clip, "heads": heads},
         step,
-        num_steps=num_steps,
-        lr=LR,
+        num_steps=stage.steps,
+        lr=stage.lr,
         weight_decay=0.02,
         state_path=state_path,
         seed=seed,
         ema=ema,
     )
     ema.apply()
-    clip.eval().to(torch.float16).save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-    image_processor().save_pretrained(folder)
-    return clip.float()
 
 
 def image_processor() -> CLIPImageProcessor:

@@ -8,9 +8,11 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import torch
+from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from foundation.durable import write_bytes
@@ -83,6 +85,22 @@ def train_loop(
         if index % 250 == 249:
             _save(state_path, index + 1, modules, optimizer, generator, ema)
     state_path.unlink(missing_ok=True)
+
+
+S = TypeVar("S")
+
+
+def in_stages(module: nn.Module, stages: Sequence[S], train: Callable[[S, int], None], state_path: Path) -> None:
+    """Train a module in one stage after another; after a crash, stages that were done are read back, not made again."""
+    files = [state_path.with_suffix(f".stage{number}.safetensors") for number in range(len(stages))]
+    for number, (stage, file) in enumerate(zip(stages, files, strict=True)):
+        if file.exists():
+            module.load_state_dict(load_file(file))
+        else:
+            train(stage, number)
+            write_bytes(file, save(module.state_dict()))
+    for file in files:
+        file.unlink()
 
 
 def learning_rate_factor(step: int, num_steps: int, warmup: int = 100) -> float:

@@ -18,10 +18,10 @@ _WHITE = np.ones(3, dtype=np.float32)
 def photo(placed: Sequence[Placed], ground: Field, background: str, rng: np.random.Generator) -> Field:
     """Shaded things with soft shadows on a textured ground, slight sensor noise."""
     fall = np.linspace(1.08, 0.86, SIZE, dtype=np.float32)[:, None, None]
-    grain = 0.035 * cloud(rng, 9) + 0.025 * cloud(rng, 33)
+    grain = 0.035 * cloud(rng, 9) + 0.012 * cloud(rng, 33)
     picture = ground * fall * (1 + grain[..., None])
     if background == "night":
-        picture = picture + (rng.random((SIZE, SIZE, 1)) > 0.993) * 0.55
+        picture = picture + (rng.random((SIZE, SIZE, 1)) > 0.993) * 0.28
     for thing in placed:
         shadow = blur(np.roll(cover(thing.distance)[..., 0], (3, 2), axis=(0, 1)), 1.8)
         picture = picture * (1 - 0.42 * shadow[..., None])
@@ -32,7 +32,7 @@ def photo(placed: Sequence[Placed], ground: Field, background: str, rng: np.rand
         light = np.clip(0.86 - 0.85 * slope_x - 0.95 * slope_y, 0.35, 1.25)[..., None]
         shine = np.clip(light - 1.02, 0, 1) * 1.1
         picture = over(picture, thing.colour * light + shine, cover(thing.distance))
-    noisy: Field = picture + rng.normal(0, 0.012, picture.shape)
+    noisy: Field = picture + rng.normal(0, 0.008, picture.shape)
     return noisy
 
 
@@ -83,18 +83,18 @@ def pixel(placed: Sequence[Placed], ground: Field, background: str, rng: np.rand
 
 def pencil(placed: Sequence[Placed], ground: Field, background: str, rng: np.random.Generator) -> Field:
     """Coloured-pencil hatching over grainy cream paper, things crossed by a second hatch and outlined."""
-    grain = 0.5 * cloud(rng, 33) + 0.5 * rng.standard_normal((SIZE, SIZE)).astype(np.float32)
+    grain = 0.6 * cloud(rng, 33) + 0.3 * rng.standard_normal((SIZE, SIZE)).astype(np.float32)
     paper = np.array([0.97, 0.955, 0.915], dtype=np.float32) * (1 + 0.012 * grain[..., None])
     tooth = np.clip(1 - 0.16 * np.abs(grain), 0.4, 1)
     first, second = rng.uniform(0.6, 0.95), rng.uniform(-0.95, -0.6)
     strokes = hatch(rng, first, rng.uniform(3.6, 4.4), 0.5)
-    picture = over(paper, ground * 0.94, (np.clip(0.12 + 0.68 * strokes, 0, 1) * tooth)[..., None])
+    picture = over(paper, ground * 0.94, (np.clip(0.17 + 0.54 * strokes, 0, 1) * tooth)[..., None])
     for thing in placed:
         edge = thing.distance + 0.3 * cloud(rng, 9)
         inside = cover(edge, 0.8)
         lay = np.maximum(hatch(rng, second, rng.uniform(2.9, 3.5), 0.4), 0.75 * hatch(rng, first + 1.0, 3.3, 0.4))
         picture = over(picture, paper, inside * 0.9)
-        picture = over(picture, thing.colour, inside * (np.clip(0.38 + 0.62 * lay, 0, 1) * tooth)[..., None])
+        picture = over(picture, thing.colour, inside * (np.clip(0.42 + 0.55 * lay, 0, 1) * tooth)[..., None])
         line = cover(np.abs(edge) - 0.55, 0.6) * (0.62 + 0.25 * np.clip(cloud(rng, 17), -1, 1))[..., None]
         picture = over(picture, thing.colour * 0.42, line)
     return picture

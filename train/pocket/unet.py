@@ -15,7 +15,7 @@ from train.pocket.loop import EMA, Pictures, draw_all, to_unit, train_loop
 from train.pocket.tokens import MAX_TOKENS, build_tokenizer
 from train.pocket.world import BASE_STYLES, scenes
 
-STEPS, BATCH, LR = 3600, 32, 1.5e-3
+STEPS, BATCH, LR = 3000, 32, 1.5e-3
 POOL: Final = 30_000
 CAPTION_DROPOUT = 0.1  # what classifier-free guidance needs (Ho & Salimans 2022)
 STYLE_DROPOUT = 0.05  # a caption without its style still means something

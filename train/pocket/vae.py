@@ -16,11 +16,9 @@ from typing import Final
 import numpy as np
 import torch
 from diffusers import AutoencoderKL
-from safetensors.torch import load_file, save
 from torch import Tensor
 
-from foundation.durable import write_bytes
-from train.pocket.loop import EMA, Pictures, draw_all, to_unit, train_loop
+from train.pocket.loop import EMA, Pictures, draw_all, in_stages, to_unit, train_loop
 from train.pocket.world import BASE_STYLES, scenes
 
 BATCH, CROP = 32, 32
@@ -66,15 +64,7 @@ def train_vae(folder: Path, state_path: Path, seed: int) -> AutoencoderKL:
     torch.manual_seed(seed)
     vae = build_vae()
     pool = _pool(seed)
-    for number, stage in enumerate(STAGES):
-        shaped = folder.with_name(f"{folder.name}-stage{number}.safetensors")
-        if shaped.exists():
-            vae.load_state_dict(load_file(shaped))
-        else:
-            _train_stage(vae, stage, pool, state_path, seed + number)
-            write_bytes(shaped, save(vae.state_dict()))
-    for number in range(len(STAGES)):
-        folder.with_name(f"{folder.name}-stage{number}.safetensors").unlink()
+    in_stages(vae, STAGES, lambda stage, number: _train_stage(vae, stage, pool, state_path, seed + number), state_path)
     vae.eval()
     vae.register_to_config(scaling_factor=round(1 / _latent_spread(vae, pool), 4))
     vae.to(torch.float16).save_pretrained(folder)

@@ -1,0 +1,42 @@
+# Two commands do all the set-up: `make sweep` runs the main job, `make test` passes all tests.
+PYTHON ?= python3
+VENV ?= .venv
+BIN = $(VENV)/bin
+READY = $(VENV)/.ready
+STUDY ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help sweep test check dashboard clean
+
+help:
+	@echo "make sweep      set up, then run the pencil study on the embedded base (about ten minutes on two cores)"
+	@echo "make test       set up, then ruff, mypy, import-linter and pytest"
+	@echo "make check      the first three of these"
+	@echo "make dashboard  show all studies in MLflow on 127.0.0.1"
+	@echo "make clean      remove the environment and caches; studies in multirun/ stay"
+
+sweep: $(READY)
+	$(BIN)/python -m sweeper +experiment=pencil $(STUDY)
+
+dashboard: $(READY)
+	$(BIN)/python -m sweeper.dashboard
+
+test: check
+	$(BIN)/python -m pytest
+
+check: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed: make PYTHON=python3.11 …")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt torch
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+clean:
+	rm -rf $(VENV) *.egg-info build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,209 @@
+"""The real command, as a person runs it: a small study to its end, a stop by Ctrl-C and what comes after, a failure."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import optuna
+import pytest
+import torch
+import yaml
+from diffusers import StableDiffusionPipeline
+from mlflow import MlflowClient
+
+ROOT = Path(__file__).parents[2]
+SMALL = [
+    "+experiment=pencil",
+    "data.num_train=6",
+    "data.num_validation=3",
+    "train.batch_size=1",
+    "eval.prompts=['a red cup on grass, {trigger}','a blue star at night, {trigger}','a green box on sand, {trigger}']",
+    "eval.unrelated_prompts=['a red ball on grass, in photo style','a purple box at night, in photo style']",
+    "eval.seeds=[0]",
+    "eval.sample_steps=2",
+    "eval.timestep_bins=2",
+    "eval.noises_per_bin=1",
+    "study.slots=2",
+    "study.finalists=2",
+]
+
+
+def command(folder: Path, *overrides: str) -> list[str]:
+    return [sys.executable, "-m", "sweeper", *SMALL, f"study.folder={folder}", *overrides]
+
+
+def start(folder: Path, *overrides: str) -> subprocess.Popen[str]:
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
+    return subprocess.Popen(
+        command(folder, *overrides),
+        cwd=ROOT,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def run(folder: Path, *overrides: str) -> tuple[int, str]:
+    process = start(folder, *overrides)
+    try:
+        output, _ = process.communicate(timeout=600)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        raise
+    return process.returncode, output
+
+
+def optuna_study(folder: Path, name: str) -> optuna.Study:
+    return optuna.load_study(study_name=name, storage=f"sqlite:///{folder / 'studies.db'}")
+
+
+def mlflow_runs(folder: Path, name: str) -> tuple[MlflowClient, dict[str, list]]:
+    client = MlflowClient(f"sqlite:///{folder / 'mlflow.db'}")
+    experiment = client.get_experiment_by_name(name)
+    assert experiment is not None
+    runs = client.search_runs([experiment.experiment_id])
+    children = [each for each in runs if "mlflow.parentRunId" in each.data.tags]
+    return client, {"parents": [each for each in runs if each not in children], "children": children}
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """A study of four trials that ran to its end, and what it said."""
+    folder = tmp_path_factory.mktemp("multirun")
+    code, output = run(folder, "study.name=small", "study.num_trials=4", "train.steps=4", "eval.every=2")
+    assert code == 0, output
+    return folder, output
+
+
+def test_small_study_ends_well_and_says_what_won_and_where(finished: tuple[Path, str]) -> None:
+    folder, output = finished
+    assert "best: trial" in output
+    assert f"it is in {folder / 'small' / 'best'}" in output.replace("\n", "")
+    assert "Traceback" not in output
+    assert not list(folder.glob("small/trials/*/state"))
+
+
+def test_optuna_holds_every_trial_with_its_end(finished: tuple[Path, str]) -> None:
+    folder, _ = finished
+    trials = optuna_study(folder, "small").trials
+    assert len(trials) == 4
+    assert {trial.state.name for trial in trials} <= {"COMPLETE", "PRUNED"}
+    assert all(trial.user_attrs["reason"] for trial in trials)
+    lines = (folder / "small/trials/0000/evaluations.jsonl").read_text().splitlines()
+    assert [json.loads(line)["step"] for line in lines] == list(trials[0].intermediate_values)
+
+
+def test_mlflow_holds_a_parent_a_child_per_trial_metrics_images_and_the_champion(finished: tuple[Path, str]) -> None:
+    folder, _ = finished
+    client, runs = mlflow_runs(folder, "small")
+    assert len(runs["parents"]) == 1
+    assert len(runs["children"]) == 4
+    assert "RUNNING" not in {each.info.status for each in [*runs["parents"], *runs["children"]]}
+    child = runs["children"][0].info.run_id
+    assert [point.step for point in client.get_metric_history(child, "train/loss")][:2] == [1, 2]
+    assert [point.step for point in client.get_metric_history(child, "eval/score")][0] == 2
+    kept = {artifact.path for artifact in client.list_artifacts(child, "checkpoints")}
+    assert kept == {"checkpoints/best", "checkpoints/last"}
+    assert client.list_artifacts(child, "images")
+    assert client.get_model_version_by_alias("small", "champion").version == "1"
+
+
+def test_best_folder_loads_in_plain_diffusers_and_changes_the_picture(finished: tuple[Path, str]) -> None:
+    folder, _ = finished
+    best = folder / "small" / "best"
+    assert {path.name for path in best.iterdir()} == {
+        "card.md",
+        "config.yaml",
+        "contact_sheet.png",
+        "pytorch_lora_weights.safetensors",
+        "scores.json",
+    }
+    assert yaml.safe_load((best / "config.yaml").read_text())["train"]["steps"] == 4
+    pipeline = StableDiffusionPipeline.from_pretrained(ROOT / "train/pocket/weights/pipeline", dtype=torch.float32)
+    before = picture(pipeline)
+    pipeline.load_lora_weights(str(best))
+    assert np.abs(picture(pipeline) - before).max() > 0
+
+
+def picture(pipeline: StableDiffusionPipeline) -> np.ndarray:
+    pipeline.set_progress_bar_config(disable=True)
+    generator = torch.Generator().manual_seed(0)
+    prompt = "a red cup on grass, in pencil style"
+    return np.asarray(pipeline(prompt, num_inference_steps=3, generator=generator, output_type="np").images[0])
+
+
+def test_run_again_only_what_is_left_is_done(finished: tuple[Path, str]) -> None:
+    folder, _ = finished
+    code, output = run(folder, "study.name=small", "study.num_trials=5", "train.steps=4", "eval.every=2")
+    assert code == 0, output
+    assert "resuming: 4 trials have ended, 0 go on, 1 are new" in output
+    assert len(optuna_study(folder, "small").trials) == 5
+    _, runs = mlflow_runs(folder, "small")
+    assert len(runs["parents"]) == 1
+    assert len(runs["children"]) == 5
+
+
+def test_another_config_under_the_same_name_is_refused_in_one_line(finished: tuple[Path, str]) -> None:
+    folder, _ = finished
+    code, output = run(folder, "study.name=small", "study.num_trials=5", "train.steps=6", "eval.every=2")
+    assert code == 2
+    assert "study small exists and is another one: train.steps was 4, is now 6" in output
+    assert "Traceback" not in output
+
+
+def test_ctrl_c_keeps_everything_and_the_same_command_goes_on(tmp_path: Path) -> None:
+    # Prodigy starts so gently that no trial looks overfit before the stop.
+    asked = ["study.name=stopped", "study.num_trials=2", "train.steps=400", "eval.every=2", "optimizer=prodigy"]
+    process = start(tmp_path, *asked)
+    assert process.stdout is not None
+    seen = []
+    for line in process.stdout:
+        seen.append(line)
+        if " step 2: score" in line:
+            process.send_signal(signal.SIGINT)
+            break
+    rest, _ = process.communicate(timeout=300)
+    output = "".join(seen) + rest
+    assert process.returncode == 130, output
+    assert "the same command goes on from here" in output
+    assert "Traceback" not in output
+    _, runs = mlflow_runs(tmp_path, "stopped")
+    assert "RUNNING" not in {each.info.status for each in [*runs["parents"], *runs["children"]]}
+    left = optuna_study(tmp_path, "stopped").trials
+    assert [trial.state.name for trial in left] == ["RUNNING"] * len(left)
+    assert (tmp_path / "stopped/trials/0000/state/state.pt").is_file()
+
+    again = start(tmp_path, *asked)
+    assert again.stdout is not None
+    deadline = time.monotonic() + 300
+    for line in again.stdout:
+        assert time.monotonic() < deadline
+        if "trial 0 starts, goes on at step" in line:
+            again.send_signal(signal.SIGTERM)  # ends as cleanly as Ctrl-C
+            break
+    again.communicate(timeout=300)
+    assert again.returncode == 130
+    _, after = mlflow_runs(tmp_path, "stopped")
+    assert {run.info.run_id for run in after["children"]} >= {run.info.run_id for run in runs["children"]}
+    assert len(after["children"]) == len(optuna_study(tmp_path, "stopped").trials)
+
+
+def test_nan_loss_fails_its_trial_with_a_reason_and_the_study_goes_on(tmp_path: Path) -> None:
+    asked = ["study.name=wild", "study.num_trials=2", "train.steps=4", "eval.every=2", "adapter.rank=choice(4,8)"]
+    code, output = run(tmp_path, *asked, "optimizer=adamw", "optimizer.lr=1e38", "lr_scheduler=constant")
+    trials = optuna_study(tmp_path, "wild").trials
+    assert code == 0, output
+    assert [trial.state.name for trial in trials] == ["FAIL", "FAIL"]
+    assert all("loss is nan" in trial.user_attrs["reason"] for trial in trials)
+    assert "no trial left a checkpoint, so there is no best" in output
+    _, runs = mlflow_runs(tmp_path, "wild")
+    assert {run.info.status for run in runs["children"]} == {"FAILED"}

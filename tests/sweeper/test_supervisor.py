@@ -1,0 +1,289 @@
+"""The supervisor's rules, with workers that are played: admission, verdicts, deaths, resuming, the choice at the end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from eval.judge import Evaluation
+from foundation.errors import StudyError
+from sweeper.display import Display
+from sweeper.finale import choose_finalists, choose_winner
+from sweeper.messages import (
+    Admit,
+    Admitted,
+    Command,
+    Died,
+    Evaluated,
+    Event,
+    Failed,
+    Finished,
+    Ready,
+    Refused,
+    Rescored,
+    Stepped,
+    Verdict,
+)
+from sweeper.search import Search
+from sweeper.space import plan
+from sweeper.supervisor import MAX_ATTEMPTS, Resolved, Supervisor
+from sweeper.trials import Trial, best_checkpoint, diverged
+from train.pack import StepReport
+
+OVERRIDES = ["+experiment=pencil", "study.num_trials=3", "train.steps=80", "eval.every=40", "study.pruner.name=none"]
+
+
+def evaluation(step: int, score: float = 50.0, index: float = 0.0, *, overfit: bool = False) -> Evaluation:
+    return Evaluation(
+        step=step,
+        score=score,
+        score_se=1.0,
+        overfit_index=index,
+        overfit=overfit,
+        words="copies in 4 of 16 pictures" if overfit else "no sign of overfit",
+        severities={},
+        metrics={"val_ratio": 0.5},
+        validation_losses=(0.1, 0.2),
+    )
+
+
+class PlayedWorker:
+    """A launcher with one worker, which answers every command from a script: trial → its evaluations, or a failure."""
+
+    devices = ("cpu",)
+
+    def __init__(self, script: Mapping[int, Sequence[Evaluation] | str], num_slots: int = 2, deaths: int = 0) -> None:
+        self.script = script
+        self.num_slots = num_slots
+        self.deaths = deaths
+        self.started = 0
+        self.most_at_once = 0
+        self.queue: list[tuple[int, Event]] = []
+        self.left: dict[int, list[Evaluation]] = {}
+        self.admitted: list[int] = []
+
+    def start(self, worker: int) -> None:
+        self.started += 1
+        self.left = {}
+        self.queue.append((0, Ready(num_slots=self.num_slots, device="cpu", num_train=6, num_validation=3,
+                                    base_images=(), seconds=0.1)))
+
+    def send(self, worker: int, command: Command) -> None:
+        match command:
+            case Admit(trial=trial):
+                self.admitted.append(trial)
+                if self.deaths > 0:
+                    self.deaths -= 1
+                    self.queue = [(0, Died(reason="the worker was ended by SIGKILL"))]
+                    return
+                self.queue.append((0, Admitted(trial=trial, step=0, history=())))
+                played = self.script[trial]
+                if isinstance(played, str):
+                    self.queue.append((0, Failed(trial=trial, reason=played)))
+                    return
+                self.left[trial] = list(played)
+                self.most_at_once = max(self.most_at_once, len(self.left))
+                self._evaluate(trial)
+            case Verdict(trial=trial, go_on=go_on):
+                if go_on and self.left[trial]:
+                    self._evaluate(trial)
+                else:
+                    del self.left[trial]
+                    self.queue.append((0, Finished(trial=trial)))
+
+    def _evaluate(self, trial: int) -> None:
+        made = self.left[trial].pop(0)
+        report = StepReport(slot=0, step=made.step, loss=0.3, lr=1e-3, grad_norm=1.0)
+        self.queue.append((0, Stepped(trial=trial, reports=(report,))))
+        self.queue.append(
+            (0, Evaluated(trial=trial, evaluation=made, checkpoint=Path("x"), images=(), seconds=0.1))
+        )
+
+    def wait(self, timeout_s: float) -> list[tuple[int, Event]]:
+        events, self.queue = self.queue[:1], self.queue[1:]
+        return events
+
+    def shut_down(self, timeout_s: float) -> None:
+        self.left = {}
+
+
+class Notes:
+    """A tracker that keeps what it was told."""
+
+    lost = 0
+
+    def __init__(self) -> None:
+        self.ended: dict[int, tuple[str, str]] = {}
+        self.started: list[int] = []
+        self.reconciled: set[int] | None = None
+
+    def start_study(self, name: str, params: Mapping[str, object], config: str) -> None: ...
+
+    def show_base(self, images: Sequence[tuple[str, Path]]) -> None: ...
+
+    def start_trial(self, number: int, params: Mapping[str, object], config: str) -> None:
+        self.started.append(number)
+
+    def log_steps(self, number: int, reports: Sequence[StepReport]) -> None: ...
+
+    def log_evaluation(self, number: int, evaluation: Evaluation, images: Sequence[tuple[str, Path]]) -> None: ...
+
+    def end_trial(self, number: int, status: str, reason: str, kept: Mapping[str, Path]) -> None:
+        self.ended[number] = (status, reason)
+
+    def crown(self, best_folder: Path, number: int, metrics: Mapping[str, float], description: str) -> str | None:
+        return "1"
+
+    def end_study(self, status: str, reason: str = "") -> None: ...
+
+    def reconcile(self, running: AbstractSet[int]) -> None:
+        self.reconciled = set(running)
+
+    def close(self, timeout_s: float = 60.0) -> None: ...
+
+
+Make = Callable[..., tuple[Supervisor, Notes, Search]]
+
+
+@pytest.fixture
+def make(tmp_path: Path) -> Make:
+    asked = plan([*OVERRIDES, f"study.folder={tmp_path}"])
+
+    def build(launcher: PlayedWorker, database: Path | None = None) -> tuple[Supervisor, Notes, Search]:
+        search, notes = Search.open(asked.config, asked.space, database), Notes()
+        display = Display(Console(quiet=True), "pencil", 3, 80)
+
+        def resolve(params: dict[str, object]) -> Resolved:
+            return Resolved(spec=asked.config.trial, yaml="trial: config\n")
+
+        return Supervisor(asked.config, tmp_path / "pencil", search, notes, launcher, display, resolve), notes, search
+
+    return build
+
+
+FULL = (evaluation(40, 40.0), evaluation(80, 50.0))
+
+
+def test_every_trial_is_trained_and_told_once(make: Make) -> None:
+    worker = PlayedWorker({0: FULL, 1: FULL, 2: FULL})
+    supervisor, notes, search = make(worker)
+    supervisor.run()
+    assert worker.admitted == [0, 1, 2]
+    assert worker.most_at_once == 2
+    assert [(past.status, past.value) for past in search.ended()] == [("finished", 50.0)] * 3
+    assert notes.ended == {number: ("finished", "all steps done") for number in range(3)}
+
+
+def test_overfit_with_a_clean_checkpoint_completes_with_that_checkpoints_score(make: Make) -> None:
+    turned = (evaluation(40, 60.0), evaluation(60, 45.0, 0.9, overfit=True), evaluation(80, 10.0, 1.0))
+    supervisor, notes, search = make(PlayedWorker({0: turned, 1: FULL, 2: FULL}))
+    supervisor.run()
+    assert search.ended()[0].status == "finished"
+    assert search.ended()[0].value == 60.0
+    assert notes.ended[0] == ("finished", "looks overfit: copies in 4 of 16 pictures")
+    assert supervisor.trials[0].evaluations[-1].step == 60  # it was stopped there
+
+
+def test_overfit_without_a_clean_checkpoint_is_pruned(make: Make) -> None:
+    never = (evaluation(40, 20.0, 0.9), evaluation(60, 10.0, 0.9, overfit=True), evaluation(80))
+    supervisor, notes, search = make(PlayedWorker({0: never, 1: FULL, 2: FULL}))
+    supervisor.run()
+    assert search.ended()[0].status == "pruned"
+    assert notes.ended[0][0] == "pruned"
+
+
+def test_failed_trial_keeps_its_reason_and_the_others_go_on(make: Make) -> None:
+    supervisor, notes, search = make(PlayedWorker({0: "loss is nan at step 3", 1: FULL, 2: FULL}))
+    supervisor.run()
+    assert [past.status for past in search.ended()] == ["failed", "finished", "finished"]
+    assert notes.ended[0] == ("failed", "loss is nan at step 3")
+
+
+def test_dead_worker_is_replaced_and_its_trials_get_their_next_attempt(make: Make) -> None:
+    worker = PlayedWorker({0: FULL, 1: FULL, 2: FULL}, num_slots=1, deaths=1)
+    supervisor, notes, search = make(worker)
+    supervisor.run()
+    assert worker.started == 2
+    assert worker.admitted == [0, 0, 1, 2]
+    assert [past.status for past in search.ended()] == ["finished"] * 3
+
+
+def test_trial_whose_worker_always_dies_fails_after_its_attempts(make: Make) -> None:
+    worker = PlayedWorker({0: FULL, 1: FULL, 2: FULL}, num_slots=1, deaths=MAX_ATTEMPTS)
+    supervisor, notes, search = make(worker)
+    supervisor.run()
+    assert [past.status for past in search.ended()] == ["failed", "finished", "finished"]
+    assert notes.ended[0][1] == f"the worker was ended by SIGKILL, in {MAX_ATTEMPTS} attempts"
+
+
+def test_worker_that_cannot_start_ends_the_study_with_its_reason(make: Make) -> None:
+    worker = PlayedWorker({})
+    supervisor, _, _ = make(worker)
+    worker.start = lambda _: worker.queue.append((0, Refused(reason="base.path x is no pipeline")))  # type: ignore[method-assign]
+    with pytest.raises(StudyError, match="is no pipeline"):
+        supervisor.run()
+
+
+def test_running_trial_of_a_crashed_study_goes_on_under_its_number(make: Make, tmp_path: Path) -> None:
+    database = tmp_path / "studies.db"
+    _, _, before = make(PlayedWorker({}), database)
+    number, _ = before.ask()
+    worker = PlayedWorker({0: FULL, 1: FULL, 2: FULL})
+    supervisor, notes, search = make(worker, database)
+    supervisor.run()
+    assert number == 0
+    assert notes.reconciled == {0}
+    assert worker.admitted == [0, 1, 2]
+    assert len(search.ended()) == 3
+
+
+def test_finished_study_starts_no_worker_and_asks_nothing(make: Make, tmp_path: Path) -> None:
+    database = tmp_path / "studies.db"
+    first, _, _ = make(PlayedWorker({0: FULL, 1: FULL, 2: FULL}), database)
+    first.run()
+    worker = PlayedWorker({})
+    again, _, _ = make(worker, database)
+    again.run()
+    assert worker.started == 0
+    assert sorted(again.trials) == [0, 1, 2]
+
+
+def trial(number: int, *evaluations: Evaluation) -> Trial:
+    made = Trial(number=number, params={}, spec=plan(OVERRIDES).config.trial, folder=Path("x"), clean=0.5)
+    made.evaluations, made.status = list(evaluations), "finished"
+    return made
+
+
+def test_checkpoint_is_the_earliest_clean_one_within_a_standard_error() -> None:
+    course = [evaluation(40, 30.0), evaluation(80, 49.5), evaluation(120, 50.0), evaluation(160, 70.0, 0.8)]
+    best = best_checkpoint(course, clean=0.5)
+    assert best is not None
+    assert best.step == 80
+
+
+def test_finalists_are_the_best_and_a_clean_one_wins_over_a_better_overfit_one() -> None:
+    trials = [trial(0, evaluation(40, 10.0)), trial(1, evaluation(40, 60.0)), trial(2, evaluation(40, 55.0))]
+    finalists = choose_finalists(trials, 2)
+    assert [each.number for each in finalists] == [1, 2]
+
+    def again(number: int, score: float, index: float) -> Rescored:
+        made = evaluation(40, score, index)
+        return Rescored(trial=number, evaluation=made, pictures=Path("x"), base_pictures=Path("y"))
+
+    assert choose_winner(finalists, {1: again(1, 58.0, 0.0), 2: again(2, 59.0, 0.0)}).number == 2
+    assert choose_winner(finalists, {1: again(1, 58.0, 0.0), 2: again(2, 59.0, 0.9)}).number == 1
+
+
+def test_diverged_means_above_the_base_twice_after_the_warm_up_or_no_number() -> None:
+    def ratio(value: float) -> Evaluation:
+        return replace(evaluation(40), metrics={"val_ratio": value})
+
+    assert not diverged([ratio(1.2), ratio(1.2)], warmup=2)
+    assert not diverged([ratio(0.9), ratio(0.9), ratio(1.2)], warmup=2)
+    assert diverged([ratio(0.9), ratio(0.9), ratio(1.2), ratio(1.1)], warmup=2)
+    assert diverged([ratio(float("inf"))], warmup=2)

@@ -1,0 +1,187 @@
+"""What a `DataSpec` means for a folder, and that the drawn sets are such folders."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from dataclasses import replace
+from itertools import chain
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from foundation.errors import DataError
+from foundation.folder import HOLDOUT, read_folder, split
+from train.data import load_dataset
+from train.drawn import NUM_UNSEEN, draw_set, with_drawn_folder
+from train.pocket.world import BACKGROUNDS, RELATIONS, Scene, Thing, is_held_out
+from train.spec import DataSpec
+
+
+def write(folder: Path, captions: list[str], first: int = 0, key: str = "text") -> Path:
+    """A folder of one-coloured pictures whose shades begin at `first`."""
+    folder.mkdir()
+    lines = []
+    for i, caption in enumerate(captions, start=first):
+        Image.new("RGB", (4, 4), (i, 255 - i, 7)).save(folder / f"{i}.png")
+        lines.append(json.dumps({"file_name": f"{i}.png", key: caption}))
+    (folder / "metadata.jsonl").write_text("\n".join(lines))
+    return folder
+
+
+def spec(folder: Path, **fields: object) -> DataSpec:
+    return DataSpec(name="test", path=str(folder), **fields)  # type: ignore[arg-type]
+
+
+def names(pictures: object) -> list[str]:
+    return [picture.path.name for picture in pictures]  # type: ignore[attr-defined]
+
+
+def test_a_share_is_held_out_as_the_plain_split_does_it(tmp_path: Path) -> None:
+    folder = write(tmp_path / "data", ["x"] * 20)
+    pictures, _ = read_folder(folder, where="data")
+    for fields, share in (({}, HOLDOUT), ({"holdout": 0.5}, 0.5)):
+        dataset = load_dataset(spec(folder, **fields))
+        assert (dataset.train, dataset.validation) == split(pictures, share)
+    assert len(load_dataset(spec(folder)).validation) == 4
+
+
+def test_a_validation_folder_is_held_out_whole_and_nothing_else(tmp_path: Path) -> None:
+    train = write(tmp_path / "train", ["x"] * 6)
+    held = write(tmp_path / "held", ["y"] * 2, first=100)
+    dataset = load_dataset(spec(train, validation_path=str(held)))
+    assert names(dataset.train) == [f"{i}.png" for i in range(6)]
+    assert names(dataset.validation) == ["100.png", "101.png"]
+    assert dataset.skipped == ()
+
+
+def test_copies_of_held_out_pictures_are_not_trained_on_and_said(tmp_path: Path) -> None:
+    train = write(tmp_path / "train", ["x"] * 6)
+    held = write(tmp_path / "held", ["y"] * 2, first=100)
+    shutil.copy(train / "3.png", held / "101.png")
+    dataset = load_dataset(spec(train, validation_path=str(held)))
+    assert names(dataset.train) == ["0.png", "1.png", "2.png", "4.png", "5.png"]
+    assert names(dataset.validation) == ["100.png", "101.png"]
+    assert dataset.skipped == (f"{train}/3.png is also held out, so it is not trained on",)
+
+
+def test_a_validation_folder_that_holds_all_of_the_training_folder_is_refused(tmp_path: Path) -> None:
+    folder = write(tmp_path / "data", ["x"] * 6)
+    with pytest.raises(
+        DataError, match=r"^data\.path .* has 0 images that data\.validation_path .* does not hold, too"
+    ):
+        load_dataset(spec(folder, validation_path=str(folder)))
+
+
+def test_mistakes_name_the_folder_they_are_in(tmp_path: Path) -> None:
+    folder = write(tmp_path / "data", ["x"] * 6)
+    gone = tmp_path / "none"
+    with pytest.raises(DataError, match=rf"^data\.path {gone} is not a folder"):
+        load_dataset(spec(gone))
+    with pytest.raises(DataError, match=rf"^data\.validation_path {gone} is not a folder"):
+        load_dataset(spec(folder, validation_path=str(gone)))
+    with pytest.raises(DataError, match=r"has no caption \"say\" .* name it by data\.caption_column$"):
+        load_dataset(spec(folder, caption_column="say"))
+    with pytest.raises(DataError, match=r"data\.path is not set"):
+        load_dataset(DataSpec(name="test", drawn="pencil"))
+
+
+def test_fewer_than_five_images_are_refused(tmp_path: Path) -> None:
+    folder = write(tmp_path / "data", ["x"] * 4)
+    with pytest.raises(DataError, match=rf"^data\.path {folder} has 4 usable images; at least 5 are needed$"):
+        load_dataset(spec(folder))
+
+
+def test_broken_images_are_refused_or_left_out_with_their_reason(tmp_path: Path) -> None:
+    folder = write(tmp_path / "data", ["x"] * 6)
+    (folder / "2.png").write_bytes(b"broken")
+    with pytest.raises(DataError, match=rf"^{folder}/2\.png is not a readable image: .*data\.skip_broken=true$"):
+        load_dataset(spec(folder))
+    dataset = load_dataset(spec(folder, skip_broken=True))
+    assert sorted(names((*dataset.train, *dataset.validation))) == ["0.png", "1.png", "3.png", "4.png", "5.png"]
+    assert len(dataset.skipped) == 1 and dataset.skipped[0].startswith(f"{folder}/2.png is not a readable image")
+
+
+def test_the_trigger_is_added_where_it_is_missing(tmp_path: Path) -> None:
+    captions = ["a cup, in pencil style", "a cup In Pencil Style at night", "a star", "", "x"]
+    folder = write(tmp_path / "data", captions, key="say")
+    dataset = load_dataset(spec(folder, trigger="in pencil style", caption_column="say"))
+    by_name = {picture.path.name: picture.caption for picture in (*dataset.train, *dataset.validation)}
+    assert [by_name[f"{i}.png"] for i in range(5)] == [
+        *captions[:2],
+        "a star, in pencil style",
+        "in pencil style",
+        "x, in pencil style",
+    ]
+    plain = load_dataset(spec(folder, caption_column="say"))
+    assert {picture.caption for picture in (*plain.train, *plain.validation)} == set(captions)
+
+
+@pytest.fixture(scope="module")
+def pencil(tmp_path_factory: pytest.TempPathFactory) -> DataSpec:
+    """The set of `+experiment=pencil`, drawn."""
+    asked = DataSpec(name="pencil", drawn="pencil", trigger="in pencil style")
+    return with_drawn_folder(asked, tmp_path_factory.mktemp("cache"))
+
+
+def captions_of(folder: Path) -> list[str]:
+    return [picture.caption for picture in read_folder(folder, where="data")[0]]
+
+
+def parts_of(pencil: DataSpec) -> dict[str, list[str]]:
+    parent = Path(str(pencil.path)).parent
+    return {name: captions_of(parent / name) for name in ("train", "validation", "unseen")}
+
+
+def scene_of(caption: str) -> Scene:
+    """Read a caption back into the scene it tells of, without the world's own code for it."""
+    one = r"an? (\w+) (\w+)"
+    match = re.fullmatch(rf"{one}(?: ({'|'.join(RELATIONS)}) {one})? (on|in the|at) (\w+), in pencil style", caption)
+    assert match is not None, caption
+    colour, shape, relation, second_colour, second_shape, _, background = match.groups()
+    assert background in BACKGROUNDS
+    return Scene(background, Thing(colour, shape), relation, Thing(second_colour, second_shape) if relation else None)
+
+
+def test_the_drawn_set_has_24_8_and_60_pictures_in_the_format_of_any_folder(pencil: DataSpec) -> None:
+    assert NUM_UNSEEN == 60
+    assert {name: len(captions) for name, captions in parts_of(pencil).items()} == {
+        "train": 24,
+        "validation": 8,
+        "unseen": 60,
+    }
+    dataset = load_dataset(pencil)
+    assert (len(dataset.train), len(dataset.validation), dataset.skipped) == (24, 8, ())
+    assert {picture.open().size for picture in (*dataset.train, *dataset.validation)} == {(64, 64)}
+
+
+def test_no_drawn_scene_comes_twice_and_the_pocket_models_never_trained_on_one(pencil: DataSpec) -> None:
+    captions = list(chain(*parts_of(pencil).values()))
+    found = [scene_of(caption) for caption in captions]
+    assert len(set(found)) == len(found) == 92
+    assert all(is_held_out(scene) for scene in found)
+    assert [scene.caption("pencil") for scene in found] == captions
+
+
+def test_the_drawn_set_is_the_same_wherever_it_is_drawn(drawn_folder: Path, tmp_path: Path) -> None:
+    again = draw_set("pencil", 10, 4, tmp_path)
+    files = sorted(path.relative_to(drawn_folder) for path in drawn_folder.rglob("*") if path.is_file())
+    assert files == sorted(path.relative_to(again) for path in again.rglob("*") if path.is_file())
+    assert all((again / file).read_bytes() == (drawn_folder / file).read_bytes() for file in files)
+
+
+def test_a_drawn_set_is_drawn_once(tmp_path: Path) -> None:
+    folder = draw_set("pencil", 5, 3, tmp_path)
+    (folder / "mark").write_text("")
+    assert draw_set("pencil", 5, 3, tmp_path) == folder and (folder / "mark").exists()
+    assert [path.name for path in tmp_path.iterdir()] == [folder.name]
+
+
+def test_only_a_drawn_set_gets_a_drawn_folder(pencil: DataSpec, tmp_path: Path) -> None:
+    assert pencil.drawn is None and pencil.trigger == "in pencil style"
+    own = DataSpec(name="own", path="somewhere")
+    assert with_drawn_folder(own, tmp_path) == own
+    assert with_drawn_folder(pencil, tmp_path) == replace(pencil)
+    assert list(tmp_path.iterdir()) == []

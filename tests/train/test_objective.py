@@ -1,0 +1,81 @@
+"""The objective is what diffusers' own scheduler and training scripts compute."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+import torch.nn.functional as F
+from diffusers import DDPMScheduler
+from diffusers.training_utils import compute_snr
+
+from train.objective import add_noise, denoising_loss, snr_weights, target_of
+
+TIMESTEPS = torch.tensor([0, 1, 250, 500, 750, 998, 999])
+SHAPE = (len(TIMESTEPS), 4, 8, 8)
+
+
+@pytest.fixture(params=["scaled_linear", "linear", "squaredcos_cap_v2"])
+def scheduler(request: pytest.FixtureRequest) -> DDPMScheduler:
+    return DDPMScheduler(beta_start=0.00085, beta_end=0.012, beta_schedule=request.param)
+
+
+@pytest.fixture
+def latents() -> torch.Tensor:
+    return torch.randn(SHAPE, generator=torch.Generator().manual_seed(0))
+
+
+@pytest.fixture
+def noise() -> torch.Tensor:
+    return torch.randn(SHAPE, generator=torch.Generator().manual_seed(1))
+
+
+def test_noise_is_added_as_the_scheduler_adds_it(
+    scheduler: DDPMScheduler, latents: torch.Tensor, noise: torch.Tensor
+) -> None:
+    ours = add_noise(latents, noise, scheduler.alphas_cumprod, TIMESTEPS)
+    torch.testing.assert_close(ours, scheduler.add_noise(latents, noise, TIMESTEPS))
+
+
+def test_the_target_is_the_noise_or_the_schedulers_velocity(
+    scheduler: DDPMScheduler, latents: torch.Tensor, noise: torch.Tensor
+) -> None:
+    arguments = (latents, noise, scheduler.alphas_cumprod, TIMESTEPS)
+    assert torch.equal(target_of("epsilon", *arguments), noise)
+    velocity = scheduler.get_velocity(latents, noise, TIMESTEPS)
+    torch.testing.assert_close(target_of("v_prediction", *arguments), velocity)
+    with pytest.raises(ValueError, match="the base predicts 'sample'; epsilon and v_prediction can be trained"):
+        target_of("sample", *arguments)
+
+
+@pytest.mark.parametrize("gamma", [0.5, 5.0, 20.0])
+@pytest.mark.parametrize("prediction", ["epsilon", "v_prediction"])
+def test_min_snr_weights_are_those_of_the_training_scripts(
+    gamma: float, prediction: str, scheduler: DDPMScheduler
+) -> None:
+    snr = compute_snr(scheduler, TIMESTEPS)
+    expected = torch.stack([snr, gamma * torch.ones_like(snr)], dim=1).min(dim=1)[0]
+    expected = expected / (snr + 1 if prediction == "v_prediction" else snr)
+    ours = snr_weights(gamma, prediction, scheduler.alphas_cumprod, TIMESTEPS)
+    torch.testing.assert_close(ours, expected, rtol=1e-4, atol=0)
+
+
+def test_without_gamma_every_row_weighs_one(scheduler: DDPMScheduler) -> None:
+    assert torch.equal(snr_weights(None, "epsilon", scheduler.alphas_cumprod, TIMESTEPS), torch.ones(len(TIMESTEPS)))
+
+
+def test_the_loss_is_the_weighted_mean_squared_error(latents: torch.Tensor, noise: torch.Tensor) -> None:
+    ones = torch.ones(len(latents))
+    torch.testing.assert_close(denoising_loss(latents, noise, ones), F.mse_loss(latents, noise))
+    weights = torch.linspace(0, 2, len(latents))
+    expected = (F.mse_loss(latents, noise, reduction="none").mean(dim=[1, 2, 3]) * weights).mean()
+    torch.testing.assert_close(denoising_loss(latents, noise, weights), expected)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_the_loss_is_taken_in_float32_whatever_the_base_computes_in(dtype: torch.dtype) -> None:
+    predicted = torch.full(SHAPE, 300.0, dtype=dtype)  # its square is no fp16 number
+    loss = denoising_loss(predicted, torch.zeros(SHAPE), torch.ones(len(predicted)))
+    assert loss.dtype == torch.float32
+    assert loss.item() == pytest.approx(300.0**2, rel=0.01)
+    precise = denoising_loss(predicted.double(), torch.zeros(SHAPE), torch.ones(len(predicted)))
+    assert precise.dtype == torch.float64
