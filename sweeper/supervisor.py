@@ -301,5 +301,3 @@ def keep_best_and_last(trial: Trial) -> dict[str, Path]:
         if folder not in kept.values():
             shutil.rmtree(folder)
     return {name: folder for name, folder in kept.items() if folder.exists()}
-
-

@@ -196,9 +196,7 @@ class Worker:
         evaluation = self._judging.judge(acting, command.step, [], command.out, command.seeds)
         base_pictures = self._judging.base_pictures(command.seeds)
         self._send(
-            Rescored(
-                trial=command.trial, evaluation=evaluation, pictures=command.out, base_pictures=base_pictures
-            )
+            Rescored(trial=command.trial, evaluation=evaluation, pictures=command.out, base_pictures=base_pictures)
         )
 
     def _send_steps(self, running: _Running) -> None:

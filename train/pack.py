@@ -115,7 +115,7 @@ class Pack:
 
     @contextmanager
     def acting(self, number: int | None) -> Iterator[Base]:
-        """Within the block the base samples and predicts with this slot's adapter alone (None: with none), no gradients."""
+        """Within the block the base acts with this slot's adapter alone (None: with none), without gradients."""
         with self._acting_as(None if number is None else self._slot(number).name) as base:
             yield base
 

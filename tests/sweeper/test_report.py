@@ -150,7 +150,7 @@ def test_the_cards_code_block_draws_with_the_lora(
     assert block is not None
     monkeypatch.chdir(tmp_path)
     names: dict[str, object] = {}
-    exec(block[1], names)  # noqa: S102 - the very lines a reader would paste
+    exec(block[1], names)
     pipe = names["pipe"]
     assert isinstance(pipe, DiffusionPipeline)
     assert pipe.get_active_adapters() == ["default_0"]

@@ -1,4 +1,4 @@
-"""The supervisor's rules, with workers that are played: admission, verdicts, deaths, resuming, the choice at the end."""
+"""The supervisor's rules, with workers that are played: admission, verdicts, deaths, resuming, the final choice."""
 
 from __future__ import annotations
 
@@ -70,8 +70,14 @@ class PlayedWorker:
     def start(self, worker: int) -> None:
         self.started += 1
         self.left = {}
-        self.queue.append((0, Ready(num_slots=self.num_slots, device="cpu", num_train=6, num_validation=3,
-                                    base_images=(), seconds=0.1)))
+        self.queue.append(
+            (
+                0,
+                Ready(
+                    num_slots=self.num_slots, device="cpu", num_train=6, num_validation=3, base_images=(), seconds=0.1
+                ),
+            )
+        )
 
     def send(self, worker: int, command: Command) -> None:
         match command:
@@ -100,9 +106,7 @@ class PlayedWorker:
         made = self.left[trial].pop(0)
         report = StepReport(slot=0, step=made.step, loss=0.3, lr=1e-3, grad_norm=1.0)
         self.queue.append((0, Stepped(trial=trial, reports=(report,))))
-        self.queue.append(
-            (0, Evaluated(trial=trial, evaluation=made, checkpoint=Path("x"), images=(), seconds=0.1))
-        )
+        self.queue.append((0, Evaluated(trial=trial, evaluation=made, checkpoint=Path("x"), images=(), seconds=0.1)))
 
     def wait(self, timeout_s: float) -> list[tuple[int, Event]]:
         events, self.queue = self.queue[:1], self.queue[1:]
@@ -176,7 +180,7 @@ def test_every_trial_is_trained_and_told_once(make: Make) -> None:
     assert worker.admitted == [0, 1, 2]
     assert worker.most_at_once == 2
     assert [(past.status, past.value) for past in search.ended()] == [("finished", 50.0)] * 3
-    assert notes.ended == {number: ("finished", "all steps done") for number in range(3)}
+    assert notes.ended == dict.fromkeys(range(3), ("finished", "all steps done"))
 
 
 def test_overfit_with_a_clean_checkpoint_completes_with_that_checkpoints_score(make: Make) -> None:
@@ -206,7 +210,7 @@ def test_failed_trial_keeps_its_reason_and_the_others_go_on(make: Make) -> None:
 
 def test_dead_worker_is_replaced_and_its_trials_get_their_next_attempt(make: Make) -> None:
     worker = PlayedWorker({0: FULL, 1: FULL, 2: FULL}, num_slots=1, deaths=1)
-    supervisor, notes, search = make(worker)
+    supervisor, _, search = make(worker)
     supervisor.run()
     assert worker.started == 2
     assert worker.admitted == [0, 0, 1, 2]

@@ -34,7 +34,9 @@ NewBase = Callable[[], Base]
 OPTIMIZERS: dict[OptimizerName, float] = {"adamw": 1e-2, "adamw8bit": 1e-2, "lion": 1e-3, "prodigy": 1.0}
 
 
-def trial(name: OptimizerName = "adamw", *, seed: int = 0, dropout: float = 0.0, rank: int = 4, **train: int) -> TrialSpec:
+def trial(
+    name: OptimizerName = "adamw", *, seed: int = 0, dropout: float = 0.0, rank: int = 4, **train: int
+) -> TrialSpec:
     return TrialSpec(
         adapter=AdapterSpec(rank=rank, alpha_ratio=0.5, dropout=dropout, targets="attention+ff"),
         optimizer=OptimizerSpec(name=name, lr=OPTIMIZERS[name]),
@@ -156,7 +158,7 @@ def test_refilled_slot_equals_a_fresh_one(new_base: NewBase, tiny_data: EncodedD
 
 
 def test_accumulated_halves_equal_one_batch(new_base: NewBase, tiny_data: EncodedDataset) -> None:
-    """With every picture in each step, two micro-batches draw other noise, so only the count of pictures can be compared."""
+    """Two micro-batches draw other noise than one batch, so only the pictures they take can be compared."""
     pack = Pack(new_base(), tiny_data, num_slots=1)
     slot = pack.admit(trial(batch_size=5, gradient_accumulation=2, steps=2))
     order_before = list(pack._slot(slot)._order)
@@ -224,7 +226,9 @@ def test_saved_adapter_makes_the_trainers_picture_in_plain_diffusers(
 def picture(pipeline: StableDiffusionPipeline) -> np.ndarray:
     pipeline.set_progress_bar_config(disable=True)
     generator = torch.Generator().manual_seed(0)
-    images = pipeline("a red cup", num_inference_steps=4, guidance_scale=5.0, generator=generator, output_type="np").images
+    images = pipeline(
+        "a red cup", num_inference_steps=4, guidance_scale=5.0, generator=generator, output_type="np"
+    ).images
     return np.asarray(images[0])
 
 
@@ -247,7 +251,9 @@ def fresh_accelerate() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("fresh_accelerate")
-def test_bf16_trains_through_accelerate_with_float32_adapters(new_base: NewBase, tiny_spec: BaseSpec, tiny_data: EncodedDataset) -> None:
+def test_bf16_trains_through_accelerate_with_float32_adapters(
+    new_base: NewBase, tiny_spec: BaseSpec, tiny_data: EncodedDataset
+) -> None:
     spec = trial()
     exact = Pack(new_base(), tiny_data, num_slots=1)
     losses = [report.loss for report in run(exact, exact.admit(spec), 3)]

@@ -62,8 +62,7 @@ def sample_match(
         images += pipeline(part, num_inference_steps=SAMPLE_STEPS, guidance_scale=GUIDANCE, generator=generators).images
     others = scenes(SEED + 1, NUM_DISTRACTORS + count, held_out=True)
     right = [
-        _beats_all(clip, image, scene, style, others)
-        for image, scene, style in zip(images, drawn, styles, strict=True)
+        _beats_all(clip, image, scene, style, others) for image, scene, style in zip(images, drawn, styles, strict=True)
     ]
     return sum(right) / count, images, captions
 

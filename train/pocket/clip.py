@@ -199,6 +199,8 @@ def _parts(scene: Scene) -> tuple[int, ...]:
 def retrieval(clip: CLIPModel, pixels: Tensor, captions: list[str]) -> float:
     """Share of pictures (N, 3, 64, 64) whose own caption is the nearest among all N captions."""
     tokens = build_tokenizer()(captions, padding="max_length", return_tensors="pt").input_ids
-    images = torch.cat([clip(input_ids=tokens[:1], pixel_values=normalised(p)).image_embeds for p in torch.split(pixels, 100)])
+    images = torch.cat(
+        [clip(input_ids=tokens[:1], pixel_values=normalised(p)).image_embeds for p in torch.split(pixels, 100)]
+    )
     texts = clip(input_ids=tokens, pixel_values=normalised(pixels[:1])).text_embeds
     return float(((images @ texts.T).argmax(1) == torch.arange(len(pixels))).float().mean())

@@ -30,6 +30,7 @@ class Pictures:
 
     @property
     def captions(self) -> list[str]:
+        """Each picture's caption, its style included."""
         return [scene.caption(style) for scene, style in zip(self.scenes, self.styles, strict=True)]
 
 
