@@ -39,6 +39,7 @@ class Stage:
 STAGES: Final = (
     Stage(name="clip", steps=2600, lr=1e-3, read_weight=0.1),
     Stage(name="clip, new drawings", steps=500, lr=4e-4, read_weight=0.0),
+    Stage(name="clip, newer drawings", steps=800, lr=5e-4, read_weight=0.0),
 )
 POOL_FAMILIES: Final = 2400  # per style
 MEAN, STD = [0.5, 0.5, 0.5], [0.27, 0.27, 0.27]
@@ -155,7 +156,7 @@ def _family(rng: np.random.Generator) -> list[Scene]:
 
 
 def _near_miss(scene: Scene, rng: np.random.Generator) -> Scene:
-    kind = int(rng.integers(7 if scene.second else 3))
+    kind = int(rng.integers(9 if scene.second else 3))
     first, second = scene.first, scene.second
     if kind == 0:
         return replace(scene, background=str(rng.choice(tuple(BACKGROUNDS))))
@@ -169,6 +170,10 @@ def _near_miss(scene: Scene, rng: np.random.Generator) -> Scene:
         return replace(scene, relation=RELATIONS[1 - RELATIONS.index(scene.relation or RELATIONS[0])])
     if kind == 5:
         return replace(scene, first=Thing(second.colour, first.shape), second=Thing(first.colour, second.shape))
+    if kind == 6:
+        return replace(scene, first=Thing(first.colour, second.shape), second=Thing(second.colour, first.shape))
+    if kind == 7:
+        return replace(scene, second=replace(second, shape=str(rng.choice(SHAPES))))
     return replace(scene, second=Thing(str(rng.choice(COLOURS)), str(rng.choice(SHAPES))))
 
 
