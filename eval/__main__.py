@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Sequence
 
@@ -10,6 +9,7 @@ from rich.console import Console
 
 from eval.request import USAGE, parse
 from foundation.errors import ConfigError, UserError
+from foundation.quiet import quiet_libraries
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -19,11 +19,9 @@ def main(arguments: Sequence[str]) -> int:
         return 0 if arguments else 2
     try:
         request = parse(arguments)
-        # transformers announces at import, for every image processor, that it works without torchvision
-        os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
-        from eval.command import quiet, run  # torch and diffusers take seconds; help and mistakes need neither
+        quiet_libraries()  # before the libraries are imported: some speak at import
+        from eval.command import run  # torch and diffusers take seconds; help and mistakes need neither
 
-        quiet()
         run(request, Console())
     except ConfigError as error:
         for problem in error.problems:

@@ -7,9 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import diffusers
 import torch
-import transformers
 from PIL import Image
 from rich.console import Console
 from rich.table import Table
@@ -39,13 +37,6 @@ class _Sight:
     samples: list[Image.Image]
     unrelated: list[Image.Image]
     losses: Tensor  # (N, B)
-
-
-def quiet() -> None:
-    """Keep the libraries' own chatter and bars off the terminal; what matters reaches it as an error of ours."""
-    for logging in (diffusers.utils.logging, transformers.utils.logging):
-        logging.set_verbosity_error()
-        logging.disable_progress_bar()
 
 
 def run(request: Request, console: Console) -> Evaluation:

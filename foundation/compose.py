@@ -146,9 +146,9 @@ def _if_drawn(value: str, otherwise: str | None = None, *, _parent_: DictConfig)
     return value if _parent_.path is None else otherwise
 
 
-def _only_drawn(values: ListConfig, *, _root_: DictConfig) -> ListConfig | list[str]:
+def _only_drawn(values: Sequence[str], *, _root_: DictConfig) -> ListConfig:
     """`values` while the data set is drawn, nothing once the user names a folder."""
-    return values if _root_.data.path is None else []
+    return OmegaConf.create(list(values) if _root_.data.path is None else [])  # `--resolve` takes no plain list
 
 
 def _basename(path: str | None) -> str:

@@ -9,6 +9,7 @@ from omegaconf import DictConfig
 
 from foundation.compose import CONF, CONFIG, HYDRA_VERSION
 from foundation.errors import UserError
+from foundation.quiet import quiet_libraries
 from sweeper.space import plan
 
 EXIT_BAD_INPUT = 2
@@ -19,6 +20,7 @@ def main() -> None:
 
     Hydra stops at the first mistake; checked beforehand, all of them are said together.
     """
+    quiet_libraries()  # before the libraries are imported: some speak at import
     overrides = [argument for argument in sys.argv[1:] if argument not in ("-m", "--multirun")]
     if not any(argument.startswith("-") for argument in overrides):  # with other flags, Hydra prints something and ends
         try:

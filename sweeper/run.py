@@ -21,7 +21,6 @@ from rich.console import Console
 
 from foundation.durable import write_text
 from foundation.errors import StudyError
-from foundation.quiet import quiet_libraries
 from sweeper.config import Config
 from sweeper.dimension import Value
 from sweeper.display import Display
@@ -51,7 +50,6 @@ def run_study(overrides: Sequence[str]) -> int:
     Raises:
         UserError: bad input; then nothing was started and nothing written but drawn pictures in the cache.
     """
-    quiet_libraries()
     asked = plan(overrides)
     config, dataset = _prepare(asked.config)
     console = Console(highlight=False, soft_wrap=not sys.stdout.isatty())

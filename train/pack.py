@@ -37,7 +37,7 @@ class StepReport:
     grad_norm: float
     """Gradient norm before clipping."""
     failure: str | None = None
-    """Why the trial cannot go on: its loss is not finite, or it ran out of memory."""
+    """Why the trial cannot go on: its loss is not finite, it ran out of memory, or torch refused its step."""
 
 
 class Pack:
@@ -157,10 +157,12 @@ class Pack:
             return self._optimize(number, slot)
         except torch.OutOfMemoryError as error:
             reason = f"out of memory on {self.base.device}: {str(error).splitlines()[0]}"
+        except torch.AcceleratorError:
+            raise  # the device is lost, for every slot
         except RuntimeError as error:
-            if "can't allocate memory" not in str(error):  # how the CPU's allocator says it
-                raise
-            reason = f"out of memory on {self.base.device}"
+            reason = f"step {slot.step + 1} failed: {str(error).splitlines()[0]}"
+            if "can't allocate memory" in str(error):  # how the CPU's allocator says it
+                reason = f"out of memory on {self.base.device}"
         slot.optimizer.zero_grad(set_to_none=True)
         return StepReport(number, slot.step, math.nan, math.nan, math.nan, reason)
 

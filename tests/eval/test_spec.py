@@ -26,7 +26,6 @@ def test_lists_and_nested_thresholds_parse() -> None:
     ("values", "words"),
     [
         ({"every": 0}, "every"),
-        ({"prompts": []}, "prompts"),
         ({"seeds": []}, "seeds"),
         ({"seeds": [1, 1]}, "seeds must differ"),
         ({"guidance_scale": float("nan")}, "guidance_scale"),

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from safetensors import safe_open
 
-from train.__main__ import main
+from train.command import main
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -195,6 +196,17 @@ def test_running_out_of_memory_fails_one_trial(
     (report,) = pack.step()
     assert report.failure == "out of memory on cpu: CUDA out of memory. Tried to allocate 2 GiB"
     assert pack.steps_done(slot) == 0
+
+
+def test_a_step_that_torch_refuses_fails_one_trial_with_its_words(tiny_base: Base, tiny_data: EncodedDataset) -> None:
+    pack = Pack(tiny_base, tiny_data, num_slots=2)
+    wild = replace(trial(), optimizer=OptimizerSpec(name="adamw", lr=1e38))  # overflows float32 inside the optimizer
+    pack.admit(wild)
+    pack.admit(trial())
+    pack.step()  # the warm-up's first rate is 0
+    broken, healthy = pack.step()
+    assert broken.failure == "step 2 failed: value cannot be converted to type float without overflow"
+    assert healthy.failure is None
 
 
 @pytest.mark.parametrize("rslora", [False, True])

@@ -12,11 +12,16 @@ import time
 from pathlib import Path
 
 import torch
-from diffusers import AutoencoderKL
 
-from train.pocket.clip import train_clip
-from train.pocket.unet import train_unet
-from train.pocket.vae import train_vae
+from foundation.quiet import quiet_libraries
+
+quiet_libraries()  # before the libraries are imported: some speak at import
+
+from diffusers import AutoencoderKL  # noqa: E402
+
+from train.pocket.clip import train_clip  # noqa: E402
+from train.pocket.unet import train_unet  # noqa: E402
+from train.pocket.vae import train_vae  # noqa: E402
 
 _ROOT = Path(__file__).parents[2]
 

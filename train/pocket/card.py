@@ -71,7 +71,7 @@ def sample_match(
 def _beats_all(clip: CLIPModel, image: Image.Image, scene: Scene, style: str, others: list[Scene]) -> bool:
     captions = [scene.caption(style), *(o.caption(style) for o in others if o != scene)][: NUM_DISTRACTORS + 1]
     tokens = build_tokenizer()(captions, padding="max_length", return_tensors="pt").input_ids
-    pixels = torch.from_numpy(np.asarray(image)).permute(2, 0, 1)[None]
+    pixels = torch.from_numpy(np.array(image)).permute(2, 0, 1)[None]
     logits: Tensor = clip(input_ids=tokens, pixel_values=normalised(pixels)).logits_per_image
     return int(logits.argmax()) == 0
 

@@ -20,7 +20,19 @@ from transformers import CLIPConfig, CLIPImageProcessor, CLIPModel
 
 from train.pocket.loop import EMA, Pictures, draw_all, in_stages, train_loop
 from train.pocket.tokens import MAX_TOKENS, build_tokenizer
-from train.pocket.world import BACKGROUNDS, COLOURS, RELATIONS, SHAPES, STYLES, Scene, Thing, is_held_out, random_scene
+from train.pocket.world import (
+    BACKGROUNDS,
+    COLOURS,
+    PART_SIZES,
+    RELATIONS,
+    SHAPES,
+    STYLES,
+    Scene,
+    Thing,
+    is_held_out,
+    parts_of,
+    random_scene,
+)
 
 FAMILIES, FAMILY_SIZE = 28, 4
 
@@ -77,8 +89,8 @@ def _train_stage(clip: CLIPModel, stage: Stage, state_path: Path, seed: int) -> 
     tokenizer, pool = build_tokenizer(), _pool(seed)
     tokens = tokenizer(pool.captions, padding="max_length", return_tensors="pt").input_ids
     tokens = tokens[:, : int((tokens != tokenizer.pad_token_id).sum(1).max()) + 1]
-    parts = torch.tensor([_parts(scene) for scene in pool.scenes])
-    heads = nn.ModuleList(nn.Linear(128, size) for size in _PART_SIZES)
+    parts = torch.tensor([parts_of(scene) for scene in pool.scenes])
+    heads = nn.ModuleList(nn.Linear(128, size) for size in PART_SIZES)
     per_style = len(pool.scenes) // len(STYLES) // FAMILY_SIZE
     ema = EMA([*clip.parameters()])
 
@@ -175,29 +187,6 @@ def _near_miss(scene: Scene, rng: np.random.Generator) -> Scene:
     if kind == 7:
         return replace(scene, second=replace(second, shape=str(rng.choice(SHAPES))))
     return replace(scene, second=Thing(str(rng.choice(COLOURS)), str(rng.choice(SHAPES))))
-
-
-_PART_SIZES: Final = (
-    len(BACKGROUNDS),
-    len(COLOURS),
-    len(SHAPES),
-    len(RELATIONS) + 1,
-    len(COLOURS) + 1,
-    len(SHAPES) + 1,
-)
-
-
-def _parts(scene: Scene) -> tuple[int, ...]:
-    """Class numbers of every part, the last of a kind meaning that there is none."""
-    second = scene.second
-    return (
-        tuple(BACKGROUNDS).index(scene.background),
-        COLOURS.index(scene.first.colour),
-        SHAPES.index(scene.first.shape),
-        RELATIONS.index(scene.relation) if scene.relation else len(RELATIONS),
-        COLOURS.index(second.colour) if second else len(COLOURS),
-        SHAPES.index(second.shape) if second else len(SHAPES),
-    )
 
 
 @torch.no_grad()

@@ -1,26 +1,32 @@
-"""Trains the pocket UNet and its text encoder together on latents of the base's styles, and assembles the pipeline."""
+"""Trains the pocket UNet and its text encoder on latents of the base's styles, and assembles the pipeline.
+
+The text encoder learns alone, in two minutes, to read every part of a scene from its caption, and is then frozen: left
+to the UNet's loss it learns late which colour belongs to which shape, and the UNet waits for it.
+"""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Final
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from diffusers import AutoencoderKL, DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import CLIPTextConfig, CLIPTextModel
 
-from train.pocket.loop import EMA, Pictures, draw_all, to_unit, train_loop
+from train.pocket.loop import EMA, Pictures, draw_all, learning_rate_factor, to_unit, train_loop
 from train.pocket.tokens import MAX_TOKENS, build_tokenizer
-from train.pocket.world import BASE_STYLES, scenes
+from train.pocket.world import BASE_STYLES, PART_SIZES, is_held_out, parts_of, random_scene, scenes
 
-STEPS, BATCH, LR = 3000, 32, 1.5e-3
+STEPS, BATCH, LR = 4000, 32, 1.5e-3
 POOL: Final = 30_000
 CAPTION_DROPOUT = 0.1  # what classifier-free guidance needs (Ho & Salimans 2022)
 STYLE_DROPOUT = 0.05  # a caption without its style still means something
 SNR_GAMMA = 5.0  # min-SNR weighting (Hang et al. 2023)
 WIDTH = 96
+WORD_STEPS, WORD_BATCH = 300, 128
 
 
 def build_unet() -> UNet2DConditionModel:
@@ -83,7 +89,10 @@ def train_unet(vae: AutoencoderKL, folder: Path, state_path: Path, seed: int, nu
     tokens = tokenizer(captions, padding="max_length", return_tensors="pt").input_ids
     alphas = scheduler.alphas_cumprod
     snr = alphas / (1 - alphas)
-    ema = EMA([*unet.parameters(), *text_encoder.parameters()])
+    if not state_path.exists():
+        teach_words(text_encoder, seed)
+    text_encoder.requires_grad_(False).eval()
+    ema = EMA(unet.parameters())
 
     def step(generator: torch.Generator) -> tuple[Tensor, str]:
         chosen = torch.randint(len(mean), (BATCH,), generator=generator)
@@ -94,7 +103,8 @@ def train_unet(vae: AutoencoderKL, folder: Path, state_path: Path, seed: int, nu
         noise = torch.randn(latents.shape, generator=generator)
         timesteps = torch.randint(1000, (BATCH,), generator=generator)
         noisy = scheduler.add_noise(latents, noise, timesteps)
-        condition = text_encoder(tokens[caption]).last_hidden_state
+        with torch.no_grad():
+            condition = text_encoder(tokens[caption]).last_hidden_state
         predicted = unet(noisy.to(memory_format=torch.channels_last), timesteps, condition).sample
         error = F.mse_loss(predicted, noise, reduction="none").mean((1, 2, 3))
         weight = snr[timesteps].clamp(max=SNR_GAMMA) / snr[timesteps]
@@ -114,7 +124,7 @@ def train_unet(vae: AutoencoderKL, folder: Path, state_path: Path, seed: int, nu
     ema.apply()
     pipeline = StableDiffusionPipeline(
         vae=vae,
-        text_encoder=text_encoder.eval(),
+        text_encoder=text_encoder,
         tokenizer=tokenizer,
         unet=unet.to(memory_format=torch.contiguous_format).eval(),
         scheduler=scheduler,
@@ -123,6 +133,37 @@ def train_unet(vae: AutoencoderKL, folder: Path, state_path: Path, seed: int, nu
         requires_safety_checker=False,
     )
     pipeline.to(torch.float16).save_pretrained(folder)
+
+
+def teach_words(text_encoder: CLIPTextModel, seed: int, num_steps: int = WORD_STEPS) -> None:
+    """Train the text encoder so that linear heads read all parts of a scene, and its style if any, behind its end.
+
+    Only base styles, and scenes that are not held out, are read.
+    """
+    tokenizer = build_tokenizer()
+    rng = np.random.default_rng(seed)
+    heads = nn.ModuleList(nn.Linear(WIDTH, size) for size in (*PART_SIZES, len(BASE_STYLES) + 1))
+    parameters = [*text_encoder.parameters(), *heads.parameters()]
+    optimizer = torch.optim.AdamW(parameters, lr=LR, weight_decay=0.01)
+    for index in range(num_steps):
+        for group in optimizer.param_groups:
+            group["lr"] = LR * learning_rate_factor(index, num_steps)
+        drawn = [scene for scene in (random_scene(rng) for _ in range(WORD_BATCH)) if not is_held_out(scene)]
+        styles = rng.integers(len(BASE_STYLES) + 1, size=len(drawn)).tolist()
+        captions = [scene.caption((*BASE_STYLES, None)[style]) for scene, style in zip(drawn, styles, strict=True)]
+        tokens = tokenizer(captions, padding="max_length", return_tensors="pt").input_ids
+        # The end mark is also the padding: every place from the first end mark on has read the whole caption.
+        ended = (tokens == tokenizer.eos_token_id).float()
+        hidden = text_encoder(tokens).last_hidden_state
+        read = (hidden * ended[..., None]).sum(1) / ended.sum(1, keepdim=True)
+        parts = torch.tensor([[*parts_of(scene), style] for scene, style in zip(drawn, styles, strict=True)])
+        losses = [F.cross_entropy(head(read), parts[:, i]) for i, head in enumerate(heads)]
+        optimizer.zero_grad(set_to_none=True)
+        loss = torch.stack(losses).sum()
+        loss.backward()
+        optimizer.step()
+        if index % 50 == 49 or index == num_steps - 1:
+            print(f"words {index + 1}/{num_steps}  loss {loss.item():.4f}", flush=True)
 
 
 def _pool(seed: int) -> Pictures:

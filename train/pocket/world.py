@@ -104,6 +104,33 @@ def scenes(seed: int, count: int, held_out: bool) -> list[Scene]:
     return list(found)
 
 
+PART_SIZES: Final = (
+    len(BACKGROUNDS),
+    len(COLOURS),
+    len(SHAPES),
+    len(RELATIONS) + 1,
+    len(COLOURS) + 1,
+    len(SHAPES) + 1,
+)
+"""How many classes each of `parts_of` has."""
+
+
+def parts_of(scene: Scene) -> tuple[int, ...]:
+    """Class numbers of background, first colour and shape, relation, second colour and shape.
+
+    Where there is no second thing, its parts and the relation have the last class of their kind.
+    """
+    second = scene.second
+    return (
+        tuple(BACKGROUNDS).index(scene.background),
+        COLOURS.index(scene.first.colour),
+        SHAPES.index(scene.first.shape),
+        RELATIONS.index(scene.relation) if scene.relation else len(RELATIONS),
+        COLOURS.index(second.colour) if second else len(COLOURS),
+        SHAPES.index(second.shape) if second else len(SHAPES),
+    )
+
+
 def _random_thing(rng: np.random.Generator) -> Thing:
     return Thing(str(rng.choice(COLOURS)), str(rng.choice(SHAPES)))
 

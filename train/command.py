@@ -1,0 +1,112 @@
+"""What `python -m train` does: train one LoRA, without a study and without a judge."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+
+from foundation.compose import compose
+from foundation.durable import append_line, write_json
+from foundation.errors import ConfigError, UserError
+from foundation.parse import parse
+from train.adapters import WEIGHTS_FILE
+from train.bases import load_base
+from train.caches import encode_dataset
+from train.data import load_dataset
+from train.drawn import with_drawn_folder
+from train.pack import Pack, StepReport
+from train.spec import BaseSpec, DataSpec, TrialSpec
+
+_TRIAL_GROUPS = tuple(field.name for field in dataclasses.fields(TrialSpec))
+USAGE = """\
+python -m train [+experiment=NAME] [group=option] [path=value …] [out=FOLDER]   train one LoRA
+
+  python -m train +experiment=pencil adapter.rank=8 out=multirun/one
+  python -m train data.path=my/pictures optimizer=lion train.steps=400
+
+Groups: base, data, adapter, optimizer, lr_scheduler, objective, train (fields: train/spec.py).
+out= is a new folder; default multirun/train/<data name>-<number>. It gets the LoRA as diffusers loads it,
+the configuration, and the loss of every step. Searching and judging is `python -m sweeper`."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Run:
+    """What this command reads of the config."""
+
+    base: BaseSpec
+    data: DataSpec
+    trial: TrialSpec
+
+
+def main(arguments: list[str]) -> int:
+    """Train as told; 0, or 2 after one clear line about bad input, or 1 when the training failed."""
+    if {"-h", "--help"} & set(arguments):
+        print(USAGE)
+        return 0
+    console = Console(highlight=False)
+    try:
+        run, out = _parse(arguments)
+        return _train(run, out, console)
+    except UserError as error:
+        print(error, file=sys.stderr)
+        return 2
+
+
+def _parse(arguments: list[str]) -> tuple[_Run, Path | None]:
+    outs = [argument.removeprefix("out=") for argument in arguments if argument.startswith("out=")]
+    config = compose([argument for argument in arguments if not argument.startswith("out=")])
+    trial = {group: _without_space(config[group]) for group in _TRIAL_GROUPS}
+    run = parse(_Run, {"base": config["base"], "data": config["data"], "trial": trial})
+    out = Path(outs[-1]).expanduser() if outs else None
+    if out is not None and out.exists():
+        raise ConfigError([f"out {out} exists already; name a new folder, nothing is overwritten"])
+    return run, out
+
+
+def _without_space(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if name != "space"}
+
+
+def _train(run: _Run, out: Path | None, console: Console) -> int:
+    cache = Path("multirun/cache")
+    dataset = load_dataset(with_drawn_folder(run.data, cache))
+    for reason in dataset.skipped:
+        console.print(f"left out: {reason}")
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    base = load_base(run.base, device, run.trial.train.precision)
+    pack = Pack(base, encode_dataset(base, dataset, cache), num_slots=1, precision=run.trial.train.precision)
+    slot = pack.admit(run.trial)
+    out = out or _next_folder(Path("multirun/train"), run.data.name)
+    write_json(out / "config.json", dataclasses.asdict(run))
+    console.print(f"{len(dataset.train)} pictures, {run.trial.train.steps} steps on {device}, into {out}")
+    while not pack.finished(slot):
+        (report,) = pack.step()
+        if report.failure is not None:
+            console.print(f"failed: {report.failure}")
+            return 1
+        _log(report, run.trial.train.steps, out, console)
+    pack.save_adapter(slot, out / "lora")
+    console.print(f"done: {out / 'lora' / WEIGHTS_FILE}\nuse it: pipe.load_lora_weights({str(out / 'lora')!r})")
+    return 0
+
+
+def _log(report: StepReport, num_steps: int, out: Path, console: Console) -> None:
+    values = {"step": report.step, "loss": report.loss, "lr": report.lr, "grad_norm": report.grad_norm}
+    append_line(out / "steps.jsonl", json.dumps(values))
+    if report.step % 20 == 0 or report.step == num_steps:
+        console.print(f"step {report.step}/{num_steps}  loss {report.loss:.4f}  lr {report.lr:.3g}")
+
+
+def _next_folder(parent: Path, name: str) -> Path:
+    number = 1
+    while (folder := parent / f"{name}-{number}").exists():
+        number += 1
+    return folder
