@@ -9,7 +9,6 @@ import torch
 from PIL import Image
 
 
-@torch.no_grad()
 def sample(
     pipe: Any,
     prompts: Sequence[str],
@@ -19,7 +18,24 @@ def sample(
     guidance_scale: float,
     batch_rows: int,
 ) -> list[Image.Image]:
-    """Return one picture for each prompt and seed, prompt by prompt: P·S pictures.
+    """Return one picture for each prompt and seed, prompt by prompt: P·S pictures. See `sample_each`."""
+    return sample_each(
+        pipe, prompts, seeds, copies=1, steps=steps, guidance_scale=guidance_scale, batch_rows=batch_rows
+    )[0]
+
+
+@torch.no_grad()
+def sample_each(
+    pipe: Any,
+    prompts: Sequence[str],
+    seeds: Sequence[int],
+    *,
+    copies: int,
+    steps: int,
+    guidance_scale: float,
+    batch_rows: int,
+) -> list[list[Image.Image]]:
+    """Return P·S pictures for each of `copies`: for a pipeline that acts differently on each equal share of a batch.
 
     Each picture has its own CPU generator, seeded with its seed alone: it is the same in any batch and on any device
     (to rounding), and whoever enters prompt and seed in another program starts from the same noise. `batch_rows`
@@ -27,15 +43,17 @@ def sample(
     """
     pipe.set_progress_bar_config(disable=True)
     pairs = [(prompt, seed) for prompt in prompts for seed in seeds]
-    at_once = max(1, batch_rows // (2 if guidance_scale > 1 else 1))
-    images: list[Image.Image] = []
+    at_once = max(1, batch_rows // (copies * (2 if guidance_scale > 1 else 1)))
+    images: list[list[Image.Image]] = [[] for _ in range(copies)]
     for start in range(0, len(pairs), at_once):
         batch = pairs[start : start + at_once]
-        images += pipe(
-            prompt=[prompt for prompt, _ in batch],
-            generator=[torch.Generator("cpu").manual_seed(seed) for _, seed in batch],
+        drawn = pipe(
+            prompt=[prompt for prompt, _ in batch] * copies,
+            generator=[torch.Generator("cpu").manual_seed(seed) for _ in range(copies) for _, seed in batch],
             num_inference_steps=steps,
             guidance_scale=guidance_scale,
             output_type="pil",
         ).images
+        for copy, own in enumerate(images):
+            own += drawn[copy * len(batch) : (copy + 1) * len(batch)]
     return images

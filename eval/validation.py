@@ -99,15 +99,25 @@ class ValidationSet:
             )
 
 
-@torch.no_grad()
 def validation_losses(validation: ValidationSet, denoise: Denoise, max_rows: int) -> Tensor:
     """Return the mean squared error of `denoise` for each image and timestep bin: (N, num_bins) float64.
 
     `max_rows` bounds memory and changes no loss. The denoiser must be in evaluation mode (no dropout).
     """
-    losses = torch.zeros(len(validation.latents), validation.num_bins, dtype=torch.float64)
-    for batch in validation.batches(max_rows):
-        predicted = denoise(batch.noisy, batch.timesteps, batch.embeddings)
-        errors = (predicted.float().cpu() - batch.target).square().flatten(1).double().mean(1)  # (R,)
-        losses.index_put_((batch.images, batch.bins), errors, accumulate=True)
+    return validation_losses_each(validation, denoise, max_rows, copies=1)[0]
+
+
+@torch.no_grad()
+def validation_losses_each(validation: ValidationSet, denoise: Denoise, max_rows: int, copies: int) -> Tensor:
+    """As `validation_losses` for each of `copies`, (copies, N, num_bins).
+
+    For a denoiser that acts differently on each equal share of a batch: every batch goes in so often over.
+    """
+    losses = torch.zeros(copies, len(validation.latents), validation.num_bins, dtype=torch.float64)
+    for batch in validation.batches(max(1, max_rows // copies)):
+        noisy, embeddings = batch.noisy.repeat(copies, 1, 1, 1), batch.embeddings.repeat(copies, 1, 1)
+        predicted = denoise(noisy, batch.timesteps.repeat(copies), embeddings).float().cpu()
+        for own, part in zip(losses, predicted.chunk(copies), strict=True):
+            errors = (part - batch.target).square().flatten(1).double().mean(1)  # (R,)
+            own.index_put_((batch.images, batch.bins), errors, accumulate=True)
     return losses / validation.noises_per_bin

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -17,9 +16,9 @@ from eval.features import Extractor, load_extractor
 from eval.judge import Evaluation, Evidence, judge
 from eval.prompts import with_trigger, without_trigger
 from eval.reference import Reference, build_reference, by_prompt
-from eval.sampling import sample
+from eval.sampling import sample_each
 from eval.spec import EvalSpec
-from eval.validation import ValidationSet, validation_losses
+from eval.validation import ValidationSet, validation_losses_each
 from foundation.durable import new_folder
 from foundation.images import square
 from sweeper.pictures import grid
@@ -39,6 +38,18 @@ class Drawn:
 
     samples: list[Image.Image]
     unrelated: list[Image.Image]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Due:
+    """A slot that is to be judged."""
+
+    slot: int
+    step: int
+    history: Sequence[Evaluation]
+    """Of its trial, earlier evaluations."""
+    pictures: Path
+    """The folder that its pictures go to."""
 
 
 class Judging:
@@ -64,19 +75,36 @@ class Judging:
         self._references: dict[tuple[int, ...], Reference] = {}
         self.reference(spec.seeds)
 
-    def judge(
+    def judge(self, due: Sequence[Due]) -> list[Evaluation]:
+        """Judge what these slots have learned, all in the same batches, and write each one's pictures to its folder."""
+        parts = 2 if self._spec.guidance_scale > 1 else 1
+        slots = [each.slot for each in due]
+        with self._pack.acting(slots, parts) as base:
+            drawn = self._draw(base, self._spec, len(due))
+        with self._pack.acting(slots) as base:
+            losses = self._losses(base, len(due))
+        return [
+            self._conclude(each.step, pictures, own, each.history, each.pictures, self._spec)
+            for each, pictures, own in zip(due, drawn, losses, strict=True)
+        ]
+
+    def judge_file(self, checkpoint: Path, step: int, folder: Path, seeds: tuple[int, ...]) -> Evaluation:
+        """Judge a saved checkpoint with other seeds, loaded as a user would load it; no slot is touched."""
+        spec = replace(self._spec, seeds=seeds)
+        with self._pack.acting_file(checkpoint) as base:
+            (drawn,) = self._draw(base, spec, 1)
+            (losses,) = self._losses(base, 1)
+        return self._conclude(step, drawn, losses, [], folder, spec)
+
+    def _conclude(
         self,
-        acting: AbstractContextManager[Base],
         step: int,
+        drawn: Drawn,
+        losses: Tensor,
         history: Sequence[Evaluation],
         folder: Path,
-        seeds: tuple[int, ...] | None = None,
+        spec: EvalSpec,
     ) -> Evaluation:
-        """Judge the base as it acts within `acting` and write its pictures to `folder`; with other seeds on demand."""
-        spec = self._spec if seeds is None else replace(self._spec, seeds=seeds)
-        with acting as base:
-            drawn = self._draw(base, spec)
-            losses = self._losses(base)
         evidence = Evidence(
             step=step,
             samples=by_prompt(self._extractor.images(drawn.samples), len(spec.seeds)),
@@ -110,9 +138,9 @@ class Judging:
         return self._cache / f"base-{self._key(replace(self._spec, seeds=seeds))}"
 
     def _build(self, spec: EvalSpec) -> Reference:
-        with self._pack.acting(None) as base:
-            drawn = self._draw(base, spec)
-            losses = self._losses(base)
+        with self._pack.acting([]) as base:
+            (drawn,) = self._draw(base, spec, 1)
+            (losses,) = self._losses(base, 1)
         write_pictures(self.base_pictures(spec.seeds), drawn, len(spec.seeds))
         side = self._pack.base.resolution
         return build_reference(
@@ -126,26 +154,26 @@ class Judging:
             base_validation=losses,
         )
 
-    def _draw(self, base: Base, spec: EvalSpec) -> Drawn:
-        def pictures(prompts: Sequence[str]) -> list[Image.Image]:
-            return sample(
-                base.pipeline,
-                prompts,
-                spec.seeds,
-                steps=spec.sample_steps,
-                guidance_scale=spec.guidance_scale,
-                batch_rows=spec.batch_rows,
-            )
+    def _draw(self, base: Base, spec: EvalSpec, copies: int) -> list[Drawn]:
+        prompts = [*(with_trigger(prompt, self._trigger) for prompt in spec.prompts), *spec.unrelated_prompts]
+        drawn = sample_each(
+            base.pipeline,
+            prompts,
+            spec.seeds,
+            copies=copies,
+            steps=spec.sample_steps,
+            guidance_scale=spec.guidance_scale,
+            batch_rows=spec.batch_rows,
+        )
+        first = len(spec.prompts) * len(spec.seeds)
+        return [Drawn(samples=images[:first], unrelated=images[first:]) for images in drawn]
 
-        prompts = [with_trigger(prompt, self._trigger) for prompt in spec.prompts]
-        return Drawn(samples=pictures(prompts), unrelated=pictures(spec.unrelated_prompts))
-
-    def _losses(self, base: Base) -> Tensor:
+    def _losses(self, base: Base, copies: int) -> Tensor:
         def denoise(noisy: Tensor, timesteps: Tensor, embeddings: Tensor) -> Tensor:
             device = base.device
-            return base.predict(noisy.to(device), timesteps.to(device), embeddings.to(device)).float().cpu()
+            return base.predict(noisy.to(device), timesteps.to(device), embeddings.to(device))
 
-        return validation_losses(self._validation, denoise, self._spec.batch_rows)
+        return validation_losses_each(self._validation, denoise, self._spec.batch_rows, copies)
 
     def _key(self, spec: EvalSpec) -> str:
         base = self._pack.base

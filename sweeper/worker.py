@@ -13,7 +13,7 @@ from eval.judge import Evaluation
 from foundation.errors import UserError
 from sweeper.config import Config
 from sweeper.history import append_evaluation, rewind_evaluations
-from sweeper.judging import Judging
+from sweeper.judging import Due, Judging
 from sweeper.messages import (
     Admit,
     Admitted,
@@ -50,6 +50,14 @@ class _Running:
     folder: Path
     history: list[Evaluation]
     unsent: list[StepReport] = field(default_factory=list)
+
+    def checkpoint(self, step: int) -> Path:
+        """Where the adapter of a step is kept."""
+        return self.folder / CHECKPOINTS / f"step-{step:06}"
+
+    def pictures(self, step: int) -> Path:
+        """Where the samples of a step are kept."""
+        return self.folder / "samples" / f"step-{step:06}"
 
 
 class Worker:
@@ -138,32 +146,36 @@ class Worker:
         done = [r for r in self._running.values() if r not in due and self._pack.finished(r.slot)]
         for running in done:
             self._finish(running)
-        for running in due:
-            self._evaluate(running)
+        if due:
+            self._evaluate(due)
         for running in due:
             self._await_verdict(running)
 
-    def _evaluate(self, running: _Running) -> None:
+    def _evaluate(self, due: list[_Running]) -> None:
+        """Judge all that are due in the same batches; what each has learned is on disk before its verdict is asked."""
         began = time.monotonic()
-        step = self._pack.steps_done(running.slot)
-        checkpoint = running.folder / CHECKPOINTS / f"step-{step:06}"
-        self._send_steps(running)
-        self._pack.save_adapter(running.slot, checkpoint)
-        pictures = running.folder / "samples" / f"step-{step:06}"
-        evaluation = self._judging.judge(self._pack.acting(running.slot), step, running.history, pictures)
-        running.history.append(evaluation)
-        append_evaluation(running.folder, evaluation)
-        self._pack.save_state(running.slot, running.folder / STATE)
-        seconds = time.monotonic() - began
-        self._send(
-            Evaluated(
-                trial=running.trial,
-                evaluation=evaluation,
-                checkpoint=checkpoint,
-                images=self._judging.sheets(pictures),
-                seconds=seconds,
+        asked = []
+        for running in due:
+            self._send_steps(running)
+            step = self._pack.steps_done(running.slot)
+            self._pack.save_adapter(running.slot, running.checkpoint(step))
+            asked.append(Due(slot=running.slot, step=step, history=running.history, pictures=running.pictures(step)))
+        evaluations = self._judging.judge(asked)
+        for running, evaluation in zip(due, evaluations, strict=True):
+            running.history.append(evaluation)
+            append_evaluation(running.folder, evaluation)
+            self._pack.save_state(running.slot, running.folder / STATE)
+        seconds = (time.monotonic() - began) / len(due)
+        for running, evaluation in zip(due, evaluations, strict=True):
+            self._send(
+                Evaluated(
+                    trial=running.trial,
+                    evaluation=evaluation,
+                    checkpoint=running.checkpoint(evaluation.step),
+                    images=self._judging.sheets(running.pictures(evaluation.step)),
+                    seconds=seconds,
+                )
             )
-        )
 
     def _await_verdict(self, running: _Running) -> None:
         while not self._stopping:
@@ -192,8 +204,7 @@ class Worker:
 
     def _rescore(self, command: Rescore) -> None:
         """Judge a saved checkpoint, loaded as a user would load it; nothing of a running trial is touched."""
-        acting = self._pack.acting_file(command.checkpoint)
-        evaluation = self._judging.judge(acting, command.step, [], command.out, command.seeds)
+        evaluation = self._judging.judge_file(command.checkpoint, command.step, command.out, command.seeds)
         base_pictures = self._judging.base_pictures(command.seeds)
         self._send(
             Rescored(trial=command.trial, evaluation=evaluation, pictures=command.out, base_pictures=base_pictures)

@@ -33,6 +33,9 @@ def lora_config(spec: AdapterSpec, base: Base) -> LoraConfig:
         target_modules=targets,
         init_lora_weights=spec.init,
         use_rslora=spec.rslora,
+        use_dora=spec.dora,
+        rank_pattern=dict(spec.rank_pattern),
+        alpha_pattern=dict(spec.alpha_pattern),
     )
 
 

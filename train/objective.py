@@ -42,8 +42,8 @@ def snr_weights(snr_gamma: float | None, prediction_type: str, alphas_cumprod: T
     return snr.clamp(max=snr_gamma) / (snr + 1 if prediction_type == "v_prediction" else snr)
 
 
-def denoising_loss(predicted: Tensor, target: Tensor, weights: Tensor) -> Tensor:
-    """Mean over rows of weight · mean squared error, in at least float32."""
+def denoising_losses(predicted: Tensor, target: Tensor, weights: Tensor, num_trials: int) -> Tensor:
+    """Each trial's loss (K,) in at least float32: over its equal share of the rows, mean of weight · squared error."""
     precise = torch.promote_types(predicted.dtype, torch.float32)
     error = (predicted.to(precise) - target.to(precise)).square().mean(dim=(1, 2, 3))
-    return (weights.to(precise) * error).mean()
+    return (weights.to(precise) * error).view(num_trials, -1).mean(1)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,14 +11,15 @@ from pathlib import Path
 import torch
 from accelerate import Accelerator
 from accelerate.utils import PrecisionType
-from torch import nn
+from torch import Tensor, nn
 
 from foundation.errors import ConfigError, StudyError
 from train import adapters
 from train.bases import Base
 from train.caches import EncodedDataset
-from train.objective import add_noise, denoising_loss, snr_weights, target_of
+from train.objective import add_noise, denoising_losses, snr_weights, target_of
 from train.optimizers import effective_lr
+from train.packed import Packed
 from train.slot import Batch, Slot
 from train.spec import Precision, TrialSpec
 
@@ -43,7 +44,7 @@ class StepReport:
 class Pack:
     """Up to `num_slots` trials over one base. Not thread-safe; one pack a process.
 
-    A trial in a pack trains as it would alone: what the slots share is frozen.
+    A trial in a pack trains as it would alone: what the slots share is frozen, and no row sees another's.
     """
 
     def __init__(self, base: Base, data: EncodedDataset, num_slots: int, precision: Precision = "fp32") -> None:
@@ -51,7 +52,11 @@ class Pack:
         self.data = data
         self._slots: list[Slot | None] = [None] * num_slots
         self._accelerator = _accelerator(base.device, precision)
+        self._packed = Packed(base.denoiser, num_slots)
         self._admitted = 0
+        self.at_once = num_slots
+        """Slots that share a pass at most: fewer than there are once a pass of all ran out of memory."""
+        base.denoiser.train()  # what activation checkpointing asks for; dropout is the slots' own
 
     @property
     def free(self) -> list[int]:
@@ -82,16 +87,28 @@ class Pack:
             slot.leave()
             raise
         self._slots[number] = slot
+        self._packed.put(number, slot.name, slot.chance)
+        self._let_all_learn()
         return number
 
     def release(self, number: int) -> None:
         """Empty a slot. What was not saved is gone."""
+        self._packed.remove(number)
         self._slot(number).leave()
         self._slots[number] = None
 
     def step(self) -> list[StepReport]:
-        """Advance every active slot that is not finished by one optimizer step, in slot order."""
-        return [self._advance(number) for number in self.active if not self._slot(number).finished]
+        """Give every active slot that is not finished one more micro-batch; a report for each optimizer step done.
+
+        Slots that can share a pass do: one forward and one backward over the rows of all of them.
+        """
+        waiting = [number for number in self.active if not self._slot(number).finished]
+        reports: list[StepReport] = []
+        for size in sorted({self._slot(number).spec.train.batch_size for number in waiting}):
+            alike = [number for number in waiting if self._slot(number).spec.train.batch_size == size]
+            for start in range(0, len(alike), self.at_once):
+                reports += self._advance(alike[start : start + self.at_once])
+        return sorted(reports, key=lambda report: report.slot)
 
     def spec(self, number: int) -> TrialSpec:
         """The trial in a slot."""
@@ -114,10 +131,14 @@ class Pack:
         self._slot(number).save_state(folder)
 
     @contextmanager
-    def acting(self, number: int | None) -> Iterator[Base]:
-        """Within the block the base acts with this slot's adapter alone (None: with none), without gradients."""
-        with self._acting_as(None if number is None else self._slot(number).name) as base:
-            yield base
+    def acting(self, numbers: Sequence[int], parts: int = 1) -> Iterator[Base]:
+        """Within the block the base acts without gradients, on an equal share of the rows for each slot in turn.
+
+        A batch may consist of `parts` such batches one after another: two where guidance puts unconditional before
+        conditional rows. Without slots it is the plain base.
+        """
+        with self._at_rest(), self._packed.rows_of(numbers, parts):
+            yield self.base
 
     @contextmanager
     def acting_file(self, folder: Path) -> Iterator[Base]:
@@ -130,20 +151,27 @@ class Pack:
         name = f"file{self._admitted}"
         self.base.load_adapter(folder, name)
         try:
-            with self._acting_as(name) as base:
-                yield base
-        finally:
-            adapters.remove_adapter(self.base, name)
-
-    @contextmanager
-    def _acting_as(self, name: str | None) -> Iterator[Base]:
-        was_training = self.base.denoiser.training
-        self.base.denoiser.eval()
-        try:
-            with adapters.only_adapter(self.base, name), torch.no_grad(), self._accelerator.autocast():
+            with self._at_rest(), adapters.only_adapter(self.base, name):
                 yield self.base
         finally:
-            self.base.denoiser.train(was_training)
+            adapters.remove_adapter(self.base, name)
+            self._let_all_learn()
+
+    @contextmanager
+    def _at_rest(self) -> Iterator[None]:
+        """No gradients, no dropout."""
+        self.base.denoiser.eval()
+        try:
+            with torch.no_grad(), self._accelerator.autocast():
+                yield
+        finally:
+            self.base.denoiser.train()
+
+    def _let_all_learn(self) -> None:
+        """PEFT lets the adapter that it activates learn and no other."""
+        for number in self.active:
+            for parameter in self._slot(number).parameters:
+                parameter.requires_grad_(True)
 
     def _slot(self, number: int) -> Slot:
         slot = self._slots[number]
@@ -151,56 +179,97 @@ class Pack:
             raise StudyError(f"slot {number} is empty")
         return slot
 
-    def _advance(self, number: int) -> StepReport:
-        slot = self._slot(number)
+    def _advance(self, numbers: list[int]) -> list[StepReport]:
+        """One pass for these slots, which share a batch size."""
+        return self._pass(
+            numbers, [self._slot(number).next_batch(self.data.train, self.data.empty) for number in numbers]
+        )
+
+    def _pass(self, numbers: list[int], batches: list[Batch]) -> list[StepReport]:
+        slots = [self._slot(number) for number in numbers]
+        chances = [slot.chance.get_state() for slot in slots]
         try:
-            return self._optimize(number, slot)
-        except torch.OutOfMemoryError as error:
-            reason = f"out of memory on {self.base.device}: {str(error).splitlines()[0]}"
+            losses = self._backward(numbers, slots, batches)
+        except RuntimeError as error:
+            if (reason := _out_of_memory(error)) is None:
+                raise
+        else:
+            self._packed.take_gradients(numbers)
+            return self._optimize(numbers, slots, losses)
+        self._packed.drop_gradients()
+        if len(numbers) == 1:  # alone it has no one else to blame
+            return [self._fail(numbers[0], f"out of memory on {self.base.device}: {reason}")]
+        for slot, chance in zip(slots, chances, strict=True):
+            slot.chance.set_state(chance)
+        self.at_once = half = -(-len(numbers) // 2)
+        return [*self._pass(numbers[:half], batches[:half]), *self._pass(numbers[half:], batches[half:])]
+
+    def _backward(self, numbers: list[int], slots: list[Slot], batches: list[Batch]) -> Tensor:
+        """Forward and backward for all rows; each slot's loss (K,). Summed, so that none scales another's gradient."""
+        batch = Batch.of_all(batches, self.base.device)
+        alphas, kind = self.base.alphas_cumprod, self.base.prediction_type
+        noisy = add_noise(batch.latents, batch.noise, alphas, batch.timesteps)
+        target = target_of(kind, batch.latents, batch.noise, alphas, batch.timesteps)
+        times = batch.timesteps.chunk(len(slots))
+        weights = [
+            snr_weights(s.spec.objective.snr_gamma, kind, alphas, own) for s, own in zip(slots, times, strict=True)
+        ]
+        with self._packed.rows_of(numbers, training=True), self._accelerator.autocast():
+            predicted = self.base.predict(noisy, batch.timesteps, batch.embeddings)
+        losses = denoising_losses(predicted, target, torch.cat(weights), len(slots))
+        shares = [
+            s.scaler.scale(own / s.spec.train.gradient_accumulation) for s, own in zip(slots, losses, strict=True)
+        ]
+        torch.stack(shares).sum().backward()  # type: ignore[no-untyped-call]
+        return losses.detach()
+
+    def _optimize(self, numbers: list[int], slots: list[Slot], losses: Tensor) -> list[StepReport]:
+        """Take in a pass; an optimizer step for each slot that has all its micro-batches, a failure where it broke."""
+        norms = []
+        for slot in slots:
+            last = len(slot.losses) + 1 == slot.spec.train.gradient_accumulation
+            norms.append(self._clip(slot) if last else losses.new_zeros(()))
+        read = torch.stack([*losses.double(), *(norm.double() for norm in norms)]).tolist()  # the step's one wait
+        reports = []
+        for number, slot, loss, norm in zip(numbers, slots, read, read[len(slots) :], strict=False):
+            slot.losses.append(loss)
+            if not math.isfinite(loss):
+                reports.append(self._fail(number, f"loss is {loss} at step {slot.step + 1}", loss, norm))
+            elif slot.due:
+                reports.append(self._step(number, slot, norm))
+        return reports
+
+    @staticmethod
+    def _clip(slot: Slot) -> Tensor:
+        slot.scaler.unscale_(slot.optimizer)
+        return nn.utils.clip_grad_norm_(slot.parameters, slot.spec.train.clip_norm)
+
+    def _step(self, number: int, slot: Slot, norm: float) -> StepReport:
+        loss = sum(slot.losses) / len(slot.losses)
+        if not math.isfinite(norm) and not slot.scaler.is_enabled():  # fp16's scaler skips such a step by itself
+            return self._fail(number, f"gradient norm is {norm} at step {slot.step + 1}", loss, norm)
+        lr = effective_lr(slot.optimizer)
+        try:
+            slot.optimize()
         except torch.AcceleratorError:
             raise  # the device is lost, for every slot
         except RuntimeError as error:
-            reason = f"step {slot.step + 1} failed: {str(error).splitlines()[0]}"
-            if "can't allocate memory" in str(error):  # how the CPU's allocator says it
-                reason = f"out of memory on {self.base.device}"
-        slot.optimizer.zero_grad(set_to_none=True)
-        return StepReport(number, slot.step, math.nan, math.nan, math.nan, reason)
-
-    def _optimize(self, number: int, slot: Slot) -> StepReport:
-        accumulation = slot.spec.train.gradient_accumulation
-        loss = sum(self._backward(slot, accumulation) for _ in range(accumulation))
-        slot.scaler.unscale_(slot.optimizer)
-        norm = float(nn.utils.clip_grad_norm_(slot.parameters, slot.spec.train.clip_norm))
-        lr = effective_lr(slot.optimizer)
-        if not math.isfinite(loss):
-            slot.optimizer.zero_grad(set_to_none=True)
-            return StepReport(number, slot.step, loss, lr, norm, f"loss is {loss} at step {slot.step + 1}")
-        slot.scaler.step(slot.optimizer)
-        slot.scaler.update()
-        slot.schedule.step()
-        slot.optimizer.zero_grad(set_to_none=True)
-        slot.step += 1
+            return self._fail(number, f"step {slot.step + 1} failed: {str(error).splitlines()[0]}", loss, norm)
+        self._packed.refresh(number)
         return StepReport(number, slot.step, loss, lr, norm)
 
-    def _backward(self, slot: Slot, accumulation: int) -> float:
-        batch = slot.next_batch(self.data.train, self.data.empty)
-        self.base.denoiser.train()
-        with adapters.only_adapter(self.base, slot.name), self._accelerator.autocast():
-            slot.swap_dropout_state()
-            try:
-                loss = self._loss(slot, batch) / accumulation
-            finally:
-                slot.swap_dropout_state()
-        slot.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
-        return loss.item()
+    def _fail(self, number: int, reason: str, loss: float = math.nan, norm: float = math.nan) -> StepReport:
+        slot = self._slot(number)
+        slot.clear_gradients()
+        return StepReport(number, slot.step, loss, math.nan, norm, reason)
 
-    def _loss(self, slot: Slot, batch: Batch) -> torch.Tensor:
-        alphas, kind = self.base.alphas_cumprod, self.base.prediction_type
-        noisy = add_noise(batch.latents, batch.noise, alphas, batch.timesteps)
-        predicted = self.base.predict(noisy, batch.timesteps, batch.embeddings)
-        target = target_of(kind, batch.latents, batch.noise, alphas, batch.timesteps)
-        weights = snr_weights(slot.spec.objective.snr_gamma, kind, alphas, batch.timesteps)
-        return denoising_loss(predicted, target, weights)
+
+def _out_of_memory(error: RuntimeError) -> str | None:
+    """What it said, if it is about memory."""
+    # "can't allocate memory" is how the CPU's allocator says it.
+    if isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error):
+        return str(error).splitlines()[0]
+    return None
 
 
 def _accelerator(device: torch.device, precision: Precision) -> Accelerator:

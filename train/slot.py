@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -29,19 +29,25 @@ _ADAPTER_FILE, _STATE_FILE = "adapter.safetensors", "state.pt"
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """One micro-batch on the device: clean latents (B, C, h, w), noise alike, timesteps (B,), embeddings (B, T, D)."""
+    """Rows for the denoiser: clean latents (B, C, h, w), noise alike, timesteps (B,), embeddings (B, T, D)."""
 
     latents: Tensor
     noise: Tensor
     timesteps: Tensor
     embeddings: Tensor
 
+    @staticmethod
+    def of_all(batches: Sequence[Batch], device: torch.device) -> Batch:
+        """The rows of several batches one after another, on the device."""
+        columns = ([getattr(batch, field.name) for batch in batches] for field in fields(Batch))
+        return Batch(*(torch.cat(column).to(device, non_blocking=True) for column in columns))
+
 
 class Slot:
     """Everything that one trial owns. All its randomness comes from its own seed, so company changes nothing.
 
     The adapter's initialisation is drawn from `seed`, data order, timesteps, noise and caption dropout from a
-    CPU generator, and dropout inside the adapter from a global random state that is swapped in for its turn.
+    CPU generator, and dropout inside the adapter from `chance`, a generator on the device.
     """
 
     def __init__(self, base: Base, name: str, spec: TrialSpec) -> None:
@@ -54,13 +60,37 @@ class Slot:
         self.schedule: LRScheduler = build_schedule(spec.lr_scheduler, self.optimizer, spec.train.steps)
         self.scaler = GradScaler(base.device.type, enabled=spec.train.precision == "fp16")
         self._generator = torch.Generator().manual_seed(spec.train.seed)
-        self._dropout_state = torch.Generator().manual_seed(spec.train.seed + 1).get_state()
+        self.chance = torch.Generator(base.device).manual_seed(spec.train.seed + 1)
+        self.losses: list[float] = []
+        """Of the micro-batches since the last optimizer step."""
         self._order: list[int] = []
+        self._at_step = self._chances()
 
     @property
     def finished(self) -> bool:
         """Whether all steps are done."""
         return self.step >= self.spec.train.steps
+
+    @property
+    def due(self) -> bool:
+        """Whether the next optimizer step has all its micro-batches."""
+        return len(self.losses) == self.spec.train.gradient_accumulation
+
+    def optimize(self) -> None:
+        """Take the optimizer step that the gathered gradients ask for."""
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+        self.schedule.step()
+        self.clear_gradients()
+        self.step += 1
+        self._at_step = self._chances()
+
+    def clear_gradients(self) -> None:
+        """Forget the micro-batches since the last optimizer step."""
+        self.losses.clear()
+        gradients = [p.grad for p in self.parameters if p.grad is not None]
+        if gradients:
+            torch._foreach_zero_(gradients)
 
     def next_batch(self, data: Encoded, empty: Tensor) -> Batch:
         """Draw the next micro-batch; every picture comes once before any comes twice."""
@@ -80,37 +110,27 @@ class Slot:
         if share := self.spec.objective.caption_dropout:
             dropped = torch.rand(size, generator=self._generator) < share
             embeddings = torch.where(dropped[:, None, None], empty, embeddings)
-        device = self._base.device
-        return Batch(latents.to(device), noise.to(device), timesteps.to(device), embeddings.to(device))
+        return Batch(latents, noise, timesteps, embeddings)
 
     def _randn(self, shape: Sequence[int]) -> Tensor:
         return torch.randn(*shape, generator=self._generator)
 
-    def swap_dropout_state(self) -> None:
-        """Exchange the device's global random state with this slot's: call before and after its forward pass."""
-        if not self.spec.adapter.dropout:
-            return
-        if self._base.device.type == "cuda":
-            state = torch.cuda.get_rng_state(self._base.device)
-            if self._dropout_state.numel() == state.numel():
-                torch.cuda.set_rng_state(self._dropout_state, self._base.device)
-            else:  # the first turn: the CPU state made at birth is no CUDA state
-                torch.cuda.manual_seed(self.spec.train.seed + 1)
-        else:
-            state = torch.get_rng_state()
-            torch.set_rng_state(self._dropout_state)
-        self._dropout_state = state
+    def _chances(self) -> dict[str, Any]:
+        """All sources of chance as they stand."""
+        return {
+            "generator": self._generator.get_state(),
+            "dropout": self.chance.get_state(),
+            "order": list(self._order),
+        }
 
     def save_state(self, folder: Path) -> None:
-        """Write all that a resumed slot needs to `folder`, whole or not at all."""
+        """Write all that a resumed slot needs to `folder`, whole or not at all: as it was after its last whole step."""
         state: dict[str, Any] = {
             "step": self.step,
             "optimizer": self.optimizer.state_dict(),
             "schedule": self.schedule.state_dict(),
             "scaler": self.scaler.state_dict(),
-            "generator": self._generator.get_state(),
-            "dropout": self._dropout_state,
-            "order": self._order,
+            **self._at_step,
         }
         buffer = io.BytesIO()
         torch.save(state, buffer)
@@ -134,8 +154,9 @@ class Slot:
         self.schedule.load_state_dict(state["schedule"])
         self.scaler.load_state_dict(state["scaler"])
         self._generator.set_state(state["generator"])
-        self._dropout_state = state["dropout"]
+        self.chance.set_state(state["dropout"])
         self._order = list(state["order"])
+        self._at_step = self._chances()
 
     def save_adapter(self, folder: Path) -> None:
         """Write the adapter as a folder that diffusers' `load_lora_weights` takes."""

@@ -105,6 +105,12 @@ class AdapterSpec:
     """How A starts (B is 0): PEFT's default or gaussian. PEFT's other ways change the base, which trials share."""
     rslora: bool = False
     """Scale by alpha / √rank instead of alpha / rank."""
+    dora: bool = False
+    """Learn each weight's magnitude apart from its direction (DoRA); slower, as such adapters share no product."""
+    rank_pattern: dict[str, Annotated[int, Field(ge=1, le=1024)]] = field(default_factory=dict)
+    """Other ranks for some layers: the end of a layer's name, or a regular expression, to its rank."""
+    alpha_pattern: dict[str, Annotated[float, Field(gt=0, allow_inf_nan=False)]] = field(default_factory=dict)
+    """Other alphas (not ratios) for some layers, named as in `rank_pattern`."""
 
     @property
     def alpha(self) -> float:

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from diffusers import DDPMScheduler
 from diffusers.training_utils import compute_snr
 
-from train.objective import add_noise, denoising_loss, snr_weights, target_of
+from train.objective import add_noise, denoising_losses, snr_weights, target_of
 
 TIMESTEPS = torch.tensor([0, 1, 250, 500, 750, 998, 999])
 SHAPE = (len(TIMESTEPS), 4, 8, 8)
@@ -65,17 +65,25 @@ def test_without_gamma_every_row_weighs_one(scheduler: DDPMScheduler) -> None:
 
 def test_the_loss_is_the_weighted_mean_squared_error(latents: torch.Tensor, noise: torch.Tensor) -> None:
     ones = torch.ones(len(latents))
-    torch.testing.assert_close(denoising_loss(latents, noise, ones), F.mse_loss(latents, noise))
+    torch.testing.assert_close(denoising_losses(latents, noise, ones, 1)[0], F.mse_loss(latents, noise))
     weights = torch.linspace(0, 2, len(latents))
     expected = (F.mse_loss(latents, noise, reduction="none").mean(dim=[1, 2, 3]) * weights).mean()
-    torch.testing.assert_close(denoising_loss(latents, noise, weights), expected)
+    torch.testing.assert_close(denoising_losses(latents, noise, weights, 1)[0], expected)
+
+
+def test_each_trial_has_the_loss_of_its_own_rows(latents: torch.Tensor, noise: torch.Tensor) -> None:
+    weights = torch.linspace(0, 2, 6)
+    losses = denoising_losses(latents[:6], noise[:6], weights, 3)
+    for i, loss in enumerate(losses):
+        own = slice(2 * i, 2 * i + 2)
+        torch.testing.assert_close(loss, denoising_losses(latents[own], noise[own], weights[own], 1)[0])
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
 def test_the_loss_is_taken_in_float32_whatever_the_base_computes_in(dtype: torch.dtype) -> None:
     predicted = torch.full(SHAPE, 300.0, dtype=dtype)  # its square is no fp16 number
-    loss = denoising_loss(predicted, torch.zeros(SHAPE), torch.ones(len(predicted)))
+    loss = denoising_losses(predicted, torch.zeros(SHAPE), torch.ones(len(predicted)), 1)
     assert loss.dtype == torch.float32
     assert loss.item() == pytest.approx(300.0**2, rel=0.01)
-    precise = denoising_loss(predicted.double(), torch.zeros(SHAPE), torch.ones(len(predicted)))
+    precise = denoising_losses(predicted.double(), torch.zeros(SHAPE), torch.ones(len(predicted)), 1)
     assert precise.dtype == torch.float64

@@ -16,7 +16,7 @@ from PIL import Image
 from scipy.ndimage import gaussian_filter
 
 from train.pocket.shapes import DISTANCES, Field
-from train.pocket.world import Scene, Thing
+from train.pocket.world import COLOURS, SHAPES, Scene, Thing
 
 SIZE: Final = 64
 
@@ -57,6 +57,20 @@ def draw(scene: Scene, style: str, seed: int) -> Image.Image:
     ground = np.array(GROUND[scene.background], dtype=np.float32) / 255
     picture = PAINTERS[style](placed, ground, scene.background, rng)
     return Image.fromarray((picture.clip(0, 1) * 255).round().astype(np.uint8), mode="RGB")
+
+
+def layout(scene: Scene, seed: int, cells: int) -> npt.NDArray[np.int64]:
+    """What `draw` puts where, whatever the style: (2, cells, cells) class numbers, 0 where no thing is.
+
+    First the colour's number + 1, then the shape's number + 1, of the thing at the centre of each cell.
+    """
+    at = (np.arange(cells) * SIZE + SIZE // 2) // cells
+    result = np.zeros((2, cells, cells), dtype=np.int64)
+    things = [thing for thing in (scene.first, scene.second) if thing]
+    for thing, placed in zip(things, _place(scene, np.random.default_rng(seed)), strict=True):
+        inside = placed.distance[np.ix_(at, at)] < 0
+        result[:, inside] = [[COLOURS.index(thing.colour) + 1], [SHAPES.index(thing.shape) + 1]]
+    return result
 
 
 def _place(scene: Scene, rng: np.random.Generator) -> list[Placed]:

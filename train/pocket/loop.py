@@ -27,6 +27,8 @@ class Pictures:
     pixels: Tensor
     scenes: list[Scene]
     styles: list[str]
+    seeds: list[int]
+    """What each was drawn with."""
 
     @property
     def captions(self) -> list[str]:
@@ -37,9 +39,10 @@ class Pictures:
 def draw_all(scenes: Sequence[Scene], styles: Sequence[str], seed: int) -> Pictures:
     """Draw scene i in style i, each with its own seed derived from `seed`."""
     pixels = np.empty((len(scenes), SIZE, SIZE, 3), dtype=np.uint8)
+    seeds = [seed * 1_000_003 + i for i in range(len(scenes))]
     for i, (scene, style) in enumerate(zip(scenes, styles, strict=True)):
-        pixels[i] = np.asarray(draw(scene, style, seed * 1_000_003 + i))
-    return Pictures(torch.from_numpy(pixels).permute(0, 3, 1, 2).contiguous(), list(scenes), list(styles))
+        pixels[i] = np.asarray(draw(scene, style, seeds[i]))
+    return Pictures(torch.from_numpy(pixels).permute(0, 3, 1, 2).contiguous(), list(scenes), list(styles), seeds)
 
 
 def to_unit(pixels: Tensor) -> Tensor:

@@ -1,0 +1,91 @@
+"""A LoRA training written out with diffusers, PEFT and PyTorch alone: what a slot of a pack is held against."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import peft
+import torch
+from diffusers import DDIMScheduler, StableDiffusionPipeline
+from diffusers.optimization import get_scheduler
+
+from train.caches import EncodedDataset
+from train.optimizers import build_optimizer
+from train.spec import BaseSpec, TrialSpec
+
+ATTENTION = ["to_q", "to_k", "to_v", "to_out.0"]
+TARGETS: dict[Any, list[str]] = {"attention": ATTENTION, "attention+ff": [*ATTENTION, "ff.net.0.proj", "ff.net.2"]}
+
+
+def plain_training(
+    base: BaseSpec, data: EncodedDataset, spec: TrialSpec, steps: int, dtype: torch.dtype = torch.float32
+) -> tuple[list[float], list[torch.Tensor]]:
+    """Each step's loss, and the adapter's parameters at the end. Only the draws of chance are agreed on."""
+    pipeline = StableDiffusionPipeline.from_pretrained(base.path, safety_checker=None, requires_safety_checker=False)
+    unet = pipeline.unet.to(dtype).requires_grad_(False)
+    torch.manual_seed(spec.train.seed)
+    unet.add_adapter(
+        peft.LoraConfig(
+            r=spec.adapter.rank,
+            lora_alpha=spec.adapter.rank * spec.adapter.alpha_ratio,
+            lora_dropout=spec.adapter.dropout,
+            use_rslora=spec.adapter.rslora,
+            use_dora=spec.adapter.dora,
+            rank_pattern=spec.adapter.rank_pattern,
+            alpha_pattern=spec.adapter.alpha_pattern,
+            target_modules=TARGETS.get(spec.adapter.targets) or list(spec.adapter.targets),
+        )
+    )
+    parameters = [p for p in unet.parameters() if p.requires_grad]
+    optimizer = build_optimizer(spec.optimizer, parameters)
+    schedule = get_scheduler(
+        spec.lr_scheduler.name,
+        optimizer,
+        num_warmup_steps=round(spec.lr_scheduler.warmup * spec.train.steps),
+        num_training_steps=spec.train.steps,
+    )
+    noising = DDIMScheduler(beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear")
+    generator = torch.Generator().manual_seed(spec.train.seed)
+    torch.manual_seed(spec.train.seed + 1)  # of the dropout inside PEFT
+    order: list[int] = []
+    losses = []
+    unet.train()
+    for _ in range(steps):
+        seen = 0.0
+        for _ in range(spec.train.gradient_accumulation):
+            loss = micro_batch(unet, noising, data, spec, order, generator) / spec.train.gradient_accumulation
+            loss.backward()
+            seen += loss.item()
+        torch.nn.utils.clip_grad_norm_(parameters, spec.train.clip_norm)
+        optimizer.step()
+        schedule.step()
+        optimizer.zero_grad()
+        losses.append(seen)
+    return losses, [p.detach() for p in parameters]
+
+
+def micro_batch(
+    unet: Any, noising: DDIMScheduler, data: EncodedDataset, spec: TrialSpec, order: list[int], chance: torch.Generator
+) -> torch.Tensor:
+    """The loss of the next rows, which are taken off `order`."""
+    size, objective = spec.train.batch_size, spec.objective
+    while len(order) < size:
+        order += torch.randperm(len(data.train), generator=chance).tolist()
+    rows = [order.pop(0) for _ in range(size)]
+    shape = data.train.means[rows].shape
+    latents = data.train.means[rows] + data.train.stds[rows] * torch.randn(*shape, generator=chance)
+    noise = torch.randn(*shape, generator=chance)
+    if objective.noise_offset:
+        noise = noise + objective.noise_offset * torch.randn(size, shape[1], 1, 1, generator=chance)
+    timesteps = torch.randint(1000, (size,), generator=chance)
+    text = data.train.embeddings[rows]
+    if objective.caption_dropout:
+        dropped = torch.rand(size, generator=chance) < objective.caption_dropout
+        text = torch.where(dropped[:, None, None], data.empty, text)
+    noisy = noising.add_noise(latents, noise, timesteps)
+    predicted = unet(noisy.to(unet.dtype), timesteps, text.to(unet.dtype)).sample
+    error = ((predicted - noise) ** 2).mean((1, 2, 3))
+    if objective.snr_gamma:
+        snr = noising.alphas_cumprod[timesteps] / (1 - noising.alphas_cumprod[timesteps])
+        error = error * (torch.minimum(snr, torch.tensor(objective.snr_gamma)) / snr)
+    return error.mean()

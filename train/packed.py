@@ -1,0 +1,305 @@
+"""The packed forward: the LoRAs of many slots as batched products in the layers that all slots share.
+
+PEFT's modules stay the truth for names, initialisation, saving and loading. Beside each adapted layer lie two stacks,
+`down` (K, R, …) and `up` (K, out, R), with one adapter a slot, padded with zeros to the largest rank there: a slot's
+rows meet its own adapter in one batched product for all. Gradients arrive in the stacks and are handed to the slot's
+own parameters; after a slot's optimizer step its parameters are copied back. What a LoRA variant adds (DoRA's
+magnitude) is no product of that kind: such adapters run one after another on their own rows, in the same pass.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from peft.tuners.lora.layer import LoraLayer
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True, slots=True)
+class _Guest:
+    """One slot's adapter, as every layer needs to know it."""
+
+    name: str
+    dropout: float
+    chance: torch.Generator
+    """Where the slot's dropout comes from."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Rows:
+    """Whose rows a batch holds: `parts` equal parts, in each of them an equal share for every slot in turn."""
+
+    slots: tuple[int, ...]
+    parts: int
+    index: Tensor | None
+    """`slots` as the stacks' index, None when they are all of the pack's in order."""
+    training: bool
+
+    def share(self, num_rows: int) -> int:
+        """Rows of one slot in one part."""
+        share, over = divmod(num_rows, len(self.slots) * self.parts)
+        if over:
+            raise ValueError(f"{num_rows} rows cannot be shared by {len(self.slots)} slots in {self.parts} parts")
+        return share
+
+
+class Packed:
+    """Makes a denoiser act on each slot's rows with that slot's adapter. One for each pack."""
+
+    def __init__(self, denoiser: nn.Module, num_slots: int) -> None:
+        self._denoiser = denoiser
+        self._num_slots = num_slots
+        self._guests: dict[int, _Guest] = {}
+        self._layers: dict[nn.Module, _Layer] = {}
+        self._rows: _Rows | None = None
+
+    def put(self, slot: int, name: str, chance: torch.Generator) -> None:
+        """Let PEFT's adapter `name` act on the rows of `slot`, its dropout drawn from `chance`."""
+        dropout = 0.0
+        for module in self._denoiser.modules():
+            if isinstance(module, LoraLayer) and name in module.lora_A:
+                layer = self._layers.get(module)
+                if layer is None:
+                    layer = self._layers[module] = _Layer(module, self._num_slots)
+                    module.forward = partial(self._forward, layer)
+                layer.put(slot, name)
+                dropout = float(getattr(module.lora_dropout[name], "p", 0.0))
+        self._guests[slot] = _Guest(name, dropout, chance)
+
+    def remove(self, slot: int) -> None:
+        """Forget a slot's adapter."""
+        for layer in self._layers.values():
+            layer.remove(slot)
+        del self._guests[slot]
+
+    def refresh(self, slot: int) -> None:
+        """Copy the slot's parameters into the stacks, after they changed."""
+        pairs = [(place, p.detach().view(place.shape)) for place, p in self._pairs(slot, lambda stack: stack)]
+        if pairs:
+            places, values = zip(*pairs, strict=True)
+            torch._foreach_copy_(places, values)
+
+    def take_gradients(self, slots: Sequence[int]) -> None:
+        """Add what the last backward left in the stacks to the slots' own parameters, and clear the stacks."""
+        for slot in slots:
+            pairs = [
+                (place, _gradient(p).view(place.shape)) for place, p in self._pairs(slot, lambda stack: stack.grad)
+            ]
+            if pairs:
+                arrived, sums = zip(*pairs, strict=True)
+                torch._foreach_add_(sums, arrived)
+        self.drop_gradients()
+
+    def drop_gradients(self) -> None:
+        """Clear the stacks' gradients."""
+        for layer in self._layers.values():
+            layer.drop_gradients()
+
+    @contextmanager
+    def rows_of(self, slots: Sequence[int], parts: int = 1, training: bool = False) -> Iterator[None]:
+        """Within the block a batch is `parts` equal parts, and each part holds an equal share for every slot in turn.
+
+        Guidance makes two parts, unconditional before conditional rows. Without slots the base acts alone.
+        """
+        everyone = tuple(slots) == tuple(range(self._num_slots))
+        index = None if everyone or not slots else torch.tensor(slots, device=self._device())
+        self._rows = _Rows(tuple(slots), parts, index, training)
+        try:
+            yield
+        finally:
+            self._rows = None
+
+    def _device(self) -> torch.device:
+        return next(self._denoiser.parameters()).device
+
+    def _pairs(self, slot: int, of: Callable[[Tensor], Tensor | None]) -> Iterator[tuple[Tensor, nn.Parameter]]:
+        """For each parameter of the slot that lies in a stack: its place in `of(stack)`, and itself."""
+        for layer in self._layers.values():
+            for stack, place, parameter in layer.places(slot):
+                whole = of(stack)
+                if whole is not None:
+                    yield whole.detach()[place], parameter
+
+    def _forward(self, layer: _Layer, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+        rows, module = self._rows, layer.module
+        if rows is None:  # PEFT's own way, as when one adapter acts alone
+            result: Tensor = type(module).forward(module, x, *args, **kwargs)
+            return result
+        result = module.base_layer(x, *args, **kwargs)
+        stacked = [slot for slot in rows.slots if slot in layer.stacked]
+        apart = [slot for slot in rows.slots if slot in layer.apart]
+        if not stacked and not apart:
+            return result
+        if stacked:
+            result = layer.add(result, self._dropped(layer, x, rows), rows)
+        for slot in apart:
+            result = self._add_apart(layer, slot, x, result, rows)
+        return result
+
+    def _dropped(self, layer: _Layer, x: Tensor, rows: _Rows) -> Tensor:
+        """The layer's input with each slot's own dropout; a slot without any draws nothing."""
+        guests = [self._guests[slot] for slot in rows.slots]
+        if not rows.training or not any(guest.dropout for guest in guests):
+            return x
+        kept = torch.ones_like(x)
+        for slot, guest, part in zip(rows.slots, guests, torch.split(kept, rows.share(len(x))), strict=True):
+            if guest.dropout and slot in layer.stacked:
+                part.bernoulli_(1 - guest.dropout, generator=guest.chance).div_(1 - guest.dropout)
+        return x * kept
+
+    def _add_apart(self, layer: _Layer, slot: int, x: Tensor, result: Tensor, rows: _Rows) -> Tensor:
+        """One slot's adapter as PEFT computes it, on that slot's rows."""
+        guest, count = self._guests[slot], len(rows.slots)
+        place = rows.slots.index(slot)
+        share = torch.arange(len(x), device=x.device).view(rows.parts, count, -1)[:, place].flatten()
+        layer.module.lora_dropout[guest.name].train(rows.training)
+        with _drawing_from(guest.chance, x.device) if guest.dropout and rows.training else nullcontext():
+            own = layer.apply_apart(guest.name, x[share], result[share])
+        return result.index_copy(0, share, own.to(result.dtype))
+
+
+@dataclass(slots=True)
+class _Layer:
+    """One adapted layer of the denoiser, and the stacks beside it."""
+
+    module: LoraLayer
+    num_slots: int
+    stacked: dict[int, str] = field(default_factory=dict)
+    """Slot to adapter name."""
+    apart: dict[int, str] = field(default_factory=dict)
+    """As `stacked`, for adapters that are no plain product."""
+    down: Tensor | None = None
+    up: Tensor | None = None
+    scale: Tensor | None = None
+    """(K,)"""
+
+    def put(self, slot: int, name: str) -> None:
+        if self._is_plain_product(name):
+            self.stacked[slot] = name
+            self._build()
+        else:
+            self.apart[slot] = name
+
+    def _is_plain_product(self, name: str) -> bool:
+        layer = self.module.base_layer
+        fits = isinstance(layer, nn.Linear) or (
+            isinstance(layer, nn.Conv2d) and layer.groups == 1 and layer.padding_mode == "zeros"
+        )
+        return fits and name not in self.module.lora_variant and self.module.lora_B[name].bias is None
+
+    def remove(self, slot: int) -> None:
+        self.apart.pop(slot, None)
+        if self.stacked.pop(slot, None) is not None:
+            self._build()
+
+    def places(self, slot: int) -> list[tuple[Tensor, tuple[Any, ...], nn.Parameter]]:
+        """Of a slot's two parameters: the stack, the parameter's place in it, the parameter."""
+        if slot not in self.stacked or self.down is None or self.up is None:
+            return []
+        a, b = self._parameters(slot)
+        return [
+            (self.down, (slot, slice(len(a))), a),
+            (self.up, (slot, slice(None), slice(len(a))), b),
+        ]
+
+    def apply_apart(self, name: str, x: Tensor, result: Tensor) -> Tensor:
+        """What PEFT's own forward does for one adapter."""
+        module, a = self.module, self.module.lora_A[name]
+        x = x.to(a.weight.dtype)
+        if name in module.lora_variant:
+            varied: Tensor = module.lora_variant[name].forward(module, active_adapter=name, x=x, result=result)
+            return varied
+        plain: Tensor = result + module.lora_B[name](a(module.lora_dropout[name](x))) * module.scaling[name]
+        return plain
+
+    def drop_gradients(self) -> None:
+        if self.down is not None and self.up is not None:
+            self.down.grad = self.up.grad = None
+
+    def _parameters(self, slot: int) -> tuple[nn.Parameter, nn.Parameter]:
+        name = self.stacked[slot]
+        return self.module.lora_A[name].weight, self.module.lora_B[name].weight
+
+    def _build(self) -> None:
+        """Lay the stacks out anew, no wider than the largest rank that is there."""
+        self.down = self.up = self.scale = None
+        if not self.stacked:
+            return
+        a, b = self._parameters(next(iter(self.stacked)))
+        rank = max(len(self._parameters(slot)[0]) for slot in self.stacked)
+        self.down = a.new_zeros(self.num_slots, rank, *a.shape[1:]).requires_grad_()
+        self.up = a.new_zeros(self.num_slots, b.shape[0], rank).requires_grad_()
+        self.scale = torch.zeros(self.num_slots, dtype=a.dtype)
+        for slot, name in self.stacked.items():
+            self.scale[slot] = self.module.scaling[name]
+            for stack, place, parameter in self.places(slot):
+                stack.detach()[place].copy_(parameter.detach().view(stack.detach()[place].shape))
+        self.scale = self.scale.to(a.device)
+
+    def add(self, result: Tensor, x: Tensor, rows: _Rows) -> Tensor:
+        """The base layer's output plus every slot's update; a slot that has none here adds zeros."""
+        assert self.down is not None and self.up is not None and self.scale is not None
+        down, up, scale = self.down, self.up, self.scale
+        if rows.index is not None:
+            down, up, scale = (stack.index_select(0, rows.index) for stack in (down, up, scale))
+        count = len(rows.slots)
+        rows.share(len(x))  # that there is one
+        x, base = _by_slot(x.to(down.dtype), rows.parts, count), _by_slot(result, rows.parts, count)
+        update = _linear_update if down.dim() == 3 else partial(_conv_update, self.module.base_layer)
+        added = update(x, base, down, up, scale.view(-1, 1, 1)).to(result.dtype)
+        return _by_row(added, rows.parts)
+
+
+def _gradient(parameter: nn.Parameter) -> Tensor:
+    """The parameter's gradient, zeros if there was none."""
+    if parameter.grad is None:
+        parameter.grad = torch.zeros_like(parameter)
+    return parameter.grad
+
+
+def _by_slot(x: Tensor, parts: int, count: int) -> Tensor:
+    """(parts · K · n, …) to (K, parts · n, …); a view where there is one part."""
+    return x.view(parts, count, -1, *x.shape[1:]).transpose(0, 1).flatten(1, 2)
+
+
+def _by_row(x: Tensor, parts: int) -> Tensor:
+    """The way back."""
+    return x.view(len(x), parts, -1, *x.shape[2:]).transpose(0, 1).flatten(0, 2)
+
+
+def _linear_update(x: Tensor, base: Tensor, down: Tensor, up: Tensor, scale: Tensor) -> Tensor:
+    """base + scale · up(down(x)) for x (K, n, …, in), down (K, R, in), up (K, out, R), scale (K, 1, 1)."""
+    inner = torch.bmm(x.flatten(1, -2), down.mT) * scale
+    return torch.baddbmm(base.flatten(1, -2).to(inner.dtype), inner, up.mT).view(base.shape)
+
+
+def _conv_update(layer: nn.Conv2d, x: Tensor, base: Tensor, down: Tensor, up: Tensor, scale: Tensor) -> Tensor:
+    """As `_linear_update` for x (K, n, in, h, w), down (K, R, in, kh, kw): one convolution, a group for each slot."""
+    count = len(x)
+    inner = F.conv2d(
+        x.transpose(0, 1).flatten(1, 2), down.flatten(0, 1), None, layer.stride, layer.padding, layer.dilation, count
+    )
+    inner = inner.view(len(inner), count, -1, inner.shape[-2] * inner.shape[-1])  # (n, K, R, h·w)
+    inner = inner.transpose(0, 1) * scale[..., None]
+    return base + torch.matmul(up[:, None], inner).view(base.shape)
+
+
+@contextmanager
+def _drawing_from(chance: torch.Generator, device: torch.device) -> Iterator[None]:
+    """Let the device's global random state be `chance`'s within the block."""
+    on_gpu = device.type == "cuda"
+    get = partial(torch.cuda.get_rng_state, device) if on_gpu else torch.get_rng_state
+    put = partial(torch.cuda.set_rng_state, device=device) if on_gpu else torch.set_rng_state
+    before = get()
+    put(chance.get_state())
+    try:
+        yield
+        chance.set_state(get())
+    finally:
+        put(before)
