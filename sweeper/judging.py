@@ -76,8 +76,16 @@ class Judging:
         self.reference(spec.seeds)
 
     def judge(self, due: Sequence[Due]) -> list[Evaluation]:
-        """Judge what these slots have learned, all in the same batches, and write each one's pictures to its folder."""
+        """Judge what these slots have learned, in the same batches, and write each one's pictures to its folder."""
         parts = 2 if self._spec.guidance_scale > 1 else 1
+        at_once = max(1, self._spec.batch_rows // parts)
+        return [
+            evaluation
+            for start in range(0, len(due), at_once)
+            for evaluation in self._judge_together(due[start : start + at_once], parts)
+        ]
+
+    def _judge_together(self, due: Sequence[Due], parts: int) -> list[Evaluation]:
         slots = [each.slot for each in due]
         with self._pack.acting(slots, parts) as base:
             drawn = self._draw(base, self._spec, len(due))

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from eval.judge import Evaluation
+from train.capacity import Capacity
 from train.pack import StepReport
 from train.spec import TrialSpec
 
@@ -51,6 +52,8 @@ class Ready:
     """The worker has loaded base, data and judge."""
 
     num_slots: int
+    capacity: tuple[Capacity, ...] = ()
+    """What was measured to find `num_slots`; empty when the config said it."""
     device: str
     num_train: int
     num_validation: int

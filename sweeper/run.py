@@ -37,8 +37,6 @@ from train.drawn import with_drawn_folder
 
 INTERRUPTED: Final = 130
 """Exit code after Ctrl-C, as shells know it."""
-AUTO_SLOTS: Final = 4
-"""Trials at once on a device for `study.slots=auto`: enough to keep it busy, few enough for the sampler to learn."""
 MAX_CAPTION_PROMPTS: Final = 8
 _GRACE_S: Final = 120.0
 _VERSIONS_OF: Final = ("torch", "diffusers", "transformers", "peft", "accelerate", "optuna", "mlflow", "hydra-core")
@@ -59,7 +57,7 @@ def run_study(overrides: Sequence[str]) -> int:
         _write_study(folder, asked)
         tracker = open_tracker(config.tracking, folder.parent)
         display = Display(console, config.study.name, config.study.num_trials, config.train.steps)
-        launcher = LocalLauncher(config, _num_slots(config))
+        launcher = LocalLauncher(config)
         supervisor = Supervisor(config, folder, search, tracker, launcher, display, lambda p: _resolve(asked, p))
         params = {name: str(values) for name, values in asked.space.fingerprint().items()}
         tracker.start_study(config.study.name, params, (folder / "study.yaml").read_text())
@@ -120,11 +118,6 @@ def _resolve(asked: Plan, params: Mapping[str, object]) -> Resolved:
 
 def _is_value(value: object) -> bool:
     return value is None or isinstance(value, bool | int | float | str)
-
-
-def _num_slots(config: Config) -> int:
-    wanted = AUTO_SLOTS if config.study.slots == "auto" else config.study.slots
-    return min(wanted, config.study.num_trials)
 
 
 def to_yaml(value: Any) -> str:

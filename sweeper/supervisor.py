@@ -32,6 +32,7 @@ from sweeper.messages import (
 from sweeper.search import Search
 from sweeper.tracking.port import Tracker
 from sweeper.trials import Status, Trial, diverged, value_of
+from train.capacity import described
 from train.spec import TrialSpec
 
 MAX_ATTEMPTS = 3
@@ -172,12 +173,19 @@ class Supervisor:
         """Fill a worker's free slots: first what an earlier attempt left, then new trials."""
         worker = self._workers[number]
         while worker.ready and len(worker.trials) < worker.ready.num_slots and (self._waiting or self._left()):
-            trial = self._waiting.popleft() if self._waiting else self._ask()
+            trial = self._next_waiting(worker) if self._waiting else self._ask()
             trial.status = "running"
             trial.attempts += 1
             worker.trials.append(trial.number)
             self._tracker.start_trial(trial.number, trial.params, (trial.folder / "config.yaml").read_text())
             self._launcher.send(number, Admit(trial=trial.number, spec=trial.spec, folder=trial.folder))
+
+    def _next_waiting(self, worker: _Worker) -> Trial:
+        """The first that can share its passes with what the worker trains, else the first."""
+        keys = {self.trials[n].spec.pack_key for n in worker.trials}
+        chosen = next((trial for trial in self._waiting if trial.spec.pack_key in keys), self._waiting[0])
+        self._waiting.remove(chosen)
+        return chosen
 
     def _ask(self) -> Trial:
         number, params = self._search.ask()
@@ -191,7 +199,7 @@ class Supervisor:
             case Refused():
                 raise StudyError(event.reason)
             case Admitted():
-                self._on_admitted(event)
+                self._on_admitted(worker, event)
             case Stepped():
                 trial = self.trials[event.trial]
                 trial.step, trial.loss = event.reports[-1].step, event.reports[-1].loss
@@ -212,18 +220,24 @@ class Supervisor:
         if not any(each.ready for each in self._workers):
             self._tracker.show_base(event.base_images)
         worker.ready, worker.deaths_at_start = event, 0
+        if event.capacity:
+            self._display.line(f"{event.device}: slots and what they train together: {described(event.capacity)}")
         self._display.line(
             f"{event.device}: {event.num_slots} slots, {event.num_train} pictures to learn from, "
             f"{event.num_validation} held out ({event.seconds:.0f} s to load)"
         )
 
-    def _on_admitted(self, event: Admitted) -> None:
+    def _on_admitted(self, worker: _Worker, event: Admitted) -> None:
         trial = self.trials[event.trial]
         trial.evaluations, trial.step = list(event.history), event.step
         for evaluation in event.history:  # what a crash kept from being reported
             self._search.report(trial.number, evaluation.step, value_of(evaluation))
         goes_on = f", goes on at step {event.step}" if event.step else ""
         self._display.line(f"trial {trial.number} starts{goes_on}: {describe(trial.params)}")
+        key = trial.spec.pack_key
+        others = ", ".join(sorted({self.trials[n].spec.pack_key for n in worker.trials} - {key}))
+        if others:
+            self._display.line(f"trial {trial.number} ({key}) takes turns with {others}: they can share no pass")
 
     def _on_evaluated(self, number: int, event: Evaluated) -> None:
         trial, evaluation = self.trials[event.trial], event.evaluation

@@ -30,8 +30,9 @@ from sweeper.messages import (
     Stepped,
     Verdict,
 )
-from train.bases import load_base
-from train.caches import encode_dataset
+from train.bases import Base, load_base
+from train.caches import EncodedDataset, encode_dataset
+from train.capacity import Capacity, measure_capacity
 from train.data import load_dataset
 from train.pack import Pack, StepReport
 
@@ -63,7 +64,7 @@ class _Running:
 class Worker:
     """The loop of one device: take commands, step the pack, judge, wait for verdicts."""
 
-    def __init__(self, config: Config, device: str, num_slots: int, connection: Connection) -> None:
+    def __init__(self, config: Config, device: str, connection: Connection) -> None:
         began = time.monotonic()
         self._every = config.eval.every
         self._connection = connection
@@ -73,11 +74,14 @@ class Worker:
         dataset = load_dataset(config.data)
         base = load_base(config.base, torch.device(device), config.train.precision)
         data = encode_dataset(base, dataset, cache)
+        capacity = () if config.study.slots != "auto" else _measured(base, data, config)
+        num_slots = capacity[-1].slots if capacity else fixed_slots(config)
         self._pack = Pack(base, data, num_slots, config.train.precision)
         self._judging = Judging(self._pack, dataset, data, config.eval, config.data.trigger, cache)
         self._send(
             Ready(
                 num_slots=num_slots,
+                capacity=capacity,
                 device=device,
                 num_train=len(dataset.train),
                 num_validation=len(dataset.validation),
@@ -219,10 +223,19 @@ class Worker:
         self._connection.send(event)
 
 
-def serve(config: Config, device: str, num_slots: int, connection: Connection) -> None:
+def fixed_slots(config: Config) -> int:
+    """Slots where nothing is measured: what the config says; one where it leaves the choice but none of them fits."""
+    return 1 if config.study.slots == "auto" else min(config.study.slots, config.study.num_trials)
+
+
+def _measured(base: Base, data: EncodedDataset, config: Config) -> tuple[Capacity, ...]:
+    return tuple(measure_capacity(base, data, config.trial, config.study.num_trials))
+
+
+def serve(config: Config, device: str, connection: Connection) -> None:
     """Run a worker to its end in this process; say in one line why it cannot start."""
     try:
-        worker = Worker(config, device, num_slots, connection)
+        worker = Worker(config, device, connection)
     except UserError as error:
         connection.send(Refused(reason=str(error)))
         return

@@ -102,10 +102,12 @@ class Pack:
 
         Slots that can share a pass do: one forward and one backward over the rows of all of them.
         """
-        waiting = [number for number in self.active if not self._slot(number).finished]
+        groups: dict[str, list[int]] = {}
+        for number in self.active:
+            if not self._slot(number).finished:
+                groups.setdefault(self.spec(number).pack_key, []).append(number)
         reports: list[StepReport] = []
-        for size in sorted({self._slot(number).spec.train.batch_size for number in waiting}):
-            alike = [number for number in waiting if self._slot(number).spec.train.batch_size == size]
+        for alike in groups.values():
             for start in range(0, len(alike), self.at_once):
                 reports += self._advance(alike[start : start + self.at_once])
         return sorted(reports, key=lambda report: report.slot)

@@ -263,6 +263,11 @@ class TrialSpec:
     train: TrainingSpec = TrainingSpec()
     """Its steps."""
 
+    @property
+    def pack_key(self) -> str:
+        """Trials of the same key can share a forward and backward pass."""
+        return f"batch {self.train.batch_size}"
+
     def __post_init__(self) -> None:
         restarts = self.lr_scheduler.name == "cosine_with_restarts"
         if self.optimizer.name == "prodigy" and restarts and not self.optimizer.safeguard_warmup:

@@ -28,9 +28,8 @@ class _Process:
 class LocalLauncher:
     """`Launcher` over spawned processes and pipes. A worker that loses its pipe saves its slots and ends."""
 
-    def __init__(self, config: Config, num_slots: int) -> None:
+    def __init__(self, config: Config) -> None:
         self._config = config
-        self._num_slots = num_slots
         self._devices = devices_of(config.launcher)
         self._workers: dict[int, _Process] = {}
         self._context = multiprocessing.get_context("spawn")  # fork and CUDA do not mix
@@ -43,7 +42,7 @@ class LocalLauncher:
     def start(self, worker: int) -> None:
         """See `Launcher`."""
         ours, theirs = self._context.Pipe()
-        arguments = (self._config, self._devices[worker], self._num_slots, theirs)
+        arguments = (self._config, self._devices[worker], theirs)
         process = self._context.Process(target=_run, args=arguments, name=f"worker{worker}")
         process.start()
         theirs.close()
@@ -132,7 +131,7 @@ def _how_it_ended(exit_code: int | None) -> str:
     return f"the worker ended with exit code {exit_code}"
 
 
-def _run(config: Config, device: str, num_slots: int, connection: Any) -> None:
+def _run(config: Config, device: str, connection: Any) -> None:
     """In the new process: Ctrl-C is the supervisor's to hear, and it tells the worker."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     from foundation.quiet import quiet_libraries
@@ -141,7 +140,7 @@ def _run(config: Config, device: str, num_slots: int, connection: Any) -> None:
     from sweeper.worker import serve
 
     try:
-        serve(config, device, num_slots, connection)
+        serve(config, device, connection)
     except Exception:
         import traceback
 

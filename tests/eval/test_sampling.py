@@ -11,7 +11,7 @@ from diffusers import StableDiffusionPipeline
 from PIL import Image
 
 from eval.pipeline import load_pipeline
-from eval.sampling import sample
+from eval.sampling import sample, sample_each
 
 PROMPTS = ["a red cup", "an orange star on grass", "sea"]
 
@@ -72,3 +72,26 @@ def test_sampling_leaves_no_gradients_and_shows_no_bar(
 
 def test_no_prompts_no_pictures(pipe: StableDiffusionPipeline) -> None:
     assert sample(pipe, [], [0, 1], steps=2, guidance_scale=4.0, batch_rows=8) == []
+
+
+@pytest.mark.parametrize("rows", [4, 64])
+def test_each_copy_has_the_pictures_of_its_own_share_of_the_rows(
+    pipe: StableDiffusionPipeline, monkeypatch: pytest.MonkeyPatch, rows: int
+) -> None:
+    forward = pipe.unet.forward
+
+    def shifted(x: torch.Tensor, *rest: object, **more: object) -> tuple[torch.Tensor]:
+        halves = [torch.full((len(x) // 4, 1, 1, 1), shift) for shift in (0.0, 0.3)]
+        return (forward(x, *rest, **more)[0] + torch.cat(halves * 2),)  # a part without and a part with guidance
+
+    def shifted_all(x: torch.Tensor, *rest: object, **more: object) -> tuple[torch.Tensor]:
+        return (forward(x, *rest, **more)[0] + 0.3,)
+
+    first = draw(pipe, PROMPTS, [5, 9])
+    monkeypatch.setattr(pipe.unet, "forward", shifted_all)
+    second = draw(pipe, PROMPTS, [5, 9])
+    monkeypatch.setattr(pipe.unet, "forward", shifted)
+    both = sample_each(pipe, PROMPTS, [5, 9], copies=2, steps=2, guidance_scale=4.0, batch_rows=rows)
+    assert np.abs(pixels(both[0]) - first).max() <= 1
+    assert np.abs(pixels(both[1]) - second).max() <= 1
+    assert np.abs(first - second).max() > 8

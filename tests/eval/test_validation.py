@@ -10,7 +10,7 @@ import torch
 from diffusers import DDPMScheduler
 from torch import Tensor
 
-from eval.validation import ValidationSet, validation_losses
+from eval.validation import ValidationSet, validation_losses, validation_losses_each
 
 
 def validation(**changes: Any) -> ValidationSet:
@@ -113,3 +113,21 @@ def test_what_does_not_fit_together_is_refused() -> None:
         validation(num_bins=60)
     with pytest.raises(ValueError, match="prediction_type"):
         validation(prediction_type="sample")
+
+
+@pytest.mark.parametrize("max_rows", [1, 5, 100])
+def test_each_copy_is_measured_by_its_own_share_of_the_rows(max_rows: int) -> None:
+    def by_copy(noisy: Tensor, timesteps: Tensor, embeddings: Tensor) -> Tensor:
+        first, second, third = denoise(noisy, timesteps, embeddings).chunk(3)
+        return torch.cat([first, second + 1, third * 0])
+
+    losses = validation_losses_each(validation(), by_copy, max_rows, copies=3)
+    expected = [
+        validation_losses(validation(), change, 100)
+        for change in (
+            denoise,
+            lambda *rows: denoise(*rows) + 1,
+            lambda *rows: denoise(*rows) * 0,
+        )
+    ]
+    torch.testing.assert_close(losses, torch.stack(expected))

@@ -1,0 +1,64 @@
+"""Slots that are judged together get the verdicts and the pictures that each would get alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from eval.spec import EvalSpec
+from sweeper.judging import Due, Judging
+from train.bases import Base
+from train.caches import EncodedDataset
+from train.data import Dataset
+from train.pack import Pack
+from train.spec import AdapterSpec, OptimizerSpec, TrainingSpec, TrialSpec
+
+SPEC = EvalSpec(
+    clip="pocket",
+    prompts=("a red cup on grass, {trigger}", "a blue star at night, {trigger}"),
+    unrelated_prompts=("a green box on sand, in photo style",),
+    seeds=(0, 1),
+    sample_steps=2,
+    guidance_scale=3.0,
+    timestep_bins=2,
+    noises_per_bin=1,
+    batch_rows=8,
+)
+
+
+@pytest.fixture
+def pack(new_base: Callable[[], Base], tiny_data: EncodedDataset) -> Pack:
+    """Two slots that have learned different things."""
+    pack = Pack(new_base(), tiny_data, num_slots=2)
+    for rank, lr in ((2, 0.02), (4, 0.05)):
+        train = TrainingSpec(steps=9, batch_size=2, seed=rank)
+        pack.admit(TrialSpec(adapter=AdapterSpec(rank=rank), optimizer=OptimizerSpec(lr=lr), train=train))
+    for _ in range(3):
+        pack.step()
+    return pack
+
+
+def test_judged_together_as_judged_alone(
+    pack: Pack, tiny_dataset: Dataset, tiny_data: EncodedDataset, tmp_path: Path
+) -> None:
+    judging = Judging(pack, tiny_dataset, tiny_data, SPEC, "in pencil style", tmp_path / "cache")
+
+    def due(slot: int, folder: str) -> Due:
+        return Due(slot=slot, step=3, history=[], pictures=tmp_path / folder)
+
+    together = judging.judge([due(0, "t0"), due(1, "t1")])
+    alone = [*judging.judge([due(0, "a0")]), *judging.judge([due(1, "a1")])]
+    for packed, single in zip(together, alone, strict=True):
+        assert packed.score == pytest.approx(single.score, abs=0.2)  # pictures are rounded to 8 bits
+        assert packed.val_ratio == pytest.approx(single.val_ratio, rel=1e-5)
+    assert abs(alone[0].val_ratio - alone[1].val_ratio) > 1e-3
+    for slot in (0, 1):
+        names = sorted(path.name for path in (tmp_path / f"a{slot}").iterdir())
+        assert names == sorted(path.name for path in (tmp_path / f"t{slot}").iterdir())
+        for name in names:
+            packed, single = (np.asarray(Image.open(tmp_path / f"{k}{slot}" / name), dtype=int) for k in "ta")
+            assert np.abs(packed - single).max() <= 1

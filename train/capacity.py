@@ -1,0 +1,96 @@
+"""How many trials a device trains best at once: measured, since it hangs on the base, the batch and the machine."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+import torch
+
+from train.bases import Base
+from train.caches import EncodedDataset
+from train.pack import Pack
+from train.spec import TrialSpec
+
+WORTHWHILE: Final = 1.1
+"""More slots must bring this much more throughput."""
+MEMORY_LIMIT: Final = 0.9
+"""Share of a GPU's memory that may be in use."""
+_TIMED_PASSES: Final = 3
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Capacity:
+    """What a device did with so many slots."""
+
+    slots: int
+    steps_per_second: float
+    """Of all trials together, micro-batches a second."""
+    memory: float | None
+    """Share of the GPU's memory in use at the peak; None on a CPU."""
+
+
+def measure_capacity(
+    base: Base, data: EncodedDataset, spec: TrialSpec, most: int, clock: Callable[[], float] = time.perf_counter
+) -> list[Capacity]:
+    """Train copies of a trial for a few steps at 1, 2, 4 … slots, as long as it pays; the last one is the best.
+
+    It ends before the first count that brings less than `WORTHWHILE`, passes `MEMORY_LIMIT` or runs out of memory.
+    Nothing is left in the base.
+    """
+    curve: list[Capacity] = []
+    for count in _counts(most):
+        measured = _measure(base, data, spec, count, clock)
+        if measured is None or (measured.memory or 0) > MEMORY_LIMIT:
+            break
+        if curve and measured.steps_per_second < WORTHWHILE * curve[-1].steps_per_second:
+            break
+        curve.append(measured)
+    return curve
+
+
+def described(curve: Sequence[Capacity]) -> str:
+    """The curve in a line: `1: 9.8, 2: 14.1, 4: 18.0 steps/s`."""
+    return ", ".join(f"{each.slots}: {each.steps_per_second:.1f}" for each in curve) + " steps/s"
+
+
+def _counts(most: int) -> list[int]:
+    counts = [1]
+    while counts[-1] * 2 <= most:
+        counts.append(counts[-1] * 2)
+    return counts if counts[-1] == most else [*counts, most]
+
+
+def _measure(
+    base: Base, data: EncodedDataset, spec: TrialSpec, count: int, clock: Callable[[], float]
+) -> Capacity | None:
+    """None when it does not fit."""
+    pack = Pack(base, data, count, spec.train.precision)
+    on_gpu = base.device.type == "cuda"
+    if on_gpu:
+        torch.cuda.reset_peak_memory_stats(base.device)
+    slots = []
+    try:
+        for seed in range(count):
+            slots.append(pack.admit(replace(spec, train=replace(spec.train, seed=seed))))
+        seconds = [_timed(pack, clock) for _ in range(1 + _TIMED_PASSES)][1:]  # the first one warms up
+        if pack.at_once < count:
+            return None
+        used = torch.cuda.max_memory_reserved(base.device) / torch.cuda.mem_get_info(base.device)[1] if on_gpu else None
+        return Capacity(slots=count, steps_per_second=count / statistics.median(seconds), memory=used)
+    except torch.OutOfMemoryError:
+        return None
+    finally:
+        for slot in slots:
+            pack.release(slot)
+        if on_gpu:
+            torch.cuda.empty_cache()
+
+
+def _timed(pack: Pack, clock: Callable[[], float]) -> float:
+    began = clock()
+    pack.step()
+    return clock() - began
