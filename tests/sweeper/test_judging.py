@@ -54,8 +54,8 @@ def test_judged_together_as_judged_alone(
     alone = [*judging.judge([due(0, "a0")]), *judging.judge([due(1, "a1")])]
     for packed, single in zip(together, alone, strict=True):
         assert packed.score == pytest.approx(single.score, abs=0.2)  # pictures are rounded to 8 bits
-        assert packed.val_ratio == pytest.approx(single.val_ratio, rel=1e-5)
-    assert abs(alone[0].val_ratio - alone[1].val_ratio) > 1e-3
+        assert packed.validation_losses == pytest.approx(single.validation_losses, rel=1e-5)
+    assert alone[0].validation_losses != pytest.approx(alone[1].validation_losses, rel=1e-3)
     for slot in (0, 1):
         names = sorted(path.name for path in (tmp_path / f"a{slot}").iterdir())
         assert names == sorted(path.name for path in (tmp_path / f"t{slot}").iterdir())
