@@ -104,6 +104,17 @@ class Judging:
             (losses,) = self._losses(base, 1)
         return self._conclude(step, drawn, losses, [], folder, spec)
 
+    def judge_base(self, seeds: tuple[int, ...]) -> Evaluation:
+        """What the base itself would be told, drawn with these seeds: what a checkpoint's numbers begin at."""
+        reference = self.reference(seeds)
+        evidence = Evidence(
+            step=0,
+            samples=reference.base_samples,
+            unrelated=reference.base_unrelated,
+            validation_losses=reference.base_validation,
+        )
+        return judge(reference, evidence, [], replace(self._spec, seeds=seeds))
+
     def _conclude(
         self,
         step: int,

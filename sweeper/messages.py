@@ -119,6 +119,8 @@ class Rescored:
 
     trial: int
     evaluation: Evaluation
+    base: Evaluation
+    """The base's own, with the same seeds."""
     pictures: Path
     """Folder of what was drawn, under `judging.picture_name`s."""
     base_pictures: Path

@@ -209,9 +209,14 @@ class Worker:
     def _rescore(self, command: Rescore) -> None:
         """Judge a saved checkpoint, loaded as a user would load it; nothing of a running trial is touched."""
         evaluation = self._judging.judge_file(command.checkpoint, command.step, command.out, command.seeds)
-        base_pictures = self._judging.base_pictures(command.seeds)
         self._send(
-            Rescored(trial=command.trial, evaluation=evaluation, pictures=command.out, base_pictures=base_pictures)
+            Rescored(
+                trial=command.trial,
+                evaluation=evaluation,
+                base=self._judging.judge_base(command.seeds),
+                pictures=command.out,
+                base_pictures=self._judging.base_pictures(command.seeds),
+            )
         )
 
     def _send_steps(self, running: _Running) -> None:

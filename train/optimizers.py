@@ -32,8 +32,11 @@ def build_optimizer(spec: OptimizerSpec, parameters: Sequence[nn.Parameter]) -> 
     check_installed(spec)
     module, name = _CONSTRUCTORS[spec.name]
     constructor: Callable[..., Optimizer] = getattr(import_module(module), name)
+    arguments = spec.arguments()
+    if spec.name == "adamw" and "foreach" not in arguments:
+        arguments.setdefault("fused", True)  # one call for all parameters instead of ten for each
     with redirect_stdout(io.StringIO()):  # Prodigy announces itself
-        return constructor(parameters, **spec.arguments())
+        return constructor(parameters, **arguments)
 
 
 def effective_lr(optimizer: Optimizer) -> float:

@@ -9,7 +9,7 @@ magnitude) is no product of that kind: such adapters run one after another on th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
@@ -49,6 +49,16 @@ class _Rows:
         return share
 
 
+@dataclass(slots=True)
+class _Places:
+    """For each of one slot's parameters that lies in a stack: itself, its place there, and their gradients."""
+
+    parameters: list[Tensor] = field(default_factory=list)
+    values: list[Tensor] = field(default_factory=list)
+    parameter_gradients: list[Tensor] = field(default_factory=list)
+    gradients: list[Tensor] = field(default_factory=list)
+
+
 class Packed:
     """Makes a denoiser act on each slot's rows with that slot's adapter. One for each pack."""
 
@@ -57,11 +67,13 @@ class Packed:
         self._num_slots = num_slots
         self._guests: dict[int, _Guest] = {}
         self._layers: dict[nn.Module, _Layer] = {}
+        self._places: dict[int, _Places] = {}
         self._rows: _Rows | None = None
 
     def put(self, slot: int, name: str, chance: torch.Generator) -> None:
         """Let PEFT's adapter `name` act on the rows of `slot`, its dropout drawn from `chance`."""
         dropout = 0.0
+        self._places.clear()
         for module in self._denoiser.modules():
             if isinstance(module, LoraLayer) and name in module.lora_A:
                 layer = self._layers.get(module)
@@ -74,32 +86,30 @@ class Packed:
 
     def remove(self, slot: int) -> None:
         """Forget a slot's adapter."""
+        self._places.clear()
         for layer in self._layers.values():
             layer.remove(slot)
         del self._guests[slot]
 
     def refresh(self, slot: int) -> None:
         """Copy the slot's parameters into the stacks, after they changed."""
-        pairs = [(place, p.detach().view(place.shape)) for place, p in self._pairs(slot, lambda stack: stack)]
-        if pairs:
-            places, values = zip(*pairs, strict=True)
-            torch._foreach_copy_(places, values)
+        places = self._places_of(slot)
+        if places.values:
+            torch._foreach_copy_(places.values, places.parameters)
 
     def take_gradients(self, slots: Sequence[int]) -> None:
         """Add what the last backward left in the stacks to the slots' own parameters, and clear the stacks."""
         for slot in slots:
-            pairs = [
-                (place, _gradient(p).view(place.shape)) for place, p in self._pairs(slot, lambda stack: stack.grad)
-            ]
-            if pairs:
-                arrived, sums = zip(*pairs, strict=True)
-                torch._foreach_add_(sums, arrived)
+            places = self._places_of(slot)
+            if places.values:
+                torch._foreach_add_(places.parameter_gradients, places.gradients)
         self.drop_gradients()
 
     def drop_gradients(self) -> None:
         """Clear the stacks' gradients."""
-        for layer in self._layers.values():
-            layer.drop_gradients()
+        gradients = [gradient for layer in self._layers.values() for gradient in layer.gradients()]
+        if gradients:
+            torch._foreach_zero_(gradients)
 
     @contextmanager
     def rows_of(self, slots: Sequence[int], parts: int = 1, training: bool = False) -> Iterator[None]:
@@ -118,13 +128,14 @@ class Packed:
     def _device(self) -> torch.device:
         return next(self._denoiser.parameters()).device
 
-    def _pairs(self, slot: int, of: Callable[[Tensor], Tensor | None]) -> Iterator[tuple[Tensor, nn.Parameter]]:
-        """For each parameter of the slot that lies in a stack: its place in `of(stack)`, and itself."""
-        for layer in self._layers.values():
-            for stack, place, parameter in layer.places(slot):
-                whole = of(stack)
-                if whole is not None:
-                    yield whole.detach()[place], parameter
+    def _places_of(self, slot: int) -> _Places:
+        """Where the slot's parameters lie in the stacks; looked up once, until a stack is laid out anew."""
+        if slot not in self._places:
+            places = _Places()
+            for layer in self._layers.values():
+                layer.find(slot, places)
+            self._places[slot] = places
+        return self._places[slot]
 
     def _forward(self, layer: _Layer, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         rows, module = self._rows, layer.module
@@ -198,15 +209,28 @@ class _Layer:
         if self.stacked.pop(slot, None) is not None:
             self._build()
 
-    def places(self, slot: int) -> list[tuple[Tensor, tuple[Any, ...], nn.Parameter]]:
-        """Of a slot's two parameters: the stack, the parameter's place in it, the parameter."""
+    def find(self, slot: int, places: _Places) -> None:
+        """Add the slot's two parameters, if it has any in the stacks."""
         if slot not in self.stacked or self.down is None or self.up is None:
-            return []
+            return
         a, b = self._parameters(slot)
-        return [
-            (self.down, (slot, slice(len(a))), a),
-            (self.up, (slot, slice(None), slice(len(a))), b),
-        ]
+        rank = len(a)
+        for stack, place, parameter in (
+            (self.down, (slot, slice(rank)), a),
+            (self.up, (slot, slice(None), slice(rank)), b),
+        ):
+            assert stack.grad is not None
+            if parameter.grad is None:
+                parameter.grad = torch.zeros_like(parameter)
+            value = stack.detach()[place]
+            places.values.append(value)
+            places.gradients.append(stack.grad[place])
+            places.parameters.append(parameter.detach().view(value.shape))
+            places.parameter_gradients.append(parameter.grad.view(value.shape))
+
+    def gradients(self) -> list[Tensor]:
+        """Of the stacks."""
+        return [stack.grad for stack in (self.down, self.up) if stack is not None and stack.grad is not None]
 
     def apply_apart(self, name: str, x: Tensor, result: Tensor) -> Tensor:
         """What PEFT's own forward does for one adapter."""
@@ -217,10 +241,6 @@ class _Layer:
             return varied
         plain: Tensor = result + module.lora_B[name](a(module.lora_dropout[name](x))) * module.scaling[name]
         return plain
-
-    def drop_gradients(self) -> None:
-        if self.down is not None and self.up is not None:
-            self.down.grad = self.up.grad = None
 
     def _parameters(self, slot: int) -> tuple[nn.Parameter, nn.Parameter]:
         name = self.stacked[slot]
@@ -236,10 +256,13 @@ class _Layer:
         self.down = a.new_zeros(self.num_slots, rank, *a.shape[1:]).requires_grad_()
         self.up = a.new_zeros(self.num_slots, b.shape[0], rank).requires_grad_()
         self.scale = torch.zeros(self.num_slots, dtype=a.dtype)
+        for stack in (self.down, self.up):
+            stack.grad = torch.zeros_like(stack)
         for slot, name in self.stacked.items():
             self.scale[slot] = self.module.scaling[name]
-            for stack, place, parameter in self.places(slot):
-                stack.detach()[place].copy_(parameter.detach().view(stack.detach()[place].shape))
+            places = _Places()
+            self.find(slot, places)
+            torch._foreach_copy_(places.values, places.parameters)
         self.scale = self.scale.to(a.device)
 
     def add(self, result: Tensor, x: Tensor, rows: _Rows) -> Tensor:
@@ -254,13 +277,6 @@ class _Layer:
         update = _linear_update if down.dim() == 3 else partial(_conv_update, self.module.base_layer)
         added = update(x, base, down, up, scale.view(-1, 1, 1)).to(result.dtype)
         return _by_row(added, rows.parts)
-
-
-def _gradient(parameter: nn.Parameter) -> Tensor:
-    """The parameter's gradient, zeros if there was none."""
-    if parameter.grad is None:
-        parameter.grad = torch.zeros_like(parameter)
-    return parameter.grad
 
 
 def _by_slot(x: Tensor, parts: int, count: int) -> Tensor:

@@ -277,7 +277,7 @@ def test_finalists_are_the_best_and_a_clean_one_wins_over_a_better_overfit_one()
 
     def again(number: int, score: float, index: float) -> Rescored:
         made = evaluation(40, score, index)
-        return Rescored(trial=number, evaluation=made, pictures=Path("x"), base_pictures=Path("y"))
+        return Rescored(trial=number, evaluation=made, base=made, pictures=Path("x"), base_pictures=Path("y"))
 
     assert choose_winner(finalists, {1: again(1, 58.0, 0.0), 2: again(2, 59.0, 0.0)}).number == 2
     assert choose_winner(finalists, {1: again(1, 58.0, 0.0), 2: again(2, 59.0, 0.9)}).number == 1

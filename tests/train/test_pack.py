@@ -145,7 +145,7 @@ def test_running_out_of_memory_fails_one_trial(
 
 def test_a_step_that_torch_refuses_fails_one_trial_with_its_words(tiny_base: Base, tiny_data: EncodedDataset) -> None:
     pack = Pack(tiny_base, tiny_data, num_slots=2)
-    wild = replace(trial(), optimizer=OptimizerSpec(name="adamw", lr=1e39))  # overflows float32 inside the optimizer
+    wild = replace(trial(), optimizer=OptimizerSpec(name="lion", lr=1e39))  # overflows float32 inside the optimizer
     pack.admit(wild)
     pack.admit(trial())
     pack.step()  # the warm-up's first rate is 0

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from train.pocket import clip, unet, vae
+from train.pocket import clip, unet, vae, world
 from train.pocket.loop import EMA, in_stages, learning_rate_factor, train_loop
 
 
@@ -85,3 +85,24 @@ def test_near_misses_differ_in_words_and_none_is_held_out() -> None:
     for _ in range(50):
         family = clip._family(rng)
         assert len({str(scene) for scene in family}) == clip.FAMILY_SIZE
+
+
+def test_the_text_encoder_learns_to_tell_the_parts_of_a_caption(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(unet, "WORD_BATCH", 32)
+    torch.manual_seed(0)
+    encoder = unet.build_text_encoder()
+    unet.teach_words(encoder, seed=1, num_steps=100)
+    first, last = (float(line.split()[-1]) for line in capsys.readouterr().out.splitlines())
+    assert last < 0.7 * first
+
+
+def test_parts_of_a_scene_name_every_choice() -> None:
+    one = world.Scene("sand", world.Thing("red", "cup"))
+    two = world.Scene("sand", world.Thing("red", "cup"), "above", world.Thing("blue", "star"))
+    assert world.parts_of(one) == (1, 0, 8, 2, 8, 10)
+    assert world.parts_of(two) == (1, 0, 8, 1, 4, 3)
+    assert all(
+        part < size for scene in (one, two) for part, size in zip(world.parts_of(scene), world.PART_SIZES, strict=True)
+    )

@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pytest
 from scipy.ndimage import binary_erosion
 
-from train.pocket.draw import GROUND, PAINT, SIZE, draw
+from train.pocket.draw import GROUND, PAINT, SIZE, draw, layout
 from train.pocket.world import (
     BACKGROUNDS,
     BASE_STYLES,
@@ -214,3 +214,17 @@ def test_the_lot_falls_on_every_part_and_on_single_things_three_times_in_ten() -
     assert {scene.relation for scene in found} == {None, *RELATIONS}
     assert sum(scene.second is None for scene in found) / 2000 == pytest.approx(0.3, abs=0.04)
     assert all(scene.first != scene.second for scene in found)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_the_layout_says_where_each_thing_was_drawn(seed: int) -> None:
+    scene = Scene("snow", Thing("red", "box"), "left of", Thing("blue", "ball"))
+    colours, shapes = layout(scene, seed, 16)
+    picture = np.asarray(draw(scene, "flat", seed), dtype=int)[2::4, 2::4]
+    red, _, blue = picture[..., 0], picture[..., 1], picture[..., 2]
+    for thing, is_there in ((scene.first, red - blue > 60), (scene.second, blue - red > 60)):
+        assert thing is not None
+        drawn = colours == COLOURS.index(thing.colour) + 1
+        assert np.array_equal(drawn, shapes == SHAPES.index(thing.shape) + 1)
+        assert drawn.sum() >= 8
+        assert (drawn & is_there).sum() / (drawn | is_there).sum() > 0.6  # edges are soft

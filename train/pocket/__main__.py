@@ -1,6 +1,6 @@
 """`python -m train.pocket`: trains the pocket base and its CLIP anew, seeded, and writes their card.
 
-The CLIP trains in a process of its own beside VAE and UNet, one core each; whoever is left takes both.
+The CLIP trains in a process of its own beside VAE and UNet, each on half of the cores; then the UNet has all of them.
 After a crash the same command goes on from the last saved state.
 """
 
@@ -54,13 +54,17 @@ def _train(stages: list[str], arguments: argparse.Namespace) -> None:
         child = multiprocessing.get_context("spawn").Process(target=_clip, args=(arguments,))
         child.start()
     cores = torch.get_num_threads()
-    torch.set_num_threads(max(1, cores // 2) if child else cores)
+
+    def share_cores() -> None:
+        torch.set_num_threads(max(1, cores // 2) if child and child.is_alive() else cores)
+
+    share_cores()
     if "vae" in stages and not _done(arguments, "vae"):
         train_vae(arguments.state / "vae", arguments.state / "vae.pt", arguments.seed)
         (arguments.state / "vae.done").touch()
     if "unet" in stages:
         vae = AutoencoderKL.from_pretrained(arguments.state / "vae", dtype=torch.float32).eval()
-        train_unet(vae, arguments.pipeline, arguments.state / "unet.pt", arguments.seed)
+        train_unet(vae, arguments.pipeline, arguments.state / "unet.pt", arguments.seed, now_and_then=share_cores)
     if child:
         child.join()
         if child.exitcode:

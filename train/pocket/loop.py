@@ -61,11 +61,13 @@ def train_loop(
     state_path: Path,
     seed: int,
     ema: EMA | None = None,
+    now_and_then: Callable[[], None] = lambda: None,
 ) -> None:
     """AdamW with warm-up and a cosine to zero over `modules`; `step` gives a loss and a word for the log.
 
     Every 250 steps all state goes to `state_path`, from which a later call with the same arguments goes on.
-    The state file is our own working file: it is read with `weights_only`, and removed at the end.
+    The state file is our own working file: it is read with `weights_only`, and removed at the end. `now_and_then` is
+    called every 50 steps.
     """
     parameters = [p for module in modules.values() for p in module.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(parameters, lr=lr, weight_decay=weight_decay, betas=(0.9, 0.98))
@@ -86,6 +88,7 @@ def train_loop(
         if index % 50 == 49 or index == num_steps - 1:
             pace = (time.monotonic() - began) / (index + 1 - first)
             print(f"{name} {index + 1}/{num_steps}  loss {seen:.4f}  {word}  {pace:.3f} s/step", flush=True)
+            now_and_then()
         if index % 250 == 249:
             _save(state_path, index + 1, modules, optimizer, generator, ema)
     state_path.unlink(missing_ok=True)

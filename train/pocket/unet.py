@@ -8,6 +8,7 @@ which shape belongs where, and is dropped afterwards. Both let a small model dra
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -23,7 +24,7 @@ from train.pocket.loop import EMA, Pictures, draw_all, learning_rate_factor, to_
 from train.pocket.tokens import MAX_TOKENS, build_tokenizer
 from train.pocket.world import BASE_STYLES, COLOURS, PART_SIZES, SHAPES, is_held_out, parts_of, random_scene, scenes
 
-STEPS, BATCH, LR = 4000, 32, 1.5e-3
+STEPS, BATCH, LR = 3000, 32, 1.5e-3
 POOL: Final = 24_000
 CAPTION_DROPOUT = 0.1  # what classifier-free guidance needs (Ho & Salimans 2022)
 STYLE_DROPOUT = 0.05  # a caption without its style still means something
@@ -84,7 +85,14 @@ def build_scheduler() -> DDIMScheduler:
     )
 
 
-def train_unet(vae: AutoencoderKL, folder: Path, state_path: Path, seed: int, num_steps: int = STEPS) -> None:
+def train_unet(
+    vae: AutoencoderKL,
+    folder: Path,
+    state_path: Path,
+    seed: int,
+    num_steps: int = STEPS,
+    now_and_then: Callable[[], None] = lambda: None,
+) -> None:
     """Train and save the whole pipeline in diffusers' layout, in fp16, to `folder`."""
     torch.manual_seed(seed)
     unet = build_unet().to(memory_format=torch.channels_last)
@@ -136,6 +144,7 @@ def train_unet(vae: AutoencoderKL, folder: Path, state_path: Path, seed: int, nu
         state_path=state_path,
         seed=seed,
         ema=ema,
+        now_and_then=now_and_then,
     )
     hook.remove()
     ema.apply()
