@@ -171,13 +171,15 @@ class Supervisor:
 
     def _admit_to(self, number: int) -> None:
         """Fill a worker's free slots: first what an earlier attempt left, then new trials."""
-        worker = self._workers[number]
+        worker, chosen = self._workers[number], []
         while worker.ready and len(worker.trials) < worker.ready.num_slots and (self._waiting or self._left()):
             trial = self._next_waiting(worker) if self._waiting else self._ask()
             trial.status = "running"
             trial.attempts += 1
             worker.trials.append(trial.number)
             self._tracker.start_trial(trial.number, trial.params, (trial.folder / "config.yaml").read_text())
+            chosen.append(trial)
+        for trial in chosen:  # sent together, they step together and are judged together
             self._launcher.send(number, Admit(trial=trial.number, spec=trial.spec, folder=trial.folder))
 
     def _next_waiting(self, worker: _Worker) -> Trial:

@@ -9,12 +9,12 @@ from diffusers import StableDiffusionPipeline
 from safetensors import safe_open
 from transformers import CLIPModel
 
-from train.pocket.card import load_models, pictures_of, sample_match
+from train.pocket.card import load_models, pictures_of, sample_match, style_match
 from train.pocket.clip import retrieval
 from train.pocket.tokens import build_tokenizer
 from train.pocket.unet import build_unet
 from train.pocket.vae import peak_signal_to_noise
-from train.pocket.world import is_held_out, scenes
+from train.pocket.world import STYLES, is_held_out, scenes
 
 ROOT = Path(__file__).parents[2]
 PIPELINE = ROOT / "train/pocket/weights/pipeline"
@@ -33,6 +33,11 @@ def test_clip_finds_the_right_caption_among_those_of_1000_scenes(
     pictures = pictures_of(style, 1000)
     assert len(set(pictures.captions)) == 1000
     assert retrieval(models[1], pictures.pixels, pictures.captions) >= bar
+
+
+@pytest.mark.parametrize("style", STYLES)
+def test_clip_tells_the_styles_apart(style: str, models: tuple[StableDiffusionPipeline, CLIPModel]) -> None:
+    assert style_match(models[1], pictures_of(style, 100), style) >= 0.95
 
 
 @pytest.mark.parametrize(("style", "bar"), [("photo", 30.0), ("pencil", 22.0)])

@@ -1,9 +1,9 @@
 """Trains the pocket CLIP: image and text towers of the drawn world, all styles, for scoring only.
 
-A batch holds one style, and scenes in families that differ in one part each (a colour, a shape, the relation,
+Most batches hold one style, and scenes in families that differ in one part each (a colour, a shape, the relation,
 the order, the background): without such near misses a small CLIP learns which words occur, not what belongs
-to what. Beside the contrastive loss, linear heads read every part of the scene from the image embedding; they are
-dropped after training.
+to what. The others hold the same scenes in every style: without these it would not see styles at all. Beside the
+contrastive loss, linear heads read every part of the scene from the image embedding at first; they are dropped.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import CLIPConfig, CLIPImageProcessor, CLIPModel
 
+from train.pocket import world
 from train.pocket.loop import EMA, Pictures, draw_all, in_stages, train_loop
 from train.pocket.tokens import MAX_TOKENS, build_tokenizer
 from train.pocket.world import (
@@ -46,14 +47,17 @@ class Stage:
     lr: float
     read_weight: float
     """Of the heads that read every part of the scene."""
+    style_share: float = 0.0
+    """Of batches that hold the same scenes in every style."""
 
 
 STAGES: Final = (
     Stage(name="clip", steps=2600, lr=1e-3, read_weight=0.1),
     Stage(name="clip, new drawings", steps=500, lr=4e-4, read_weight=0.0),
-    Stage(name="clip, newer drawings", steps=800, lr=5e-4, read_weight=0.0),
+    Stage(name="clip, styles", steps=1000, lr=5e-4, read_weight=0.0, style_share=0.35),
 )
 POOL_FAMILIES: Final = 2400  # per style
+STYLE_SCENES, STYLE_BATCH = 2000, 16
 MEAN, STD = [0.5, 0.5, 0.5], [0.27, 0.27, 0.27]
 
 
@@ -86,18 +90,15 @@ def train_clip(folder: Path, state_path: Path, seed: int) -> CLIPModel:
 
 
 def _train_stage(clip: CLIPModel, stage: Stage, state_path: Path, seed: int) -> None:
-    tokenizer, pool = build_tokenizer(), _pool(seed)
+    tokenizer, pool = build_tokenizer(), _pool(seed, STYLE_SCENES if stage.style_share else 0)
     tokens = tokenizer(pool.captions, padding="max_length", return_tensors="pt").input_ids
     tokens = tokens[:, : int((tokens != tokenizer.pad_token_id).sum(1).max()) + 1]
     parts = torch.tensor([parts_of(scene) for scene in pool.scenes])
     heads = nn.ModuleList(nn.Linear(128, size) for size in PART_SIZES)
-    per_style = len(pool.scenes) // len(STYLES) // FAMILY_SIZE
     ema = EMA([*clip.parameters()])
 
     def step(generator: torch.Generator) -> tuple[Tensor, str]:
-        style = int(torch.randint(len(STYLES), (1,), generator=generator))
-        family = torch.randperm(per_style, generator=generator)[:FAMILIES] + style * per_style
-        chosen = (family[:, None] * FAMILY_SIZE + torch.arange(FAMILY_SIZE)).flatten()
+        chosen = _batch(stage, generator)
         output = clip(input_ids=tokens[chosen], pixel_values=normalised(pool.pixels[chosen], generator))
         logits = output.logits_per_image
         target = torch.arange(len(chosen))
@@ -124,6 +125,17 @@ def _train_stage(clip: CLIPModel, stage: Stage, state_path: Path, seed: int) -> 
     ema.apply()
 
 
+def _batch(stage: Stage, generator: torch.Generator) -> Tensor:
+    """Places in the pool: families of one style, or scenes in every style."""
+    if stage.style_share and float(torch.rand((), generator=generator)) < stage.style_share:
+        scene = torch.randperm(STYLE_SCENES, generator=generator)[:STYLE_BATCH]
+        first = len(STYLES) * POOL_FAMILIES * FAMILY_SIZE
+        return (first + scene[:, None] * len(STYLES) + torch.arange(len(STYLES))).flatten()
+    style = int(torch.randint(len(STYLES), (1,), generator=generator))
+    family = torch.randperm(POOL_FAMILIES, generator=generator)[:FAMILIES] + style * POOL_FAMILIES
+    return (family[:, None] * FAMILY_SIZE + torch.arange(FAMILY_SIZE)).flatten()
+
+
 def image_processor() -> CLIPImageProcessor:
     """64×64, bicubic, normalised as in training."""
     return CLIPImageProcessor(
@@ -143,7 +155,8 @@ def normalised(pixels: Tensor, generator: torch.Generator | None = None) -> Tens
     return (images - torch.tensor(MEAN)[:, None, None]) / torch.tensor(STD)[:, None, None]
 
 
-def _pool(seed: int) -> Pictures:
+def _pool(seed: int, num_in_every_style: int) -> Pictures:
+    """Families style by style, then scenes that are drawn in every style."""
     rng = np.random.default_rng(seed)
     scenes: list[Scene] = []
     styles: list[str] = []
@@ -151,6 +164,9 @@ def _pool(seed: int) -> Pictures:
         for _ in range(POOL_FAMILIES):
             scenes += _family(rng)
             styles += [style] * FAMILY_SIZE
+    for scene in world.scenes(seed, num_in_every_style, held_out=False):
+        scenes += [scene] * len(STYLES)
+        styles += STYLES
     return draw_all(scenes, styles, seed)
 
 
