@@ -76,7 +76,7 @@ class Worker:
         data = encode_dataset(base, dataset, cache)
         capacity = () if config.study.slots != "auto" else _measured(base, data, config)
         num_slots = capacity[-1].slots if capacity else fixed_slots(config)
-        self._pack = Pack(base, data, num_slots, config.train.precision)
+        self._pack = Pack(base, data, num_slots, config.train.precision, config.train.activation_checkpointing)
         self._judging = Judging(self._pack, dataset, data, config.eval, config.data.trigger, cache)
         self._send(
             Ready(

@@ -82,7 +82,8 @@ def _train(run: _Run, out: Path | None, console: Console) -> int:
         console.print(f"left out: {reason}")
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     base = load_base(run.base, device, run.trial.train.precision)
-    pack = Pack(base, encode_dataset(base, dataset, cache), num_slots=1, precision=run.trial.train.precision)
+    train = run.trial.train
+    pack = Pack(base, encode_dataset(base, dataset, cache), 1, train.precision, train.activation_checkpointing)
     slot = pack.admit(run.trial)
     out = out or _next_folder(Path("multirun/train"), run.data.name)
     write_json(out / "config.json", dataclasses.asdict(run))

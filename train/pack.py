@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from accelerate import Accelerator
@@ -47,7 +48,14 @@ class Pack:
     A trial in a pack trains as it would alone: what the slots share is frozen, and no row sees another's.
     """
 
-    def __init__(self, base: Base, data: EncodedDataset, num_slots: int, precision: Precision = "fp32") -> None:
+    def __init__(
+        self,
+        base: Base,
+        data: EncodedDataset,
+        num_slots: int,
+        precision: Precision = "fp32",
+        activation_checkpointing: bool = False,
+    ) -> None:
         self.base = base
         self.data = data
         self._slots: list[Slot | None] = [None] * num_slots
@@ -56,7 +64,10 @@ class Pack:
         self._admitted = 0
         self.at_once = num_slots
         """Slots that share a pass at most: fewer than there are once a pass of all ran out of memory."""
-        base.denoiser.train()  # what activation checkpointing asks for; dropout is the slots' own
+        denoiser: Any = base.denoiser
+        if activation_checkpointing:
+            denoiser.enable_gradient_checkpointing()
+        denoiser.train()  # what activation checkpointing asks for; dropout is the slots' own
 
     @property
     def free(self) -> list[int]:
@@ -216,13 +227,14 @@ class Pack:
         weights = [
             snr_weights(s.spec.objective.snr_gamma, kind, alphas, own) for s, own in zip(slots, times, strict=True)
         ]
-        with self._packed.rows_of(numbers, training=True), self._accelerator.autocast():
-            predicted = self.base.predict(noisy, batch.timesteps, batch.embeddings)
-        losses = denoising_losses(predicted, target, torch.cat(weights), len(slots))
-        shares = [
-            s.scaler.scale(own / s.spec.train.gradient_accumulation) for s, own in zip(slots, losses, strict=True)
-        ]
-        torch.stack(shares).sum().backward()  # type: ignore[no-untyped-call]
+        with self._packed.rows_of(numbers, training=True):
+            with self._accelerator.autocast():
+                predicted = self.base.predict(noisy, batch.timesteps, batch.embeddings)
+            losses = denoising_losses(predicted, target, torch.cat(weights), len(slots))
+            shares = [
+                s.scaler.scale(own / s.spec.train.gradient_accumulation) for s, own in zip(slots, losses, strict=True)
+            ]
+            torch.stack(shares).sum().backward()  # type: ignore[no-untyped-call]
         return losses.detach()
 
     def _optimize(self, numbers: list[int], slots: list[Slot], losses: Tensor) -> list[StepReport]:

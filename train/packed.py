@@ -9,7 +9,7 @@ magnitude) is no product of that kind: such adapters run one after another on th
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
@@ -40,6 +40,9 @@ class _Rows:
     index: Tensor | None
     """`slots` as the stacks' index, None when they are all of the pack's in order."""
     training: bool
+    kept: dict[object, Tensor] = field(default_factory=dict)
+    """What dropout kept in each layer, and the state of chance before an adapter apart drew: with activation
+    checkpointing a layer runs again in the backward pass, and must run the same."""
 
     def share(self, num_rows: int) -> int:
         """Rows of one slot in one part."""
@@ -115,7 +118,8 @@ class Packed:
     def rows_of(self, slots: Sequence[int], parts: int = 1, training: bool = False) -> Iterator[None]:
         """Within the block a batch is `parts` equal parts, and each part holds an equal share for every slot in turn.
 
-        Guidance makes two parts, unconditional before conditional rows. Without slots the base acts alone.
+        Guidance makes two parts, unconditional before conditional rows. Without slots the base acts alone. One batch
+        a block in training, with its backward pass.
         """
         everyone = tuple(slots) == tuple(range(self._num_slots))
         index = None if everyone or not slots else torch.tensor(slots, device=self._device())
@@ -158,11 +162,18 @@ class Packed:
         guests = [self._guests[slot] for slot in rows.slots]
         if not rows.training or not any(guest.dropout for guest in guests):
             return x
+        kept = rows.kept.get(id(layer))
+        if kept is None:
+            kept = rows.kept[id(layer)] = self._draw_kept(layer, x, rows, guests)
+        return x * kept
+
+    @staticmethod
+    def _draw_kept(layer: _Layer, x: Tensor, rows: _Rows, guests: list[_Guest]) -> Tensor:
         kept = torch.ones_like(x)
         for slot, guest, part in zip(rows.slots, guests, torch.split(kept, rows.share(len(x))), strict=True):
             if guest.dropout and slot in layer.stacked:
                 part.bernoulli_(1 - guest.dropout, generator=guest.chance).div_(1 - guest.dropout)
-        return x * kept
+        return kept
 
     def _add_apart(self, layer: _Layer, slot: int, x: Tensor, result: Tensor, rows: _Rows) -> Tensor:
         """One slot's adapter as PEFT computes it, on that slot's rows."""
@@ -170,9 +181,21 @@ class Packed:
         place = rows.slots.index(slot)
         share = torch.arange(len(x), device=x.device).view(rows.parts, count, -1)[:, place].flatten()
         layer.module.lora_dropout[guest.name].train(rows.training)
-        with _drawing_from(guest.chance, x.device) if guest.dropout and rows.training else nullcontext():
+        with self._dropout_apart(layer, guest, x.device, rows) if guest.dropout and rows.training else nullcontext():
             own = layer.apply_apart(guest.name, x[share], result[share])
         return result.index_copy(0, share, own.to(result.dtype))
+
+    @staticmethod
+    @contextmanager
+    def _dropout_apart(layer: _Layer, guest: _Guest, device: torch.device, rows: _Rows) -> Iterator[None]:
+        """PEFT's dropout draws from the device's global random state: let that be the guest's within the block."""
+        key = id(guest), id(layer)
+        again = key in rows.kept
+        state = rows.kept.setdefault(key, guest.chance.get_state())
+        with _global_chance(state, device) as drawn:
+            yield
+            if not again:
+                guest.chance.set_state(drawn())
 
 
 @dataclass(slots=True)
@@ -307,15 +330,14 @@ def _conv_update(layer: nn.Conv2d, x: Tensor, base: Tensor, down: Tensor, up: Te
 
 
 @contextmanager
-def _drawing_from(chance: torch.Generator, device: torch.device) -> Iterator[None]:
-    """Let the device's global random state be `chance`'s within the block."""
+def _global_chance(state: Tensor, device: torch.device) -> Iterator[Callable[[], Tensor]]:
+    """Let the device's global random state be `state` within the block; gives a function that says where it stands."""
     on_gpu = device.type == "cuda"
-    get = partial(torch.cuda.get_rng_state, device) if on_gpu else torch.get_rng_state
+    get: Callable[[], Tensor] = partial(torch.cuda.get_rng_state, device) if on_gpu else torch.get_rng_state
     put = partial(torch.cuda.set_rng_state, device=device) if on_gpu else torch.set_rng_state
     before = get()
-    put(chance.get_state())
+    put(state)
     try:
-        yield
-        chance.set_state(get())
+        yield get
     finally:
         put(before)

@@ -244,6 +244,8 @@ class TrainingSpec:
     """Largest gradient norm of one trial's adapter."""
     precision: Precision = "fp32"
     """Numbers that the base computes in; adapters and optimizers stay in fp32."""
+    activation_checkpointing: bool = False
+    """Compute activations twice instead of keeping them: about a third more time for much less memory."""
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
     """Seeds initialisation, data order, timesteps and noise."""
 

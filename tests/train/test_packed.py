@@ -62,10 +62,10 @@ def doubled(base: Base) -> Base:
 
 
 def trained(
-    base: Base, data: EncodedDataset, specs: list[TrialSpec]
+    base: Base, data: EncodedDataset, specs: list[TrialSpec], activation_checkpointing: bool = False
 ) -> tuple[list[list[float]], list[list[torch.Tensor]]]:
     """Losses and parameters of trials that train together to their ends."""
-    pack = Pack(base, data, num_slots=len(specs))
+    pack = Pack(base, data, len(specs), activation_checkpointing=activation_checkpointing)
     slots = [pack.admit(spec) for spec in specs]
     losses: dict[int, list[float]] = {slot: [] for slot in slots}
     while not all(pack.finished(slot) for slot in slots):
@@ -190,3 +190,18 @@ def test_acting_together_each_slot_draws_as_alone(new_base: NewBase, tiny_data: 
             torch.testing.assert_close(together[:, place].flatten(0, 1), alone, rtol=0, atol=1e-12)
     plain = predict([], 1, 1)
     assert (plain - predict([slots[0]], 1, 1)).abs().max() > 1e-4
+
+
+def test_activation_checkpointing_changes_nothing_but_memory(new_base: NewBase, tiny_data: EncodedDataset) -> None:
+    specs = [FIVE[1], one("adamw", 7, AdapterSpec(rank=3, dora=True, dropout=0.1)), FIVE[0]]
+    kept, recomputed = (
+        trained(doubled(new_base()), tiny_data, specs, activation_checkpointing=again) for again in (False, True)
+    )
+    base = doubled(new_base())
+    assert not base.denoiser.is_gradient_checkpointing
+    Pack(base, tiny_data, 1, activation_checkpointing=True)
+    assert base.denoiser.is_gradient_checkpointing
+    for ours, theirs in zip(recomputed[0], kept[0], strict=True):
+        assert ours == pytest.approx(theirs, abs=1e-10)
+    for own, other in zip(recomputed[1], kept[1], strict=True):
+        assert_same(own, other, 1e-8)
