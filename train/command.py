@@ -89,11 +89,11 @@ def _train(run: _Run, out: Path | None, console: Console) -> int:
     write_json(out / "config.json", dataclasses.asdict(run))
     console.print(f"{len(dataset.train)} pictures, {run.trial.train.steps} steps on {device}, into {out}")
     while not pack.finished(slot):
-        (report,) = pack.step()
-        if report.failure is not None:
-            console.print(f"failed: {report.failure}")
-            return 1
-        _log(report, run.trial.train.steps, out, console)
+        for report in pack.step():
+            if report.failure is not None:
+                console.print(f"failed: {report.failure}")
+                return 1
+            _log(report, run.trial.train.steps, out, console)
     pack.save_adapter(slot, out / "lora")
     console.print(f"done: {out / 'lora' / WEIGHTS_FILE}\nuse it: pipe.load_lora_weights({str(out / 'lora')!r})")
     return 0

@@ -14,8 +14,9 @@ from train.command import main
 @pytest.fixture
 def arguments(tiny_pipeline: Path, drawn_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     monkeypatch.chdir(tmp_path)
-    return [f"base.path={tiny_pipeline}", "base.resolution=32", f"data.path={drawn_folder / 'train'}",
-            "train.steps=3", "train.batch_size=2", "adapter.rank=8", "adapter.alpha_ratio=0.25"]  # fmt: skip
+    base = [f"base.path={tiny_pipeline}", "base.resolution=32", f"data.path={drawn_folder / 'train'}"]
+    train = ["train.steps=3", "train.batch_size=2", "train.gradient_accumulation=2"]
+    return [*base, *train, "adapter.rank=8", "adapter.alpha_ratio=0.25"]
 
 
 def test_lora_config_and_losses_are_left_behind(arguments: list[str], tmp_path: Path) -> None:
