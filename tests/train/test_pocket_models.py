@@ -14,7 +14,7 @@ from train.pocket.clip import retrieval
 from train.pocket.tokens import build_tokenizer
 from train.pocket.unet import build_unet
 from train.pocket.vae import peak_signal_to_noise
-from train.pocket.world import STYLES, is_held_out, scenes
+from train.pocket.world import is_held_out, scenes
 
 ROOT = Path(__file__).parents[2]
 PIPELINE = ROOT / "train/pocket/weights/pipeline"
@@ -35,8 +35,8 @@ def test_clip_finds_the_right_caption_among_those_of_1000_scenes(
     assert retrieval(models[1], pictures.pixels, pictures.captions) >= bar
 
 
-@pytest.mark.parametrize("style", STYLES)
-def test_clip_tells_the_styles_apart(style: str, models: tuple[StableDiffusionPipeline, CLIPModel]) -> None:
+@pytest.mark.parametrize("style", ["photo", "pencil", "chalk"])
+def test_clip_tells_a_style_to_learn_from_all_others(style: str, models: tuple[StableDiffusionPipeline, CLIPModel]) -> None:
     assert style_match(models[1], pictures_of(style, 100), style) >= 0.95
 
 
