@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import statistics
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -19,7 +18,8 @@ WORTHWHILE: Final = 1.1
 """More slots must bring this much more throughput."""
 MEMORY_LIMIT: Final = 0.9
 """Share of a GPU's memory that may be in use."""
-_TIMED_PASSES: Final = 3
+_TIMED_PASSES: Final = 4
+"""The fastest counts: what else the machine does only slows a pass down."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -80,7 +80,7 @@ def _measure(
         if pack.at_once < count:
             return None
         used = torch.cuda.max_memory_reserved(base.device) / torch.cuda.mem_get_info(base.device)[1] if on_gpu else None
-        return Capacity(slots=count, steps_per_second=count / statistics.median(seconds), memory=used)
+        return Capacity(slots=count, steps_per_second=count / min(seconds), memory=used)
     except torch.OutOfMemoryError:
         return None
     finally:

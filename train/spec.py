@@ -99,8 +99,9 @@ class AdapterSpec:
     """alpha / rank: the update's scale (with rslora: alpha / √rank scales it)."""
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """Dropout on the adapter's input."""
-    targets: Literal["attention", "attention+ff"] | Annotated[tuple[str, ...], Field(min_length=1)] = "attention"
-    """Which layers are adapted: attention projections, these and the feed-forward layers, or a list of module names."""
+    targets: Literal["attention", "attention+ff", "all"] | Annotated[tuple[str, ...], Field(min_length=1)] = "attention"
+    """Which layers are adapted: attention projections, these and the feed-forward layers, all linear layers and
+    convolutions of the blocks, or a list of module names."""
     init: Literal[True, "gaussian"] = True
     """How A starts (B is 0): PEFT's default or gaussian. PEFT's other ways change the base, which trials share."""
     rslora: bool = False

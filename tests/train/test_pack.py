@@ -154,12 +154,22 @@ def test_a_step_that_torch_refuses_fails_one_trial_with_its_words(tiny_base: Bas
     assert healthy.failure is None
 
 
-@pytest.mark.parametrize("rslora", [False, True])
+@pytest.mark.parametrize(
+    "adapter",
+    [
+        AdapterSpec(rank=4, alpha_ratio=0.25, targets="attention+ff"),
+        AdapterSpec(rank=4, alpha_ratio=0.25, targets="attention+ff", rslora=True),
+        AdapterSpec(rank=4, alpha_ratio=0.25, targets="all"),
+        AdapterSpec(rank=4, targets="all", rank_pattern={"to_q": 2, "conv1": 6}, alpha_pattern={"to_k": 1.5}),
+        AdapterSpec(rank=4, alpha_ratio=0.25, dora=True),
+    ],
+    ids=["plain", "rslora", "convolutions", "patterns", "dora"],
+)
 def test_saved_adapter_makes_the_trainers_picture_in_plain_diffusers(
-    rslora: bool, tiny_base: Base, tiny_pipeline: Path, tiny_data: EncodedDataset, tmp_path: Path
+    adapter: AdapterSpec, tiny_base: Base, tiny_pipeline: Path, tiny_data: EncodedDataset, tmp_path: Path
 ) -> None:
     spec = TrialSpec(
-        adapter=AdapterSpec(rank=4, alpha_ratio=0.25, targets="attention+ff", rslora=rslora),
+        adapter=adapter,
         optimizer=OptimizerSpec(name="adamw", lr=0.05),
         train=TrainingSpec(steps=8, batch_size=2),
     )

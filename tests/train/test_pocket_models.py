@@ -36,7 +36,9 @@ def test_clip_finds_the_right_caption_among_those_of_1000_scenes(
 
 
 @pytest.mark.parametrize("style", ["photo", "pencil", "chalk"])
-def test_clip_tells_a_style_to_learn_from_all_others(style: str, models: tuple[StableDiffusionPipeline, CLIPModel]) -> None:
+def test_clip_tells_a_style_to_learn_from_all_others(
+    style: str, models: tuple[StableDiffusionPipeline, CLIPModel]
+) -> None:
     assert style_match(models[1], pictures_of(style, 100), style) >= 0.95
 
 

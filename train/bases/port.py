@@ -48,7 +48,7 @@ class Base(Protocol):
         """The denoiser's output (B, C, h, w) with whatever adapter is active."""
 
     def target_modules(self, preset: str) -> list[str]:
-        """Module names of a preset, `attention` or `attention+ff`."""
+        """Module names of a preset: `attention`, `attention+ff` or `all`."""
 
     def save_adapter(self, folder: Any, state: dict[str, Tensor], metadata: dict[str, Any]) -> None:
         """Write PEFT's state dict of one adapter as the file that diffusers' `load_lora_weights` takes."""

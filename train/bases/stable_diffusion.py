@@ -16,9 +16,14 @@ from torch import Tensor, nn
 from foundation.errors import AdapterError, BaseModelError
 from train.spec import BaseSpec
 
+_ATTENTION: Final = ("to_q", "to_k", "to_v", "to_out.0")
+_FEED_FORWARD: Final = ("ff.net.0.proj", "ff.net.2")
+_REST: Final = ("proj_in", "proj_out", "time_emb_proj")
+_CONVOLUTIONS: Final = ("conv1", "conv2", "conv_shortcut", "downsamplers.0.conv", "upsamplers.0.conv")
 TARGETS: Final = {
-    "attention": ["to_q", "to_k", "to_v", "to_out.0"],
-    "attention+ff": ["to_q", "to_k", "to_v", "to_out.0", "ff.net.0.proj", "ff.net.2"],
+    "attention": [*_ATTENTION],
+    "attention+ff": [*_ATTENTION, *_FEED_FORWARD],
+    "all": [*_ATTENTION, *_FEED_FORWARD, *_REST, *_CONVOLUTIONS],
 }
 
 
