@@ -127,6 +127,13 @@ class Rescored:
     """The same of the base."""
 
 
+@dataclass(frozen=True, slots=True)
+class Noted:
+    """Something about the device that a person should know; nothing follows from it."""
+
+    words: str
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Died:
     """The worker's process ended without being asked; told by the launcher."""
@@ -134,4 +141,4 @@ class Died:
     reason: str
 
 
-Event = Ready | Refused | Admitted | Stepped | Evaluated | Finished | Failed | Rescored | Died
+Event = Ready | Refused | Admitted | Stepped | Evaluated | Finished | Failed | Rescored | Noted | Died

@@ -22,6 +22,7 @@ from sweeper.messages import (
     Event,
     Failed,
     Finished,
+    Noted,
     Ready,
     Refused,
     Rescore,
@@ -215,6 +216,8 @@ class Supervisor:
                 self._end(worker, self.trials[event.trial], "failed", event.reason)
             case Rescored():
                 self._rescored[event.trial] = event
+            case Noted(words=words):
+                self._display.line(f"{self._launcher.devices[number]}: {words}")
             case Died():
                 self._on_death(number, worker, event)
 

@@ -22,6 +22,7 @@ from sweeper.messages import (
     Event,
     Failed,
     Finished,
+    Noted,
     Ready,
     Refused,
     Rescore,
@@ -136,7 +137,11 @@ class Worker:
     def _advance(self) -> None:
         by_slot = {running.slot: running for running in self._running.values()}
         due: list[_Running] = []
-        for report in self._pack.step():
+        before = self._pack.at_once
+        reports = self._pack.step()
+        if self._pack.at_once < before:
+            self._send(Noted(f"out of memory: from here on {self._pack.at_once} trials share a pass, not {before}"))
+        for report in reports:
             running = by_slot[report.slot]
             if report.failure is not None:
                 self._fail(running, report.failure)

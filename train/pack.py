@@ -214,6 +214,8 @@ class Pack:
             return [self._fail(numbers[0], f"out of memory on {self.base.device}: {reason}")]
         for slot, chance in zip(slots, chances, strict=True):
             slot.chance.set_state(chance)
+            if not slot.losses:
+                slot.clear_gradients()  # an adapter apart has its gradients at once, be they whole or not
         self.at_once = half = -(-len(numbers) // 2)
         return [*self._pass(numbers[:half], batches[:half]), *self._pass(numbers[half:], batches[half:])]
 

@@ -96,9 +96,9 @@ def test_prompts_are_scenes_of_the_drawn_world() -> None:
     assert all(prompt.endswith(", {trigger}") for prompt in spec.prompts)
 
 
-def test_the_main_job_is_twelve_trials_of_200_steps_judged_every_40() -> None:
+def test_the_main_job_is_twelve_trials_of_160_steps_judged_every_40() -> None:
     main = config("+experiment=pencil")
-    assert (main.study.num_trials, main.train.steps, main.eval.every, main.train.batch_size) == (12, 200, 40, 4)
+    assert (main.study.num_trials, main.train.steps, main.eval.every, main.train.batch_size) == (12, 160, 40, 4)
     assert (main.study.name, main.data.num_train, main.data.num_validation) == ("pencil", 24, 8)
 
 
@@ -112,7 +112,7 @@ def test_what_an_optimizer_is_told_is_what_its_constructor_takes(name: str) -> N
 
 
 def test_prodigys_own_fields_reach_it() -> None:
-    arguments = config("optimizer=prodigy", "optimizer.d_coef=2", "+optimizer.settings.d0=1e-5").optimizer.arguments()
+    arguments = config("optimizer=prodigy", "optimizer.d_coef=2", "optimizer.settings.d0=1e-5").optimizer.arguments()
     expected = {"d_coef": 2.0, "safeguard_warmup": True, "use_bias_correction": True, "d0": 1e-5, "lr": 1.0}
     assert expected.items() <= arguments.items()
     assert "beta3" not in arguments

@@ -212,7 +212,7 @@ def test_another_space_or_config_under_the_same_name_is_refused_by_what_differs(
         "set study.name to a new name, or ask for what it was to resume it"
     )
     longer = replace(config(), train=replace(config().train, steps=400))
-    with pytest.raises(StudyError, match="train.steps was 200, is now 400; set study.name"):
+    with pytest.raises(StudyError, match="train.steps was 160, is now 400; set study.name"):
         Search.open(longer, CONTINUOUS, database)
     assert Search.open(config(name="other"), Space(dimensions=(wider,)), database).num_finished == 0
 
