@@ -10,7 +10,6 @@ from typing import Any, Final
 
 import torch
 from diffusers import StableDiffusionPipeline
-from diffusers.utils import convert_state_dict_to_diffusers
 from torch import Tensor, nn
 
 from foundation.errors import AdapterError, BaseModelError
@@ -96,10 +95,13 @@ class StableDiffusion:
         return list(TARGETS[preset])
 
     def save_adapter(self, folder: Path, state: dict[str, Tensor], metadata: dict[str, Any]) -> None:
-        """See `Base`. diffusers keeps alpha only in the header's metadata; without it alpha = rank is assumed."""
+        """See `Base`. diffusers keeps alpha only in the header's metadata; without it alpha = rank is assumed.
+
+        The names stay PEFT's: of its own older names, diffusers' loader drops attention where convolutions are beside it.
+        """
         StableDiffusionPipeline.save_lora_weights(
             folder,
-            unet_lora_layers=convert_state_dict_to_diffusers(state),
+            unet_lora_layers=state,
             unet_lora_adapter_metadata=metadata,
             safe_serialization=True,
         )
