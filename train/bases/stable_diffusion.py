@@ -97,7 +97,7 @@ class StableDiffusion:
     def save_adapter(self, folder: Path, state: dict[str, Tensor], metadata: dict[str, Any]) -> None:
         """See `Base`. diffusers keeps alpha only in the header's metadata; without it alpha = rank is assumed.
 
-        The names stay PEFT's: of its own older names, diffusers' loader drops attention where convolutions are beside it.
+        The names stay PEFT's: with its own older names diffusers' loader drops attention beside convolutions.
         """
         StableDiffusionPipeline.save_lora_weights(
             folder,

@@ -99,16 +99,13 @@ def train_unet(
     text_encoder, tokenizer, scheduler = build_text_encoder(), build_tokenizer(), build_scheduler()
     pool = _pool(seed)
     mean, std = encode_all(vae, pool.pixels)
-    layouts = torch.from_numpy(
-        np.stack([layout(scene, drawn, CELLS) for scene, drawn in zip(pool.scenes, pool.seeds, strict=True)])
-    )
+    layouts = _layouts(pool)
     head = nn.Conv2d(96, len(COLOURS) + 1 + len(SHAPES) + 1, 1)
     features: list[Tensor] = []
     hook = unet.up_blocks[0].register_forward_hook(lambda _, __, output: features.append(output))
     captions = [*pool.captions, *(str(scene) for scene in pool.scenes), ""]
     tokens = tokenizer(captions, padding="max_length", return_tensors="pt").input_ids
-    alphas = scheduler.alphas_cumprod
-    snr = alphas / (1 - alphas)
+    snr = scheduler.alphas_cumprod / (1 - scheduler.alphas_cumprod)
     if not state_path.exists():
         teach_words(text_encoder, seed)
     text_encoder.requires_grad_(False).eval()
@@ -116,9 +113,7 @@ def train_unet(
 
     def step(generator: torch.Generator) -> tuple[Tensor, str]:
         chosen = torch.randint(len(mean), (BATCH,), generator=generator)
-        lot = torch.rand(BATCH, generator=generator)
-        caption = torch.where(lot < CAPTION_DROPOUT + STYLE_DROPOUT, chosen + len(mean), chosen)
-        caption = torch.where(lot < CAPTION_DROPOUT, len(captions) - 1, caption)
+        caption = _captions_by_lot(chosen, len(mean), generator)
         latents = mean[chosen] + std[chosen] * torch.randn(mean[chosen].shape, generator=generator)
         noise = torch.randn(latents.shape, generator=generator)
         timesteps = torch.randint(1000, (BATCH,), generator=generator)
@@ -148,17 +143,36 @@ def train_unet(
     )
     hook.remove()
     ema.apply()
-    pipeline = StableDiffusionPipeline(
+    pipeline = _assembled(vae, text_encoder, unet, scheduler)
+    pipeline.to(torch.float16).save_pretrained(folder)
+
+
+def _assembled(
+    vae: AutoencoderKL, text_encoder: CLIPTextModel, unet: UNet2DConditionModel, scheduler: DDIMScheduler
+) -> StableDiffusionPipeline:
+    return StableDiffusionPipeline(
         vae=vae,
         text_encoder=text_encoder,
-        tokenizer=tokenizer,
+        tokenizer=build_tokenizer(),
         unet=unet.to(memory_format=torch.contiguous_format).eval(),
         scheduler=scheduler,
         safety_checker=None,
         feature_extractor=None,
         requires_safety_checker=False,
     )
-    pipeline.to(torch.float16).save_pretrained(folder)
+
+
+def _captions_by_lot(chosen: Tensor, count: int, generator: torch.Generator) -> Tensor:
+    """Places among `count` whole captions, as many without a style, and the empty one."""
+    lot = torch.rand(len(chosen), generator=generator)
+    caption = torch.where(lot < CAPTION_DROPOUT + STYLE_DROPOUT, chosen + count, chosen)
+    return torch.where(lot < CAPTION_DROPOUT, 2 * count, caption)
+
+
+def _layouts(pool: Pictures) -> Tensor:
+    """(N, 2, CELLS, CELLS) class numbers, see `draw.layout`."""
+    places = zip(pool.scenes, pool.seeds, strict=True)
+    return torch.from_numpy(np.stack([layout(scene, seed, CELLS) for scene, seed in places]))
 
 
 def teach_words(text_encoder: CLIPTextModel, seed: int, num_steps: int = WORD_STEPS) -> None:
