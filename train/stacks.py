@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from functools import partial
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -140,17 +140,19 @@ class StackedLayer:
         down, up, scale = self.down, self.up, self.scale
         if rows.index is not None:
             down, up, scale = (stack.index_select(0, rows.index) for stack in (down, up, scale))
-        count = len(rows.slots)
         rows.share(len(x))  # that there is one
-        x, base = _by_slot(x.to(down.dtype), rows.parts, count), _by_slot(result, rows.parts, count)
-        update = _linear_update if down.dim() == 3 else partial(_conv_update, self.module.base_layer)
-        added = update(x, base, down, up, scale.view(-1, 1, 1)).to(result.dtype)
-        return _by_row(added, rows.parts)
+        if down.dim() == 3:
+            dtype = torch.get_autocast_dtype(x.device.type) if torch.is_autocast_enabled(x.device.type) else down.dtype
+            operands = (tensor.to(dtype) for tensor in (x, down, up, scale))
+            return _LinearUpdate.apply(result, *operands, rows.parts)  # type: ignore[no-any-return, no-untyped-call]
+        x, base = _by_slot(x.to(down.dtype), rows.parts, len(down)), _by_slot(result, rows.parts, len(down))
+        added = _conv_update(self.module.base_layer, x, base, down, up, scale.view(-1, 1, 1))
+        return _by_row(added.to(result.dtype), rows.parts)
 
 
 def _by_slot(x: Tensor, parts: int, count: int) -> Tensor:
     """(parts · K · n, …) to (K, parts · n, …); a view where there is one part."""
-    return x.view(parts, count, -1, *x.shape[1:]).transpose(0, 1).flatten(1, 2)
+    return x.reshape(parts, count, -1, *x.shape[1:]).transpose(0, 1).flatten(1, 2)
 
 
 def _by_row(x: Tensor, parts: int) -> Tensor:
@@ -158,10 +160,36 @@ def _by_row(x: Tensor, parts: int) -> Tensor:
     return x.view(len(x), parts, -1, *x.shape[2:]).transpose(0, 1).flatten(0, 2)
 
 
-def _linear_update(x: Tensor, base: Tensor, down: Tensor, up: Tensor, scale: Tensor) -> Tensor:
-    """base + scale · up(down(x)) for x (K, n, …, in), down (K, R, in), up (K, out, R), scale (K, 1, 1)."""
-    inner = torch.bmm(x.flatten(1, -2), down.mT) * scale
-    return torch.baddbmm(base.flatten(1, -2).to(inner.dtype), inner, up.mT).view(base.shape)
+class _LinearUpdate(torch.autograd.Function):
+    """result + scale · up(down(x)), every slot's rows with its own adapter.
+
+    For result (B, …, out), x (B, …, in), down (K, R, in), up (K, out, R), scale (K,). One node in autograd's graph: as
+    a dozen small operations a layer, most of a small pack's overhead would be autograd's own.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any, result: Tensor, x: Tensor, down: Tensor, up: Tensor, scale: Tensor, parts: int
+    ) -> Tensor:
+        rows = _by_slot(x, parts, len(down)).flatten(1, -2)
+        inner = torch.bmm(rows, down.mT).mul_(scale[:, None, None])
+        ctx.save_for_backward(rows, inner, down, up, scale)
+        ctx.shape, ctx.parts = x.shape, parts
+        base = _by_slot(result, parts, len(down))
+        added = torch.baddbmm(base.flatten(1, -2).to(inner.dtype), inner, up.mT)
+        return _by_row(added.view(base.shape), parts).to(result.dtype)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        rows, inner, down, up, scale = ctx.saved_tensors
+        gradient = _by_slot(gradients[0], ctx.parts, len(down)).flatten(1, -2).to(inner.dtype)
+        to_inner = torch.bmm(gradient, up).mul_(scale[:, None, None])
+        to_x = None
+        if ctx.needs_input_grad[1]:
+            shape = (len(down), -1, *ctx.shape[1:])
+            to_x = _by_row(torch.bmm(to_inner, down).view(shape), ctx.parts)
+        to_down, to_up = torch.bmm(to_inner.mT, rows), torch.bmm(gradient.mT, inner)
+        return gradients[0], to_x, to_down, to_up, None, None
 
 
 def _conv_update(layer: nn.Conv2d, x: Tensor, base: Tensor, down: Tensor, up: Tensor, scale: Tensor) -> Tensor:

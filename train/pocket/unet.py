@@ -24,7 +24,7 @@ from train.pocket.loop import EMA, Pictures, draw_all, learning_rate_factor, to_
 from train.pocket.tokens import MAX_TOKENS, build_tokenizer
 from train.pocket.world import BASE_STYLES, COLOURS, PART_SIZES, SHAPES, is_held_out, parts_of, random_scene, scenes
 
-STEPS, BATCH, LR = 3000, 32, 1.5e-3
+STEPS, BATCH, LR = 2400, 32, 1.5e-3
 POOL: Final = 24_000
 CAPTION_DROPOUT = 0.1  # what classifier-free guidance needs (Ho & Salimans 2022)
 STYLE_DROPOUT = 0.05  # a caption without its style still means something
