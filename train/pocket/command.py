@@ -1,7 +1,8 @@
 """`python -m train.pocket`: trains the pocket base and its CLIP anew, seeded, and writes their card.
 
 The CLIP trains in a process of its own beside VAE and UNet, each on half of the cores; then the UNet has all of them.
-After a crash the same command goes on from the last saved state.
+After a crash the same command goes on from the last saved state. (A module of its own, for a new process cannot import
+what stands in a package's `__main__`.)
 """
 
 from __future__ import annotations
@@ -82,6 +83,3 @@ def _clip(arguments: argparse.Namespace) -> None:
 def _done(arguments: argparse.Namespace, stage: str) -> bool:
     return bool((arguments.state / f"{stage}.done").exists())
 
-
-if __name__ == "__main__":
-    main()
