@@ -168,9 +168,7 @@ class _LinearUpdate(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(
-        ctx: Any, result: Tensor, x: Tensor, down: Tensor, up: Tensor, scale: Tensor, parts: int
-    ) -> Tensor:
+    def forward(ctx: Any, result: Tensor, x: Tensor, down: Tensor, up: Tensor, scale: Tensor, parts: int) -> Tensor:
         rows = _by_slot(x, parts, len(down)).flatten(1, -2)
         inner = torch.bmm(rows, down.mT).mul_(scale[:, None, None])
         ctx.save_for_backward(rows, inner, down, up, scale)

@@ -82,4 +82,3 @@ def _clip(arguments: argparse.Namespace) -> None:
 
 def _done(arguments: argparse.Namespace, stage: str) -> bool:
     return bool((arguments.state / f"{stage}.done").exists())
-
