@@ -24,7 +24,12 @@ from benchmarks.baselines import stock_seconds  # noqa: E402
 from benchmarks.setting import setting  # noqa: E402
 from foundation.compose import compose  # noqa: E402
 
-WHOLE = ["+experiment=pencil", "study.pruner.name=none", "eval.warmup_evaluations=99"]
+WHOLE = [
+    "+experiment=pencil",
+    "study.pruner.name=none",
+    "eval.warmup_evaluations=99",
+    "eval.thresholds.style_drop=9",
+]
 
 
 def main() -> None:

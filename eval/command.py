@@ -13,8 +13,9 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
+from eval.evaluation import Evaluation
 from eval.features import Extractor, load_extractor
-from eval.judge import Evaluation, Evidence, judge
+from eval.judge import Evidence, judge
 from eval.pipeline import denoiser, load_lora, load_pipeline, lora_file, resolution, validation_set
 from eval.prompts import with_trigger, without_trigger
 from eval.reference import build_reference, by_prompt

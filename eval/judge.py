@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from eval.evaluation import WORST, Evaluation
 from eval.metrics import copying, distribution, losses, similarity, spread
 from eval.overfit import Signs, explain, is_overfit, overfit_index, severities
 from eval.reference import Reference
-from eval.score import WORST, Parts, score, standard_error
+from eval.score import Parts, score, standard_error
 from eval.spec import EvalSpec
 
 
@@ -29,45 +29,6 @@ class Evidence:
     """(U, S, D) the same for the unrelated prompts; (0, S, D) for none."""
     validation_losses: Tensor
     """(N, B) canonical validation losses; (0, B) for none."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Evaluation:
-    """What the judge says of one checkpoint; goes to JSON and back unchanged."""
-
-    step: int
-    """Training steps done."""
-    score: float
-    """Higher is better, see `eval.score`; NaN where there are no real pictures to hold it against."""
-    score_se: float
-    """Standard error of the score, bootstrap over prompts; NaN with one prompt."""
-    overfit_index: float
-    """0 to 1, see `eval.overfit`."""
-    overfit: bool
-    """Whether this and the evaluations before it say that the trial is overfit."""
-    words: str
-    """Why, in one line."""
-    severities: Mapping[str, float]
-    """Each criterion's, 0 to 1."""
-    metrics: Mapping[str, float]
-    """Everything measured, by name; NaN where it could not be."""
-    validation_losses: Sequence[float]
-    """(N,) mean loss of each held-out image, for the paired test of later evaluations."""
-
-    def to_json(self) -> dict[str, Any]:
-        """Return plain values for JSON, which knows no NaN and no infinity: they become null, "inf", "-inf"."""
-        return {name: _plain(value) for name, value in asdict(self).items()}
-
-    @classmethod
-    def from_json(cls, values: Mapping[str, Any]) -> Evaluation:
-        """Read what `to_json` returned; keys that a later version added are passed over."""
-        known = {field.name: values[field.name] for field in fields(cls)}
-        for name in ("score", "score_se", "overfit_index"):
-            known[name] = _number(known[name])
-        for name in ("severities", "metrics"):
-            known[name] = {key: _number(value) for key, value in known[name].items()}
-        known["validation_losses"] = tuple(_number(value) for value in known["validation_losses"])
-        return cls(**known)
 
 
 def judge(reference: Reference, evidence: Evidence, history: Sequence[Evaluation], spec: EvalSpec) -> Evaluation:
@@ -93,8 +54,10 @@ def judge(reference: Reference, evidence: Evidence, history: Sequence[Evaluation
         drift=spread.drift(evidence.unrelated, reference.base_unrelated),
     )
     match, base_match = similarity.comparable_matches(samples, base_samples, prompts)
+    style = similarity.style_shares(evidence.samples, reference.base_samples, reference.held_out, reference.train)
+    fall = _fall(style, history)
     parts = Parts(
-        style=similarity.style_shares(evidence.samples, reference.base_samples, reference.held_out, reference.train),
+        style=style,
         match=match,
         base_match=base_match,
         copied=copies.double().mean(1),
@@ -113,9 +76,26 @@ def judge(reference: Reference, evidence: Evidence, history: Sequence[Evaluation
         overfit=is_overfit(indices, spec.thresholds, spec.warmup_evaluations),
         words=explain(signs, severe),
         severities=severe,
-        metrics=_metrics(reference, evidence, signs, parts) | course,
+        metrics=_metrics(reference, evidence, signs, parts) | course | fall,
         validation_losses=tuple(losses.image_means(evidence.validation_losses).tolist()),
+        prompt_styles=tuple(style.tolist()),
+        past_best=bool(fall)
+        and fall["style_drop"] >= spec.thresholds.style_drop
+        and fall["style_t"] > spec.thresholds.paired_t,
     )
+
+
+def _fall(style: Tensor, history: Sequence[Evaluation]) -> dict[str, float]:
+    """How far style fidelity (P,) lies below the trial's best, and the paired t of that over the prompts; nothing at first.
+
+    Too high a learning rate shows so before anything else: pictures burn in, while validation loss still falls.
+    """
+    past = [torch.tensor(tuple(each.prompt_styles), dtype=torch.float64) for each in history]
+    past = [values for values in past if len(values) == len(style) and bool(values.isfinite().all())]
+    if not past or not bool(style.isfinite().all()):
+        return {}
+    best = max(past, key=lambda values: float(values.mean()))
+    return {"style_drop": float(best.mean() - style.double().mean()), "style_t": losses.paired_t(best, style)}
 
 
 def _course(reference: Reference, evidence: Evidence, history: Sequence[Evaluation], rises: int) -> dict[str, float]:
@@ -187,17 +167,3 @@ def _check_shapes(reference: Reference, evidence: Evidence) -> None:
     ):
         if got.shape != wanted.shape:
             raise ValueError(f"{name} must have the reference's shape {tuple(wanted.shape)}, got {tuple(got.shape)}")
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None if math.isnan(value) else str(value)
-    return value
-
-
-def _number(value: float | str | None) -> float:
-    return math.nan if value is None else float(value)

@@ -38,8 +38,11 @@ class Thresholds:
     """Loss of prompt match against the base, in points of 100·cosine scaled to a margin of ten points."""
     drift: Limits = field(default_factory=lambda: Limits(warn=0.5, alarm=0.8))
     """How far pictures of unrelated prompts have left the base's; 1 = as unlike as another prompt's picture."""
+    style_drop: Annotated[float, Field(gt=0)] = 0.08
+    """A trial whose style fidelity fell so far below its best is past it; 1 = the whole way from base to style."""
     paired_t: Annotated[float, Field(ge=0)] = 2.0
-    """A rise of the validation loss counts only above this paired t over the images (or after `rises`)."""
+    """A rise of the validation loss counts only above this paired t over the images (or after `rises`), a fall of
+    style fidelity only above it over the prompts."""
     rises: _Positive = 3
     """…or when the validation loss rose this many evaluations in a row."""
     min_copies: _Positive = 2

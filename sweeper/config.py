@@ -50,6 +50,8 @@ class PrunerSpec:
     """median: evaluations of each trial that never end it. hyperband: evaluations that every trial may have."""
     patience: _Count = 1
     """median: evaluations, after the first, without a new best before a trial may end."""
+    min_improvement: Annotated[float, Field(ge=0)] = 1.0
+    """median: a new best must be better by this many points of score to count as one."""
     reduction_factor: Annotated[int, Field(ge=2)] = 3
     """hyperband: of so many trials one goes on."""
 

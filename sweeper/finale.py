@@ -12,9 +12,8 @@ from PIL import Image
 from eval.prompts import with_trigger
 from sweeper.config import Config
 from sweeper.display import Display, describe
-from sweeper.judging import PROMPT, picture_name
 from sweeper.messages import Rescored
-from sweeper.pictures import Row, contact_sheet
+from sweeper.pictures import PROMPT, Row, contact_sheet, picture_name
 from sweeper.report import TrialSummary, Winner, write_best
 from sweeper.supervisor import Supervisor
 from sweeper.tracking.port import Tracker

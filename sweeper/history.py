@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from eval.judge import Evaluation
+from eval.evaluation import Evaluation
 from foundation.durable import append_line, write_text
 
 _FILE = "evaluations.jsonl"

@@ -7,13 +7,13 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Final
 
 from PIL import Image
 from torch import Tensor
 
+from eval.evaluation import Evaluation
 from eval.features import Extractor, load_extractor
-from eval.judge import Evaluation, Evidence, judge
+from eval.judge import Evidence, judge
 from eval.prompts import with_trigger, without_trigger
 from eval.reference import Reference, build_reference, by_prompt
 from eval.sampling import sample_each
@@ -21,14 +21,12 @@ from eval.spec import EvalSpec
 from eval.validation import ValidationSet, validation_losses_each
 from foundation.durable import new_folder
 from foundation.images import square
-from sweeper.pictures import grid
+from sweeper.pictures import PROMPT, UNRELATED, grid, picture_name, sheet_name
 from train.bases import Base
 from train.caches import EncodedDataset
 from train.data import Dataset
 from train.pack import Pack
 
-PROMPT: Final = "prompt"
-UNRELATED: Final = "unrelated"
 _TILE = 128
 
 
@@ -212,13 +210,3 @@ def write_pictures(folder: Path, drawn: Drawn, num_seeds: int) -> None:
                 for seed, image in enumerate(row):
                     image.save(fresh / picture_name(kind, number, seed))
                 grid(row, num_seeds, _TILE).save(fresh / sheet_name(kind, number))
-
-
-def picture_name(kind: str, prompt: int, seed: int) -> str:
-    """`prompt03-seed1.png`: the fourth prompt with the second seed."""
-    return f"{kind}{prompt:02}-seed{seed}.png"
-
-
-def sheet_name(kind: str, prompt: int) -> str:
-    """`prompt03.png`: the fourth prompt with all seeds."""
-    return f"{kind}{prompt:02}.png"

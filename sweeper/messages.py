@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from eval.judge import Evaluation
-from train.capacity import Capacity
-from train.pack import StepReport
+from eval.evaluation import Evaluation
+from train.reports import Capacity, StepReport
 from train.spec import TrialSpec
 
 

@@ -16,6 +16,10 @@ RULE: Final = (222, 219, 211)
 BEST_TINT: Final = (236, 240, 229)
 """Behind the columns of the winner, so that they are told apart from the base's at a glance."""
 
+PROMPT: Final = "prompt"
+UNRELATED: Final = "unrelated"
+"""The kinds of prompts, as the names of their pictures begin."""
+
 MARGIN: Final = 24
 GAP: Final = 6
 WIDE_GAP: Final = 18
@@ -149,3 +153,13 @@ def _cut(word: str, size: int, width: int) -> list[str]:
     if _width(word, size) <= width:
         return [word]
     return textwrap.wrap(word, max(1, len(word) * width // _width(word, size) - 1))
+
+
+def picture_name(kind: str, prompt: int, seed: int) -> str:
+    """`prompt03-seed1.png`: the fourth prompt with the second seed."""
+    return f"{kind}{prompt:02}-seed{seed}.png"
+
+
+def sheet_name(kind: str, prompt: int) -> str:
+    """`prompt03.png`: the fourth prompt with all seeds."""
+    return f"{kind}{prompt:02}.png"

@@ -11,7 +11,7 @@ from typing import Final
 
 from PIL import Image
 
-from eval.judge import Evaluation
+from eval.evaluation import Evaluation
 from foundation.durable import new_folder, write_json, write_text
 from foundation.errors import StudyError
 

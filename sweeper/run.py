@@ -10,7 +10,7 @@ import subprocess
 import sys
 import types
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
@@ -52,12 +52,13 @@ def run_study(overrides: Sequence[str]) -> int:
     config, dataset = _prepare(asked.config)
     console = Console(highlight=False, soft_wrap=not sys.stdout.isatty())
     folder = Path(config.study.folder) / config.study.name
-    with _lease(folder):
+    with ExitStack() as stack:
+        stack.enter_context(_lease(folder))
         search = Search.open(asked.config, asked.space, folder.parent / "studies.db")
         _write_study(folder, asked)
+        launcher = stack.enter_context(_started(LocalLauncher(config), search, config))
         tracker = open_tracker(config.tracking, folder.parent)
         display = Display(console, config.study.name, config.study.num_trials, config.train.steps)
-        launcher = LocalLauncher(config)
         supervisor = Supervisor(config, folder, search, tracker, launcher, display, lambda p: _resolve(asked, p))
         params = {name: str(values) for name, values in asked.space.fingerprint().items()}
         tracker.start_study(config.study.name, params, (folder / "study.yaml").read_text())
@@ -151,6 +152,18 @@ def _revision() -> str | None:
         return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
     except (OSError, subprocess.SubprocessError):
         return None
+
+
+@contextmanager
+def _started(launcher: LocalLauncher, search: Search, config: Config) -> Iterator[LocalLauncher]:
+    """Let the workers load, which takes them a while, as soon as it is known that there is work; end them after."""
+    try:
+        if search.running() or search.num_finished < config.study.num_trials:
+            for number in range(len(launcher.devices)):
+                launcher.start(number)
+        yield launcher
+    finally:
+        launcher.shut_down(0.0)
 
 
 @contextmanager

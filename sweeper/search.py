@@ -5,6 +5,7 @@ The only module that imports Optuna. One process uses it, in one thread; several
 
 from __future__ import annotations
 
+import math
 import random
 import warnings
 from collections.abc import Iterator, Mapping
@@ -95,7 +96,7 @@ class Search:
             _refuse_another(spec.name, study.user_attrs.get("asked", asked), asked)
             study.set_user_attr("asked", asked)
             with warnings.catch_warnings():
-                # Grouped TPE and the patient pruner are marked experimental; their versions are pinned with Optuna's.
+                # Grouped TPE is marked experimental; its version is pinned with Optuna's.
                 warnings.simplefilter("ignore", ExperimentalWarning)
                 study.sampler = _sampler(spec, len(study.get_trials(deepcopy=False)))
                 study.pruner = _pruner(spec.pruner, every=config.eval.every, steps=config.train.steps)
@@ -132,7 +133,7 @@ class Search:
     def why_hopeless(self, number: int) -> str | None:
         """Why a running trial should end now, beside what others scored; None when it should go on."""
         trial = self._storage.get_trial(self._id(number))
-        if not self._study.pruner.prune(self._study, trial):
+        if self._still_rises(trial) or not self._study.pruner.prune(self._study, trial):
             return None
         step = trial.last_step
         finished = [each for each in self._real() if each.state == TrialState.COMPLETE]
@@ -142,6 +143,14 @@ class Search:
         scores, maximize = list(trial.intermediate_values.values()), self._spec.direction == "maximize"
         best, side = (np.nanmax(scores), "below") if maximize else (np.nanmin(scores), "above")
         return f"best score {best:.4g} is {side} the median {np.nanmedian(others):.4g} of {len(others)} at step {step}"
+
+    def _still_rises(self, trial: FrozenTrial) -> bool:
+        """Whether the median must wait: a new best lately. Optuna's own patience takes any improvement for one."""
+        spec = self._spec.pruner
+        sign = 1 if self._spec.direction == "maximize" else -1
+        scores = [sign * score for _, score in sorted(trial.intermediate_values.items()) if not math.isnan(score)]
+        before, lately = scores[: -spec.patience - 1], scores[-spec.patience - 1 :]
+        return spec.name == "median" and (not before or max(lately) - max(before) >= spec.min_improvement)
 
     def tell_complete(self, number: int, value: float, reason: str = "") -> None:
         """End a trial with the score of its best checkpoint, a finite number."""
@@ -258,8 +267,7 @@ def _pruner(spec: PrunerSpec, *, every: int, steps: int) -> optuna.pruners.BaseP
     """`every`: steps between evaluations; `steps`: of a whole trial."""
     warmup = spec.warmup_evaluations * every
     if spec.name == "median":
-        median = optuna.pruners.MedianPruner(n_startup_trials=spec.startup_trials, n_warmup_steps=warmup + 1)
-        return optuna.pruners.PatientPruner(median, patience=spec.patience)
+        return optuna.pruners.MedianPruner(n_startup_trials=spec.startup_trials, n_warmup_steps=warmup + 1)
     if spec.name == "hyperband":
         least = min(max(warmup, every), steps)
         return optuna.pruners.HyperbandPruner(

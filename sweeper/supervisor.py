@@ -33,7 +33,7 @@ from sweeper.messages import (
 from sweeper.search import Search
 from sweeper.tracking.port import Tracker
 from sweeper.trials import Status, Trial, diverged, value_of
-from train.capacity import described
+from train.reports import described
 from train.spec import TrialSpec
 
 MAX_ATTEMPTS = 3
@@ -265,6 +265,9 @@ class Supervisor:
             return None
         if last.overfit:
             return ("finished" if trial.has_clean_checkpoint else "pruned"), f"looks overfit: {last.words}"
+        if last.past_best and trial.has_clean_checkpoint:
+            fallen = f"style fell by {100 * last.metrics['style_drop']:.0f} points, t {last.metrics['style_t']:.1f}"
+            return "finished", f"past its best: {fallen}"
         if diverged(trial.evaluations, self._config.eval.warmup_evaluations):
             return "pruned", "diverged: validation loss above the base's own"
         if hopeless := self._search.why_hopeless(trial.number):

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from eval.judge import Evaluation
-from eval.score import WORST, earliest_within_one_standard_error
+from eval.evaluation import WORST, Evaluation
+from eval.selection import earliest_within_one_standard_error
 from train.spec import TrialSpec
 
 Status = Literal["waiting", "running", "finished", "pruned", "failed"]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from eval.judge import Evaluation
+from eval.evaluation import Evaluation
 from foundation.errors import UserError
 from sweeper.config import Config
 from sweeper.history import append_evaluation, rewind_evaluations
@@ -33,9 +33,10 @@ from sweeper.messages import (
 )
 from train.bases import Base, load_base
 from train.caches import EncodedDataset, encode_dataset
-from train.capacity import Capacity, measure_capacity
+from train.capacity import measure_capacity
 from train.data import load_dataset
-from train.pack import Pack, StepReport
+from train.pack import Pack
+from train.reports import Capacity, StepReport
 
 REPORT_EVERY = 10
 """Steps of a trial between two `Stepped` events."""

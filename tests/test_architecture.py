@@ -30,6 +30,14 @@ def test_file_is_a_room_and_functions_fit_a_screen(path: Path) -> None:
             assert node.end_lineno - node.lineno < 60, node.name
 
 
+def test_the_supervisor_loads_no_model_library() -> None:
+    """The process that owns a study is up in seconds: what takes its time to import is the workers'."""
+    heavy = {"diffusers", "transformers", "peft", "accelerate", "torchmetrics"}
+    code = f"import sys, sweeper.run; print(sorted({heavy} & set(sys.modules)))"
+    result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "[]"
+
+
 def test_config_names_no_code() -> None:
     """`_target_` would let a config call anything; only our own plugin's registration in code has one."""
     assert not [path for path in (ROOT / "conf").rglob("*.yaml") if "_target_" in path.read_text()]

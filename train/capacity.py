@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Final
 
 import torch
@@ -12,6 +12,7 @@ import torch
 from train.bases import Base
 from train.caches import EncodedDataset
 from train.pack import Pack
+from train.reports import Capacity
 from train.spec import TrialSpec
 
 WORTHWHILE: Final = 1.1
@@ -20,17 +21,6 @@ MEMORY_LIMIT: Final = 0.9
 """Share of a GPU's memory that may be in use."""
 _TIMED_PASSES: Final = 4
 """The fastest counts: what else the machine does only slows a pass down."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Capacity:
-    """What a device did with so many slots."""
-
-    slots: int
-    steps_per_second: float
-    """Of all trials together, micro-batches a second."""
-    memory: float | None
-    """Share of the GPU's memory in use at the peak; None on a CPU."""
 
 
 def measure_capacity(
@@ -50,11 +40,6 @@ def measure_capacity(
             break
         curve.append(measured)
     return curve
-
-
-def described(curve: Sequence[Capacity]) -> str:
-    """The curve in a line: `1: 9.8, 2: 14.1, 4: 18.0 steps/s`."""
-    return ", ".join(f"{each.slots}: {each.steps_per_second:.1f}" for each in curve) + " steps/s"
 
 
 def _counts(most: int) -> list[int]:

@@ -22,7 +22,8 @@ from train.bases import load_base
 from train.caches import encode_dataset
 from train.data import load_dataset
 from train.drawn import with_drawn_folder
-from train.pack import Pack, StepReport
+from train.pack import Pack
+from train.reports import StepReport
 from train.spec import BaseSpec, DataSpec, TrialSpec
 
 _TRIAL_GROUPS = tuple(field.name for field in dataclasses.fields(TrialSpec))

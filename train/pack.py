@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,25 +20,9 @@ from train.caches import EncodedDataset
 from train.objective import add_noise, denoising_losses, snr_weights, target_of
 from train.optimizers import effective_lr
 from train.packed import Packed
+from train.reports import StepReport
 from train.slot import Batch, Slot
 from train.spec import Precision, TrialSpec
-
-
-@dataclass(frozen=True, slots=True)
-class StepReport:
-    """What one slot did in one `Pack.step`."""
-
-    slot: int
-    step: int
-    """Optimizer steps done, this one included."""
-    loss: float
-    """Mean training loss of the step's micro-batches, as weighted by the trial's objective."""
-    lr: float
-    """The rate that was used; for Prodigy d·lr."""
-    grad_norm: float
-    """Gradient norm before clipping."""
-    failure: str | None = None
-    """Why the trial cannot go on: its loss is not finite, it ran out of memory, or torch refused its step."""
 
 
 class Pack:

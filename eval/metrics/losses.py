@@ -43,9 +43,17 @@ def paired_log_t(now: Tensor, best: Tensor) -> float:
     t = mean(d) / (std(d) / √N), d = log now − log best. The same fixed noise on both sides makes the pairs so alike
     that a few images show a rise of one percent. NaN with one image; ±inf where all images changed by one factor.
     """
+    return paired_t(now.double().log(), best.double().log())
+
+
+def paired_t(now: Tensor, before: Tensor) -> float:
+    """Return Student's paired t of `now` (N,) over `before` (N,); > 0 where `now` is higher.
+
+    t = mean(d) / (std(d) / √N), d = now − before. NaN with one pair; ±inf where all moved by the same.
+    """
     if len(now) < 2:
         return float("nan")
-    d = now.double().log() - best.double().log()
+    d = now.double() - before.double()
     mean, error = float(d.mean()), float(d.std()) / math.sqrt(len(d))
     if error < 1e-12:
         return math.copysign(math.inf, mean) if abs(mean) > 1e-12 else 0.0

@@ -41,6 +41,8 @@ class LocalLauncher:
 
     def start(self, worker: int) -> None:
         """See `Launcher`."""
+        if worker in self._workers:
+            return
         ours, theirs = self._context.Pipe()
         arguments = (self._config, self._devices[worker], theirs)
         process = self._context.Process(target=_run, args=arguments, name=f"worker{worker}")

@@ -16,7 +16,7 @@ class Launcher(Protocol):
         """Device of each worker."""
 
     def start(self, worker: int) -> None:
-        """Start a worker, or start one anew after it died. It says `Ready` or `Refused` when it is up."""
+        """Start a worker, unless it runs; one that died starts anew. It says `Ready` or `Refused` when it is up."""
 
     def send(self, worker: int, command: Command) -> None:
         """Hand a command to a worker; to one that died it is lost."""

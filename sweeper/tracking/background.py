@@ -13,9 +13,9 @@ from pathlib import Path
 from queue import Empty, Queue
 from typing import Final
 
-from eval.judge import Evaluation
+from eval.evaluation import Evaluation
 from sweeper.tracking.port import StudyEnd, Tracker, TrialEnd
-from train.pack import StepReport
+from train.reports import StepReport
 
 MAX_WAITING: Final = 10_000
 """Calls that may wait. Beyond it steps and evaluations are dropped; starts and ends never are, they are few."""

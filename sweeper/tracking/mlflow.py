@@ -20,14 +20,14 @@ from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NOTE, MLFL
 from PIL import Image
 from sqlalchemy.exc import SQLAlchemyError
 
-from eval.judge import Evaluation
+from eval.evaluation import Evaluation
 from foundation.errors import ConfigError, StudyError
 from sweeper.config import TrackingSpec
 from sweeper.tracking import ARTIFACTS, DATABASE
 from sweeper.tracking.files import must_be_sqlite, weights_digest
 from sweeper.tracking.names import entity_name, image_keys
 from sweeper.tracking.port import StudyEnd, TrialEnd
-from train.pack import StepReport
+from train.reports import StepReport
 
 CHAMPION: Final = "champion"
 """The registered model's alias of the winner."""

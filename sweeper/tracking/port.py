@@ -7,8 +7,8 @@ from collections.abc import Set as AbstractSet
 from pathlib import Path
 from typing import Literal, Protocol
 
-from eval.judge import Evaluation
-from train.pack import StepReport
+from eval.evaluation import Evaluation
+from train.reports import StepReport
 
 TrialEnd = Literal["finished", "pruned", "failed"]
 """finished: it has a checkpoint that counts, whether it did all its steps or was stopped as overfit.

@@ -13,7 +13,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from eval.judge import Evaluation, Evidence, judge
+from eval.evaluation import Evaluation
+from eval.judge import Evidence, judge
 from eval.metrics import distribution
 from eval.reference import Reference, by_prompt
 from eval.spec import EvalSpec
@@ -228,6 +229,22 @@ def test_an_evaluation_goes_to_json_and_back_unchanged() -> None:
 
 def test_judging_is_deterministic() -> None:
     assert judge(REFERENCE, GOOD, [], SPEC) == judge(REFERENCE, GOOD, [], SPEC)
+
+
+def test_a_trial_that_loses_its_style_is_past_its_best_and_noise_is_not() -> None:
+    weak, strong = (seen(samples=drawn(texts(PROMPTS), style, 3)) for style in (0.5, 0.9))
+    strong_again = seen(80, samples=drawn(texts(PROMPTS), 0.9, 5))
+    best = judge(REFERENCE, strong, [judge(REFERENCE, weak, [], SPEC)], SPEC)
+    assert not best.past_best
+    noise_only = judge(REFERENCE, strong_again, [best], SPEC)
+    assert not noise_only.past_best
+    assert abs(noise_only.metrics["style_drop"]) < SPEC.thresholds.style_drop
+    fallen = judge(REFERENCE, replace(weak, step=120), [best, noise_only], SPEC)
+    assert fallen.past_best
+    assert fallen.metrics["style_drop"] == pytest.approx(
+        max(best.metrics["style"], noise_only.metrics["style"]) - fallen.metrics["style"]
+    )
+    assert fallen.metrics["style_t"] > SPEC.thresholds.paired_t
 
 
 def test_evidence_of_other_prompts_is_refused() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from eval.score import Parts, earliest_within_one_standard_error, score, standard_error
+from eval.score import Parts, score, standard_error
 
 
 def parts(style: float, kept: float, copies: float = 0.0, val_ratio: float | None = 1.0, **changes: Any) -> Parts:
@@ -72,35 +72,3 @@ def test_standard_error_of_one_prompt_is_unknown() -> None:
     assert math.isnan(
         standard_error(Parts(style=one, match=one, base_match=one, copied=one, base_copied=one, val_ratio=None), 10)
     )
-
-
-def choose(scores: list[float], errors: list[float], overfit: list[float]) -> int:
-    return earliest_within_one_standard_error(scores, errors, overfit)
-
-
-def test_the_earliest_within_one_error_of_the_best_clean_one_is_chosen() -> None:
-    assert choose([10, 58, 60, 59], [1, 9, 3, 1], [0, 0, 0, 0]) == 1
-    assert choose([10, 56, 60, 59], [1, 9, 3, 1], [0, 0, 0, 0]) == 2
-    assert choose([10, 50, 60, 90], [1, 1, 1, 1], [0, 0.4, 0.49, 0.5]) == 2
-    assert choose([10, 60, 60], [0, 0, 0], [0, 0, 0]) == 1
-
-
-def test_with_none_clean_the_least_overfit_is_chosen() -> None:
-    assert choose([10, 60, 50], [1, 1, 1], [0.9, 0.6, 0.6]) == 1
-    assert choose([10, 60, 70], [1, 1, 1], [0.9, 0.6, 0.6]) == 2
-
-
-def test_unknown_scores_and_errors_are_no_obstacle() -> None:
-    nan = math.nan
-    assert choose([nan, 40, 41], [nan, nan, nan], [0, 0, 0]) == 2
-    assert choose([nan, nan], [nan, nan], [0.2, 0.1]) == 0
-    assert choose([nan, 5], [1, 1], [0.0, 0.9]) == 1
-    assert choose([5], [1], [1.0]) == 0
-    assert choose([-math.inf, 3], [1, 1], [0, 0]) == 1
-
-
-def test_nothing_to_choose_from_is_refused() -> None:
-    with pytest.raises(ValueError, match="at least one"):
-        choose([], [], [])
-    with pytest.raises(ValueError, match="same checkpoints, got 1, 2 and 1"):
-        choose([1], [1, 2], [1])

@@ -20,13 +20,13 @@ from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.ui import WebDriverWait
 
-from eval.judge import Evaluation
+from eval.evaluation import Evaluation
 from sweeper import dashboard
 from sweeper.config import TrackingSpec
 from sweeper.tracking import open_tracker
-from train.pack import StepReport
 from train.pocket.draw import draw
 from train.pocket.world import scenes
+from train.reports import StepReport
 
 WAIT_S = 60
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")

@@ -13,7 +13,7 @@ import pytest
 from diffusers import DiffusionPipeline
 from PIL import Image
 
-from eval.judge import Evaluation
+from eval.evaluation import Evaluation
 from foundation.errors import StudyError
 from sweeper.report import TrialSummary, Winner, card, scores, write_best
 from train.adapters import add_adapter, save_adapter

@@ -244,14 +244,15 @@ def _reasons(search: Search, scores: list[float]) -> list[str | None]:
 
 def test_median_ends_what_is_behind_and_no_longer_rises_after_the_warm_up(config: MakeConfig) -> None:
     search = Search.open(config(), CONTINUOUS)
-    _with_finished(search, [1.0, 2.0, 3.0])
-    assert _reasons(search, [0.1] * 5) == [None] * 5  # too few finished trials to judge by
-    _with_finished(search, [4.0])
-    behind = _reasons(search, [0.3, 0.2, 0.2, 0.2, 0.2])
+    _with_finished(search, [10.0, 20.0, 30.0])
+    assert _reasons(search, [1.0] * 5) == [None] * 5  # too few finished trials to judge by
+    _with_finished(search, [40.0])
+    behind = _reasons(search, [3.0, 2.0, 2.0, 2.0, 2.0])
     assert behind[:2] == [None, None]  # the warm-up
-    assert behind[2] == "best score 0.3 is below the median 1.5 of 4 at step 120"
-    assert _reasons(search, [0.1, 0.2, 0.3, 0.4, 0.5]) == [None] * 5  # behind, but rising
-    assert _reasons(search, [3.0, 2.0, 1.6, 1.0, 0.5]) == [None] * 5  # falling, but its best is ahead
+    assert behind[2] == "best score 3 is below the median 15 of 4 at step 120"
+    assert _reasons(search, [1.0, 2.5, 4.0, 5.5, 7.0]) == [None] * 5  # behind, but rising
+    assert _reasons(search, [1.0, 1.4, 1.8, 2.2, 2.6])[2]  # rising by less than what counts as a rise
+    assert _reasons(search, [30.0, 20.0, 16.0, 10.0, 5.0]) == [None] * 5  # falling, but its best is ahead
 
 
 def test_the_pruner_looks_the_other_way_when_the_score_is_to_fall(config: MakeConfig) -> None:

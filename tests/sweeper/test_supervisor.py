@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from eval.judge import Evaluation
+from eval.evaluation import Evaluation
 from foundation.errors import StudyError
 from sweeper.display import Display
 from sweeper.finale import choose_finalists, choose_winner
@@ -33,7 +33,7 @@ from sweeper.search import Search
 from sweeper.space import plan
 from sweeper.supervisor import MAX_ATTEMPTS, Resolved, Supervisor
 from sweeper.trials import Trial, best_checkpoint, diverged
-from train.pack import StepReport
+from train.reports import StepReport
 
 OVERRIDES = ["+experiment=pencil", "study.num_trials=3", "train.steps=80", "eval.every=40", "study.pruner.name=none"]
 
@@ -191,6 +191,16 @@ def test_overfit_with_a_clean_checkpoint_completes_with_that_checkpoints_score(m
     assert search.ended()[0].value == 60.0
     assert notes.ended[0] == ("finished", "looks overfit: copies in 4 of 16 pictures")
     assert supervisor.trials[0].evaluations[-1].step == 60  # it was stopped there
+
+
+def test_past_its_best_a_trial_completes_with_that_best(make: Make) -> None:
+    burnt = replace(
+        evaluation(60, 45.0), past_best=True, metrics={"val_ratio": 0.5, "style_drop": 0.21, "style_t": 4.3}
+    )
+    supervisor, notes, search = make(PlayedWorker({0: (evaluation(40, 60.0), burnt, FULL[1]), 1: FULL, 2: FULL}))
+    supervisor.run()
+    assert (search.ended()[0].status, search.ended()[0].value) == ("finished", 60.0)
+    assert notes.ended[0] == ("finished", "past its best: style fell by 21 points, t 4.3")
 
 
 def test_overfit_without_a_clean_checkpoint_is_pruned(make: Make) -> None:

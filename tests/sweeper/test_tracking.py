@@ -18,14 +18,14 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 from PIL import Image
 
-from eval.judge import Evaluation
+from eval.evaluation import Evaluation
 from foundation.errors import ConfigError, StudyError
 from sweeper.config import TrackingSpec
 from sweeper.tracking import background, open_tracker
 from sweeper.tracking.background import BackgroundTracker
 from sweeper.tracking.mlflow import open_mlflow
 from sweeper.tracking.port import Tracker
-from train.pack import StepReport
+from train.reports import StepReport
 
 SPEC = TrackingSpec(experiment="pencil", model="pencil")
 

@@ -9,8 +9,9 @@ import torch
 
 from train.bases import Base
 from train.caches import EncodedDataset
-from train.capacity import described, measure_capacity
+from train.capacity import measure_capacity
 from train.pack import Pack
+from train.reports import described
 from train.spec import AdapterSpec, TrainingSpec, TrialSpec
 
 SPEC = TrialSpec(adapter=AdapterSpec(rank=2), train=TrainingSpec(batch_size=2))

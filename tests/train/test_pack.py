@@ -16,7 +16,8 @@ from diffusers import StableDiffusionPipeline
 from foundation.errors import AdapterError, ConfigError, StudyError
 from train.bases import Base, load_base
 from train.caches import EncodedDataset
-from train.pack import Pack, StepReport
+from train.pack import Pack
+from train.reports import StepReport
 from train.spec import (
     AdapterSpec,
     BaseSpec,

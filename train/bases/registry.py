@@ -8,15 +8,22 @@ from typing import Final
 
 import torch
 
+from train.bases.folder import check_folder
 from train.bases.port import Base
-from train.bases.stable_diffusion import check_folder, load_stable_diffusion
 from train.spec import BaseSpec, Precision
 
 EMBEDDED: Final = {"pocket": Path(__file__).parents[1] / "pocket" / "weights" / "pipeline"}
 """Bases that ship with the package, by the `base.path` that names them."""
 
+
+def _stable_diffusion(spec: BaseSpec, path: str, device: torch.device, dtype: torch.dtype) -> Base:
+    from train.bases.stable_diffusion import load_stable_diffusion  # loads diffusers: seconds, for who needs it
+
+    return load_stable_diffusion(spec, path, device, dtype)
+
+
 FAMILIES: Final[dict[str, Callable[[BaseSpec, str, torch.device, torch.dtype], Base]]] = {
-    "stable_diffusion": load_stable_diffusion,
+    "stable_diffusion": _stable_diffusion,
 }
 _DTYPES: Final[dict[Precision, torch.dtype]] = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 

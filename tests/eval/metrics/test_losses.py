@@ -13,6 +13,7 @@ from eval.metrics.losses import (
     generalization_loss,
     image_means,
     paired_log_t,
+    paired_t,
     ratio_to_base,
     rose_in_a_row,
 )
@@ -46,6 +47,12 @@ def test_paired_t_equals_scipy() -> None:
     now = best * (1.03 + 0.02 * torch.randn(8, generator=generator, dtype=torch.float64))
     expected = ttest_rel(now.log().numpy(), best.log().numpy()).statistic
     assert paired_log_t(now, best) == pytest.approx(float(expected), rel=1e-9)
+
+
+def test_paired_t_of_plain_values_equals_scipy() -> None:
+    now, before = torch.tensor([0.3, 0.5, 0.9, 0.1]), torch.tensor([0.2, 0.6, 0.5, 0.05])
+    expected = ttest_rel(now.double(), before.double()).statistic
+    assert paired_t(now, before) == pytest.approx(float(expected), rel=1e-9)
 
 
 def test_paired_t_edges() -> None:

@@ -1,0 +1,69 @@
+"""What the judge says of a checkpoint. Plain values: who reads them need load no model."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Final
+
+WORST: Final = -100.0
+"""What a checkpoint scores that draws nothing that can be measured; the least that a score can be."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Evaluation:
+    """What the judge says of one checkpoint; goes to JSON and back unchanged."""
+
+    step: int
+    """Training steps done."""
+    score: float
+    """Higher is better, see `eval.score`; NaN where there are no real pictures to hold it against."""
+    score_se: float
+    """Standard error of the score, bootstrap over prompts; NaN with one prompt."""
+    overfit_index: float
+    """0 to 1, see `eval.overfit`."""
+    overfit: bool
+    """Whether this and the evaluations before it say that the trial is overfit."""
+    words: str
+    """Why, in one line."""
+    severities: Mapping[str, float]
+    """Each criterion's, 0 to 1."""
+    metrics: Mapping[str, float]
+    """Everything measured, by name; NaN where it could not be."""
+    validation_losses: Sequence[float]
+    """(N,) mean loss of each held-out image, for the paired test of later evaluations."""
+    prompt_styles: Sequence[float] = ()
+    """(P,) style fidelity of each prompt's pictures, for the same."""
+    past_best: bool = False
+    """Whether it has lost style that an earlier checkpoint of its trial had."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain values for JSON, which knows no NaN and no infinity: they become null, "inf", "-inf"."""
+        return {name: _plain(value) for name, value in asdict(self).items()}
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Evaluation:
+        """Read what `to_json` returned; keys that a later version added are passed over."""
+        known = {field.name: values[field.name] for field in fields(cls) if field.name in values}
+        for name in ("score", "score_se", "overfit_index"):
+            known[name] = _number(known[name])
+        for name in ("severities", "metrics"):
+            known[name] = {key: _number(value) for key, value in known[name].items()}
+        for name in ("validation_losses", "prompt_styles"):
+            known[name] = tuple(_number(value) for value in known.get(name, ()))
+        return cls(**known)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None if math.isnan(value) else str(value)
+    return value
+
+
+def _number(value: float | str | None) -> float:
+    return math.nan if value is None else float(value)

@@ -1,0 +1,39 @@
+"""What a pack tells whoever runs it. Plain values: who reads them need not load torch's models."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class StepReport:
+    """What one slot did in one `Pack.step`."""
+
+    slot: int
+    step: int
+    """Optimizer steps done, this one included."""
+    loss: float
+    """Mean training loss of the step's micro-batches, as weighted by the trial's objective."""
+    lr: float
+    """The rate that was used; for Prodigy d·lr."""
+    grad_norm: float
+    """Gradient norm before clipping."""
+    failure: str | None = None
+    """Why the trial cannot go on: its loss is not finite, it ran out of memory, or torch refused its step."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Capacity:
+    """What a device did with so many slots."""
+
+    slots: int
+    steps_per_second: float
+    """Of all trials together, micro-batches a second."""
+    memory: float | None
+    """Share of the GPU's memory in use at the peak; None on a CPU."""
+
+
+def described(curve: Sequence[Capacity]) -> str:
+    """The curve in a line: `1: 9.8, 2: 14.1, 4: 18.0 steps/s`."""
+    return ", ".join(f"{each.slots}: {each.steps_per_second:.1f}" for each in curve) + " steps/s"
