@@ -8,10 +8,12 @@ encoder and waits for the device twice; every trial is a process of its own that
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -51,30 +53,60 @@ def solo(setting: Setting, batch_size: int, compiled: bool = False) -> Callable[
     return step
 
 
-def stock_seconds(path: str, folder: Path, batch_size: int, steps: int, resolution: int, precision: str) -> float:
-    """Wall seconds of one trial as (a): a new process that imports, loads, trains `steps` steps and saves."""
-    arguments = [path, str(folder), str(batch_size), str(steps), str(resolution), precision]
-    began = time.perf_counter()
-    subprocess.run([sys.executable, "-m", "benchmarks.baselines", *arguments], check=True)
-    return time.perf_counter() - began
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StockTrial:
+    """One run of the stock script."""
+
+    path: str
+    """The pipeline's folder."""
+    folder: str
+    """The pictures', with `metadata.jsonl`."""
+    batch_size: int
+    steps: int
+    resolution: int
+    precision: str
+    pictures: int = 0
+    """Drawn at each validation, one after another as the script does; 0: it never looks."""
+    validate_every: int = 1
+    """Steps between two validations."""
+    sample_steps: int = 25
+    """Denoising steps of a picture."""
+
+    @classmethod
+    def over(cls, where: Setting, batch_size: int, steps: int, **more: int) -> StockTrial:
+        """In this setting."""
+        return cls(
+            path=where.path,
+            folder=str(where.folder),
+            batch_size=batch_size,
+            steps=steps,
+            resolution=where.resolution,
+            precision=where.precision,
+            **more,
+        )
+
+    def seconds(self) -> float:
+        """Wall time as (a): a new process that imports, loads, trains and saves."""
+        began = time.perf_counter()
+        subprocess.run([sys.executable, "-m", "benchmarks.baselines", json.dumps(asdict(self))], check=True)
+        return time.perf_counter() - began
 
 
-def _stock(path: str, folder: str, batch_size: int, steps: int, resolution: int, precision: str) -> None:
-    import json
-
+def _stock(trial: StockTrial) -> None:
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    dtype = torch.bfloat16 if precision == "bf16" else torch.float32
+    dtype = torch.bfloat16 if trial.precision == "bf16" else torch.float32
     pipeline = StableDiffusionPipeline.from_pretrained(
-        path, dtype=dtype, safety_checker=None, requires_safety_checker=False
+        trial.path, dtype=dtype, safety_checker=None, requires_safety_checker=False
     ).to(device)
     vae, text_encoder, tokenizer = pipeline.vae, pipeline.text_encoder, pipeline.tokenizer
-    unet, noising = _unet(path, device, dtype)
+    unet, noising = _unet(trial.path, device, dtype)
     parameters = [p for p in unet.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(parameters, lr=1e-4)
-    lines = [json.loads(line) for line in (Path(folder) / "metadata.jsonl").read_text().splitlines()]
-    for _ in range(steps):
-        chosen = [lines[i] for i in torch.randint(len(lines), (batch_size,)).tolist()]
-        images = [square(read_rgb(Path(folder) / line["file_name"]), resolution) for line in chosen]
+    folder = Path(trial.folder)
+    lines = [json.loads(line) for line in (folder / "metadata.jsonl").read_text().splitlines()]
+    for step in range(1, trial.steps + 1):
+        chosen = [lines[i] for i in torch.randint(len(lines), (trial.batch_size,)).tolist()]
+        images = [square(read_rgb(folder / line["file_name"]), trial.resolution) for line in chosen]
         with torch.no_grad():
             latents = vae.encode(to_pixels(images).to(device, dtype)).latent_dist.sample() * vae.config.scaling_factor
             tokens = tokenizer(
@@ -89,7 +121,21 @@ def _stock(path: str, folder: str, batch_size: int, steps: int, resolution: int,
         optimizer.step()
         optimizer.zero_grad()
         _ = loss.detach().item()  # and again for its progress bar
-    unet.save_lora_adapter(Path(folder).parent / "stock", adapter_name="default")
+        if trial.pictures and step % trial.validate_every == 0:
+            _draw(trial, unet, lines[0]["text"], device, dtype)
+    unet.save_lora_adapter(folder.parent / "stock", adapter_name="default")
+
+
+def _draw(trial: StockTrial, unet: Any, prompt: str, device: torch.device, dtype: torch.dtype) -> None:
+    """The script's validation: the whole pipeline is loaded around the UNet, pictures are drawn one by one."""
+    pipeline = StableDiffusionPipeline.from_pretrained(
+        trial.path, unet=unet, dtype=dtype, safety_checker=None, requires_safety_checker=False
+    ).to(device)
+    pipeline.set_progress_bar_config(disable=True)
+    generator = torch.Generator(device).manual_seed(0)
+    with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
+        for _ in range(trial.pictures):
+            pipeline(prompt, num_inference_steps=trial.sample_steps, generator=generator)
 
 
 def _unet(path: str, device: torch.device, dtype: torch.dtype) -> tuple[Any, DDPMScheduler]:
@@ -116,5 +162,4 @@ if __name__ == "__main__":
     from foundation.quiet import quiet_libraries
 
     quiet_libraries()
-    path, folder, batch_size, steps, resolution, precision = sys.argv[1:]
-    _stock(path, folder, int(batch_size), int(steps), int(resolution), precision)
+    _stock(StockTrial(**json.loads(sys.argv[1])))

@@ -19,7 +19,7 @@ from foundation.quiet import quiet_libraries
 
 quiet_libraries()
 
-from benchmarks.baselines import solo, stock_seconds  # noqa: E402
+from benchmarks.baselines import StockTrial, solo  # noqa: E402
 from benchmarks.setting import BASES, Setting, setting, trial  # noqa: E402
 from train.pack import Pack  # noqa: E402
 
@@ -65,7 +65,7 @@ def _curve(where: Setting, arguments: argparse.Namespace, batch: int) -> None:
     rate = _matmul_rate(where)
     print(f"### {arguments.base}, batch {batch}\n")
     if arguments.stock_steps:
-        took = stock_seconds(where.path, where.folder, batch, arguments.stock_steps, where.resolution, where.precision)
+        took = StockTrial.over(where, batch, arguments.stock_steps).seconds()
         seconds["stock script"], counts["stock script"] = took / arguments.stock_steps, 1
     print("| way | ms a pass | trials · steps / s | against solo | floor, ms |\n| --- | ---: | ---: | ---: | ---: |")
     for name, took in seconds.items():

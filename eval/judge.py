@@ -86,7 +86,7 @@ def judge(reference: Reference, evidence: Evidence, history: Sequence[Evaluation
 
 
 def _fall(style: Tensor, history: Sequence[Evaluation]) -> dict[str, float]:
-    """How far style fidelity (P,) lies below the trial's best, and the paired t of that over the prompts; nothing at first.
+    """How far style fidelity (P,) lies below the trial's best, and the paired t of that over prompts; at first nothing.
 
     Too high a learning rate shows so before anything else: pictures burn in, while validation loss still falls.
     """
