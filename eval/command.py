@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
+from eval.compositions import compositions
 from eval.evaluation import Evaluation
 from eval.features import Extractor, load_extractor
 from eval.judge import Evidence, judge
@@ -186,6 +187,7 @@ def _judge(
         samples=by_prompt(extractor.images(seen.samples), num_seeds),
         unrelated=by_prompt(extractor.images(seen.unrelated), num_seeds),
         validation_losses=seen.losses,
+        compositions=by_prompt(compositions(seen.samples), num_seeds),
     )
     return judge(reference, evidence, [], spec)
 

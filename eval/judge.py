@@ -29,6 +29,8 @@ class Evidence:
     """(U, S, D) the same for the unrelated prompts; (0, S, D) for none."""
     validation_losses: Tensor
     """(N, B) canonical validation losses; (0, B) for none."""
+    compositions: Tensor
+    """(P, S, C) `eval.compositions` of the samples."""
 
 
 def judge(reference: Reference, evidence: Evidence, history: Sequence[Evaluation], spec: EvalSpec) -> Evaluation:
@@ -39,8 +41,9 @@ def judge(reference: Reference, evidence: Evidence, history: Sequence[Evaluation
     """
     _check_shapes(reference, evidence)
     samples, base_samples, prompts = _contents(reference, evidence)
-    copies = copying.copied(evidence.samples, reference.train, reference.held_out)  # (P, S)
-    base_copies = copying.copied(reference.base_samples, reference.train, reference.held_out)
+    learned, held_out = reference.train_compositions, reference.held_out_compositions
+    copies = copying.copied(evidence.compositions, learned, held_out)  # (P, S)
+    base_copies = copying.copied(reference.base_compositions, learned, held_out)
     course = _course(reference, evidence, history, spec.thresholds.rises)
     signs = Signs(
         val_rise=course["val_rise"],
@@ -164,6 +167,7 @@ def _check_shapes(reference: Reference, evidence: Evidence) -> None:
         ("samples", evidence.samples, reference.base_samples),
         ("unrelated", evidence.unrelated, reference.base_unrelated),
         ("validation_losses", evidence.validation_losses, reference.base_validation),
+        ("compositions", evidence.compositions, reference.base_compositions),
     ):
         if got.shape != wanted.shape:
             raise ValueError(f"{name} must have the reference's shape {tuple(wanted.shape)}, got {tuple(got.shape)}")

@@ -12,6 +12,7 @@ from PIL import Image
 from safetensors import SafetensorError
 from torch import Tensor
 
+from eval.compositions import compositions
 from eval.features import Extractor
 from eval.metrics.copying import deduplicate
 from foundation import durable
@@ -22,7 +23,8 @@ from foundation.errors import DataError
 class Reference:
     """Features of real pictures and of what the base draws; unit rows in float32 on the CPU.
 
-    Parts that do not exist are empty, (0, D), and what would need them is NaN.
+    D is the width of the eye's features, C that of compositions. Parts that do not exist are empty, (0, D), and what
+    would need them is NaN.
     """
 
     train: Tensor
@@ -37,6 +39,12 @@ class Reference:
     """(U, S, D) what the base draws for the unrelated prompts and seeds; (0, S, D) for none."""
     base_validation: Tensor
     """(N, B) the base's own validation losses; (0, B) for none."""
+    train_compositions: Tensor
+    """(n', C) training pictures as `eval.compositions` sees them, near-duplicates taken out."""
+    held_out_compositions: Tensor
+    """(m, C) the held-out pictures."""
+    base_compositions: Tensor
+    """(P, S, C) what the base draws."""
 
     def __post_init__(self) -> None:
         if self.base_samples.ndim != 3 or len(self.base_samples) != len(self.prompts) or not len(self.prompts):
@@ -82,7 +90,7 @@ def build_reference(
     `prompts` are P texts without the trigger; `base_samples` P·S and `base_unrelated` U·S pictures, prompt by prompt
     with S = `num_seeds`; `base_validation` (N, B).
     """
-    train_features = extractor.images(train)
+    train_features, train_compositions = extractor.images(train), compositions(train)
     return Reference(
         train=train_features[deduplicate(train_features)],
         held_out=extractor.images(held_out),
@@ -90,6 +98,9 @@ def build_reference(
         base_samples=by_prompt(extractor.images(base_samples), num_seeds),
         base_unrelated=by_prompt(extractor.images(base_unrelated), num_seeds),
         base_validation=base_validation.double(),
+        train_compositions=train_compositions[deduplicate(train_compositions)],
+        held_out_compositions=compositions(held_out),
+        base_compositions=by_prompt(compositions(base_samples), num_seeds),
     )
 
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 
 from PIL import Image
 from torch import Tensor
 
+from eval.compositions import compositions
 from eval.evaluation import Evaluation
 from eval.features import Extractor, load_extractor
 from eval.judge import Evidence, judge
@@ -110,6 +111,7 @@ class Judging:
             samples=reference.base_samples,
             unrelated=reference.base_unrelated,
             validation_losses=reference.base_validation,
+            compositions=reference.base_compositions,
         )
         return judge(reference, evidence, [], replace(self._spec, seeds=seeds))
 
@@ -127,6 +129,7 @@ class Judging:
             samples=by_prompt(self._extractor.images(drawn.samples), len(spec.seeds)),
             unrelated=by_prompt(self._extractor.images(drawn.unrelated), len(spec.seeds)),
             validation_losses=losses,
+            compositions=by_prompt(compositions(drawn.samples), len(spec.seeds)),
         )
         write_pictures(folder, drawn, len(spec.seeds))
         return judge(self.reference(spec.seeds), evidence, history, spec)
@@ -197,7 +200,8 @@ class Judging:
         pictures = [picture.digest for picture in (*self._dataset.train, *self._dataset.validation)]
         captions = [picture.caption for picture in self._dataset.validation]
         asked = {k: v for k, v in asdict(spec).items() if k not in ("thresholds", "every", "warmup_evaluations")}
-        words = [base.fingerprint, str(base.dtype), self._trigger, asked, pictures, captions, base.resolution]
+        held = [field.name for field in fields(Reference)]
+        words = [held, base.fingerprint, str(base.dtype), self._trigger, asked, pictures, captions, base.resolution]
         return hashlib.sha256(json.dumps(words, sort_keys=True, default=str).encode()).hexdigest()[:24]
 
 

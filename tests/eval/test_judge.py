@@ -45,11 +45,15 @@ def real(count: int, seed: int) -> Tensor:
     return normalize(noise(count, seed=seed) + 1.0 * STYLE, dim=-1)
 
 
+TRAIN, HELD_OUT, BASE = real(24, 1), real(8, 2), drawn(texts(PROMPTS), 0.0, 3)
 REFERENCE = Reference(
-    train=real(24, 1),
-    held_out=real(8, 2),
+    train=TRAIN,
+    held_out=HELD_OUT,
+    train_compositions=TRAIN.clone(),  # in these tests both views of a picture are the same
+    held_out_compositions=HELD_OUT.clone(),
+    base_compositions=BASE.clone(),
     prompts=texts(PROMPTS),
-    base_samples=drawn(texts(PROMPTS), 0.0, 3),
+    base_samples=BASE,
     base_unrelated=drawn(texts(UNRELATED, PROMPTS), 0.0, 4),
     base_validation=torch.linspace(0.5, 1.5, 8 * 4, dtype=torch.float64).reshape(8, 4),
 )
@@ -67,7 +71,8 @@ def seen(step: int = 40, ratio: float = 0.3, **changes: Any) -> Evidence:
         "unrelated": drawn(texts(UNRELATED, PROMPTS), 0.2, 4),
         "validation_losses": losses(ratio),
     }
-    return Evidence(**values | changes)
+    values |= changes
+    return Evidence(**{"compositions": values["samples"], **values})
 
 
 IDLE = seen(
@@ -111,7 +116,10 @@ def test_copying_scores_below_idle_plus_validation_and_is_named() -> None:
 
 
 def test_the_score_is_the_formula_over_the_metrics_that_are_shown() -> None:
-    reference = replace(REFERENCE, train=torch.cat([REFERENCE.train, GOOD.samples[2:5, 0]]))
+    with_three_of_its_pictures = torch.cat([REFERENCE.train, GOOD.samples[2:5, 0]])
+    reference = replace(
+        REFERENCE, train=with_three_of_its_pictures, train_compositions=with_three_of_its_pictures.clone()
+    )
     evidence = seen(samples=torch.cat([GOOD.samples[:5], drawn(texts(3, 5), 0.3, 5)]))
     evaluation = judge(reference, evidence, [], SPEC)
     shown = evaluation.metrics
