@@ -2,9 +2,9 @@
 
 The drawn world knows what a copy is. A checkpoint's 32 pictures (8 prompts × 4 seeds) are put together from drawings of
 the prompts' scenes in the pencil style, as a good LoRA would make them, and a known share of copies: training pictures,
-moved by up to two pixels, that went through the base's VAE, as all that it draws does. That is crossed with nuisances that are no copying. Each
-replicate has its own training pictures, held-out pictures and prompts; the judge sees them as in any study.
-An alarm is an overfit index that would speak for stopping.
+moved by up to two pixels, that went through the base's VAE, as all that it draws does. That is crossed with nuisances
+that are no copying. Each replicate has its own training pictures, held-out pictures and prompts; the judge sees them as
+in any study. An alarm is an overfit index that would speak for stopping.
 """
 
 from __future__ import annotations
