@@ -10,17 +10,17 @@ from PIL import Image
 from torch import Tensor
 from torch.nn.functional import normalize
 
-SIDE = 16
+SIDE = 8
 WIDTH = 3 * SIDE * SIDE
 
 
 def compositions(images: Sequence[Image.Image]) -> Tensor:
-    """Return pictures as 16×16 thumbnails with each channel's mean taken out, unit norm: (N, 768) float32.
+    """Return pictures as 8×8 thumbnails with each channel's mean taken out, unit norm: (N, 192) float32.
 
     CLIP is asked what a picture shows; a prompt for a scene that was also trained on then looks like a copy. Whoever
-    copies repeats the place and form of things, and that is still there in a thumbnail, whatever was lost in the VAE.
-    Without the channels' means, a cast or another exposure of all colours changes nothing (docs/judge.md has the
-    figures).
+    copies repeats the place and form of things, and that is still there in a thumbnail, whatever was lost in the VAE;
+    eight pixels a side, as in perceptual hashes, forgive a copy that has moved a little. Without the channels' means, a
+    cast or another exposure of all colours changes nothing (docs/judge.md has the figures).
 
     Source: distance of pixels as the measure of memorising: Carlini et al. 2023, Extracting training data from
     diffusion models, arXiv:2301.13188, section 4.
@@ -28,5 +28,5 @@ def compositions(images: Sequence[Image.Image]) -> Tensor:
     if not images:
         return torch.zeros(0, WIDTH)
     small = [np.asarray(image.convert("RGB").resize((SIDE, SIDE), Image.Resampling.BOX)) for image in images]
-    pixels = torch.from_numpy(np.stack(small)).float()  # (N, 16, 16, 3)
+    pixels = torch.from_numpy(np.stack(small)).float()  # (N, 8, 8, 3)
     return normalize((pixels - pixels.mean((1, 2), keepdim=True)).flatten(1), dim=-1)
