@@ -133,4 +133,5 @@ def _summary(trial: Trial) -> TrialSummary:
         score=best.score if best else None,
         step=best.step if best else None,
         reason=trial.reason,
+        diagnosis=trial.diagnosis,
     )

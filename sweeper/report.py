@@ -11,6 +11,7 @@ from typing import Final
 
 from PIL import Image
 
+from eval.diagnosis import REMEDIES, Diagnosis, Kind
 from eval.evaluation import Evaluation
 from foundation.durable import new_folder, write_json, write_text
 from foundation.errors import StudyError
@@ -66,6 +67,8 @@ class TrialSummary:
     """Where that checkpoint is."""
     reason: str
     """Why it ended."""
+    diagnosis: Diagnosis | None = None
+    """What its course says about its settings."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -154,6 +157,7 @@ def card(winner: Winner, folder: Path) -> str:
         "## The study",
         _study_line(winner.trials),
         _trials_table(winner),
+        _advice(winner.trials),
         f"The winner's whole config is in [{CONFIG}]({CONFIG}), its numbers are in [{SCORES}]({SCORES}).",
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
@@ -207,6 +211,19 @@ def _study_line(trials: Sequence[TrialSummary]) -> str:
     for trial in trials:
         counts[trial.status] = counts.get(trial.status, 0) + 1
     return f"{len(trials)} trials: " + ", ".join(f"{count} {status}" for status, count in counts.items()) + "."
+
+
+def _advice(trials: Sequence[TrialSummary]) -> str:
+    """Each diagnosis that was made, of which trials, and what to change."""
+    found: dict[Kind, list[int]] = {}
+    for trial in trials:
+        if trial.diagnosis:
+            found.setdefault(trial.diagnosis.kind, []).append(trial.number)
+    lines = [
+        f"- **{kind}** (trial{'s' if len(numbers) > 1 else ''} {', '.join(map(str, numbers))}): {REMEDIES[kind]}."
+        for kind, numbers in sorted(found.items(), key=lambda item: -len(item[1]))
+    ]
+    return "\n".join(["What their courses say, and what to change next:", "", *lines]) if lines else ""
 
 
 def _trials_table(winner: Winner) -> str:

@@ -293,7 +293,8 @@ class Supervisor:
         assert status in ("finished", "pruned", "failed")
         self._tracker.end_trial(trial.number, status, reason, kept)
         chosen = f", best at step {best.step} with score {best.score:.1f}" if best else ""
-        self._display.line(f"trial {trial.number} {status}: {reason}{chosen}")
+        looks = f"; {trial.diagnosis.kind}: {trial.diagnosis.because}" if trial.diagnosis else ""
+        self._display.line(f"trial {trial.number} {status}: {reason}{chosen}{looks}")
 
     def _on_death(self, number: int, worker: _Worker, event: Died) -> None:
         """Start the worker anew and give its trials their next attempt, each from its last saved state."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from eval.diagnosis import Diagnosis, diagnose
 from eval.evaluation import WORST, Evaluation
 from eval.selection import earliest_within_one_standard_error
 from train.spec import TrialSpec
@@ -42,6 +43,11 @@ class Trial:
     def has_clean_checkpoint(self) -> bool:
         """Whether any checkpoint so far was not overfit (design: such a trial is complete, not pruned)."""
         return any(self.is_clean(evaluation) for evaluation in self.evaluations)
+
+    @property
+    def diagnosis(self) -> Diagnosis | None:
+        """What its course says about its settings; None before any evaluation."""
+        return diagnose(self.evaluations, self.clean)
 
     def is_clean(self, evaluation: Evaluation) -> bool:
         """Whether a judgement shows so little sign of overfit that its checkpoint may be chosen."""

@@ -13,6 +13,7 @@ import pytest
 from diffusers import DiffusionPipeline
 from PIL import Image
 
+from eval.diagnosis import REMEDIES, Diagnosis, Kind
 from eval.evaluation import Evaluation
 from foundation.errors import StudyError
 from sweeper.report import TrialSummary, Winner, card, scores, write_best
@@ -109,6 +110,18 @@ def test_the_card_tells_what_won_how_and_against_what(winner: Winner, tmp_path: 
     assert "nan |" not in text.replace("nan \\|", "")
     tables = [len(re.findall(r"(?<!\\)\|", line)) for line in text.splitlines() if line.startswith("|")]
     assert len(set(tables)) == 2  # every row of a table has as many cells as its head
+
+
+def test_the_card_says_what_to_change_next(winner: Winner, tmp_path: Path) -> None:
+    kinds: list[Kind] = ["overfit", "underfit", "overfit"]
+    told = [
+        replace(trial, diagnosis=Diagnosis(kind=kind, because="seen"))
+        for trial, kind in zip(winner.trials, kinds, strict=True)
+    ]
+    text = card(replace(winner, trials=told), tmp_path)
+    assert f"- **overfit** (trials 0, 2): {REMEDIES['overfit']}." in text
+    assert f"- **underfit** (trial 1): {REMEDIES['underfit']}." in text
+    assert "What their courses say" not in card(winner, tmp_path)
 
 
 def test_a_card_without_trigger_says_nothing_of_one(winner: Winner, tmp_path: Path) -> None:

@@ -1,0 +1,75 @@
+"""What a trial's course says about its settings, in the words that people who train LoRAs use, and what they advise."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from eval.evaluation import Evaluation
+
+Kind = Literal["diverged", "overfit", "too weak", "underfit", "good"]
+
+REMEDIES: Final[Mapping[Kind, str]] = {
+    "diverged": "lower the learning rate, warm it up, or clip gradients harder",
+    "overfit": "take an earlier checkpoint; lower the learning rate, the rank or the steps; add pictures",
+    "too weak": "raise the learning rate, alpha or the steps, or adapt more layers",
+    "underfit": "give it more steps, a higher learning rate or a higher rank",
+    "good": "narrow the space around it",
+}
+"""What to change next; of `good`, where to look next."""
+
+LITTLE_STYLE = 0.05
+"""Less of the way to the style than this is as good as none."""
+LITTLE_LOSS = 0.97
+"""A validation loss above this share of the base's has hardly fallen."""
+STILL_RISING = 1.0
+"""Points of score in the last interval that show a trial in the middle of learning."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Diagnosis:
+    """One trial's."""
+
+    kind: Kind
+    because: str
+    """What was seen, in a few words."""
+
+    @property
+    def remedy(self) -> str:
+        """What to change next."""
+        return REMEDIES[self.kind]
+
+
+def diagnose(evaluations: Sequence[Evaluation], clean: float = 0.5) -> Diagnosis | None:
+    """Return the diagnosis of a trial from its evaluations in order of steps; None without any.
+
+    `clean` is the overfit index below which a checkpoint counts as clean. The first that fits, in this order: its loss
+    left the base's behind (diverged), it learned next to nothing (too weak), its pictures or losses turned after a
+    better time (overfit), it was still improving when it ended (underfit), or none of these (good).
+    """
+    if not evaluations:
+        return None
+    last, best = evaluations[-1], max(evaluations, key=_score)
+    ratios = [each.metrics.get("val_ratio", math.nan) for each in evaluations]
+    if not all(math.isfinite(loss) for loss in last.validation_losses) or math.isinf(ratios[-1]):
+        return Diagnosis(kind="diverged", because="its validation loss is no longer a number")
+    if all(ratio > 1 for ratio in ratios):
+        return Diagnosis(kind="diverged", because="its validation loss never came below the base's")
+    style = best.metrics.get("style", math.nan)
+    if style < LITTLE_STYLE and not min(ratios) < LITTLE_LOSS:
+        return Diagnosis(kind="too weak", because=f"it went {100 * max(style, 0):.0f} % of the way to the style")
+    turned = next((each for each in evaluations if each.overfit or each.past_best), None)
+    if turned is not None or last.overfit_index >= clean:
+        since = turned or last
+        why = since.words if since.overfit_index >= clean else "it lost style that it had"
+        return Diagnosis(kind="overfit", because=f"at step {since.step}: {why}")
+    if len(evaluations) > 1 and last is best and _score(last) - _score(evaluations[-2]) >= STILL_RISING:
+        gain, steps = _score(last) - _score(evaluations[-2]), last.step - evaluations[-2].step
+        return Diagnosis(kind="underfit", because=f"it gained {gain:.1f} points in its last {steps} steps")
+    return Diagnosis(kind="good", because=f"best at step {best.step}, and it stayed clean")
+
+
+def _score(evaluation: Evaluation) -> float:
+    return evaluation.score if math.isfinite(evaluation.score) else -math.inf

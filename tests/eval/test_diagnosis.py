@@ -1,0 +1,59 @@
+"""Each course of a trial gets the word that people would have for it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import pytest
+
+from eval.diagnosis import REMEDIES, Kind, diagnose
+from eval.evaluation import Evaluation
+
+
+def seen(
+    step: int, score: float, style: float = 0.5, ratio: float = 0.8, index: float = 0.0, *, past_best: bool = False
+) -> Evaluation:
+    return Evaluation(
+        step=step,
+        score=score,
+        score_se=2.0,
+        overfit_index=index,
+        overfit=index >= 0.75,
+        words="copies in 9 of 32 pictures" if index else "no sign of overfit",
+        severities={},
+        metrics={"style": style, "val_ratio": ratio},
+        validation_losses=(ratio,),
+        past_best=past_best,
+    )
+
+
+@pytest.mark.parametrize(
+    ("course", "kind", "because"),
+    [
+        ([seen(40, 20.0), seen(80, 30.0), seen(120, 30.2)], "good", "best at step 120"),
+        ([seen(40, 20.0), seen(80, 26.0)], "underfit", "it gained 6.0 points in its last 40 steps"),
+        ([seen(40, 0.2, 0.01, 0.99), seen(80, 0.6, 0.02, 0.98)], "too weak", "it went 2 % of the way to the style"),
+        ([seen(40, 50.0), seen(80, 40.0, index=0.9)], "overfit", "at step 80: copies in 9 of 32 pictures"),
+        ([seen(40, 50.0), seen(80, 30.0, past_best=True)], "overfit", "at step 80: it lost style that it had"),
+        ([seen(40, -9.0, 0.2, 1.2), seen(80, -20.0, 0.2, 1.9)], "diverged", "never came below the base's"),
+        ([seen(40, 30.0), seen(80, -90.0, math.nan, math.inf)], "diverged", "no longer a number"),
+    ],
+)
+def test_a_course_has_its_word(course: Sequence[Evaluation], kind: Kind, because: str) -> None:
+    diagnosis = diagnose(course)
+    assert diagnosis is not None
+    assert diagnosis.kind == kind and because in diagnosis.because
+    assert diagnosis.remedy == REMEDIES[kind]
+
+
+def test_one_evaluation_is_enough_and_none_says_nothing() -> None:
+    assert diagnose([]) is None
+    first = diagnose([seen(40, 30.0)])
+    assert first is not None and first.kind == "good"
+
+
+def test_without_real_pictures_only_the_loss_speaks() -> None:
+    course = [seen(40, math.nan, math.nan, 0.9), seen(80, math.nan, math.nan, 0.8)]
+    diagnosis = diagnose(course)
+    assert diagnosis is not None and diagnosis.kind == "good"
