@@ -32,6 +32,5 @@ def test_copies_are_found_moved_and_re_lit_and_the_same_scene_drawn_anew_is_none
     moved = [ImageEnhance.Brightness(ImageChops.offset(each, 1, -2)).enhance(1.1) for each in REAL[:24]]
     assert copied(compositions(moved), TRAIN, HELD_OUT).double().mean() > 0.9
     anew = [draw(scene, "pencil", 900 + i) for i, scene in enumerate(SCENES[:24])]
-    assert (
-        copied(compositions(anew), TRAIN, HELD_OUT).double().mean() < 0.3
-    )  # things in the middle fall into place by chance
+    by_chance = copied(compositions(anew), TRAIN, HELD_OUT)  # things in the middle fall into place
+    assert by_chance.double().mean() < 0.3
