@@ -80,6 +80,8 @@ class StudySpec:
     """Best trials that are scored again with fresh seeds before one is called best."""
     pruner: PrunerSpec = field(default_factory=PrunerSpec)
     """When a trial counts as hopeless."""
+    narrow_from: str | None = None
+    """An earlier study in the same folder: the space shrinks around its best trials, and those are tried first."""
     space: dict[str, str] = field(default_factory=dict)
     """What is searched: dotted path or group, to a sweep in Hydra's grammar."""
 

@@ -11,6 +11,9 @@ from decimal import Decimal
 Value = None | bool | int | float | str
 """One value of a hyperparameter; a string is Hydra's text for it, so lists and quoted strings come through whole."""
 
+Params = dict[str, Value]
+"""One trial's parameters by dimension name."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Choices:
@@ -46,6 +49,10 @@ class Choices:
     def corners(self) -> tuple[Value, ...]:
         """The values that show whether all are legal: here each one."""
         return self.of
+
+    def holds(self, value: Value) -> bool:
+        """Whether it may be taken."""
+        return value in self.of
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -122,6 +129,10 @@ class Numbers:
         """The values that show whether all are legal: both ends."""
         return (self.low,) if self.low == self.high else (self.low, self.high)
 
+    def holds(self, value: Value) -> bool:
+        """Whether it may be taken; a step is not asked for."""
+        return isinstance(value, int | float) and self.low <= value <= self.high
+
     def rounded(self, value: float) -> int | float:
         """`value` without what binary fractions add to a decimal step: 0.30000000000000004 is 0.3."""
         return float(f"{value:.12g}") if self.step is not None and not self.integer else value
@@ -173,6 +184,13 @@ class Space:
     def overrides(self, params: Mapping[str, Value]) -> list[str]:
         """Return one trial's parameters, by dimension name, as Hydra overrides."""
         return [each.override(params[each.name]) for each in self.counting(params)]
+
+    def within(self, params: Params) -> Params | None:
+        """What of another space's `params` is a point of this one; None when a value is missing or outside."""
+        counting = self.counting(params)
+        if any(each.name not in params or not each.domain.holds(params[each.name]) for each in counting):
+            return None
+        return {each.name: params[each.name] for each in counting}
 
     def is_finite(self) -> bool:
         """Whether all its points can be listed."""

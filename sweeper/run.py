@@ -22,11 +22,12 @@ from rich.console import Console
 from foundation.durable import write_text
 from foundation.errors import StudyError
 from sweeper.config import Config
-from sweeper.dimension import Value
+from sweeper.dimension import Params, Value
 from sweeper.display import Display
 from sweeper.finale import crown
 from sweeper.launchers.local import LocalLauncher
-from sweeper.search import Search
+from sweeper.narrowing import narrow
+from sweeper.search import Search, ranking_of
 from sweeper.space import Plan, plan
 from sweeper.supervisor import Resolved, Supervisor
 from sweeper.tracking import open_tracker
@@ -48,13 +49,16 @@ def run_study(overrides: Sequence[str]) -> int:
     Raises:
         UserError: bad input; then nothing was started and nothing written but drawn pictures in the cache.
     """
-    asked = plan(overrides)
+    asked, first = _narrowed(plan(overrides))
     config, dataset = _prepare(asked.config)
     console = Console(highlight=False, soft_wrap=not sys.stdout.isatty())
     folder = Path(config.study.folder) / config.study.name
     with ExitStack() as stack:
         stack.enter_context(_lease(folder))
         search = Search.open(asked.config, asked.space, folder.parent / "studies.db")
+        if not search.started:
+            for params in first:
+                search.enqueue(params)
         _write_study(folder, asked)
         launcher = stack.enter_context(_started(LocalLauncher(config), search, config))
         tracker = open_tracker(config.tracking, folder.parent)
@@ -65,6 +69,20 @@ def run_study(overrides: Sequence[str]) -> int:
         for reason in dataset.skipped:
             display.line(f"left out: {reason}")
         return _guarded(supervisor, tracker, launcher, display, folder, config)
+
+
+def _narrowed(asked: Plan) -> tuple[Plan, list[Params]]:
+    """The plan in the space around an earlier study's best trials, where one is named, and those trials."""
+    study = asked.config.study
+    if study.narrow_from is None:
+        return asked, []
+    if study.narrow_from == study.name:
+        raise StudyError(f"study.narrow_from is the study itself; give this one another study.name than {study.name}")
+    ranking = ranking_of(study.narrow_from, Path(study.folder) / "studies.db", study.direction)
+    space, first = narrow(asked.space, ranking)
+    num_trials = space.num_points(at_most=study.num_trials)
+    config = replace(asked.config, study=replace(study, num_trials=num_trials))
+    return replace(asked, config=config, space=space), first[:num_trials]
 
 
 def _guarded(

@@ -22,7 +22,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from foundation.errors import StudyError
 from sweeper.config import Config, PrunerSpec, StudySpec
-from sweeper.dimension import Choices, Dimension, Space, Value
+from sweeper.dimension import Choices, Dimension, Params, Space, Value
 
 Status = Literal["finished", "pruned", "failed"]
 
@@ -36,9 +36,6 @@ _VOID: Final = "void"
 """Marks trials that were never trained: drawn twice, or half drawn when the process died. They count for nothing."""
 _MAX_DRAWS: Final = 100
 _DIFFERENCES_SHOWN: Final = 3
-
-Params = dict[str, Value]
-"""One trial's parameters by dimension name."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -185,6 +182,11 @@ class Search:
         return [Left(number=each.number, params=dict(each.params)) for each in running]
 
     @property
+    def started(self) -> bool:
+        """Whether any trial was asked for or put in line before."""
+        return bool(self._study.get_trials(deepcopy=False))
+
+    @property
     def num_finished(self) -> int:
         """Trials that count towards `study.num_trials`: finished, pruned and failed."""
         return len(self.ended())
@@ -230,6 +232,25 @@ class Search:
 
     def _id(self, number: int) -> int:
         return self._study.get_trials(deepcopy=False)[number]._trial_id
+
+
+def ranking_of(name: str, database: Path, direction: str) -> list[Params]:
+    """The parameters of another study's finished trials, best first.
+
+    Raises:
+        StudyError: there is no such study, or none of its trials finished.
+    """
+    with _readable(database):
+        there = optuna.get_all_study_names(_sqlite(database)) if database.exists() else []
+        if name not in there:
+            known = f"; there are {', '.join(sorted(there))}" if there else ""
+            raise StudyError(f"study.narrow_from: {database.parent} holds no study {name}{known}")
+        trials = optuna.load_study(study_name=name, storage=_sqlite(database)).get_trials(deepcopy=False)
+    sign = -1 if direction == "maximize" else 1
+    finished = [each for each in trials if each.state == TrialState.COMPLETE and each.value is not None]
+    if not finished:
+        raise StudyError(f"study.narrow_from: study {name} has no finished trial to start from")
+    return [dict(each.params) for each in sorted(finished, key=lambda each: sign * cast(float, each.value))]
 
 
 def _past(trial: FrozenTrial) -> Past:
