@@ -83,6 +83,7 @@ class Supervisor:
         self._waiting: deque[Trial] = deque()
         self._ending: dict[int, tuple[Status, str]] = {}
         self._rescored: dict[int, Rescored] = {}
+        self._judging_s = 0.0
         self.trials: dict[int, Trial] = {}
 
     @property
@@ -106,6 +107,7 @@ class Supervisor:
                 self._handle(number, event)
                 self._admit_to(number)
             self._display.refresh(list(self.trials.values()), self._places())
+        self._display.line(f"all trials have ended; judging them took {self._judging_s:.0f} s")
 
     def rescore(self, finalists: list[Trial], seeds: tuple[int, ...]) -> dict[int, Rescored]:
         """Judge each finalist's best checkpoint once more, with seeds that no trial saw."""
@@ -247,6 +249,7 @@ class Supervisor:
     def _on_evaluated(self, number: int, event: Evaluated) -> None:
         trial, evaluation = self.trials[event.trial], event.evaluation
         trial.evaluations.append(evaluation)
+        self._judging_s += event.seconds
         self._tracker.log_evaluation(trial.number, evaluation, event.images)
         self._search.report(trial.number, evaluation.step, value_of(evaluation))
         verdict = self._judge(trial)
