@@ -75,7 +75,7 @@ class StudySpec:
     startup_trials: _Count = 6
     """tpe: trials drawn at random before it models the scores."""
     slots: _Positive | Literal["auto"] = "auto"
-    """Trials that train at once on a device; auto leaves it to the device."""
+    """Trials that train at once on a device; auto measures what the device does best, up to a third of the trials."""
     finalists: _Positive = 3
     """Best trials that are scored again with fresh seeds before one is called best."""
     pruner: PrunerSpec = field(default_factory=PrunerSpec)

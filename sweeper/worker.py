@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -33,7 +34,7 @@ from sweeper.messages import (
 )
 from train.bases import Base, load_base
 from train.caches import EncodedDataset, encode_dataset
-from train.capacity import measure_capacity
+from train.capacity import best_of, measure_capacity
 from train.data import load_dataset
 from train.pack import Pack
 from train.reports import Capacity, StepReport
@@ -77,7 +78,7 @@ class Worker:
         base = load_base(config.base, torch.device(device), config.train.precision)
         data = encode_dataset(base, dataset, cache)
         capacity = () if config.study.slots != "auto" else _measured(base, data, config)
-        num_slots = capacity[-1].slots if capacity else fixed_slots(config)
+        num_slots = _slots(config, capacity)
         self._pack = Pack(base, data, num_slots, config.train.precision, config.train.activation_checkpointing)
         self._judging = Judging(self._pack, dataset, data, config.eval, config.data.trigger, cache)
         self._send(
@@ -234,13 +235,14 @@ class Worker:
         self._connection.send(event)
 
 
-def fixed_slots(config: Config) -> int:
-    """Slots where nothing is measured: what the config says; one where it leaves the choice but none of them fits."""
-    return 1 if config.study.slots == "auto" else min(config.study.slots, config.study.num_trials)
+def _slots(config: Config, capacity: Sequence[Capacity]) -> int:
+    fixed = config.study.slots
+    return best_of(capacity) if fixed == "auto" else min(fixed, config.study.num_trials)
 
 
 def _measured(base: Base, data: EncodedDataset, config: Config) -> tuple[Capacity, ...]:
-    return tuple(measure_capacity(base, data, config.trial, config.study.num_trials))
+    """At most a third of the trials at once: a search learns from those that have ended."""
+    return tuple(measure_capacity(base, data, config.trial, max(1, config.study.num_trials // 3)))
 
 
 def serve(config: Config, device: str, connection: Connection) -> None:
