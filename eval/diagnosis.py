@@ -68,7 +68,7 @@ def diagnose(evaluations: Sequence[Evaluation], clean: float = 0.5) -> Diagnosis
     if len(evaluations) > 1 and last is best and _score(last) - _score(evaluations[-2]) >= STILL_RISING:
         gain, steps = _score(last) - _score(evaluations[-2]), last.step - evaluations[-2].step
         return Diagnosis(kind="underfit", because=f"it gained {gain:.1f} points in its last {steps} steps")
-    return Diagnosis(kind="good", because=f"best at step {best.step}, and it stayed clean")
+    return Diagnosis(kind="good", because="it learned, and nothing turned for the worse")
 
 
 def _score(evaluation: Evaluation) -> float:

@@ -191,7 +191,7 @@ class _LinearUpdate(torch.autograd.Function):
 
 
 def _conv_update(layer: nn.Conv2d, x: Tensor, base: Tensor, down: Tensor, up: Tensor, scale: Tensor) -> Tensor:
-    """As `_linear_update` for x (K, n, in, h, w), down (K, R, in, kh, kw): one convolution, a group for each slot."""
+    """As `_LinearUpdate`, for x (K, n, in, h, w), down (K, R, in, kh, kw): one convolution, a group for each slot."""
     count = len(x)
     inner = F.conv2d(
         x.transpose(0, 1).flatten(1, 2), down.flatten(0, 1), None, layer.stride, layer.padding, layer.dilation, count
