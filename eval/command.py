@@ -13,13 +13,13 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
-from eval.compositions import compositions
 from eval.evaluation import Evaluation
+from eval.evidence import build_evidence
 from eval.features import Extractor, load_extractor
-from eval.judge import Evidence, judge
+from eval.judge import judge
 from eval.pipeline import denoiser, load_lora, load_pipeline, lora_file, resolution, validation_set
 from eval.prompts import with_trigger, without_trigger
-from eval.reference import build_reference, by_prompt
+from eval.reference import build_reference
 from eval.request import Request
 from eval.sampling import sample
 from eval.spec import EvalSpec, Thresholds
@@ -182,12 +182,13 @@ def _judge(
         num_seeds=num_seeds,
         base_validation=base.losses,
     )
-    evidence = Evidence(
+    evidence = build_evidence(
+        extractor,
         step=0,
-        samples=by_prompt(extractor.images(seen.samples), num_seeds),
-        unrelated=by_prompt(extractor.images(seen.unrelated), num_seeds),
+        samples=seen.samples,
+        unrelated=seen.unrelated,
+        num_seeds=num_seeds,
         validation_losses=seen.losses,
-        compositions=by_prompt(compositions(seen.samples), num_seeds),
     )
     return judge(reference, evidence, [], spec)
 

@@ -11,12 +11,12 @@ from pathlib import Path
 from PIL import Image
 from torch import Tensor
 
-from eval.compositions import compositions
 from eval.evaluation import Evaluation
+from eval.evidence import build_evidence
 from eval.features import Extractor, load_extractor
 from eval.judge import Evidence, judge
 from eval.prompts import with_trigger, without_trigger
-from eval.reference import Reference, build_reference, by_prompt
+from eval.reference import Reference, build_reference
 from eval.sampling import sample_each
 from eval.spec import EvalSpec
 from eval.validation import ValidationSet, validation_losses_each
@@ -124,12 +124,13 @@ class Judging:
         folder: Path,
         spec: EvalSpec,
     ) -> Evaluation:
-        evidence = Evidence(
+        evidence = build_evidence(
+            self._extractor,
             step=step,
-            samples=by_prompt(self._extractor.images(drawn.samples), len(spec.seeds)),
-            unrelated=by_prompt(self._extractor.images(drawn.unrelated), len(spec.seeds)),
+            samples=drawn.samples,
+            unrelated=drawn.unrelated,
+            num_seeds=len(spec.seeds),
             validation_losses=losses,
-            compositions=by_prompt(compositions(drawn.samples), len(spec.seeds)),
         )
         write_pictures(folder, drawn, len(spec.seeds))
         return judge(self.reference(spec.seeds), evidence, history, spec)
