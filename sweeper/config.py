@@ -35,6 +35,7 @@ TRIAL_GROUPS: Final[Mapping[str, type[TrialPart]]] = {
 
 _Positive = Annotated[int, Field(ge=1)]
 _Count = Annotated[int, Field(ge=0)]
+Keep = Literal["best", "all"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -76,6 +77,8 @@ class StudySpec:
     """tpe: trials drawn at random before it models the scores."""
     slots: _Positive | Literal["auto"] = "auto"
     """Trials that train at once on a device; auto measures what the device does best, up to a third of the trials."""
+    keep: Keep = "best"
+    """Checkpoints of an ended trial that stay on disk: its best and its last, or all."""
     finalists: _Positive = 3
     """Best trials that are scored again with fresh seeds before one is called best."""
     pruner: PrunerSpec = field(default_factory=PrunerSpec)

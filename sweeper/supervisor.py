@@ -10,7 +10,7 @@ from pathlib import Path
 
 from foundation.durable import write_text
 from foundation.errors import StudyError
-from sweeper.config import Config
+from sweeper.config import Config, Keep
 from sweeper.display import Display, describe
 from sweeper.history import read_evaluations
 from sweeper.launchers.port import Launcher
@@ -292,7 +292,7 @@ class Supervisor:
                 self._search.tell_pruned(trial.number, reason)
             case _:
                 self._search.tell_failed(trial.number, reason)
-        kept = keep_best_and_last(trial)
+        kept = tidy(trial, self._config.study.keep)
         assert status in ("finished", "pruned", "failed")
         self._tracker.end_trial(trial.number, status, reason, kept)
         chosen = f", best at step {best.step} with score {best.score:.1f}" if best else ""
@@ -317,13 +317,13 @@ class Supervisor:
         self._launcher.start(number)
 
 
-def keep_best_and_last(trial: Trial) -> dict[str, Path]:
-    """Delete all checkpoints but the best and the last, and the training state; where the kept ones lie."""
+def tidy(trial: Trial, keep: Keep) -> dict[str, Path]:
+    """Delete the training state and, unless all are to stay, all checkpoints but two; where best and last one lie."""
     shutil.rmtree(trial.folder / "state", ignore_errors=True)
     if trial.best is None:
         return {}
     kept = {"best": trial.checkpoint(trial.best.step), "last": trial.checkpoint(trial.evaluations[-1].step)}
     for folder in (trial.folder / "checkpoints").glob("step-*"):
-        if folder not in kept.values():
+        if keep == "best" and folder not in kept.values():
             shutil.rmtree(folder)
     return {name: folder for name, folder in kept.items() if folder.exists()}
