@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -13,32 +14,67 @@ from foundation.compose import compose
 NUM_TRIALS: Final = 20
 STEPS: Final = 240
 EVERY: Final = 40
+NUM_RECIPES: Final = 4
+RECIPE_LR: Final = 1e-3
+"""1e-4 as on Stable Diffusion 1.5, times the pocket base's `base.lr_factor`."""
 
 
-def record(chosen: TrialSet, folder: Path, num_trials: int = NUM_TRIALS) -> Path:
-    """Run or go on with the study of a set, in `folder`/studies; returns the study's folder.
+def record(chosen: TrialSet, folder: Path) -> Path:
+    """Run or go on with the study of a set, in `folder`/name; returns the study's folder.
 
     Everything that could end a trial early is off; the rest is the default study's.
     """
+    return _study(
+        chosen,
+        folder,
+        chosen.name,
+        [
+            f"study.num_trials={NUM_TRIALS}",
+            "study.sampler=random",
+            f"eval.every={EVERY}",
+        ],
+    )
+
+
+def record_recipe(chosen: TrialSet, folder: Path) -> Path:
+    """As `record`, for trials that search nothing: the recipe that people start from, with several seeds."""
+    seeds = ",".join(str(seed) for seed in range(NUM_RECIPES))
+    return _study(
+        chosen,
+        folder,
+        f"{chosen.name}-recipe",
+        [
+            "adapter.rank=8",
+            "adapter.alpha_ratio=1",
+            "adapter.targets=attention",
+            "optimizer=adamw8bit",
+            f"optimizer.lr={RECIPE_LR}",
+            "lr_scheduler=cosine",
+            f"train.seed=choice({seeds})",
+            "study.sampler=grid",
+            f"study.num_trials={NUM_RECIPES}",
+            f"eval.every={STEPS}",
+        ],
+    )
+
+
+def _study(chosen: TrialSet, folder: Path, name: str, overrides: Sequence[str]) -> Path:
     pictures = chosen.write(folder / "sets")
     prompts = ",".join(f'"{prompt}"' for prompt in compose(["+experiment=pencil"])["eval"]["prompts"])
-    overrides = [
+    common = [
         "+experiment=pencil",
         f"data.path={pictures / 'train'}",
         f"data.validation_path={pictures / 'validation'}",
         f"data.trigger='{chosen.trigger}'",
         f"eval.prompts=[{prompts}]",
-        f"study.name={chosen.name}",
-        f"study.folder={folder / 'studies'}",
-        f"study.num_trials={num_trials}",
-        "study.sampler=random",
+        f"study.name={name}",
+        f"study.folder={folder / chosen.name}",
         "study.slots=4",
         "study.pruner.name=none",
-        f"train.steps={STEPS}",
-        f"eval.every={EVERY}",
         "study.keep=all",
+        f"train.steps={STEPS}",
         "eval.warmup_evaluations=1000",
         "eval.thresholds.style_drop=1000",
     ]
-    subprocess.run([sys.executable, "-m", "sweeper", *overrides], check=True)
-    return folder / "studies" / chosen.name
+    subprocess.run([sys.executable, "-m", "sweeper", *common, *overrides], check=True)
+    return folder / chosen.name / name

@@ -1,0 +1,118 @@
+"""The courses of the trials: each checkpoint's evaluation by the judge beside its truth, kept as JSON lines."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import optuna
+from mlflow import MlflowClient
+from optuna.trial import FrozenTrial
+
+from benchmarks.judge_trials.truth import Inspector, Truth
+from eval.evaluation import Evaluation
+from foundation.durable import append_line
+from sweeper.history import read_evaluations
+
+_DIGITS: Final = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """One evaluated checkpoint."""
+
+    evaluation: Evaluation
+    truth: Truth
+    train_loss: float
+    """Mean training loss since the checkpoint before."""
+
+
+@dataclass(frozen=True, slots=True)
+class Course:
+    """A trial that ran to its end."""
+
+    set: str
+    trial: int
+    params: Mapping[str, Any]
+    checkpoints: Sequence[Checkpoint]
+
+    @property
+    def best(self) -> float:
+        """The truly best quality that any of its checkpoints has."""
+        return max(point.truth.quality for point in self.checkpoints)
+
+
+def inspect_study(study: Path, inspector: Inspector, file: Path) -> None:
+    """Add the course of each finished trial in the study's folder to `file`, but for those that stand there."""
+    known = {(course.set, course.trial) for course in read_courses(file)}
+    losses: dict[int, dict[int, float]] | None = None
+    for trial in _finished(study):
+        if (study.name, trial.number) in known:
+            continue
+        losses = losses or _train_losses(study)
+        folder = study / "trials" / f"{trial.number:04}"
+        points = list(_checkpoints(folder, losses[trial.number], inspector))
+        line = {"set": study.name, "trial": trial.number, "params": trial.params, "checkpoints": points}
+        append_line(file, json.dumps(_rounded(line)))
+
+
+def read_courses(file: Path) -> list[Course]:
+    """What `inspect_study` wrote; nothing where there is no such file."""
+    lines = file.read_text().splitlines() if file.exists() else []
+    return [_course(json.loads(line)) for line in lines]
+
+
+def _course(line: Mapping[str, Any]) -> Course:
+    points = [
+        Checkpoint(
+            evaluation=Evaluation.from_json(point["evaluation"]),
+            truth=Truth(**{**point["truth"], "each": tuple(point["truth"]["each"])}),
+            train_loss=point["train_loss"],
+        )
+        for point in line["checkpoints"]
+    ]
+    return Course(line["set"], line["trial"], line["params"], points)
+
+
+def _checkpoints(folder: Path, losses: Mapping[int, float], inspector: Inspector) -> Iterator[dict[str, Any]]:
+    before = 0
+    for evaluation in read_evaluations(folder):
+        steps = range(before + 1, evaluation.step + 1)
+        before = evaluation.step
+        yield {
+            "evaluation": evaluation.to_json(),
+            "truth": asdict(inspector.inspect(folder / "checkpoints" / f"step-{evaluation.step:06}")),
+            "train_loss": sum(losses[step] for step in steps) / len(steps),
+        }
+
+
+def _finished(study: Path) -> list[FrozenTrial]:
+    stored = optuna.load_study(study_name=study.name, storage=f"sqlite:///{study.parent / 'studies.db'}")
+    return [trial for trial in stored.get_trials(deepcopy=False) if trial.state == optuna.trial.TrialState.COMPLETE]
+
+
+def _train_losses(study: Path) -> dict[int, dict[int, float]]:
+    """For each trial its training loss by step, as the study showed it."""
+    client = MlflowClient(f"sqlite:///{study.parent / 'mlflow.db'}")
+    experiments = [each.experiment_id for each in client.search_experiments()]
+    runs = client.search_runs(experiments, f"tags.study = '{study.name}' and tags.role = 'trial'", max_results=1000)
+    return {
+        int(run.data.tags["trial"]): {
+            metric.step: metric.value for metric in client.get_metric_history(run.info.run_id, "train/loss")
+        }
+        for run in runs
+    }
+
+
+def _rounded(value: Any) -> Any:
+    """Numbers to the digits that mean anything, so that the file stays small."""
+    if isinstance(value, float):
+        return float(f"{value:.{_DIGITS}g}")
+    if isinstance(value, Mapping):
+        return {key: _rounded(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_rounded(item) for item in value]
+    return value
