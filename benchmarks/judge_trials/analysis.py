@@ -116,13 +116,17 @@ def lateness(courses: Sequence[Course], spec: EvalSpec) -> list[int | None]:
     return late
 
 
-def learned(courses: Sequence[Course], base: Mapping[str, float]) -> list[Course]:
-    """The trials whose best checkpoint is better than the base's quality in their set."""
-    return [course for course in courses if course.best >= LEARNED * base[course.set]]
+def learned(courses: Sequence[Course]) -> list[Course]:
+    """The trials that learned something."""
+    return [course for course in courses if course.best >= LEARNED * course.base]
 
 
 def regrets(courses: Sequence[Course], spec: EvalSpec) -> dict[str, list[float]]:
-    """For each way of choosing a checkpoint, what each trial's choice lacks of its truly best one, as a share of it."""
+    """For each way of choosing a checkpoint, what each trial's choice lacks of its truly best one, as a share of it.
+
+    The best is named by one half of the pictures and compared on the other, and the other way round: the best of six
+    means over the same few pictures would look better than it is, and every choice worse. So it may be negative.
+    """
     found: dict[str, list[float]] = {}
     for course in courses:
         judged = rejudged_all([point.evaluation for point in course.checkpoints], spec)
@@ -133,9 +137,15 @@ def regrets(courses: Sequence[Course], spec: EvalSpec) -> dict[str, list[float]]
         for index, point in enumerate(course.checkpoints):
             picks[f"always step {point.evaluation.step}"] = index
         for name, index in picks.items():
-            lost = course.best - course.checkpoints[index].truth.quality
-            found.setdefault(name, []).append(lost / course.best)
+            found.setdefault(name, []).append(_lacking(course, index))
     return found
+
+
+def _lacking(course: Course, index: int) -> float:
+    each = np.array([point.truth.each for point in course.checkpoints])  # (checkpoints, pictures)
+    halves = each[:, ::2].mean(1), each[:, 1::2].mean(1)
+    lost = [other[named.argmax()] - other[index] for named, other in (halves, halves[::-1])]
+    return float(np.mean(lost)) / course.best
 
 
 CRITERIA: Final[Mapping[str, Callable[[Sequence[Evaluation]], float]]] = {

@@ -37,6 +37,8 @@ class Course:
     set: str
     trial: int
     params: Mapping[str, Any]
+    base: float
+    """The base's own quality on the set's scenes."""
     checkpoints: Sequence[Checkpoint]
 
     @property
@@ -48,14 +50,18 @@ class Course:
 def inspect_study(study: Path, inspector: Inspector, file: Path) -> None:
     """Add the course of each finished trial in the study's folder to `file`, but for those that stand there."""
     known = {(course.set, course.trial) for course in read_courses(file)}
-    losses: dict[int, dict[int, float]] | None = None
-    for trial in _finished(study):
-        if (study.name, trial.number) in known:
-            continue
-        losses = losses or _train_losses(study)
-        folder = study / "trials" / f"{trial.number:04}"
-        points = list(_checkpoints(folder, losses[trial.number], inspector))
-        line = {"set": study.name, "trial": trial.number, "params": trial.params, "checkpoints": points}
+    left = [trial for trial in _finished(study) if (study.name, trial.number) not in known]
+    if not left:
+        return
+    losses, base = _train_losses(study), inspector.inspect(None).quality
+    for trial in left:
+        line = {
+            "set": study.name,
+            "trial": trial.number,
+            "params": trial.params,
+            "base": base,
+            "checkpoints": list(_checkpoints(study / "trials" / f"{trial.number:04}", losses[trial.number], inspector)),
+        }
         append_line(file, json.dumps(_rounded(line)))
 
 
@@ -74,7 +80,7 @@ def _course(line: Mapping[str, Any]) -> Course:
         )
         for point in line["checkpoints"]
     ]
-    return Course(line["set"], line["trial"], line["params"], points)
+    return Course(line["set"], line["trial"], line["params"], line["base"], points)
 
 
 def _checkpoints(folder: Path, losses: Mapping[int, float], inspector: Inspector) -> Iterator[dict[str, Any]]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 import numpy as np
 import optuna
+from optuna.exceptions import ExperimentalWarning
 
 from benchmarks.judge_trials.courses import Course
 from benchmarks.judge_trials.rejudge import rejudged
@@ -64,6 +66,7 @@ class Replay:
         self._policy = policy
         self._spec = spec
         self._waiting = list(courses)
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
         self._study = optuna.create_study(direction="maximize", pruner=_pruner(policy, courses[0]))
 
     def run(self) -> list[Stopped]:
@@ -133,7 +136,9 @@ def _pruner(policy: Policy, course: Course) -> optuna.pruners.BasePruner:
         case "ours" | "median":
             return median
         case "patient":
-            return optuna.pruners.PatientPruner(median, patience=_PATIENCE)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", ExperimentalWarning)
+                return optuna.pruners.PatientPruner(median, patience=_PATIENCE)
         case "hyperband":
             return optuna.pruners.HyperbandPruner(
                 min_resource=_WARMUP * steps[0], max_resource=steps[-1], reduction_factor=3

@@ -94,6 +94,6 @@ def interval(values: Sequence[float]) -> tuple[float, float, float]:
     return float(np.mean(values)), float(low), float(high)
 
 
-def recipe_qualities(file: Path) -> list[float]:
+def recipe_qualities(file: Path, study: str) -> list[float]:
     """The true quality of each run of the recipe at its end."""
-    return [course.checkpoints[-1].truth.quality for course in read_courses(file)]
+    return [course.checkpoints[-1].truth.quality for course in read_courses(file) if course.set == study]

@@ -1,0 +1,155 @@
+"""The proof's tables, in Markdown."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Final
+
+from benchmarks.judge_trials.analysis import CRITERIA, Calls, auc, calls, lateness, learned, regrets, truly_overfit
+from benchmarks.judge_trials.courses import Course
+from benchmarks.judge_trials.policies import POLICIES, Policy, Replay, Stopped, in_random_order
+from benchmarks.judge_trials.searches import BUDGET, REPLAYS, STRATEGIES, interval, recipe_qualities, search
+from benchmarks.judge_trials.tuning import folds
+from eval.spec import EvalSpec
+
+ORDERS: Final = 100
+"""Replays of each set for each pruning policy."""
+
+
+def report(courses: Sequence[Course], recipes: Path, spec: EvalSpec) -> str:
+    """All tables of the proof."""
+    parts = [
+        _what_there_is(courses),
+        _right_and_wrong(courses, spec),
+        _how_late(courses, spec),
+        _left_out(courses, spec),
+        _choices(courses, spec),
+        _pruning(courses, spec),
+        _searching(courses, recipes, spec),
+    ]
+    return "\n\n".join(parts)
+
+
+def _sets(courses: Sequence[Course]) -> dict[str, list[Course]]:
+    names = dict.fromkeys(course.set for course in courses)
+    return {name: [course for course in courses if course.set == name] for name in names}
+
+
+def _what_there_is(courses: Sequence[Course]) -> str:
+    rows = []
+    for name, own in _sets(courses).items():
+        overfit = [any(truly_overfit(course, i) for i in range(len(course.checkpoints))) for course in own]
+        points = [truly_overfit(course, i) for course in own for i in range(1, len(course.checkpoints))]
+        best = max(course.best for course in own)
+        rows.append(
+            [name, len(own), len(learned(own)), sum(overfit), f"{sum(points)} of {len(points)}", own[0].base, best]
+        )
+    head = ["set", "trials", "learned", "truly overfit at some point", "overfit checkpoints", "base", "best"]
+    return "## The trials\n\n" + _table(head, rows)
+
+
+def _right_and_wrong(courses: Sequence[Course], spec: EvalSpec) -> str:
+    by_set = {name: calls(own, spec) for name, own in _sets(courses).items()}
+    together = calls(courses, spec)
+    rows: list[list[object]] = [
+        [
+            name,
+            *(auc(each.values[name], each.truths) for each in by_set.values()),
+            auc(together.values[name], together.truths),
+        ]
+        for name in CRITERIA
+    ]
+    head = ["AUC", *by_set, "all"]
+    said = "; ".join(f"{name}: {_said(each)}" for name, each in {**by_set, "all": together}.items())
+    return f"## Right and wrong\n\n{_table(head, rows)}\n\nCalled at or after its first call: {said}."
+
+
+def _said(seen: Calls) -> str:
+    return f"{100 * seen.found:.0f} % of overfit checkpoints, {100 * seen.false_alarms:.1f} % of sound ones"
+
+
+def _how_late(courses: Sequence[Course], spec: EvalSpec) -> str:
+    late = lateness(courses, spec)
+    called = [each for each in late if each is not None]
+    median = statistics.median(called) if called else float("nan")
+    counts = ", ".join(f"{each:+d}: {called.count(each)}" for each in sorted(set(called)))
+    return (
+        f"## How late\n\nOf {len(late)} trials that truly overfit, {len(called)} are called; "
+        f"median {median:+.0f} evaluations after the first truly overfit checkpoint ({counts})."
+    )
+
+
+def _left_out(courses: Sequence[Course], spec: EvalSpec) -> str:
+    rows: list[list[object]] = []
+    for fold in folds(courses, spec):
+        t = fold.spec.thresholds
+        tuned = (
+            f"style_drop {t.style_drop}, paired_t {t.paired_t}, val_rise {t.val_rise.alarm}, "
+            f"prompt_drop {t.prompt_drop.alarm}, overfit {t.overfit}, in_a_row {t.in_a_row}"
+        )
+        rows.append([fold.left_out, 100 * fold.found, 100 * fold.false_alarms, tuned])
+    head = ["reported on", "found, %", "false alarms, %", "tuned on the other two"]
+    return "## Thresholds tuned on two sets, reported on the third\n\n" + _table(head, rows)
+
+
+def _choices(courses: Sequence[Course], spec: EvalSpec) -> str:
+    found = regrets(learned(courses), spec)
+    rows: list[list[object]] = [
+        [name, 100 * statistics.median(values), 100 * statistics.mean(values), 100 * max(values)]
+        for name, values in sorted(found.items(), key=lambda item: statistics.mean(item[1]))
+    ]
+    head = ["checkpoint chosen by", "median regret, %", "mean, %", "worst, %"]
+    return f"## The chosen checkpoint ({len(learned(courses))} trials that learned)\n\n" + _table(head, rows)
+
+
+def _pruning(courses: Sequence[Course], spec: EvalSpec) -> str:
+    rows = []
+    for policy in POLICIES:
+        saved, kept, quality = [], [], []
+        for own in _sets(courses).values():
+            for order in range(ORDERS):
+                ended = _replayed(own, policy, order, spec)
+                saved.append(1 - sum(each.steps for each in ended) / sum(_full(each.course) for each in ended))
+                best = max(ended, key=lambda each: each.course.best)
+                kept.append(best.best_kept)
+                quality.append(max(ended, key=lambda each: each.score).quality / best.course.best)
+        rows.append([policy, 100 * statistics.mean(saved), 100 * statistics.mean(kept), 100 * statistics.mean(quality)])
+    head = ["policy", "steps saved, %", "truly best trial kept, % of replays", "quality of the choice, % of the best"]
+    return f"## Pruning, replayed ({ORDERS} orders of each set)\n\n" + _table(head, rows)
+
+
+def _replayed(own: Sequence[Course], policy: Policy, order: int, spec: EvalSpec) -> list[Stopped]:
+    # Orders differ from set to set: the same permutation of numbers means nothing here.
+    return Replay(in_random_order(own, order), policy, spec).run()
+
+
+def _full(course: Course) -> int:
+    return course.checkpoints[-1].evaluation.step
+
+
+def _searching(courses: Sequence[Course], recipes: Path, spec: EvalSpec) -> str:
+    rows: list[list[object]] = []
+    for name, own in _sets(courses).items():
+        for strategy in STRATEGIES:
+            mean, low, high = interval([search(own, strategy, seed, spec) for seed in range(REPLAYS)])
+            rows.append([name, strategy, mean, f"{low:.3f} to {high:.3f}"])
+        runs = recipe_qualities(recipes, f"{name}-recipe")
+        if runs:
+            mean, low, high = interval(runs)
+            rows.append([name, f"recipe, {len(runs)} seeds, its last checkpoint", mean, f"{low:.3f} to {high:.3f}"])
+        best = max(course.best for course in own)
+        rows.append([name, "the best there is", best, ""])
+    head = ["set", "search", "true quality of its choice", "5th to 95th percentile"]
+    return f"## The search ({BUDGET} full trials' steps, {REPLAYS} replays)\n\n" + _table(head, rows)
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    lines = ["| " + " | ".join(head) + " |", "| --- |" + " ---: |" * (len(head) - 1)]
+    lines += ["| " + " | ".join(_cell(value) for value in row) + " |" for row in rows]
+    return "\n".join(lines)
+
+
+def _cell(value: object) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,160 @@
+"""What the proof of the judge counts, on courses whose answers are known."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from benchmarks.judge_trials.analysis import auc, calls, lateness, regrets, roc, truly_overfit
+from benchmarks.judge_trials.courses import Checkpoint, Course
+from benchmarks.judge_trials.policies import Replay, in_random_order
+from benchmarks.judge_trials.rejudge import rejudged_all
+from benchmarks.judge_trials.searches import distance, interval
+from benchmarks.judge_trials.sets import SETS
+from benchmarks.judge_trials.truth import Truth
+from eval.evaluation import Evaluation
+from eval.spec import EvalSpec
+from foundation.folder import read_folder
+
+SPEC = EvalSpec(prompts=("a", "b"), warmup_evaluations=0)
+
+
+def truth(quality: float, copied: float = 0.0) -> Truth:
+    """Pictures around a quality, the same scatter every time."""
+    each = tuple(quality + 0.02 * math.sin(3 * i) for i in range(32))
+    return Truth(quality=sum(each) / 32, shown=quality, whole=quality, styled=1.0, copied=copied, each=each)
+
+
+def evaluation(step: int, score: float, style_drop: float = 0.0) -> Evaluation:
+    metrics = {"val_rise": 0.0, "copy_rate": 0.0, "copies": 0.0, "diversity": 1.0, "prompt_drop": 0.0, "drift": 0.0}
+    metrics |= {"style_drop": style_drop, "style_t": 9.0, "val_loss": 1.0, "prompt_match": score, "val_ratio": 0.9}
+    return Evaluation(
+        step=step,
+        score=score,
+        score_se=0.1,
+        overfit_index=0.0,
+        overfit=False,
+        words="",
+        severities={},
+        metrics=metrics,
+        validation_losses=(1.0,),
+    )
+
+
+def course(qualities: Sequence[float], number: int = 0, drops: Sequence[float] | None = None) -> Course:
+    """A trial whose score says the truth, and whose style falls as told."""
+    points = [
+        Checkpoint(evaluation(40 * (i + 1), 100 * quality, (drops or [0.0] * 9)[i]), truth(quality), train_loss=-i)
+        for i, quality in enumerate(qualities)
+    ]
+    return Course("pencil", number, {"lr": 10.0 ** -(number % 5)}, 0.1, points)
+
+
+RISES, TURNS = course([0.2, 0.4, 0.6, 0.8]), course([0.4, 0.8, 0.6, 0.3], drops=[0.0, 0.0, 0.2, 0.5])
+
+
+def test_a_checkpoint_is_truly_overfit_below_the_best_before_it_or_when_it_copies() -> None:
+    assert [truly_overfit(RISES, i) for i in range(4)] == [False] * 4
+    assert [truly_overfit(TURNS, i) for i in range(4)] == [False, False, True, True]
+    copying = Course("pencil", 0, {}, 0.1, [Checkpoint(evaluation(40, 50), truth(0.5, copied=0.2), 0.0)])
+    assert truly_overfit(copying, 0)
+
+
+def test_a_fall_within_the_noise_is_none() -> None:
+    noisy = truth(0.5)
+    shaken = Truth(0.44, 0, 0, 1, 0, each=tuple(0.44 + 0.4 * math.cos(5 * i) for i in range(32)))
+    points = [Checkpoint(evaluation(40, 1), noisy, 0.0), Checkpoint(evaluation(80, 1), shaken, 0.0)]
+    assert not truly_overfit(Course("pencil", 0, {}, 0.1, points), 1)
+
+
+def test_auc_is_the_share_of_pairs_in_order() -> None:
+    values, truths = [0.1, 0.4, 0.35, 0.8, 0.4], [False, False, True, True, True]
+    pairs = [(a > b) + 0.5 * (a == b) for a, t in zip(values, truths, strict=True) if t for b in (0.1, 0.4)]
+    assert auc(values, truths) == pytest.approx(sum(pairs) / len(pairs))
+    assert math.isnan(auc([1.0, 2.0], [True, True]))
+
+
+def test_the_roc_curve_has_that_area() -> None:
+    values, truths = [0.1, 0.5, 0.35, 0.8, 0.4], [False, False, True, True, True]
+    false, true = roc(values, truths)
+    area = sum((x - w) * (y + v) / 2 for w, x, v, y in zip(false, false[1:], true, true[1:], strict=False))
+    assert area == pytest.approx(auc(values, truths))
+
+
+def test_calls_and_lateness_of_a_judge_that_sees_style_fall() -> None:
+    seen = calls([RISES, TURNS], SPEC)
+    assert (seen.found, seen.false_alarms) == (1.0, 0.0)
+    assert lateness([RISES, TURNS], SPEC) == [0]
+    blind = course([0.4, 0.8, 0.6, 0.3])
+    assert lateness([blind], SPEC) == [None]
+    assert calls([blind], SPEC).found == 0.0
+
+
+def test_regret_is_what_the_choice_lacks_of_the_best() -> None:
+    found = regrets([TURNS], SPEC)
+    assert found["the judge"] == [pytest.approx(0.0, abs=1e-9)]
+    assert found["last"] == [pytest.approx((0.8 - 0.3) / TURNS.best, abs=1e-6)]
+    assert found["always step 40"] == [pytest.approx((0.8 - 0.4) / TURNS.best, abs=1e-6)]
+    assert found["lowest training loss"] == found["last"]
+
+
+def test_rejudging_with_the_same_history_finds_the_fall() -> None:
+    judged = rejudged_all([point.evaluation for point in TURNS.checkpoints], SPEC)
+    assert [each.past_best for each in judged] == [False, False, True, True]
+
+
+def test_a_replay_stops_what_turned_and_keeps_its_best() -> None:
+    others = [course([0.2, 0.3, 0.4, 0.45], number) for number in range(5)]
+    ended = Replay([*others, TURNS], "ours", SPEC).run()
+    (turned,) = [each for each in ended if each.course is TURNS]
+    assert turned.steps == 120
+    assert turned.best_kept
+    assert turned.quality == pytest.approx(TURNS.best)
+    whole = Replay([*others, TURNS], "none", SPEC).run()
+    assert sum(each.steps for each in whole) == 6 * 160
+
+
+def test_the_median_stops_what_never_learned_but_only_after_enough_have_ended() -> None:
+    good = [course([0.5, 0.6, 0.7, 0.8], number) for number in range(4)]
+    idle = course([0.04, 0.03, 0.02, 0.01], 9)
+    for policy in ("ours", "median", "patient"):
+        ended = Replay([*good, idle], policy, SPEC).run()
+        (stopped,) = [each for each in ended if each.course is idle]
+        assert stopped.steps < 160, policy
+    first = Replay([idle, *good], "ours", SPEC).run()
+    assert next(each for each in first if each.course is idle).steps == 160
+
+
+def test_orders_differ_by_seed_and_hold_all() -> None:
+    courses = [course([0.1], number) for number in range(6)]
+    orders = {tuple(each.trial for each in in_random_order(courses, seed)) for seed in range(9)}
+    assert len(orders) > 5
+    assert all(sorted(order) == list(range(6)) for order in orders)
+
+
+def test_distance_counts_choices_and_decades() -> None:
+    assert distance({"lr": 1e-3, "rank": 8}, {"lr": 1e-3, "rank": 8}) == 0
+    assert distance({"lr": 1e-3, "rank": 8}, {"lr": 2e-3, "rank": 4}) == pytest.approx(1 + math.log10(2))
+    assert distance({"lr": 1e-3}, {"d_coef": 1.0}) == 2
+
+
+def test_interval_holds_the_mean() -> None:
+    mean, low, high = interval([0.0, 1.0, 2.0, 3.0, 4.0])
+    assert low < mean == 2.0 < high
+
+
+def test_sets_hold_near_duplicates_where_they_should_and_no_scene_twice(tmp_path: Path) -> None:
+    twins = next(each for each in SETS if each.copies > 1)
+    folder = twins.write(tmp_path)
+    pictures, _ = read_folder(folder / "train", where="train")
+    held_out, _ = read_folder(folder / "validation", where="validation")
+    assert len(pictures) == twins.num_scenes * twins.copies
+    trained = {picture.caption for picture in pictures}
+    assert len(trained) == twins.num_scenes
+    asked = {scene.caption(twins.style) for scene in twins.truth_scenes()}
+    assert not asked & trained
+    assert not asked & {picture.caption for picture in held_out}
+    assert len({picture.digest for picture in pictures}) == len(pictures)
