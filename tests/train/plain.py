@@ -36,9 +36,7 @@ def plain_training(
         targets = [*TEXT_ATTENTION, "fc1", "fc2"] if spec.adapter.targets == "attention+ff" else TEXT_ATTENTION
         text_encoder.add_adapter(lora(spec, spec.adapter.text_encoder_rank or spec.adapter.rank, targets))
         learning = [p for p in text_encoder.parameters() if p.requires_grad]
-        optimizer.add_param_group(
-            {"params": learning, "lr": spec.optimizer.lr * spec.optimizer.text_encoder_lr_ratio}
-        )
+        optimizer.add_param_group({"params": learning, "lr": spec.optimizer.lr * spec.optimizer.text_encoder_lr_ratio})
         parameters += learning
     schedule = get_scheduler(
         spec.lr_scheduler.name,

@@ -34,7 +34,10 @@ def teaching(spec: TrialSpec, adapter: AdapterSpec, ratio: float) -> TrialSpec:
 FIVE = [
     one("adamw", 1, replace(BOTH, dropout=0.2)),
     one("lion", 2, AdapterSpec(rank=2, dropout=0.3), "constant"),
-    teaching(one("prodigy", 3, AdapterSpec()), replace(BOTH, rank=3, rslora=True, text_encoder_rank=5), 1),
+    replace(
+        one("adamw", 3, replace(BOTH, rank=3, rslora=True, text_encoder_rank=5)),
+        optimizer=OptimizerSpec(name="prodigy", lr=1.0, text_encoder_lr_ratio=1, settings={"d0": 1e-3}),
+    ),
     teaching(one("lion", 4, BOTH, "constant_with_warmup", 2), replace(BOTH, rank=1, text_encoder_rank=2), 3),
     one("adamw", 5, AdapterSpec(rank=3, dora=True, dropout=0.1, text_encoder=True, rank_pattern={"q_proj": 6})),
 ]
@@ -44,9 +47,7 @@ Trained = tuple[list[float], list[torch.Tensor]]
 
 
 @pytest.fixture(scope="module")
-def references(
-    loaded_base: Base, tiny_spec: BaseSpec, tiny_data: EncodedDataset
-) -> list[tuple[Trained, Trained]]:
+def references(loaded_base: Base, tiny_spec: BaseSpec, tiny_data: EncodedDataset) -> list[tuple[Trained, Trained]]:
     """Each of `FIVE` alone in a pack, and in plain PEFT."""
     found = []
     for spec in FIVE:
@@ -130,9 +131,7 @@ def test_a_refilled_slot_equals_a_fresh_one(
 
 
 @pytest.mark.parametrize("number", [0, 2, 4])
-def test_resumed_equals_uninterrupted(
-    number: int, tiny_base: Base, tiny_data: EncodedDataset, tmp_path: Path
-) -> None:
+def test_resumed_equals_uninterrupted(number: int, tiny_base: Base, tiny_data: EncodedDataset, tmp_path: Path) -> None:
     pack = Pack(tiny_base, tiny_data, num_slots=1)
     slot = pack.admit(FIVE[number])
     run(pack, slot, 3)
@@ -188,9 +187,7 @@ def test_saved_adapter_makes_the_slots_picture_in_plain_diffusers(
 ) -> None:
     pack = Pack(tiny_base, tiny_data, num_slots=2)
     optimizer = OptimizerSpec(lr=0.05, text_encoder_lr_ratio=2)
-    slot = pack.admit(
-        TrialSpec(adapter=adapter, optimizer=optimizer, train=TrainingSpec(steps=8, batch_size=2))
-    )
+    slot = pack.admit(TrialSpec(adapter=adapter, optimizer=optimizer, train=TrainingSpec(steps=8, batch_size=2)))
     pack.admit(FIVE[0])
     run(pack, slot, 6)
     pack.save_adapter(slot, tmp_path / "lora")
@@ -201,7 +198,9 @@ def test_saved_adapter_makes_the_slots_picture_in_plain_diffusers(
     before = [weights(pack, each) for each in pack.active]
     with pack.acting_file(tmp_path / "lora") as base:
         reloaded = picture(base.pipeline)
-    pipeline = StableDiffusionPipeline.from_pretrained(tiny_pipeline, safety_checker=None, requires_safety_checker=False)
+    pipeline = StableDiffusionPipeline.from_pretrained(
+        tiny_pipeline, safety_checker=None, requires_safety_checker=False
+    )
     pipeline.load_lora_weights(str(tmp_path / "lora"))
     with torch.no_grad():
         theirs, _ = pipeline.encode_prompt("a red cup", torch.device("cpu"), 1, False)
