@@ -24,7 +24,6 @@ class Batch:
 
     noisy: Tensor  # (R, C, H, W)
     timesteps: Tensor  # (R,) int64
-    embeddings: Tensor  # (R, T, D)
     target: Tensor  # (R, C, H, W) what a perfect denoiser predicts
     images: Tensor  # (R,) int64, which image of the set a row is of
     bins: Tensor  # (R,) int64
@@ -92,7 +91,6 @@ class ValidationSet:
             yield Batch(
                 noisy=signal * clean + sigma * noise,
                 timesteps=timesteps[step],
-                embeddings=self.embeddings[image],
                 target=noise if self.prediction_type == "epsilon" else signal * noise - sigma * clean,
                 images=image,
                 bins=step // self.noises_per_bin,
@@ -104,19 +102,23 @@ def validation_losses(validation: ValidationSet, denoise: Denoise, max_rows: int
 
     `max_rows` bounds memory and changes no loss. The denoiser must be in evaluation mode (no dropout).
     """
-    return validation_losses_each(validation, denoise, max_rows, copies=1)[0]
+    return validation_losses_each(validation, denoise, max_rows, [validation.embeddings])[0]
 
 
 @torch.no_grad()
-def validation_losses_each(validation: ValidationSet, denoise: Denoise, max_rows: int, copies: int) -> Tensor:
-    """As `validation_losses` for each of `copies`, (copies, N, num_bins).
+def validation_losses_each(
+    validation: ValidationSet, denoise: Denoise, max_rows: int, embeddings: Sequence[Tensor]
+) -> Tensor:
+    """As `validation_losses` for each of `embeddings`, (len(embeddings), N, num_bins).
 
-    For a denoiser that acts differently on each equal share of a batch: every batch goes in so often over.
+    For a denoiser that acts differently on each equal share of a batch: every batch goes in so often over, with the
+    captions as each of `embeddings` (N, T, D) has them.
     """
+    copies = len(embeddings)
     losses = torch.zeros(copies, len(validation.latents), validation.num_bins, dtype=torch.float64)
     for batch in validation.batches(max(1, max_rows // copies)):
-        noisy, embeddings = batch.noisy.repeat(copies, 1, 1, 1), batch.embeddings.repeat(copies, 1, 1)
-        predicted = denoise(noisy, batch.timesteps.repeat(copies), embeddings).float().cpu()
+        noisy, texts = batch.noisy.repeat(copies, 1, 1, 1), torch.cat([own[batch.images] for own in embeddings])
+        predicted = denoise(noisy, batch.timesteps.repeat(copies), texts).float().cpu()
         for own, part in zip(losses, predicted.chunk(copies), strict=True):
             errors = (part - batch.target).square().flatten(1).double().mean(1)  # (R,)
             own.index_put_((batch.images, batch.bins), errors, accumulate=True)

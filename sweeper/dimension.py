@@ -143,13 +143,13 @@ class Dimension:
     """A hyperparameter that is searched."""
 
     name: str
-    """Its name in Optuna: `adapter.rank`, or `optimizer=lion:lr` where it counts only for one option."""
+    """Its name in Optuna: `adapter.rank`, or `optimizer=lion:lr` where it counts only for one option of a group."""
     key: str
     """What Hydra's override sets, with a `+` if it has one: `adapter.rank`, `optimizer`, `+optimizer.settings.eps`."""
     domain: Choices | Numbers
     """The values it may take."""
-    condition: tuple[str, str] | None = None
-    """The group and the option of it that must be chosen; None counts always."""
+    condition: tuple[str, Value] | None = None
+    """The dimension, a group as a rule, and the value that it must have; None counts always."""
 
     def __str__(self) -> str:
         return f"{self.name}: {self.domain}"
@@ -160,7 +160,7 @@ class Dimension:
         return self.key.lstrip("+").partition(".")[0]
 
     def counts(self, params: Mapping[str, Value]) -> bool:
-        """Whether it counts in a trial whose groups are chosen as in `params`."""
+        """Whether it counts in a trial with these other parameters."""
         return self.condition is None or params.get(self.condition[0]) == self.condition[1]
 
     def override(self, value: Value) -> str:
@@ -175,10 +175,10 @@ class Space:
     """The dimensions of a search."""
 
     dimensions: tuple[Dimension, ...]
-    """In the order in which they are drawn: those that choose a group's option come before those that depend on it."""
+    """In the order in which they are drawn: those that others depend on come before them."""
 
     def counting(self, params: Mapping[str, Value]) -> list[Dimension]:
-        """The dimensions that count in a trial whose groups are chosen as in `params`."""
+        """The dimensions that count in a trial with these parameters."""
         return [each for each in self.dimensions if each.counts(params)]
 
     def overrides(self, params: Mapping[str, Value]) -> list[str]:

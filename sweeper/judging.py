@@ -88,8 +88,9 @@ class Judging:
         slots = [each.slot for each in due]
         with self._pack.acting(slots, parts) as base:
             drawn = self._draw(base, self._spec, len(due))
+        embeddings = [self._embeddings(slot) for slot in slots]
         with self._pack.acting(slots) as base:
-            losses = self._losses(base, len(due))
+            losses = self._losses(base, embeddings)
         return [
             self._conclude(each.step, pictures, own, each.history, each.pictures, self._spec)
             for each, pictures, own in zip(due, drawn, losses, strict=True)
@@ -100,7 +101,7 @@ class Judging:
         spec = replace(self._spec, seeds=seeds)
         with self._pack.acting_file(checkpoint) as base:
             (drawn,) = self._draw(base, spec, 1)
-            (losses,) = self._losses(base, 1)
+            (losses,) = self._losses(base, [self._encoded(base)])
         return self._conclude(step, drawn, losses, [], folder, spec)
 
     def judge_base(self, seeds: tuple[int, ...]) -> Evaluation:
@@ -161,7 +162,7 @@ class Judging:
     def _build(self, spec: EvalSpec) -> Reference:
         with self._pack.acting([]) as base:
             (drawn,) = self._draw(base, spec, 1)
-            (losses,) = self._losses(base, 1)
+            (losses,) = self._losses(base, [self._validation.embeddings])
         write_pictures(self.base_pictures(spec.seeds), drawn, len(spec.seeds))
         side = self._pack.base.resolution
         return build_reference(
@@ -189,12 +190,23 @@ class Judging:
         first = len(spec.prompts) * len(spec.seeds)
         return [Drawn(samples=images[:first], unrelated=images[first:]) for images in drawn]
 
-    def _losses(self, base: Base, copies: int) -> Tensor:
+    def _embeddings(self, slot: int) -> Tensor:
+        """The validation captions as a slot's denoiser is to meet them."""
+        if not self._pack.spec(slot).adapter.text_encoder:
+            return self._validation.embeddings
+        with self._pack.acting([slot]) as base:
+            return self._encoded(base)
+
+    def _encoded(self, base: Base) -> Tensor:
+        """The validation captions by the text encoder as it acts."""
+        return base.encode_texts([picture.caption for picture in self._dataset.validation]).cpu()
+
+    def _losses(self, base: Base, embeddings: Sequence[Tensor]) -> Tensor:
         def denoise(noisy: Tensor, timesteps: Tensor, embeddings: Tensor) -> Tensor:
             device = base.device
             return base.predict(noisy.to(device), timesteps.to(device), embeddings.to(device))
 
-        return validation_losses_each(self._validation, denoise, self._spec.batch_rows, copies)
+        return validation_losses_each(self._validation, denoise, self._spec.batch_rows, embeddings)
 
     def _key(self, spec: EvalSpec) -> str:
         base = self._pack.base

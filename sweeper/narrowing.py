@@ -42,11 +42,11 @@ def narrow(space: Space, ranking: Sequence[Params]) -> tuple[Space, list[Params]
     return smaller, [params for params in map(smaller.within, best) if params]
 
 
-def _is_offered(condition: tuple[str, str], dimensions: Sequence[Dimension]) -> bool:
-    """Whether the option can still be chosen; a group that is not searched has the option that it has."""
-    group, option = condition
-    chooser = next((each for each in dimensions if each.name == group), None)
-    return chooser is None or option in (chooser.domain.values() or ())
+def _is_offered(condition: tuple[str, Value], dimensions: Sequence[Dimension]) -> bool:
+    """Whether the value can still be chosen; a group that is not searched has the option that it has."""
+    name, value = condition
+    chooser = next((each for each in dimensions if each.name == name), None)
+    return chooser is None or value in (chooser.domain.values() or ())
 
 
 def _around(domain: Choices | Numbers, seen: Sequence[Value]) -> Choices | Numbers:

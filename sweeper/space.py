@@ -42,6 +42,11 @@ __all__ = ["Plan", "Space", "domain_of", "plan"]
 A = TypeVar("A")
 T = TypeVar("T")
 
+_SWITCHES: Final = {
+    "adapter.text_encoder_rank": "adapter.text_encoder",
+    "optimizer.text_encoder_lr_ratio": "adapter.text_encoder",
+}
+"""Fields that count only where another one is true."""
 _MAX_COMBINATIONS: Final = 10_000
 """Up to so many combinations are checked for what their parts are to each other; a trial's own is, when it is drawn."""
 
@@ -133,7 +138,7 @@ class _Reader:
                 own = {key: text for key, text in texts.items() if key not in explicit}
                 for override in self._sweeps(f"{group}.space", own):
                     found += self._dimension(override, option)
-        return Space(dimensions=tuple(found))
+        return Space(dimensions=tuple(_switched(found)))
 
     def _sweeps(self, where: str, texts: Any) -> list[Override]:
         """The sweeps of a `space` mapping but for settled keys; one that is no mapping is a mistake found elsewhere."""
@@ -248,11 +253,20 @@ class _Checker:
         choosers = [each for each in self._within(group) if each.key == group]
         for option in choosers[0].domain.corners() if choosers else (None,):
             row: dict[str, Value] = {group: option} if choosers else {}
-            others = [each for each in self._within(group) if each.key != group and each.counts(row)]
+            all_on = {**row, **dict.fromkeys(_SWITCHES.values(), True)}
+            others = [each for each in self._within(group) if each.key != group and each.counts(all_on)]
             longest = max((len(each.domain.corners()) for each in others), default=1)
             for i in range(longest):
                 corners = {each.name: each.domain.corners() for each in others}
                 yield {**row, **{name: some[i % len(some)] for name, some in corners.items()}}
+
+
+def _switched(dimensions: Sequence[Dimension]) -> list[Dimension]:
+    """Let fields that a searched one switches off depend on that, and come after it."""
+    there = {each.name for each in dimensions}
+    fields = [each for each in dimensions if each.condition is None and _SWITCHES.get(each.key) in there]
+    others = [each for each in dimensions if each not in fields]
+    return [*others, *(replace(each, condition=(_SWITCHES[each.key], True)) for each in fields)]
 
 
 def domain_of(override: Override) -> Choices | Numbers:

@@ -27,12 +27,13 @@ _BATCH = 16
 class Encoded:
     """Pictures as the denoiser sees them, in the order of the data set, on the CPU in float32.
 
-    N pictures, latents C×h×w, T tokens of width D.
+    N pictures, latents C×h×w, captions of T tokens, embedded in width D.
     """
 
     means: Tensor  # (N, C, h, w) of the VAE's posterior
     stds: Tensor  # (N, C, h, w)
-    embeddings: Tensor  # (N, T, D)
+    embeddings: Tensor  # (N, T, D) of the captions, by the base's own text encoder
+    tokens: Tensor  # (N, T) int64, for trials that train theirs
 
     def __len__(self) -> int:
         return len(self.means)
@@ -40,11 +41,12 @@ class Encoded:
 
 @dataclass(frozen=True, slots=True)
 class EncodedDataset:
-    """What a pack trains on, what validation loss is taken on, and the empty caption (1, T, D)."""
+    """What a pack trains on, what validation loss is taken on, and the empty caption (1, T, D) and its ids (1, T)."""
 
     train: Encoded
     validation: Encoded
     empty: Tensor
+    empty_tokens: Tensor
 
 
 def encode_dataset(base: Base, dataset: Dataset, cache: Path) -> EncodedDataset:
@@ -57,16 +59,18 @@ def encode_dataset(base: Base, dataset: Dataset, cache: Path) -> EncodedDataset:
             _key("text", base, [""]),
             lambda: {"embeddings": base.encode_texts([""]).cpu()},
         )["embeddings"],
+        empty_tokens=base.tokenize([""]),
     )
 
 
 def _encode(base: Base, pictures: Sequence[Picture], cache: Path) -> Encoded:
     resolution = str(base.resolution)
     images = _key("latents", base, [resolution, *(picture.digest for picture in pictures)])
-    texts = _key("text", base, [picture.caption for picture in pictures])
+    captions = [picture.caption for picture in pictures]
+    texts = _key("text", base, captions)
     latents = cached(cache, images, lambda: _latents(base, pictures))
-    embeddings = cached(cache, texts, lambda: {"embeddings": base.encode_texts([p.caption for p in pictures]).cpu()})
-    return Encoded(latents["means"], latents["stds"], embeddings["embeddings"])
+    embeddings = cached(cache, texts, lambda: {"embeddings": base.encode_texts(captions).cpu()})
+    return Encoded(latents["means"], latents["stds"], embeddings["embeddings"], base.tokenize(captions))
 
 
 def _latents(base: Base, pictures: Sequence[Picture]) -> dict[str, Tensor]:

@@ -23,8 +23,12 @@ _CONSTRUCTORS: Final[dict[OptimizerName, tuple[str, str]]] = {
 """Module and class of every optimizer."""
 
 
-def build_optimizer(spec: OptimizerSpec, parameters: Sequence[nn.Parameter]) -> Optimizer:
+def build_optimizer(
+    spec: OptimizerSpec, parameters: Sequence[nn.Parameter], text_parameters: Sequence[nn.Parameter] = ()
+) -> Optimizer:
     """An optimizer over one trial's own parameters; statistics are never shared between trials.
+
+    The text encoder's, if any, are a group of their own with `spec.text_encoder_lr_ratio` times the learning rate.
 
     Raises:
         ConfigError: when its package is not installed.
@@ -35,12 +39,15 @@ def build_optimizer(spec: OptimizerSpec, parameters: Sequence[nn.Parameter]) -> 
     arguments = spec.arguments()
     if spec.name == "adamw" and "foreach" not in arguments:
         arguments.setdefault("fused", True)  # one call for all parameters instead of ten for each
+    groups: list[dict[str, Any]] = [{"params": list(parameters)}]
+    if text_parameters:
+        groups.append({"params": list(text_parameters), "lr": spec.lr * spec.text_encoder_lr_ratio})
     with redirect_stdout(io.StringIO()):  # Prodigy announces itself
-        return constructor(parameters, **arguments)
+        return constructor(groups, **arguments)
 
 
 def effective_lr(optimizer: Optimizer) -> float:
-    """The learning rate of the last step: for Prodigy d·lr, what it found times what the schedule says."""
+    """The denoiser's learning rate of the last step: for Prodigy d·lr, what it found times what the schedule says."""
     group: dict[str, Any] = optimizer.param_groups[0]
     d = group.get("d", 1.0)
     return float(group["lr"]) * (float(d.item()) if isinstance(d, torch.Tensor) else float(d))

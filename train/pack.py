@@ -44,6 +44,8 @@ class Pack:
         self._slots: list[Slot | None] = [None] * num_slots
         self._accelerator = _accelerator(base.device, precision)
         self._packed = Packed(base.denoiser, num_slots)
+        self._packed_text = Packed(base.text_encoder, num_slots)
+        self._both = (self._packed, self._packed_text)
         self._admitted = 0
         self.at_once = num_slots
         """Slots that share a pass at most: fewer than there are once a pass of all ran out of memory."""
@@ -81,13 +83,15 @@ class Pack:
             slot.leave()
             raise
         self._slots[number] = slot
-        self._packed.put(number, slot.name, slot.chance)
+        for packed in self._both:
+            packed.put(number, slot.name, slot.chance)
         self._let_all_learn()
         return number
 
     def release(self, number: int) -> None:
         """Empty a slot. What was not saved is gone."""
-        self._packed.remove(number)
+        for packed in self._both:
+            packed.remove(number)
         self._slot(number).leave()
         self._slots[number] = None
 
@@ -130,10 +134,11 @@ class Pack:
     def acting(self, numbers: Sequence[int], parts: int = 1) -> Iterator[Base]:
         """Within the block the base acts without gradients, on an equal share of the rows for each slot in turn.
 
-        A batch may consist of `parts` such batches one after another: two where guidance puts unconditional before
-        conditional rows. Without slots it is the plain base.
+        The denoiser's batch may consist of `parts` such batches one after another: two where guidance puts
+        unconditional before conditional rows. The text encoder has these in batches of their own. Without slots it is
+        the plain base.
         """
-        with self._at_rest(), self._packed.rows_of(numbers, parts):
+        with self._at_rest(), self._packed.rows_of(numbers, parts), self._packed_text.rows_of(numbers):
             yield self.base
 
     @contextmanager
@@ -157,6 +162,7 @@ class Pack:
     def _at_rest(self) -> Iterator[None]:
         """No gradients, no dropout."""
         self.base.denoiser.eval()
+        self.base.text_encoder.eval()
         try:
             with torch.no_grad(), self._accelerator.autocast():
                 yield
@@ -177,9 +183,7 @@ class Pack:
 
     def _advance(self, numbers: list[int]) -> list[StepReport]:
         """One pass for these slots, which share a batch size."""
-        return self._pass(
-            numbers, [self._slot(number).next_batch(self.data.train, self.data.empty) for number in numbers]
-        )
+        return self._pass(numbers, [self._slot(number).next_batch(self.data) for number in numbers])
 
     def _pass(self, numbers: list[int], batches: list[Batch]) -> list[StepReport]:
         slots = [self._slot(number) for number in numbers]
@@ -190,9 +194,11 @@ class Pack:
             if (reason := _out_of_memory(error)) is None:
                 raise
         else:
-            self._packed.take_gradients(numbers)
+            for packed in self._both:
+                packed.take_gradients(numbers)
             return self._optimize(numbers, slots, losses)
-        self._packed.drop_gradients()
+        for packed in self._both:
+            packed.drop_gradients()
         if len(numbers) == 1:  # alone it has no one else to blame
             return [self._fail(numbers[0], f"out of memory on {self.base.device}: {reason}")]
         for slot, chance in zip(slots, chances, strict=True):
@@ -212,15 +218,27 @@ class Pack:
         weights = [
             snr_weights(s.spec.objective.snr_gamma, kind, alphas, own) for s, own in zip(slots, times, strict=True)
         ]
-        with self._packed.rows_of(numbers, training=True):
+        taught = [number for number in numbers if self.spec(number).adapter.text_encoder]
+        with self._packed.rows_of(numbers, training=True), self._packed_text.rows_of(taught, training=True):
             with self._accelerator.autocast():
-                predicted = self.base.predict(noisy, batch.timesteps, batch.embeddings)
+                embeddings = self._embeddings(numbers, taught, batch)
+                predicted = self.base.predict(noisy, batch.timesteps, embeddings)
             losses = denoising_losses(predicted, target, torch.cat(weights), len(slots))
             shares = [
                 s.scaler.scale(own / s.spec.train.gradient_accumulation) for s, own in zip(slots, losses, strict=True)
             ]
             torch.stack(shares).sum().backward()  # type: ignore[no-untyped-call]
         return losses.detach()
+
+    def _embeddings(self, numbers: list[int], taught: list[int], batch: Batch) -> Tensor:
+        """Of the rows' captions (B, T, D): cached ones, and made anew for the slots that train the text encoder."""
+        if not taught:
+            return batch.embeddings
+        tokens = dict(zip(numbers, batch.tokens.chunk(len(numbers)), strict=True))
+        shares = dict(zip(numbers, batch.embeddings.chunk(len(numbers)), strict=True))
+        made = self.base.embed(torch.cat([tokens[number] for number in taught]))
+        shares.update(zip(taught, made.chunk(len(taught)), strict=True))
+        return torch.cat(list(shares.values()))
 
     def _optimize(self, numbers: list[int], slots: list[Slot], losses: Tensor) -> list[StepReport]:
         """Take in a pass; an optimizer step for each slot that has all its micro-batches, a failure where it broke."""
@@ -254,7 +272,8 @@ class Pack:
             raise  # the device is lost, for every slot
         except RuntimeError as error:
             return self._fail(number, f"step {slot.step + 1} failed: {str(error).splitlines()[0]}", loss, norm)
-        self._packed.refresh(number)
+        for packed in self._both:
+            packed.refresh(number)
         return StepReport(number, slot.step, loss, lr, norm)
 
     def _fail(self, number: int, reason: str, loss: float = math.nan, norm: float = math.nan) -> StepReport:

@@ -33,10 +33,10 @@ class _Guest:
 
 
 class Packed:
-    """Makes a denoiser act on each slot's rows with that slot's adapter. One for each pack."""
+    """Makes a module act on each slot's rows with that slot's adapter. One for each pack and adapted module."""
 
-    def __init__(self, denoiser: nn.Module, num_slots: int) -> None:
-        self._denoiser = denoiser
+    def __init__(self, module: nn.Module, num_slots: int) -> None:
+        self._module = module
         self._num_slots = num_slots
         self._guests: dict[int, _Guest] = {}
         self._layers: dict[nn.Module, StackedLayer] = {}
@@ -44,10 +44,10 @@ class Packed:
         self._rows: Rows | None = None
 
     def put(self, slot: int, name: str, chance: torch.Generator) -> None:
-        """Let PEFT's adapter `name` act on the rows of `slot`, its dropout drawn from `chance`."""
+        """Let PEFT's adapter `name`, if it is here, act on the rows of `slot`, its dropout drawn from `chance`."""
         dropout = 0.0
         self._places.clear()
-        for module in self._denoiser.modules():
+        for module in self._module.modules():
             if isinstance(module, LoraLayer) and name in module.lora_A:
                 layer = self._layers.get(module)
                 if layer is None:
@@ -100,7 +100,7 @@ class Packed:
             self._rows = None
 
     def _device(self) -> torch.device:
-        return next(self._denoiser.parameters()).device
+        return next(self._module.parameters()).device
 
     def _places_of(self, slot: int) -> Places:
         """Where the slot's parameters lie in the stacks; looked up once, until a stack is laid out anew."""
@@ -150,6 +150,7 @@ class Packed:
         guest, count = self._guests[slot], len(rows.slots)
         place = rows.slots.index(slot)
         share = torch.arange(len(x), device=x.device).view(rows.parts, count, -1)[:, place].flatten()
+        layer.module.training = rows.training  # DoRA asks it, too
         layer.module.lora_dropout[guest.name].train(rows.training)
         with self._dropout_apart(layer, guest, x.device, rows) if guest.dropout and rows.training else nullcontext():
             own = layer.apply_apart(guest.name, x[share], result[share])

@@ -19,7 +19,7 @@ from foundation.durable import new_folder
 from foundation.errors import AdapterError
 from train import adapters
 from train.bases import Base
-from train.caches import Encoded
+from train.caches import EncodedDataset
 from train.optimizers import build_optimizer
 from train.schedules import build_schedule
 from train.spec import TrialSpec
@@ -29,12 +29,16 @@ _ADAPTER_FILE, _STATE_FILE = "adapter.safetensors", "state.pt"
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Rows for the denoiser: clean latents (B, C, h, w), noise alike, timesteps (B,), embeddings (B, T, D)."""
+    """Rows for the denoiser: clean latents (B, C, h, w), noise alike, timesteps (B,), and the captions.
+
+    These are embedded as the base embeds them, (B, T, D), and token ids (B, T) for who trains the text encoder.
+    """
 
     latents: Tensor
     noise: Tensor
     timesteps: Tensor
     embeddings: Tensor
+    tokens: Tensor
 
     @staticmethod
     def of_all(batches: Sequence[Batch], device: torch.device) -> Batch:
@@ -55,8 +59,9 @@ class Slot:
         self.spec = spec
         self.step = 0
         self._base = base
-        self.parameters: list[nn.Parameter] = adapters.add_adapter(base, name, spec.adapter, spec.train.seed)
-        self.optimizer: Optimizer = build_optimizer(spec.optimizer, self.parameters)
+        parts = adapters.add_adapter(base, name, spec.adapter, spec.train.seed)
+        self.parameters: list[nn.Parameter] = [*parts[0], *parts[1]]
+        self.optimizer: Optimizer = build_optimizer(spec.optimizer, *parts)
         self.schedule: LRScheduler = build_schedule(spec.lr_scheduler, self.optimizer, spec.train.steps)
         self.scaler = GradScaler(base.device.type, enabled=spec.train.precision == "fp16")
         self._generator = torch.Generator().manual_seed(spec.train.seed)
@@ -92,8 +97,9 @@ class Slot:
         if gradients:
             torch._foreach_zero_(gradients)
 
-    def next_batch(self, data: Encoded, empty: Tensor) -> Batch:
+    def next_batch(self, dataset: EncodedDataset) -> Batch:
         """Draw the next micro-batch; every picture comes once before any comes twice."""
+        data = dataset.train
         size = self.spec.train.batch_size
         while len(self._order) < size:
             self._order += torch.randperm(len(data), generator=self._generator).tolist()
@@ -106,11 +112,12 @@ class Slot:
             # crosslabs.org/blog/diffusion-with-offset-noise
             noise = noise + offset * self._randn((size, means.shape[1], 1, 1))
         timesteps = torch.randint(1000, (size,), generator=self._generator)
-        embeddings = data.embeddings[rows]
+        embeddings, tokens = data.embeddings[rows], data.tokens[rows]
         if share := self.spec.objective.caption_dropout:
             dropped = torch.rand(size, generator=self._generator) < share
-            embeddings = torch.where(dropped[:, None, None], empty, embeddings)
-        return Batch(latents, noise, timesteps, embeddings)
+            embeddings = torch.where(dropped[:, None, None], dataset.empty, embeddings)
+            tokens = torch.where(dropped[:, None], dataset.empty_tokens, tokens)
+        return Batch(latents, noise, timesteps, embeddings, tokens)
 
     def _randn(self, shape: Sequence[int]) -> Tensor:
         return torch.randn(*shape, generator=self._generator)

@@ -112,6 +112,10 @@ class AdapterSpec:
     """Other ranks for some layers: the end of a layer's name, or a regular expression, to its rank."""
     alpha_pattern: dict[str, Annotated[float, Field(gt=0, allow_inf_nan=False)]] = field(default_factory=dict)
     """Other alphas (not ratios) for some layers, named as in `rank_pattern`."""
+    text_encoder: bool = False
+    """Train the text encoder, too: its attention, and what else of `targets` it has."""
+    text_encoder_rank: Annotated[int, Field(ge=1, le=1024)] | None = None
+    """Rank in the text encoder, where that is trained; None is as `rank`."""
 
     @property
     def alpha(self) -> float:
@@ -141,6 +145,8 @@ class OptimizerSpec:
     """Prodigy only: keep the warm-up's small steps out of the estimate; None is its own default."""
     use_bias_correction: bool | None = None
     """Prodigy only: Adam's bias correction; None is its own default."""
+    text_encoder_lr_ratio: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.5
+    """Factor on the learning rate for the text encoder, where that is trained; with prodigy 1 (or 0)."""
     settings: dict[str, Any] = field(default_factory=dict)
     """More of the constructor's arguments, such as eps: see `OPTIMIZER_SETTINGS`."""
 
@@ -272,11 +278,19 @@ class TrialSpec:
         return f"batch {self.train.batch_size}"
 
     def __post_init__(self) -> None:
+        if self.optimizer.name != "prodigy":
+            return
         restarts = self.lr_scheduler.name == "cosine_with_restarts"
-        if self.optimizer.name == "prodigy" and restarts and not self.optimizer.safeguard_warmup:
+        if restarts and not self.optimizer.safeguard_warmup:
             raise ValueError(
                 "prodigy with cosine_with_restarts needs optimizer.safeguard_warmup=true: "
                 "each restart's small steps would spoil its estimate of the step size"
+            )
+        ratio = self.optimizer.text_encoder_lr_ratio
+        if self.adapter.text_encoder and ratio not in (0, 1):
+            raise ValueError(
+                "optimizer.text_encoder_lr_ratio must be 1 (or 0) for prodigy, which estimates one step size for all "
+                f"that it trains, got {ratio:g}; set it to 1, or choose among other optimizers"
             )
 
 

@@ -44,7 +44,7 @@ class Places:
 
 @dataclass(slots=True)
 class StackedLayer:
-    """One adapted layer of the denoiser, and the stacks beside it."""
+    """One adapted layer, and the stacks beside it."""
 
     module: LoraLayer
     num_slots: int

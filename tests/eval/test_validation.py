@@ -121,13 +121,14 @@ def test_each_copy_is_measured_by_its_own_share_of_the_rows(max_rows: int) -> No
         first, second, third = denoise(noisy, timesteps, embeddings).chunk(3)
         return torch.cat([first, second + 1, third * 0])
 
-    losses = validation_losses_each(validation(), by_copy, max_rows, copies=3)
+    embeddings = validation().embeddings
+    losses = validation_losses_each(validation(), by_copy, max_rows, [embeddings, embeddings - 2, embeddings])
     expected = [
-        validation_losses(validation(), change, 100)
-        for change in (
-            denoise,
-            lambda *rows: denoise(*rows) + 1,
-            lambda *rows: denoise(*rows) * 0,
+        validation_losses(validation(embeddings=own), change, 100)
+        for own, change in (
+            (embeddings, denoise),
+            (embeddings - 2, lambda *rows: denoise(*rows) + 1),
+            (embeddings, lambda *rows: denoise(*rows) * 0),
         )
     ]
     torch.testing.assert_close(losses, torch.stack(expected))

@@ -121,6 +121,8 @@ def test_prodigys_own_fields_reach_it() -> None:
 @pytest.mark.parametrize(
     ("overrides", "words"),
     [
+        (["adapter.text_encoder_rank=0"], "adapter.text_encoder_rank must be ≥ 1, got 0"),
+        (["optimizer.text_encoder_lr_ratio=-1"], "optimizer.text_encoder_lr_ratio must be ≥ 0, got -1"),
         (["adapter.rank=0"], "adapter.rank must be ≥ 1, got 0"),
         (["train.steps=0", "eval.every=1"], "train.steps must be ≥ 1, got 0"),
         (["train.precision=fp8"], "train.precision must be one of fp32, bf16, fp16, got 'fp8'"),
@@ -160,6 +162,14 @@ def test_prodigy_with_restarts_needs_its_safeguard() -> None:
                 "lr_scheduler": LrSchedulerSpec(name="cosine_with_restarts", num_cycles=2),
             }
         )
+
+
+def test_prodigy_trains_a_text_encoder_at_the_rate_of_the_rest() -> None:
+    overrides = ["optimizer=prodigy", "adapter.text_encoder=true"]
+    assert config(*overrides).optimizer.text_encoder_lr_ratio == 1
+    config("optimizer=prodigy", "optimizer.text_encoder_lr_ratio=0.5")  # counts for nothing
+    (problem,) = problems(*overrides, "optimizer.text_encoder_lr_ratio=0.5")
+    assert problem.startswith("optimizer.text_encoder_lr_ratio must be 1 (or 0) for prodigy")
 
 
 @pytest.mark.parametrize("name", sorted(OPTIMIZER_MODULES))

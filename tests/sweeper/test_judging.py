@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from eval.pipeline import denoiser, load_lora, load_pipeline, validation_set
 from eval.spec import EvalSpec
+from eval.validation import validation_losses
 from sweeper.judging import Due, Judging
 from train.bases import Base
 from train.caches import EncodedDataset
@@ -32,11 +34,12 @@ SPEC = EvalSpec(
 
 @pytest.fixture
 def pack(new_base: Callable[[], Base], tiny_data: EncodedDataset) -> Pack:
-    """Two slots that have learned different things."""
+    """Two slots that have learned different things, the second one in the text encoder, too."""
     pack = Pack(new_base(), tiny_data, num_slots=2)
     for rank, lr in ((2, 0.02), (4, 0.05)):
         train = TrainingSpec(steps=9, batch_size=2, seed=rank)
-        pack.admit(TrialSpec(adapter=AdapterSpec(rank=rank), optimizer=OptimizerSpec(lr=lr), train=train))
+        adapter = AdapterSpec(rank=rank, text_encoder=rank == 4)
+        pack.admit(TrialSpec(adapter=adapter, optimizer=OptimizerSpec(lr=lr), train=train))
     for _ in range(3):
         pack.step()
     return pack
@@ -62,3 +65,26 @@ def test_judged_together_as_judged_alone(
         for name in names:
             packed, single = (np.asarray(Image.open(tmp_path / f"{k}{slot}" / name), dtype=int) for k in "ta")
             assert np.abs(packed - single).max() <= 1
+
+
+def test_a_slot_is_judged_as_its_file_is_by_all_who_load_it(
+    pack: Pack, tiny_pipeline: Path, tiny_dataset: Dataset, tiny_data: EncodedDataset, tmp_path: Path
+) -> None:
+    judging = Judging(pack, tiny_dataset, tiny_data, SPEC, "in pencil style", tmp_path / "cache")
+    slots = judging.judge([Due(slot=slot, step=3, history=[], pictures=tmp_path / f"s{slot}") for slot in (0, 1)])
+    base_losses = judging.judge_base(SPEC.seeds).validation_losses
+    for number, of_slot in enumerate(slots):
+        pack.save_adapter(number, tmp_path / f"lora{number}")
+        of_file = judging.judge_file(tmp_path / f"lora{number}", 3, tmp_path / f"f{number}", SPEC.seeds)
+        pipe = load_pipeline(str(tiny_pipeline), "cpu")
+        load_lora(pipe, tmp_path / f"lora{number}")
+        losses = validation_losses(validation_set(pipe, tiny_dataset.validation, SPEC), denoiser(pipe), 8)
+        assert of_slot.validation_losses == pytest.approx(losses.mean(1).tolist(), rel=1e-4)
+        assert of_file.validation_losses == pytest.approx(of_slot.validation_losses, rel=1e-4)
+        for file in (tmp_path / f"s{number}").iterdir():
+            drawn, loaded = (np.asarray(Image.open(tmp_path / f"{k}{number}" / file.name), dtype=int) for k in "sf")
+            assert np.abs(drawn - loaded).max() <= 1
+    assert judging.judge_base(SPEC.seeds).validation_losses == base_losses
+    with pack.acting([1]) as base:
+        taught = base.encode_texts([picture.caption for picture in tiny_dataset.validation])
+    assert (taught - tiny_data.validation.embeddings).abs().max() > 0.01

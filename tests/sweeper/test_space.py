@@ -110,6 +110,18 @@ def test_a_sweep_over_a_key_of_some_options_counts_only_for_these() -> None:
     assert str(dimension.domain) == "choice(1, 2)"
 
 
+def test_what_is_of_the_text_encoder_counts_only_where_that_is_trained() -> None:
+    asked = [*ALONE, "adapter.text_encoder_rank=2,4", "optimizer.text_encoder_lr_ratio=0.1,1"]
+    found = plan([*asked, "adapter.text_encoder=true,false"]).space
+    assert [each.condition for each in found.dimensions] == [None, *[("adapter.text_encoder", True)] * 2]
+    points = list(found.points())
+    assert len(points) == 5 and {"adapter.text_encoder": False} in points
+    assert all(each.condition is None for each in plan([*asked, "adapter.text_encoder=true"]).space.dimensions)
+    assert problems(*asked, "adapter.text_encoder=false,true", "adapter.text_encoder_rank=0,4") == [
+        "adapter.text_encoder_rank must be ≥ 1, got 0"
+    ]
+
+
 def test_of_two_overrides_for_one_key_the_later_counts() -> None:
     assert domains("adapter.rank=8", "adapter.rank=4,8")["adapter.rank"] == "choice(4, 8)"
     assert "adapter.rank" not in domains("adapter.rank=4,8", "adapter.rank=8")

@@ -15,29 +15,29 @@ from train.spec import BaseSpec, TrialSpec
 
 ATTENTION = ["to_q", "to_k", "to_v", "to_out.0"]
 TARGETS: dict[Any, list[str]] = {"attention": ATTENTION, "attention+ff": [*ATTENTION, "ff.net.0.proj", "ff.net.2"]}
+TEXT_ATTENTION = ["q_proj", "k_proj", "v_proj", "out_proj"]
 
 
 def plain_training(
     base: BaseSpec, data: EncodedDataset, spec: TrialSpec, steps: int, dtype: torch.dtype = torch.float32
 ) -> tuple[list[float], list[torch.Tensor]]:
-    """Each step's loss, and the adapter's parameters at the end. Only the draws of chance are agreed on."""
+    """Each step's loss, and the adapter's parameters at the end, the text encoder's last.
+
+    Only the draws of chance are agreed on.
+    """
     pipeline = StableDiffusionPipeline.from_pretrained(base.path, safety_checker=None, requires_safety_checker=False)
     unet = pipeline.unet.to(dtype).requires_grad_(False)
+    text_encoder = pipeline.text_encoder.to(dtype).requires_grad_(False)
     torch.manual_seed(spec.train.seed)
-    unet.add_adapter(
-        peft.LoraConfig(
-            r=spec.adapter.rank,
-            lora_alpha=spec.adapter.rank * spec.adapter.alpha_ratio,
-            lora_dropout=spec.adapter.dropout,
-            use_rslora=spec.adapter.rslora,
-            use_dora=spec.adapter.dora,
-            rank_pattern=spec.adapter.rank_pattern,
-            alpha_pattern=spec.adapter.alpha_pattern,
-            target_modules=TARGETS.get(spec.adapter.targets) or list(spec.adapter.targets),
-        )
-    )
+    unet.add_adapter(lora(spec, spec.adapter.rank, TARGETS.get(spec.adapter.targets) or list(spec.adapter.targets)))
     parameters = [p for p in unet.parameters() if p.requires_grad]
     optimizer = build_optimizer(spec.optimizer, parameters)
+    if spec.adapter.text_encoder:
+        targets = [*TEXT_ATTENTION, "fc1", "fc2"] if spec.adapter.targets == "attention+ff" else TEXT_ATTENTION
+        text_encoder.add_adapter(lora(spec, spec.adapter.text_encoder_rank or spec.adapter.rank, targets))
+        learning = [p for p in text_encoder.parameters() if p.requires_grad]
+        optimizer.add_param_group({"params": learning, "lr": spec.optimizer.lr * spec.optimizer.text_encoder_lr_ratio})
+        parameters += learning
     schedule = get_scheduler(
         spec.lr_scheduler.name,
         optimizer,
@@ -50,10 +50,12 @@ def plain_training(
     order: list[int] = []
     losses = []
     unet.train()
+    text_encoder.train()
     for _ in range(steps):
         seen = 0.0
         for _ in range(spec.train.gradient_accumulation):
-            loss = micro_batch(unet, noising, data, spec, order, generator) / spec.train.gradient_accumulation
+            loss = micro_batch(unet, text_encoder, noising, data, spec, order, generator)
+            loss = loss / spec.train.gradient_accumulation
             loss.backward()
             seen += loss.item()
         torch.nn.utils.clip_grad_norm_(parameters, spec.train.clip_norm)
@@ -64,8 +66,28 @@ def plain_training(
     return losses, [p.detach() for p in parameters]
 
 
+def lora(spec: TrialSpec, rank: int, targets: list[str]) -> peft.LoraConfig:
+    """The trial's LoRA over some layers."""
+    return peft.LoraConfig(
+        r=rank,
+        lora_alpha=rank * spec.adapter.alpha_ratio,
+        lora_dropout=spec.adapter.dropout,
+        use_rslora=spec.adapter.rslora,
+        use_dora=spec.adapter.dora,
+        rank_pattern=spec.adapter.rank_pattern,
+        alpha_pattern=spec.adapter.alpha_pattern,
+        target_modules=targets,
+    )
+
+
 def micro_batch(
-    unet: Any, noising: DDIMScheduler, data: EncodedDataset, spec: TrialSpec, order: list[int], chance: torch.Generator
+    unet: Any,
+    text_encoder: Any,
+    noising: DDIMScheduler,
+    data: EncodedDataset,
+    spec: TrialSpec,
+    order: list[int],
+    chance: torch.Generator,
 ) -> torch.Tensor:
     """The loss of the next rows, which are taken off `order`."""
     size, objective = spec.train.batch_size, spec.objective
@@ -78,10 +100,13 @@ def micro_batch(
     if objective.noise_offset:
         noise = noise + objective.noise_offset * torch.randn(size, shape[1], 1, 1, generator=chance)
     timesteps = torch.randint(1000, (size,), generator=chance)
-    text = data.train.embeddings[rows]
+    text, tokens = data.train.embeddings[rows], data.train.tokens[rows]
     if objective.caption_dropout:
         dropped = torch.rand(size, generator=chance) < objective.caption_dropout
         text = torch.where(dropped[:, None, None], data.empty, text)
+        tokens = torch.where(dropped[:, None], data.empty_tokens, tokens)
+    if spec.adapter.text_encoder:
+        text = text_encoder(tokens).last_hidden_state
     noisy = noising.add_noise(latents, noise, timesteps)
     predicted = unet(noisy.to(unet.dtype), timesteps, text.to(unet.dtype)).sample
     error = ((predicted - noise) ** 2).mean((1, 2, 3))

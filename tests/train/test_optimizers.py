@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import bitsandbytes
@@ -106,6 +107,37 @@ def test_what_is_left_out_of_the_config_is_the_librarys_default(name: OptimizerN
         for optimizer in (build_optimizer(spec, [ours]), kind([theirs], **fields))
     ]
     assert groups[0] == groups[1]
+
+
+@pytest.mark.parametrize("name", ["adamw", "adamw8bit", "lion"])
+def test_the_text_encoder_learns_at_its_own_rate_on_the_same_curve(name: OptimizerName) -> None:
+    kind, spec, arguments = CASES[name]
+    ours, text = weights(), weights()
+    optimizer = build_optimizer(replace(spec, text_encoder_lr_ratio=0.25), [ours], [text])
+    schedule = build_schedule(LrSchedulerSpec(name="linear"), optimizer, 10)
+    ((ours - 0.3).square().sum() + (text - 0.3).square().sum()).backward()
+    optimizer.step()
+    for parameter, lr in ((ours, spec.lr), (text, spec.lr / 4)):
+        twin = weights()
+        assert torch.equal(parameter.detach(), descend(kind([twin], **{**arguments, "lr": lr}), twin, 1))
+    assert effective_lr(optimizer) == spec.lr
+    for _ in range(5):
+        schedule.step()
+    assert [group["lr"] for group in optimizer.param_groups] == pytest.approx([spec.lr / 2, spec.lr / 8])
+
+
+def test_prodigy_takes_the_text_encoder_at_the_same_rate() -> None:
+    ours, theirs = ([weights(), nn.Parameter(weights().detach() / 2)] for _ in range(2))
+    spec = OptimizerSpec(name="prodigy", lr=0.9, text_encoder_lr_ratio=1)
+    for optimizer, parameters in (
+        (build_optimizer(spec, ours[:1], ours[1:]), ours),
+        (build_optimizer(spec, theirs), theirs),
+    ):
+        for _ in range(4):
+            optimizer.zero_grad()
+            ((parameters[0] - 0.3).square().sum() + (parameters[1] - 0.3).square().sum()).backward()
+            optimizer.step()
+    assert all(torch.equal(a.detach(), b.detach()) for a, b in zip(ours, theirs, strict=True))
 
 
 def test_adamw8bit_keeps_its_statistics_in_8_bits_and_adamw_does_not() -> None:

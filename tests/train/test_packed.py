@@ -57,6 +57,7 @@ FIVE = [
 
 def doubled(base: Base) -> Base:
     base.denoiser.double()
+    base.text_encoder.double()
     base.dtype = torch.float64
     return base
 

@@ -1,6 +1,6 @@
 """Model families: what the pack needs to know of a base, behind one port."""
 
-from train.bases.port import Base
+from train.bases.port import Base, Saved
 from train.bases.registry import base_location, check_base, load_base
 
-__all__ = ["Base", "base_location", "check_base", "load_base"]
+__all__ = ["Base", "Saved", "base_location", "check_base", "load_base"]

@@ -3,10 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
+
+
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """What of an adapter is in one module: PEFT's state dict, and its `LoraConfig` as JSON holds it."""
+
+    state: dict[str, Tensor]
+    config: dict[str, Any]
 
 
 class Base(Protocol):
@@ -27,8 +36,12 @@ class Base(Protocol):
         """The module that adapters go into (a diffusers UNet or transformer)."""
 
     @property
+    def text_encoder(self) -> nn.Module:
+        """The module that makes embeddings of tokens, which adapters may go into, too; always in evaluation mode."""
+
+    @property
     def pipeline(self) -> Any:
-        """The diffusers pipeline that samples with the denoiser as it stands, adapters included."""
+        """The diffusers pipeline that samples with denoiser and text encoder as they stand, adapters included."""
 
     @property
     def prediction_type(self) -> str:
@@ -41,20 +54,29 @@ class Base(Protocol):
     def encode_images(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
         """Pixels (B, 3, H, W) in [-1, 1] to the scaled posterior's mean and standard deviation, both (B, C, h, w)."""
 
+    def tokenize(self, captions: Sequence[str]) -> Tensor:
+        """Captions to the ids of their tokens (B, T), on the CPU; too long ones are cut as the tokenizer does."""
+
+    def embed(self, tokens: Tensor) -> Tensor:
+        """Ids (B, T) to embeddings (B, T, D), with whatever adapter is active, and with gradients."""
+
     def encode_texts(self, captions: Sequence[str]) -> Tensor:
-        """Captions to (B, T, D); captions that are too long are cut as the tokenizer does."""
+        """Captions to embeddings (B, T, D) in float32, with whatever adapter is active, and without gradients."""
 
     def predict(self, noisy: Tensor, timesteps: Tensor, embeddings: Tensor) -> Tensor:
         """The denoiser's output (B, C, h, w) with whatever adapter is active."""
 
     def target_modules(self, preset: str) -> list[str]:
-        """Module names of a preset: `attention`, `attention+ff` or `all`."""
+        """The denoiser's module names of a preset: `attention`, `attention+ff` or `all`."""
 
-    def save_adapter(self, folder: Any, state: dict[str, Tensor], metadata: dict[str, Any]) -> None:
-        """Write PEFT's state dict of one adapter as the file that diffusers' `load_lora_weights` takes."""
+    def text_target_modules(self, preset: str) -> list[str]:
+        """As `target_modules`, of the text encoder."""
+
+    def save_adapter(self, folder: Any, denoiser: Saved, text_encoder: Saved | None = None) -> None:
+        """Write one adapter as the file that diffusers' `load_lora_weights` takes."""
 
     def load_adapter(self, folder: Any, name: str) -> None:
-        """Put a file that `save_adapter` wrote into the denoiser under `name`, with diffusers' own loader.
+        """Put a file that `save_adapter` wrote into both modules under `name`, with diffusers' own loader.
 
         Raises:
             AdapterError: when it does not fit.

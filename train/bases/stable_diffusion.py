@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import torch
 from diffusers import StableDiffusionPipeline
@@ -14,6 +15,7 @@ from torch import Tensor, nn
 
 from foundation.errors import AdapterError, BaseModelError
 from train.bases.folder import check_folder
+from train.bases.port import Saved
 from train.spec import BaseSpec
 
 _ATTENTION: Final = ("to_q", "to_k", "to_v", "to_out.0")
@@ -24,6 +26,14 @@ TARGETS: Final = {
     "attention": [*_ATTENTION],
     "attention+ff": [*_ATTENTION, *_FEED_FORWARD],
     "all": [*_ATTENTION, *_FEED_FORWARD, *_REST, *_CONVOLUTIONS],
+}
+
+_TEXT_ATTENTION: Final = ("q_proj", "k_proj", "v_proj", "out_proj")
+_TEXT_FEED_FORWARD: Final = ("fc1", "fc2")
+TEXT_TARGETS: Final = {
+    "attention": [*_TEXT_ATTENTION],
+    "attention+ff": [*_TEXT_ATTENTION, *_TEXT_FEED_FORWARD],
+    "all": [*_TEXT_ATTENTION, *_TEXT_FEED_FORWARD],
 }
 
 
@@ -50,6 +60,12 @@ class StableDiffusion:
         return unet
 
     @property
+    def text_encoder(self) -> nn.Module:
+        """CLIP's text model."""
+        encoder: nn.Module = self._pipeline.text_encoder
+        return encoder
+
+    @property
     def pipeline(self) -> StableDiffusionPipeline:
         """The pipeline, safety checker off: it judges photographs, and costs more than a pocket sample."""
         return self._pipeline
@@ -72,19 +88,27 @@ class StableDiffusion:
         scale = vae.config.scaling_factor
         return (posterior.mean * scale).float(), (posterior.std * scale).float()
 
-    @torch.no_grad()
-    def encode_texts(self, captions: Sequence[str]) -> Tensor:
+    def tokenize(self, captions: Sequence[str]) -> Tensor:
         """See `Base`."""
         tokenizer = self._pipeline.tokenizer
-        tokens = tokenizer(
+        tokens: Tensor = tokenizer(
             list(captions),
             padding="max_length",
             truncation=True,
             max_length=tokenizer.model_max_length,
             return_tensors="pt",
         ).input_ids
+        return tokens
+
+    def embed(self, tokens: Tensor) -> Tensor:
+        """See `Base`."""
         embeddings: Tensor = self._pipeline.text_encoder(tokens.to(self.device)).last_hidden_state
-        return embeddings.float()
+        return embeddings
+
+    @torch.no_grad()
+    def encode_texts(self, captions: Sequence[str]) -> Tensor:
+        """See `Base`."""
+        return self.embed(self.tokenize(captions)).float()
 
     def predict(self, noisy: Tensor, timesteps: Tensor, embeddings: Tensor) -> Tensor:
         """See `Base`."""
@@ -98,22 +122,29 @@ class StableDiffusion:
         """See `Base`."""
         return list(TARGETS[preset])
 
-    def save_adapter(self, folder: Path, state: dict[str, Tensor], metadata: dict[str, Any]) -> None:
+    def text_target_modules(self, preset: str) -> list[str]:
+        """See `Base`."""
+        return list(TEXT_TARGETS[preset])
+
+    def save_adapter(self, folder: Path, denoiser: Saved, text_encoder: Saved | None = None) -> None:
         """See `Base`. diffusers keeps alpha only in the header's metadata; without it alpha = rank is assumed.
 
-        The names stay PEFT's: with its own older names diffusers' loader drops attention beside convolutions.
+        The UNet's names stay PEFT's: with its own older names diffusers' loader drops attention beside convolutions.
         """
         StableDiffusionPipeline.save_lora_weights(
             folder,
-            unet_lora_layers=state,
-            unet_lora_adapter_metadata=metadata,
+            unet_lora_layers=denoiser.state,
+            unet_lora_adapter_metadata=denoiser.config,
+            text_encoder_lora_layers=text_encoder and _as_others_name(text_encoder.state),
+            text_encoder_lora_adapter_metadata=text_encoder and text_encoder.config,
             safe_serialization=True,
         )
 
     def load_adapter(self, folder: Path, name: str) -> None:
         """See `Base`."""
         try:
-            self._pipeline.load_lora_weights(str(folder), adapter_name=name)
+            with _types_kept(self._pipeline.text_encoder):
+                self._pipeline.load_lora_weights(str(folder), adapter_name=name)
         except (OSError, ValueError, KeyError, RuntimeError) as error:
             raise AdapterError(f"{folder} could not be loaded into the base: {error}") from error
 
@@ -138,6 +169,28 @@ def load_stable_diffusion(spec: BaseSpec, path: str, device: torch.device, dtype
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise BaseModelError(f"base.path {path} is no Stable Diffusion pipeline that loads: {reason}") from error
     return StableDiffusion(pipeline, spec.resolution, device)
+
+
+def _as_others_name(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The text encoder's tensors under the names that files have.
+
+    transformers 5 took `text_model` out of its modules, but it is in all files, and who reads them counts on it. What
+    it reads a DoRA's magnitude from ends as all weights do, unlike in PEFT's state dict.
+    """
+    named = {f"text_model.{name.removeprefix('text_model.')}": tensor for name, tensor in state.items()}
+    return {f"{name}.weight" if name.endswith("vector") else name: tensor for name, tensor in named.items()}
+
+
+@contextmanager
+def _types_kept(module: nn.Module) -> Iterator[None]:
+    """diffusers casts a text encoder to one type after loading into it; adapters that are there stay float32."""
+    tensors = [each for parameter in module.parameters() for each in (parameter, parameter.grad) if each is not None]
+    before = [(each, each.data) for each in tensors]
+    try:
+        yield
+    finally:
+        for each, data in before:
+            each.data = data
 
 
 def _fingerprint(pipeline: StableDiffusionPipeline) -> str:
