@@ -9,6 +9,7 @@ from typing import Final
 
 from PIL import Image
 
+from eval.evaluation import value_of
 from eval.prompts import with_trigger
 from sweeper.config import Config
 from sweeper.display import Display, describe
@@ -17,7 +18,7 @@ from sweeper.pictures import PROMPT, Row, contact_sheet, picture_name
 from sweeper.report import TrialSummary, Winner, write_best
 from sweeper.supervisor import Supervisor
 from sweeper.tracking.port import Tracker
-from sweeper.trials import Trial, value_of
+from sweeper.trials import Trial
 from train.bases import base_location
 
 FRESH_SEEDS_FROM: Final = 1000

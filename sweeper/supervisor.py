@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from eval.evaluation import value_of
 from foundation.durable import write_text
 from foundation.errors import StudyError
 from sweeper.config import Config
@@ -32,7 +33,7 @@ from sweeper.messages import (
 )
 from sweeper.search import Search
 from sweeper.tracking.port import Tracker
-from sweeper.trials import Status, Trial, diverged, value_of
+from sweeper.trials import Status, Trial, diverged
 from train.reports import described
 from train.spec import TrialSpec
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from eval.diagnosis import Diagnosis, diagnose
-from eval.evaluation import WORST, Evaluation
+from eval.evaluation import Evaluation
 from eval.selection import earliest_within_one_standard_error
 from train.spec import TrialSpec
 
@@ -69,11 +69,6 @@ def best_checkpoint(evaluations: Sequence[Evaluation], clean: float) -> Evaluati
         clean,
     )
     return evaluations[index]
-
-
-def value_of(evaluation: Evaluation) -> float:
-    """A score as the search takes it, always finite: what cannot be measured ranks below everything."""
-    return evaluation.score if math.isfinite(evaluation.score) else WORST
 
 
 def diverged(evaluations: Sequence[Evaluation], warmup: int) -> bool:
