@@ -53,6 +53,10 @@ class Trial:
         """Whether a judgement shows so little sign of overfit that its checkpoint may be chosen."""
         return evaluation.overfit_index < self.clean
 
+    def excess(self, evaluation: Evaluation) -> float:
+        """How far a judgement lies above what counts as clean: at most 0 for a clean one, above 0 for all others."""
+        return evaluation.overfit_index - math.nextafter(self.clean, 0)
+
     def checkpoint(self, step: int) -> Path:
         """The folder of a checkpoint's adapter."""
         return self.folder / "checkpoints" / f"step-{step:06}"
