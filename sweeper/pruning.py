@@ -14,7 +14,6 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import wilcoxon
 
 from eval.evaluation import Evaluation, value_of
 from sweeper.config import Config
@@ -83,6 +82,8 @@ def _behind_best(trial: Trial, finished: Sequence[Trial], config: Config) -> str
         return None
     own = max(comparable, key=lambda styles: float(styles.mean()))
     difference = own - theirs
+    from scipy.stats import wilcoxon  # takes seconds to import, which a study that does not ask for it need not wait
+
     p = float(wilcoxon(difference, alternative="less", zero_method="zsplit").pvalue)
     if p >= config.study.pruner.p_threshold or difference.mean() >= 0:
         return None

@@ -219,8 +219,8 @@ def _front(front: Front) -> str:
     return "\n\n".join(
         [
             "## The Pareto front",
-            "Finished clean trials that no other beats in one objective without losing in another, before the finalists "
-            "were scored again:",
+            "Of the finished clean trials those that no other equals in every objective and beats in one, as they were "
+            "judged before the finalists were scored again:",
             _table(head, rows, right=range(len(head))),
             f"![All finished trials by their objectives, the front among them]({PARETO})",
         ]
