@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from dataclasses import replace
 from pathlib import Path
 
@@ -104,7 +103,8 @@ def test_the_sampler_goes_where_the_clean_front_is(config: Config) -> None:
 
 
 @pytest.mark.parametrize(
-    "pair", list(itertools.permutations([("score",), ("style", "drift"), ("drift", "style")], 2)), ids=str
+    "pair",
+    [(("score",), ("style", "drift")), (("style", "drift"), ("score",)), (("style", "drift"), ("drift", "style"))],
 )
 def test_other_objectives_under_the_same_name_are_refused(
     config: Config, tmp_path: Path, pair: tuple[tuple[str, ...], tuple[str, ...]]
