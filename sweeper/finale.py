@@ -83,7 +83,7 @@ def _winner(
     others = ", ".join(str(number) for number in rescored if number != trial.number)
     how = "Of each trial the earliest clean checkpoint within one standard error of its best score counts. "
     if front:
-        how += f"The best {len(rescored)} by score came from the Pareto front of {', '.join(config.study.objectives)}. "
+        how += f"Finalists are the best by score on the Pareto front of {', '.join(config.study.objectives)}. "
     if others:
         how += f"Trials {trial.number}, {others} were scored again with fresh seeds, and the best fresh score won."
     else:

@@ -148,7 +148,7 @@ def test_finalists_are_the_fronts_best_scores_and_the_card_shows_the_front(study
     assert sorted(worker.rescored) == sorted(finalists)
     card = (best / "card.md").read_text()
     assert f"# pencil: trial {finalists[0]}, " in card
-    assert "came from the Pareto front of style, prompt_match, drift." in card
+    assert "Finalists are the best by score on the Pareto front of style, prompt_match, drift." in card
     section = card.partition("## The Pareto front")[2].partition("## The study")[0]
     head, _, *rows = [line for line in section.splitlines() if line.startswith("|")]
     assert head == (
