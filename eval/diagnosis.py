@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from eval.evaluation import Evaluation
+from eval.evaluation import Evaluation, value_of
 
 Kind = Literal["diverged", "overfit", "too weak", "underfit", "good"]
 
@@ -36,11 +36,6 @@ class Diagnosis:
     because: str
     """What was seen, in a few words."""
 
-    @property
-    def remedy(self) -> str:
-        """What to change next."""
-        return REMEDIES[self.kind]
-
 
 def diagnose(evaluations: Sequence[Evaluation], clean: float = 0.5) -> Diagnosis | None:
     """Return the diagnosis of a trial from its evaluations in order of steps; None without any.
@@ -51,7 +46,7 @@ def diagnose(evaluations: Sequence[Evaluation], clean: float = 0.5) -> Diagnosis
     """
     if not evaluations:
         return None
-    last, best = evaluations[-1], max(evaluations, key=_score)
+    last, best = evaluations[-1], max(evaluations, key=value_of)
     ratios = [each.metrics.get("val_ratio", math.nan) for each in evaluations]
     if not all(math.isfinite(loss) for loss in last.validation_losses) or math.isinf(ratios[-1]):
         return Diagnosis(kind="diverged", because="its validation loss is no longer a number")
@@ -65,11 +60,7 @@ def diagnose(evaluations: Sequence[Evaluation], clean: float = 0.5) -> Diagnosis
         since = turned or last
         why = since.words if since.overfit_index >= clean else "it lost style that it had"
         return Diagnosis(kind="overfit", because=f"at step {since.step}: {why}")
-    if len(evaluations) > 1 and last is best and _score(last) - _score(evaluations[-2]) >= STILL_RISING:
-        gain, steps = _score(last) - _score(evaluations[-2]), last.step - evaluations[-2].step
+    if len(evaluations) > 1 and last is best and value_of(last) - value_of(evaluations[-2]) >= STILL_RISING:
+        gain, steps = value_of(last) - value_of(evaluations[-2]), last.step - evaluations[-2].step
         return Diagnosis(kind="underfit", because=f"it gained {gain:.1f} points in its last {steps} steps")
     return Diagnosis(kind="good", because="it learned, and nothing turned for the worse")
-
-
-def _score(evaluation: Evaluation) -> float:
-    return evaluation.score if math.isfinite(evaluation.score) else -math.inf

@@ -55,6 +55,11 @@ class Evaluation:
         return cls(**known)
 
 
+def value_of(evaluation: Evaluation) -> float:
+    """The score as a number to rank by, always finite: what cannot be measured ranks below everything."""
+    return evaluation.score if math.isfinite(evaluation.score) else WORST
+
+
 def _plain(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {key: _plain(item) for key, item in value.items()}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Final, Literal
@@ -12,6 +13,7 @@ from pydantic import Field
 from eval.spec import EvalSpec
 from foundation.errors import ConfigError
 from foundation.parse import parse
+from sweeper.objectives import DIRECTIONS, Direction, Objective
 from train.spec import (
     AdapterSpec,
     BaseSpec,
@@ -42,19 +44,23 @@ Keep = Literal["best", "all"]
 class PrunerSpec:
     """When a trial counts as hopeless beside the others."""
 
-    name: Literal["median", "hyperband", "none"] = "median"
+    name: Literal["median", "wilcoxon", "asha", "hyperband", "none"] = "median"
     """`median`: its best score so far is below the finished trials' median at the same step, and it stopped rising.
-    `hyperband`: successive halving in several brackets. `none`: never."""
+    `wilcoxon`: its style is significantly behind the best trial's, prompt by prompt, and it stopped rising.
+    `asha`: successive halving; of those that came as far, only the best share goes on, rising or not.
+    `hyperband`: the same in several brackets, which begin to halve at different steps. `none`: never."""
     startup_trials: _Count = 4
-    """median: finished trials before any trial is held against them."""
+    """Finished trials before any trial is held against others."""
     warmup_evaluations: _Count = 2
-    """median: evaluations of each trial that never end it. hyperband: evaluations that every trial may have."""
+    """median, wilcoxon: evaluations of each trial that never end it. asha, hyperband: where the first halving is."""
     patience: _Count = 1
-    """median: evaluations, after the first, without a new best before a trial may end."""
+    """median, wilcoxon: evaluations, after the first, without a new best before a trial may end."""
     min_improvement: Annotated[float, Field(ge=0)] = 1.0
-    """median: a new best must be better by this many points of score to count as one."""
+    """median, wilcoxon: a new best must be better by this many points of score to count as one."""
+    p_threshold: Annotated[float, Field(gt=0, lt=0.5)] = 0.05
+    """wilcoxon: how likely, at most, so clear a difference may be between trials that are equally good."""
     reduction_factor: Annotated[int, Field(ge=2)] = 3
-    """hyperband: of so many trials one goes on."""
+    """asha, hyperband: of so many trials one goes on, and has so many times the steps before the next halving."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -69,8 +75,10 @@ class StudySpec:
     """Trials in all; a resumed study runs what is left of them. A finite space may hold fewer."""
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
     """Seeds the sampler."""
-    direction: Literal["maximize", "minimize"] = "maximize"
+    direction: Direction = "maximize"
     """Which way the score is better."""
+    objectives: Annotated[tuple[Objective, ...], Field(min_length=1, max_length=3)] = ("score",)
+    """The score alone, or two or three of the judge's numbers: then the study looks for their Pareto front."""
     sampler: Literal["tpe", "random", "grid"] = "tpe"
     """Who proposes the next trial; grid tries every combination in turn, and takes no continuous dimension."""
     startup_trials: _Count = 6
@@ -87,6 +95,16 @@ class StudySpec:
     """An earlier study in the same folder: the space shrinks around its best trials, and those are tried first."""
     space: dict[str, str] = field(default_factory=dict)
     """What is searched: dotted path or group, to a sweep in Hydra's grammar."""
+
+    @property
+    def directions(self) -> tuple[Direction, ...]:
+        """Which way each objective is better."""
+        return tuple(self.direction if name == "score" else DIRECTIONS[name] for name in self.objectives)
+
+    @property
+    def has_front(self) -> bool:
+        """Whether several objectives are weighed, so that no single trial is the best of all."""
+        return len(self.objectives) > 1
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -147,21 +165,47 @@ class Config:
                 f"eval.every must be ≤ train.steps ({self.train.steps}), or a trial is never judged, "
                 f"got {self.eval.every}"
             )
+        self._check_objectives()
+        self._check_pruner()
 
     @property
     def trial(self) -> TrialSpec:
         """What makes one trial."""
         return trial_of({group: getattr(self, group) for group in TRIAL_GROUPS})
 
+    def _check_objectives(self) -> None:
+        names = self.study.objectives
+        if len(set(names)) != len(names):
+            raise ConfigError([f"study.objectives must differ from one another, got {', '.join(names)}"])
+        if len(names) == 1 and names != ("score",):
+            raise ConfigError([f"study.objectives must be score alone, or two or three, got {names[0]} alone"])
+        if "drift" in names and len(self.eval.unrelated_prompts) < 2:
+            raise ConfigError(["study.objectives: drift needs two eval.unrelated_prompts or more to be measured"])
+        if "diversity" in names and len(self.eval.seeds) < 2:
+            raise ConfigError(["study.objectives: diversity needs two eval.seeds or more to be measured"])
+
+    def _check_pruner(self) -> None:
+        pruner, num_prompts = self.study.pruner, len(self.eval.prompts)
+        # Wilcoxon's smallest p, where every prompt speaks against the trial; without prompts captions will stand in.
+        if pruner.name == "wilcoxon" and num_prompts and 0.5**num_prompts >= pruner.p_threshold:
+            needed = math.floor(-math.log2(pruner.p_threshold)) + 1
+            raise ConfigError(
+                [
+                    f"study.pruner.name=wilcoxon with p_threshold {pruner.p_threshold:g} needs {needed} eval.prompts "
+                    f"or more, got {num_prompts}"
+                ]
+            )
+
     def fingerprint(self) -> dict[str, str]:
         """Dotted path to value of all that must be the same when a study of this name is resumed.
 
-        What does not change the score of a trial may differ: number of trials, sampler, pruner, slots, devices,
+        What does not change what a trial is told with may differ: number of trials, sampler, pruner, slots, devices,
         where it is shown. The space has a fingerprint of its own.
         """
         groups = ("base", "data", *TRIAL_GROUPS, "eval")
         plain = {group: dataclasses.asdict(getattr(self, group)) for group in groups}
-        return {**dict(_flat(plain)), "study.direction": self.study.direction}
+        study = {"study.direction": self.study.direction, "study.objectives": ", ".join(self.study.objectives)}
+        return {**dict(_flat(plain)), **study}
 
 
 def parse_config(mapping: Mapping[str, Any]) -> Config:

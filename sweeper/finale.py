@@ -9,15 +9,17 @@ from typing import Final
 
 from PIL import Image
 
+from eval.evaluation import value_of
 from eval.prompts import with_trigger
 from sweeper.config import Config
 from sweeper.display import Display, describe
 from sweeper.messages import Rescored
+from sweeper.pareto import front_of
 from sweeper.pictures import PROMPT, Row, contact_sheet, picture_name
 from sweeper.report import TrialSummary, Winner, write_best
 from sweeper.supervisor import Supervisor
 from sweeper.tracking.port import Tracker
-from sweeper.trials import Trial, value_of
+from sweeper.trials import Trial
 from train.bases import base_location
 
 FRESH_SEEDS_FROM: Final = 1000
@@ -29,7 +31,8 @@ SHEET_SEEDS: Final = 2
 def crown(supervisor: Supervisor, tracker: Tracker, display: Display, folder: Path, config: Config) -> None:
     """Score the finalists again with fresh seeds, write `best/` for the winner, register it, say so."""
     trials = [supervisor.trials[number] for number in sorted(supervisor.trials)]
-    finalists = choose_finalists(trials, config.study.finalists)
+    front = supervisor.front
+    finalists = choose_finalists(front or trials, config.study.finalists)
     if not finalists:
         display.line("no trial left a checkpoint, so there is no best; the reasons stand above")
         return
@@ -38,7 +41,7 @@ def crown(supervisor: Supervisor, tracker: Tracker, display: Display, folder: Pa
     display.line(f"scoring trials {names} again with {len(seeds)} fresh seeds a prompt")
     rescored = supervisor.rescore(finalists, seeds)
     winner = choose_winner(finalists, rescored)
-    best = write_best(folder / "best", _winner(winner, trials, rescored, config))
+    best = write_best(folder / "best", _winner(winner, trials, rescored, config, front))
     evaluation = rescored[winner.number].evaluation
     metrics = {name: value for name, value in evaluation.metrics.items() if math.isfinite(value)}
     said = tracker.crown(best, winner.number, {**metrics, "score": evaluation.score}, describe(winner.params))
@@ -72,11 +75,15 @@ def choose_winner(finalists: list[Trial], rescored: Mapping[int, Rescored]) -> T
     return min(finalists, key=rank)
 
 
-def _winner(trial: Trial, trials: list[Trial], rescored: Mapping[int, Rescored], config: Config) -> Winner:
+def _winner(
+    trial: Trial, trials: list[Trial], rescored: Mapping[int, Rescored], config: Config, front: list[Trial]
+) -> Winner:
     final = rescored[trial.number]
     prompts = [with_trigger(prompt, config.data.trigger) for prompt in config.eval.prompts]
     others = ", ".join(str(number) for number in rescored if number != trial.number)
     how = "Of each trial the earliest clean checkpoint within one standard error of its best score counts. "
+    if front:
+        how += f"Finalists are the best by score on the Pareto front of {', '.join(config.study.objectives)}. "
     if others:
         how += f"Trials {trial.number}, {others} were scored again with fresh seeds, and the best fresh score won."
     else:
@@ -102,6 +109,7 @@ def _winner(trial: Trial, trials: list[Trial], rescored: Mapping[int, Rescored],
         params=trial.params,
         trials=[_summary(each) for each in trials],
         finalists={number: each.evaluation.score for number, each in rescored.items()},
+        front=front_of(front, trials, trial, config.study),
     )
 
 

@@ -15,6 +15,7 @@ from eval.diagnosis import REMEDIES, Diagnosis, Kind
 from eval.evaluation import Evaluation
 from foundation.durable import new_folder, write_json, write_text
 from foundation.errors import StudyError
+from sweeper.pareto import Front
 
 WEIGHTS: Final = "pytorch_lora_weights.safetensors"
 """The LoRA as diffusers names it; also what a checkpoint's folder holds."""
@@ -22,6 +23,7 @@ CONFIG: Final = "config.yaml"
 SCORES: Final = "scores.json"
 SHEET: Final = "contact_sheet.png"
 CARD: Final = "card.md"
+PARETO: Final = "pareto.png"
 
 MEASURES: Final[Mapping[str, str]] = {
     "score": "the study's objective, at most 100",
@@ -106,6 +108,8 @@ class Winner:
     """All trials of the study, by number."""
     finalists: Mapping[int, float] = field(default_factory=dict)
     """Trial to its score with fresh seeds, of those that were scored again."""
+    front: Front | None = None
+    """The Pareto front, in a study of several objectives."""
 
 
 def write_best(folder: Path, winner: Winner) -> Path:
@@ -124,6 +128,8 @@ def write_best(folder: Path, winner: Winner) -> Path:
         write_text(fresh / CONFIG, winner.config)
         write_json(fresh / SCORES, scores(winner))
         winner.contact_sheet.save(fresh / SHEET)
+        if winner.front:
+            winner.front.picture.save(fresh / PARETO)
         write_text(fresh / CARD, card(winner, folder))
     return folder
 
@@ -154,6 +160,7 @@ def card(winner: Winner, folder: Path) -> str:
         winner.how_chosen,
         "## How to use it",
         _usage(winner, folder),
+        _front(winner.front) if winner.front else "",
         "## The study",
         _study_line(winner.trials),
         _trials_table(winner),
@@ -204,6 +211,20 @@ image = pipe(
 ).images[0]
 image.save("picture.png")
 ```{trigger}"""
+
+
+def _front(front: Front) -> str:
+    rows = [(str(each.trial), str(each.step), *map(_number, each.values)) for each in front.places]
+    head = ("trial", "at step", *front.aims)
+    return "\n\n".join(
+        [
+            "## The Pareto front",
+            "Of the finished clean trials those that no other equals in every objective and beats in one, as they were "
+            "judged before the finalists were scored again:",
+            _table(head, rows, right=range(len(head))),
+            f"![All finished trials by their objectives, the front among them]({PARETO})",
+        ]
+    )
 
 
 def _study_line(trials: Sequence[TrialSummary]) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from eval.evaluation import value_of
 from foundation.durable import write_text
 from foundation.errors import StudyError
 from sweeper.config import Config, Keep
@@ -30,9 +31,11 @@ from sweeper.messages import (
     Stepped,
     Verdict,
 )
+from sweeper.objectives import measured, values_of
 from sweeper.search import Search
 from sweeper.tracking.port import Tracker
-from sweeper.trials import Status, Trial, diverged, value_of
+from sweeper.trials import Status, Trial
+from sweeper.verdicts import verdict_on
 from train.reports import described
 from train.spec import TrialSpec
 
@@ -91,6 +94,11 @@ class Supervisor:
         """What the first worker said when it was up."""
         return next(worker.ready for worker in self._workers if worker.ready)
 
+    @property
+    def front(self) -> list[Trial]:
+        """Finished clean trials that no other beats in every objective; none in a study of one objective."""
+        return [self.trials[number] for number in self._search.front()]
+
     def run(self) -> None:
         """Train until every trial has ended.
 
@@ -138,7 +146,7 @@ class Supervisor:
             trial.status, trial.reason = past.status, past.reason
             trial.evaluations = read_evaluations(trial.folder)
             trial.step = trial.evaluations[-1].step if trial.evaluations else 0
-            self._tracker.end_trial(trial.number, trial.status, trial.reason, {})
+            self._tracker.end_trial(trial.number, trial.status, trial.reason, {}, {})
         for left in self._search.running():
             self._waiting.append(self._adopt(left.number, dict(left.params)))
         if self.trials:
@@ -252,7 +260,7 @@ class Supervisor:
         self._judging_s += event.seconds
         self._tracker.log_evaluation(trial.number, evaluation, event.images)
         self._search.report(trial.number, evaluation.step, value_of(evaluation))
-        verdict = self._judge(trial)
+        verdict = verdict_on(trial, self.trials.values(), self._config)
         if verdict is not None:
             self._ending[trial.number] = verdict
         self._launcher.send(number, Verdict(trial=trial.number, go_on=verdict is None))
@@ -261,43 +269,30 @@ class Supervisor:
             f"overfit {evaluation.overfit_index:.2f} ({evaluation.words})"
         )
 
-    def _judge(self, trial: Trial) -> tuple[Status, str] | None:
-        """Why the trial should end now and as what, or None."""
-        last = trial.evaluations[-1]
-        if last.step >= trial.spec.train.steps:
-            return None
-        if last.overfit:
-            return ("finished" if trial.has_clean_checkpoint else "pruned"), f"looks overfit: {last.words}"
-        if last.past_best and trial.has_clean_checkpoint:
-            fallen = f"style fell by {100 * last.metrics['style_drop']:.0f} points, t {last.metrics['style_t']:.1f}"
-            return "finished", f"past its best: {fallen}"
-        if diverged(trial.evaluations, self._config.eval.warmup_evaluations):
-            return "pruned", "diverged: validation loss above the base's own"
-        if hopeless := self._search.why_hopeless(trial.number):
-            return "pruned", f"hopeless: {hopeless}"
-        return None
-
     def _end(self, worker: _Worker, trial: Trial, status: Status, reason: str) -> None:
         """Settle a trial everywhere: search, tracker, disk."""
         worker.trials.remove(trial.number)
-        best = trial.best
+        best, study = trial.best, self._config.study
         if status == "finished" and best is None:
             status, reason = "failed", "it ended without an evaluation"
         trial.status, trial.reason = status, reason
+        if best and study.has_front:
+            self._search.constrain(trial.number, trial.excess(best))
         match status:
             case "finished":
                 assert best is not None
-                self._search.tell_complete(trial.number, value_of(best), reason)
+                self._search.tell_complete(trial.number, value_of(best), reason, values_of(best, study.objectives))
             case "pruned":
                 self._search.tell_pruned(trial.number, reason)
             case _:
                 self._search.tell_failed(trial.number, reason)
         kept = tidy(trial, self._config.study.keep)
         assert status in ("finished", "pruned", "failed")
-        self._tracker.end_trial(trial.number, status, reason, kept)
-        chosen = f", best at step {best.step} with score {best.score:.1f}" if best else ""
+        chosen = {"step": float(best.step), "score": best.score, **measured(best, study.objectives)} if best else {}
+        self._tracker.end_trial(trial.number, status, reason, kept, chosen)
+        told = f", best at step {best.step} with score {best.score:.1f}" if best else ""
         looks = f"; {trial.diagnosis.kind}: {trial.diagnosis.because}" if trial.diagnosis else ""
-        self._display.line(f"trial {trial.number} {status}: {reason}{chosen}{looks}")
+        self._display.line(f"trial {trial.number} {status}: {reason}{told}{looks}")
 
     def _on_death(self, number: int, worker: _Worker, event: Died) -> None:
         """Start the worker anew and give its trials their next attempt, each from its last saved state."""

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from eval.diagnosis import Diagnosis, diagnose
-from eval.evaluation import WORST, Evaluation
+from eval.evaluation import Evaluation
 from eval.selection import earliest_within_one_standard_error
 from train.spec import TrialSpec
 
@@ -53,6 +53,10 @@ class Trial:
         """Whether a judgement shows so little sign of overfit that its checkpoint may be chosen."""
         return evaluation.overfit_index < self.clean
 
+    def excess(self, evaluation: Evaluation) -> float:
+        """How far a judgement lies above what counts as clean: at most 0 for a clean one, above 0 for all others."""
+        return evaluation.overfit_index - math.nextafter(self.clean, 0)
+
     def checkpoint(self, step: int) -> Path:
         """The folder of a checkpoint's adapter."""
         return self.folder / "checkpoints" / f"step-{step:06}"
@@ -69,11 +73,6 @@ def best_checkpoint(evaluations: Sequence[Evaluation], clean: float) -> Evaluati
         clean,
     )
     return evaluations[index]
-
-
-def value_of(evaluation: Evaluation) -> float:
-    """A score as the search takes it, always finite: what cannot be measured ranks below everything."""
-    return evaluation.score if math.isfinite(evaluation.score) else WORST
 
 
 def diverged(evaluations: Sequence[Evaluation], warmup: int) -> bool:

@@ -87,9 +87,13 @@ class BackgroundTracker:
         if self._has_room(what, 1):
             self._submit(_Call(what, lambda: self._inner.log_evaluation(number, evaluation, images)))
 
-    def end_trial(self, number: int, status: TrialEnd, reason: str, kept: Mapping[str, Path]) -> None:
-        kept = dict(kept)
-        self._submit(_Call(f"trial {number}'s end", lambda: self._inner.end_trial(number, status, reason, kept)))
+    def end_trial(
+        self, number: int, status: TrialEnd, reason: str, kept: Mapping[str, Path], chosen: Mapping[str, float]
+    ) -> None:
+        kept, chosen = dict(kept), dict(chosen)
+        self._submit(
+            _Call(f"trial {number}'s end", lambda: self._inner.end_trial(number, status, reason, kept, chosen))
+        )
 
     def crown(self, best_folder: Path, number: int, metrics: Mapping[str, float], description: str) -> str | None:
         metrics = dict(metrics)

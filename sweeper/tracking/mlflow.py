@@ -132,10 +132,13 @@ class MlflowTracker:
         trial.evaluation = evaluation.step
         self._log_images(trial.run_id, evaluation.step, images)
 
-    def end_trial(self, number: int, status: TrialEnd, reason: str, kept: Mapping[str, Path]) -> None:
+    def end_trial(
+        self, number: int, status: TrialEnd, reason: str, kept: Mapping[str, Path], chosen: Mapping[str, float]
+    ) -> None:
         trial = self._trial(number)
         run_id, trial.open = trial.run_id, False
         try:
+            self._log_metrics(run_id, _metrics({f"chosen/{name}": value for name, value in chosen.items()}, 0))
             for name, folder in kept.items():
                 if not folder.is_dir():  # MLflow would pass over it
                     raise StudyError(f"the checkpoint {folder} is gone")

@@ -60,10 +60,13 @@ class Tracker(Protocol):
         later and must stay.
         """
 
-    def end_trial(self, number: int, status: TrialEnd, reason: str, kept: Mapping[str, Path]) -> None:
+    def end_trial(
+        self, number: int, status: TrialEnd, reason: str, kept: Mapping[str, Path], chosen: Mapping[str, float]
+    ) -> None:
         """End a trial's run and say why; `kept` are checkpoint folders by name (best, last), shown as artifacts.
 
-        The folders are read later and must stay.
+        The folders are read later and must stay. `chosen` are the step, score and objectives of the checkpoint that
+        counts for the trial, shown as metrics of their own; what is not finite is left out.
 
         A pruned trial did nothing wrong and a failed one did, so they must not look the same: an adapter names the two
         ends differently (MLflow: finished is FINISHED, pruned is KILLED, failed is FAILED).

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 import pytest
 
-from eval.diagnosis import REMEDIES, Kind, diagnose
-from eval.evaluation import Evaluation
+from eval.diagnosis import Kind, diagnose
+from eval.evaluation import WORST, Evaluation, value_of
 
 
 def seen(
@@ -44,7 +44,6 @@ def test_a_course_has_its_word(course: Sequence[Evaluation], kind: Kind, because
     diagnosis = diagnose(course)
     assert diagnosis is not None
     assert diagnosis.kind == kind and because in diagnosis.because
-    assert diagnosis.remedy == REMEDIES[kind]
 
 
 def test_one_evaluation_is_enough_and_none_says_nothing() -> None:
@@ -57,3 +56,11 @@ def test_without_real_pictures_only_the_loss_speaks() -> None:
     course = [seen(40, math.nan, math.nan, 0.9), seen(80, math.nan, math.nan, 0.8)]
     diagnosis = diagnose(course)
     assert diagnosis is not None and diagnosis.kind == "good"
+
+
+def test_what_cannot_be_measured_ranks_below_every_score_and_breaks_no_comparison() -> None:
+    unmeasured = [value_of(seen(40, score)) for score in (math.nan, math.inf, -math.inf)]
+    assert unmeasured == [WORST] * 3
+    assert value_of(seen(40, -99.0)) > WORST
+    diagnosis = diagnose([seen(40, math.nan), seen(80, 30.0)])
+    assert diagnosis is not None and diagnosis.because == "it gained 130.0 points in its last 40 steps"

@@ -140,6 +140,20 @@ def test_prodigys_own_fields_reach_it() -> None:
         (["train.steps=20"], "eval.every must be ≤ train.steps (20)"),
         (["study.slots=0"], "study.slots must be auto or ≥ 1, got 0"),
         (["study.name=a/b"], "study.name must be text of the form"),
+        (["study.objectives=[stile,drift]"], "study.objectives.0 must be one of score, style,"),
+        (["study.objectives=[style]"], "study.objectives must be score alone, or two or three, got style alone"),
+        (["study.objectives=[style,style]"], "study.objectives must differ from one another, got style, style"),
+        (["study.objectives=[style,drift,kid,fid]"], "study.objectives must be at most 3 long"),
+        (
+            ["study.objectives=[style,drift]", "eval.unrelated_prompts=[a cup]"],
+            "study.objectives: drift needs two eval.unrelated_prompts or more to be measured",
+        ),
+        (["study.objectives=[style,diversity]", "eval.seeds=[0]"], "study.objectives: diversity needs two eval.seeds"),
+        (["study.pruner.name=medain"], "study.pruner.name must be one of median, wilcoxon, asha, hyperband, none"),
+        (
+            ["study.pruner.name=wilcoxon", "eval.prompts=[a,b,c,d]"],
+            "study.pruner.name=wilcoxon with p_threshold 0.05 needs 5 eval.prompts or more, got 4",
+        ),
         (["study.sampler=tpo"], "study.sampler must be one of tpe, random, grid, got 'tpo'; did you mean tpe?"),
         (["base.lr_factor=x"], "base.lr_factor must be a number, got 'x'"),
         (["eval.thresholds.copy.alarm=0"], "eval.thresholds: copy.warn must be < copy.alarm"),
@@ -148,6 +162,20 @@ def test_prodigys_own_fields_reach_it() -> None:
 def test_what_cannot_be_is_refused_with_its_path(overrides: list[str], words: str) -> None:
     (problem,) = problems(*overrides)
     assert problem.startswith(words)
+
+
+def test_wilcoxon_takes_as_few_prompts_as_can_speak_against_a_trial() -> None:
+    assert len(config("study.pruner.name=wilcoxon", "eval.prompts=[a,b,c,d,e]").eval.prompts) == 5
+    config("study.pruner.name=wilcoxon", "study.pruner.p_threshold=0.1", "eval.prompts=[a,b,c,d]")
+    config("study.pruner.name=wilcoxon", "eval.prompts=[]")  # captions stand in, and are looked at when they are known
+
+
+def test_each_objective_has_its_direction_and_the_scores_is_the_studys() -> None:
+    assert config().study.directions == ("maximize",)
+    assert not config().study.has_front
+    several = config("study.objectives=[score,drift,style]", "study.direction=minimize").study
+    assert several.directions == ("minimize", "minimize", "maximize")
+    assert several.has_front
 
 
 def test_prodigy_with_restarts_needs_its_safeguard() -> None:

@@ -16,6 +16,7 @@ from PIL import Image
 from eval.diagnosis import REMEDIES, Diagnosis, Kind
 from eval.evaluation import Evaluation
 from foundation.errors import StudyError
+from sweeper.pareto import Front, Place
 from sweeper.report import TrialSummary, Winner, card, scores, write_best
 from train.adapters import add_adapter, save_adapter
 from train.bases import Base
@@ -136,6 +137,22 @@ def test_a_new_winner_replaces_the_old_one_whole(winner: Winner, tmp_path: Path)
     write_best(best, replace(winner, step=200))
     assert {path.name for path in best.iterdir()} == FILES
     assert "step 200" in (best / "card.md").read_text()
+
+
+def test_a_study_of_several_objectives_shows_its_front(winner: Winner, tmp_path: Path) -> None:
+    front = Front(
+        aims=["style (higher is better)", "drift (lower is better)"],
+        places=[Place(trial=1, step=160, values=(0.81, 0.125)), Place(trial=4, step=40, values=(0.4, math.nan))],
+        picture=Image.new("RGB", (40, 20), "blue"),
+    )
+    best = write_best(tmp_path / "best", replace(winner, front=front))
+    assert {path.name for path in best.iterdir()} == {*FILES, "pareto.png"}
+    text = (best / "card.md").read_text()
+    table = [line for line in text.splitlines() if line.startswith("|")]
+    assert "| trial | at step | style (higher is better) | drift (lower is better) |" in table
+    assert "| 1 | 160 | 0.81 | 0.125 |" in table
+    assert "| 4 | 40 | 0.4 | – |" in table
+    assert "Pareto" not in card(winner, tmp_path)
 
 
 def test_a_missing_checkpoint_leaves_the_old_folder_as_it_was(winner: Winner, tmp_path: Path) -> None:

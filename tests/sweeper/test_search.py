@@ -13,12 +13,11 @@ import optuna
 import pytest
 
 from foundation.errors import StudyError
-from sweeper.config import Config, PrunerSpec
+from sweeper.config import Config
 from sweeper.dimension import Choices, Dimension, Numbers, Space
 from sweeper.search import Search
 from sweeper.space import Plan, plan
 
-EVERY = 40
 LR = Dimension(name="optimizer.lr", key="optimizer.lr", domain=Numbers(low=1e-5, high=1e-1, log=True))
 RANK = Dimension(name="adapter.rank", key="adapter.rank", domain=Choices(of=(4, 8, 16, 32)))
 TARGETS = Dimension(name="adapter.targets", key="adapter.targets", domain=Choices(of=("attention", "attention+ff")))
@@ -130,10 +129,7 @@ def test_slots_that_are_refilled_side_by_side_find_the_best_option(config: MakeC
     assert len(set(rates)) == len([rate for rate in rates if rate is not None]) + (None in rates)
     late = [params for params in told[-20:] if params["optimizer"] == "b"]
     assert len(late) >= 12
-    best = search.best()
-    assert best is not None
-    assert best.value is not None
-    assert best.value > 1.7
+    assert max(past.value or 0.0 for past in search.ended()) > 1.7
 
 
 def test_grid_tries_every_point_once_in_order_and_takes_no_continuous_dimension(config: MakeConfig) -> None:
@@ -224,87 +220,25 @@ def test_a_file_that_is_no_database_is_refused(config: MakeConfig, tmp_path: Pat
         Search.open(config(), CONTINUOUS, file)
 
 
-def _with_finished(search: Search, scores: list[float]) -> None:
-    for score in scores:
-        number, _ = search.ask()
-        for step in range(EVERY, 201, EVERY):
-            search.report(number, step, score * step / 200)
-            search.why_hopeless(number)  # hyperband notes there how far each trial came
-        search.tell_complete(number, score)
-
-
-def _reasons(search: Search, scores: list[float]) -> list[str | None]:
-    number, _ = search.ask()
-    reasons = []
-    for i, score in enumerate(scores, start=1):
-        search.report(number, i * EVERY, score)
-        reasons.append(search.why_hopeless(number))
-    return reasons
-
-
-def test_median_ends_what_is_behind_and_no_longer_rises_after_the_warm_up(config: MakeConfig) -> None:
+def test_what_ended_is_told_with_its_status_and_score(config: MakeConfig) -> None:
     search = Search.open(config(), CONTINUOUS)
-    _with_finished(search, [10.0, 20.0, 30.0])
-    assert _reasons(search, [1.0] * 5) == [None] * 5  # too few finished trials to judge by
-    _with_finished(search, [40.0])
-    behind = _reasons(search, [3.0, 2.0, 2.0, 2.0, 2.0])
-    assert behind[:2] == [None, None]  # the warm-up
-    assert behind[2] == "best score 3 is below the median 15 of 4 at step 120"
-    assert _reasons(search, [1.0, 2.5, 4.0, 5.5, 7.0]) == [None] * 5  # behind, but rising
-    assert _reasons(search, [1.0, 1.4, 1.8, 2.2, 2.6])[2]  # rising by less than what counts as a rise
-    assert _reasons(search, [30.0, 20.0, 16.0, 10.0, 5.0]) == [None] * 5  # falling, but its best is ahead
-
-
-def test_the_pruner_looks_the_other_way_when_the_score_is_to_fall(config: MakeConfig) -> None:
-    search = Search.open(config(direction="minimize"), CONTINUOUS)
-    _with_finished(search, [1.0, 2.0, 3.0, 4.0])
-    assert _reasons(search, [9.0, 9.5, 9.5])[2] == "best score 9 is above the median 1.5 of 4 at step 120"
-    assert _reasons(search, [0.1, 0.2, 0.2]) == [None] * 3
-    best = search.best()
-    assert best is not None
-    assert best.value == 1.0
-
-
-def test_hyperband_ends_some_and_no_pruner_ends_none(config: MakeConfig) -> None:
-    search = Search.open(config(pruner=PrunerSpec(name="hyperband", warmup_evaluations=1)), CONTINUOUS)
-    _with_finished(search, [5.0] * 6)
-    ended = [reason for _ in range(6) for reason in _reasons(search, [0.1] * 5) if reason]
-    assert ended
-    assert all(reason.startswith("not among the best at step ") for reason in ended)
-    search = Search.open(config(pruner=PrunerSpec(name="none")), CONTINUOUS)
-    _with_finished(search, [5.0] * 6)
-    assert _reasons(search, [0.1] * 5) == [None] * 5
-
-
-def test_a_score_that_is_no_number_is_hopeless_and_breaks_nothing(config: MakeConfig) -> None:
-    search = Search.open(config(), CONTINUOUS)
-    _with_finished(search, [1.0, 2.0, 3.0, 4.0])
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)
-        reasons = _reasons(search, [math.nan] * 4)
-    assert reasons[0] is None
-    search.tell_failed(search.running()[0].number, "loss is NaN")
-    assert search.ask()
-
-
-def test_the_best_is_a_finished_trial_and_of_equals_the_earlier(config: MakeConfig) -> None:
-    search = Search.open(config(), CONTINUOUS)
-    assert search.best() is None
     for _ in range(5):
         search.ask()
     search.tell_complete(3, 0.8)
-    search.tell_complete(1, 0.8)
-    search.tell_complete(0, 0.2)
-    search.tell_pruned(2, "overfit", 0.99)
+    search.tell_complete(1, 0.9)
+    search.report(2, 40, 0.3)
+    search.report(2, 80, 0.4)
+    search.tell_pruned(2, "overfit")
+    search.tell_pruned(0, "hopeless")
     search.tell_failed(4, "out of memory")
-    assert [(past.number, past.value) for past in search.ranking()] == [(1, 0.8), (3, 0.8), (0, 0.2)]
     assert [(past.status, past.value) for past in search.ended()] == [
-        ("finished", 0.2),
-        ("finished", 0.8),
-        ("pruned", 0.99),
+        ("pruned", None),
+        ("finished", 0.9),
+        ("pruned", 0.4),
         ("finished", 0.8),
         ("failed", None),
     ]
+    assert search.front() == []
 
 
 def test_optuna_says_nothing(config: MakeConfig, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
@@ -314,12 +248,9 @@ def test_optuna_says_nothing(config: MakeConfig, tmp_path: Path, capfd: pytest.C
         for _ in range(4):
             number, _ = search.ask()
             search.report(number, 40, 1.0)
-            search.why_hopeless(number)
-            search.set_attr(number, "device", "cpu")
             search.tell_complete(number, 1.0)
     said = capfd.readouterr()
     assert (said.out, said.err) == ("", "")
-    assert all(each.user_attrs["device"] == "cpu" for each in _trials(tmp_path / "studies.db"))
 
 
 def _trials(database: Path) -> list[optuna.trial.FrozenTrial]:

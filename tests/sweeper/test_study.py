@@ -18,6 +18,8 @@ import yaml
 from diffusers import StableDiffusionPipeline
 from mlflow import MlflowClient
 
+from sweeper.objectives import DIRECTIONS
+
 ROOT = Path(__file__).parents[2]
 SMALL = [
     "+experiment=pencil",
@@ -106,6 +108,7 @@ def test_optuna_holds_every_trial_with_its_end(finished: tuple[Path, str]) -> No
     assert all(trial.user_attrs["reason"] for trial in trials)
     lines = (folder / "small/trials/0000/evaluations.jsonl").read_text().splitlines()
     assert [json.loads(line)["step"] for line in lines] == list(trials[0].intermediate_values)
+    assert set(DIRECTIONS) <= set(json.loads(lines[0])["metrics"])  # what may be an objective is measured
 
 
 def test_mlflow_holds_a_parent_a_child_per_trial_metrics_images_and_the_champion(finished: tuple[Path, str]) -> None:

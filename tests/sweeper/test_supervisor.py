@@ -123,6 +123,7 @@ class Notes:
 
     def __init__(self) -> None:
         self.ended: dict[int, tuple[str, str]] = {}
+        self.chosen: dict[int, dict[str, float]] = {}
         self.started: list[int] = []
         self.reconciled: set[int] | None = None
 
@@ -137,8 +138,11 @@ class Notes:
 
     def log_evaluation(self, number: int, evaluation: Evaluation, images: Sequence[tuple[str, Path]]) -> None: ...
 
-    def end_trial(self, number: int, status: str, reason: str, kept: Mapping[str, Path]) -> None:
+    def end_trial(
+        self, number: int, status: str, reason: str, kept: Mapping[str, Path], chosen: Mapping[str, float]
+    ) -> None:
         self.ended[number] = (status, reason)
+        self.chosen[number] = dict(chosen)
 
     def crown(self, best_folder: Path, number: int, metrics: Mapping[str, float], description: str) -> str | None:
         return "1"

@@ -1,0 +1,95 @@
+"""A study in Optuna's database: created, opened again, refused when it is another one, or read by a later study."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final, cast
+
+import optuna
+from optuna.exceptions import OptunaError
+from optuna.trial import FrozenTrial, TrialState
+from sqlalchemy.exc import SQLAlchemyError
+
+from foundation.errors import StudyError
+from sweeper.config import Config
+from sweeper.dimension import Params, Space
+
+SCORE: Final = "score"
+"""Where a trial of several objectives keeps its score, which need not be among them."""
+_DIFFERENCES_SHOWN: Final = 3
+
+
+def open_study(config: Config, space: Space, database: Path | None) -> optuna.Study:
+    """Create the study `config.study.name`, or open it again, with Optuna's own sampler yet to be replaced.
+
+    Raises:
+        StudyError: the study exists with another config or space, or the file is no database of Optuna's.
+    """
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    spec = config.study
+    with _readable(database):
+        storage = None if database is None else _sqlite(database)
+        study = optuna.create_study(
+            storage=storage, study_name=spec.name, directions=spec.directions, load_if_exists=True
+        )
+        asked = {"space": space.fingerprint(), "config": config.fingerprint()}
+        _refuse_another(spec.name, study.user_attrs.get("asked", asked), asked)
+        study.set_user_attr("asked", asked)
+    return study
+
+
+def ranking_of(name: str, database: Path, direction: str) -> list[Params]:
+    """The parameters of another study's finished trials, best score first.
+
+    Raises:
+        StudyError: there is no such study, or none of its trials finished.
+    """
+    with _readable(database):
+        there = optuna.get_all_study_names(_sqlite(database)) if database.exists() else []
+        if name not in there:
+            known = f"; there are {', '.join(sorted(there))}" if there else ""
+            raise StudyError(f"study.narrow_from: {database.parent} holds no study {name}{known}")
+        trials = optuna.load_study(study_name=name, storage=_sqlite(database)).get_trials(deepcopy=False)
+    sign = -1 if direction == "maximize" else 1
+    finished = [each for each in trials if each.state == TrialState.COMPLETE]
+    if not finished:
+        raise StudyError(f"study.narrow_from: study {name} has no finished trial to start from")
+    return [dict(each.params) for each in sorted(finished, key=lambda each: sign * cast(float, score_of(each)))]
+
+
+def score_of(trial: FrozenTrial) -> float | None:
+    """An ended trial's score; of a pruned trial of one objective the last that was reported. None without any."""
+    if SCORE in trial.user_attrs:
+        return float(trial.user_attrs[SCORE])
+    return trial.value
+
+
+def _sqlite(database: Path) -> optuna.storages.RDBStorage:
+    database.parent.mkdir(parents=True, exist_ok=True)
+    return optuna.storages.RDBStorage(f"sqlite:///{database}", engine_kwargs={"connect_args": {"timeout": 60}})
+
+
+@contextmanager
+def _readable(database: Path | None) -> Iterator[None]:
+    try:
+        yield
+    except (SQLAlchemyError, OptunaError, RuntimeError) as error:
+        reason = str(error).splitlines()[0]
+        raise StudyError(f"{database} cannot be used as the study's database: {reason}; move it away") from error
+
+
+def _refuse_another(name: str, was: Mapping[str, Mapping[str, str]], now: Mapping[str, Mapping[str, str]]) -> None:
+    differences = [
+        f"{key} was {was[part].get(key, 'absent')}, is now {now[part].get(key, 'absent')}"
+        for part in now
+        for key in {**was[part], **now[part]}
+        if was[part].get(key) != now[part].get(key)
+    ]
+    if differences:
+        more = f" and {len(differences) - _DIFFERENCES_SHOWN} more" if len(differences) > _DIFFERENCES_SHOWN else ""
+        raise StudyError(
+            f"study {name} exists and is another one: {'; '.join(differences[:_DIFFERENCES_SHOWN])}{more}; "
+            "set study.name to a new name, or ask for what it was to resume it"
+        )

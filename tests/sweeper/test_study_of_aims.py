@@ -1,0 +1,162 @@
+"""A study of several objectives from its first trial to `best/`, with a worker that is played."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from rich.console import Console
+
+from eval.evaluation import Evaluation
+from sweeper.display import Display
+from sweeper.finale import crown
+from sweeper.messages import Admit, Command, Rescore, Rescored
+from sweeper.pictures import PROMPT, picture_name
+from sweeper.search import Search
+from sweeper.space import Plan, plan
+from sweeper.supervisor import Resolved, Supervisor
+from tests.sweeper.test_supervisor import Notes, PlayedWorker, evaluation
+
+AIMS = ("style", "prompt_match", "drift")
+STEPS = (40, 80, 120, 160)
+
+
+@pytest.fixture(scope="module")
+def asked() -> Plan:
+    return plan(
+        ["+experiment=pencil", f"study.objectives=[{','.join(AIMS)}]", "study.num_trials=12", "study.startup_trials=3"]
+    )
+
+
+class RescoringWorker(PlayedWorker):
+    """Also leaves checkpoints, and judges finalists again: a little worse than before."""
+
+    def __init__(self, script: Mapping[int, Sequence[Evaluation]]) -> None:
+        super().__init__(script)
+        self.folders: dict[int, Path] = {}
+        self.rescored: list[int] = []
+
+    def send(self, worker: int, command: Command) -> None:
+        match command:
+            case Admit(trial=trial, folder=folder):
+                self.folders[trial] = folder
+                for made in self.script[trial]:
+                    assert isinstance(made, Evaluation)
+                    weights = folder / "checkpoints" / f"step-{made.step:06}" / "pytorch_lora_weights.safetensors"
+                    weights.parent.mkdir(parents=True)
+                    weights.write_bytes(b"weights")
+            case Rescore(trial=trial, step=step, seeds=seeds, out=out):
+                self.rescored.append(trial)
+                out.mkdir(parents=True)
+                for prompt, seed in itertools.product(range(8), range(len(seeds))):
+                    Image.new("RGB", (8, 8), "red").save(out / picture_name(PROMPT, prompt, seed))
+                made = next(e for e in self.script[trial] if isinstance(e, Evaluation) and e.step == step)
+                again = replace(made, score=made.score - 5)
+                event = Rescored(trial=trial, evaluation=again, base=made, pictures=out, base_pictures=out)
+                self.queue.append((0, event))
+                return
+        super().send(worker, command)
+
+
+def course(scores: Sequence[float], values: Sequence[float], indices: Sequence[float] = (0.0,) * 4) -> list[Evaluation]:
+    """Evaluations of a trial whose objectives are `values` at every step; an index of .75 or more is overfit."""
+    metrics = {"val_ratio": 0.5, **dict(zip(AIMS, values, strict=True))}
+    return [
+        replace(evaluation(step, score, index, overfit=index >= 0.75), score_se=0.0, metrics=metrics)
+        for step, score, index in zip(STEPS, scores, indices, strict=True)
+    ]
+
+
+def script() -> dict[int, list[Evaluation]]:
+    """Twelve trials. Four finish first, so that there is a measure; their scores at 120 steps have the median 45."""
+    played = {
+        0: course((10, 30, 40, 50), (0.5, 80.0, 0.30)),
+        1: course((12, 35, 50, 60), (0.7, 70.0, 0.40)),
+        2: course((15, 30, 40, 45), (0.4, 70.0, 0.35)),  # beaten by 0 in all
+        3: course((20, 40, 55, 65), (0.8, 75.0, 0.60)),
+        4: course((9, 9, 9, 9), (0.99, 99.0, 0.0)),  # hopeless, by the score
+        5: course((50, 60, 60, 60), (0.99, 99.0, 0.0), (0.6, 0.8, 0.9, 0.9)),  # overfit from the first on
+        6: course((30, 62, 20, 10), (0.6, 85.0, 0.50), (0.0, 0.1, 0.8, 0.9)),  # overfit after a clean checkpoint
+        7: course((20, 50, 60, 90), (0.9, 90.0, 0.20), (0.5, 0.6, 0.7, 0.6)),  # runs to its end, clean nowhere
+    }
+    generator = np.random.default_rng(0)
+    for number in range(8, 12):
+        values = (float(generator.uniform(0.3, 0.8)), float(generator.uniform(70, 85)), float(generator.uniform(0, 1)))
+        played[number] = course((20, 40, 50, 50 + number), values)
+    return played
+
+
+Played = tuple[Supervisor, Notes, RescoringWorker, Path]
+
+
+@pytest.fixture(scope="module")
+def study(asked: Plan, tmp_path_factory: pytest.TempPathFactory) -> Played:
+    worker, notes, folder = RescoringWorker(script()), Notes(), tmp_path_factory.mktemp("multirun") / "pencil"
+    config = asked.config
+
+    def resolve(_: dict[str, object]) -> Resolved:
+        return Resolved(spec=config.trial, yaml="trial: config\n")
+
+    display = Display(Console(quiet=True), "pencil", 12, 160)
+    search = Search.open(config, asked.space)
+    supervisor = Supervisor(config, folder, search, notes, worker, display, resolve)
+    supervisor.run()
+    crown(supervisor, notes, display, folder, config)
+    return supervisor, notes, worker, folder / "best"
+
+
+def not_beaten(values: Mapping[int, Sequence[float]]) -> list[int]:
+    def beats(one: Sequence[float], other: Sequence[float]) -> bool:
+        better = [one[0] - other[0], one[1] - other[1], other[2] - one[2]]
+        return min(better) >= 0 and max(better) > 0
+
+    return sorted(n for n, own in values.items() if not any(beats(other, own) for other in values.values()))
+
+
+def test_overfit_and_hopeless_trials_are_ended_as_in_a_study_of_one_objective(study: Played) -> None:
+    supervisor, notes, _, _ = study
+    assert notes.ended[4][0] == "pruned"
+    assert notes.ended[4][1].startswith("hopeless: best score 9 is below the median")
+    assert notes.ended[5] == ("pruned", "looks overfit: copies in 4 of 16 pictures")
+    assert supervisor.trials[5].evaluations[-1].step == 80
+    assert notes.ended[6] == ("finished", "looks overfit: copies in 4 of 16 pictures")
+    assert notes.ended[7] == ("finished", "all steps done")
+    assert [status for status, _ in notes.ended.values()].count("finished") == 10
+    assert notes.chosen[6] == {"step": 80, "score": 62, "style": 0.6, "prompt_match": 85.0, "drift": 0.5}
+
+
+def test_the_front_is_that_of_brute_force_over_clean_finished_trials(study: Played) -> None:
+    supervisor, _, _, _ = study
+    clean = {number: made[0].metrics for number, made in script().items() if number not in (4, 5, 7)}
+    values = {number: [metrics[name] for name in AIMS] for number, metrics in clean.items()}
+    front = [trial.number for trial in supervisor.front]
+    assert front == not_beaten(values)
+    assert 2 not in front
+    assert 3 <= len(front) < len(values)
+
+
+def test_finalists_are_the_fronts_best_scores_and_the_card_shows_the_front(study: Played) -> None:
+    supervisor, _, worker, best = study
+    front = {trial.number: trial.best for trial in supervisor.front}
+    scores = {number: made.score for number, made in front.items() if made}
+    finalists = sorted(scores, key=lambda number: -scores[number])[:3]
+    assert sorted(worker.rescored) == sorted(finalists)
+    card = (best / "card.md").read_text()
+    assert f"# pencil: trial {finalists[0]}, " in card
+    assert "Finalists are the best by score on the Pareto front of style, prompt_match, drift." in card
+    section = card.partition("## The Pareto front")[2].partition("## The study")[0]
+    head, _, *rows = [line for line in section.splitlines() if line.startswith("|")]
+    assert head == (
+        "| trial | at step | style (higher is better) | prompt_match (higher is better) | drift (lower is better) |"
+    )
+    assert [int(row.split("|")[1]) for row in rows] == sorted(front)
+    assert "| 6 | 80 | 0.6 | 85.0 | 0.5 |" in rows
+    assert "(pareto.png)" in section
+    with Image.open(best / "pareto.png") as picture:
+        assert picture.width > 2 * picture.height  # three panels, one for each pair
+        assert len(picture.getcolors(1 << 20) or ()) > 10

@@ -1,0 +1,74 @@
+"""What tests of the tracker write, and what MLflow's own client reads back."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+from mlflow import MlflowClient
+from mlflow.entities import Run
+from PIL import Image
+
+from eval.evaluation import Evaluation
+from sweeper.config import TrackingSpec
+from train.reports import StepReport
+
+SPEC = TrackingSpec(experiment="pencil", model="pencil")
+
+
+def client_of(folder: Path) -> MlflowClient:
+    return MlflowClient(f"sqlite:///{folder / 'mlflow.db'}")
+
+
+def runs_of(folder: Path) -> dict[str, Run]:
+    client = client_of(folder)
+    return {str(run.info.run_name): run for run in client.search_runs([experiment_of(client)])}
+
+
+def experiment_of(client: MlflowClient) -> str:
+    found = client.get_experiment_by_name("pencil")
+    assert found is not None
+    return str(found.experiment_id)
+
+
+def step_report(step: int, loss: float = 0.5) -> StepReport:
+    return StepReport(slot=0, step=step, loss=loss, lr=1e-3, grad_norm=2.0)
+
+
+def evaluation_at(step: int, **changes: Any) -> Evaluation:
+    values: dict[str, Any] = {
+        "step": step,
+        "score": 40.0 + step,
+        "score_se": math.nan,
+        "overfit_index": 0.25,
+        "overfit": False,
+        "words": "diversity 80 % of the base's",
+        "severities": {"copy": 0.0, "diversity": 0.2},
+        "metrics": {"val_ratio": 0.75, "drift": math.nan, "val_rise": math.inf},
+        "validation_losses": (0.1, 0.2),
+    }
+    return Evaluation(**(values | changes))
+
+
+def history_of(folder: Path, run: Run, key: str) -> list[tuple[int, float]]:
+    points = client_of(folder).get_metric_history(run.info.run_id, key)
+    return sorted((point.step, point.value) for point in points)
+
+
+def paths_of(folder: Path, run: Run, path: str | None = None) -> list[str]:
+    found = []
+    for entry in client_of(folder).list_artifacts(run.info.run_id, path):
+        found += paths_of(folder, run, entry.path) if entry.is_dir else [entry.path]
+    return found
+
+
+def picture_at(path: Path) -> Path:
+    Image.new("RGB", (64, 64), "red").save(path)
+    return path
+
+
+def weights_in(folder: Path, content: bytes) -> Path:
+    folder.mkdir(exist_ok=True)
+    (folder / "pytorch_lora_weights.safetensors").write_bytes(content)
+    return folder

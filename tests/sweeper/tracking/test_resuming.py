@@ -1,0 +1,87 @@
+"""A study that goes on, after a stop or a crash, in the runs that it had."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from sweeper.tracking.port import Tracker
+from tests.sweeper.tracking.read_back import client_of, evaluation_at, experiment_of, history_of, runs_of, step_report
+
+
+def test_a_resumed_study_goes_on_in_the_same_runs_and_shows_nothing_twice(
+    open_one: Callable[[], Tracker], folder: Path
+) -> None:
+    first = open_one()
+    first.start_study("pencil", {"study.num_trials": 2}, "first")
+    first.start_trial(0, {"adapter.rank": 4}, "")
+    first.log_steps(0, [step_report(step) for step in range(1, 61)])
+    first.log_evaluation(0, evaluation_at(40), [])
+    first.end_study("interrupted", "Ctrl-C")
+    first.close()
+    before = runs_of(folder)
+    assert {run.info.status for run in before.values()} == {"KILLED"}
+
+    second = open_one()
+    second.start_study("pencil", {"study.num_trials": 4, "study.seed": 0}, "second")
+    second.start_trial(0, {"adapter.rank": 4}, "")
+    second.log_steps(0, [step_report(step, loss=0.1) for step in range(41, 81)])  # from the state saved at step 40
+    second.log_evaluation(0, evaluation_at(40), [])
+    second.log_evaluation(0, evaluation_at(80), [])
+    second.start_trial(1, {"adapter.rank": 8}, "")
+    second.close()
+    runs = runs_of(folder)
+    assert all(runs[name].info.run_id == run.info.run_id for name, run in before.items())
+    assert {run.info.status for run in runs.values()} == {"RUNNING"}
+    losses = history_of(folder, runs["trial 0000"], "train/loss")
+    assert losses == [*((step, 0.5) for step in range(1, 61)), *((step, 0.1) for step in range(61, 81))]
+    assert [step for step, _ in history_of(folder, runs["trial 0000"], "eval/score")] == [40, 80]
+    assert runs["trial 0000"].data.tags["attempt"] == "2"
+    assert not {"ended", "reason"} & set(runs["trial 0000"].data.tags)
+    assert runs["pencil"].data.params == {"study.num_trials": "2", "study.seed": "0"}
+    assert runs["pencil"].data.tags["now/study.num_trials"] == "4"
+    assert second.lost == 0
+
+
+def test_after_a_crash_only_trials_that_go_on_stay_running_and_after_the_end_none(
+    open_one: Callable[[], Tracker], folder: Path
+) -> None:
+    crashed = open_one()
+    crashed.start_study("pencil", {}, "")
+    for number in range(3):
+        crashed.start_trial(number, {}, "")
+    crashed.close()
+
+    tracker = open_one()
+    tracker.start_study("pencil", {}, "")
+    tracker.end_trial(0, "pruned", "hopeless", {}, {})  # never started by this process
+    tracker.reconcile({1})
+    tracker.close()
+    runs = runs_of(folder)
+    assert [runs[f"trial {number:04d}"].info.status for number in range(3)] == ["KILLED", "RUNNING", "KILLED"]
+    assert runs["trial 0000"].data.tags["reason"] == "hopeless"
+    assert "process ended" in runs["trial 0002"].data.tags["reason"]
+
+    tracker = open_one()
+    tracker.start_study("pencil", {}, "")
+    tracker.end_study("failed", "the disk is full")
+    tracker.close()
+    assert runs_of(folder)["pencil"].info.status == "FAILED"
+    assert "RUNNING" not in {run.info.status for run in runs_of(folder).values()}
+    assert tracker.lost == 0
+
+
+def test_two_studies_in_one_experiment_do_not_touch_each_other(open_one: Callable[[], Tracker], folder: Path) -> None:
+    one, other = open_one(), open_one()
+    one.start_study("one", {}, "")
+    one.start_trial(0, {}, "")
+    one.close()
+    other.start_study("other", {}, "")
+    other.start_trial(0, {}, "")
+    other.end_study("finished")
+    other.close()
+    client = client_of(folder)
+    experiment = experiment_of(client)
+    states = {run.info.status for run in client.search_runs([experiment], "tags.study = 'one'")}
+    assert states == {"RUNNING"}
+    assert len(client.search_runs([experiment])) == 4
