@@ -45,10 +45,10 @@ def main() -> None:
     if arguments.command in (None, "read"):
         _read(arguments.folder, arguments.docs, [each.name for each in chosen])
     if arguments.command in (None, "report"):
-        spec = plan(["+experiment=pencil"]).config.eval
+        config = plan(["+experiment=pencil"]).config
         courses = read_courses(arguments.docs / COURSES)
-        draw_all(courses, spec, arguments.docs / "pictures")
-        print(report(courses, arguments.docs / RECIPES, spec))
+        draw_all(courses, config.eval, arguments.docs / "pictures")
+        print(report(courses, arguments.docs / RECIPES, config))
 
 
 def _read(folder: Path, docs: Path, names: list[str]) -> None:

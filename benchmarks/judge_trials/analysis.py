@@ -13,9 +13,8 @@ from scipy.stats import rankdata
 from benchmarks.judge_trials.courses import Checkpoint, Course
 from benchmarks.judge_trials.policies import choose
 from benchmarks.judge_trials.rejudge import rejudged_all
-from eval.evaluation import Evaluation
+from eval.evaluation import Evaluation, value_of
 from eval.spec import EvalSpec
-from sweeper.trials import value_of
 
 TRUE_DROP: Final = 0.1
 """A checkpoint is truly overfit when its quality lies so far (a share) below the best before it in its trial…"""

@@ -42,6 +42,11 @@ class Course:
     checkpoints: Sequence[Checkpoint]
 
     @property
+    def last_step(self) -> int:
+        """Steps of the whole trial."""
+        return self.checkpoints[-1].evaluation.step
+
+    @property
     def best(self) -> float:
         """The truly best quality that any of its checkpoints has."""
         return max(point.truth.quality for point in self.checkpoints)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Final, Literal
 
 import numpy as np
@@ -13,18 +14,14 @@ from optuna.exceptions import ExperimentalWarning
 
 from benchmarks.judge_trials.courses import Course
 from benchmarks.judge_trials.rejudge import rejudged
-from eval.evaluation import Evaluation
+from eval.evaluation import Evaluation, value_of
 from eval.selection import earliest_within_one_standard_error
 from eval.spec import EvalSpec
-from sweeper.trials import diverged, value_of
+from sweeper.config import Config
+from sweeper.trials import Trial
+from sweeper.verdicts import verdict_on
 
-Policy = Literal["ours", "judge alone", "median", "patient", "hyperband", "none"]
-POLICIES: Final[Sequence[Policy]] = ("ours", "judge alone", "median", "patient", "hyperband", "none")
 SLOTS: Final = 4
-_STARTUP: Final = 4
-_WARMUP: Final = 2
-_PATIENCE: Final = 1
-_LEAST_GAIN: Final = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,47 +56,119 @@ class Stopped:
         return max(made) >= 0.98 * self.course.best
 
 
+@dataclass(slots=True)
+class _Running:
+    """A course in a replay: as Optuna knows it, and as the study's supervisor does."""
+
+    course: Course
+    asked: optuna.Trial
+    trial: Trial
+
+
+@dataclass(slots=True)
 class Replay:
     """One replay of a study over courses in their order: `SLOTS` at a time, each an evaluation after the other."""
 
-    def __init__(self, courses: Sequence[Course], policy: Policy, spec: EvalSpec) -> None:
-        self._policy = policy
-        self._spec = spec
-        self._waiting = list(courses)
+    courses: Sequence[Course]
+    policy: str
+    config: Config
+    _study: optuna.Study = field(init=False)
+    _trials: list[Trial] = field(init=False, default_factory=list)
+
+    def __post_init__(self) -> None:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
-        self._study = optuna.create_study(direction="maximize", pruner=_pruner(policy, courses[0]))
+        steps = [point.evaluation.step for point in self.courses[0].checkpoints]
+        pruner = _PRUNERS[self.policy](steps) if self.policy in _PRUNERS else optuna.pruners.NopPruner()
+        self._study = optuna.create_study(direction="maximize", pruner=pruner)
 
     def run(self) -> list[Stopped]:
         """All courses as the policy cut them, in the order in which they ended."""
         ended: list[Stopped] = []
-        running: list[tuple[Course, optuna.Trial, list[Evaluation]]] = []
-        while self._waiting or running:
-            while self._waiting and len(running) < SLOTS:
-                running.append((self._waiting.pop(0), self._study.ask(), []))
-            for entry in list(running):
-                course, trial, made = entry
-                judged = rejudged(course.checkpoints[len(made)].evaluation, made, self._spec)
-                made.append(judged)
-                trial.report(value_of(judged), judged.step)
-                if len(made) == len(course.checkpoints) or self._ends(trial, made):
-                    running.remove(entry)
-                    stopped = Stopped(course, made, choose(made, self._spec))
-                    self._study.tell(trial, stopped.score)
-                    ended.append(stopped)
+        running: list[_Running] = []
+        waiting = list(self.courses)
+        while waiting or running:
+            while waiting and len(running) < SLOTS:
+                running.append(self._admit(waiting.pop(0)))
+            for each in list(running):
+                self._advance(each)
+                made = each.trial.evaluations
+                if len(made) == len(each.course.checkpoints) or self._ends(each):
+                    running.remove(each)
+                    ended.append(self._end(each))
         return ended
 
-    def _ends(self, trial: optuna.Trial, made: Sequence[Evaluation]) -> bool:
-        if self._policy == "none":
-            return False
-        if self._policy in ("ours", "judge alone"):
-            last = made[-1]
-            if last.overfit or last.past_best or diverged(made, self._spec.warmup_evaluations):
-                return True
-        if self._policy == "judge alone":
-            return False
-        if self._policy == "ours" and _still_rises(made):
-            return False
-        return trial.should_prune()
+    def _admit(self, course: Course) -> _Running:
+        trial = Trial(
+            number=len(self._trials),
+            params=course.params,
+            spec=replace(self.config.trial, train=replace(self.config.train, steps=course.last_step)),
+            folder=Path(),
+            clean=self.config.eval.thresholds.clean,
+            status="running",
+        )
+        self._trials.append(trial)
+        return _Running(course, self._study.ask(), trial)
+
+    def _advance(self, each: _Running) -> None:
+        made = each.trial.evaluations
+        judged = rejudged(each.course.checkpoints[len(made)].evaluation, made, self.config.eval)
+        made.append(judged)
+        each.asked.report(value_of(judged), judged.step)
+
+    def _ends(self, each: _Running) -> bool:
+        if (study := _JUDGED.get(self.policy)) is not None:
+            pruner = replace(self.config.study.pruner, name=study)
+            config = replace(self.config, study=replace(self.config.study, pruner=pruner))
+            return verdict_on(each.trial, self._trials, config) is not None
+        return each.asked.should_prune()
+
+    def _end(self, each: _Running) -> Stopped:
+        stopped = Stopped(each.course, each.trial.evaluations, choose(each.trial.evaluations, self.config.eval))
+        each.trial.status = "finished" if self._counts(each) else "pruned"
+        self._study.tell(each.asked, stopped.score)
+        return stopped
+
+    def _counts(self, each: _Running) -> bool:
+        """Whether the study would call it finished: it came to its end, or turned after a checkpoint worth keeping."""
+        if len(each.trial.evaluations) == len(each.course.checkpoints):
+            return True
+        verdict = verdict_on(each.trial, self._trials, self.config)
+        return verdict is not None and verdict[0] == "finished"
+
+
+_JUDGED: Final[Mapping[str, Literal["median", "wilcoxon", "none"]]] = {
+    "ours": "median",
+    "ours, wilcoxon": "wilcoxon",
+    "the judge's verdicts alone": "none",
+}
+"""Policies that are the study's own, by the pruner beside the judge's verdicts."""
+_STARTUP: Final = 4
+_WARMUP: Final = 2
+
+
+def _median(steps: Sequence[int]) -> optuna.pruners.BasePruner:
+    return optuna.pruners.MedianPruner(n_startup_trials=_STARTUP, n_warmup_steps=steps[_WARMUP - 1] + 1)
+
+
+def _patient(steps: Sequence[int]) -> optuna.pruners.BasePruner:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ExperimentalWarning)
+        return optuna.pruners.PatientPruner(_median(steps), patience=1)
+
+
+def _hyperband(steps: Sequence[int]) -> optuna.pruners.BasePruner:
+    least = steps[_WARMUP - 1]
+    return optuna.pruners.HyperbandPruner(min_resource=least, max_resource=steps[-1], reduction_factor=3)
+
+
+_PRUNERS: Final[Mapping[str, Callable[[Sequence[int]], optuna.pruners.BasePruner]]] = {
+    "Optuna's median": _median,
+    "Optuna's patient median": _patient,
+    "Optuna's hyperband": _hyperband,
+}
+"""Optuna's own pruners over the same scores."""
+
+POLICIES: Final = (*_JUDGED, *_PRUNERS, "nothing stopped")
 
 
 def choose(evaluations: Sequence[Evaluation], spec: EvalSpec) -> int:
@@ -116,31 +185,3 @@ def in_random_order(courses: Sequence[Course], seed: int, count: int | None = No
     """`count` of them (all for None) by lot."""
     order = np.random.default_rng(seed).permutation(len(courses))
     return [courses[i] for i in order[:count]]
-
-
-def without_stops(spec: EvalSpec) -> EvalSpec:
-    """The judge that never calls a trial overfit."""
-    return replace(spec, warmup_evaluations=1000)
-
-
-def _still_rises(made: Sequence[Evaluation]) -> bool:
-    scores = [value_of(each) for each in made]
-    before, lately = scores[: -_PATIENCE - 1], scores[-_PATIENCE - 1 :]
-    return not before or max(lately) - max(before) >= _LEAST_GAIN
-
-
-def _pruner(policy: Policy, course: Course) -> optuna.pruners.BasePruner:
-    steps = [point.evaluation.step for point in course.checkpoints]
-    median = optuna.pruners.MedianPruner(n_startup_trials=_STARTUP, n_warmup_steps=_WARMUP * steps[0] + 1)
-    match policy:
-        case "ours" | "median":
-            return median
-        case "patient":
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", ExperimentalWarning)
-                return optuna.pruners.PatientPruner(median, patience=_PATIENCE)
-        case "hyperband":
-            return optuna.pruners.HyperbandPruner(
-                min_resource=_WARMUP * steps[0], max_resource=steps[-1], reduction_factor=3
-            )
-    return optuna.pruners.NopPruner()

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
 
@@ -25,8 +24,8 @@ from train.pocket.world import PART_SIZES, STYLES, Scene, parts_of, scenes
 
 NO_STYLE: Final = len(STYLES)
 POOL: Final = 7000
-STEPS: Final = 3500
-BATCH: Final = 64
+STEPS: Final = 1800
+BATCH: Final = 48
 BROKEN_SHARE: Final = 0.25
 TEST: Final = 350
 _SEED: Final = 4242
@@ -37,12 +36,13 @@ class _Network(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        widths = (3, 32, 64, 96, 128)
+        layers = ((3, 32, 5, 2), (32, 64, 3, 2), (64, 64, 3, 1), (64, 128, 3, 2), (128, 128, 3, 1))
         blocks: list[nn.Module] = []
-        for before, after in pairwise(widths):
-            blocks += [nn.Conv2d(before, after, 3, padding=1), nn.BatchNorm2d(after), nn.SiLU()]
-            blocks += [nn.Conv2d(after, after, 3, stride=2, padding=1), nn.BatchNorm2d(after), nn.SiLU()]
-        self.body = nn.Sequential(*blocks, nn.Flatten(), nn.Linear(128 * 16, 256), nn.SiLU(), nn.Dropout(0.2))
+        for before, after, size, stride in layers:
+            convolution = nn.Conv2d(before, after, size, stride=stride, padding=size // 2, bias=False)
+            blocks += [convolution, nn.BatchNorm2d(after), nn.ReLU(inplace=True)]
+        seen = nn.Linear(128 * 64, 256)
+        self.body = nn.Sequential(*blocks, nn.Flatten(), nn.Dropout(0.2), seen, nn.ReLU(inplace=True))
         self.heads = nn.ModuleList(nn.Linear(256, size) for size in (*PART_SIZES, len(STYLES) + 1))
 
     def forward(self, pixels: Tensor) -> list[Tensor]:
@@ -86,7 +86,7 @@ def load_reader(base: Base, file: Path) -> Reader:
     network = _Network()
     if not file.exists():
         _train(network, base)
-        write_bytes(file, save(network.state_dict()))
+        write_bytes(file, save({name: tensor.contiguous() for name, tensor in network.state_dict().items()}))
     network.load_state_dict(load_file(file))
     return Reader(network)
 
@@ -110,7 +110,7 @@ def _train(network: _Network, base: Base) -> None:
     generator = torch.Generator().manual_seed(_SEED)
     optimizer = torch.optim.AdamW(network.parameters(), lr=2e-3, weight_decay=0.02)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=2e-3, total_steps=STEPS)
-    network.train()
+    network.train().to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # faster on a CPU
     for _ in range(STEPS):
         rows = torch.randint(POOL, (BATCH,), generator=generator)
         source = pictures.pixels if torch.rand((), generator=generator) < 0.3 else decoded

@@ -9,25 +9,27 @@ from typing import Final
 
 from benchmarks.judge_trials.analysis import CRITERIA, Calls, auc, calls, lateness, learned, regrets, truly_overfit
 from benchmarks.judge_trials.courses import Course
-from benchmarks.judge_trials.policies import POLICIES, Policy, Replay, Stopped, in_random_order
+from benchmarks.judge_trials.policies import POLICIES, Replay, in_random_order
 from benchmarks.judge_trials.searches import BUDGET, REPLAYS, STRATEGIES, interval, recipe_qualities, search
 from benchmarks.judge_trials.tuning import folds
 from eval.spec import EvalSpec
+from sweeper.config import Config
 
 ORDERS: Final = 100
 """Replays of each set for each pruning policy."""
 
 
-def report(courses: Sequence[Course], recipes: Path, spec: EvalSpec) -> str:
+def report(courses: Sequence[Course], recipes: Path, config: Config) -> str:
     """All tables of the proof."""
+    spec = config.eval
     parts = [
         _what_there_is(courses),
         _right_and_wrong(courses, spec),
         _how_late(courses, spec),
         _left_out(courses, spec),
         _choices(courses, spec),
-        _pruning(courses, spec),
-        _searching(courses, recipes, spec),
+        _pruning(courses, config),
+        _searching(courses, recipes, config),
     ]
     return "\n\n".join(parts)
 
@@ -104,14 +106,14 @@ def _choices(courses: Sequence[Course], spec: EvalSpec) -> str:
     return f"## The chosen checkpoint ({len(learned(courses))} trials that learned)\n\n" + _table(head, rows)
 
 
-def _pruning(courses: Sequence[Course], spec: EvalSpec) -> str:
+def _pruning(courses: Sequence[Course], config: Config) -> str:
     rows = []
     for policy in POLICIES:
         saved, kept, quality = [], [], []
         for own in _sets(courses).values():
             for order in range(ORDERS):
-                ended = _replayed(own, policy, order, spec)
-                saved.append(1 - sum(each.steps for each in ended) / sum(_full(each.course) for each in ended))
+                ended = Replay(in_random_order(own, order), policy, config).run()
+                saved.append(1 - sum(each.steps for each in ended) / sum(each.course.last_step for each in ended))
                 best = max(ended, key=lambda each: each.course.best)
                 kept.append(best.best_kept)
                 quality.append(max(ended, key=lambda each: each.score).quality / best.course.best)
@@ -120,20 +122,11 @@ def _pruning(courses: Sequence[Course], spec: EvalSpec) -> str:
     return f"## Pruning, replayed ({ORDERS} orders of each set)\n\n" + _table(head, rows)
 
 
-def _replayed(own: Sequence[Course], policy: Policy, order: int, spec: EvalSpec) -> list[Stopped]:
-    # Orders differ from set to set: the same permutation of numbers means nothing here.
-    return Replay(in_random_order(own, order), policy, spec).run()
-
-
-def _full(course: Course) -> int:
-    return course.checkpoints[-1].evaluation.step
-
-
-def _searching(courses: Sequence[Course], recipes: Path, spec: EvalSpec) -> str:
+def _searching(courses: Sequence[Course], recipes: Path, config: Config) -> str:
     rows: list[list[object]] = []
     for name, own in _sets(courses).items():
         for strategy in STRATEGIES:
-            mean, low, high = interval([search(own, strategy, seed, spec) for seed in range(REPLAYS)])
+            mean, low, high = interval([search(own, strategy, seed, config) for seed in range(REPLAYS)])
             rows.append([name, strategy, mean, f"{low:.3f} to {high:.3f}"])
         runs = recipe_qualities(recipes, f"{name}-recipe")
         if runs:

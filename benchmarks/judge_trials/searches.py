@@ -11,7 +11,7 @@ import numpy as np
 
 from benchmarks.judge_trials.courses import Course, read_courses
 from benchmarks.judge_trials.policies import Replay, Stopped
-from eval.spec import EvalSpec
+from sweeper.config import Config
 from sweeper.search import Search
 from sweeper.space import plan
 
@@ -23,19 +23,19 @@ Strategy = Literal["our study", "random, nothing stopped", "TPE, nothing stopped
 STRATEGIES: Final[Sequence[Strategy]] = ("our study", "random, nothing stopped", "TPE, nothing stopped")
 
 
-def search(pool: Sequence[Course], strategy: Strategy, seed: int, spec: EvalSpec) -> float:
+def search(pool: Sequence[Course], strategy: Strategy, seed: int, config: Config) -> float:
     """The true quality of what the strategy picks from the pool for its budget.
 
     Each proposal of the sampler is answered by the nearest trial of the pool that was not yet taken.
     """
-    budget = BUDGET * pool[0].checkpoints[-1].evaluation.step
+    budget = BUDGET * pool[0].last_step
     proposals = _Proposals(pool, "random" if strategy.startswith("random") else "tpe", seed)
-    policy: Literal["ours", "none"] = "ours" if strategy == "our study" else "none"
+    policy = "ours" if strategy == "our study" else "nothing stopped"
     seen: list[Course] = []
     ended: list[Stopped] = []
     while len(seen) < len(pool):
         seen.append(proposals.next())
-        ended = Replay(seen, policy, spec).run()  # what was stopped before is stopped again: the replay is the same
+        ended = Replay(seen, policy, config).run()  # what was stopped before is stopped again: the replay is the same
         if sum(each.steps for each in ended) > budget:
             break
         (latest,) = [each for each in ended if each.course is seen[-1]]

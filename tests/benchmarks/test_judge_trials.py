@@ -16,10 +16,11 @@ from benchmarks.judge_trials.searches import distance, interval
 from benchmarks.judge_trials.sets import SETS
 from benchmarks.judge_trials.truth import Truth
 from eval.evaluation import Evaluation
-from eval.spec import EvalSpec
 from foundation.folder import read_folder
+from sweeper.space import plan
 
-SPEC = EvalSpec(prompts=("a", "b"), warmup_evaluations=0)
+CONFIG = plan(["+experiment=pencil", "eval.warmup_evaluations=0"]).config
+SPEC = CONFIG.eval
 
 
 def truth(quality: float, copied: float = 0.0) -> Truth:
@@ -108,23 +109,23 @@ def test_rejudging_with_the_same_history_finds_the_fall() -> None:
 
 def test_a_replay_stops_what_turned_and_keeps_its_best() -> None:
     others = [course([0.2, 0.3, 0.4, 0.45], number) for number in range(5)]
-    ended = Replay([*others, TURNS], "ours", SPEC).run()
+    ended = Replay([*others, TURNS], "ours", CONFIG).run()
     (turned,) = [each for each in ended if each.course is TURNS]
     assert turned.steps == 120
     assert turned.best_kept
     assert turned.quality == pytest.approx(TURNS.best)
-    whole = Replay([*others, TURNS], "none", SPEC).run()
+    whole = Replay([*others, TURNS], "nothing stopped", CONFIG).run()
     assert sum(each.steps for each in whole) == 6 * 160
 
 
 def test_the_median_stops_what_never_learned_but_only_after_enough_have_ended() -> None:
     good = [course([0.5, 0.6, 0.7, 0.8], number) for number in range(4)]
     idle = course([0.04, 0.03, 0.02, 0.01], 9)
-    for policy in ("ours", "median", "patient"):
-        ended = Replay([*good, idle], policy, SPEC).run()
+    for policy in ("ours", "Optuna's median", "Optuna's patient median"):
+        ended = Replay([*good, idle], policy, CONFIG).run()
         (stopped,) = [each for each in ended if each.course is idle]
         assert stopped.steps < 160, policy
-    first = Replay([idle, *good], "ours", SPEC).run()
+    first = Replay([idle, *good], "ours", CONFIG).run()
     assert next(each for each in first if each.course is idle).steps == 160
 
 
