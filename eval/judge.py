@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -13,7 +13,7 @@ from eval.evaluation import WORST, Evaluation
 from eval.metrics import copying, distribution, losses, similarity, spread
 from eval.overfit import Signs, explain, is_overfit, overfit_index, severities
 from eval.reference import Reference
-from eval.score import Parts, score, standard_error
+from eval.score import Parts, pseudo_values, score, standard_error
 from eval.spec import EvalSpec
 
 
@@ -31,6 +31,15 @@ class Evidence:
     """(N, B) canonical validation losses; (0, B) for none."""
     compositions: Tensor
     """(P, S, C) `eval.compositions` of the samples."""
+
+    def first_seeds(self, count: int) -> Evidence:
+        """The same as if it had been drawn with the first `count` seeds alone."""
+        return replace(
+            self,
+            samples=self.samples[:, :count],
+            unrelated=self.unrelated[:, :count],
+            compositions=self.compositions[:, :count],
+        )
 
 
 def judge(reference: Reference, evidence: Evidence, history: Sequence[Evaluation], spec: EvalSpec) -> Evaluation:
@@ -82,6 +91,7 @@ def judge(reference: Reference, evidence: Evidence, history: Sequence[Evaluation
         metrics=_metrics(reference, evidence, signs, parts) | course | fall,
         validation_losses=tuple(losses.image_means(evidence.validation_losses).tolist()),
         prompt_styles=tuple(style.tolist()),
+        prompt_scores=tuple(pseudo_values(parts).tolist()),
         past_best=bool(fall)
         and fall["style_drop"] >= spec.thresholds.style_drop
         and fall["style_t"] > spec.thresholds.paired_t,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 import safetensors.torch
@@ -54,6 +54,15 @@ class Reference:
             )
         if not bool(self.base_validation.isfinite().all()):
             raise ValueError("base_validation must be finite; the base itself fails on the held-out images")
+
+    def first_seeds(self, count: int) -> Reference:
+        """The same as if the base had been drawn with the first `count` seeds alone."""
+        return replace(
+            self,
+            base_samples=self.base_samples[:, :count],
+            base_unrelated=self.base_unrelated[:, :count],
+            base_compositions=self.base_compositions[:, :count],
+        )
 
     def save(self, path: Path) -> None:
         """Write all to one safetensors file, whole or not at all."""

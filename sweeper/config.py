@@ -77,13 +77,19 @@ class StudySpec:
     slots: _Positive | Literal["auto"] = "auto"
     """Trials that train at once on a device; auto measures what the device does best, up to a third of the trials."""
     finalists: _Positive = 3
-    """Best trials that are scored again with fresh seeds before one is called best."""
+    """Best trials that are scored again with fresh seeds and prompts before one is called best."""
+    strengths: tuple[Annotated[float, Field(gt=0, le=4, allow_inf_nan=False)], ...] = (0.4, 0.6, 0.8, 1.0, 1.2)
+    """LoRA scales that the winner is tried at, beside 1, which is as it was trained; none: it is not tried."""
     pruner: PrunerSpec = field(default_factory=PrunerSpec)
     """When a trial counts as hopeless."""
     narrow_from: str | None = None
     """An earlier study in the same folder: the space shrinks around its best trials, and those are tried first."""
     space: dict[str, str] = field(default_factory=dict)
     """What is searched: dotted path or group, to a sweep in Hydra's grammar."""
+
+    def __post_init__(self) -> None:
+        if len(set(self.strengths)) != len(self.strengths):
+            raise ValueError(f"strengths must differ from one another, got {list(self.strengths)}")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -158,6 +164,7 @@ class Config:
         """
         groups = ("base", "data", *TRIAL_GROUPS, "eval")
         plain = {group: dataclasses.asdict(getattr(self, group)) for group in groups}
+        del plain["eval"]["final_prompts"]  # no trial is scored by them
         return {**dict(_flat(plain)), "study.direction": self.study.direction}
 
 
