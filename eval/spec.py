@@ -73,6 +73,12 @@ class EvalSpec:
 
     clip: Annotated[str, Field(min_length=1)] = "pocket"
     """The judging eye: "pocket" (embedded), or any CLIP or SigLIP that transformers loads: a folder or hub id."""
+    image_features: str = ""
+    """The eye that compares pictures with one another (style, diversity, drift, likeness, FID, KID): a DINOv2 folder or
+    hub id; "" for the CLIP. Prompt match and CMMD are always the CLIP's."""
+    style_features: str = ""
+    """The eye for style fidelity alone (CSD and its like, `eval.eyes.load_style_eye`): a folder or hub id; "" for
+    that of `image_features`."""
     every: _Positive = 40
     """Training steps between two evaluations."""
     prompts: tuple[str, ...] = ()

@@ -13,13 +13,14 @@ from torch import Tensor
 
 from eval.evaluation import Evaluation
 from eval.evidence import build_evidence
-from eval.features import Extractor, load_extractor
+from eval.eyes import load_eyes
 from eval.judge import Evidence, judge
 from eval.prompts import with_trigger, without_trigger
 from eval.reference import Reference, build_reference
 from eval.sampling import sample_each
 from eval.spec import EvalSpec
 from eval.validation import ValidationSet, validation_losses_each
+from eval.views import Seen, View
 from foundation.durable import new_folder
 from foundation.images import square
 from sweeper.pictures import PROMPT, UNRELATED, grid, picture_name, sheet_name
@@ -62,7 +63,7 @@ class Judging:
         self._spec = spec
         self._cache = cache
         self._dataset = dataset
-        self._extractor: Extractor = load_extractor(spec.clip, pack.base.device)
+        self._eyes = load_eyes(spec, pack.base.device)
         self._validation = ValidationSet(
             latents=data.validation.means,
             embeddings=data.validation.embeddings,
@@ -134,6 +135,8 @@ class Judging:
             unrelated=reference.base_unrelated,
             validation_losses=reference.base_validation,
             compositions=reference.base_compositions,
+            image=_of_base(reference.image),
+            style=_of_base(reference.style),
         )
         return judge(reference, evidence, [], spec)
 
@@ -141,7 +144,7 @@ class Judging:
         """What the judge sees of pictures, which go to `folder`."""
         write_pictures(folder, drawn, len(spec.seeds))
         return build_evidence(
-            self._extractor,
+            self._eyes,
             step=step,
             samples=drawn.samples,
             unrelated=drawn.unrelated,
@@ -185,7 +188,7 @@ class Judging:
         write_pictures(self.base_pictures(spec), drawn, len(spec.seeds))
         side = self._pack.base.resolution
         return build_reference(
-            self._extractor,
+            self._eyes,
             train=[square(picture.open(), side) for picture in self._dataset.train],
             held_out=[square(picture.open(), side) for picture in self._dataset.validation],
             prompts=[without_trigger(prompt, self._trigger, spec.stand_in) for prompt in spec.prompts],
@@ -224,6 +227,10 @@ class Judging:
         held = [field.name for field in fields(Reference)]
         words = [held, base.fingerprint, str(base.dtype), self._trigger, asked, pictures, captions, base.resolution]
         return hashlib.sha256(json.dumps(words, sort_keys=True, default=str).encode()).hexdigest()[:24]
+
+
+def _of_base(view: View | None) -> Seen | None:
+    return Seen(samples=view.base_samples, unrelated=view.base_unrelated) if view else None
 
 
 def write_pictures(folder: Path, drawn: Drawn, num_seeds: int) -> None:
