@@ -55,7 +55,7 @@ def find_strength(supervisor: Supervisor, trial: Trial, final: Rescored, seeds: 
     if final.evaluation.overfit_index >= clean and again.evaluation.overfit_index < clean:
         seen = "it is clean, which strength 1 is not"
     else:
-        seen = f"its score is {gain(again.evaluation, final.evaluation)} points beside strength 1's"
+        seen = f"its gain over strength 1 is {gain(again.evaluation, final.evaluation)} points"
     use = "so it is the one to use" if holds else "so the LoRA stays as trained"
     words = f"Strength {looks:g} looked best; with all {len(seeds)} seeds {seen}, {use}."
     chosen, judged = (looks, again) if holds else (AS_TRAINED, final)
@@ -91,7 +91,7 @@ def draw_sheet(
     ]
     return strength_sheet(
         f"{config.study.name}: trial {trial.number} at several strengths",
-        f"seed {seed}; strength 1 is as trained; in frames: what is used",
+        f"seed {seed}; strength 1 is as trained; framed: what is used",
         {strength: f"score {each.evaluation.score:.1f}" for strength, each in found.tried.items()},
         steps,
         blocks,
