@@ -113,7 +113,8 @@ class Reference:
         try:
             tensors = safetensors.torch.load_file(path)
             own: dict[str, Any] = {field.name: tensors[field.name] for field in fields(cls) if field.name not in _VIEWS}
-            return cls(**own, **{name: View.of_tensors(name, tensors) for name in _VIEWS})
+            own |= {name: View.of_tensors(name, tensors) for name in _VIEWS}
+            return cls(**own)
         except (OSError, SafetensorError, KeyError, ValueError) as error:
             raise DataError(f"the judge's reference cannot be read, got {path} ({error}); delete it") from error
 

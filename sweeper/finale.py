@@ -131,7 +131,7 @@ def _winner(
         evaluation=final.evaluation,
         base_metrics=final.base.metrics,
         how_chosen=how,
-        contact_sheet=_sheet(trial, final, prompts, config),
+        contact_sheet=_sheet(trial, found, prompts, config),
         base=base_location(config.base),
         trigger=config.data.trigger,
         prompt=prompts[0],
@@ -148,7 +148,8 @@ def _winner(
     )
 
 
-def _sheet(trial: Trial, final: Rescored, prompts: list[str], config: Config) -> Image.Image:
+def _sheet(trial: Trial, found: Found, prompts: list[str], config: Config) -> Image.Image:
+    final = found.final
     seeds = list(range(FRESH_SEEDS_FROM, FRESH_SEEDS_FROM + min(SHEET_SEEDS, 2 * len(config.eval.seeds))))
 
     def pictures(folder: Path, prompt: int) -> list[Image.Image]:
@@ -158,7 +159,7 @@ def _sheet(trial: Trial, final: Rescored, prompts: list[str], config: Config) ->
         Row(prompt=prompt, base=pictures(final.base_pictures, i), best=pictures(final.pictures, i))
         for i, prompt in enumerate(prompts[:SHEET_PROMPTS])
     ]
-    title = f"{config.study.name}: trial {trial.number}, step {final.evaluation.step}"
+    title = f"{config.study.name}: trial {trial.number}, step {final.evaluation.step}, strength {found.strength:g}"
     return contact_sheet(title, describe(trial.params), seeds, rows)
 
 

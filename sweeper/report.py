@@ -218,7 +218,8 @@ def _strengths(winner: Winner) -> list[str]:
     head = ("strength", "score", "above strength 1", "style", "prompt match", "overfit index")
     return [
         "## How strong",
-        "Judged at several LoRA scales, with as many of the fresh seeds as a trial's evaluation has; 1 is as trained.",
+        "Judged at several LoRA scales, all with the same few of the fresh seeds; 1 is as trained. The scores above are "
+        f"at strength {winner.strength:g} with all fresh seeds, those of the trials below are as trained.",
         _table(head, rows, right=range(len(head))),
         winner.strength_words,
         f"![Rows of strengths, columns of steps, blocks of prompts]({STRENGTH_SHEET})" if winner.strength_sheet else "",
