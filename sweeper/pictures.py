@@ -112,7 +112,7 @@ def strength_sheet(
     width = max(lefts[-1] + inner + MARGIN, _width(title, TITLE) + 2 * MARGIN)
     subtitle_lines = _wrap(subtitle, SMALL, width - 2 * MARGIN)
     prompts = [_wrap(block.prompt, TEXT, inner) for block in blocks]
-    above = _head_height(subtitle_lines)
+    above = _head_height(subtitle_lines) + 8
     head = above + max(len(lines) for lines in prompts) * (TEXT + 6) + 32
     sheet = Image.new("RGB", (width, head + len(strengths) * step - GAP + MARGIN), PAPER)
     pen = ImageDraw.Draw(sheet)

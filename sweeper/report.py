@@ -218,7 +218,7 @@ def _strengths(winner: Winner) -> list[str]:
     head = ("strength", "score", "above strength 1", "style", "prompt match", "overfit index")
     return [
         "## How strong",
-        "Judged at several LoRA scales, all with the same few of the fresh seeds; 1 is as trained. The scores above are "
+        "Judged at several LoRA scales, all with the same fresh seeds; 1 is as trained. The scores above are "
         f"at strength {winner.strength:g} with all fresh seeds, those of the trials below are as trained.",
         _table(head, rows, right=range(len(head))),
         winner.strength_words,
