@@ -15,7 +15,7 @@ from torch import Tensor
 
 from eval.evaluation import Evaluation
 from eval.evidence import build_evidence
-from eval.features import Extractor, load_extractor
+from eval.eyes import Eyes, load_eyes
 from eval.judge import judge
 from eval.pipeline import denoiser, load_lora, load_pipeline, lora_file, resolution, validation_set
 from eval.prompts import with_trigger, without_trigger
@@ -50,15 +50,15 @@ def run(request: Request, console: Console) -> Evaluation:
     lora_file(Path(request.lora))  # a wrong name should not wait for the base's pictures
     device = _device(request.device)
     pipe = load_pipeline(request.base, device)
-    extractor = load_extractor(request.clip, device)
     train, held_out = _pictures(request)
     spec = _spec(request, held_out)
+    eyes = load_eyes(spec, device)
     base = _look(pipe, held_out, spec, request.trigger)
     load_lora(pipe, Path(request.lora))
     seen = _look(pipe, held_out, spec, request.trigger)
     side = resolution(pipe)
     evaluation = _judge(
-        extractor,
+        eyes,
         [square(picture.open(), side) for picture in train],
         [square(picture.open(), side) for picture in held_out],
         base,
@@ -126,6 +126,8 @@ def _spec(request: Request, held_out: Sequence[Picture]) -> EvalSpec:
     try:
         return EvalSpec(
             clip=request.clip,
+            image_features=request.image_features,
+            style_features=request.style_features,
             prompts=prompts,
             unrelated_prompts=request.unrelated,
             stand_in=request.stand_in,
@@ -163,7 +165,7 @@ def _look(pipe: Any, held_out: Sequence[Picture], spec: EvalSpec, trigger: str) 
 
 
 def _judge(
-    extractor: Extractor,
+    eyes: Eyes,
     train: Sequence[Image.Image],
     held_out: Sequence[Image.Image],
     base: _Sight,
@@ -173,7 +175,7 @@ def _judge(
 ) -> Evaluation:
     num_seeds = len(spec.seeds)
     reference = build_reference(
-        extractor,
+        eyes,
         train=train,
         held_out=held_out,
         prompts=[without_trigger(prompt, trigger, spec.stand_in) for prompt in spec.prompts],
@@ -183,7 +185,7 @@ def _judge(
         base_validation=base.losses,
     )
     evidence = build_evidence(
-        extractor,
+        eyes,
         step=0,
         samples=seen.samples,
         unrelated=seen.unrelated,

@@ -35,6 +35,8 @@ class Evaluation:
     """(N,) mean loss of each held-out image, for the paired test of later evaluations."""
     prompt_styles: Sequence[float] = ()
     """(P,) style fidelity of each prompt's pictures, for the same."""
+    prompt_scores: Sequence[float] = ()
+    """(P,) what each prompt adds to the score (`eval.score.pseudo_values`), to compare evaluations prompt by prompt."""
     past_best: bool = False
     """Whether it has lost style that an earlier checkpoint of its trial had."""
 
@@ -50,7 +52,7 @@ class Evaluation:
             known[name] = _number(known[name])
         for name in ("severities", "metrics"):
             known[name] = {key: _number(value) for key, value in known[name].items()}
-        for name in ("validation_losses", "prompt_styles"):
+        for name in ("validation_losses", "prompt_styles", "prompt_scores"):
             known[name] = tuple(_number(value) for value in known.get(name, ()))
         return cls(**known)
 

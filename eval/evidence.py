@@ -8,13 +8,14 @@ from PIL import Image
 from torch import Tensor
 
 from eval.compositions import compositions
-from eval.features import Extractor
+from eval.eyes import Eye, Eyes
 from eval.judge import Evidence
 from eval.reference import by_prompt
+from eval.views import Seen
 
 
 def build_evidence(
-    extractor: Extractor,
+    eyes: Eyes,
     *,
     step: int,
     samples: Sequence[Image.Image],
@@ -23,10 +24,19 @@ def build_evidence(
     validation_losses: Tensor,
 ) -> Evidence:
     """Look at P·S `samples` and U·S `unrelated` pictures, prompt by prompt with S = `num_seeds`; losses (N, B)."""
+
+    def seen(eye: Eye) -> Seen:
+        return Seen(
+            samples=by_prompt(eye.images(samples), num_seeds), unrelated=by_prompt(eye.images(unrelated), num_seeds)
+        )
+
+    of_clip = seen(eyes.clip)
     return Evidence(
         step=step,
-        samples=by_prompt(extractor.images(samples), num_seeds),
-        unrelated=by_prompt(extractor.images(unrelated), num_seeds),
+        samples=of_clip.samples,
+        unrelated=of_clip.unrelated,
         validation_losses=validation_losses,
         compositions=by_prompt(compositions(samples), num_seeds),
+        image=seen(eyes.image) if eyes.image else None,
+        style=seen(eyes.style) if eyes.style else None,
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from foundation.errors import BaseModelError
 
 POCKET = Path(__file__).parent / "pocket_clip"
 _BATCH = 32
-_IMAGE_PROCESSORS: Any = AutoImageProcessor  # untyped upstream
+IMAGE_PROCESSORS: Any = AutoImageProcessor  # untyped upstream
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -33,11 +33,8 @@ class Extractor:
     @torch.inference_mode()
     def images(self, images: Sequence[Image.Image]) -> Tensor:
         """Return the pictures' features, (N, D); an empty list gives (0, D)."""
-        parts = []
-        for start in range(0, len(images), _BATCH):
-            batch = [image.convert("RGB") for image in images[start : start + _BATCH]]
-            pixels = self.processor(images=batch, return_tensors="pt")["pixel_values"].to(self.device)
-            parts.append(_unit(self.model.get_image_features(pixel_values=pixels)))
+        batches = pixel_batches(images, self.processor, self.device)
+        parts = [unit(self.model.get_image_features(pixel_values=pixels)) for pixels in batches]
         return torch.cat(parts) if parts else torch.zeros(0, self._width())
 
     @torch.inference_mode()
@@ -54,7 +51,7 @@ class Extractor:
             )
             mask = tokens.get("attention_mask") if self.padding is True else None  # SigLIP was trained without one
             parts.append(
-                _unit(
+                unit(
                     self.model.get_text_features(
                         input_ids=tokens["input_ids"].to(self.device),
                         attention_mask=None if mask is None else mask.to(self.device),
@@ -88,12 +85,12 @@ def load_extractor(clip: str, device: torch.device | str = "cpu") -> Extractor:
             )
         model = AutoModel.from_pretrained(source, dtype=torch.float32, use_safetensors=True)
         tokenizer = AutoTokenizer.from_pretrained(source)
-        processor = _IMAGE_PROCESSORS.from_pretrained(source)
+        processor = IMAGE_PROCESSORS.from_pretrained(source)
     except BaseModelError:
         raise
     except (OSError, ValueError, KeyError, RuntimeError) as error:
         raise BaseModelError(
-            f"eval.clip cannot be loaded, got {clip!r} ({_first_line(error)}); "
+            f"eval.clip cannot be loaded, got {clip!r} ({first_line(error)}); "
             "name a folder with config.json, safetensors, tokenizer and image processor, a hub id, or 'pocket'"
         ) from error
     if not hasattr(model, "get_image_features") or not hasattr(model, "get_text_features"):
@@ -110,11 +107,19 @@ def load_extractor(clip: str, device: torch.device | str = "cpu") -> Extractor:
     )
 
 
-def _unit(output: Any) -> Tensor:
+def pixel_batches(images: Sequence[Image.Image], processor: Any, device: torch.device) -> Iterator[Tensor]:
+    """Pictures as a model takes them, (≤ 32, 3, H, W) at a time."""
+    for start in range(0, len(images), _BATCH):
+        batch = [image.convert("RGB") for image in images[start : start + _BATCH]]
+        yield processor(images=batch, return_tensors="pt")["pixel_values"].to(device)
+
+
+def unit(output: Any) -> Tensor:
     """Unit rows on the CPU; transformers 5 wraps the features in an output object, 4 gave the tensor."""
     features = output if isinstance(output, Tensor) else output.pooler_output
     return torch.nn.functional.normalize(features.float(), dim=-1).cpu()
 
 
-def _first_line(error: Exception) -> str:
+def first_line(error: Exception) -> str:
+    """What an error says, without what follows."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -13,8 +13,9 @@ from eval.evaluation import WORST, Evaluation
 from eval.metrics import copying, distribution, losses, similarity, spread
 from eval.overfit import Signs, explain, is_overfit, overfit_index, severities
 from eval.reference import Reference
-from eval.score import Parts, score, standard_error
+from eval.score import Parts, pseudo_values, score, standard_error
 from eval.spec import EvalSpec
+from eval.views import Seen, View
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -31,6 +32,36 @@ class Evidence:
     """(N, B) canonical validation losses; (0, B) for none."""
     compositions: Tensor
     """(P, S, C) `eval.compositions` of the samples."""
+    image: Seen | None = None
+    """The pictures as the eye of `Reference.image` sees them; None where that is None."""
+    style: Seen | None = None
+    """As the eye of `Reference.style` sees them; None where that is None."""
+
+    @property
+    def of_clip(self) -> Seen:
+        """The pictures as the CLIP sees them."""
+        return Seen(samples=self.samples, unrelated=self.unrelated)
+
+    @property
+    def of_images(self) -> Seen:
+        """The pictures as they are compared with others."""
+        return self.image or self.of_clip
+
+    @property
+    def of_style(self) -> Seen:
+        """The pictures as style fidelity is measured on them."""
+        return self.style or self.of_images
+
+    def first_seeds(self, count: int) -> Evidence:
+        """The same as if it had been drawn with the first `count` seeds alone."""
+        return replace(
+            self,
+            samples=self.samples[:, :count],
+            unrelated=self.unrelated[:, :count],
+            compositions=self.compositions[:, :count],
+            image=self.image and self.image.first_seeds(count),
+            style=self.style and self.style.first_seeds(count),
+        )
 
 
 def judge(reference: Reference, evidence: Evidence, history: Sequence[Evaluation], spec: EvalSpec) -> Evaluation:
@@ -40,7 +71,9 @@ def judge(reference: Reference, evidence: Evidence, history: Sequence[Evaluation
         ValueError: the evidence is not of the prompts, seeds or images of the reference.
     """
     _check_shapes(reference, evidence)
-    samples, base_samples, prompts = _contents(reference, evidence)
+    axis = _axis(reference.of_clip)
+    samples, base_samples = _contents(reference.of_clip, evidence.of_clip, axis)
+    prompts = similarity.without_axis(reference.prompts, axis)
     learned, held_out = reference.train_compositions, reference.held_out_compositions
     copies = copying.copied(evidence.compositions, learned, held_out)  # (P, S)
     base_copies = copying.copied(reference.base_compositions, learned, held_out)
@@ -52,12 +85,12 @@ def judge(reference: Reference, evidence: Evidence, history: Sequence[Evaluation
         copy_rate=copying.copy_rate(copies, base_copies),
         copies=int(copies.sum()),
         num_samples=copies.numel(),
-        diversity=spread.diversity(samples, base_samples),
+        diversity=_diversity(reference.of_images, evidence.of_images),
         prompt_drop=similarity.prompt_drop(samples, base_samples, prompts),
-        drift=spread.drift(evidence.unrelated, reference.base_unrelated),
+        drift=spread.drift(evidence.of_images.unrelated, reference.of_images.base_unrelated),
     )
     match, base_match = similarity.comparable_matches(samples, base_samples, prompts)
-    style = similarity.style_shares(evidence.samples, reference.base_samples, reference.held_out, reference.train)
+    style = _style(reference.of_style, evidence.of_style)
     fall = _fall(style, history)
     parts = Parts(
         style=style,
@@ -70,7 +103,7 @@ def judge(reference: Reference, evidence: Evidence, history: Sequence[Evaluation
     severe = severities(signs, spec.thresholds)
     index = overfit_index(severe)
     indices = [*(past.overfit_index for past in history), index]
-    measurable = bool(evidence.samples.isfinite().all())
+    measurable = all(bool(seen.samples.isfinite().all()) for seen in (evidence.of_clip, evidence.of_style))
     return Evaluation(
         step=evidence.step,
         score=score(parts) if measurable else WORST,
@@ -82,6 +115,7 @@ def judge(reference: Reference, evidence: Evidence, history: Sequence[Evaluation
         metrics=_metrics(reference, evidence, signs, parts) | course | fall,
         validation_losses=tuple(losses.image_means(evidence.validation_losses).tolist()),
         prompt_styles=tuple(style.tolist()),
+        prompt_scores=tuple(pseudo_values(parts).tolist()),
         past_best=bool(fall)
         and fall["style_drop"] >= spec.thresholds.style_drop
         and fall["style_t"] > spec.thresholds.paired_t,
@@ -123,20 +157,29 @@ def _course(reference: Reference, evidence: Evidence, history: Sequence[Evaluati
     }
 
 
-def _contents(reference: Reference, evidence: Evidence) -> tuple[Tensor, Tensor, Tensor]:
-    """Samples (P, S, D), the base's samples (P, S, D) and prompts (P, D), the learned style taken out of all."""
-    axis = similarity.style_axis(reference.base_samples, torch.cat([reference.train, reference.held_out]))
-    return (
-        similarity.without_axis(evidence.samples, axis),
-        similarity.without_axis(reference.base_samples, axis),
-        similarity.without_axis(reference.prompts, axis),
-    )
+def _axis(view: View) -> Tensor | None:
+    """The learned style's direction (D,)."""
+    return similarity.style_axis(view.base_samples, torch.cat([view.train, view.held_out]))
+
+
+def _contents(view: View, seen: Seen, axis: Tensor | None) -> tuple[Tensor, Tensor]:
+    """Samples and the base's samples, both (P, S, D), the learned style taken out."""
+    return similarity.without_axis(seen.samples, axis), similarity.without_axis(view.base_samples, axis)
+
+
+def _diversity(view: View, seen: Seen) -> float:
+    return spread.diversity(*_contents(view, seen, _axis(view)))
+
+
+def _style(view: View, seen: Seen) -> Tensor:
+    return similarity.style_shares(seen.samples, view.base_samples, view.held_out, view.train)
 
 
 def _metrics(reference: Reference, evidence: Evidence, signs: Signs, parts: Parts) -> dict[str, float]:
     generated = evidence.samples.flatten(0, 1)  # (P·S, D)
     texts = reference.prompts.repeat_interleave(evidence.samples.shape[1], dim=0)  # (P·S, D)
-    coordinates = math.sqrt(generated.shape[1])  # KID's kernel expects coordinates of unit size, not unit vectors
+    pictures, held_out = evidence.of_images.samples.flatten(0, 1), reference.of_images.held_out
+    coordinates = math.sqrt(pictures.shape[1])  # KID's kernel expects coordinates of unit size, not unit vectors
     return {
         "style": float(parts.style.mean()),
         "prompt_match": similarity.clip_score(generated, texts),
@@ -146,28 +189,37 @@ def _metrics(reference: Reference, evidence: Evidence, signs: Signs, parts: Part
         "copies": float(signs.copies),
         "diversity": signs.diversity,
         "drift": signs.drift,
-        "leak": _leak(reference, evidence),
-        "image_similarity": similarity.image_similarity(generated, reference.held_out),
-        "fid": distribution.fid(reference.held_out, generated),
-        "kid": distribution.kid(reference.held_out * coordinates, generated * coordinates),
-        "cmmd": distribution.cmmd(reference.held_out, generated),
+        "leak": _leak(reference.of_style, evidence.of_style),
+        "image_similarity": similarity.image_similarity(pictures, held_out),
+        "fid": distribution.fid(held_out, pictures),
+        "kid": distribution.kid(held_out * coordinates, pictures * coordinates),
+        "cmmd": distribution.cmmd(reference.held_out, generated),  # CLIP's by definition
     }
 
 
-def _leak(reference: Reference, evidence: Evidence) -> float:
+def _leak(view: View, seen: Seen) -> float:
     """Style fidelity on prompts that did not ask for the style: shown, decides nothing (a style may be wanted so)."""
-    if not len(reference.base_unrelated):
+    if not len(view.base_unrelated):
         return math.nan
-    shares = similarity.style_shares(evidence.unrelated, reference.base_unrelated, reference.held_out, reference.train)
+    shares = similarity.style_shares(seen.unrelated, view.base_unrelated, view.held_out, view.train)
     return float(shares.mean())
 
 
 def _check_shapes(reference: Reference, evidence: Evidence) -> None:
-    for name, got, wanted in (
-        ("samples", evidence.samples, reference.base_samples),
-        ("unrelated", evidence.unrelated, reference.base_unrelated),
+    views = (
+        (reference.of_clip, evidence.of_clip),
+        (reference.image, evidence.image),
+        (reference.style, evidence.style),
+    )
+    if any((view is None) != (seen is None) for view, seen in views):
+        raise ValueError("evidence must be of the eyes of the reference: image and style in both, or in neither")
+    pairs = [
         ("validation_losses", evidence.validation_losses, reference.base_validation),
         ("compositions", evidence.compositions, reference.base_compositions),
-    ):
+    ]
+    for view, seen in views:
+        if view and seen:
+            pairs += [("samples", seen.samples, view.base_samples), ("unrelated", seen.unrelated, view.base_unrelated)]
+    for name, got, wanted in pairs:
         if got.shape != wanted.shape:
             raise ValueError(f"{name} must have the reference's shape {tuple(wanted.shape)}, got {tuple(got.shape)}")

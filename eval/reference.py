@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
+from typing import Any
 
 import safetensors.torch
 import torch
@@ -13,10 +14,14 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from eval.compositions import compositions
-from eval.features import Extractor
+from eval.eyes import Eye, Eyes
 from eval.metrics.copying import deduplicate
+from eval.views import View
 from foundation import durable
 from foundation.errors import DataError
+
+_VIEWS = ("image", "style")
+"""The parts of a reference that only eyes of their own have."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -45,6 +50,10 @@ class Reference:
     """(m, C) the held-out pictures."""
     base_compositions: Tensor
     """(P, S, C) what the base draws."""
+    image: View | None = None
+    """The pictures as an eye of its own sees them (`eval.image_features`); None: as the CLIP does."""
+    style: View | None = None
+    """As the eye for style sees them (`eval.style_features`); None: as in `image`."""
 
     def __post_init__(self) -> None:
         if self.base_samples.ndim != 3 or len(self.base_samples) != len(self.prompts) or not len(self.prompts):
@@ -55,10 +64,44 @@ class Reference:
         if not bool(self.base_validation.isfinite().all()):
             raise ValueError("base_validation must be finite; the base itself fails on the held-out images")
 
+    @property
+    def of_clip(self) -> View:
+        """The pictures as the CLIP sees them."""
+        return View(
+            train=self.train,
+            held_out=self.held_out,
+            base_samples=self.base_samples,
+            base_unrelated=self.base_unrelated,
+        )
+
+    @property
+    def of_images(self) -> View:
+        """The pictures as they are compared with one another."""
+        return self.image or self.of_clip
+
+    @property
+    def of_style(self) -> View:
+        """The pictures as style fidelity is measured on them."""
+        return self.style or self.of_images
+
+    def first_seeds(self, count: int) -> Reference:
+        """The same as if the base had been drawn with the first `count` seeds alone."""
+        return replace(
+            self,
+            base_samples=self.base_samples[:, :count],
+            base_unrelated=self.base_unrelated[:, :count],
+            base_compositions=self.base_compositions[:, :count],
+            image=self.image and self.image.first_seeds(count),
+            style=self.style and self.style.first_seeds(count),
+        )
+
     def save(self, path: Path) -> None:
         """Write all to one safetensors file, whole or not at all."""
-        tensors = {field.name: getattr(self, field.name).contiguous() for field in fields(self)}
-        durable.write_bytes(path, safetensors.torch.save(tensors))
+        tensors = {field.name: getattr(self, field.name) for field in fields(self) if field.name not in _VIEWS}
+        for name in _VIEWS:
+            view: View | None = getattr(self, name)
+            tensors |= view.tensors(name) if view else {}
+        durable.write_bytes(path, safetensors.torch.save({key: part.contiguous() for key, part in tensors.items()}))
 
     @classmethod
     def load(cls, path: Path) -> Reference:
@@ -69,13 +112,15 @@ class Reference:
         """
         try:
             tensors = safetensors.torch.load_file(path)
-            return cls(**{field.name: tensors[field.name] for field in fields(cls)})
+            own: dict[str, Any] = {field.name: tensors[field.name] for field in fields(cls) if field.name not in _VIEWS}
+            own |= {name: View.of_tensors(name, tensors) for name in _VIEWS}
+            return cls(**own)
         except (OSError, SafetensorError, KeyError, ValueError) as error:
             raise DataError(f"the judge's reference cannot be read, got {path} ({error}); delete it") from error
 
 
 def build_reference(
-    extractor: Extractor,
+    eyes: Eyes,
     *,
     train: Sequence[Image.Image],
     held_out: Sequence[Image.Image],
@@ -85,22 +130,34 @@ def build_reference(
     num_seeds: int,
     base_validation: Tensor,
 ) -> Reference:
-    """Look at everything once.
+    """Look at everything once, with each eye that there is.
 
     `prompts` are P texts without the trigger; `base_samples` P·S and `base_unrelated` U·S pictures, prompt by prompt
     with S = `num_seeds`; `base_validation` (N, B).
     """
-    train_features, train_compositions = extractor.images(train), compositions(train)
+
+    def view(eye: Eye) -> View:
+        features = eye.images(train)
+        return View(
+            train=features[deduplicate(features)],
+            held_out=eye.images(held_out),
+            base_samples=by_prompt(eye.images(base_samples), num_seeds),
+            base_unrelated=by_prompt(eye.images(base_unrelated), num_seeds),
+        )
+
+    of_clip, train_compositions = view(eyes.clip), compositions(train)
     return Reference(
-        train=train_features[deduplicate(train_features)],
-        held_out=extractor.images(held_out),
-        prompts=extractor.texts(prompts),
-        base_samples=by_prompt(extractor.images(base_samples), num_seeds),
-        base_unrelated=by_prompt(extractor.images(base_unrelated), num_seeds),
+        train=of_clip.train,
+        held_out=of_clip.held_out,
+        prompts=eyes.clip.texts(prompts),
+        base_samples=of_clip.base_samples,
+        base_unrelated=of_clip.base_unrelated,
         base_validation=base_validation.double(),
         train_compositions=train_compositions[deduplicate(train_compositions)],
         held_out_compositions=compositions(held_out),
         base_compositions=by_prompt(compositions(base_samples), num_seeds),
+        image=view(eyes.image) if eyes.image else None,
+        style=view(eyes.style) if eyes.style else None,
     )
 
 

@@ -23,6 +23,8 @@ python -m eval lora=FILE|FOLDER [key=value …]     judge a LoRA against its bas
   trigger=    the trigger phrase; it is left out where prompt match is measured
   stand_in=   what stands for it there (a subject's class: backpack)
   clip=       pocket (default), or a CLIP or SigLIP folder or hub id
+  image_features=   a DINOv2 to compare pictures with one another (default: the CLIP)
+  style_features=   an eye for style alone, such as CSD (docs/judge.md; default: as image_features)
   seeds= 4    pictures a prompt       steps= 25    denoising steps     guidance= 5     guidance scale
   rows= 32    denoiser rows at once   device=      cpu, cuda (default: what is there)
   json=FILE   also write the numbers there       samples=FOLDER   also write the pictures there"""
@@ -43,6 +45,8 @@ class Request:
     trigger: str = ""
     stand_in: str = ""
     clip: str = "pocket"
+    image_features: str = ""
+    style_features: str = ""
     seeds: Annotated[int, Field(ge=1)] = 4
     steps: Annotated[int, Field(ge=1)] = 25
     guidance: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 5.0

@@ -69,6 +69,23 @@ def standard_error(parts: Parts, draws: int, seed: int = 0) -> float:
     return float(_combine(parts, rows).std(correction=0))
 
 
+def pseudo_values(parts: Parts) -> Tensor:
+    """Return the score prompt by prompt, (P,): the jackknife's pseudo-values P·score − (P−1)·score without prompt p.
+
+    What a prompt adds to a score that is no plain mean. For two evaluations of the same prompts and seeds, the
+    standard error of the mean of their differences is the jackknife's standard error of the scores' difference.
+    Empty with one prompt.
+
+    Source: Tukey 1958, Bias and confidence in not quite large samples; Efron & Tibshirani 1993, chapter 11.
+    """
+    num_prompts = len(parts.style)
+    if num_prompts < 2:
+        return torch.zeros(0, dtype=torch.float64)
+    everyone = torch.arange(num_prompts)
+    without = torch.stack([everyone[everyone != left_out] for left_out in range(num_prompts)])  # (P, P-1)
+    return num_prompts * _combine(parts, everyone[None]) - (num_prompts - 1) * _combine(parts, without)
+
+
 def _combine(parts: Parts, rows: Tensor) -> Tensor:
     """The score of each resampling of the prompts: `rows` (R, P) indices to (R,)."""
     style = parts.style.double()[rows].mean(1)  # (R,)

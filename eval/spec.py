@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Annotated
 
 from pydantic import Field
@@ -73,10 +73,18 @@ class EvalSpec:
 
     clip: Annotated[str, Field(min_length=1)] = "pocket"
     """The judging eye: "pocket" (embedded), or any CLIP or SigLIP that transformers loads: a folder or hub id."""
+    image_features: str = ""
+    """The eye that compares pictures with one another (style, diversity, drift, likeness, FID, KID): a DINOv2 folder or
+    hub id; "" for the CLIP. Prompt match and CMMD are always the CLIP's."""
+    style_features: str = ""
+    """The eye for style fidelity alone (CSD and its like, `eval.eyes.load_style_eye`): a folder or hub id; "" for
+    that of `image_features`."""
     every: _Positive = 40
     """Training steps between two evaluations."""
     prompts: tuple[str, ...] = ()
     """What is drawn at each evaluation; `{trigger}` becomes the data set's trigger phrase. None: held-out captions."""
+    final_prompts: tuple[str, ...] = ()
+    """What finalists are scored again by, so that no trial was steered by it. None: `prompts` with fresh seeds."""
     unrelated_prompts: tuple[str, ...] = ()
     """Prompts that ask for nothing the LoRA was trained on; two or more, or drift is not measured."""
     stand_in: str = ""
@@ -106,7 +114,14 @@ class EvalSpec:
         for prompt in self.unrelated_prompts:
             if TRIGGER in prompt:
                 raise ValueError(f"unrelated_prompts must not hold {TRIGGER}, got {prompt!r}")
-        for name in ("prompts", "seeds"):
+        for name in ("prompts", "final_prompts", "seeds"):
             values: tuple[object, ...] = getattr(self, name)
             if len(set(values)) != len(values):
                 raise ValueError(f"{name} must differ from one another, got {list(values)}")
+        for prompt in self.final_prompts:
+            if prompt in self.prompts:
+                raise ValueError(f"final_prompts must hold none of prompts, which steer the trials, got {prompt!r}")
+
+    def for_finalists(self, seeds: tuple[int, ...]) -> EvalSpec:
+        """The same judge with fresh `seeds` and, where there are any, prompts that no trial saw."""
+        return replace(self, prompts=self.final_prompts or self.prompts, final_prompts=(), seeds=seeds)

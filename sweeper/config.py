@@ -88,7 +88,9 @@ class StudySpec:
     keep: Keep = "best"
     """Checkpoints of an ended trial that stay on disk: its best and its last, or all."""
     finalists: _Positive = 3
-    """Best trials that are scored again with fresh seeds before one is called best."""
+    """Best trials that are scored again with fresh seeds and prompts before one is called best."""
+    strengths: tuple[Annotated[float, Field(gt=0, le=4, allow_inf_nan=False)], ...] = (0.4, 0.6, 0.8, 1.0, 1.2)
+    """LoRA scales that the winner is tried at, beside 1, which is as it was trained; none: it is not tried."""
     pruner: PrunerSpec = field(default_factory=PrunerSpec)
     """When a trial counts as hopeless."""
     narrow_from: str | None = None
@@ -105,6 +107,10 @@ class StudySpec:
     def has_front(self) -> bool:
         """Whether several objectives are weighed, so that no single trial is the best of all."""
         return len(self.objectives) > 1
+
+    def __post_init__(self) -> None:
+        if len(set(self.strengths)) != len(self.strengths):
+            raise ValueError(f"strengths must differ from one another, got {list(self.strengths)}")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -204,6 +210,7 @@ class Config:
         """
         groups = ("base", "data", *TRIAL_GROUPS, "eval")
         plain = {group: dataclasses.asdict(getattr(self, group)) for group in groups}
+        del plain["eval"]["final_prompts"]  # no trial is scored by them
         study = {"study.direction": self.study.direction, "study.objectives": ", ".join(self.study.objectives)}
         return {**dict(_flat(plain)), **study}
 

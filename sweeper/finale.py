@@ -15,8 +15,11 @@ from sweeper.config import Config
 from sweeper.display import Display, describe
 from sweeper.messages import Rescored
 from sweeper.pareto import front_of
-from sweeper.pictures import PROMPT, Row, contact_sheet, picture_name
-from sweeper.report import TrialSummary, Winner, write_best
+from sweeper.pictures import PROMPT, Row, contact_sheet, open_picture, picture_name
+from sweeper.report import CARD, SHEET, STRENGTH_SHEET, TrialSummary, Winner, write_best
+from sweeper.rescoring import question, rescore
+from sweeper.strength import AS_TRAINED
+from sweeper.strength_search import Found, draw_sheet, find_strength
 from sweeper.supervisor import Supervisor
 from sweeper.tracking.port import Tracker
 from sweeper.trials import Trial
@@ -29,7 +32,7 @@ SHEET_SEEDS: Final = 2
 
 
 def crown(supervisor: Supervisor, tracker: Tracker, display: Display, folder: Path, config: Config) -> None:
-    """Score the finalists again with fresh seeds, write `best/` for the winner, register it, say so."""
+    """Score the finalists again on fresh ground, find the winner's strength, write `best/`, register it, say so."""
     trials = [supervisor.trials[number] for number in sorted(supervisor.trials)]
     front = supervisor.front
     finalists = choose_finalists(front or trials, config.study.finalists)
@@ -39,18 +42,39 @@ def crown(supervisor: Supervisor, tracker: Tracker, display: Display, folder: Pa
     seeds = tuple(range(FRESH_SEEDS_FROM, FRESH_SEEDS_FROM + 2 * len(config.eval.seeds)))
     names = ", ".join(str(trial.number) for trial in finalists)
     display.line(f"scoring trials {names} again with {len(seeds)} fresh seeds a prompt")
-    rescored = supervisor.rescore(finalists, seeds)
+    rescored = _rescored(supervisor, finalists, seeds)
     winner = choose_winner(finalists, rescored)
-    best = write_best(folder / "best", _winner(winner, trials, rescored, config, front))
-    evaluation = rescored[winner.number].evaluation
+    found, sheet = _strength(supervisor, display, winner, rescored[winner.number], seeds, config)
+    best = write_best(folder / "best", _winner(winner, trials, rescored, found, sheet, front, config))
+    evaluation = found.final.evaluation
     metrics = {name: value for name, value in evaluation.metrics.items() if math.isfinite(value)}
-    said = tracker.crown(best, winner.number, {**metrics, "score": evaluation.score}, describe(winner.params))
+    metrics |= {"score": evaluation.score, "strength": found.strength}
+    said = tracker.crown(best, winner.number, metrics, describe({**winner.params, "strength": found.strength}))
     registered = f", champion is version {said} of {config.tracking.model}" if said else ""
     display.line(
-        f"best: trial {winner.number} at step {evaluation.step} with score {evaluation.score:.1f} "
-        f"({describe(winner.params)}){registered}"
+        f"best: trial {winner.number} at step {evaluation.step}, to be used at strength {found.strength:g}, "
+        f"with score {evaluation.score:.1f} ({describe(winner.params)}){registered}"
     )
-    display.line(f"it is in {best}: the LoRA, its card (card.md) and pictures (contact_sheet.png)")
+    sheets = f"{SHEET}, {STRENGTH_SHEET}" if sheet else SHEET
+    display.line(f"it is in {best}: the LoRA, its card ({CARD}) and pictures ({sheets})")
+
+
+def _rescored(supervisor: Supervisor, finalists: list[Trial], seeds: tuple[int, ...]) -> dict[int, Rescored]:
+    questions = [question(trial, trial.best.step, seeds) for trial in finalists if trial.best]
+    return {answer.trial: answer for answer in rescore(supervisor, questions)}
+
+
+def _strength(
+    supervisor: Supervisor, display: Display, trial: Trial, final: Rescored, seeds: tuple[int, ...], config: Config
+) -> tuple[Found, Image.Image | None]:
+    """The winner's best strength with its sheet; as trained, and no sheet, where the study asks for none."""
+    if not config.study.strengths:
+        return Found(strength=AS_TRAINED, final=final, tried={}, words=""), None
+    display.line(f"trying trial {trial.number} at strengths {', '.join(f'{s:g}' for s in config.study.strengths)}")
+    found = find_strength(supervisor, trial, final, seeds, config)
+    sheet = draw_sheet(supervisor, trial, found, seeds[0], _prompts(config), config)
+    display.line(found.words)
+    return found, sheet
 
 
 def choose_finalists(trials: list[Trial], count: int) -> list[Trial]:
@@ -75,19 +99,33 @@ def choose_winner(finalists: list[Trial], rescored: Mapping[int, Rescored]) -> T
     return min(finalists, key=rank)
 
 
+def _prompts(config: Config) -> list[str]:
+    """What finalists are drawn with."""
+    asked = config.eval.for_finalists(config.eval.seeds).prompts
+    return [with_trigger(prompt, config.data.trigger) for prompt in asked]
+
+
 def _winner(
-    trial: Trial, trials: list[Trial], rescored: Mapping[int, Rescored], config: Config, front: list[Trial]
+    trial: Trial,
+    trials: list[Trial],
+    rescored: Mapping[int, Rescored],
+    found: Found,
+    strength_sheet: Image.Image | None,
+    front: list[Trial],
+    config: Config,
 ) -> Winner:
-    final = rescored[trial.number]
-    prompts = [with_trigger(prompt, config.data.trigger) for prompt in config.eval.prompts]
+    final, prompts = found.final, _prompts(config)
     others = ", ".join(str(number) for number in rescored if number != trial.number)
+    fresh = (
+        "fresh seeds on prompts that no trial saw" if config.eval.final_prompts else "fresh seeds on the same prompts"
+    )
     how = "Of each trial the earliest clean checkpoint within one standard error of its best score counts. "
     if front:
         how += f"Finalists are the best by score on the Pareto front of {', '.join(config.study.objectives)}. "
     if others:
-        how += f"Trials {trial.number}, {others} were scored again with fresh seeds, and the best fresh score won."
+        how += f"Trials {trial.number}, {others} were scored again with {fresh}, and the best fresh score won."
     else:
-        how += "It was the only one to choose from; its score was taken again with fresh seeds."
+        how += f"It was the only one to choose from; its score was taken again with {fresh}."
     if not trial.is_clean(final.evaluation):
         how += " No finalist was free of signs of overfit; this is the least bad."
     return Winner(
@@ -99,7 +137,7 @@ def _winner(
         evaluation=final.evaluation,
         base_metrics=final.base.metrics,
         how_chosen=how,
-        contact_sheet=_sheet(trial, final, prompts, config),
+        contact_sheet=_sheet(trial, found, prompts, config),
         base=base_location(config.base),
         trigger=config.data.trigger,
         prompt=prompts[0],
@@ -110,26 +148,26 @@ def _winner(
         trials=[_summary(each) for each in trials],
         finalists={number: each.evaluation.score for number, each in rescored.items()},
         front=front_of(front, trials, trial, config.study),
+        strength=found.strength,
+        tried={strength: each.evaluation for strength, each in found.tried.items()},
+        strength_words=found.words,
+        strength_sheet=strength_sheet,
     )
 
 
-def _sheet(trial: Trial, final: Rescored, prompts: list[str], config: Config) -> Image.Image:
+def _sheet(trial: Trial, found: Found, prompts: list[str], config: Config) -> Image.Image:
+    final = found.final
     seeds = list(range(FRESH_SEEDS_FROM, FRESH_SEEDS_FROM + min(SHEET_SEEDS, 2 * len(config.eval.seeds))))
 
     def pictures(folder: Path, prompt: int) -> list[Image.Image]:
-        return [_open(folder / picture_name(PROMPT, prompt, seed)) for seed in range(len(seeds))]
+        return [open_picture(folder / picture_name(PROMPT, prompt, seed)) for seed in range(len(seeds))]
 
     rows = [
         Row(prompt=prompt, base=pictures(final.base_pictures, i), best=pictures(final.pictures, i))
         for i, prompt in enumerate(prompts[:SHEET_PROMPTS])
     ]
-    title = f"{config.study.name}: trial {trial.number}, step {final.evaluation.step}"
+    title = f"{config.study.name}: trial {trial.number}, step {final.evaluation.step}, strength {found.strength:g}"
     return contact_sheet(title, describe(trial.params), seeds, rows)
-
-
-def _open(path: Path) -> Image.Image:
-    with Image.open(path) as image:
-        return image.convert("RGB")
 
 
 def _summary(trial: Trial) -> TrialSummary:

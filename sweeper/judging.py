@@ -13,13 +13,14 @@ from torch import Tensor
 
 from eval.evaluation import Evaluation
 from eval.evidence import build_evidence
-from eval.features import Extractor, load_extractor
+from eval.eyes import load_eyes
 from eval.judge import Evidence, judge
 from eval.prompts import with_trigger, without_trigger
 from eval.reference import Reference, build_reference
 from eval.sampling import sample_each
 from eval.spec import EvalSpec
 from eval.validation import ValidationSet, validation_losses_each
+from eval.views import Seen, View
 from foundation.durable import new_folder
 from foundation.images import square
 from sweeper.pictures import PROMPT, UNRELATED, grid, picture_name, sheet_name
@@ -29,6 +30,8 @@ from train.data import Dataset
 from train.pack import Pack
 
 _TILE = 128
+_NOT_SEEN = ("thresholds", "every", "warmup_evaluations", "final_prompts")
+"""Fields of `EvalSpec` that change nothing of what is drawn and seen."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -60,7 +63,7 @@ class Judging:
         self._spec = spec
         self._cache = cache
         self._dataset = dataset
-        self._extractor: Extractor = load_extractor(spec.clip, pack.base.device)
+        self._eyes = load_eyes(spec, pack.base.device)
         self._validation = ValidationSet(
             latents=data.validation.means,
             embeddings=data.validation.embeddings,
@@ -71,8 +74,9 @@ class Judging:
             noises_per_bin=spec.noises_per_bin,
             seed=spec.validation_seed,
         )
-        self._references: dict[tuple[int, ...], Reference] = {}
-        self.reference(spec.seeds)
+        self._references: dict[EvalSpec, Reference] = {}
+        self._seen: dict[tuple[Path, float], tuple[EvalSpec, Evidence]] = {}
+        self.reference(spec)
 
     def judge(self, due: Sequence[Due]) -> list[Evaluation]:
         """Judge what these slots have learned, in the same batches, and write each one's pictures to its folder."""
@@ -91,60 +95,79 @@ class Judging:
         embeddings = [self._embeddings(slot) for slot in slots]
         with self._pack.acting(slots) as base:
             losses = self._losses(base, embeddings)
+        reference = self.reference(self._spec)
         return [
-            self._conclude(each.step, pictures, own, each.history, each.pictures, self._spec)
+            judge(reference, self._look(each.step, pictures, own, each.pictures, self._spec), each.history, self._spec)
             for each, pictures, own in zip(due, drawn, losses, strict=True)
         ]
 
-    def judge_file(self, checkpoint: Path, step: int, folder: Path, seeds: tuple[int, ...]) -> Evaluation:
-        """Judge a saved checkpoint with other seeds, loaded as a user would load it; no slot is touched."""
-        spec = replace(self._spec, seeds=seeds)
-        with self._pack.acting_file(checkpoint) as base:
-            (drawn,) = self._draw(base, spec, 1)
-            (losses,) = self._losses(base, [self._encoded(base)])
-        return self._conclude(step, drawn, losses, [], folder, spec)
+    def judge_file(
+        self, checkpoint: Path, step: int, folder: Path, seeds: tuple[int, ...], strength: float = 1.0
+    ) -> Evaluation:
+        """Judge a saved checkpoint as finalists are, loaded as a user would load it; no slot is touched.
 
-    def judge_base(self, seeds: tuple[int, ...]) -> Evaluation:
-        """What the base itself would be told, drawn with these seeds: what a checkpoint's numbers begin at."""
-        reference = self.reference(seeds)
+        The pictures go to `folder`. Where the last look at this file had these seeds first and others after them,
+        nothing is drawn again, and its pictures stay where they are.
+        """
+        spec = self._spec.for_finalists(seeds)
+        before, evidence = self._seen.get((checkpoint, strength), (None, None))
+        if before is None or evidence is None or before.seeds[: len(seeds)] != seeds:
+            with self._pack.acting_file(checkpoint, strength) as base:
+                (drawn,) = self._draw(base, spec, 1)
+                (losses,) = self._losses(base, [self._encoded(base)])
+            evidence = self._look(step, drawn, losses, folder, spec)
+            self._seen[checkpoint, strength] = (spec, evidence)
+        return judge(self.reference(spec), evidence.first_seeds(len(seeds)), [], spec)
+
+    def draw_file(self, checkpoint: Path, folder: Path, prompts: int, seed: int, strength: float) -> None:
+        """Draw the first so many of the finalists' prompts with a saved checkpoint, to be looked at by people."""
+        spec = self._spec.for_finalists((seed,))
+        spec = replace(spec, prompts=spec.prompts[:prompts], unrelated_prompts=())
+        with self._pack.acting_file(checkpoint, strength) as base:
+            (drawn,) = self._draw(base, spec, 1)
+        write_pictures(folder, drawn, 1)
+
+    def judge_base(self, spec: EvalSpec) -> Evaluation:
+        """What the base itself would be told by `spec`: what a checkpoint's numbers begin at."""
+        reference = self.reference(spec)
         evidence = Evidence(
             step=0,
             samples=reference.base_samples,
             unrelated=reference.base_unrelated,
             validation_losses=reference.base_validation,
             compositions=reference.base_compositions,
+            image=_of_base(reference.image),
+            style=_of_base(reference.style),
         )
-        return judge(reference, evidence, [], replace(self._spec, seeds=seeds))
+        return judge(reference, evidence, [], spec)
 
-    def _conclude(
-        self,
-        step: int,
-        drawn: Drawn,
-        losses: Tensor,
-        history: Sequence[Evaluation],
-        folder: Path,
-        spec: EvalSpec,
-    ) -> Evaluation:
-        evidence = build_evidence(
-            self._extractor,
+    def _look(self, step: int, drawn: Drawn, losses: Tensor, folder: Path, spec: EvalSpec) -> Evidence:
+        """What the judge sees of pictures, which go to `folder`."""
+        write_pictures(folder, drawn, len(spec.seeds))
+        return build_evidence(
+            self._eyes,
             step=step,
             samples=drawn.samples,
             unrelated=drawn.unrelated,
             num_seeds=len(spec.seeds),
             validation_losses=losses,
         )
-        write_pictures(folder, drawn, len(spec.seeds))
-        return judge(self.reference(spec.seeds), evidence, history, spec)
 
-    def reference(self, seeds: tuple[int, ...]) -> Reference:
-        """What checkpoints drawn with these seeds are held against; from memory, from the cache, or computed."""
-        if seeds not in self._references:
-            spec = replace(self._spec, seeds=seeds)
-            file = self._cache / f"reference-{self._key(spec)}.safetensors"
-            if not (file.exists() and self.base_pictures(seeds).exists()):
-                self._build(spec).save(file)
-            self._references[seeds] = Reference.load(file)
-        return self._references[seeds]
+    def reference(self, spec: EvalSpec) -> Reference:
+        """What checkpoints drawn by `spec` are held against; from memory, from the cache, or computed."""
+        whole = self._whole(spec)
+        if whole not in self._references:
+            file = self._cache / f"reference-{self._key(whole)}.safetensors"
+            if not (file.exists() and self.base_pictures(whole).exists()):
+                self._build(whole).save(file)
+            self._references[whole] = Reference.load(file)
+        return self._references[whole].first_seeds(len(spec.seeds))
+
+    def _whole(self, spec: EvalSpec) -> EvalSpec:
+        """What the base was drawn by already, these seeds first and perhaps others after them; else `spec`."""
+        count = len(spec.seeds)
+        same = (o for o in self._references if o.seeds[:count] == spec.seeds and replace(o, seeds=spec.seeds) == spec)
+        return next(same, spec)
 
     def sheets(self, folder: Path) -> tuple[tuple[str, Path], ...]:
         """Each prompt with the file, among what `write_pictures` wrote, that shows all its seeds side by side."""
@@ -155,18 +178,18 @@ class Judging:
             for number, prompt in enumerate(prompts)
         )
 
-    def base_pictures(self, seeds: tuple[int, ...]) -> Path:
+    def base_pictures(self, spec: EvalSpec) -> Path:
         """The folder of what the base draws, under the names that `write_pictures` gives."""
-        return self._cache / f"base-{self._key(replace(self._spec, seeds=seeds))}"
+        return self._cache / f"base-{self._key(self._whole(spec))}"
 
     def _build(self, spec: EvalSpec) -> Reference:
         with self._pack.acting([]) as base:
             (drawn,) = self._draw(base, spec, 1)
             (losses,) = self._losses(base, [self._validation.embeddings])
-        write_pictures(self.base_pictures(spec.seeds), drawn, len(spec.seeds))
+        write_pictures(self.base_pictures(spec), drawn, len(spec.seeds))
         side = self._pack.base.resolution
         return build_reference(
-            self._extractor,
+            self._eyes,
             train=[square(picture.open(), side) for picture in self._dataset.train],
             held_out=[square(picture.open(), side) for picture in self._dataset.validation],
             prompts=[without_trigger(prompt, self._trigger, spec.stand_in) for prompt in spec.prompts],
@@ -212,10 +235,14 @@ class Judging:
         base = self._pack.base
         pictures = [picture.digest for picture in (*self._dataset.train, *self._dataset.validation)]
         captions = [picture.caption for picture in self._dataset.validation]
-        asked = {k: v for k, v in asdict(spec).items() if k not in ("thresholds", "every", "warmup_evaluations")}
+        asked = {k: v for k, v in asdict(spec).items() if k not in _NOT_SEEN}
         held = [field.name for field in fields(Reference)]
         words = [held, base.fingerprint, str(base.dtype), self._trigger, asked, pictures, captions, base.resolution]
         return hashlib.sha256(json.dumps(words, sort_keys=True, default=str).encode()).hexdigest()[:24]
+
+
+def _of_base(view: View | None) -> Seen | None:
+    return Seen(samples=view.base_samples, unrelated=view.base_unrelated) if view else None
 
 
 def write_pictures(folder: Path, drawn: Drawn, num_seeds: int) -> None:

@@ -29,13 +29,27 @@ class Verdict:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Rescore:
-    """Judge a checkpoint again with other seeds; `out` takes the pictures."""
+    """Judge a checkpoint again with other seeds, on the finalists' prompts; `out` takes the pictures."""
 
     trial: int
     step: int
     checkpoint: Path
     seeds: tuple[int, ...]
     out: Path
+    strength: float = 1.0
+    """The LoRA's scale; 1 is as it was trained."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Draw:
+    """Draw the first of the finalists' prompts with a checkpoint, for people to look at; `out` takes the pictures."""
+
+    checkpoint: Path
+    prompts: int
+    """So many of them."""
+    seed: int
+    out: Path
+    strength: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +57,7 @@ class Shutdown:
     """Save every slot's state and end."""
 
 
-Command = Admit | Verdict | Rescore | Shutdown
+Command = Admit | Verdict | Rescore | Draw | Shutdown
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -126,6 +140,14 @@ class Rescored:
     """The same of the base."""
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Drew:
+    """The answer to `Draw`."""
+
+    pictures: Path
+    """Folder of what was drawn, under `judging.picture_name`s."""
+
+
 @dataclass(frozen=True, slots=True)
 class Noted:
     """Something about the device that a person should know; nothing follows from it."""
@@ -140,4 +162,4 @@ class Died:
     reason: str
 
 
-Event = Ready | Refused | Admitted | Stepped | Evaluated | Finished | Failed | Rescored | Noted | Died
+Event = Ready | Refused | Admitted | Stepped | Evaluated | Finished | Failed | Rescored | Drew | Noted | Died

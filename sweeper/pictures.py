@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 from PIL import Image, ImageDraw, ImageFont
@@ -24,7 +25,11 @@ MARGIN: Final = 24
 GAP: Final = 6
 WIDE_GAP: Final = 18
 CAPTION_WIDTH: Final = 210
-TEXT, SMALL, TITLE = 15, 13, 24
+STRENGTH_WIDTH: Final = 96
+FRAME: Final = 3
+CHOSEN: Final = (74, 122, 54)
+"""The frame of what was chosen."""
+TEXT, SMALL, TITLE, STRENGTH = 15, 13, 24, 20
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -34,6 +39,14 @@ class Row:
     prompt: str
     base: Sequence[Image.Image]
     best: Sequence[Image.Image]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Block:
+    """A prompt with pictures of it: a row for each strength, in it one for each step."""
+
+    prompt: str
+    pictures: Sequence[Sequence[Image.Image]]
 
 
 def contact_sheet(title: str, subtitle: str, seeds: Sequence[int], rows: Sequence[Row], tile: int = 192) -> Image.Image:
@@ -54,12 +67,10 @@ def contact_sheet(title: str, subtitle: str, seeds: Sequence[int], rows: Sequenc
     pair = 2 * tile + GAP
     width = max(2 * MARGIN + CAPTION_WIDTH + len(seeds) * (pair + WIDE_GAP), _width(title, TITLE) + 2 * MARGIN)
     subtitle_lines = _wrap(subtitle, SMALL, width - 2 * MARGIN)
-    head = MARGIN + TITLE + 12 + len(subtitle_lines) * (SMALL + 6) + 52
+    head = _head_height(subtitle_lines) + 52
     sheet = Image.new("RGB", (width, head + len(rows) * (tile + WIDE_GAP) + MARGIN - WIDE_GAP), PAPER)
     pen = ImageDraw.Draw(sheet)
-    pen.text((MARGIN, MARGIN - 4), title, fill=INK, font=_font(TITLE))
-    for number, line in enumerate(subtitle_lines):
-        pen.text((MARGIN, MARGIN + TITLE + 8 + number * (SMALL + 6)), line, fill=FAINT, font=_font(SMALL))
+    _head(pen, title, subtitle_lines)
     lefts = [MARGIN + CAPTION_WIDTH + WIDE_GAP + number * (pair + WIDE_GAP) for number in range(len(seeds))]
     for seed, left in zip(seeds, lefts, strict=True):
         _head_of_pair(pen, seed, left, head, tile, sheet.height)
@@ -71,6 +82,57 @@ def contact_sheet(title: str, subtitle: str, seeds: Sequence[int], rows: Sequenc
         for left, base, best in zip(lefts, row.base, row.best, strict=True):
             sheet.paste(_fit(base, tile), (left, top))
             sheet.paste(_fit(best, tile), (left + tile + GAP, top))
+    return sheet
+
+
+def strength_sheet(
+    title: str,
+    subtitle: str,
+    strengths: Mapping[float, str],
+    steps: Sequence[int],
+    blocks: Sequence[Block],
+    chosen: tuple[float, int],
+    tile: int = 128,
+) -> Image.Image:
+    """Return a sheet with a row a strength, a column a step and a block a prompt, side by side; `chosen` is framed.
+
+    `strengths` are what stands at the rows, with a note for each.
+
+    Raises:
+        ValueError: a block has not a picture for each strength and step, or there are no blocks.
+    """
+    for block in blocks:
+        if [len(row) for row in block.pictures] != [len(steps)] * len(strengths):
+            raise ValueError(f"{block.prompt!r} must have {len(strengths)} rows of {len(steps)} pictures")
+    if not blocks:
+        raise ValueError("a sheet of strengths wants prompts, got none")
+    step = tile + GAP
+    inner = len(steps) * step - GAP
+    lefts = [MARGIN + STRENGTH_WIDTH + number * (inner + WIDE_GAP) for number in range(len(blocks))]
+    width = max(lefts[-1] + inner + MARGIN, _width(title, TITLE) + 2 * MARGIN)
+    subtitle_lines = _wrap(subtitle, SMALL, width - 2 * MARGIN)
+    prompts = [_wrap(block.prompt, TEXT, inner) for block in blocks]
+    above = _head_height(subtitle_lines) + 8
+    head = above + max(len(lines) for lines in prompts) * (TEXT + 6) + 32
+    sheet = Image.new("RGB", (width, head + len(strengths) * step - GAP + MARGIN), PAPER)
+    pen = ImageDraw.Draw(sheet)
+    _head(pen, title, subtitle_lines)
+    for row, (strength, note) in enumerate(strengths.items()):
+        middle = head + row * step + tile // 2
+        pen.text((MARGIN, middle - 2), f"{strength:g}", fill=INK, font=_font(STRENGTH), anchor="ls")
+        pen.text((MARGIN, middle + SMALL + 4), note, fill=FAINT, font=_font(SMALL), anchor="ls")
+    for left, block, lines in zip(lefts, blocks, prompts, strict=True):
+        for number, line in enumerate(lines):
+            pen.text((left, above + number * (TEXT + 6)), line, fill=INK, font=_font(TEXT))
+        pen.line((left, head - 26, left + inner, head - 26), fill=RULE)
+        for column, at in enumerate(steps):
+            place = (left + column * step + tile // 2, head - 8)
+            pen.text(place, f"step {at}", fill=FAINT, font=_font(SMALL), anchor="ms")
+            for row, strength in enumerate(strengths):
+                x, y = left + column * step, head + row * step
+                if (strength, at) == chosen:
+                    pen.rectangle((x - FRAME, y - FRAME, x + tile + FRAME - 1, y + tile + FRAME - 1), fill=CHOSEN)
+                sheet.paste(_fit(block.pictures[row][column], tile), (x, y))
     return sheet
 
 
@@ -90,6 +152,22 @@ def grid(images: Sequence[Image.Image], num_columns: int, tile: int = 128) -> Im
         row, column = divmod(number, num_columns)
         sheet.paste(_fit(image, tile), (GAP + column * step, GAP + row * step))
     return sheet
+
+
+def open_picture(path: Path) -> Image.Image:
+    """A picture of a file, in memory."""
+    with Image.open(path) as image:
+        return image.convert("RGB")
+
+
+def _head_height(subtitle_lines: Sequence[str]) -> int:
+    return MARGIN + TITLE + 12 + len(subtitle_lines) * (SMALL + 6)
+
+
+def _head(pen: ImageDraw.ImageDraw, title: str, subtitle_lines: Sequence[str]) -> None:
+    pen.text((MARGIN, MARGIN - 4), title, fill=INK, font=_font(TITLE))
+    for number, line in enumerate(subtitle_lines):
+        pen.text((MARGIN, MARGIN + TITLE + 8 + number * (SMALL + 6)), line, fill=FAINT, font=_font(SMALL))
 
 
 def _head_of_pair(pen: ImageDraw.ImageDraw, seed: int, left: int, head: int, tile: int, bottom: int) -> None:

@@ -16,12 +16,14 @@ from eval.evaluation import Evaluation
 from foundation.durable import new_folder, write_json, write_text
 from foundation.errors import StudyError
 from sweeper.pareto import Front
+from sweeper.strength import AS_TRAINED, gain
 
 WEIGHTS: Final = "pytorch_lora_weights.safetensors"
 """The LoRA as diffusers names it; also what a checkpoint's folder holds."""
 CONFIG: Final = "config.yaml"
 SCORES: Final = "scores.json"
 SHEET: Final = "contact_sheet.png"
+STRENGTH_SHEET: Final = "strength_sheet.png"
 CARD: Final = "card.md"
 PARETO: Final = "pareto.png"
 
@@ -110,6 +112,13 @@ class Winner:
     """Trial to its score with fresh seeds, of those that were scored again."""
     front: Front | None = None
     """The Pareto front, in a study of several objectives."""
+    strength: float = AS_TRAINED
+    """The LoRA scale to use it at; `evaluation` is what it was judged at this."""
+    tried: Mapping[float, Evaluation] = field(default_factory=dict)
+    """Its judgements at every strength that was tried, of the same prompts and seeds; none where none was."""
+    strength_words: str = ""
+    """Why this strength."""
+    strength_sheet: Image.Image | None = None
 
 
 def write_best(folder: Path, winner: Winner) -> Path:
@@ -130,6 +139,8 @@ def write_best(folder: Path, winner: Winner) -> Path:
         winner.contact_sheet.save(fresh / SHEET)
         if winner.front:
             winner.front.picture.save(fresh / PARETO)
+        if winner.strength_sheet:
+            winner.strength_sheet.save(fresh / STRENGTH_SHEET)
         write_text(fresh / CARD, card(winner, folder))
     return folder
 
@@ -140,10 +151,12 @@ def scores(winner: Winner) -> dict[str, object]:
         "study": winner.study,
         "trial": winner.number,
         "step": winner.step,
+        "strength": winner.strength,
         "params": {name: _plain(value) for name, value in winner.params.items()},
         "evaluation": winner.evaluation.to_json(),
         "base": {name: _finite(value) for name, value in _base_metrics(winner).items()},
         "finalists": {str(number): _finite(value) for number, value in winner.finalists.items()},
+        "strengths": {f"{strength:g}": evaluation.to_json() for strength, evaluation in winner.tried.items()},
     }
 
 
@@ -158,6 +171,7 @@ def card(winner: Winner, folder: Path) -> str:
         f"The judge's words: {winner.evaluation.words}.",
         "## How it was chosen",
         winner.how_chosen,
+        *_strengths(winner),
         "## How to use it",
         _usage(winner, folder),
         _front(winner.front) if winner.front else "",
@@ -194,6 +208,31 @@ def _base_metrics(winner: Winner) -> dict[str, float]:
     return {**OF_THE_BASE, **winner.base_metrics}
 
 
+def _strengths(winner: Winner) -> list[str]:
+    """The section on strengths, where any were tried."""
+    rows = []
+    for strength, evaluation in winner.tried.items():
+        cells = [
+            f"{strength:g}",
+            _number(evaluation.score),
+            "–" if strength == AS_TRAINED else str(gain(evaluation, winner.tried[AS_TRAINED])),
+            *(_number(evaluation.metrics.get(name)) for name in ("style", "prompt_match")),
+            _number(evaluation.overfit_index),
+        ]
+        rows.append([f"**{cell}**" for cell in cells] if strength == winner.strength else cells)
+    if not rows:
+        return []
+    head = ("strength", "score", "above strength 1", "style", "prompt match", "overfit index")
+    return [
+        "## How strong",
+        "Judged at several LoRA scales, all with the same fresh seeds; 1 is as trained. The scores above are "
+        f"at strength {winner.strength:g} with all fresh seeds, those of the trials below are as trained.",
+        _table(head, rows, right=range(len(head))),
+        winner.strength_words,
+        f"![Rows of strengths, columns of steps, blocks of prompts]({STRENGTH_SHEET})" if winner.strength_sheet else "",
+    ]
+
+
 def _usage(winner: Winner, folder: Path) -> str:
     trigger = f"\n\nPut `{winner.trigger}` into every prompt that should have it." if winner.trigger else ""
     return f"""\
@@ -201,7 +240,8 @@ def _usage(winner: Winner, folder: Path) -> str:
 from diffusers import DiffusionPipeline
 
 pipe = DiffusionPipeline.from_pretrained({winner.base!r})
-pipe.load_lora_weights({str(folder)!r}, weight_name="{WEIGHTS}")
+pipe.load_lora_weights({str(folder)!r}, weight_name="{WEIGHTS}", adapter_name="best")
+pipe.set_adapters("best", {winner.strength:g})  # the strength: 1 is as trained, less is weaker
 image = pipe(
     {winner.prompt!r},
     width={winner.resolution},

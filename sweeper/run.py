@@ -20,7 +20,7 @@ import yaml
 from rich.console import Console
 
 from foundation.durable import write_text
-from foundation.errors import StudyError
+from foundation.errors import ConfigError, StudyError
 from sweeper.config import Config
 from sweeper.dimension import Params, Value
 from sweeper.display import Display
@@ -125,7 +125,10 @@ def _prepare(config: Config) -> tuple[Config, Dataset]:
         config = replace(config, data=replace(config.data, path=str(dataset_path)))
     if not config.eval.prompts:
         captions = dict.fromkeys(picture.caption for picture in (*dataset.validation, *dataset.train))
-        config = replace(config, eval=replace(config.eval, prompts=tuple(captions)[:MAX_CAPTION_PROMPTS]))
+        try:
+            config = replace(config, eval=replace(config.eval, prompts=tuple(captions)[:MAX_CAPTION_PROMPTS]))
+        except ValueError as error:  # a caption among eval.final_prompts
+            raise ConfigError([f"eval: {error}"]) from error
     return config, dataset
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,6 +19,8 @@ from sweeper.messages import (
     Admit,
     Admitted,
     Died,
+    Draw,
+    Drew,
     Evaluated,
     Event,
     Failed,
@@ -85,7 +87,7 @@ class Supervisor:
         self._workers = [_Worker() for _ in launcher.devices]
         self._waiting: deque[Trial] = deque()
         self._ending: dict[int, tuple[Status, str]] = {}
-        self._rescored: dict[int, Rescored] = {}
+        self._answers: list[Rescored | Drew] = []
         self._judging_s = 0.0
         self.trials: dict[int, Trial] = {}
 
@@ -117,27 +119,21 @@ class Supervisor:
             self._display.refresh(list(self.trials.values()), self._places())
         self._display.line(f"all trials have ended; judging them took {self._judging_s:.0f} s")
 
-    def rescore(self, finalists: list[Trial], seeds: tuple[int, ...]) -> dict[int, Rescored]:
-        """Judge each finalist's best checkpoint once more, with seeds that no trial saw."""
-        self._rescored = {}
+    def answers(self, questions: Sequence[Rescore | Draw]) -> list[Rescored | Drew]:
+        """What the first worker says to these, in their order; one that dies is asked again what is left."""
+        self._answers = []
         if self._workers[0].ready is None:
             self._launcher.start(0)
         asked = False
-        while len(self._rescored) < len(finalists):
+        while len(self._answers) < len(questions):
             if self._workers[0].ready is not None and not asked:
                 asked = True
-                for trial in finalists:
-                    assert trial.best is not None
-                    step = trial.best.step
-                    out = trial.folder / "samples" / f"final-step-{step:06}"
-                    command = Rescore(
-                        trial=trial.number, step=step, checkpoint=trial.checkpoint(step), seeds=seeds, out=out
-                    )
-                    self._launcher.send(0, command)
+                for question in questions[len(self._answers) :]:
+                    self._launcher.send(0, question)
             for number, event in self._launcher.wait(timeout_s=1.0):
                 self._handle(number, event)
                 asked = asked and not isinstance(event, Died)
-        return self._rescored
+        return self._answers
 
     def _reconcile(self) -> None:
         """Take up what an earlier run left: ended trials are known, running ones go on in their own slot and run."""
@@ -224,8 +220,8 @@ class Supervisor:
                 self._end(worker, self.trials[event.trial], status, reason)
             case Failed():
                 self._end(worker, self.trials[event.trial], "failed", event.reason)
-            case Rescored():
-                self._rescored[event.trial] = event
+            case Rescored() | Drew():
+                self._answers.append(event)
             case Noted(words=words):
                 self._display.line(f"{self._launcher.devices[number]}: {words}")
             case Died():

@@ -19,6 +19,8 @@ from sweeper.messages import (
     Admit,
     Admitted,
     Command,
+    Draw,
+    Drew,
     Evaluated,
     Event,
     Failed,
@@ -69,7 +71,7 @@ class Worker:
 
     def __init__(self, config: Config, device: str, connection: Connection) -> None:
         began = time.monotonic()
-        self._every = config.eval.every
+        self._eval = config.eval
         self._connection = connection
         self._running: dict[int, _Running] = {}
         self._stopping = False
@@ -88,7 +90,7 @@ class Worker:
                 device=device,
                 num_train=len(dataset.train),
                 num_validation=len(dataset.validation),
-                base_images=self._judging.sheets(self._judging.base_pictures(config.eval.seeds)),
+                base_images=self._judging.sheets(self._judging.base_pictures(config.eval)),
                 seconds=time.monotonic() - began,
             )
         )
@@ -116,6 +118,11 @@ class Worker:
                 self._admit(command)
             case Rescore():
                 self._rescore(command)
+            case Draw():
+                self._judging.draw_file(
+                    command.checkpoint, command.out, command.prompts, command.seed, command.strength
+                )
+                self._send(Drew(pictures=command.out))
             case Shutdown():
                 self._stopping = True
             case Verdict():
@@ -149,7 +156,7 @@ class Worker:
                 self._fail(running, report.failure)
                 continue
             running.unsent.append(report)
-            if report.step % self._every == 0 or self._pack.finished(report.slot):
+            if report.step % self._eval.every == 0 or self._pack.finished(report.slot):
                 due.append(running)
             elif len(running.unsent) >= REPORT_EVERY:
                 self._send_steps(running)
@@ -215,14 +222,17 @@ class Worker:
 
     def _rescore(self, command: Rescore) -> None:
         """Judge a saved checkpoint, loaded as a user would load it; nothing of a running trial is touched."""
-        evaluation = self._judging.judge_file(command.checkpoint, command.step, command.out, command.seeds)
+        spec = self._eval.for_finalists(command.seeds)
+        evaluation = self._judging.judge_file(
+            command.checkpoint, command.step, command.out, command.seeds, command.strength
+        )
         self._send(
             Rescored(
                 trial=command.trial,
                 evaluation=evaluation,
-                base=self._judging.judge_base(command.seeds),
+                base=self._judging.judge_base(spec),
                 pictures=command.out,
-                base_pictures=self._judging.base_pictures(command.seeds),
+                base_pictures=self._judging.base_pictures(spec),
             )
         )
 

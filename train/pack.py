@@ -142,8 +142,11 @@ class Pack:
             yield self.base
 
     @contextmanager
-    def acting_file(self, folder: Path) -> Iterator[Base]:
+    def acting_file(self, folder: Path, strength: float = 1.0) -> Iterator[Base]:
         """As `acting`, with an adapter that `save_adapter` wrote, loaded by diffusers for the time of the block.
+
+        `strength` multiplies its update, as diffusers' `set_adapters` does in every part of the pipeline that the
+        adapter is in: 1 is as it was trained.
 
         Raises:
             AdapterError: when diffusers cannot load it into this base.
@@ -152,6 +155,7 @@ class Pack:
         name = f"file{self._admitted}"
         self.base.load_adapter(folder, name)
         try:
+            self.base.pipeline.set_adapters(name, strength)
             with self._at_rest(), adapters.only_adapter(self.base, name):
                 yield self.base
         finally:

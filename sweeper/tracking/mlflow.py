@@ -157,6 +157,8 @@ class MlflowTracker:
             {"study": self._study, "trial": str(number), "sha256": weights_digest(best_folder)},
             description,
         )
+        if "strength" in metrics:  # whoever takes the champion must know it
+            self._client.set_model_version_tag(self._model, version, "strength", f"{metrics['strength']:g}")
         if number in self._trials:
             self._tag(self._trials[number].run_id, {CHAMPION: f"{self._model} version {version}"})
         return version

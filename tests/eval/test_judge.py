@@ -18,6 +18,7 @@ from eval.judge import Evidence, judge
 from eval.metrics import distribution
 from eval.reference import Reference, by_prompt
 from eval.spec import EvalSpec
+from eval.views import Seen, View
 from foundation.errors import DataError
 
 PROMPTS, SEEDS, WIDTH, UNRELATED = 8, 4, 48, 3
@@ -284,3 +285,32 @@ def test_pictures_are_shaped_prompt_by_prompt() -> None:
     assert by_prompt(x[:0], 3).shape == (0, 3, 2)
     with pytest.raises(ValueError, match="4 seeds, got 6"):
         by_prompt(x, 4)
+
+
+def test_eyes_of_their_own_that_see_as_the_clip_does_change_nothing() -> None:
+    reference = replace(REFERENCE, image=REFERENCE.of_clip, style=REFERENCE.of_clip)
+    evidence = replace(GOOD, image=GOOD.of_clip, style=GOOD.of_clip)
+    assert judge(reference, evidence, [], SPEC) == judge(REFERENCE, GOOD, [], SPEC)
+
+
+def test_an_eye_that_only_one_side_looked_with_is_refused() -> None:
+    with pytest.raises(ValueError, match="evidence must be of the eyes of the reference"):
+        judge(replace(REFERENCE, style=REFERENCE.of_clip), GOOD, [], SPEC)
+    with pytest.raises(ValueError, match="samples must have the reference's shape"):
+        narrow = Seen(samples=GOOD.samples[..., :9], unrelated=GOOD.unrelated[..., :9])
+        judge(replace(REFERENCE, image=REFERENCE.of_clip), replace(GOOD, image=narrow), [], SPEC)
+
+
+def test_fewer_seeds_are_judged_as_if_the_others_had_not_been_drawn() -> None:
+    view = View(train=TRAIN, held_out=HELD_OUT, base_samples=BASE, base_unrelated=REFERENCE.base_unrelated)
+    reference, evidence = replace(REFERENCE, image=view), replace(GOOD, image=GOOD.of_clip)
+    alone = replace(
+        REFERENCE,
+        base_samples=BASE[:, :2],
+        base_unrelated=REFERENCE.base_unrelated[:, :2],
+        base_compositions=REFERENCE.base_compositions[:, :2],
+    )
+    only = replace(
+        GOOD, samples=GOOD.samples[:, :2], unrelated=GOOD.unrelated[:, :2], compositions=GOOD.compositions[:, :2]
+    )
+    assert judge(reference.first_seeds(2), evidence.first_seeds(2), [], SPEC) == judge(alone, only, [], SPEC)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from eval.score import Parts, score, standard_error
+from eval.score import Parts, pseudo_values, score, standard_error
 
 
 def parts(style: float, kept: float, copies: float = 0.0, val_ratio: float | None = 1.0, **changes: Any) -> Parts:
@@ -72,3 +72,27 @@ def test_standard_error_of_one_prompt_is_unknown() -> None:
     assert math.isnan(
         standard_error(Parts(style=one, match=one, base_match=one, copied=one, base_copied=one, val_ratio=None), 10)
     )
+
+
+def test_pseudo_values_of_a_score_that_is_a_mean_are_the_prompts_own_scores() -> None:
+    own = [20 + 80 * float(style) for style in GOOD.style]  # prompts followed as the base does, no loss left
+    found = pseudo_values(parts(0.9, 1.0, val_ratio=0.0))
+    assert found.tolist() == pytest.approx(own)
+    assert float(found.std() / 2) == pytest.approx(80 * float(GOOD.style.std()) / 2)
+
+
+def test_pseudo_values_leave_each_prompt_out_in_turn() -> None:
+    match = torch.tensor([8.0, 12.0, 9.0, 11.0], dtype=torch.float64)
+    whole = parts(0.5, 1.0, match=match, copied=torch.tensor([0.0, 1.0, 0.0, 0.0]), val_ratio=0.5)
+    fields = ("style", "match", "base_match", "copied", "base_copied")
+    for left_out, value in enumerate(pseudo_values(whole)):
+        kept = [i for i in range(4) if i != left_out]
+        others = Parts(**{name: getattr(whole, name)[kept] for name in fields}, val_ratio=0.5)
+        assert float(value) == pytest.approx(4 * score(whole) - 3 * score(others))
+
+
+def test_one_prompt_has_no_pseudo_values() -> None:
+    one = Parts(
+        **{n: getattr(GOOD, n)[:1] for n in ("style", "match", "base_match", "copied", "base_copied")}, val_ratio=1.0
+    )
+    assert pseudo_values(one).shape == (0,)

@@ -28,6 +28,8 @@ def test_lists_and_nested_thresholds_parse() -> None:
         ({"every": 0}, "every"),
         ({"seeds": []}, "seeds"),
         ({"seeds": [1, 1]}, "seeds must differ"),
+        ({"final_prompts": ["a hat", "a hat"]}, "final_prompts must differ"),
+        ({"final_prompts": ["a hat", "a cup {trigger}"]}, "final_prompts must hold none of prompts"),
         ({"guidance_scale": float("nan")}, "guidance_scale"),
         ({"unrelated_prompts": ["a dog {trigger}"]}, "unrelated_prompts must not hold {trigger}"),
         ({"thresholds": {"copy": {"warn": 0.2, "alarm": 0.1}}}, "copy.warn must be < copy.alarm"),
@@ -38,6 +40,12 @@ def test_lists_and_nested_thresholds_parse() -> None:
 def test_what_cannot_be_is_refused(values: dict[str, Any], words: str) -> None:
     with pytest.raises(ValidationError, match="(?s)" + words.replace("{", r"\{").replace("}", r"\}")):
         parse(**values)
+
+
+def test_finalists_have_seeds_and_where_there_are_any_prompts_of_their_own() -> None:
+    own = parse(final_prompts=["a hat"]).for_finalists((9, 10))
+    assert (own.prompts, own.seeds, own.final_prompts) == (("a hat",), (9, 10), ())
+    assert parse().for_finalists((9,)).prompts == ("a cup {trigger}",)
 
 
 def test_trigger_comes_and_goes() -> None:

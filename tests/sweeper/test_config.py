@@ -68,7 +68,8 @@ def test_dataclass_defaults_are_the_yaml_defaults() -> None:
     assert default.study.pruner == PrunerSpec()
     assert default.trial == TrialSpec()
     pocket = config().eval
-    assert pocket == EvalSpec(prompts=pocket.prompts, unrelated_prompts=pocket.unrelated_prompts)
+    of_the_world = {name: getattr(pocket, name) for name in ("prompts", "final_prompts", "unrelated_prompts")}
+    assert pocket == EvalSpec(**of_the_world)
 
 
 def test_every_field_has_its_key_in_yaml_so_that_it_can_be_overridden() -> None:
@@ -84,16 +85,19 @@ def test_trial_groups_are_the_fields_of_a_trial() -> None:
 
 
 def test_prompts_are_scenes_of_the_drawn_world() -> None:
-    from train.pocket.world import BACKGROUNDS, COLOURS, SHAPES
+    from train.drawn import NUM_UNSEEN, SEED
+    from train.pocket.world import BACKGROUNDS, COLOURS, SHAPES, scenes
 
-    spec = config().eval
-    assert len(spec.prompts) == 8
-    for prompt in (*spec.prompts, *spec.unrelated_prompts):
+    spec, data = config().eval, config().data
+    assert len(spec.prompts) == len(spec.final_prompts) == 8
+    drawn = scenes(SEED, data.num_train + data.num_validation + NUM_UNSEEN, held_out=True)
+    assert not {prompt.rpartition(", ")[0] for prompt in (*spec.prompts, *spec.final_prompts)} & set(map(str, drawn))
+    for prompt in (*spec.prompts, *spec.final_prompts, *spec.unrelated_prompts):
         scene = prompt.rpartition(", ")[0]
         assert any(colour in scene for colour in COLOURS)
         assert any(shape in scene for shape in SHAPES)
         assert scene.endswith(tuple(BACKGROUNDS.values()))
-    assert all(prompt.endswith(", {trigger}") for prompt in spec.prompts)
+    assert all(prompt.endswith(", {trigger}") for prompt in (*spec.prompts, *spec.final_prompts))
 
 
 def test_the_main_job_is_twelve_trials_of_160_steps_judged_every_40() -> None:
@@ -139,6 +143,12 @@ def test_prodigys_own_fields_reach_it() -> None:
         (["data.path=/a", "data.drawn=pencil"], "both data.path=/a and data.drawn=pencil are set"),
         (["train.steps=20"], "eval.every must be ≤ train.steps (20)"),
         (["study.slots=0"], "study.slots must be auto or ≥ 1, got 0"),
+        (["study.strengths=[0.5,0.5]"], "study: strengths must differ from one another"),
+        (["study.strengths=[0]"], "study.strengths.0 must be > 0, got 0"),
+        (
+            ["eval.prompts=['a cup']", "eval.final_prompts=['a cup']"],
+            "eval: final_prompts must hold none of prompts, which steer the trials, got 'a cup'",
+        ),
         (["study.name=a/b"], "study.name must be text of the form"),
         (["study.objectives=[stile,drift]"], "study.objectives.0 must be one of score, style,"),
         (["study.objectives=[style]"], "study.objectives must be score alone, or two or three, got style alone"),
@@ -215,6 +225,7 @@ def test_an_optimizer_that_is_not_installed_is_refused_by_what_pip_calls_it(
 def test_the_fingerprint_holds_what_a_score_depends_on_and_nothing_else() -> None:
     one = config()
     same = replace(one, study=replace(one.study, num_trials=99, slots=3, seed=5), launcher=one.launcher)
+    same = replace(same, eval=replace(one.eval, final_prompts=()))
     other = replace(one, train=replace(one.train, steps=400))
     assert one.fingerprint() == same.fingerprint()
     differing = {name for name, value in one.fingerprint().items() if other.fingerprint()[name] != value}

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from eval.pipeline import denoiser, load_lora, load_pipeline, validation_set
@@ -22,6 +24,7 @@ from train.spec import AdapterSpec, OptimizerSpec, TrainingSpec, TrialSpec
 SPEC = EvalSpec(
     clip="pocket",
     prompts=("a red cup on grass, {trigger}", "a blue star at night, {trigger}"),
+    final_prompts=("a pink moon on snow, {trigger}", "a brown heart at night, {trigger}"),
     unrelated_prompts=("a green box on sand, in photo style",),
     seeds=(0, 1),
     sample_steps=2,
@@ -70,21 +73,70 @@ def test_judged_together_as_judged_alone(
 def test_a_slot_is_judged_as_its_file_is_by_all_who_load_it(
     pack: Pack, tiny_pipeline: Path, tiny_dataset: Dataset, tiny_data: EncodedDataset, tmp_path: Path
 ) -> None:
-    judging = Judging(pack, tiny_dataset, tiny_data, SPEC, "in pencil style", tmp_path / "cache")
+    spec = replace(SPEC, final_prompts=())  # both are drawn by the same prompts
+    judging = Judging(pack, tiny_dataset, tiny_data, spec, "in pencil style", tmp_path / "cache")
     slots = judging.judge([Due(slot=slot, step=3, history=[], pictures=tmp_path / f"s{slot}") for slot in (0, 1)])
-    base_losses = judging.judge_base(SPEC.seeds).validation_losses
+    base_losses = judging.judge_base(spec).validation_losses
     for number, of_slot in enumerate(slots):
         pack.save_adapter(number, tmp_path / f"lora{number}")
-        of_file = judging.judge_file(tmp_path / f"lora{number}", 3, tmp_path / f"f{number}", SPEC.seeds)
+        of_file = judging.judge_file(tmp_path / f"lora{number}", 3, tmp_path / f"f{number}", spec.seeds)
         pipe = load_pipeline(str(tiny_pipeline), "cpu")
         load_lora(pipe, tmp_path / f"lora{number}")
-        losses = validation_losses(validation_set(pipe, tiny_dataset.validation, SPEC), denoiser(pipe), 8)
+        losses = validation_losses(validation_set(pipe, tiny_dataset.validation, spec), denoiser(pipe), 8)
         assert of_slot.validation_losses == pytest.approx(losses.mean(1).tolist(), rel=1e-4)
         assert of_file.validation_losses == pytest.approx(of_slot.validation_losses, rel=1e-4)
         for file in (tmp_path / f"s{number}").iterdir():
             drawn, loaded = (np.asarray(Image.open(tmp_path / f"{k}{number}" / file.name), dtype=int) for k in "sf")
             assert np.abs(drawn - loaded).max() <= 1
-    assert judging.judge_base(SPEC.seeds).validation_losses == base_losses
+    assert judging.judge_base(spec).validation_losses == base_losses
     with pack.acting([1]) as base:
         taught = base.encode_texts([picture.caption for picture in tiny_dataset.validation])
     assert (taught - tiny_data.validation.embeddings).abs().max() > 0.01
+
+
+@pytest.fixture
+def checkpoint(pack: Pack, tmp_path: Path) -> Path:
+    """What the second slot has learned, as a file."""
+    pack.save_adapter(1, tmp_path / "lora")
+    return tmp_path / "lora"
+
+
+def pixels(file: Path) -> np.ndarray:
+    return np.asarray(Image.open(file), dtype=int)
+
+
+def test_fewer_seeds_are_judged_from_what_was_drawn_as_if_drawn_alone(
+    pack: Pack, checkpoint: Path, tiny_dataset: Dataset, tiny_data: EncodedDataset, tmp_path: Path
+) -> None:
+    judging = Judging(pack, tiny_dataset, tiny_data, SPEC, "in pencil style", tmp_path / "cache")
+    judging.judge_file(checkpoint, 3, tmp_path / "all", (7, 8, 9), 0.8)
+    fewer = judging.judge_file(checkpoint, 3, tmp_path / "none", (7, 8), 0.8)
+    assert not (tmp_path / "none").exists()
+    assert judging.base_pictures(SPEC.for_finalists((7, 8))) == judging.base_pictures(SPEC.for_finalists((7, 8, 9)))
+    afresh = Judging(pack, tiny_dataset, tiny_data, SPEC, "in pencil style", tmp_path / "another cache")
+    alone = afresh.judge_file(checkpoint, 3, tmp_path / "alone", (7, 8), 0.8)
+    assert fewer.prompt_scores == pytest.approx(alone.prompt_scores, abs=0.5)  # pictures are rounded to 8 bits
+    assert fewer.metrics["diversity"] == pytest.approx(alone.metrics["diversity"], abs=0.02)
+    assert fewer.validation_losses == alone.validation_losses
+    names = [path.name for path in (tmp_path / "alone").iterdir() if "-seed" in path.name]
+    assert len(names) == 2 * (2 + 1)
+    for name in names:
+        assert np.abs(pixels(tmp_path / "alone" / name) - pixels(tmp_path / "all" / name)).max() <= 1
+
+
+def test_finalists_are_drawn_by_their_own_prompts_at_their_strength(
+    pack: Pack, checkpoint: Path, tiny_dataset: Dataset, tiny_data: EncodedDataset, tmp_path: Path
+) -> None:
+    judging = Judging(pack, tiny_dataset, tiny_data, SPEC, "in pencil style", tmp_path / "cache")
+    weak = judging.judge_file(checkpoint, 3, tmp_path / "weak", (0, 1), 0.4)
+    full = judging.judge_file(checkpoint, 3, tmp_path / "full", (0, 1))
+    assert weak.validation_losses != full.validation_losses
+    judging.draw_file(checkpoint, tmp_path / "drawn", prompts=1, seed=0, strength=0.4)
+    assert sorted(path.name for path in (tmp_path / "drawn").iterdir()) == ["prompt00-seed0.png", "prompt00.png"]
+    drawn = pixels(tmp_path / "drawn" / "prompt00-seed0.png")
+    assert np.abs(drawn - pixels(tmp_path / "weak" / "prompt00-seed0.png")).max() <= 1
+    with pack.acting_file(checkpoint, 0.4) as base:
+        generator = torch.Generator().manual_seed(0)
+        prompt = "a pink moon on snow, in pencil style"
+        plain = base.pipeline(prompt, num_inference_steps=2, guidance_scale=3.0, generator=generator).images[0]
+    assert np.abs(drawn - np.asarray(plain, dtype=int)).max() <= 1

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sweeper.pictures import BEST_TINT, INK, PAPER, Row, contact_sheet, grid
+from sweeper.pictures import BEST_TINT, CHOSEN, INK, PAPER, Block, Row, contact_sheet, grid, strength_sheet
 from train.pocket.draw import draw
 from train.pocket.world import scenes
 
@@ -66,3 +66,49 @@ def test_what_does_not_fit_together_is_refused() -> None:
         contact_sheet("t", "s", [], [])
     with pytest.raises(ValueError, match="wants pictures and columns"):
         grid([], 2)
+
+
+def plain_block(prompt: str, strengths: int, steps: int) -> Block:
+    """Every picture of another shade: rows by red, columns by green."""
+    shades = [
+        [Image.new("RGB", (64, 64), (40 + 30 * row, 60 * column, 0)) for column in range(steps)]
+        for row in range(strengths)
+    ]
+    return Block(prompt=prompt, pictures=shades)
+
+
+STRENGTHS = {0.5: "score 1.0", 1.0: "score 2.0", 1.5: ""}
+
+
+def test_strengths_go_down_and_steps_across_in_each_prompts_block() -> None:
+    blocks = [plain_block("a cup", 3, 2), plain_block("a star", 3, 2)]
+    sheet = np.asarray(strength_sheet("t", "s", STRENGTHS, [40, 80], blocks, (1.0, 80), tile=64))
+    tops = []
+    for row in range(3):
+        places = [np.argwhere((sheet == (40 + 30 * row, 60 * column, 0)).all(2)) for column in range(2)]
+        assert all(len(place) == 2 * 64 * 64 for place in places)  # once in each of two blocks
+        left, right = (place[:, 1] for place in places)
+        assert left.min() < right.min() < left.max() < right.max()
+        assert places[0][:, 0].min() == places[1][:, 0].min()
+        tops.append(int(places[0][:, 0].min()))
+    assert tops == sorted(tops) and tops[1] - tops[0] >= 64
+    framed = np.argwhere((sheet == CHOSEN).all(2))
+    chosen = np.argwhere((sheet == (70, 60, 0)).all(2))
+    assert (framed.min(0) == chosen.min(0) - 3).all() and (framed.max(0) == chosen.max(0) + 3).all()
+
+
+def test_a_sheet_of_strengths_has_room_for_every_word() -> None:
+    def size(prompt: str, title: str = "t", steps: int = 1) -> tuple[int, int]:
+        blocks = [plain_block(prompt, 3, steps)]
+        return strength_sheet(title, "s", STRENGTHS, range(steps), blocks, (1.0, 0), tile=64).size
+
+    assert size("a cup left of a star on grass, in pencil style")[1] > size("a cup")[1] + 2 * 15
+    assert size("a cup", "a title that is wider than a tile")[0] > size("a cup")[0]
+    assert size("a cup", steps=4)[0] == size("a cup", steps=5)[0] - 64 - 6
+
+
+def test_strengths_that_do_not_fit_together_are_refused() -> None:
+    with pytest.raises(ValueError, match="'a cup' must have 3 rows of 2 pictures"):
+        strength_sheet("t", "s", STRENGTHS, [40, 80], [plain_block("a cup", 3, 1)], (1.0, 40))
+    with pytest.raises(ValueError, match="wants prompts, got none"):
+        strength_sheet("t", "s", STRENGTHS, [40], [], (1.0, 40))

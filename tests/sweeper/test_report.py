@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from diffusers import DiffusionPipeline
+from peft.tuners.lora.layer import LoraLayer
 from PIL import Image
 
 from eval.diagnosis import REMEDIES, Diagnosis, Kind
@@ -125,6 +126,32 @@ def test_the_card_says_what_to_change_next(winner: Winner, tmp_path: Path) -> No
     assert "What their courses say" not in card(winner, tmp_path)
 
 
+def test_the_card_shows_every_strength_and_says_which_to_use(winner: Winner, tmp_path: Path) -> None:
+    assert "How strong" not in card(winner, tmp_path)
+    scores_of_prompts = {0.6: (60.0, 76.0, 80.0), 1.0: (58.0, 73.0, 76.0), 1.2: (40.0, 80.0, 70.0)}
+    judged = {
+        strength: replace(winner.evaluation, score=sum(own) / 3, prompt_scores=own)
+        for strength, own in scores_of_prompts.items()
+    }
+    told = replace(
+        winner, strength=0.6, tried=judged, strength_words="It is better.", strength_sheet=Image.new("RGB", (9, 8))
+    )
+    best = write_best(tmp_path / "best", told)
+    text = (best / "card.md").read_text()
+    assert "| **0.6** | **72.0** | **+3.0 ± 0.6** | **0.81** | **88.2** | **0.1** |" in text
+    assert "| 1 | 69.0 | – | 0.81 | 88.2 | 0.1 |" in text
+    assert "It is better." in text and "](strength_sheet.png)" in text
+    assert 'pipe.set_adapters("best", 0.6)' in text
+    assert {path.name for path in best.iterdir()} == FILES | {"strength_sheet.png"}
+    values = json.loads((best / "scores.json").read_text())
+    assert values["strength"] == 0.6
+    assert {strength: each["score"] for strength, each in values["strengths"].items()} == {
+        "0.6": 72.0,
+        "1": 69.0,
+        "1.2": pytest.approx(190 / 3),
+    }
+
+
 def test_a_card_without_trigger_says_nothing_of_one(winner: Winner, tmp_path: Path) -> None:
     text = card(replace(winner, trigger="", prompt="a red cup"), tmp_path)
     assert "answers to" not in text
@@ -174,7 +201,7 @@ def test_the_cards_code_block_draws_with_the_lora(
     checkpoint.mkdir()
     add_adapter(base, "a", AdapterSpec(rank=2), seed=0)
     save_adapter(base, "a", checkpoint, AdapterSpec(rank=2))
-    real = replace(winner, checkpoint=checkpoint, base=str(tiny_pipeline), resolution=32, sample_steps=1)
+    real = replace(winner, checkpoint=checkpoint, base=str(tiny_pipeline), resolution=32, sample_steps=1, strength=0.6)
     best = write_best(tmp_path / "best", real)
     block = re.search(r"```python\n(.*?)```", (best / "card.md").read_text(), re.DOTALL)
     assert block is not None
@@ -183,6 +210,8 @@ def test_the_cards_code_block_draws_with_the_lora(
     exec(block[1], names)
     pipe = names["pipe"]
     assert isinstance(pipe, DiffusionPipeline)
-    assert pipe.get_active_adapters() == ["default_0"]
+    assert pipe.get_active_adapters() == ["best"]
+    layer = next(module for module in pipe.unet.modules() if isinstance(module, LoraLayer))
+    assert layer.scaling == {"best": pytest.approx(0.6 * AdapterSpec(rank=2).alpha_ratio)}
     with Image.open(tmp_path / "picture.png") as picture:
         assert picture.size == (32, 32)

@@ -34,6 +34,7 @@ SMALL = [
     "eval.noises_per_bin=1",
     "study.slots=2",
     "study.finalists=2",
+    "study.strengths=[0.6]",
 ]
 
 
@@ -95,6 +96,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
 def test_small_study_ends_well_and_says_what_won_and_where(finished: tuple[Path, str]) -> None:
     folder, output = finished
     assert "best: trial" in output
+    assert "trying trial" in output and "at strengths 0.6" in output
     assert f"it is in {folder / 'small' / 'best'}" in output.replace("\n", "")
     assert "Traceback" not in output
     assert not list(folder.glob("small/trials/*/state"))
@@ -123,7 +125,9 @@ def test_mlflow_holds_a_parent_a_child_per_trial_metrics_images_and_the_champion
     kept = {artifact.path for artifact in client.list_artifacts(child, "checkpoints")}
     assert kept == {"checkpoints/best", "checkpoints/last"}
     assert client.list_artifacts(child, "images")
-    assert client.get_model_version_by_alias("small", "champion").tags["study"] == "small"
+    champion = client.get_model_version_by_alias("small", "champion")
+    assert champion.tags["study"] == "small"
+    assert float(champion.tags["strength"]) in (0.6, 1.0)
 
 
 def test_best_folder_loads_in_plain_diffusers_and_changes_the_picture(finished: tuple[Path, str]) -> None:
@@ -135,7 +139,11 @@ def test_best_folder_loads_in_plain_diffusers_and_changes_the_picture(finished: 
         "contact_sheet.png",
         "pytorch_lora_weights.safetensors",
         "scores.json",
+        "strength_sheet.png",
     }
+    strengths = json.loads((best / "scores.json").read_text())["strengths"]
+    assert list(strengths) == ["0.6", "1"]
+    assert strengths["0.6"]["validation_losses"] != strengths["1"]["validation_losses"]
     assert yaml.safe_load((best / "config.yaml").read_text())["train"]["steps"] == 4
     pipeline = StableDiffusionPipeline.from_pretrained(ROOT / "train/pocket/weights/pipeline", dtype=torch.float32)
     before = picture(pipeline)

@@ -19,6 +19,8 @@ from sweeper.messages import (
     Admitted,
     Command,
     Died,
+    Draw,
+    Drew,
     Evaluated,
     Event,
     Failed,
@@ -295,6 +297,26 @@ def test_finalists_are_the_best_and_a_clean_one_wins_over_a_better_overfit_one()
 
     assert choose_winner(finalists, {1: again(1, 58.0, 0.0), 2: again(2, 59.0, 0.0)}).number == 2
     assert choose_winner(finalists, {1: again(1, 58.0, 0.0), 2: again(2, 59.0, 0.9)}).number == 1
+
+
+def test_a_worker_that_dies_is_asked_again_only_what_it_left_open(make: Make) -> None:
+    asked: list[Path] = []
+
+    class Judging(PlayedWorker):
+        def send(self, worker: int, command: Command) -> None:
+            if not isinstance(command, Draw):
+                super().send(worker, command)
+                return
+            asked.append(command.out)
+            if asked.count(Path("b")) == 1 and command.out == Path("b"):
+                self.queue.append((0, Died(reason="the worker was ended by SIGKILL")))
+            elif self.queue[-1:] != [(0, Died(reason="the worker was ended by SIGKILL"))]:
+                self.queue.append((0, Drew(pictures=command.out)))
+
+    supervisor, _, _ = make(Judging({}))
+    questions = [Draw(checkpoint=Path("x"), prompts=1, seed=0, out=Path(name), strength=1.0) for name in "abc"]
+    assert supervisor.answers(questions) == [Drew(pictures=Path(name)) for name in "abc"]
+    assert asked == [Path(name) for name in "abcbc"]
 
 
 def test_diverged_means_above_the_base_twice_after_the_warm_up_or_no_number() -> None:

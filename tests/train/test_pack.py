@@ -14,6 +14,7 @@ from accelerate.state import AcceleratorState
 from diffusers import StableDiffusionPipeline
 
 from foundation.errors import AdapterError, ConfigError, StudyError
+from train.adapters import save_adapter
 from train.bases import Base, load_base
 from train.caches import EncodedDataset
 from train.pack import Pack
@@ -189,6 +190,42 @@ def test_saved_adapter_makes_the_trainers_picture_in_plain_diffusers(
     assert np.abs(ours - without).mean() > 2 / 255  # the adapter does something
     assert np.abs(ours - picture(plain)).mean() < 1 / 255
     assert np.abs(ours - reloaded).mean() < 1 / 255
+
+
+@pytest.mark.parametrize(
+    ("adapter", "strength"),
+    [
+        (AdapterSpec(rank=4, alpha_ratio=0.25, targets="attention+ff"), 0.4),
+        (AdapterSpec(rank=4, alpha_ratio=0.25, targets="all", rslora=True), 1.2),
+        (AdapterSpec(rank=4, rank_pattern={"to_q": 2}, alpha_pattern={"to_k": 1.5}), 0.6),
+        (AdapterSpec(rank=4, alpha_ratio=0.25, dora=True), 0.8),
+    ],
+    ids=["plain", "rslora and convolutions", "patterns", "dora"],
+)
+def test_a_file_at_a_strength_acts_as_one_with_so_much_of_its_alpha(
+    adapter: AdapterSpec, strength: float, new_base: NewBase, tiny_data: EncodedDataset, tmp_path: Path
+) -> None:
+    pack = Pack(new_base(), tiny_data, num_slots=1)
+    slot = pack.admit(TrialSpec(adapter=adapter, optimizer=OptimizerSpec(lr=0.05)))
+    run(pack, slot, 3)
+    own = pack._slot(slot)
+    scaled = replace(
+        adapter,
+        alpha_ratio=strength * adapter.alpha_ratio,
+        alpha_pattern={layer: strength * alpha for layer, alpha in adapter.alpha_pattern.items()},
+    )
+    save_adapter(pack.base, own.name, tmp_path / "as it is", adapter)
+    save_adapter(pack.base, own.name, tmp_path / "scaled", scaled)
+
+    def predicted(folder: str, strength: float) -> torch.Tensor:
+        with pack.acting_file(tmp_path / folder, strength) as base:
+            latents, embeddings = tiny_data.validation.means[:2], tiny_data.validation.embeddings[:2]
+            return base.predict(latents, torch.tensor([100, 700]), embeddings)
+
+    ours, reference, full = predicted("as it is", strength), predicted("scaled", 1.0), predicted("as it is", 1.0)
+    assert (ours - reference).abs().max() <= 1e-6
+    assert (ours - full).abs().max() > 1e-4
+    assert [parameter.requires_grad for parameter in own.parameters] == [True] * len(own.parameters)
 
 
 def picture(pipeline: StableDiffusionPipeline) -> np.ndarray:

@@ -1,0 +1,60 @@
+"""Pictures as one eye sees them: real ones and the base's on one side, a checkpoint's on the other."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+
+from torch import Tensor
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class View:
+    """What checkpoints are held against; unit rows of width D. Parts that do not exist are empty."""
+
+    train: Tensor
+    """(n, D) training pictures, near-duplicates taken out."""
+    held_out: Tensor
+    """(m, D) pictures of the same kind that no trial trains on."""
+    base_samples: Tensor
+    """(P, S, D) what the base draws for the prompts and seeds."""
+    base_unrelated: Tensor
+    """(U, S, D) what the base draws for the unrelated prompts and seeds; (0, S, D) for none."""
+
+    def first_seeds(self, count: int) -> View:
+        """The same as if the base had been drawn with the first `count` seeds alone."""
+        return View(
+            train=self.train,
+            held_out=self.held_out,
+            base_samples=self.base_samples[:, :count],
+            base_unrelated=self.base_unrelated[:, :count],
+        )
+
+    def tensors(self, name: str) -> dict[str, Tensor]:
+        """Every part by its name, with `name` and a dot before it."""
+        return {f"{name}.{field.name}": getattr(self, field.name) for field in fields(self)}
+
+    @classmethod
+    def of_tensors(cls, name: str, tensors: Mapping[str, Tensor]) -> View | None:
+        """What `tensors` returned; None where there is nothing of this name.
+
+        Raises:
+            KeyError: a part is missing.
+        """
+        if not any(key.startswith(f"{name}.") for key in tensors):
+            return None
+        return cls(**{field.name: tensors[f"{name}.{field.name}"] for field in fields(cls)})
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Seen:
+    """What a checkpoint draws."""
+
+    samples: Tensor
+    """(P, S, D) for the prompts and seeds."""
+    unrelated: Tensor
+    """(U, S, D) for the unrelated prompts; (0, S, D) for none."""
+
+    def first_seeds(self, count: int) -> Seen:
+        """The same as if it had been drawn with the first `count` seeds alone."""
+        return Seen(samples=self.samples[:, :count], unrelated=self.unrelated[:, :count])

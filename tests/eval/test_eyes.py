@@ -1,0 +1,127 @@
+"""Eyes beside the CLIP give what their models give, and each statistic is taken with the eye that it says."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import load_file, save_file
+from torch.nn.functional import normalize
+from transformers import AutoImageProcessor, CLIPVisionModel, Dinov2Model
+
+from eval import features
+from eval.__main__ import main
+from eval.eyes import load_eyes, load_image_eye, load_style_eye
+from eval.reference import Reference, build_reference
+from eval.spec import EvalSpec
+from foundation.errors import BaseModelError
+
+
+def pictures(count: int, seed: int = 0) -> list[Image.Image]:
+    rng = np.random.default_rng(seed)
+    return [Image.fromarray(rng.integers(0, 256, (20, 18, 3), dtype=np.uint8)) for _ in range(count)]
+
+
+def test_a_dinov2_gives_its_cls_token(dino_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    eye = load_image_eye(str(dino_folder), "cpu")
+    pixels = AutoImageProcessor.from_pretrained(dino_folder)(images=pictures(3), return_tensors="pt")
+    with torch.no_grad():
+        direct = Dinov2Model.from_pretrained(dino_folder).eval()(**pixels).last_hidden_state[:, 0]
+    seen = eye.images(pictures(3))
+    assert torch.allclose(seen, normalize(direct, dim=-1), atol=1e-6)
+    monkeypatch.setattr(features, "_BATCH", 2)
+    assert torch.allclose(eye.images(pictures(3)), seen, atol=1e-6)
+    assert eye.images([]).shape == (0, 10)
+
+
+def test_a_style_eye_gives_its_heads_output(style_folder: Path) -> None:
+    eye = load_style_eye(str(style_folder), "cpu")
+    pixels = AutoImageProcessor.from_pretrained(style_folder)(images=pictures(3), return_tensors="pt")
+    head = load_file(style_folder / "style_projection.safetensors")["last_layer_style"]
+    with torch.no_grad():
+        direct = CLIPVisionModel.from_pretrained(style_folder).eval()(**pixels).pooler_output @ head
+    assert torch.allclose(eye.images(pictures(3)), normalize(direct, dim=-1), atol=1e-6)
+    assert eye.images([]).shape == (0, 6)
+
+
+def test_what_is_no_such_eye_is_refused_by_name(clip_folder: Path, style_folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(BaseModelError, match=r"eval\.image_features cannot be loaded, got .*nowhere"):
+        load_image_eye(str(tmp_path / "nowhere"), "cpu")
+    with pytest.raises(BaseModelError, match=r"eval\.image_features must be a DINOv2, got .* of type 'clip'"):
+        load_image_eye(str(clip_folder), "cpu")
+    with pytest.raises(BaseModelError, match=r"eval\.style_features cannot be loaded.*style_projection"):
+        load_style_eye(str(clip_folder), "cpu")
+    shutil.copytree(style_folder, tmp_path / "other")
+    save_file({"last_layer_style": torch.zeros(12, 6)}, tmp_path / "other/style_projection.safetensors")
+    with pytest.raises(BaseModelError, match=r"must be \(16, S\), got \(12, 6\)"):
+        load_style_eye(str(tmp_path / "other"), "cpu")
+    save_file({"head": torch.zeros(16, 6)}, tmp_path / "other/style_projection.safetensors")
+    with pytest.raises(BaseModelError, match=r"eval\.style_features cannot be loaded.*last_layer_style"):
+        load_style_eye(str(tmp_path / "other"), "cpu")
+
+
+def test_a_reference_holds_each_eyes_view_and_comes_back_from_its_file(
+    clip_folder: Path, dino_folder: Path, style_folder: Path, tmp_path: Path
+) -> None:
+    def reference(**eyes: str) -> Reference:
+        return build_reference(
+            load_eyes(EvalSpec(clip=str(clip_folder), **eyes), "cpu"),
+            train=pictures(6),
+            held_out=pictures(3, 1),
+            prompts=["a", "b"],
+            base_samples=pictures(4, 2),
+            base_unrelated=pictures(2, 3),
+            num_seeds=2,
+            base_validation=torch.ones(3, 2),
+        )
+
+    alone, all_eyes = reference(), reference(image_features=str(dino_folder), style_features=str(style_folder))
+    assert alone.image is None and alone.of_style.train is alone.train
+    assert (all_eyes.of_clip.train.shape[1], all_eyes.of_images.train.shape[1]) == (12, 10)
+    assert all_eyes.of_style.base_samples.shape == (2, 2, 6)
+    assert torch.equal(all_eyes.train, alone.train)
+    for made in (alone, all_eyes):
+        made.save(tmp_path / "reference.safetensors")
+        again = Reference.load(tmp_path / "reference.safetensors")
+        assert (again.image is None, again.style is None) == (made.image is None, made.style is None)
+        assert torch.equal(again.of_style.base_unrelated, made.of_style.base_unrelated)
+    fewer = all_eyes.first_seeds(1)
+    assert torch.equal(fewer.of_style.base_samples, all_eyes.of_style.base_samples[:, :1])
+    assert fewer.of_images.base_unrelated.shape == (1, 1, 10)
+
+
+BY_IMAGES = {"diversity", "drift", "image_similarity", "fid", "kid"}
+BY_STYLE = {"style", "leak"}
+
+
+def test_each_statistic_is_taken_with_its_own_eye(
+    lora_folder: Path,
+    pipeline_folder: Path,
+    clip_folder: Path,
+    data_folder: Path,
+    dino_folder: Path,
+    style_folder: Path,
+    tmp_path: Path,
+) -> None:
+    def metrics(*eyes: str) -> dict[str, float]:
+        arguments = [f"lora={lora_folder}", f"base={pipeline_folder}", f"clip={clip_folder}", f"data={data_folder}"]
+        asked = ["unrelated=a red cup", "unrelated=the sea", "seeds=2", "steps=2", "device=cpu", *eyes]
+        assert main([*arguments, *asked, f"json={tmp_path}/out.json"]) == 0
+        found: dict[str, float] = json.loads((tmp_path / "out.json").read_text())["metrics"]
+        return found
+
+    def changed(now: dict[str, float], before: dict[str, float]) -> set[str]:
+        return {name for name, value in now.items() if value != before[name]}
+
+    clip_alone = metrics()
+    image = metrics(f"image_features={dino_folder}")
+    style = metrics(f"style_features={style_folder}")
+    both = metrics(f"image_features={dino_folder}", f"style_features={style_folder}")
+    assert changed(image, clip_alone) == BY_IMAGES | BY_STYLE
+    assert changed(style, clip_alone) == BY_STYLE
+    assert changed(both, image) == BY_STYLE and changed(both, style) == BY_IMAGES
