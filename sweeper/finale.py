@@ -16,13 +16,14 @@ from sweeper.display import Display, describe
 from sweeper.messages import Rescored
 from sweeper.pareto import front_of
 from sweeper.pictures import PROMPT, Row, contact_sheet, open_picture, picture_name
-from sweeper.report import CARD, SHEET, STRENGTH_SHEET, TrialSummary, Winner, write_best
+from sweeper.report import write_best
 from sweeper.rescoring import question, rescore
 from sweeper.strength import AS_TRAINED
 from sweeper.strength_search import Found, draw_sheet, find_strength
 from sweeper.supervisor import Supervisor
 from sweeper.tracking.port import Tracker
 from sweeper.trials import Trial
+from sweeper.winner import CARD, SHEET, STRENGTH_SHEET, TrialSummary, Winner
 from train.bases import base_location
 
 FRESH_SEEDS_FROM: Final = 1000

@@ -7,7 +7,7 @@ from typing import get_args
 
 from eval.evaluation import WORST, Evaluation
 from sweeper.objectives import DIRECTIONS, UNMEASURED, Metric, Objective, measured, values_of
-from sweeper.report import MEASURES
+from sweeper.winner import MEASURES
 
 
 def evaluation(score: float, **metrics: float) -> Evaluation:

@@ -17,8 +17,10 @@ from PIL import Image
 from eval.diagnosis import REMEDIES, Diagnosis, Kind
 from eval.evaluation import Evaluation
 from foundation.errors import StudyError
+from sweeper.card import card
 from sweeper.pareto import Front, Place
-from sweeper.report import TrialSummary, Winner, card, scores, write_best
+from sweeper.report import scores, write_best
+from sweeper.winner import TrialSummary, Winner
 from train.adapters import add_adapter, save_adapter
 from train.bases import Base
 from train.spec import AdapterSpec

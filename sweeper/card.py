@@ -1,0 +1,186 @@
+"""The card of the winner: what a person reads who finds the LoRA."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+from eval.diagnosis import REMEDIES, Kind
+from sweeper.pareto import Front
+from sweeper.strength import AS_TRAINED, gain
+from sweeper.winner import (
+    CONFIG,
+    MEASURES,
+    PARETO,
+    SCORES,
+    SHEET,
+    STRENGTH_SHEET,
+    WEIGHTS,
+    TrialSummary,
+    Winner,
+    base_metrics,
+)
+
+
+def card(winner: Winner, folder: Path) -> str:
+    """Return the card in Markdown; `folder` is where the reader finds the LoRA."""
+    parts = [
+        f"# {winner.study}: trial {winner.number}, step {winner.step}",
+        _opening(winner),
+        f"![The base's pictures beside the winner's, prompt by prompt]({SHEET})",
+        "## Scores",
+        _scores_table(winner),
+        f"The judge's words: {winner.evaluation.words}.",
+        "## How it was chosen",
+        winner.how_chosen,
+        *_strengths(winner),
+        "## How to use it",
+        _usage(winner, folder),
+        _front(winner.front) if winner.front else "",
+        "## The study",
+        _study_line(winner.trials),
+        _trials_table(winner),
+        _advice(winner.trials),
+        f"The winner's whole config is in [{CONFIG}]({CONFIG}), its numbers are in [{SCORES}]({SCORES}).",
+    ]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _opening(winner: Winner) -> str:
+    settings = ", ".join(f"`{name}={_text(value)}`" for name, value in winner.params.items())
+    trigger = f" It answers to the words **{winner.trigger}** in a prompt." if winner.trigger else ""
+    what = f"A LoRA for `{winner.base}`, the best of {len(winner.trials)} trials"
+    return f"{what}: {settings}.{trigger}" if settings else f"{what}.{trigger}"
+
+
+def _scores_table(winner: Winner) -> str:
+    evaluation = winner.evaluation
+    own = {**evaluation.metrics, "score": evaluation.score, "overfit_index": evaluation.overfit_index}
+    base = base_metrics(winner)
+    error = f" ± {_number(evaluation.score_se)}" if math.isfinite(evaluation.score_se) else ""
+    rows = [
+        (name, f"{_number(own[name])}{error if name == 'score' else ''}", _number(base.get(name)), how)
+        for name, how in MEASURES.items()
+        if math.isfinite(own.get(name, math.nan))
+    ]
+    return _table(("measure", "this LoRA", "base", "how to read it"), rows, right=(1, 2))
+
+
+def _strengths(winner: Winner) -> list[str]:
+    """The section on strengths, where any were tried."""
+    rows = []
+    for strength, evaluation in winner.tried.items():
+        cells = [
+            f"{strength:g}",
+            _number(evaluation.score),
+            "–" if strength == AS_TRAINED else str(gain(evaluation, winner.tried[AS_TRAINED])),
+            *(_number(evaluation.metrics.get(name)) for name in ("style", "prompt_match")),
+            _number(evaluation.overfit_index),
+        ]
+        rows.append([f"**{cell}**" for cell in cells] if strength == winner.strength else cells)
+    if not rows:
+        return []
+    head = ("strength", "score", "above strength 1", "style", "prompt match", "overfit index")
+    return [
+        "## How strong",
+        "Judged at several LoRA scales, all with the same fresh seeds; 1 is as trained. The scores above are "
+        f"at strength {winner.strength:g} with all fresh seeds, those of the trials below are as trained.",
+        _table(head, rows, right=range(len(head))),
+        winner.strength_words,
+        f"![Rows of strengths, columns of steps, blocks of prompts]({STRENGTH_SHEET})" if winner.strength_sheet else "",
+    ]
+
+
+def _usage(winner: Winner, folder: Path) -> str:
+    trigger = f"\n\nPut `{winner.trigger}` into every prompt that should have it." if winner.trigger else ""
+    return f"""\
+```python
+from diffusers import DiffusionPipeline
+
+pipe = DiffusionPipeline.from_pretrained({winner.base!r})
+pipe.load_lora_weights({str(folder)!r}, weight_name="{WEIGHTS}", adapter_name="best")
+pipe.set_adapters("best", {winner.strength:g})  # the strength: 1 is as trained, less is weaker
+image = pipe(
+    {winner.prompt!r},
+    width={winner.resolution},
+    height={winner.resolution},
+    num_inference_steps={winner.sample_steps},
+    guidance_scale={winner.guidance_scale:g},
+).images[0]
+image.save("picture.png")
+```{trigger}"""
+
+
+def _front(front: Front) -> str:
+    rows = [(str(each.trial), str(each.step), *map(_number, each.values)) for each in front.places]
+    head = ("trial", "at step", *front.aims)
+    return "\n\n".join(
+        [
+            "## The Pareto front",
+            "Of the finished clean trials those that no other equals in every objective and beats in one, as they were "
+            "judged before the finalists were scored again:",
+            _table(head, rows, right=range(len(head))),
+            f"![All finished trials by their objectives, the front among them]({PARETO})",
+        ]
+    )
+
+
+def _study_line(trials: Sequence[TrialSummary]) -> str:
+    counts: dict[str, int] = {}
+    for trial in trials:
+        counts[trial.status] = counts.get(trial.status, 0) + 1
+    return f"{len(trials)} trials: " + ", ".join(f"{count} {status}" for status, count in counts.items()) + "."
+
+
+def _advice(trials: Sequence[TrialSummary]) -> str:
+    """Each diagnosis that was made, of which trials, and what to change."""
+    found: dict[Kind, list[int]] = {}
+    for trial in trials:
+        if trial.diagnosis:
+            found.setdefault(trial.diagnosis.kind, []).append(trial.number)
+    lines = [
+        f"- **{kind}** (trial{'s' if len(numbers) > 1 else ''} {', '.join(map(str, numbers))}): {REMEDIES[kind]}."
+        for kind, numbers in sorted(found.items(), key=lambda item: -len(item[1]))
+    ]
+    return "\n".join(["What their courses say, and what to change next:", "", *lines]) if lines else ""
+
+
+def _trials_table(winner: Winner) -> str:
+    names = list(dict.fromkeys(name for trial in winner.trials for name in trial.params))
+    head = ("trial", *names, "score", "at step", "fresh seeds", "how it ended")
+    rows = []
+    for trial in winner.trials:
+        cells = [
+            str(trial.number),
+            *(_text(trial.params[name]) if name in trial.params else "" for name in names),
+            _number(trial.score),
+            "–" if trial.step is None else str(trial.step),
+            _number(winner.finalists.get(trial.number)),
+        ]
+        if trial.number == winner.number:
+            cells = [f"**{cell}**" if cell else "" for cell in cells]
+        rows.append((*cells, f"{trial.status}: {trial.reason}" if trial.reason else trial.status))
+    right = (0, *range(len(names) + 1, len(names) + 4))
+    return _table(head, rows, right)
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[int]) -> str:
+    rule = ["---:" if column in right else "---" for column in range(len(head))]
+    return "\n".join("| " + " | ".join(map(_cell, row)) + " |" for row in (head, rule, *rows))
+
+
+def _cell(text: str) -> str:
+    """Text that stays in its cell."""
+    return " ".join(text.replace("|", "\\|").split())
+
+
+def _number(value: float | None) -> str:
+    """Three digits that say something; a dash for what there is not."""
+    if value is None or not math.isfinite(value):
+        return "–"
+    return f"{value:.1f}" if abs(value) >= 10 else f"{value:.3g}"
+
+
+def _text(value: object) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,122 @@
+"""The winner of a study as plain data, and the names of the files that speak of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from PIL import Image
+
+from eval.diagnosis import Diagnosis
+from eval.evaluation import Evaluation
+from sweeper.pareto import Front
+from sweeper.strength import AS_TRAINED
+
+WEIGHTS: Final = "pytorch_lora_weights.safetensors"
+"""The LoRA as diffusers names it; also what a checkpoint's folder holds."""
+CONFIG: Final = "config.yaml"
+SCORES: Final = "scores.json"
+SHEET: Final = "contact_sheet.png"
+STRENGTH_SHEET: Final = "strength_sheet.png"
+CARD: Final = "card.md"
+PARETO: Final = "pareto.png"
+
+MEASURES: Final[Mapping[str, str]] = {
+    "score": "the study's objective, at most 100",
+    "overfit_index": "0 clean … 1 overfit",
+    "val_ratio": "validation loss as a share of the base's; lower is better",
+    "style": "way from the base to the held-out pictures; 1 is all of it",
+    "prompt_match": "match of picture and prompt, in points; higher is better",
+    "prompt_kept": "prompt match as a share of the base's",
+    "copy_rate": "share of pictures that copy a training picture, less the base's own",
+    "diversity": "spread within a prompt as a share of the base's",
+    "drift": "how far pictures of unrelated prompts moved; 0 is best",
+    "image_similarity": "similarity to held-out pictures; higher is better",
+    "cmmd": "distance to held-out pictures (CMMD); lower is better",
+    "kid": "distance to held-out pictures (KID); lower is better",
+    "fid": "distance to held-out pictures (FID, biased on so few); lower is better",
+}
+"""The measures that a card shows, in its order, and how to read each."""
+OF_THE_BASE: Final[Mapping[str, float]] = {
+    "score": 0.0,
+    "overfit_index": 0.0,
+    "val_ratio": 1.0,
+    "style": 0.0,
+    "prompt_kept": 1.0,
+    "copy_rate": 0.0,
+    "diversity": 1.0,
+    "drift": 0.0,
+}
+"""What the base has by definition."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrialSummary:
+    """One trial as the card's table shows it."""
+
+    number: int
+    params: Mapping[str, object]
+    """What was searched, dotted name to value."""
+    status: str
+    """finished, pruned, failed, running …"""
+    score: float | None
+    """Its best checkpoint's, as the search was told; None without any."""
+    step: int | None
+    """Where that checkpoint is."""
+    reason: str
+    """Why it ended."""
+    diagnosis: Diagnosis | None = None
+    """What its course says about its settings."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Winner:
+    """What won, and all that its card tells."""
+
+    study: str
+    number: int
+    """The trial."""
+    step: int
+    """The checkpoint's training steps."""
+    checkpoint: Path
+    """Its folder, with `WEIGHTS`."""
+    config: str
+    """The trial's resolved config as YAML."""
+    evaluation: Evaluation
+    """The judgement that decided, with fresh seeds."""
+    base_metrics: Mapping[str, float] = field(default_factory=dict)
+    """The base's own values of metrics that are not 0 or 1 for it by definition."""
+    how_chosen: str
+    """A sentence or two: among what, by what."""
+    contact_sheet: Image.Image
+    base: str
+    """What `DiffusionPipeline.from_pretrained` takes: a hub id or a folder."""
+    trigger: str
+    """Phrase that calls up what was learnt; empty for none."""
+    prompt: str
+    """A prompt to try, trigger included."""
+    resolution: int
+    sample_steps: int
+    guidance_scale: float
+    params: Mapping[str, object]
+    """What was searched, dotted name to the winner's value."""
+    trials: Sequence[TrialSummary]
+    """All trials of the study, by number."""
+    finalists: Mapping[int, float] = field(default_factory=dict)
+    """Trial to its score with fresh seeds, of those that were scored again."""
+    front: Front | None = None
+    """The Pareto front, in a study of several objectives."""
+    strength: float = AS_TRAINED
+    """The LoRA scale to use it at; `evaluation` is what it was judged at this."""
+    tried: Mapping[float, Evaluation] = field(default_factory=dict)
+    """Its judgements at every strength that was tried, of the same prompts and seeds; none where none was."""
+    strength_words: str = ""
+    """Why this strength."""
+    strength_sheet: Image.Image | None = None
+
+
+def base_metrics(winner: Winner) -> dict[str, float]:
+    """The base's own numbers by `MEASURES`' names."""
+    return {**OF_THE_BASE, **winner.base_metrics}
