@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -46,14 +47,20 @@ FIVE = [
 Trained = tuple[list[float], list[torch.Tensor]]
 
 
+Reference = Callable[[int], tuple[Trained, Trained]]
+
+
 @pytest.fixture(scope="module")
-def references(loaded_base: Base, tiny_spec: BaseSpec, tiny_data: EncodedDataset) -> list[tuple[Trained, Trained]]:
-    """Each of `FIVE` alone in a pack, and in plain PEFT."""
-    found = []
-    for spec in FIVE:
+def reference(loaded_base: Base, tiny_spec: BaseSpec, tiny_data: EncodedDataset) -> Reference:
+    """What one of `FIVE` comes to alone in a pack, and in plain PEFT; each is trained once."""
+
+    @cache
+    def of(number: int) -> tuple[Trained, Trained]:
+        spec = FIVE[number]
         (losses,), (parameters,) = trained(doubled(copy.deepcopy(loaded_base)), tiny_data, [spec])
-        found.append(((losses, parameters), plain_training(tiny_spec, tiny_data, spec, STEPS, torch.float64)))
-    return found
+        return (losses, parameters), plain_training(tiny_spec, tiny_data, spec, STEPS, torch.float64)
+
+    return of
 
 
 def test_token_ids_are_the_tokenizers_and_give_the_cached_embeddings(
@@ -71,18 +78,19 @@ def test_token_ids_are_the_tokenizers_and_give_the_cached_embeddings(
 
 @pytest.mark.parametrize("count", [1, 2, 5])
 def test_in_float64_a_packed_trial_is_the_same_alone_and_in_plain_peft(
-    count: int, new_base: NewBase, tiny_data: EncodedDataset, references: list[tuple[Trained, Trained]]
+    count: int, new_base: NewBase, tiny_data: EncodedDataset, reference: Reference
 ) -> None:
     losses, parameters = trained(doubled(new_base()), tiny_data, FIVE[:count])
-    for ours, own, (alone, plain) in zip(losses, parameters, references, strict=False):
-        for other_losses, other_parameters in (alone, plain):
+    for number, (ours, own) in enumerate(zip(losses, parameters, strict=True)):
+        for other_losses, other_parameters in reference(number):
             assert ours == pytest.approx(other_losses, abs=1e-10)
             assert_same(own, other_parameters, 1e-8)
 
 
-def test_the_text_encoders_adapter_learns(references: list[tuple[Trained, Trained]]) -> None:
+def test_the_text_encoders_adapter_learns(reference: Reference) -> None:
     """So that what the other tests compare is not idle: B starts at 0."""
-    for spec, ((_, parameters), _) in zip(FIVE, references, strict=True):
+    for number, spec in enumerate(FIVE):
+        (_, parameters), _ = reference(number)
         last = parameters[-1] if not spec.adapter.dora else parameters[-2]
         assert last.abs().max() > 1e-4 or not spec.adapter.text_encoder
 
@@ -115,19 +123,17 @@ def test_only_rows_of_slots_that_train_it_go_through_the_text_encoder(
     assert seen == [2, 4]  # of batches of 2
 
 
-def test_a_refilled_slot_equals_a_fresh_one(
-    new_base: NewBase, tiny_data: EncodedDataset, references: list[tuple[Trained, Trained]]
-) -> None:
+def test_a_refilled_slot_equals_a_fresh_one(new_base: NewBase, tiny_data: EncodedDataset, reference: Reference) -> None:
     pack = Pack(doubled(new_base()), tiny_data, num_slots=2)
     pack.admit(replace(FIVE[4], train=replace(FIVE[4].train, steps=100)))
     used = pack.admit(one("adamw", 9, replace(BOTH, rank=9)))
     run(pack, used, 2)
     pack.release(used)
     between = pack.admit(FIVE[1])  # a slot that had a text encoder's adapter, and has none
-    assert [report.loss for report in run(pack, between, 3)] == pytest.approx(references[1][0][0][:3], abs=1e-10)
+    assert [report.loss for report in run(pack, between, 3)] == pytest.approx(reference(1)[0][0][:3], abs=1e-10)
     pack.release(between)
     losses = [report.loss for report in run(pack, pack.admit(FIVE[0]), STEPS)]
-    assert losses == pytest.approx(references[0][0][0], abs=1e-10)
+    assert losses == pytest.approx(reference(0)[0][0], abs=1e-10)
 
 
 @pytest.mark.parametrize("number", [0, 2, 4])
@@ -144,10 +150,21 @@ def test_resumed_equals_uninterrupted(number: int, tiny_base: Base, tiny_data: E
     assert all(torch.equal(ours, theirs) for ours, theirs in zip(weights(pack, resumed), expected, strict=True))
 
 
+def test_drawing_in_between_changes_nothing(new_base: NewBase, tiny_data: EncodedDataset, reference: Reference) -> None:
+    """DoRA computes another way in evaluation mode, to which drawing turns the text encoder's layers."""
+    pack = Pack(doubled(new_base()), tiny_data, num_slots=1)
+    slot = pack.admit(FIVE[4])
+    losses = [report.loss for report in run(pack, slot, 1)]
+    with pack.acting([slot]) as base:
+        base.encode_texts(["a red cup"])
+    losses += [report.loss for report in run(pack, slot, 3)]
+    assert losses == pytest.approx(reference(4)[0][0][:4], abs=1e-10)
+
+
 def test_out_of_memory_in_the_text_encoder_lowers_what_shares_a_pass(
     new_base: NewBase,
     tiny_data: EncodedDataset,
-    references: list[tuple[Trained, Trained]],
+    reference: Reference,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     base = doubled(new_base())
@@ -161,16 +178,16 @@ def test_out_of_memory_in_the_text_encoder_lowers_what_shares_a_pass(
 
     monkeypatch.setattr(base, "embed", small_memory)
     losses, _ = trained(base, tiny_data, [FIVE[0], FIVE[4]])
-    assert losses[0] == pytest.approx(references[0][0][0], abs=1e-10)
-    assert losses[1] == pytest.approx(references[4][0][0], abs=1e-10)
+    assert losses[0] == pytest.approx(reference(0)[0][0], abs=1e-10)
+    assert losses[1] == pytest.approx(reference(4)[0][0], abs=1e-10)
 
 
 def test_activation_checkpointing_changes_nothing_but_memory(
-    new_base: NewBase, tiny_data: EncodedDataset, references: list[tuple[Trained, Trained]]
+    new_base: NewBase, tiny_data: EncodedDataset, reference: Reference
 ) -> None:
     (losses,), (parameters,) = trained(doubled(new_base()), tiny_data, FIVE[:1], activation_checkpointing=True)
-    assert losses == pytest.approx(references[0][0][0], abs=1e-10)
-    assert_same(parameters, references[0][0][1], 1e-8)
+    assert losses == pytest.approx(reference(0)[0][0], abs=1e-10)
+    assert_same(parameters, reference(0)[0][1], 1e-8)
 
 
 @pytest.mark.parametrize(
