@@ -54,15 +54,15 @@ def main() -> None:
 def _read(folder: Path, docs: Path, names: list[str]) -> None:
     base = load_base(BaseSpec(name="pocket", path="pocket", resolution=64), torch.device("cpu"), "fp32")
     reader = load_reader(base, folder / "reader.safetensors")
-    for each in SETS:
-        whole, styled = accuracy(reader, base, each.style)
+    for each in (each for each in SETS if each.name in names):
+        parts, whole, styled = accuracy(reader, base, each.style)
         print(
-            f"the reader reads {100 * whole:.1f} % of {each.style} scenes wholly, {100 * styled:.1f} % as {each.style}"
+            f"{each.style}: {100 * parts:.1f} % of parts read right, {100 * whole:.1f} % of scenes wholly, "
+            f"{100 * styled:.1f} % as {each.style}"
         )
-        if each.name not in names:
-            continue
-        inspector = Inspector(base, reader, each, folder / "sets" / each.name)
         for study, file in ((each.name, COURSES), (f"{each.name}-recipe", RECIPES)):
+            kept = folder / "truth" / study
+            inspector = Inspector(base, reader, each, folder / "sets" / each.name, kept)
             inspect_study(folder / each.name / study, inspector, docs / file)
 
 

@@ -8,7 +8,6 @@ broken in the ways that trainings break them: burned in, mottled, washed out, tw
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -29,6 +28,8 @@ BATCH: Final = 48
 BROKEN_SHARE: Final = 0.25
 TEST: Final = 350
 _SEED: Final = 4242
+_TEXTURE_LAYERS: Final = (2, 8)
+"""Of the network's body: after the first and the third convolution."""
 
 
 class _Network(nn.Module):
@@ -50,18 +51,6 @@ class _Network(nn.Module):
         return [head(seen) for head in self.heads]
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """What was read, for N pictures."""
-
-    shown: Tensor
-    """(N,) share of the asked scene's parts that are there: background, colours, shapes, relation; 0 to 1."""
-    whole: Tensor
-    """(N,) whether all of them are."""
-    styled: Tensor
-    """(N,) probability of the asked style."""
-
-
 class Reader:
     """The trained network."""
 
@@ -69,16 +58,35 @@ class Reader:
         self._network = network.eval()
 
     @torch.no_grad()
-    def read(self, pixels: Tensor, asked: Sequence[Scene], style: str) -> Reading:
-        """Read uint8 pictures (N, 3, 64, 64), each asked to show its scene in `style`."""
-        *parts, styles = self._network(to_unit(pixels))
+    def shown(self, pixels: Tensor, asked: Sequence[Scene]) -> tuple[Tensor, Tensor]:
+        """Of uint8 pictures (N, 3, 64, 64): the share of the asked scene's parts that is there (N,), and if all are.
+
+        The parts are the background, colours and shapes of one or two things, and their relation.
+        """
+        parts = self._network(to_unit(pixels))[:-1]
         wanted = torch.tensor([parts_of(scene) for scene in asked])  # (N, 6)
         right = torch.stack([logits.argmax(1) for logits in parts], dim=1) == wanted
-        return Reading(
-            shown=right.double().mean(1),
-            whole=right.all(1),
-            styled=styles.softmax(1)[:, STYLES.index(style)].double(),
-        )
+        return right.double().mean(1), right.all(1)
+
+    @torch.no_grad()
+    def style(self, pixels: Tensor) -> Tensor:
+        """The most likely style's number in `STYLES` (N,), or `NO_STYLE`."""
+        styles: Tensor = self._network(to_unit(pixels))[-1]
+        return styles.argmax(1)
+
+    @torch.no_grad()
+    def texture(self, pixels: Tensor) -> list[Tensor]:
+        """What strokes and paint look like, wherever they are: the Gram matrices of two depths, each (N, channels²).
+
+        Source: Gatys, Ecker & Bethge 2016, Image style transfer using convolutional neural networks, equation 3.
+        """
+        seen, grams = to_unit(pixels), []
+        for number, layer in enumerate(self._network.body):
+            seen = layer(seen)
+            if number in _TEXTURE_LAYERS:
+                maps = seen.flatten(2)  # (N, channels, places)
+                grams.append((maps @ maps.mT / maps.shape[2]).flatten(1))
+        return grams
 
 
 def load_reader(base: Base, file: Path) -> Reader:
@@ -91,11 +99,13 @@ def load_reader(base: Base, file: Path) -> Reader:
     return Reader(network)
 
 
-def accuracy(reader: Reader, base: Base, style: str) -> tuple[float, float]:
-    """Share of drawn scenes read wholly right, and of those in `style` taken for it; after the VAE, as samples are."""
+def accuracy(reader: Reader, base: Base, style: str) -> tuple[float, float, float]:
+    """On drawn scenes after the VAE, as samples are: parts read right, scenes read wholly right, style read right."""
     pictures = _drawn(_SEED + 1, TEST, [style])
-    seen = reader.read(_through_vae(base, pictures.pixels), pictures.scenes, style)
-    return float(seen.whole.double().mean()), float((seen.styled > 0.5).double().mean())
+    pixels = through_vae(base, pictures.pixels)
+    shown, whole = reader.shown(pixels, pictures.scenes)
+    styled = reader.style(pixels) == STYLES.index(style)
+    return float(shown.mean()), float(whole.double().mean()), float(styled.double().mean())
 
 
 def _drawn(seed: int, count: int, styles: Sequence[str]) -> Pictures:
@@ -106,7 +116,7 @@ def _train(network: _Network, base: Base) -> None:
     pictures = _drawn(_SEED, POOL, STYLES)
     parts = torch.tensor([parts_of(scene) for scene in pictures.scenes])  # (POOL, 6)
     styles = torch.tensor([STYLES.index(style) for style in pictures.styles])
-    decoded = _through_vae(base, pictures.pixels)
+    decoded = through_vae(base, pictures.pixels)
     generator = torch.Generator().manual_seed(_SEED)
     optimizer = torch.optim.AdamW(network.parameters(), lr=2e-3, weight_decay=0.02)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=2e-3, total_steps=STEPS)
@@ -161,7 +171,7 @@ def _break(pixels: Tensor, others: Tensor, generator: torch.Generator) -> Tensor
 
 
 @torch.no_grad()
-def _through_vae(base: Base, pixels: Tensor) -> Tensor:
+def through_vae(base: Base, pixels: Tensor) -> Tensor:
     """uint8 pictures as the VAE gives them back: what the best sample could look like."""
     vae: Any = base.pipeline.vae
     parts = []

@@ -13,13 +13,16 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from PIL import Image
+from safetensors.torch import load_file, save
 from torch import Tensor
 
-from benchmarks.judge_trials.reader import Reader
+from benchmarks.judge_trials.reader import Reader, through_vae
 from benchmarks.judge_trials.sets import TrialSet
 from eval.sampling import sample
+from foundation.durable import write_bytes
 from foundation.folder import read_folder
 from train.bases import Base
+from train.pocket.loop import draw_all as world_pictures
 
 SEEDS: Final = (501, 502)
 """Half of the scenes are drawn with each; neither trials nor finals use them."""
@@ -28,50 +31,96 @@ GUIDANCE: Final = 5.0
 BATCH_ROWS: Final = 64
 COPY: Final = 0.5
 """A picture nearer to a training picture than this share of what held-out pictures are (median) is a copy."""
+DRAWING_SEEDS: Final = (901, 902)
+"""Each scene is drawn with both, as the style would have it."""
 _SHIFT: Final = 2
 
 
 @dataclass(frozen=True, slots=True)
 class Truth:
-    """Of one checkpoint; every field but the last a mean over NUM_TRUTH pictures, 0 to 1."""
+    """Of one checkpoint; every field but the last a mean over NUM_TRUTH pictures."""
 
     quality: float
-    """Shown × styled, nothing for a copy."""
+    """0 to 1: shown × styled, nothing for a copy or for a picture that went away from the style."""
     shown: float
+    """0 to 1, the share of the asked scene's parts that are there."""
     whole: float
+    """0 to 1, how many pictures show all of them."""
     styled: float
+    """How much of the way from the base's picture to a drawing of that scene was gone; 1 all, below 0 away from it."""
     copied: float
+    """0 to 1, how many pictures copy a training picture."""
     each: tuple[float, ...]
     """Quality of each picture, always in the same order of scenes."""
 
 
 class Inspector:
-    """Draws with a checkpoint and reads the truth off its pictures."""
+    """Draws with a checkpoint and reads the truth off its pictures.
 
-    def __init__(self, base: Base, reader: Reader, chosen: TrialSet, pictures: Path) -> None:
+    What was drawn is kept in `kept`, so that it can be read anew in seconds. `pictures` is the set's folder.
+    """
+
+    def __init__(self, base: Base, reader: Reader, chosen: TrialSet, pictures: Path, kept: Path) -> None:
         self._base = base
         self._reader = reader
         self._set = chosen
         self._scenes = chosen.truth_scenes()
+        self._kept = kept
         train, held_out = (_pixels(pictures / part) for part in ("train", "validation"))
         self._train = train
         self._near = COPY * float(_nearest(held_out, train).median())
+        drawings = [self._drawings(seed) for seed in DRAWING_SEEDS]
+        self._sizes = [float(depth.norm(dim=1).mean()) for depth in reader.texture(drawings[0])]
+        self._textures = [self._texture(each) for each in drawings]
+        self._from_base = self._to_drawings(self.pictures(None))
+        self._between = (self._textures[0] - self._textures[1]).norm(dim=1)
 
     def inspect(self, checkpoint: Path | None) -> Truth:
         """Read a checkpoint's truth, or the base's own for None."""
-        with self._with(checkpoint) as pipeline:
-            pixels = _as_tensor(self._draw(pipeline))
-        seen = self._reader.read(pixels, self._scenes, self._set.style)
+        pixels = self.pictures(checkpoint)
+        shown, whole = self._reader.shown(pixels, self._scenes)
+        styled = self._styled(pixels)
         copied = (_nearest(pixels, self._train) < self._near).double()
-        quality = seen.shown * seen.styled * (1 - copied)
+        quality = shown * styled.clamp(0, 1) * (1 - copied)
         return Truth(
             quality=float(quality.mean()),
-            shown=float(seen.shown.mean()),
-            whole=float(seen.whole.double().mean()),
-            styled=float(seen.styled.mean()),
+            shown=float(shown.mean()),
+            whole=float(whole.double().mean()),
+            styled=float(styled.mean()),
             copied=float(copied.mean()),
             each=tuple(round(value, 3) for value in quality.tolist()),
         )
+
+    def pictures(self, checkpoint: Path | None) -> Tensor:
+        """What it draws for the scenes, (NUM_TRUTH, 3, 64, 64) uint8; from disk, if it was drawn before."""
+        name = "base" if checkpoint is None else f"{checkpoint.parents[1].name}-{checkpoint.name}"
+        file = self._kept / f"{name}.safetensors"
+        if not file.exists():
+            with self._with(checkpoint) as pipeline:
+                write_bytes(file, save({"pixels": _as_tensor(self._draw(pipeline)).contiguous()}))
+        pixels: Tensor = load_file(file)["pixels"]
+        return pixels
+
+    def _styled(self, pixels: Tensor) -> Tensor:
+        """How much of the way to the drawings each picture has gone, (N,): 1 is as like one as another drawing is."""
+        way = (self._from_base - self._between).clamp(min=1e-6)
+        gone: Tensor = (self._from_base - self._to_drawings(pixels)) / way
+        return gone.clamp(-1, 1).double()
+
+    def _to_drawings(self, pixels: Tensor) -> Tensor:
+        """Mean distance of each picture's texture to the drawings of its scene, (N,)."""
+        texture = self._texture(pixels)
+        return torch.stack([(texture - each).norm(dim=1) for each in self._textures]).mean(0)
+
+    def _texture(self, pixels: Tensor) -> Tensor:
+        """Both depths side by side, equally large on drawings, (N, W)."""
+        depths = zip(self._reader.texture(pixels), self._sizes, strict=True)
+        return torch.cat([depth / size for depth, size in depths], dim=1)
+
+    def _drawings(self, seed: int) -> Tensor:
+        """The scenes as the style would have them, (N, 3, 64, 64) uint8, through the VAE as samples are."""
+        drawn = world_pictures(self._scenes, [self._set.style] * len(self._scenes), seed)
+        return through_vae(self._base, drawn.pixels)
 
     def _draw(self, pipeline: Any) -> list[Image.Image]:
         captions = [scene.caption(self._set.style) for scene in self._scenes]
