@@ -45,10 +45,10 @@ def main() -> None:
     if arguments.command in (None, "read"):
         _read(arguments.folder, arguments.docs, [each.name for each in chosen])
     if arguments.command in (None, "report"):
-        config = plan(["+experiment=pencil"]).config
+        asked = plan(["+experiment=pencil"])
         courses = read_courses(arguments.docs / COURSES)
-        draw_all(courses, config.eval, arguments.docs / "pictures")
-        print(report(courses, arguments.docs / RECIPES, config))
+        draw_all(courses, asked.config.eval, arguments.docs / "pictures")
+        print(report(courses, arguments.docs / RECIPES, asked))
 
 
 def _read(folder: Path, docs: Path, names: list[str]) -> None:

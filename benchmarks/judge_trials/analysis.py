@@ -21,7 +21,7 @@ TRUE_DROP: Final = 0.1
 TRUE_T: Final = 2.0
 """…and the paired t of that over the pictures is above this; or when so many pictures are copies: """
 TRUE_COPIES: Final = 0.1
-LEARNED: Final = 1.1
+LEARNED: Final = 0.05
 """A trial has learned when its best checkpoint is so much better than the base; of others no choice can be wrong."""
 
 Series = Mapping[str, Sequence[float]]
@@ -117,7 +117,7 @@ def lateness(courses: Sequence[Course], spec: EvalSpec) -> list[int | None]:
 
 def learned(courses: Sequence[Course]) -> list[Course]:
     """The trials that learned something."""
-    return [course for course in courses if course.best >= LEARNED * course.base]
+    return [course for course in courses if course.best >= course.base + LEARNED]
 
 
 def regrets(courses: Sequence[Course], spec: EvalSpec) -> dict[str, list[float]]:

@@ -14,13 +14,15 @@ from benchmarks.judge_trials.searches import BUDGET, REPLAYS, STRATEGIES, interv
 from benchmarks.judge_trials.tuning import folds
 from eval.spec import EvalSpec
 from sweeper.config import Config
+from sweeper.space import Plan
 
 ORDERS: Final = 100
 """Replays of each set for each pruning policy."""
 
 
-def report(courses: Sequence[Course], recipes: Path, config: Config) -> str:
+def report(courses: Sequence[Course], recipes: Path, asked: Plan) -> str:
     """All tables of the proof."""
+    config = asked.config
     spec = config.eval
     parts = [
         _what_there_is(courses),
@@ -29,7 +31,7 @@ def report(courses: Sequence[Course], recipes: Path, config: Config) -> str:
         _left_out(courses, spec),
         _choices(courses, spec),
         _pruning(courses, config),
-        _searching(courses, recipes, config),
+        _searching(courses, recipes, asked),
     ]
     return "\n\n".join(parts)
 
@@ -122,11 +124,11 @@ def _pruning(courses: Sequence[Course], config: Config) -> str:
     return f"## Pruning, replayed ({ORDERS} orders of each set)\n\n" + _table(head, rows)
 
 
-def _searching(courses: Sequence[Course], recipes: Path, config: Config) -> str:
+def _searching(courses: Sequence[Course], recipes: Path, asked: Plan) -> str:
     rows: list[list[object]] = []
     for name, own in _sets(courses).items():
         for strategy in STRATEGIES:
-            mean, low, high = interval([search(own, strategy, seed, config) for seed in range(REPLAYS)])
+            mean, low, high = interval([search(own, strategy, seed, asked) for seed in range(REPLAYS)])
             rows.append([name, strategy, mean, f"{low:.3f} to {high:.3f}"])
         runs = recipe_qualities(recipes, f"{name}-recipe")
         if runs:

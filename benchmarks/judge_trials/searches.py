@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -11,9 +12,8 @@ import numpy as np
 
 from benchmarks.judge_trials.courses import Course, read_courses
 from benchmarks.judge_trials.policies import Replay, Stopped
-from sweeper.config import Config
 from sweeper.search import Search
-from sweeper.space import plan
+from sweeper.space import Plan
 
 BUDGET: Final = 8
 """Full courses that a search may pay for."""
@@ -23,19 +23,19 @@ Strategy = Literal["our study", "random, nothing stopped", "TPE, nothing stopped
 STRATEGIES: Final[Sequence[Strategy]] = ("our study", "random, nothing stopped", "TPE, nothing stopped")
 
 
-def search(pool: Sequence[Course], strategy: Strategy, seed: int, config: Config) -> float:
+def search(pool: Sequence[Course], strategy: Strategy, seed: int, asked: Plan) -> float:
     """The true quality of what the strategy picks from the pool for its budget.
 
     Each proposal of the sampler is answered by the nearest trial of the pool that was not yet taken.
     """
     budget = BUDGET * pool[0].last_step
-    proposals = _Proposals(pool, "random" if strategy.startswith("random") else "tpe", seed)
+    proposals = _Proposals(pool, "random" if strategy.startswith("random") else "tpe", seed, asked)
     policy = "ours" if strategy == "our study" else "nothing stopped"
     seen: list[Course] = []
     ended: list[Stopped] = []
     while len(seen) < len(pool):
         seen.append(proposals.next())
-        ended = Replay(seen, policy, config).run()  # what was stopped before is stopped again: the replay is the same
+        ended = Replay(seen, policy, asked.config).run()
         if sum(each.steps for each in ended) > budget:
             break
         (latest,) = [each for each in ended if each.course is seen[-1]]
@@ -47,17 +47,9 @@ def search(pool: Sequence[Course], strategy: Strategy, seed: int, config: Config
 class _Proposals:
     """The study's own sampler over a pool of trials."""
 
-    def __init__(self, pool: Sequence[Course], sampler: Literal["tpe", "random"], seed: int) -> None:
-        asked = plan(
-            [
-                "+experiment=pencil",
-                "study.name=replay",
-                "study.num_trials=1000",
-                f"study.sampler={sampler}",
-                f"study.seed={seed}",
-            ]
-        )
-        self._search = Search.open(asked.config, asked.space)
+    def __init__(self, pool: Sequence[Course], sampler: Literal["tpe", "random"], seed: int, asked: Plan) -> None:
+        study = replace(asked.config.study, sampler=sampler, seed=seed, num_trials=1000)
+        self._search = Search.open(replace(asked.config, study=study), asked.space)
         self._left = list(pool)
         self._number = -1
 
