@@ -78,6 +78,8 @@ def judge(reference: Reference, evidence: Evidence, history: Sequence[Evaluation
     copies = copying.copied(evidence.compositions, learned, held_out)  # (P, S)
     base_copies = copying.copied(reference.base_compositions, learned, held_out)
     course = _course(reference, evidence, history, spec.thresholds.rises)
+    style = _style(reference.of_style, evidence.of_style)
+    fall = _fall(style, history)
     signs = Signs(
         val_rise=course["val_rise"],
         val_t=course["val_t"],
@@ -88,10 +90,10 @@ def judge(reference: Reference, evidence: Evidence, history: Sequence[Evaluation
         diversity=_diversity(reference.of_images, evidence.of_images),
         prompt_drop=similarity.prompt_drop(samples, base_samples, prompts),
         drift=spread.drift(evidence.of_images.unrelated, reference.of_images.base_unrelated),
+        style_drop=fall.get("style_drop", math.nan),
+        style_t=fall.get("style_t", math.nan),
     )
     match, base_match = similarity.comparable_matches(samples, base_samples, prompts)
-    style = _style(reference.of_style, evidence.of_style)
-    fall = _fall(style, history)
     parts = Parts(
         style=style,
         match=match,

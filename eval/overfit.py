@@ -1,10 +1,11 @@
-"""The overfit index: five named criteria, how severe each is, and what they mean together.
+"""The overfit index: six named criteria, how severe each is, and what they mean together.
 
-    O = max(copy, ½ · (val_rise + max(diversity, prompt_drop, drift)))
+    O = max(copy, min(1, ½ · (val_rise + style + max(diversity, prompt_drop, drift))))
 
 Copying is proof by itself. Each of the others has innocent causes (a style with less variety, a style that CLIP reads
 less well, a validation loss past its minimum while likeness still grows), so none of them alone takes O above ½; it
-takes the loss and the pictures together.
+takes two of these three: the loss, the style, what the pictures show. How well that tells overfit checkpoints from
+sound ones was measured where the truth is known: docs/judge.md.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from dataclasses import dataclass
 
 from eval.spec import Limits, Thresholds
 
-CRITERIA = ("copy", "val_rise", "diversity", "prompt_drop", "drift")
+CRITERIA = ("copy", "val_rise", "style", "diversity", "prompt_drop", "drift")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -40,6 +41,10 @@ class Signs:
     """Loss of prompt match, scaled points."""
     drift: float
     """Distance of unrelated prompts' pictures from the base's."""
+    style_drop: float = math.nan
+    """How far style fidelity lies below the trial's best, as a share of the whole way from the base to the style."""
+    style_t: float = math.nan
+    """Paired t of that over the prompts."""
 
 
 def severity(value: float, limits: Limits) -> float:
@@ -54,13 +59,15 @@ def severity(value: float, limits: Limits) -> float:
 def severities(signs: Signs, thresholds: Thresholds) -> dict[str, float]:
     """Return the severity of each of `CRITERIA`, 0 to 1.
 
-    A rise of the validation loss counts only if it is significant or lasting, copies only from `min_copies` on.
+    A rise of the validation loss counts only if it is significant or lasting, a fall of style only if it is
+    significant, copies only from `min_copies` on.
     """
     rise_is_real = signs.val_t > thresholds.paired_t or signs.rose_in_a_row
     copies_count = signs.copies >= thresholds.min_copies
     return {
         "copy": severity(signs.copy_rate, thresholds.copy) if copies_count else 0.0,
         "val_rise": severity(signs.val_rise, thresholds.val_rise) if rise_is_real else 0.0,
+        "style": severity(signs.style_drop, thresholds.style) if signs.style_t > thresholds.paired_t else 0.0,
         "diversity": severity(signs.diversity, thresholds.diversity),
         "prompt_drop": severity(signs.prompt_drop, thresholds.prompt_drop),
         "drift": severity(signs.drift, thresholds.drift),
@@ -70,7 +77,7 @@ def severities(signs: Signs, thresholds: Thresholds) -> dict[str, float]:
 def overfit_index(parts: Mapping[str, float]) -> float:
     """Return O of the module's formula, 0 to 1, from the severities."""
     pictures = max(parts["diversity"], parts["prompt_drop"], parts["drift"])
-    return max(parts["copy"], 0.5 * (parts["val_rise"] + pictures))
+    return max(parts["copy"], min(1.0, 0.5 * (parts["val_rise"] + parts["style"] + pictures)))
 
 
 def is_overfit(indices: Sequence[float], thresholds: Thresholds, warmup_evaluations: int) -> bool:
@@ -86,6 +93,7 @@ def explain(signs: Signs, parts: Mapping[str, float]) -> str:
     words = {
         "copy": f"copies in {signs.copies} of {signs.num_samples} pictures",
         "val_rise": f"validation loss {risen}",
+        "style": f"style {100 * signs.style_drop:.0f} points below its best",
         "diversity": f"diversity {100 * signs.diversity:.0f} % of the base's",
         "prompt_drop": f"prompt match down {signs.prompt_drop:.1f} points",
         "drift": f"unrelated prompts drifted by {signs.drift:.2f}",

@@ -32,6 +32,8 @@ class Thresholds:
     """Rise of the validation loss over its lowest value so far, as a share (0.05 = 5 %)."""
     copy: Limits = field(default_factory=lambda: Limits(warn=0.03, alarm=0.10))
     """Share of pictures that copy a training picture, less the base's own share; 0 to 1."""
+    style: Limits = field(default_factory=lambda: Limits(warn=0.04, alarm=0.16))
+    """Fall of style fidelity below the trial's best; 1 = the whole way from base to style."""
     diversity: Limits = field(default_factory=lambda: Limits(warn=0.85, alarm=0.6))
     """Spread of the pictures of one prompt, as a ratio to the base's spread; the alarm lies below the warning."""
     prompt_drop: Limits = field(default_factory=lambda: Limits(warn=1.5, alarm=3.0))
@@ -55,7 +57,7 @@ class Thresholds:
     """Below this overfit index a checkpoint may be chosen as the best; 0 to 1."""
 
     def __post_init__(self) -> None:
-        for name in ("val_rise", "copy", "prompt_drop", "drift"):
+        for name in ("val_rise", "copy", "style", "prompt_drop", "drift"):
             limits: Limits = getattr(self, name)
             if not limits.warn < limits.alarm:
                 raise ValueError(f"{name}.warn must be < {name}.alarm, got {limits.warn} and {limits.alarm}")

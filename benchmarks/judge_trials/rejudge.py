@@ -24,21 +24,23 @@ def signs_of(evaluation: Evaluation) -> Signs:
         diversity=metrics["diversity"],
         prompt_drop=metrics["prompt_drop"],
         drift=metrics["drift"],
+        style_drop=metrics.get("style_drop", math.nan),
+        style_t=metrics.get("style_t", math.nan),
     )
 
 
 def rejudged(evaluation: Evaluation, history: Sequence[Evaluation], spec: EvalSpec) -> Evaluation:
     """The evaluation as `spec` judges it, after the trial's earlier ones, judged likewise."""
-    severe = severities(signs_of(evaluation), spec.thresholds)
+    signs = signs_of(evaluation)
+    severe = severities(signs, spec.thresholds)
     index = overfit_index(severe)
     indices = [*(past.overfit_index for past in history), index]
-    drop, t = evaluation.metrics.get("style_drop", math.nan), evaluation.metrics.get("style_t", math.nan)
     return replace(
         evaluation,
         severities=severe,
         overfit_index=index,
         overfit=is_overfit(indices, spec.thresholds, spec.warmup_evaluations),
-        past_best=drop >= spec.thresholds.style_drop and t > spec.thresholds.paired_t,
+        past_best=signs.style_drop >= spec.thresholds.style_drop and signs.style_t > spec.thresholds.paired_t,
     )
 
 

@@ -37,8 +37,10 @@ def test_severity_runs_from_warn_to_alarm_in_either_direction() -> None:
 
 
 def test_index_is_the_formula() -> None:
-    parts = {"copy": 0.3, "val_rise": 0.6, "diversity": 0.2, "prompt_drop": 0.9, "drift": 0.4}
+    parts = {"copy": 0.3, "val_rise": 0.6, "style": 0.0, "diversity": 0.2, "prompt_drop": 0.9, "drift": 0.4}
     assert overfit_index(parts) == pytest.approx(0.75)
+    assert overfit_index(parts | {"style": 0.3}) == pytest.approx(0.9)
+    assert overfit_index(parts | {"style": 1.0}) == 1.0
     assert overfit_index(parts | {"copy": 0.8}) == pytest.approx(0.8)
 
 
@@ -46,6 +48,7 @@ def test_index_is_the_formula() -> None:
     "signs",
     [
         replace(CLEAN, val_rise=9.0, val_t=99.0),
+        replace(CLEAN, style_drop=0.9, style_t=9.0),
         replace(CLEAN, diversity=0.0),
         replace(CLEAN, prompt_drop=50.0),
         replace(CLEAN, drift=3.0),
@@ -56,7 +59,14 @@ def test_no_ambiguous_sign_reaches_the_stop_alone(signs: Signs) -> None:
     assert index(signs) == pytest.approx(0.5)
 
 
-def test_loss_and_pictures_together_do() -> None:
+def test_a_fall_of_style_within_its_noise_counts_for_nothing() -> None:
+    assert index(replace(CLEAN, style_drop=0.2, style_t=1.5)) == 0
+    assert index(replace(CLEAN, style_drop=0.1, style_t=2.5)) == pytest.approx(0.25)
+
+
+def test_two_of_loss_style_and_content_together_do() -> None:
+    assert index(replace(CLEAN, style_drop=0.2, style_t=3.0, drift=0.9)) == 1.0
+    assert index(replace(CLEAN, style_drop=0.2, style_t=3.0, val_rise=0.06, val_t=3.0)) == 1.0
     assert index(replace(CLEAN, val_rise=0.06, val_t=3.0, prompt_drop=3.5)) == 1.0
 
 
