@@ -110,9 +110,8 @@ class Worker:
                     self._advance()
         except (EOFError, BrokenPipeError, ConnectionResetError):
             pass  # the supervisor is gone; what was learned is kept for the one that comes after
-        broken = {report.slot for report in self._pack.read() if report.failure is not None}
         for running in self._running.values():
-            if running.slot not in broken:  # it starts again from its last sound state, and fails where it did
+            if not self._pack.failed(running.slot):  # such a one starts again from its last sound state
                 self._pack.save_state(running.slot, running.folder / STATE)
 
     def _take_commands(self) -> None:

@@ -138,7 +138,7 @@ class Pack:
         """Write a slot's adapter as diffusers loads it.
 
         Raises:
-            StudyError: when the slot failed, be it read or not.
+            StudyError: when the trial failed.
         """
         self._sound_slot(number).save_adapter(folder)
 
@@ -146,13 +146,17 @@ class Pack:
         """Write what `admit(resume_from=…)` needs.
 
         Raises:
-            StudyError: when the slot failed, be it read or not.
+            StudyError: when the trial failed.
         """
         self._sound_slot(number).save_state(folder)
 
-    def _sound_slot(self, number: int) -> Slot:
+    def failed(self, number: int) -> bool:
+        """Whether a slot's trial failed, be it read or not. Waits for the device."""
         self._ledger.read()
-        if number in self._ledger.failed:
+        return number in self._ledger.failed
+
+    def _sound_slot(self, number: int) -> Slot:
+        if self.failed(number):
             raise StudyError(f"the trial in slot {number} failed; nothing of it is saved")
         return self._slot(number)
 
@@ -257,9 +261,7 @@ class Pack:
         """Take in a pass: an optimizer step for each slot that has all its micro-batches. Nothing is waited for."""
         for slot, loss in zip(slots, losses.unbind(), strict=True):
             slot.losses.append(loss)
-        return [
-            self._optimizer_step(number, slot) for number, slot in zip(numbers, slots, strict=True) if slot.due
-        ]
+        return [self._optimizer_step(number, slot) for number, slot in zip(numbers, slots, strict=True) if slot.due]
 
     def _optimizer_step(self, number: int, slot: Slot) -> Unread:
         slot.scaler.unscale_(slot.optimizer)

@@ -37,9 +37,9 @@ class Packed:
         self._layers: dict[nn.Module, StackedLayer] = {}
         self._places: dict[int, Places] = {}
         self._indices: dict[tuple[int, ...], Tensor | None] = {}
-        self._drops: dict[tuple[int, ...], dict[StackedLayer, partial[Tensor]]] = {}
-        """For the slots of a pass, since they are those they are: what makes a tensor like a layer's input, in the
-        order in which a pass comes to the layers."""
+        self._masks: dict[tuple[int, ...], dict[StackedLayer, partial[Tensor]]] = {}
+        """For the slots of a pass with dropout: what makes an empty mask for each layer, in the order in which the pass
+        comes to them."""
 
     def put(self, slot: int, name: str, chance: torch.Generator) -> None:
         """Let PEFT's adapter `name` act on the rows of `slot`, its dropout drawn from `chance`."""
@@ -64,7 +64,7 @@ class Packed:
 
     def _forget_company(self) -> None:
         self._places.clear()
-        self._drops.clear()
+        self._masks.clear()
 
     def refresh(self, slot: int) -> None:
         """Copy the slot's parameters into the stacks, after they changed."""
@@ -98,11 +98,14 @@ class Packed:
         for layer in layers:
             layer.begin(rows)
         regions = self._regions if self._is_regular(rows) else None
+        if regions is not None and rows.drops:
+            for layer, new in self._masks[rows.slots].items():
+                layer.draw(rows, new())
         try:
             with nullcontext() if regions is None else regions.compiled():
                 yield
-            if rows.dropped and rows.slots not in self._drops:
-                self._drops[rows.slots] = {layer: _like(layer.kept) for layer in rows.dropped}
+            if rows.dropped:
+                self._masks[rows.slots] = {layer: _like(layer.kept) for layer in rows.dropped}
         finally:
             for layer in layers:
                 layer.end()
@@ -113,21 +116,15 @@ class Packed:
         return Rows(slots, guests, parts, self._index_of(slots), training, drops)
 
     def _is_regular(self, rows: Rows) -> bool:
-        """Whether a pass is one that compiled code is made for; if so, what dropout keeps in it is drawn here.
+        """Whether a pass is one that compiled code is made for: in training, of all slots, with no adapter apart.
 
-        That is a training pass of all slots, none of them with an adapter apart. Where there is dropout, the shapes of
-        what it acts on must be known, from an earlier pass of the same trials.
+        What dropout keeps is drawn before such a pass, so an earlier one of the same trials must have shown the shapes.
         """
         if not rows.training or len(rows.slots) < self._num_slots:
             return False
-        if any(layer.acting_apart for layer in self._layers.values()):
+        if rows.drops and rows.slots not in self._masks:
             return False
-        if rows.drops and rows.slots not in self._drops:
-            return False
-        if rows.drops:
-            for layer, new in self._drops[rows.slots].items():
-                layer.draw(rows, new())
-        return True
+        return not any(layer.acting_apart for layer in self._layers.values())
 
     def _index_of(self, slots: tuple[int, ...]) -> Tensor | None:
         """Kept, since a tensor's way to a GPU is waited for."""

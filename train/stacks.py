@@ -210,18 +210,20 @@ class StackedLayer:
         """The layer's input with each slot's own dropout; a slot without any draws nothing."""
         if not rows.drops:
             return x
-        if self.kept is None:
-            self.draw(rows, torch.empty_like(x))
+        kept = self.kept
+        if kept is None:
+            kept = self.draw(rows, torch.empty_like(x))
             rows.dropped.append(self)
-        return x * self.kept
+        return x * kept
 
-    def draw(self, rows: Rows, kept: Tensor) -> None:
+    def draw(self, rows: Rows, kept: Tensor) -> Tensor:
         """Draw what dropout keeps of the layer's input in this pass, into a tensor of its shape."""
         kept.fill_(1)
         for slot, guest, part in zip(rows.slots, rows.guests, torch.split(kept, rows.share(len(kept))), strict=True):
             if guest.dropout and slot in self.stacked:
                 part.bernoulli_(1 - guest.dropout, generator=guest.chance).div_(1 - guest.dropout)
         self.kept = kept
+        return kept
 
     def _add_apart(self, slot: int, x: Tensor, result: Tensor, rows: Rows) -> Tensor:
         """One slot's adapter as PEFT computes it, on that slot's rows."""

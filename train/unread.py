@@ -74,22 +74,19 @@ class Ledger:
 
 def _reports(steps: Sequence[Unread]) -> list[StepReport]:
     """With one wait for all."""
-    tensors = [tensor for step in steps for tensor in _numbers(step)]
-    values = iter(torch.stack(tensors).tolist() if tensors else [])
+    numbers = [[] if step.norm is None else [*step.losses, step.norm] for step in steps]
+    flat = [tensor.double() for own in numbers for tensor in own]
+    values = iter(torch.stack(flat).tolist() if flat else [])
     reports: list[StepReport] = []
     failed: set[int] = set()
-    for step in steps:
-        own = [next(values) for _ in _numbers(step)]
+    for step, tensors in zip(steps, numbers, strict=True):
+        own = [next(values) for _ in tensors]
         if step.slot in failed:
             continue
         reports.append(_report(step, own[:-1], own[-1]) if own else _failed(step, step.failure))
         if reports[-1].failure is not None:
             failed.add(step.slot)
     return reports
-
-
-def _numbers(step: Unread) -> list[Tensor]:
-    return [] if step.norm is None else [tensor.double() for tensor in (*step.losses, step.norm)]
 
 
 def _report(step: Unread, losses: list[float], norm: float) -> StepReport:

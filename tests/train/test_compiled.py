@@ -63,7 +63,7 @@ class Course:
 
     def draw(self, slots: list[int], parts: int) -> int:
         """One row a part for each slot, as guidance wants it, without gradients."""
-        before, rows = num_graphs(), len(slots) * parts
+        before, rows = num_graphs(), max(1, len(slots)) * parts
         generator = torch.Generator().manual_seed(0)
         noisy = torch.randn(rows, *self.data.train.means.shape[1:], generator=generator)
         with self.pack.acting(slots, parts) as base:
@@ -85,9 +85,7 @@ def test_a_compiled_pack_equals_an_uncompiled_one_and_a_refill_compiles_nothing(
     again: bool, new_base: NewBase, tiny_data: EncodedDataset
 ) -> None:
     def run(compiled_rank: int | None) -> tuple[Course, list[int]]:
-        pack = Pack(
-            doubled(new_base()), tiny_data, 2, activation_checkpointing=again, compiled_rank=compiled_rank
-        )
+        pack = Pack(doubled(new_base()), tiny_data, 2, activation_checkpointing=again, compiled_rank=compiled_rank)
         course = Course(pack, tiny_data)
         for spec in (WIDE, DROPPING):
             pack.admit(spec)
