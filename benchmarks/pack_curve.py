@@ -20,7 +20,7 @@ from foundation.quiet import quiet_libraries
 quiet_libraries()
 
 from benchmarks.baselines import StockTrial, solo  # noqa: E402
-from benchmarks.setting import BASES, Setting, setting, trial  # noqa: E402
+from benchmarks.setting import BASES, RANK, Setting, setting, trial  # noqa: E402
 from train.pack import Pack  # noqa: E402
 
 
@@ -31,7 +31,8 @@ def main() -> None:
     parser.add_argument("--batch", type=int, nargs="+", default=[1, 4])
     parser.add_argument("--slots", type=int, nargs="+", default=[1, 2, 4, 8, 16])
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--compiled", action="store_true", help="also time a solo run under torch.compile")
+    parser.add_argument("--compiled", action="store_true", help="also time solo runs and packs under torch.compile")
+    parser.add_argument("--processor", action="store_true", help="processor time, for one thread of a busy machine")
     parser.add_argument("--stock-steps", type=int, default=50, help="steps of the stock script's trial, 0 for none")
     arguments = parser.parse_args()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -42,27 +43,29 @@ def main() -> None:
 
 
 def _curve(where: Setting, arguments: argparse.Namespace, batch: int) -> None:
+    clock = time.process_time if arguments.processor else time.perf_counter
     ways: dict[str, tuple[int, Callable[[], Any]]] = {"solo": (1, solo(where, batch))}
+    packs: dict[str, tuple[int, int | None]] = {f"pack of {k}": (k, None) for k in arguments.slots}
     if arguments.compiled:
         ways["solo, compiled"] = (1, solo(where, batch, compiled=True))
-    seconds = {name: float("inf") for name in [*ways, *(f"pack of {k}" for k in arguments.slots)]}
-    counts = {**{name: count for name, (count, _) in ways.items()}, **{f"pack of {k}": k for k in arguments.slots}}
+        packs |= {f"pack of {k}, compiled": (k, RANK) for k in arguments.slots}
+    counts = {name: count for name, (count, _) in [*ways.items(), *packs.items()]}
+    seconds = dict.fromkeys(counts, float("inf"))
     flops: dict[str, float] = {}
     for _ in range(arguments.rounds):
         for name, (_, step) in ways.items():
-            seconds[name] = min(seconds[name], _seconds(step, where.device))
-        for k in arguments.slots:  # one pack at a time: the adapters of others would lie in the same layers
-            name = f"pack of {k}"
-            pack = Pack(where.base, where.data, k, where.precision)  # type: ignore[arg-type]
+            seconds[name] = min(seconds[name], _seconds(step, where.device, clock))
+        for name, (k, rank) in packs.items():  # one pack at a time: the adapters of others would lie in the same layers
+            pack = Pack(where.base, where.data, k, where.precision, compiled_rank=rank)  # type: ignore[arg-type]
             slots = [pack.admit(trial(batch, seed, where.precision)) for seed in range(k)]
-            seconds[name] = min(seconds[name], _seconds(pack.step, where.device))
-            if name not in flops:
+            seconds[name] = min(seconds[name], _seconds(pack.step, where.device, clock))
+            if rank is None and name not in flops:
                 with FlopCounterMode(display=False) as counter:
                     pack.step()
                 flops[name] = counter.get_total_flops()
             for slot in slots:
                 pack.release(slot)
-    rate = _matmul_rate(where)
+    rate = _matmul_rate(where, clock)
     print(f"### {arguments.base}, batch {batch}\n")
     if arguments.stock_steps:
         took = StockTrial.over(where, batch, arguments.stock_steps).seconds()
@@ -75,25 +78,25 @@ def _curve(where: Setting, arguments: argparse.Namespace, batch: int) -> None:
     print(f"\nA large matrix product runs at {rate / 1e9:.0f} GFLOP/s here.\n", flush=True)
 
 
-def _seconds(step: Callable[[], Any], device: torch.device, passes: int = 5) -> float:
+def _seconds(step: Callable[[], Any], device: torch.device, clock: Callable[[], float], passes: int = 5) -> float:
     """The median of a few passes, after one that warms up."""
     step()
     taken = []
     for _ in range(passes):
         _wait(device)
-        began = time.perf_counter()
+        began = clock()
         step()
         _wait(device)
-        taken.append(time.perf_counter() - began)
+        taken.append(clock() - began)
     return sorted(taken)[len(taken) // 2]
 
 
-def _matmul_rate(where: Setting) -> float:
+def _matmul_rate(where: Setting, clock: Callable[[], float]) -> float:
     """FLOP/s of a product of two square matrices, in the numbers that the base computes in."""
     dtype = torch.bfloat16 if where.precision == "bf16" else torch.float32
     side = 8192 if where.device.type == "cuda" else 1536
     a = torch.randn(side, side, device=where.device, dtype=dtype)
-    return 2 * side**3 / min(_seconds(lambda: a @ a, where.device) for _ in range(3))
+    return 2 * side**3 / min(_seconds(lambda: a @ a, where.device, clock) for _ in range(3))
 
 
 def _wait(device: torch.device) -> None:

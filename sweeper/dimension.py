@@ -192,6 +192,11 @@ class Space:
             return None
         return {each.name: params[each.name] for each in counting}
 
+    def largest(self, key: str, fixed: int) -> int:
+        """The largest value of a dimension of whole numbers, whatever it depends on; `fixed` where there is none."""
+        corners = [value for each in self.dimensions if each.key == key for value in each.domain.corners()]
+        return max((value for value in corners if isinstance(value, int)), default=fixed)
+
     def is_finite(self) -> bool:
         """Whether all its points can be listed."""
         return all(each.domain.values() is not None for each in self.dimensions)

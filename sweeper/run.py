@@ -50,7 +50,7 @@ def run_study(overrides: Sequence[str]) -> int:
         UserError: bad input; then nothing was started and nothing written but drawn pictures in the cache.
     """
     asked, first = _narrowed(plan(overrides))
-    config, dataset = _prepare(asked.config)
+    config, dataset = _prepare(asked)
     console = Console(highlight=False, soft_wrap=not sys.stdout.isatty())
     folder = Path(config.study.folder) / config.study.name
     with ExitStack() as stack:
@@ -114,8 +114,9 @@ def _guarded(
                 display.line(f"{tracker.lost} records could not be shown in MLflow; files in {folder} are complete")
 
 
-def _prepare(config: Config) -> tuple[Config, Dataset]:
+def _prepare(asked: Plan) -> tuple[Config, Dataset]:
     """The config that workers get, its data drawn and read once so that mistakes show before anything starts."""
+    config = asked.config
     check_base(config.base)
     drawn = config.data.path is None
     config = replace(config, data=with_drawn_folder(config.data, Path(config.study.folder) / "cache"))
@@ -129,6 +130,9 @@ def _prepare(config: Config) -> tuple[Config, Dataset]:
             config = replace(config, eval=replace(config.eval, prompts=tuple(captions)[:MAX_CAPTION_PROMPTS]))
         except ValueError as error:  # a caption among eval.final_prompts
             raise ConfigError([f"eval: {error}"]) from error
+    if config.train.compile != "off" and config.train.compile_rank is None:
+        largest = asked.space.largest("adapter.rank", config.adapter.rank)
+        config = replace(config, train=replace(config.train, compile_rank=largest))
     return config, dataset
 
 

@@ -42,7 +42,7 @@ from train.pack import Pack
 from train.reports import Capacity, StepReport
 
 REPORT_EVERY = 10
-"""Steps of a trial between two `Stepped` events."""
+"""Steps of a trial between two `Stepped` events, and of a pack between two readings of its losses."""
 STATE = "state"
 CHECKPOINTS = "checkpoints"
 
@@ -81,7 +81,15 @@ class Worker:
         data = encode_dataset(base, dataset, cache)
         capacity = () if config.study.slots != "auto" else _measured(base, data, config)
         num_slots = _slots(config, capacity)
-        self._pack = Pack(base, data, num_slots, config.train.precision, config.train.activation_checkpointing)
+        self._pack = Pack(
+            base,
+            data,
+            num_slots,
+            config.train.precision,
+            config.train.activation_checkpointing,
+            config.trial.compiled_rank,
+            REPORT_EVERY,
+        )
         self._judging = Judging(self._pack, dataset, data, config.eval, config.data.trigger, cache)
         self._send(
             Ready(
@@ -105,7 +113,8 @@ class Worker:
         except (EOFError, BrokenPipeError, ConnectionResetError):
             pass  # the supervisor is gone; what was learned is kept for the one that comes after
         for running in self._running.values():
-            self._pack.save_state(running.slot, running.folder / STATE)
+            if not self._pack.failed(running.slot):  # such a one starts again from its last sound state
+                self._pack.save_state(running.slot, running.folder / STATE)
 
     def _take_commands(self) -> None:
         """Handle what has come; wait for something only when there is nothing to train."""
@@ -148,6 +157,8 @@ class Worker:
         due: list[_Running] = []
         before = self._pack.at_once
         reports = self._pack.step()
+        if any(self._pack.steps_done(slot) % self._eval.every == 0 for slot in by_slot):
+            reports += self._pack.read()
         if self._pack.at_once < before:
             self._send(Noted(f"out of memory: from here on {self._pack.at_once} trials share a pass, not {before}"))
         for report in reports:

@@ -67,7 +67,8 @@ def _measure(
     base: Base, data: EncodedDataset, spec: TrialSpec, count: int, clock: Callable[[], float]
 ) -> Capacity | None:
     """None when it does not fit."""
-    pack = Pack(base, data, count, spec.train.precision, spec.train.activation_checkpointing)
+    train = spec.train
+    pack = Pack(base, data, count, train.precision, train.activation_checkpointing, spec.compiled_rank)
     on_gpu = base.device.type == "cuda"
     if on_gpu:
         torch.cuda.reset_peak_memory_stats(base.device)

@@ -27,6 +27,8 @@ from train.reports import StepReport
 from train.spec import BaseSpec, DataSpec, TrialSpec
 
 _TRIAL_GROUPS = tuple(field.name for field in dataclasses.fields(TrialSpec))
+_READ_EVERY = 10
+"""Steps between two readings of the losses."""
 USAGE = """\
 python -m train [+experiment=NAME] [group=option] [path=value …] [out=FOLDER]   train one LoRA
 
@@ -83,8 +85,9 @@ def _train(run: _Run, out: Path | None, console: Console) -> int:
         console.print(f"left out: {reason}")
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     base = load_base(run.base, device, run.trial.train.precision)
-    train = run.trial.train
-    pack = Pack(base, encode_dataset(base, dataset, cache), 1, train.precision, train.activation_checkpointing)
+    train, rank = run.trial.train, run.trial.compiled_rank
+    data = encode_dataset(base, dataset, cache)
+    pack = Pack(base, data, 1, train.precision, train.activation_checkpointing, rank, _READ_EVERY)
     slot = pack.admit(run.trial)
     out = out or _next_folder(Path("multirun/train"), run.data.name)
     write_json(out / "config.json", dataclasses.asdict(run))

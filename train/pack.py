@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,12 +23,14 @@ from train.packed import Packed
 from train.reports import StepReport
 from train.slot import Batch, Slot
 from train.spec import Precision, TrialSpec
+from train.unread import Ledger, Unread
 
 
 class Pack:
     """Up to `num_slots` trials over one base. Not thread-safe; one pack a process.
 
     A trial in a pack trains as it would alone: what the slots share is frozen, and no row sees another's.
+    `compiled_rank` turns compiling on (see `Packed`), `read_every` is how many steps may go by before `step` reads.
     """
 
     def __init__(
@@ -38,15 +40,18 @@ class Pack:
         num_slots: int,
         precision: Precision = "fp32",
         activation_checkpointing: bool = False,
+        compiled_rank: int | None = None,
+        read_every: int = 1,
     ) -> None:
         self.base = base
         self.data = data
         self._slots: list[Slot | None] = [None] * num_slots
         self._accelerator = _accelerator(base.device, precision)
-        self._packed = Packed(base.denoiser, num_slots)
+        self._packed = Packed(base.denoiser, num_slots, compiled_rank)
         self._packed_text = Packed(base.text_encoder, num_slots)
         self._both = (self._packed, self._packed_text)
         self._admitted = 0
+        self._ledger = Ledger(read_every)
         self.at_once = num_slots
         """Slots that share a pass at most: fewer than there are once a pass of all ran out of memory."""
         denoiser: Any = base.denoiser
@@ -89,26 +94,37 @@ class Pack:
         return number
 
     def release(self, number: int) -> None:
-        """Empty a slot. What was not saved is gone."""
+        """Empty a slot. What was not saved, or not read, is gone."""
         for packed in self._both:
             packed.remove(number)
         self._slot(number).leave()
         self._slots[number] = None
+        self._ledger.forget(number)
 
     def step(self) -> list[StepReport]:
-        """Give every active slot that is not finished one more micro-batch; a report for each optimizer step done.
+        """Give every slot that is not finished one more micro-batch; what `read` gives if it is time, else nothing.
 
-        Slots that can share a pass do: one forward and one backward over the rows of all of them.
+        It is time every `read_every` calls, and when a slot took its last step or could not go on. Slots that can
+        share a pass do: one forward and one backward over the rows of all of them.
         """
         groups: dict[str, list[int]] = {}
         for number in self.active:
-            if not self._slot(number).finished:
+            if not self.finished(number):
                 groups.setdefault(self.spec(number).pack_key, []).append(number)
-        reports: list[StepReport] = []
+        taken: list[Unread] = []
         for alike in groups.values():
             for start in range(0, len(alike), self.at_once):
-                reports += self._advance(alike[start : start + self.at_once])
-        return sorted(reports, key=lambda report: report.slot)
+                taken += self._advance(alike[start : start + self.at_once])
+        self._ledger.add(taken)
+        return self.read() if self._ledger.full or any(self.finished(each.slot) for each in taken) else []
+
+    def read(self) -> list[StepReport]:
+        """A report for each optimizer step since the last reading, in order. Waits for the device.
+
+        A slot with a loss or gradient that is not finite failed at that step. Nothing more is told of it, and nothing
+        of it can be saved; until it is released its rows go along, so that the others' passes stay what they were.
+        """
+        return self._ledger.told()
 
     def spec(self, number: int) -> TrialSpec:
         """The trial in a slot."""
@@ -123,12 +139,30 @@ class Pack:
         return self._slot(number).finished
 
     def save_adapter(self, number: int, folder: Path) -> None:
-        """Write a slot's adapter as diffusers loads it."""
-        self._slot(number).save_adapter(folder)
+        """Write a slot's adapter as diffusers loads it.
+
+        Raises:
+            StudyError: when the trial failed.
+        """
+        self._sound_slot(number).save_adapter(folder)
 
     def save_state(self, number: int, folder: Path) -> None:
-        """Write what `admit(resume_from=…)` needs."""
-        self._slot(number).save_state(folder)
+        """Write what `admit(resume_from=…)` needs.
+
+        Raises:
+            StudyError: when the trial failed.
+        """
+        self._sound_slot(number).save_state(folder)
+
+    def failed(self, number: int) -> bool:
+        """Whether a slot's trial failed, be it read or not. Waits for the device."""
+        self._ledger.read()
+        return number in self._ledger.failed
+
+    def _sound_slot(self, number: int) -> Slot:
+        if self.failed(number):
+            raise StudyError(f"the trial in slot {number} failed; nothing of it is saved")
+        return self._slot(number)
 
     @contextmanager
     def acting(self, numbers: Sequence[int], parts: int = 1) -> Iterator[Base]:
@@ -185,11 +219,11 @@ class Pack:
             raise StudyError(f"slot {number} is empty")
         return slot
 
-    def _advance(self, numbers: list[int]) -> list[StepReport]:
+    def _advance(self, numbers: list[int]) -> list[Unread]:
         """One pass for these slots, which share a batch size."""
         return self._pass(numbers, [self._slot(number).next_batch(self.data) for number in numbers])
 
-    def _pass(self, numbers: list[int], batches: list[Batch]) -> list[StepReport]:
+    def _pass(self, numbers: list[int], batches: list[Batch]) -> list[Unread]:
         slots = [self._slot(number) for number in numbers]
         chances = [slot.chance.get_state() for slot in slots]
         try:
@@ -204,7 +238,8 @@ class Pack:
         for packed in self._both:
             packed.drop_gradients()
         if len(numbers) == 1:  # alone it has no one else to blame
-            return [self._fail(numbers[0], f"out of memory on {self.base.device}: {reason}")]
+            slots[0].clear_gradients()
+            return [Unread(numbers[0], slots[0].step + 1, failure=f"out of memory on {self.base.device}: {reason}")]
         for slot, chance in zip(slots, chances, strict=True):
             slot.chance.set_state(chance)
             if not slot.losses:
@@ -244,46 +279,27 @@ class Pack:
         shares.update(zip(taught, made.chunk(len(taught)), strict=True))
         return torch.cat(list(shares.values()))
 
-    def _optimize(self, numbers: list[int], slots: list[Slot], losses: Tensor) -> list[StepReport]:
-        """Take in a pass; an optimizer step for each slot that has all its micro-batches, a failure where it broke."""
-        norms = []
-        for slot in slots:
-            last = len(slot.losses) + 1 == slot.spec.train.gradient_accumulation
-            norms.append(self._clip(slot) if last else losses.new_zeros(()))
-        read = torch.stack([*losses.double(), *(norm.double() for norm in norms)]).tolist()  # the step's one wait
-        reports = []
-        for number, slot, loss, norm in zip(numbers, slots, read, read[len(slots) :], strict=False):
+    def _optimize(self, numbers: list[int], slots: list[Slot], losses: Tensor) -> list[Unread]:
+        """Take in a pass: an optimizer step for each slot that has all its micro-batches. Nothing is waited for."""
+        for slot, loss in zip(slots, losses.unbind(), strict=True):
             slot.losses.append(loss)
-            if not math.isfinite(loss):
-                reports.append(self._fail(number, f"loss is {loss} at step {slot.step + 1}", loss, norm))
-            elif slot.due:
-                reports.append(self._step(number, slot, norm))
-        return reports
+        return [self._optimizer_step(number, slot) for number, slot in zip(numbers, slots, strict=True) if slot.due]
 
-    @staticmethod
-    def _clip(slot: Slot) -> Tensor:
+    def _optimizer_step(self, number: int, slot: Slot) -> Unread:
         slot.scaler.unscale_(slot.optimizer)
-        return nn.utils.clip_grad_norm_(slot.parameters, slot.spec.train.clip_norm)
-
-    def _step(self, number: int, slot: Slot, norm: float) -> StepReport:
-        loss = sum(slot.losses) / len(slot.losses)
-        if not math.isfinite(norm) and not slot.scaler.is_enabled():  # fp16's scaler skips such a step by itself
-            return self._fail(number, f"gradient norm is {norm} at step {slot.step + 1}", loss, norm)
-        lr = effective_lr(slot.optimizer)
+        norm = nn.utils.clip_grad_norm_(slot.parameters, slot.spec.train.clip_norm)
+        lr, skips = effective_lr(slot.optimizer), slot.scaler.is_enabled()
+        taken = Unread(number, slot.step + 1, tuple(slot.losses), lr, norm, skips)
         try:
             slot.optimize()
         except torch.AcceleratorError:
             raise  # the device is lost, for every slot
         except RuntimeError as error:
-            return self._fail(number, f"step {slot.step + 1} failed: {str(error).splitlines()[0]}", loss, norm)
+            slot.clear_gradients()
+            return replace(taken, failure=f"step {taken.step} failed: {str(error).splitlines()[0]}")
         for packed in self._both:
             packed.refresh(number)
-        return StepReport(number, slot.step, loss, lr, norm)
-
-    def _fail(self, number: int, reason: str, loss: float = math.nan, norm: float = math.nan) -> StepReport:
-        slot = self._slot(number)
-        slot.clear_gradients()
-        return StepReport(number, slot.step, loss, math.nan, norm, reason)
+        return taken
 
 
 def _out_of_memory(error: RuntimeError) -> str | None:

@@ -9,60 +9,62 @@ magnitude) is no product of that kind: such adapters run one after another on th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 import torch
 from peft.tuners.lora.layer import LoraLayer
 from torch import Tensor, nn
 
-from train.stacks import Places, Rows, StackedLayer
-
-
-@dataclass(frozen=True, slots=True)
-class _Guest:
-    """One slot's adapter, as every layer needs to know it."""
-
-    name: str
-    dropout: float
-    chance: torch.Generator
-    """Where the slot's dropout comes from."""
+from train.regions import Regions
+from train.stacks import Guest, Places, Rows, StackedLayer
 
 
 class Packed:
-    """Makes a module act on each slot's rows with that slot's adapter. One for each pack and adapted module."""
+    """Makes a module act on each slot's rows with that slot's adapter. One for each pack and adapted module.
 
-    def __init__(self, module: nn.Module, num_slots: int) -> None:
+    With `compiled_rank` the module's repeated blocks are compiled for training passes of all slots. Stacks are then
+    at least that wide and stay where they once were, so that a slot's next trial meets the same code.
+    """
+
+    def __init__(self, module: nn.Module, num_slots: int, compiled_rank: int | None = None) -> None:
         self._module = module
         self._num_slots = num_slots
-        self._guests: dict[int, _Guest] = {}
+        self._compiled_rank = compiled_rank
+        self._regions = None if compiled_rank is None else Regions(module)
+        self._guests: dict[int, Guest] = {}
         self._layers: dict[nn.Module, StackedLayer] = {}
         self._places: dict[int, Places] = {}
-        self._rows: Rows | None = None
+        self._indices: dict[tuple[int, ...], Tensor | None] = {}
+        self._masks: dict[tuple[int, ...], dict[StackedLayer, partial[Tensor]]] = {}
+        """For the slots of a pass with dropout: what makes an empty mask for each layer, in the order in which the pass
+        comes to them."""
 
     def put(self, slot: int, name: str, chance: torch.Generator) -> None:
         """Let PEFT's adapter `name`, if it is here, act on the rows of `slot`, its dropout drawn from `chance`."""
         dropout = 0.0
-        self._places.clear()
+        self._forget_company()
         for module in self._module.modules():
             if isinstance(module, LoraLayer) and name in module.lora_A:
                 layer = self._layers.get(module)
                 if layer is None:
-                    layer = self._layers[module] = StackedLayer(module, self._num_slots)
-                    module.forward = partial(self._forward, layer)
+                    layer = self._layers[module] = StackedLayer(module, self._num_slots, self._compiled_rank)
+                    module.forward = layer.forward
                 layer.put(slot, name)
                 dropout = float(getattr(module.lora_dropout[name], "p", 0.0))
-        self._guests[slot] = _Guest(name, dropout, chance)
+        self._guests[slot] = Guest(name, dropout, chance)
 
     def remove(self, slot: int) -> None:
         """Forget a slot's adapter."""
-        self._places.clear()
+        self._forget_company()
         for layer in self._layers.values():
             layer.remove(slot)
         del self._guests[slot]
+
+    def _forget_company(self) -> None:
+        self._places.clear()
+        self._masks.clear()
 
     def refresh(self, slot: int) -> None:
         """Copy the slot's parameters into the stacks, after they changed."""
@@ -91,16 +93,46 @@ class Packed:
         Guidance makes two parts, unconditional before conditional rows. Without slots the base acts alone. One batch
         a block in training, with its backward pass.
         """
-        everyone = tuple(slots) == tuple(range(self._num_slots))
-        index = None if everyone or not slots else torch.tensor(slots, device=self._device())
-        self._rows = Rows(tuple(slots), parts, index, training)
+        rows = self._rows(tuple(slots), parts, training)
+        layers = self._layers.values()
+        for layer in layers:
+            layer.begin(rows)
+        regions = self._regions if self._is_regular(rows) else None
+        if regions is not None and rows.drops:
+            for layer, new in self._masks[rows.slots].items():
+                layer.draw(rows, new())
         try:
-            yield
+            with nullcontext() if regions is None else regions.compiled():
+                yield
+            if rows.dropped:
+                self._masks[rows.slots] = {layer: _like(layer.kept) for layer in rows.dropped}
         finally:
-            self._rows = None
+            for layer in layers:
+                layer.end()
 
-    def _device(self) -> torch.device:
-        return next(self._module.parameters()).device
+    def _rows(self, slots: tuple[int, ...], parts: int, training: bool) -> Rows:
+        guests = tuple(self._guests[slot] for slot in slots)
+        drops = training and any(guest.dropout for guest in guests)
+        return Rows(slots, guests, parts, self._index_of(slots), training, drops)
+
+    def _is_regular(self, rows: Rows) -> bool:
+        """Whether a pass is one that compiled code is made for: in training, of all slots, with no adapter apart.
+
+        What dropout keeps is drawn before such a pass, so an earlier one of the same trials must have shown the shapes.
+        """
+        if not rows.training or len(rows.slots) < self._num_slots:
+            return False
+        if rows.drops and rows.slots not in self._masks:
+            return False
+        return not any(layer.acting_apart for layer in self._layers.values())
+
+    def _index_of(self, slots: tuple[int, ...]) -> Tensor | None:
+        """Kept, since a tensor's way to a GPU is waited for."""
+        if slots not in self._indices:
+            everyone = slots == tuple(range(self._num_slots))
+            device = next(self._module.parameters()).device
+            self._indices[slots] = None if everyone or not slots else torch.tensor(slots, device=device)
+        return self._indices[slots]
 
     def _places_of(self, slot: int) -> Places:
         """Where the slot's parameters lie in the stacks; looked up once, until a stack is laid out anew."""
@@ -111,73 +143,8 @@ class Packed:
             self._places[slot] = places
         return self._places[slot]
 
-    def _forward(self, layer: StackedLayer, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
-        rows, module = self._rows, layer.module
-        if rows is None:  # PEFT's own way, as when one adapter acts alone
-            result: Tensor = type(module).forward(module, x, *args, **kwargs)
-            return result
-        result = module.base_layer(x, *args, **kwargs)
-        stacked = [slot for slot in rows.slots if slot in layer.stacked]
-        apart = [slot for slot in rows.slots if slot in layer.apart]
-        if not stacked and not apart:
-            return result
-        if stacked:
-            result = layer.add(result, self._dropped(layer, x, rows), rows)
-        for slot in apart:
-            result = self._add_apart(layer, slot, x, result, rows)
-        return result
 
-    def _dropped(self, layer: StackedLayer, x: Tensor, rows: Rows) -> Tensor:
-        """The layer's input with each slot's own dropout; a slot without any draws nothing."""
-        guests = [self._guests[slot] for slot in rows.slots]
-        if not rows.training or not any(guest.dropout for guest in guests):
-            return x
-        kept = rows.kept.get(id(layer))
-        if kept is None:
-            kept = rows.kept[id(layer)] = self._draw_kept(layer, x, rows, guests)
-        return x * kept
-
-    @staticmethod
-    def _draw_kept(layer: StackedLayer, x: Tensor, rows: Rows, guests: list[_Guest]) -> Tensor:
-        kept = torch.ones_like(x)
-        for slot, guest, part in zip(rows.slots, guests, torch.split(kept, rows.share(len(x))), strict=True):
-            if guest.dropout and slot in layer.stacked:
-                part.bernoulli_(1 - guest.dropout, generator=guest.chance).div_(1 - guest.dropout)
-        return kept
-
-    def _add_apart(self, layer: StackedLayer, slot: int, x: Tensor, result: Tensor, rows: Rows) -> Tensor:
-        """One slot's adapter as PEFT computes it, on that slot's rows."""
-        guest, count = self._guests[slot], len(rows.slots)
-        place = rows.slots.index(slot)
-        share = torch.arange(len(x), device=x.device).view(rows.parts, count, -1)[:, place].flatten()
-        layer.module.training = rows.training  # DoRA asks it, too
-        layer.module.lora_dropout[guest.name].train(rows.training)
-        with self._dropout_apart(layer, guest, x.device, rows) if guest.dropout and rows.training else nullcontext():
-            own = layer.apply_apart(guest.name, x[share], result[share])
-        return result.index_copy(0, share, own.to(result.dtype))
-
-    @staticmethod
-    @contextmanager
-    def _dropout_apart(layer: StackedLayer, guest: _Guest, device: torch.device, rows: Rows) -> Iterator[None]:
-        """PEFT's dropout draws from the device's global random state: let that be the guest's within the block."""
-        key = id(guest), id(layer)
-        again = key in rows.kept
-        state = rows.kept.setdefault(key, guest.chance.get_state())
-        with _global_chance(state, device) as drawn:
-            yield
-            if not again:
-                guest.chance.set_state(drawn())
-
-
-@contextmanager
-def _global_chance(state: Tensor, device: torch.device) -> Iterator[Callable[[], Tensor]]:
-    """Let the device's global random state be `state` within the block; gives a function that says where it stands."""
-    on_gpu = device.type == "cuda"
-    get: Callable[[], Tensor] = partial(torch.cuda.get_rng_state, device) if on_gpu else torch.get_rng_state
-    put = partial(torch.cuda.set_rng_state, device=device) if on_gpu else torch.set_rng_state
-    before = get()
-    put(state)
-    try:
-        yield get
-    finally:
-        put(before)
+def _like(tensor: Tensor | None) -> partial[Tensor]:
+    """Makes empty tensors like this one, which itself may go."""
+    assert tensor is not None
+    return partial(torch.empty_strided, tensor.shape, tensor.stride(), dtype=tensor.dtype, device=tensor.device)

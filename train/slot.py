@@ -66,8 +66,8 @@ class Slot:
         self.scaler = GradScaler(base.device.type, enabled=spec.train.precision == "fp16")
         self._generator = torch.Generator().manual_seed(spec.train.seed)
         self.chance = torch.Generator(base.device).manual_seed(spec.train.seed + 1)
-        self.losses: list[float] = []
-        """Of the micro-batches since the last optimizer step."""
+        self.losses: list[Tensor] = []
+        """Of the micro-batches since the last optimizer step, on the device."""
         self._order: list[int] = []
         self._at_step = self._chances()
 

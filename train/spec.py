@@ -253,6 +253,10 @@ class TrainingSpec:
     """Numbers that the base computes in; adapters and optimizers stay in fp32."""
     activation_checkpointing: bool = False
     """Compute activations twice instead of keeping them: about a third more time for much less memory."""
+    compile: Literal["off", "regional"] = "off"
+    """`regional`: compile the denoiser's repeated blocks for passes of a full pack; see docs/decisions/002."""
+    compile_rank: Annotated[int, Field(ge=1, le=1024)] | None = None
+    """Ranks up to this one share compiled code, a higher one compiles again; None is the largest that is searched."""
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
     """Seeds initialisation, data order, timesteps and noise."""
 
@@ -276,6 +280,13 @@ class TrialSpec:
     def pack_key(self) -> str:
         """Trials of the same key can share a forward and backward pass."""
         return f"batch {self.train.batch_size}"
+
+    @property
+    def compiled_rank(self) -> int | None:
+        """How wide a compiled pack is at least; None when it is not compiled."""
+        if self.train.compile == "off":
+            return None
+        return self.train.compile_rank or self.adapter.rank
 
     def __post_init__(self) -> None:
         if self.optimizer.name != "prodigy":

@@ -1,28 +1,48 @@
-"""The stacks beside one adapted layer: every slot's LoRA in two tensors, and the batched products over them."""
+"""The stacks beside one adapted layer, every slot's LoRA in two tensors, and what the layer does in a packed pass."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from peft.tuners.lora.layer import LoraLayer
 from torch import Tensor, nn
+
+from train.products import conv_update, linear_update
+
+
+@dataclass(frozen=True, slots=True)
+class Guest:
+    """One slot's adapter, as every layer needs to know it."""
+
+    name: str
+    dropout: float
+    chance: torch.Generator
+    """Where the slot's dropout comes from."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """Whose rows a batch holds: `parts` equal parts, in each of them an equal share for every slot in turn."""
+    """Whose rows a pass holds: `parts` equal parts, in each of them an equal share for every slot in turn."""
 
     slots: tuple[int, ...]
+    guests: tuple[Guest, ...]
+    """One for each of `slots`."""
     parts: int
     index: Tensor | None
     """`slots` as the stacks' index, None when they are all of the pack's in order."""
     training: bool
-    kept: dict[object, Tensor] = field(default_factory=dict)
-    """What dropout kept in each layer, and the state of chance before an adapter apart drew: with activation
-    checkpointing a layer runs again in the backward pass, and must run the same."""
+    drops: bool
+    """Whether any slot has dropout in this pass."""
+    dropped: list[StackedLayer] = field(default_factory=list)
+    """The layers that have drawn what they drop, in the order in which the pass came to them."""
+    states: dict[object, Tensor] = field(default_factory=dict)
+    """The state of chance before an adapter apart drew: with activation checkpointing a layer runs again in the
+    backward pass, and must run the same."""
 
     def share(self, num_rows: int) -> int:
         """Rows of one slot in one part."""
@@ -42,12 +62,18 @@ class Places:
     gradients: list[Tensor] = field(default_factory=list)
 
 
-@dataclass(slots=True)
+@dataclass(eq=False, slots=True)
 class StackedLayer:
-    """One adapted layer, and the stacks beside it."""
+    """One adapted layer, and the stacks beside it.
+
+    Its `forward` stands in for the layer's own. What it reads there, all but tensors' values, is what compiled code is
+    made for: so it reads little, and `begin` has worked out beforehand what a pass asks of the layer.
+    """
 
     module: LoraLayer
     num_slots: int
+    lasting_rank: int | None = None
+    """Stacks of at least this rank, which stay when their slots leave; None: as narrow as those present allow."""
     stacked: dict[int, str] = field(default_factory=dict)
     """Slot to adapter name."""
     apart: dict[int, str] = field(default_factory=dict)
@@ -56,6 +82,14 @@ class StackedLayer:
     up: Tensor | None = None
     scale: Tensor | None = None
     """(K,)"""
+    rows: Rows | None = None
+    """The pass that is on."""
+    adds: bool = False
+    """Whether the stacks act in it."""
+    acting_apart: tuple[int, ...] = ()
+    """The slots in it with an adapter apart here."""
+    kept: Tensor | None = None
+    """What dropout keeps of the layer's input in it, scaled; drawn when the layer is reached, or before."""
 
     def put(self, slot: int, name: str) -> None:
         """Take in a slot's adapter."""
@@ -101,27 +135,27 @@ class StackedLayer:
         """Of the stacks."""
         return [stack.grad for stack in (self.down, self.up) if stack is not None and stack.grad is not None]
 
-    def apply_apart(self, name: str, x: Tensor, result: Tensor) -> Tensor:
-        """What PEFT's own forward does for one adapter."""
-        module, a = self.module, self.module.lora_A[name]
-        x = x.to(a.weight.dtype)
-        if name in module.lora_variant:
-            varied: Tensor = module.lora_variant[name].forward(module, active_adapter=name, x=x, result=result)
-            return varied
-        plain: Tensor = result + module.lora_B[name](a(module.lora_dropout[name](x))) * module.scaling[name]
-        return plain
-
     def _parameters(self, slot: int) -> tuple[nn.Parameter, nn.Parameter]:
         name = self.stacked[slot]
         return self.module.lora_A[name].weight, self.module.lora_B[name].weight
 
     def _build(self) -> None:
-        """Lay the stacks out anew, no wider than the largest rank that is there."""
-        self.down = self.up = self.scale = None
-        if not self.stacked:
-            return
+        """Lay the stacks out anew for the adapters that are there."""
+        if not self.stacked and self.lasting_rank is None:
+            self.down = self.up = self.scale = None
+        elif not self.stacked:
+            for stack in (self.down, self.up):
+                assert stack is not None
+                stack.detach().zero_()
+        else:
+            ranks = [len(self._parameters(slot)[0]) for slot in self.stacked]
+            if self.lasting_rank is not None:
+                ranks.append(self.lasting_rank)
+                self.lasting_rank = max(ranks)
+            self._lay_out(max(ranks))
+
+    def _lay_out(self, rank: int) -> None:
         a, b = self._parameters(next(iter(self.stacked)))
-        rank = max(len(self._parameters(slot)[0]) for slot in self.stacked)
         self.down = a.new_zeros(self.num_slots, rank, *a.shape[1:]).requires_grad_()
         self.up = a.new_zeros(self.num_slots, b.shape[0], rank).requires_grad_()
         self.scale = torch.zeros(self.num_slots, dtype=a.dtype)
@@ -134,7 +168,34 @@ class StackedLayer:
             torch._foreach_copy_(places.values, places.parameters)
         self.scale = self.scale.to(a.device)
 
-    def add(self, result: Tensor, x: Tensor, rows: Rows) -> Tensor:
+    def begin(self, rows: Rows) -> None:
+        """Act in a pass, until `end`."""
+        self.rows = rows
+        self.adds = any(slot in self.stacked for slot in rows.slots) or (bool(rows.slots) and self._lasts)
+        self.acting_apart = tuple(slot for slot in rows.slots if slot in self.apart)
+
+    @property
+    def _lasts(self) -> bool:
+        return self.lasting_rank is not None and self.down is not None
+
+    def end(self) -> None:
+        """Act as PEFT's layer does by itself."""
+        self.rows = self.kept = None
+
+    def forward(self, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+        """The layer's output, every row with its slot's adapter."""
+        rows, module = self.rows, self.module
+        if rows is None:  # PEFT's own way, as when one adapter acts alone
+            alone: Tensor = type(module).forward(module, x, *args, **kwargs)
+            return alone
+        result: Tensor = module.base_layer(x, *args, **kwargs)
+        if self.adds:
+            result = self._add(result, self._dropped(x, rows), rows)
+        for slot in self.acting_apart:
+            result = self._add_apart(slot, x, result, rows)
+        return result
+
+    def _add(self, result: Tensor, x: Tensor, rows: Rows) -> Tensor:
         """The base layer's output plus every slot's update; a slot that has none here adds zeros."""
         assert self.down is not None and self.up is not None and self.scale is not None
         down, up, scale = self.down, self.up, self.scale
@@ -142,60 +203,70 @@ class StackedLayer:
             down, up, scale = (stack.index_select(0, rows.index) for stack in (down, up, scale))
         rows.share(len(x))  # that there is one
         if down.dim() == 3:
-            dtype = torch.get_autocast_dtype(x.device.type) if torch.is_autocast_enabled(x.device.type) else down.dtype
-            operands = (tensor.to(dtype) for tensor in (x, down, up, scale))
-            return _LinearUpdate.apply(result, *operands, rows.parts)  # type: ignore[no-any-return, no-untyped-call]
-        x, base = _by_slot(x.to(down.dtype), rows.parts, len(down)), _by_slot(result, rows.parts, len(down))
-        added = _conv_update(self.module.base_layer, x, base, down, up, scale.view(-1, 1, 1))
-        return _by_row(added.to(result.dtype), rows.parts)
+            return linear_update(result, x, down, up, scale, rows.parts)
+        return conv_update(result, x, down, up, scale, rows.parts, self.module.base_layer)
+
+    def _dropped(self, x: Tensor, rows: Rows) -> Tensor:
+        """The layer's input with each slot's own dropout; a slot without any draws nothing."""
+        if not rows.drops:
+            return x
+        kept = self.kept
+        if kept is None:
+            kept = self.draw(rows, torch.empty_like(x))
+            rows.dropped.append(self)
+        return x * kept
+
+    def draw(self, rows: Rows, kept: Tensor) -> Tensor:
+        """Draw what dropout keeps of the layer's input in this pass, into a tensor of its shape."""
+        kept.fill_(1)
+        for slot, guest, part in zip(rows.slots, rows.guests, torch.split(kept, rows.share(len(kept))), strict=True):
+            if guest.dropout and slot in self.stacked:
+                part.bernoulli_(1 - guest.dropout, generator=guest.chance).div_(1 - guest.dropout)
+        self.kept = kept
+        return kept
+
+    def _add_apart(self, slot: int, x: Tensor, result: Tensor, rows: Rows) -> Tensor:
+        """One slot's adapter as PEFT computes it, on that slot's rows."""
+        place = rows.slots.index(slot)
+        guest, drop = rows.guests[place], self.module.lora_dropout[rows.guests[place].name]
+        share = torch.arange(len(x), device=x.device).view(rows.parts, len(rows.slots), -1)[:, place].flatten()
+        self.module.training = rows.training  # DoRA asks it, too
+        drop.train(rows.training)
+        with self._dropout_apart(guest, x.device, rows) if guest.dropout and rows.training else nullcontext():
+            own = self._apply_apart(guest.name, x[share], result[share])
+        return result.index_copy(0, share, own.to(result.dtype))
+
+    def _apply_apart(self, name: str, x: Tensor, result: Tensor) -> Tensor:
+        """What PEFT's own forward does for one adapter."""
+        module, a = self.module, self.module.lora_A[name]
+        x = x.to(a.weight.dtype)
+        if name in module.lora_variant:
+            varied: Tensor = module.lora_variant[name].forward(module, active_adapter=name, x=x, result=result)
+            return varied
+        plain: Tensor = result + module.lora_B[name](a(module.lora_dropout[name](x))) * module.scaling[name]
+        return plain
+
+    @contextmanager
+    def _dropout_apart(self, guest: Guest, device: torch.device, rows: Rows) -> Iterator[None]:
+        """PEFT's dropout draws from the device's global random state: let that be the guest's within the block."""
+        key = guest.name, id(self)
+        again = key in rows.states
+        state = rows.states.setdefault(key, guest.chance.get_state())
+        with _global_chance(state, device) as drawn:
+            yield
+            if not again:
+                guest.chance.set_state(drawn())
 
 
-def _by_slot(x: Tensor, parts: int, count: int) -> Tensor:
-    """(parts · K · n, …) to (K, parts · n, …); a view where there is one part."""
-    return x.reshape(parts, count, -1, *x.shape[1:]).transpose(0, 1).flatten(1, 2)
-
-
-def _by_row(x: Tensor, parts: int) -> Tensor:
-    """The way back."""
-    return x.view(len(x), parts, -1, *x.shape[2:]).transpose(0, 1).flatten(0, 2)
-
-
-class _LinearUpdate(torch.autograd.Function):
-    """result + scale · up(down(x)), every slot's rows with its own adapter.
-
-    For result (B, …, out), x (B, …, in), down (K, R, in), up (K, out, R), scale (K,). One node in autograd's graph: as
-    a dozen small operations a layer, most of a small pack's overhead would be autograd's own.
-    """
-
-    @staticmethod
-    def forward(ctx: Any, result: Tensor, x: Tensor, down: Tensor, up: Tensor, scale: Tensor, parts: int) -> Tensor:
-        rows = _by_slot(x, parts, len(down)).flatten(1, -2)
-        inner = torch.bmm(rows, down.mT).mul_(scale[:, None, None])
-        ctx.save_for_backward(rows, inner, down, up, scale)
-        ctx.shape, ctx.parts = x.shape, parts
-        base = _by_slot(result, parts, len(down))
-        added = torch.baddbmm(base.flatten(1, -2).to(inner.dtype), inner, up.mT)
-        return _by_row(added.view(base.shape), parts).to(result.dtype)
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        rows, inner, down, up, scale = ctx.saved_tensors
-        gradient = _by_slot(gradients[0], ctx.parts, len(down)).flatten(1, -2).to(inner.dtype)
-        to_inner = torch.bmm(gradient, up).mul_(scale[:, None, None])
-        to_x = None
-        if ctx.needs_input_grad[1]:
-            shape = (len(down), -1, *ctx.shape[1:])
-            to_x = _by_row(torch.bmm(to_inner, down).view(shape), ctx.parts)
-        to_down, to_up = torch.bmm(to_inner.mT, rows), torch.bmm(gradient.mT, inner)
-        return gradients[0], to_x, to_down, to_up, None, None
-
-
-def _conv_update(layer: nn.Conv2d, x: Tensor, base: Tensor, down: Tensor, up: Tensor, scale: Tensor) -> Tensor:
-    """As `_LinearUpdate`, for x (K, n, in, h, w), down (K, R, in, kh, kw): one convolution, a group for each slot."""
-    count = len(x)
-    inner = F.conv2d(
-        x.transpose(0, 1).flatten(1, 2), down.flatten(0, 1), None, layer.stride, layer.padding, layer.dilation, count
-    )
-    inner = inner.view(len(inner), count, -1, inner.shape[-2] * inner.shape[-1])  # (n, K, R, h·w)
-    inner = inner.transpose(0, 1) * scale[..., None]
-    return base + torch.matmul(up[:, None], inner).view(base.shape)
+@contextmanager
+def _global_chance(state: Tensor, device: torch.device) -> Iterator[Callable[[], Tensor]]:
+    """Let the device's global random state be `state` within the block; gives a function that says where it stands."""
+    on_gpu = device.type == "cuda"
+    get: Callable[[], Tensor] = partial(torch.cuda.get_rng_state, device) if on_gpu else torch.get_rng_state
+    put = partial(torch.cuda.set_rng_state, device=device) if on_gpu else torch.set_rng_state
+    before = get()
+    put(state)
+    try:
+        yield get
+    finally:
+        put(before)

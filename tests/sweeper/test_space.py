@@ -53,6 +53,13 @@ def test_the_default_space_is_conditional_on_the_optimizer_and_follows_the_base(
     assert domains("base=sd15")["optimizer=adamw8bit:lr"] == "log, 2e-05 to 0.001"
 
 
+def test_the_largest_of_whole_numbers_is_known_whatever_it_depends_on(default: Plan) -> None:
+    assert default.space.largest("adapter.rank", fixed=16) == 32
+    assert default.space.largest("train.batch_size", fixed=4) == 4
+    swept = plan(["adapter.rank=tag(log,int,interval(2,48))"]).space
+    assert swept.largest("adapter.rank", fixed=16) == 48
+
+
 def test_only_what_counts_becomes_an_override(default: Plan) -> None:
     params = {"optimizer": "lion", "lr_scheduler": "cosine", "adapter.rank": 4, "adapter.alpha_ratio": 0.5}
     params |= {"adapter.targets": "attention+ff", "optimizer=lion:lr": 0.0001, "optimizer=lion:weight_decay": 0.05}
