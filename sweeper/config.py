@@ -45,16 +45,17 @@ class PrunerSpec:
     """When a trial counts as hopeless beside the others."""
 
     name: Literal["median", "wilcoxon", "asha", "hyperband", "none"] = "median"
-    """`median`: its best score so far is below the finished trials' median at the same step, and it stopped rising.
-    `wilcoxon`: its style is significantly behind the best trial's, prompt by prompt, and it stopped rising.
+    """`median`: its best score so far is below the finished trials' median at the same step, and its patience is over.
+    `wilcoxon`: its style is significantly behind the best trial's, prompt by prompt, and its patience is over.
     `asha`: successive halving; of those that came as far, only the best share goes on, rising or not.
     `hyperband`: the same in several brackets, which begin to halve at different steps. `none`: never."""
     startup_trials: _Count = 4
     """Finished trials before any trial is held against others."""
-    warmup_evaluations: _Count = 2
+    warmup_evaluations: _Count = 1
     """median, wilcoxon: evaluations of each trial that never end it. asha, hyperband: where the first halving is."""
-    patience: _Count = 1
-    """median, wilcoxon: evaluations, after the first, without a new best before a trial may end."""
+    patience: _Count | None = None
+    """median, wilcoxon: evaluations, after the first, without a new best before a trial may end; None: a trial that
+    still rises may end, too."""
     min_improvement: Annotated[float, Field(ge=0)] = 1.0
     """median, wilcoxon: a new best must be better by this many points of score to count as one."""
     p_threshold: Annotated[float, Field(gt=0, lt=0.5)] = 0.05

@@ -120,7 +120,7 @@ def _winner(
     fresh = (
         "fresh seeds on prompts that no trial saw" if config.eval.final_prompts else "fresh seeds on the same prompts"
     )
-    how = "Of each trial the earliest clean checkpoint within one standard error of its best score counts. "
+    how = "Of each trial the clean checkpoint with the best score counts, or an earlier one that is as good. "
     if front:
         how += f"Finalists are the best by score on the Pareto front of {', '.join(config.study.objectives)}. "
     if others:

@@ -46,10 +46,12 @@ def why_hopeless(trial: Trial, trials: Iterable[Trial], config: Config) -> str |
 
 
 def _may_still_rise(trial: Trial, config: Config) -> bool:
-    """Whether a comparison must wait: the trial is warming up, or had a new best lately."""
+    """Whether a comparison must wait: the trial is warming up, or had a new best within the study's patience."""
     spec, scores = config.study.pruner, _scores(trial, config)
     if len(scores) <= spec.warmup_evaluations:
         return True
+    if spec.patience is None:
+        return False
     before, lately = scores[: -spec.patience - 1], scores[-spec.patience - 1 :]
     return not before or max(lately) - max(before) >= spec.min_improvement
 

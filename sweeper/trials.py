@@ -10,7 +10,7 @@ from typing import Literal
 
 from eval.diagnosis import Diagnosis, diagnose
 from eval.evaluation import Evaluation
-from eval.selection import earliest_within_one_standard_error
+from eval.selection import earliest_good_enough
 from train.spec import TrialSpec
 
 Status = Literal["waiting", "running", "finished", "pruned", "failed"]
@@ -36,7 +36,7 @@ class Trial:
 
     @property
     def best(self) -> Evaluation | None:
-        """The checkpoint to keep: the earliest clean one within a standard error of the best; None before any."""
+        """The checkpoint to keep: the earliest clean one that is as good as the best; None before any."""
         return best_checkpoint(self.evaluations, self.clean)
 
     @property
@@ -66,7 +66,7 @@ def best_checkpoint(evaluations: Sequence[Evaluation], clean: float) -> Evaluati
     """The evaluation of the checkpoint to keep, or None when there is none."""
     if not evaluations:
         return None
-    index = earliest_within_one_standard_error(
+    index = earliest_good_enough(
         [e.score for e in evaluations],
         [e.score_se for e in evaluations],
         [e.overfit_index for e in evaluations],

@@ -15,7 +15,7 @@ from optuna.exceptions import ExperimentalWarning
 from benchmarks.judge_trials.courses import Course
 from benchmarks.judge_trials.rejudge import rejudged
 from eval.evaluation import Evaluation, value_of
-from eval.selection import earliest_within_one_standard_error
+from eval.selection import earliest_good_enough
 from eval.spec import EvalSpec
 from sweeper.config import Config
 from sweeper.trials import Trial
@@ -173,7 +173,7 @@ POLICIES: Final = (*_JUDGED, *_PRUNERS, "nothing stopped")
 
 def choose(evaluations: Sequence[Evaluation], spec: EvalSpec) -> int:
     """The checkpoint that a study keeps of a trial."""
-    return earliest_within_one_standard_error(
+    return earliest_good_enough(
         [each.score for each in evaluations],
         [each.score_se for each in evaluations],
         [each.overfit_index for each in evaluations],

@@ -6,8 +6,11 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 
+import torch
+
 from eval.evaluation import Evaluation
 from eval.overfit import Signs, is_overfit, overfit_index, severities
+from eval.score import Parts, score
 from eval.spec import EvalSpec
 
 
@@ -29,6 +32,20 @@ def signs_of(evaluation: Evaluation) -> Signs:
     )
 
 
+def score_of(evaluation: Evaluation) -> float:
+    """The score from what was measured; its formula knows the prompts' means alone."""
+    metrics = evaluation.metrics
+    parts = Parts(
+        style=torch.tensor([metrics["style"]]),
+        match=torch.tensor([100 * metrics["prompt_kept"]]),
+        base_match=torch.tensor([100.0]),
+        copied=torch.tensor([metrics["copy_rate"]]),
+        base_copied=torch.zeros(1),
+        val_ratio=metrics["val_ratio"],
+    )
+    return score(parts)
+
+
 def rejudged(evaluation: Evaluation, history: Sequence[Evaluation], spec: EvalSpec) -> Evaluation:
     """The evaluation as `spec` judges it, after the trial's earlier ones, judged likewise."""
     signs = signs_of(evaluation)
@@ -37,6 +54,7 @@ def rejudged(evaluation: Evaluation, history: Sequence[Evaluation], spec: EvalSp
     indices = [*(past.overfit_index for past in history), index]
     return replace(
         evaluation,
+        score=score_of(evaluation),
         severities=severe,
         overfit_index=index,
         overfit=is_overfit(indices, spec.thresholds, spec.warmup_evaluations),

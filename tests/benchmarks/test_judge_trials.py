@@ -31,6 +31,7 @@ def truth(quality: float, copied: float = 0.0) -> Truth:
 
 def evaluation(step: int, score: float, style_drop: float = 0.0) -> Evaluation:
     metrics = {"val_rise": 0.0, "copy_rate": 0.0, "copies": 0.0, "diversity": 1.0, "prompt_drop": 0.0, "drift": 0.0}
+    metrics |= {"style": (score - 2) / 80, "prompt_kept": 1.0}  # with a validation ratio of .9 that score
     metrics |= {"style_drop": style_drop, "style_t": 9.0, "val_loss": 1.0, "prompt_match": score, "val_ratio": 0.9}
     return Evaluation(
         step=step,

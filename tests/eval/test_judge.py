@@ -102,7 +102,7 @@ def test_an_idle_adapter_scores_zero_and_is_clean() -> None:
 
 def test_a_good_adapter_scores_high_and_is_clean() -> None:
     evaluation = judge(REFERENCE, GOOD, [], SPEC)
-    assert evaluation.score > 60
+    assert evaluation.score > 50
     assert 0 < evaluation.score_se < 10
     assert evaluation.overfit_index < 0.5
     assert evaluation.metrics["val_ratio"] == pytest.approx(0.3, rel=0.01)
@@ -125,7 +125,7 @@ def test_the_score_is_the_formula_over_the_metrics_that_are_shown() -> None:
     evaluation = judge(reference, evidence, [], SPEC)
     shown = evaluation.metrics
     assert shown["copy_rate"] == pytest.approx(3 / 32) and 0 < shown["style"] < 1 and 0 < shown["prompt_kept"] < 2
-    pictures = shown["style"] * shown["prompt_kept"] * (1 - shown["copy_rate"])
+    pictures = shown["style"] * shown["prompt_kept"] ** 4 * (1 - shown["copy_rate"])
     assert evaluation.score == pytest.approx(80 * pictures + 20 * (1 - shown["val_ratio"]))
 
 

@@ -6,16 +6,16 @@ import math
 
 import pytest
 
-from eval.selection import earliest_within_one_standard_error
+from eval.selection import earliest_good_enough
 
 
 def choose(scores: list[float], errors: list[float], overfit: list[float]) -> int:
-    return earliest_within_one_standard_error(scores, errors, overfit)
+    return earliest_good_enough(scores, errors, overfit)
 
 
-def test_the_earliest_within_one_error_of_the_best_clean_one_is_chosen() -> None:
-    assert choose([10, 58, 60, 59], [1, 9, 3, 1], [0, 0, 0, 0]) == 1
-    assert choose([10, 56, 60, 59], [1, 9, 3, 1], [0, 0, 0, 0]) == 2
+def test_the_earliest_clean_one_that_is_as_good_as_the_best_is_chosen() -> None:
+    assert choose([10, 59.8, 60, 59], [1, 9, 3, 1], [0, 0, 0, 0]) == 1
+    assert choose([10, 59.6, 60, 59], [1, 9, 3, 1], [0, 0, 0, 0]) == 2
     assert choose([10, 50, 60, 90], [1, 1, 1, 1], [0, 0.4, 0.49, 0.5]) == 2
     assert choose([10, 60, 60], [0, 0, 0], [0, 0, 0]) == 1
 

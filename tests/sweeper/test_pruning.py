@@ -32,8 +32,16 @@ def base() -> Config:
     return parse_config(compose(["+experiment=pencil", "train.steps=360", f"eval.every={EVERY}"]))
 
 
+def test_without_patience_a_trial_that_still_rises_may_end(base: Config) -> None:
+    others = rising(10.0, 20.0, 30.0, 40.0)
+    for patience, ends in ((1, False), (None, True)):
+        config = with_pruner(base, patience=patience)
+        assert (reasons(config, others, [1.0, 3.0, 5.0])[2] is not None) == ends
+
+
 def with_pruner(base: Config, *, direction: str = "maximize", **pruner: Any) -> Config:
-    study = replace(base.study, pruner=PrunerSpec(**pruner), direction=direction)  # type: ignore[arg-type]
+    patient = {"warmup_evaluations": 2, "patience": 1}
+    study = replace(base.study, pruner=PrunerSpec(**patient | pruner), direction=direction)  # type: ignore[arg-type]
     return replace(base, study=study)
 
 
@@ -71,6 +79,7 @@ def reasons(config: Config, others: list[Trial], scores: Sequence[float], number
 
 
 def test_median_ends_what_is_behind_and_no_longer_rises_after_the_warm_up(base: Config) -> None:
+    base = with_pruner(base)
     assert reasons(base, rising(10.0, 20.0, 30.0), [1.0] * 5) == [None] * 5  # too few finished trials to judge by
     others = rising(10.0, 20.0, 30.0, 40.0)
     behind = reasons(base, others, [3.0, 2.0, 2.0, 2.0, 2.0])
