@@ -12,6 +12,7 @@ import optuna
 from mlflow import MlflowClient
 from optuna.trial import FrozenTrial
 
+from benchmarks.judge_trials.rejudge import rescored
 from benchmarks.judge_trials.truth import Inspector, Truth
 from eval.evaluation import Evaluation
 from foundation.durable import append_line
@@ -79,7 +80,7 @@ def read_courses(file: Path) -> list[Course]:
 def _course(line: Mapping[str, Any]) -> Course:
     points = [
         Checkpoint(
-            evaluation=Evaluation.from_json(point["evaluation"]),
+            evaluation=rescored(Evaluation.from_json(point["evaluation"])),
             truth=Truth(**{**point["truth"], "each": tuple(point["truth"]["each"])}),
             train_loss=point["train_loss"],
         )

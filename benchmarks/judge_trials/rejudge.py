@@ -32,8 +32,8 @@ def signs_of(evaluation: Evaluation) -> Signs:
     )
 
 
-def score_of(evaluation: Evaluation) -> float:
-    """The score from what was measured; its formula knows the prompts' means alone."""
+def rescored(evaluation: Evaluation) -> Evaluation:
+    """The evaluation with the score that today's formula gives what was measured; it knows the prompts' means alone."""
     metrics = evaluation.metrics
     parts = Parts(
         style=torch.tensor([metrics["style"]]),
@@ -43,7 +43,7 @@ def score_of(evaluation: Evaluation) -> float:
         base_copied=torch.zeros(1),
         val_ratio=metrics["val_ratio"],
     )
-    return score(parts)
+    return replace(evaluation, score=score(parts))
 
 
 def rejudged(evaluation: Evaluation, history: Sequence[Evaluation], spec: EvalSpec) -> Evaluation:
@@ -54,7 +54,6 @@ def rejudged(evaluation: Evaluation, history: Sequence[Evaluation], spec: EvalSp
     indices = [*(past.overfit_index for past in history), index]
     return replace(
         evaluation,
-        score=score_of(evaluation),
         severities=severe,
         overfit_index=index,
         overfit=is_overfit(indices, spec.thresholds, spec.warmup_evaluations),
