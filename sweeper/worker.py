@@ -273,4 +273,6 @@ def serve(config: Config, device: str, connection: Connection) -> None:
     except UserError as error:
         connection.send(Refused(reason=str(error)))
         return
+    except (BrokenPipeError, ConnectionResetError):
+        return  # the supervisor is gone before anything began
     worker.run()

@@ -12,6 +12,7 @@ from rich.console import Console
 
 from eval.evaluation import Evaluation
 from foundation.errors import StudyError
+from sweeper.config import Keep
 from sweeper.display import Display
 from sweeper.finale import choose_finalists, choose_winner
 from sweeper.messages import (
@@ -33,7 +34,7 @@ from sweeper.messages import (
 )
 from sweeper.search import Search
 from sweeper.space import plan
-from sweeper.supervisor import MAX_ATTEMPTS, Resolved, Supervisor
+from sweeper.supervisor import MAX_ATTEMPTS, Resolved, Supervisor, tidy
 from sweeper.trials import Trial, best_checkpoint, diverged
 from train.reports import StepReport
 
@@ -279,11 +280,23 @@ def trial(number: int, *evaluations: Evaluation) -> Trial:
     return made
 
 
-def test_checkpoint_is_the_earliest_clean_one_within_a_standard_error() -> None:
-    course = [evaluation(40, 30.0), evaluation(80, 49.5), evaluation(120, 50.0), evaluation(160, 70.0, 0.8)]
+def test_checkpoint_is_the_earliest_clean_one_that_is_as_good_as_the_best() -> None:
+    course = [evaluation(40, 30.0), evaluation(80, 49.95), evaluation(120, 50.0), evaluation(160, 70.0, 0.8)]
     best = best_checkpoint(course, clean=0.5)
     assert best is not None
     assert best.step == 80
+
+
+@pytest.mark.parametrize(("keep", "left"), [("best", [80, 120]), ("all", [40, 80, 120])])
+def test_checkpoints_of_an_ended_trial_stay_as_asked(keep: Keep, left: list[int], tmp_path: Path) -> None:
+    ended = trial(0, evaluation(40, 30.0), evaluation(80, 50.0), evaluation(120, 40.0))
+    ended.folder = tmp_path
+    for folder in (*(ended.checkpoint(step) for step in (40, 80, 120)), tmp_path / "state"):
+        folder.mkdir(parents=True)
+    kept = tidy(ended, keep)
+    assert kept == {"best": ended.checkpoint(80), "last": ended.checkpoint(120)}
+    assert [step for step in (40, 80, 120) if ended.checkpoint(step).exists()] == left
+    assert not (tmp_path / "state").exists()
 
 
 def test_finalists_are_the_best_and_a_clean_one_wins_over_a_better_overfit_one() -> None:
