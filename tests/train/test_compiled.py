@@ -80,12 +80,11 @@ def assert_equal(one: Course, other: Course) -> None:
     assert_same(one.pictures, other.pictures, 1e-10)
 
 
-@pytest.mark.parametrize("again", [False, True], ids=["plain", "checkpointing"])
 def test_a_compiled_pack_equals_an_uncompiled_one_and_a_refill_compiles_nothing(
-    again: bool, new_base: NewBase, tiny_data: EncodedDataset
+    new_base: NewBase, tiny_data: EncodedDataset
 ) -> None:
     def run(compiled_rank: int | None) -> tuple[Course, list[int]]:
-        pack = Pack(doubled(new_base()), tiny_data, 2, activation_checkpointing=again, compiled_rank=compiled_rank)
+        pack = Pack(doubled(new_base()), tiny_data, 2, compiled_rank=compiled_rank)
         course = Course(pack, tiny_data)
         for spec in (WIDE, DROPPING):
             pack.admit(spec)
@@ -105,10 +104,13 @@ def test_a_compiled_pack_equals_an_uncompiled_one_and_a_refill_compiles_nothing(
     assert_equal(compiled, plain)
 
 
-def test_a_larger_rank_than_foreseen_compiles_once_more(new_base: NewBase, tiny_data: EncodedDataset) -> None:
+def test_a_larger_rank_than_foreseen_compiles_once_more_with_activation_checkpointing_too(
+    new_base: NewBase, tiny_data: EncodedDataset
+) -> None:
     def run(compiled_rank: int | None) -> tuple[Course, list[int]]:
-        course = Course(Pack(doubled(new_base()), tiny_data, 1, compiled_rank=compiled_rank), tiny_data)
-        compiled = []
+        again = compiled_rank is not None
+        pack = Pack(doubled(new_base()), tiny_data, 1, activation_checkpointing=again, compiled_rank=compiled_rank)
+        course, compiled = Course(pack, tiny_data), []
         for spec in (replace(BEYOND, adapter=AdapterSpec(rank=2)), BEYOND, trial(5, rank=3)):
             slot = course.pack.admit(spec)
             compiled.append(course.train(2))

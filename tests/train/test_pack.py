@@ -28,6 +28,7 @@ from train.spec import (
     ObjectiveSpec,
     OptimizerName,
     OptimizerSpec,
+    Precision,
     TrainingSpec,
     TrialSpec,
 )
@@ -357,16 +358,19 @@ def fresh_accelerate() -> Iterator[None]:
 def test_bf16_trains_through_accelerate_with_float32_adapters(
     new_base: NewBase, tiny_spec: BaseSpec, tiny_data: EncodedDataset
 ) -> None:
-    spec = trial()
-    exact = Pack(new_base(), tiny_data, num_slots=1)
-    losses = [report.loss for report in run(exact, exact.admit(spec), 3)]
+    def train(base: Base, precision: Precision) -> list[float]:
+        pack = Pack(base, tiny_data, num_slots=3, precision=precision)
+        for spec in (trial(), trial("lion", seed=1, rank=2), trial("prodigy", seed=2, dropout=0.2)):
+            pack.admit(spec)
+        losses = [report.loss for _ in range(3) for report in pack.step()]
+        assert {p.dtype for slot in pack.active for p in pack._slot(slot).parameters} == {torch.float32}
+        return losses
+
+    exact = train(new_base(), "fp32")
     AcceleratorState._reset_state(reset_partial_state=True)
-    pack = Pack(load_base(tiny_spec, torch.device("cpu"), "bf16"), tiny_data, num_slots=1, precision="bf16")
-    slot = pack.admit(spec)
-    rough = [report.loss for report in run(pack, slot, 3)]
-    assert {parameter.dtype for parameter in pack._slot(slot).parameters} == {torch.float32}
-    assert rough == pytest.approx(losses, rel=0.03)
-    assert rough != losses
+    rough = train(load_base(tiny_spec, torch.device("cpu"), "bf16"), "bf16")
+    assert rough == pytest.approx(exact, rel=0.03)
+    assert rough != exact
 
 
 def test_half_precision_on_the_cpu_is_refused_in_one_line(tiny_base: Base, tiny_data: EncodedDataset) -> None:
