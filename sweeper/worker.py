@@ -167,7 +167,7 @@ class Worker:
                 self._fail(running, report.failure)
                 continue
             running.unsent.append(report)
-            if report.step % self._eval.every == 0 or self._pack.finished(report.slot):
+            if self._is_due(report):
                 due.append(running)
             elif len(running.unsent) >= REPORT_EVERY:
                 self._send_steps(running)
@@ -179,6 +179,12 @@ class Worker:
             self._evaluate(due)
         for running in due:
             self._await_verdict(running)
+
+    def _is_due(self, report: StepReport) -> bool:
+        """Whether a trial is to be judged as it stands now: of several steps read at once, only at the last."""
+        if report.step != self._pack.steps_done(report.slot):
+            return False
+        return report.step % self._eval.every == 0 or self._pack.finished(report.slot)
 
     def _evaluate(self, due: list[_Running]) -> None:
         """Judge all that are due in the same batches; what each has learned is on disk before its verdict is asked."""
