@@ -29,7 +29,15 @@ STEPS = (40, 80, 120, 160)
 @pytest.fixture(scope="module")
 def asked() -> Plan:
     return plan(
-        ["+experiment=pencil", f"study.objectives=[{','.join(AIMS)}]", "study.num_trials=12", "study.startup_trials=3"]
+        [
+            "+experiment=pencil",
+            f"study.objectives=[{','.join(AIMS)}]",
+            "study.num_trials=12",
+            "study.startup_trials=3",
+            "study.strengths=[]",
+            "study.pruner.warmup_evaluations=2",
+            "study.pruner.patience=1",
+        ]
     )
 
 
