@@ -58,7 +58,7 @@ def studies(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for step in (20, 40):
             tracker.log_steps(number, [StepReport(slot=0, step=step, loss=1 / step, lr=1e-3, grad_norm=1.0)])
             tracker.log_evaluation(number, _evaluation(step), _drawn(folder / f"{number}-{step}", "pencil"))
-        tracker.end_trial(number, "finished", "all steps done", {})
+        tracker.end_trial(number, "finished", "all steps done", {}, {})
     tracker.end_study("finished")
     tracker.close()
     assert tracker.lost == 0
