@@ -15,10 +15,9 @@ from optuna.exceptions import ExperimentalWarning
 from benchmarks.judge_trials.courses import Course
 from benchmarks.judge_trials.rejudge import rejudged
 from eval.evaluation import Evaluation, value_of
-from eval.selection import earliest_good_enough
 from eval.spec import EvalSpec
 from sweeper.config import Config
-from sweeper.trials import Trial
+from sweeper.trials import Trial, best_checkpoint
 from sweeper.verdicts import verdict_on
 
 SLOTS: Final = 4
@@ -173,12 +172,9 @@ POLICIES: Final = (*_JUDGED, *_PRUNERS, "nothing stopped")
 
 def choose(evaluations: Sequence[Evaluation], spec: EvalSpec) -> int:
     """The checkpoint that a study keeps of a trial."""
-    return earliest_good_enough(
-        [each.score for each in evaluations],
-        [each.score_se for each in evaluations],
-        [each.overfit_index for each in evaluations],
-        spec.thresholds.clean,
-    )
+    best = best_checkpoint(evaluations, spec.thresholds.clean)
+    assert best is not None
+    return list(evaluations).index(best)
 
 
 def in_random_order(courses: Sequence[Course], seed: int, count: int | None = None) -> list[Course]:
