@@ -96,7 +96,9 @@ def test_an_optimizer_that_is_not_installed_is_named(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], received: list[list[str]]
 ) -> None:
     found = ("lion_pytorch", "bitsandbytes")
-    monkeypatch.setattr("train.spec.importlib.util.find_spec", lambda name: None if name in found else object())
+    monkeypatch.setattr(
+        "train.spec.optimizer.importlib.util.find_spec", lambda name: None if name in found else object()
+    )
     assert run(monkeypatch, "+experiment=pencil") == 2
     assert capsys.readouterr().err.splitlines() == [
         "optimizer adamw8bit is not installed; run `pip install bitsandbytes` or choose another",

@@ -16,8 +16,6 @@ from foundation.compose import compose, groups, options
 from foundation.errors import ConfigError
 from sweeper.config import TRIAL_GROUPS, Config, PrunerSpec, parse_config, trial_of
 from train.spec import (
-    OPTIMIZER_MODULES,
-    OPTIMIZER_SETTINGS,
     AdapterSpec,
     LrSchedulerSpec,
     ObjectiveSpec,
@@ -26,6 +24,7 @@ from train.spec import (
     TrialSpec,
     check_installed,
 )
+from train.spec.optimizer import OPTIMIZER_MODULES, OPTIMIZER_SETTINGS
 
 CLASSES: dict[str, type[torch.optim.Optimizer]] = {
     "adamw": torch.optim.AdamW,

@@ -170,7 +170,7 @@ def test_prodigys_effective_lr_is_the_schedules_times_the_step_size_that_it_foun
 
 
 def test_an_optimizer_that_is_not_installed_is_named_with_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("train.spec.importlib.util.find_spec", lambda name: None)
+    monkeypatch.setattr("train.spec.optimizer.importlib.util.find_spec", lambda name: None)
     with pytest.raises(ConfigError, match="optimizer lion is not installed; run `pip install lion-pytorch` or choose"):
         build_optimizer(CASES["lion"][1], [weights()])
     build_optimizer(CASES["adamw"][1], [weights()])

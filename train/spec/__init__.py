@@ -1,0 +1,29 @@
+"""What makes one trial, and what all trials of a study share, as plain frozen data.
+
+A config names things; code finds them in tables. Single fields carry their ranges in their type (`foundation.parse`
+holds them to it); what two fields must be to each other is checked in `__post_init__`, where the fields live.
+"""
+
+from train.spec.adapter import AdapterSpec
+from train.spec.base import BaseSpec
+from train.spec.data import DataSpec
+from train.spec.lr_scheduler import LrSchedulerName, LrSchedulerSpec
+from train.spec.objective import ObjectiveSpec
+from train.spec.optimizer import OptimizerName, OptimizerSpec, check_installed
+from train.spec.training import Precision, TrainingSpec
+from train.spec.trial import TrialSpec
+
+__all__ = [
+    "AdapterSpec",
+    "BaseSpec",
+    "DataSpec",
+    "LrSchedulerName",
+    "LrSchedulerSpec",
+    "ObjectiveSpec",
+    "OptimizerName",
+    "OptimizerSpec",
+    "Precision",
+    "TrainingSpec",
+    "TrialSpec",
+    "check_installed",
+]

@@ -1,0 +1,40 @@
+"""The pictures to learn from: the `data` group of the configuration."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DataSpec:
+    """The pictures to learn from: a folder of the user's, or a set that the drawn world draws."""
+
+    name: str
+    """What people call it."""
+    path: str | None = None
+    """A folder of images with `metadata.jsonl`; None when the set is drawn."""
+    validation_path: str | None = None
+    """A folder of held-out images in the same format; None splits `holdout` off."""
+    holdout: Annotated[float, Field(gt=0, lt=1)] = 0.2
+    """Share of the images held out from training (at least 3 images)."""
+    drawn: Literal["pencil"] | None = None
+    """Which set the drawn world draws into the cache; None when there is a folder."""
+    trigger: str = ""
+    """The phrase in the captions that calls the learned style or subject; prompts say it as `{trigger}`."""
+    caption_column: Annotated[str, Field(min_length=1)] = "text"
+    """The key of the caption in `metadata.jsonl`."""
+    skip_broken: bool = False
+    """Go on without images that cannot be read, instead of refusing the folder."""
+    num_train: Annotated[int, Field(ge=5)] = 24
+    """Images of a drawn set to train on."""
+    num_validation: Annotated[int, Field(ge=3)] = 8
+    """Images of a drawn set held out."""
+
+    def __post_init__(self) -> None:
+        if self.path is None and self.drawn is None:
+            raise ValueError("there is no folder; set data.path to a folder of images with metadata.jsonl")
+        if self.path is not None and self.drawn is not None:
+            raise ValueError(f"both data.path={self.path} and data.drawn={self.drawn} are set; leave one out")
