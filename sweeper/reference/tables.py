@@ -1,0 +1,88 @@
+"""Tables in code that say what a group takes: the public mappings beside its dataclass, shown as they are."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from sweeper.reference.fields import docstrings, fields_of
+from sweeper.reference.words import type_words, value_words
+
+_SCALARS: Final = (bool, int, float, str)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Table:
+    """One mapping of a module, row by row."""
+
+    name: str
+    """The constant."""
+    meaning: str
+    """Its docstring."""
+    columns: Sequence[str]
+    """The heads of a row's cells after its key: an entry's fields; a single empty one where entries are values."""
+    rows: Sequence[Sequence[str]]
+    """The key, then a cell for each column."""
+
+
+def tables_of(tp: type) -> list[Table]:
+    """The tables in the modules of a dataclass and of those within it: public, with a docstring, of plain data."""
+    held = [tp, *(each.holds for each in fields_of(tp, "") if each.holds is not None)]
+    modules = dict.fromkeys(each.__module__ for each in held)
+    return [table for module in modules for table in _tables_in(module)]
+
+
+def _tables_in(module: str) -> Iterable[Table]:
+    loaded = sys.modules[module]
+    for name, meaning in docstrings(inspect.getsource(loaded)).items():
+        value = getattr(loaded, name)
+        if not name.startswith("_") and isinstance(value, Mapping) and all(isinstance(key, str) for key in value):
+            found = _table(name, meaning, value)
+            if found is not None:
+                yield found
+
+
+def _table(name: str, meaning: str, mapping: Mapping[str, Any]) -> Table | None:
+    records = {key: _record(value) for key, value in mapping.items()}
+    columns = [
+        column
+        for column in dict.fromkeys(column for record in records.values() for column in record)
+        if all(_plain(record.get(column)) for record in records.values())
+    ]
+    if not columns:
+        return None
+    rows = [
+        [f"`{key}`", *(_cell(record[column]) if column in record else "" for column in columns)]
+        for key, record in records.items()
+    ]
+    return Table(name=name, meaning=meaning, columns=columns, rows=rows)
+
+
+def _record(value: Any) -> dict[str, Any]:
+    """A value as columns: a dataclass by its fields, anything else in one."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
+    return {"": value}
+
+
+def _plain(value: Any) -> bool:
+    """Whether a value says something to a person: data, or the type of a plain value, but no code."""
+    if isinstance(value, Mapping):
+        return all(_plain(each) for each in value.values())
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return all(_plain(each) for each in value)
+    return value is None or isinstance(value, _SCALARS) or value in _SCALARS
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, type):
+        return type_words(value)
+    if isinstance(value, Mapping):
+        return ", ".join(f"`{key}`: {_cell(each)}" for key, each in value.items())
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return ", ".join(map(_cell, value))
+    return value_words(value)
