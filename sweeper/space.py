@@ -109,6 +109,14 @@ def _composable(overrides: Sequence[str]) -> tuple[list[str], list[str]]:
     return list(overrides), []
 
 
+def searchable(path: str) -> bool:
+    """Whether a field may differ from trial to trial: whether a sweep over it becomes a dimension."""
+    sweeps, _ = parse_overrides([f"+{path}=choice(0,1)"])  # `+` also takes what only some options have
+    alone = {**compose(), "study": {}}
+    space = _Reader(config=alone, fixed=[], settled=set(), problems=[]).read(sweeps)
+    return any(each.key.lstrip("+") == path for each in space.dimensions)
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Reader:
     """Reads dimensions from their three sources."""

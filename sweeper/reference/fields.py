@@ -49,12 +49,12 @@ def fields_of(tp: type, path: str) -> list[ConfigField]:
 
 
 def _walk(tp: type, path: str, within: tuple[type, ...]) -> Iterator[ConfigField]:
-    hints, meanings = typing.get_type_hints(tp, include_extras=True), _meanings(tp)
+    hints, said = typing.get_type_hints(tp, include_extras=True), meanings(tp)
     for field in dataclasses.fields(tp):
         name, hint = f"{path}.{field.name}", hints[field.name]
         held, below = _held(hint)
         default = _default(field)
-        yield ConfigField(path=name, meaning=meanings.get(field.name, ""), hint=hint, default=default, holds=held)
+        yield ConfigField(path=name, meaning=said.get(field.name, ""), hint=hint, default=default, holds=held)
         if held is not None and held not in within:
             yield from _walk(held, name + below, (*within, tp))
 
@@ -84,8 +84,8 @@ def _default(field: dataclasses.Field[Any]) -> Any:
 
 
 @lru_cache
-def _meanings(tp: type) -> dict[str, str]:
-    """The docstrings under a dataclass's fields, its parents' included."""
+def meanings(tp: type) -> dict[str, str]:
+    """The docstrings under a dataclass's fields, its parents' included; none for another type."""
     parents = [parent for parent in reversed(tp.__mro__) if dataclasses.is_dataclass(parent)]
     return {name: text for parent in parents for name, text in docstrings(inspect.getsource(parent)).items()}
 

@@ -14,6 +14,7 @@ from sweeper.reference.conf import Searched, default_of, default_options, option
 from sweeper.reference.fields import MISSING, ConfigField, fields_of
 from sweeper.reference.tables import Table, tables_of
 from sweeper.reference.words import type_words, value_words
+from sweeper.space import searchable
 
 COMMAND: Final = "python -m sweeper.reference"
 _WRITTEN: Final = 40
@@ -136,6 +137,8 @@ def _searched_words(group: str, field: ConfigField, paths: Sequence[str]) -> str
         own += [each for each in searched() if each.key == group]
     if own:
         return "; ".join(_dimensions(own, field.path))
+    if not searchable(field.path):
+        return "no"
     return f"can be, by its option: `{group}=a,b`" if chooses else "can be"
 
 
@@ -169,7 +172,9 @@ def _options_table(group: str) -> str:
 
 
 def _code_table(table: Table) -> str:
-    return f"`{table.name}`: {table.meaning}\n\n" + _table(["entry", *table.columns], table.rows)
+    said = [f"`{column}`: {meaning}" for column, meaning in table.columns.items() if meaning]
+    head = "\n".join(_paragraph(text) for text in [f"`{table.name}`: {table.meaning}", " ".join(said)] if text)
+    return f"{head}\n{_table(['entry', *table.columns], table.rows)}"
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import re
 import sys
@@ -22,7 +23,7 @@ from sweeper.reference.fields import ConfigField, fields_of
 from sweeper.reference.page import GRAMMAR
 from sweeper.reference.tables import tables_of
 from sweeper.reference.words import type_words, value_words
-from sweeper.space import plan
+from sweeper.space import plan, searchable
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -191,9 +192,20 @@ def test_values_are_said_as_yaml_has_them(value: Any, words: str) -> None:
 
 def test_tables_in_code_are_shown_by_their_entries_fields() -> None:
     entries, settings = tables_of(Car)
-    assert (entries.name, entries.meaning, entries.columns) == ("ENTRIES", "Wheels by name.", ["size"])
+    assert (entries.name, entries.meaning, entries.columns) == ("ENTRIES", "Wheels by name.", {"size": "Inches."})
     assert entries.rows == [["`small`", "`1`"], ["`large`", "`9`"]]
     assert settings.rows == [["`small`", "`eps`: number, `fast`: true or false"]]
+
+
+def test_a_table_that_the_spec_imports_is_shown_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(tmp_path))
+    (tmp_path / "kinds_of_car.py").write_text('KINDS: dict[str, int] = {"van": 4}\n"""Doors."""\n')
+    (tmp_path / "spec_of_car.py").write_text(
+        "from dataclasses import dataclass\nfrom kinds_of_car import KINDS\n"
+        '@dataclass\nclass Spec:\n    name: str = "van"\n    """Which."""\n'
+    )
+    (table,) = tables_of(importlib.import_module("spec_of_car").Spec)
+    assert (table.name, table.meaning, table.rows) == ("KINDS", "Doors.", [["`van`", "`4`"]])
 
 
 @pytest.mark.parametrize("written", [written for written, _ in GRAMMAR])
@@ -247,6 +259,8 @@ def test_defaults_and_what_is_searched_are_those_of_the_plan() -> None:
         assert cell not in ("can be", ""), dimension.key
         if dimension.condition is not None and dimension.condition[0] in TRIAL_GROUPS:
             assert dimension.condition[1] in re.findall(r"\w+", cell)
+    assert all(searchable(path) == (row[3] != "no") for path, row in found.items() if len(row) == 4)
+    assert not searchable("eval.every") and not searchable("study.num_trials") and searchable("optimizer.beta3")
     fixed = {path for path, row in found.items() if row[-1] == "can be"}
     assert not fixed & {dimension.key for dimension in planned.space.dimensions}
     assert {path.partition(".")[0] for path, row in found.items() if len(row) == 4} == set(TRIAL_GROUPS)
