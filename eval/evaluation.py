@@ -20,7 +20,7 @@ class Evaluation:
     score: float
     """Higher is better, see `eval.score`; NaN where there are no real pictures to hold it against."""
     score_se: float
-    """Standard error of the score, bootstrap over prompts; NaN with one prompt."""
+    """Standard error of the score, bootstrap over prompts and seeds; NaN with one prompt."""
     overfit_index: float
     """0 to 1, see `eval.overfit`."""
     overfit: bool

@@ -79,7 +79,7 @@ def judge(reference: Reference, evidence: Evidence, history: Sequence[Evaluation
     base_copies = copying.copied(reference.base_compositions, learned, held_out)
     course = _course(reference, evidence, history, spec.thresholds.rises)
     style = _style(reference.of_style, evidence.of_style)
-    fall = _fall(style, history)
+    fall = _fall(style.mean(1), history)
     signs = Signs(
         val_rise=course["val_rise"],
         val_t=course["val_t"],
@@ -98,8 +98,8 @@ def judge(reference: Reference, evidence: Evidence, history: Sequence[Evaluation
         style=style,
         match=match,
         base_match=base_match,
-        copied=copies.double().mean(1),
-        base_copied=base_copies.double().mean(1),
+        copied=copies,
+        base_copied=base_copies,
         val_ratio=course["val_ratio"] if len(evidence.validation_losses) else None,
     )
     severe = severities(signs, spec.thresholds)
@@ -116,7 +116,7 @@ def judge(reference: Reference, evidence: Evidence, history: Sequence[Evaluation
         severities=severe,
         metrics=_metrics(reference, evidence, signs, parts) | course | fall,
         validation_losses=tuple(losses.image_means(evidence.validation_losses).tolist()),
-        prompt_styles=tuple(style.tolist()),
+        prompt_styles=tuple(style.mean(1).tolist()),
         prompt_scores=tuple(pseudo_values(parts).tolist()),
         past_best=bool(fall)
         and fall["style_drop"] >= spec.thresholds.style_drop
