@@ -70,7 +70,7 @@ def default_of(field: ConfigField) -> tuple[Any, str | None]:
 def searched() -> tuple[Searched, ...]:
     """The default space: `study.space`, and the `space` block of each option."""
     by_study = _default_config(resolve=False)["study"]["space"]
-    found = [Searched(key=key, sweep=str(text), option=None) for key, text in by_study.items()]
+    found = [Searched(key=key, sweep=str(text), option=None) for key, text in by_study.items() if text is not None]
     for group in TRIAL_GROUPS:
         for option in options_of(group):
             block = compose([f"{group}={option.name}"], resolve=False)[group].get("space") or {}
@@ -98,15 +98,23 @@ def _own(group: str, option: str) -> dict[str, Any]:
     choice = f"{group}={option}" if group in default_options() else f"+{group}={option}"
     default = dict(_flat(_default_config(resolve=False)))
     chosen = dict(_flat(compose([choice], resolve=False)))
-    return {path: value for path, value in chosen.items() if default.get(path, MISSING) != value}
+    return {
+        path: value
+        for path, value in chosen.items()
+        if default.get(path, MISSING) != value and path != f"{group}.name" and not _is_space(path)
+    }
+
+
+def _is_space(path: str) -> bool:
+    """Whether a key is in the search space of an option, which the fields' rows show."""
+    group, _, rest = path.partition(".")
+    return group in TRIAL_GROUPS and rest.startswith("space.")
 
 
 def _flat(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Dotted path to value, without the groups' names and search spaces, which are shown elsewhere."""
+    """Dotted path to value."""
     for name, value in config.items():
         path = f"{prefix}{name}"
-        if path.count(".") == 1 and name in ("name", "space"):
-            continue
         if isinstance(value, Mapping) and value:
             yield from _flat(value, f"{path}.")
         else:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib
 import json
 import re
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -264,8 +263,3 @@ def test_defaults_and_what_is_searched_are_those_of_the_plan() -> None:
     fixed = {path for path, row in found.items() if row[-1] == "can be"}
     assert not fixed & {dimension.key for dimension in planned.space.dimensions}
     assert {path.partition(".")[0] for path, row in found.items() if len(row) == 4} == set(TRIAL_GROUPS)
-
-
-def test_this_modules_own_table_is_no_table_of_the_config() -> None:
-    assert sys.modules[__name__].ENTRIES["large"].size == 9
-    assert "ENTRIES" not in PAGE.read_text(encoding="utf-8")
