@@ -57,6 +57,28 @@ class Evaluation:
         return cls(**known)
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Validation:
+    """The validation loss between two evaluations; goes to JSON and back unchanged."""
+
+    step: int
+    """Training steps done."""
+    ratio: float
+    """The loss as a ratio to the base's; NaN or infinite where it is no number any more."""
+    losses: Sequence[float]
+    """(N,) mean loss of each held-out image."""
+
+    def to_json(self) -> dict[str, Any]:
+        """As `Evaluation.to_json`."""
+        return {name: _plain(value) for name, value in asdict(self).items()}
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Validation:
+        """Read what `to_json` returned."""
+        losses = tuple(_number(value) for value in values["losses"])
+        return cls(step=values["step"], ratio=_number(values["ratio"]), losses=losses)
+
+
 def value_of(evaluation: Evaluation) -> float:
     """The score as a number to rank by, always finite: what cannot be measured ranks below everything."""
     return evaluation.score if math.isfinite(evaluation.score) else WORST
