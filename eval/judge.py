@@ -71,9 +71,7 @@ def judge(
     spec: EvalSpec,
     validations: Sequence[Validation] = (),
 ) -> Evaluation:
-    """Judge a checkpoint against `reference`, given the trial's earlier evaluations in order of steps.
-
-    `validations` are the validation losses between them.
+    """Judge a checkpoint against `reference`, given the trial's earlier evaluations and the losses between them.
 
     Raises:
         ValueError: the evidence is not of the prompts, seeds or images of the reference.
@@ -111,7 +109,7 @@ def judge(
     severe = severities(signs, spec.thresholds)
     index = overfit_index(severe)
     indices = [*(past.overfit_index for past in history), index]
-    measurable = all(bool(seen.samples.isfinite().all()) for seen in (evidence.of_clip, evidence.of_style))
+    measurable = _is_measurable(evidence)
     return Evaluation(
         step=evidence.step,
         score=score(parts) if measurable else WORST,
@@ -126,6 +124,10 @@ def judge(
         prompt_scores=tuple(pseudo_values(parts).tolist()),
         past_best=_is_past_best(fall, spec.thresholds),
     )
+
+
+def _is_measurable(evidence: Evidence) -> bool:
+    return all(bool(seen.samples.isfinite().all()) for seen in (evidence.of_clip, evidence.of_style))
 
 
 def _copied(reference: Reference, compositions: Tensor) -> Tensor:
