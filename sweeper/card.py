@@ -6,6 +6,8 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
+import yaml
+
 from eval.diagnosis import REMEDIES, Kind
 from sweeper.pareto import Front
 from sweeper.strength import AS_TRAINED, gain
@@ -21,6 +23,7 @@ from sweeper.winner import (
     Winner,
     base_metrics,
 )
+from train.spec.adapter_kinds import KINDS
 
 
 def card(winner: Winner, folder: Path) -> str:
@@ -93,14 +96,14 @@ def _strengths(winner: Winner) -> list[str]:
 
 
 def _usage(winner: Winner, folder: Path) -> str:
+    imports, load = _loading(winner, folder)
     trigger = f"\n\nPut `{winner.trigger}` into every prompt that should have it." if winner.trigger else ""
     return f"""\
 ```python
-from diffusers import DiffusionPipeline
+{imports}
 
 pipe = DiffusionPipeline.from_pretrained({winner.base!r})
-pipe.load_lora_weights({str(folder)!r}, weight_name="{WEIGHTS}", adapter_name="best")
-pipe.set_adapters("best", {winner.strength:g})  # the strength: 1 is as trained, less is weaker
+{load}  # the strength: 1 is as trained, less is weaker
 image = pipe(
     {winner.prompt!r},
     width={winner.resolution},
@@ -110,6 +113,18 @@ image = pipe(
 ).images[0]
 image.save("picture.png")
 ```{trigger}"""
+
+
+def _loading(winner: Winner, folder: Path) -> tuple[str, str]:
+    """The imports, and the lines that put the adapter on `pipe`, the strength last."""
+    name = yaml.safe_load(winner.config).get("adapter", {}).get("name", "lora")
+    imports = "from diffusers import DiffusionPipeline"
+    if KINDS[name].as_lora:
+        load = f'pipe.load_lora_weights({str(folder)!r}, weight_name="{WEIGHTS}", adapter_name="best")'
+        return imports, f'{load}\npipe.set_adapters("best", {winner.strength:g})'
+    own = f"from foundation.adapter_files import put_on  # of this project: diffusers does not load {name}"
+    load = f'put_on(pipe, Path({str(folder / WEIGHTS)!r}), "best", {winner.strength:g})'
+    return f"from pathlib import Path\n\n{imports}\n\n{own}", load
 
 
 def _front(front: Front) -> str:

@@ -25,6 +25,7 @@ from train.drawn import with_drawn_folder
 from train.pack import Pack
 from train.reports import StepReport
 from train.spec import BaseSpec, DataSpec, TrialSpec
+from train.spec.adapter_kinds import KINDS
 
 _TRIAL_GROUPS = tuple(field.name for field in dataclasses.fields(TrialSpec))
 _READ_EVERY = 10
@@ -99,7 +100,10 @@ def _train(run: _Run, out: Path | None, console: Console) -> int:
                 return 1
             _log(report, run.trial.train.steps, out, console)
     pack.save_adapter(slot, out / "lora")
-    console.print(f"done: {out / 'lora' / WEIGHTS_FILE}\nuse it: pipe.load_lora_weights({str(out / 'lora')!r})")
+    file, use = out / "lora" / WEIGHTS_FILE, f"pipe.load_lora_weights({str(out / 'lora')!r})"
+    if not KINDS[run.trial.adapter.name].as_lora:
+        use = f"foundation.adapter_files.put_on(pipe, Path({str(file)!r}), 'mine')"
+    console.print(f"done: {file}\nuse it: {use}")
     return 0
 
 

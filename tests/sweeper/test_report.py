@@ -8,10 +8,11 @@ import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any, Literal
 
 import pytest
 from diffusers import DiffusionPipeline
-from peft.tuners.lora.layer import LoraLayer
+from peft.tuners.tuners_utils import BaseTunerLayer
 from PIL import Image
 
 from eval.diagnosis import REMEDIES, Diagnosis, Kind
@@ -192,7 +193,9 @@ def test_a_missing_checkpoint_leaves_the_old_folder_as_it_was(winner: Winner, tm
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".best")] == []
 
 
-def test_the_cards_code_block_draws_with_the_lora(
+@pytest.mark.parametrize("kind", ["lora", "lokr"])
+def test_the_cards_code_block_draws_with_the_adapter(
+    kind: Literal["lora", "lokr"],
     winner: Winner,
     tiny_pipeline: Path,
     new_base: Callable[[], Base],
@@ -201,8 +204,16 @@ def test_the_cards_code_block_draws_with_the_lora(
 ) -> None:
     base, checkpoint = new_base(), tmp_path / "real"
     checkpoint.mkdir()
-    Adapter(base, "a", AdapterSpec(rank=2), seed=0, steps=1).save(checkpoint)
-    real = replace(winner, checkpoint=checkpoint, base=str(tiny_pipeline), resolution=32, sample_steps=1, strength=0.6)
+    Adapter(base, "a", AdapterSpec(name=kind, rank=2), seed=0, steps=1).save(checkpoint)
+    real = replace(
+        winner,
+        checkpoint=checkpoint,
+        config=f"adapter: {{name: {kind}}}",
+        base=str(tiny_pipeline),
+        resolution=32,
+        sample_steps=1,
+        strength=0.6,
+    )
     best = write_best(tmp_path / "best", real)
     block = re.search(r"```python\n(.*?)```", (best / "card.md").read_text(), re.DOTALL)
     assert block is not None
@@ -211,8 +222,8 @@ def test_the_cards_code_block_draws_with_the_lora(
     exec(block[1], names)
     pipe = names["pipe"]
     assert isinstance(pipe, DiffusionPipeline)
-    assert pipe.get_active_adapters() == ["best"]
-    layer = next(module for module in pipe.unet.modules() if isinstance(module, LoraLayer))
+    layer: Any = next(module for module in pipe.unet.modules() if isinstance(module, BaseTunerLayer))
+    assert layer.active_adapters == ["best"]
     assert layer.scaling == {"best": pytest.approx(0.6 * AdapterSpec(rank=2).alpha_ratio)}
     with Image.open(tmp_path / "picture.png") as picture:
         assert picture.size == (32, 32)

@@ -10,6 +10,7 @@ import torch
 
 from train.bases.folder import check_folder
 from train.bases.port import Base
+from train.bases.quantization import check_quantization
 from train.spec import BaseSpec, Precision
 
 EMBEDDED: Final = {"pocket": Path(__file__).parents[1] / "pocket" / "weights" / "pipeline"}
@@ -47,5 +48,7 @@ def check_base(spec: BaseSpec) -> None:
 
     Raises:
         BaseModelError: as `load_base`.
+        ConfigError: when this machine cannot quantise as asked.
     """
+    check_quantization(spec)
     check_folder(base_location(spec))

@@ -13,9 +13,10 @@ import torch
 from diffusers import StableDiffusionPipeline
 from torch import Tensor, nn
 
-from foundation.errors import AdapterError, BaseModelError
+from foundation.errors import AdapterError, BaseModelError, ConfigError
 from train.bases.folder import check_folder
 from train.bases.port import Saved
+from train.bases.quantization import is_quantized, quantization_options
 from train.spec import BaseSpec
 
 _ATTENTION: Final = ("to_q", "to_k", "to_v", "to_out.0")
@@ -46,7 +47,8 @@ class StableDiffusion:
         for module in (pipeline.unet, pipeline.vae, pipeline.text_encoder):
             module.requires_grad_(False).eval()
         for module in (pipeline.unet, pipeline.vae):  # convolutions run faster so, on CPUs as on tensor cores
-            module.to(memory_format=torch.channels_last)
+            if not is_quantized(module):
+                module.to(memory_format=torch.channels_last)
         self.resolution = resolution
         self.device = device
         self.dtype: torch.dtype = pipeline.unet.dtype
@@ -164,7 +166,10 @@ def load_stable_diffusion(spec: BaseSpec, path: str, device: torch.device, dtype
             use_safetensors=True,
             safety_checker=None,
             requires_safety_checker=False,
+            **quantization_options(spec, "unet", dtype),
         )
+    except ConfigError:
+        raise
     except (OSError, ValueError, TypeError, AttributeError, KeyError) as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise BaseModelError(f"base.path {path} is no Stable Diffusion pipeline that loads: {reason}") from error

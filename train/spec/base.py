@@ -20,6 +20,9 @@ class BaseSpec:
     """`pocket` for the embedded weights, else a diffusers folder or a hub id."""
     resolution: Annotated[int, Field(ge=16, multiple_of=8)]
     """Side of the training and sample images, pixels; a multiple of 8."""
+    quantization: Literal["nf4", "fp4", "int8"] | None = None
+    """How the denoiser's frozen weights lie in memory: 4 bits (`nf4`, as QLoRA; `fp4`), 8 bits (`int8`), or null, as
+    `train.precision` says. Needs a CUDA device and bitsandbytes; for lora and locon."""
     lr_factor: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1.0
     """How much higher learning rates are here than on Stable Diffusion 1.5; `${lr:…}` in YAML multiplies by it."""
     guidance_scale: Annotated[float, Field(ge=1, allow_inf_nan=False)] = 7.5
