@@ -17,7 +17,7 @@ from foundation.errors import ConfigError, StudyError
 from train import adapters
 from train.bases import Base
 from train.caches import EncodedDataset
-from train.objective import add_noise, denoising_losses, snr_weights, target_of
+from train.objective import denoising_losses, snr_weights
 from train.optimizers import effective_lr
 from train.packed import Packed
 from train.reports import StepReport
@@ -250,13 +250,11 @@ class Pack:
     def _backward(self, numbers: list[int], slots: list[Slot], batches: list[Batch]) -> Tensor:
         """Forward and backward for all rows; each slot's loss (K,). Summed, so that none scales another's gradient."""
         batch = Batch.of_all(batches, self.base.device)
-        alphas, kind = self.base.alphas_cumprod, self.base.prediction_type
-        noisy = add_noise(batch.latents, batch.noise, alphas, batch.timesteps)
-        target = target_of(kind, batch.latents, batch.noise, alphas, batch.timesteps)
+        process = self.base.process
+        noisy = process.noisy(batch.latents, batch.noise, batch.timesteps)
+        target = process.target(batch.latents, batch.noise, batch.timesteps)
         times = batch.timesteps.chunk(len(slots))
-        weights = [
-            snr_weights(s.spec.objective.snr_gamma, kind, alphas, own) for s, own in zip(slots, times, strict=True)
-        ]
+        weights = [snr_weights(s.spec.objective.snr_gamma, process, own) for s, own in zip(slots, times, strict=True)]
         taught = [number for number in numbers if self.spec(number).adapter.text_encoder]
         with self._packed.rows_of(numbers, training=True), self._packed_text.rows_of(taught, training=True):
             with self._accelerator.autocast():

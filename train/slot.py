@@ -111,7 +111,7 @@ class Slot:
             # Whole channels shift, so that pictures can grow darker or lighter:
             # crosslabs.org/blog/diffusion-with-offset-noise
             noise = noise + offset * self._randn((size, means.shape[1], 1, 1))
-        timesteps = torch.randint(1000, (size,), generator=self._generator)
+        timesteps = self._base.process.draw(size, self._generator)
         embeddings, tokens = data.embeddings[rows], data.tokens[rows]
         if share := self.spec.objective.caption_dropout:
             dropped = torch.rand(size, generator=self._generator) < share
