@@ -19,7 +19,9 @@ class Sent(list[Any]):
 
 
 def test_an_objective_that_the_base_cannot_have_is_refused_at_the_start(tmp_path: Path) -> None:
-    config = parse_config(compose(["+experiment=pencil", "objective.zero_terminal_snr=true", f"study.folder={tmp_path}"]))
+    config = parse_config(
+        compose(["+experiment=pencil", "objective.zero_terminal_snr=true", f"study.folder={tmp_path}"])
+    )
     sent: Any = Sent()
     serve(config, "cpu", sent)
     assert [type(event) for event in sent] == [Refused]
