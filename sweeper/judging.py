@@ -14,6 +14,7 @@ from torch import Tensor
 from eval.evaluation import Evaluation
 from eval.evidence import build_evidence
 from eval.eyes import load_eyes
+from eval.guidance import parts as guided_parts
 from eval.judge import Evidence, judge
 from eval.prompts import with_trigger, without_trigger
 from eval.reference import Reference, build_reference
@@ -81,7 +82,7 @@ class Judging:
 
     def judge(self, due: Sequence[Due]) -> list[Evaluation]:
         """Judge what these slots have learned, in the same batches, and write each one's pictures to its folder."""
-        parts = 2 if self._spec.guidance_scale > 1 else 1
+        parts = guided_parts(self._pack.base.pipeline, self._spec.guidance_scale)
         at_once = max(1, self._spec.batch_rows // parts)
         return [
             evaluation
@@ -210,6 +211,7 @@ class Judging:
             steps=spec.sample_steps,
             guidance_scale=spec.guidance_scale,
             batch_rows=spec.batch_rows,
+            options=base.sampling,
         )
         first = len(spec.prompts) * len(spec.seeds)
         return [Drawn(samples=images[:first], unrelated=images[first:]) for images in drawn]
