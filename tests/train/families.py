@@ -115,7 +115,9 @@ def flux() -> Any:
             guidance_embeds=True,
             axes_dims_rope=(2, 2, 4),
         ),
-        scheduler=FlowMatchEulerDiscreteScheduler(use_dynamic_shifting=True, base_image_seq_len=16, max_image_seq_len=256),
+        scheduler=FlowMatchEulerDiscreteScheduler(
+            use_dynamic_shifting=True, base_image_seq_len=16, max_image_seq_len=256
+        ),
         vae=_vae(shift_factor=0.1),
         text_encoder=CLIPTextModel(_clip(24)),
         tokenizer=build_tokenizer(),
@@ -157,7 +159,9 @@ def qwen_image() -> Any:
             latents_mean=[0.1, -0.2, 0.3, 0.0],
             latents_std=[1.5, 0.8, 1.0, 2.0],
         ),
-        text_encoder=Qwen2_5_VLForConditionalGeneration(Qwen2_5_VLConfig(text_config=text, vision_config=vision, **special)),
+        text_encoder=Qwen2_5_VLForConditionalGeneration(
+            Qwen2_5_VLConfig(text_config=text, vision_config=vision, **special)
+        ),
         tokenizer=tokenizer,
     )
 

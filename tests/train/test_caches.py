@@ -18,7 +18,7 @@ from foundation.images import square
 from train.bases import Base
 from train.caches import EncodedDataset, cached, encode_dataset
 from train.data import Dataset, load_dataset
-from train.spec import DataSpec
+from train.spec import BaseSpec, DataSpec
 
 
 class Calls:

@@ -32,7 +32,7 @@ class FlowTransformer(FrozenPipeline):
 
     transformer_class: ClassVar[Any]
     latents_by = _PATCH
-    targets = {
+    targets: ClassVar = {
         "attention": [*JOINT_ATTENTION],
         "attention+ff": [*JOINT_ATTENTION, *JOINT_FEED_FORWARD],
         "all": [*JOINT_ATTENTION, *JOINT_FEED_FORWARD, *JOINT_MODULATION],

@@ -34,7 +34,7 @@ class Flux(FlowTransformer):
         return (*super()._settings(), self._train_guidance)
 
     def target_modules(self, preset: str) -> list[str]:
-        """See `Base`. A single block's output layer has a namesake outside the blocks, so it is named with its number."""
+        """See `Base`. A single block's output layer has a namesake outside the blocks, so its number is named, too."""
         targets = super().target_modules(preset)
         if preset != "attention":
             blocks = range(len(self._pipeline.transformer.single_transformer_blocks))

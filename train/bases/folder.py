@@ -42,19 +42,22 @@ def known_family(spec: BaseSpec) -> Family | None:
     """The base's family as far as this machine's files tell; None for a hub id of which it was not said.
 
     Raises:
-        BaseModelError: in one line, when it can be seen that the base is none that can be trained, or of another family.
+        BaseModelError: when it can be seen that the base is none that can be trained, or of another family.
     """
     location = base_location(spec)
     here = Path(location)
     if here.suffix in _PICKLED:
-        raise BaseModelError(f"base.path {spec.path} could run code when read; convert it to .safetensors, or take such")
+        raise BaseModelError(
+            f"base.path {spec.path} could run code when read; convert it to .safetensors, or take such"
+        )
     if is_file(location):
         return _of_file(spec, here)
     if here.is_dir():
-        return agreed(spec, _class_of(here, spec.path))
+        return agreed(spec, _class_of(here, spec.path), f"base.path {spec.path}")
     if spec.path.startswith((".", "/", "~")) or spec.path.count("/") != 1:
         raise BaseModelError(
-            f"base.path {spec.path} does not exist; name a diffusers folder, a .safetensors file or a hub id (owner/model)"
+            f"base.path {spec.path} does not exist; name a diffusers folder, a .safetensors file or a hub id "
+            "(owner/model)"
         )
     return None if spec.family == "auto" else spec.family
 
@@ -75,21 +78,27 @@ def _of_file(spec: BaseSpec, file: Path) -> Family:
     return spec.family
 
 
-def agreed(spec: BaseSpec, pipeline: str) -> Family:
-    """The family of a pipeline of this class, which must be the one asked for, if one was.
+def agreed(spec: BaseSpec, pipeline: str, where: str) -> Family:
+    """The family of a pipeline of this class, which must be the one asked for, if one was; `where` it was found.
 
     Raises:
         BaseModelError: when it is not, or none of these.
     """
     family = PIPELINES.get(pipeline)
     if family is None:
-        raise BaseModelError(f"base.path {spec.path} holds a {pipeline}; what can be trained is {', '.join(PIPELINES)}")
+        raise BaseModelError(f"{where} holds a {pipeline}; what can be trained is {', '.join(PIPELINES)}")
     if spec.family not in ("auto", family):
         raise BaseModelError(
-            f"base.path {spec.path} holds a {pipeline}, which is base.family {family}, not {spec.family}; "
+            f"{where} holds a {pipeline}, which is base.family {family}, not {spec.family}; "
             "choose the base=… of that family, whose other settings fit, too"
         )
     return family
+
+
+def part_of(spec: BaseSpec, name: str) -> object:
+    """What `model_index.json` says of a part of a pipeline, library and class; None where no such folder is here."""
+    index = Path(base_location(spec)) / "model_index.json"
+    return json.loads(index.read_text()).get(name) if index.is_file() else None
 
 
 def _class_of(folder: Path, path: str) -> str:

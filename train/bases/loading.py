@@ -9,7 +9,12 @@ from typing import Any
 import torch
 from diffusers import DiffusionPipeline
 from diffusers.loaders.single_file_utils import SingleFileComponentError
-from huggingface_hub.errors import GatedRepoError, LocalEntryNotFoundError, OfflineModeIsEnabled, RepositoryNotFoundError
+from huggingface_hub.errors import (
+    GatedRepoError,
+    LocalEntryNotFoundError,
+    OfflineModeIsEnabled,
+    RepositoryNotFoundError,
+)
 from safetensors import SafetensorError
 
 from foundation.errors import BaseModelError
@@ -22,7 +27,7 @@ _LOADING_ERRORS = (
     ValueError,
     TypeError,
     AttributeError,
-    KeyError,
+    LookupError,
     RuntimeError,
     SafetensorError,
     SingleFileComponentError,
@@ -39,8 +44,12 @@ def family_of(spec: BaseSpec) -> Family:
     family = known_family(spec)
     if family is None:
         with _one_line(spec.path):
-            family = agreed(spec, str(DiffusionPipeline.load_config(base_location(spec))["_class_name"]))
+            family = agreed(spec, _class_name(base_location(spec)), f"base.path {spec.path}")
     return family
+
+
+def _class_name(location: str) -> str:
+    return str(DiffusionPipeline.load_config(location)["_class_name"])
 
 
 def load_pipeline(spec: BaseSpec, family: Any, dtype: torch.dtype) -> Any:
@@ -59,6 +68,8 @@ def load_pipeline(spec: BaseSpec, family: Any, dtype: torch.dtype) -> Any:
     if not hasattr(family, "transformer_class"):
         with _one_line(spec.path, "set base.parts to a diffusers folder of its kind, for configs and tokenizers"):
             return pipeline.from_single_file(location, config=spec.parts, **options)
+    with _one_line(str(spec.parts)):
+        agreed(spec, _class_name(str(spec.parts)), f"base.parts {spec.parts}")
     with _one_line(spec.path):
         parts = {"config": spec.parts, "subfolder": "transformer"}
         transformer = family.transformer_class.from_single_file(location, dtype=dtype, **parts)

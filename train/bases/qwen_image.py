@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import ClassVar, Final
 
 import torch
 import torch.nn.functional as F
@@ -26,7 +26,7 @@ class QwenImage(FlowTransformer):
     pipeline_class = QwenImagePipeline
     transformer_class = QwenImageTransformer2DModel
     default_tokens = 512
-    targets = {
+    targets: ClassVar = {
         "attention": [*JOINT_ATTENTION],
         "attention+ff": [*JOINT_ATTENTION, *_FEED_FORWARD],
         "all": [*JOINT_ATTENTION, *_FEED_FORWARD, *_MODULATION],

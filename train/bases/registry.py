@@ -50,4 +50,6 @@ def check_base(spec: BaseSpec, trains_text: bool = False) -> None:
     """
     family = known_family(spec)
     if trains_text and family is not None and family not in TRAINS_TEXT:
-        raise ConfigError([f"adapter.text_encoder must be false for base.family {family}: only its denoiser is trained"])
+        raise ConfigError(
+            [f"adapter.text_encoder must be false for base.family {family}: only its denoiser is trained"]
+        )

@@ -8,6 +8,7 @@ from diffusers import SD3Transformer2DModel, StableDiffusion3Pipeline
 from torch import Tensor
 
 from train.bases.flow import FlowTransformer
+from train.bases.folder import part_of
 from train.bases.text import join_text, split_text
 from train.spec import BaseSpec
 
@@ -22,8 +23,9 @@ class StableDiffusion3(FlowTransformer):
 
     @staticmethod
     def options(spec: BaseSpec) -> dict[str, Any]:
-        """With T5 or without."""
-        return {} if spec.t5 else {"text_encoder_3": None, "tokenizer_3": None}
+        """With T5 or without; diffusers loads a folder that has none only when it is told so."""
+        has = spec.t5 and part_of(spec, "text_encoder_3") != [None, None]
+        return {} if has else {"text_encoder_3": None, "tokenizer_3": None}
 
     def _encode(self, captions: list[str]) -> Tensor:
         tokens, _, pooled, _ = self._pipeline.encode_prompt(

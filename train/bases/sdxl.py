@@ -86,7 +86,7 @@ class StableDiffusionXL(StableDiffusion):
         length = self._pipeline.tokenizer.model_max_length
         first, second = (
             encoder(own.to(self.device), output_hidden_states=True)
-            for encoder, own in zip(self._encoders.children(), tokens.split(length, dim=1), strict=True)
+            for encoder, own in zip(self._encoders.children(), torch.split(tokens, length, dim=1), strict=True)
         )
         return join_text(torch.cat([first.hidden_states[-2], second.hidden_states[-2]], dim=-1), second.text_embeds)
 

@@ -19,11 +19,11 @@ class BaseSpec:
     family: Family | Literal["auto"] = "auto"
     """Which code of `train/bases` runs it; `auto` reads it from the pipeline's `model_index.json`."""
     path: Annotated[str, Field(min_length=1)]
-    """`pocket` for the embedded weights, else a diffusers folder, a hub id, or a `.safetensors` checkpoint (which wants
-    `family`, and `parts`)."""
+    """`pocket` for the embedded weights, else a diffusers folder, a hub id, or a `.safetensors` checkpoint, which wants
+    `family`, too."""
     parts: Annotated[str, Field(min_length=1)] | None = None
-    """Of a `.safetensors` checkpoint: the diffusers folder or hub id that has what the file lacks. That is the configs and
-    tokenizers for Stable Diffusion and SDXL (None: diffusers asks the hub for them), all but the transformer for others."""
+    """Of a `.safetensors` checkpoint: the diffusers folder or hub id that has what the file lacks. For SD and SDXL that
+    is configs and tokenizers (None: diffusers asks the hub for them), for the others all but the transformer."""
     resolution: Annotated[int, Field(ge=16, multiple_of=8)]
     """Side of the training and sample images, pixels; a multiple of 8 (of 16 for flow transformers)."""
     lr_factor: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1.0
@@ -36,7 +36,7 @@ class BaseSpec:
     """Tokens of a caption that T5 or a language model reads, longer ones are cut; None is the pipeline's own: 256 for
     SD3, 512 for FLUX and Qwen-Image. CLIP always reads 77."""
     t5: bool = True
-    """False loads SD3 without its T5, which is half of its weights; captions are then read by its two CLIPs alone."""
+    """False loads SD3 without its T5, the largest part of it; captions are then read by its two CLIPs alone."""
     train_guidance: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 1.0
     """The guidance scale that a guidance-distilled transformer (FLUX.1-dev) is told in training and validation loss."""
 
