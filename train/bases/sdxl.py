@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Sequence
 from typing import Any
 
@@ -17,28 +16,12 @@ from train.spec import BaseSpec
 
 
 class TextEncoders(nn.Module):
-    """SDXL's two text encoders as one module that takes adapters as each of them does."""
+    """SDXL's two text encoders as one module, which an adapter is put into as one."""
 
     def __init__(self, first: Any, second: Any) -> None:
         super().__init__()
         self.text_encoder = first
         self.text_encoder_2 = second
-
-    @property
-    def peft_config(self) -> dict[str, Any]:
-        """Of the adapters that are in either."""
-        return {**getattr(self.text_encoder_2, "peft_config", {}), **getattr(self.text_encoder, "peft_config", {})}
-
-    def add_adapter(self, config: Any, adapter_name: str) -> None:
-        """Put a new adapter into both."""
-        for encoder in self.children():
-            encoder.add_adapter(copy.deepcopy(config), adapter_name=adapter_name)  # type: ignore[operator]
-
-    def delete_adapter(self, name: str) -> None:
-        """Take an adapter out; a file may have been for one of them alone."""
-        for encoder in self.children():
-            if name in getattr(encoder, "peft_config", {}):
-                encoder.delete_adapter(name)  # type: ignore[operator]
 
 
 class StableDiffusionXL(StableDiffusion):
