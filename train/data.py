@@ -8,6 +8,7 @@ from pathlib import Path
 
 from foundation.errors import DataError
 from foundation.folder import MIN_IMAGES, Picture, read_folder, split
+from train.masks import Mask, find_masks
 from train.spec import DataSpec
 
 _KNOBS = "data"
@@ -22,16 +23,33 @@ class Dataset:
     validation: tuple[Picture, ...]
     skipped: tuple[str, ...] = ()
     """Why images were left out, one line each (broken ones only with `data.skip_broken`)."""
+    trigger: str = ""
+    """`data.trigger`."""
+    masks: tuple[Mask, ...] = ()
+    """Of the pictures to train on, in their order; none where all of each picture counts."""
+    regularization: tuple[Picture, ...] = ()
+    """Pictures of what the base should not forget; their captions are as they are."""
 
 
 def load_dataset(spec: DataSpec) -> Dataset:
     """Read `spec.path`, and hold out `spec.validation_path` or a share that depends on the files alone.
 
-    Captions that lack the trigger get it at their end.
+    Captions that lack the trigger get it at their end. Masks and regularisation pictures come with it; those that the
+    base is to draw come by `train.regularization`.
 
     Raises:
-        DataError: see `foundation.folder.read_folder`; for fewer than 5 images, too.
+        DataError: see `foundation.folder.read_folder` and `find_masks`; for fewer than 5 images, too.
     """
+    dataset = _load(spec)
+    others: tuple[Picture, ...] = ()
+    if spec.regularization_path is not None:
+        others, more = _read(spec.regularization_path, replace(spec, trigger=""), "data.regularization_path", 1)
+        dataset = replace(dataset, skipped=(*dataset.skipped, *more))
+    masks = find_masks(dataset.train, spec)
+    return replace(dataset, trigger=spec.trigger, masks=masks, regularization=others)
+
+
+def _load(spec: DataSpec) -> Dataset:
     if spec.path is None:
         raise DataError("data.path is not set; name a folder of images with metadata.jsonl")
     pictures, skipped = _read(spec.path, spec, "data.path", MIN_IMAGES)

@@ -81,15 +81,24 @@ class Diffusion:
         alpha = self.alphas_cumprod[times]
         return alpha / (1 - alpha)
 
+    def with_zero_terminal_snr(self) -> Diffusion:
+        """The same with √ᾱ shifted and scaled so that the last timestep is pure noise and the first stays as it is.
+
+        Source: Lin et al. 2023, Common Diffusion Noise Schedules and Sample Steps Are Flawed, algorithm 1.
+        """
+        root = self.alphas_cumprod.double().sqrt()
+        scaled = (root - root[-1]) * root[0] / (root[0] - root[-1])
+        return Diffusion(scaled.square().to(self.alphas_cumprod.dtype), self.prediction_type)
+
 
 @dataclass(frozen=True, slots=True)
 class Flow:
     """Rectified flow: x_t = (1-σ) · x + σ · ε, and the denoiser predicts the velocity ε - x; it is told t = 1000·σ.
 
     `shift` moves σ towards noise, as large pictures need it: σ = s·u / (1 + (s-1)·u), with u evenly distributed or a
-    sigmoid of N(`logit_mean`, `logit_std`). Source: Esser et al. 2024, Scaling Rectified Flow Transformers, sections
-    3.1 and 5.3.2, equations 19 and 23; diffusers' training_utils.compute_density_for_timestep_sampling counts u from
-    the other end, so that its mean is minus this one.
+    sigmoid of N(`logit_mean`, `logit_std`²). Source: Esser et al. 2024, Scaling Rectified Flow Transformers, section
+    3.1 and "Resolution-dependent shifting of timestep schedules". diffusers' training scripts take u from the other
+    end (their schedulers count down from noise), so that their mean is minus this one.
     """
 
     shift: float = 1.0
@@ -110,10 +119,10 @@ class Flow:
     def draw(self, size: int, generator: torch.Generator) -> Tensor:
         """float32 in [0, 1000]."""
         if self.density == "uniform":
-            u = torch.rand(size, generator=generator)
+            u = torch.rand(size, generator=generator).double()
         else:
-            u = torch.sigmoid(self.logit_mean + self.logit_std * torch.randn(size, generator=generator))
-        return TIMES_PER_SIGMA * (self.shift * u / (1 + (self.shift - 1) * u))
+            u = torch.sigmoid(self.logit_mean + self.logit_std * torch.randn(size, generator=generator).double())
+        return (TIMES_PER_SIGMA * self.shift * u / (1 + (self.shift - 1) * u)).float()
 
     def noisy(self, latents: Tensor, noise: Tensor, times: Tensor) -> Tensor:
         """x_t."""

@@ -110,8 +110,7 @@ def drawn(base: Base, copies: int) -> list[list[np.ndarray]]:
     """Both prompts with seed 7, of 0 to 255."""
     images = sample_each(
         base.pipeline,
-        PROMPTS,
-        [7],
+        [(prompt, 7) for prompt in PROMPTS],
         copies=copies,
         steps=3,
         guidance_scale=3.0,
