@@ -15,7 +15,7 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from foundation.durable import new_folder
 from foundation.errors import AdapterError
-from train import adapters
+from train.adapters import Adapter
 from train.bases import Base
 from train.caches import EncodedDataset
 from train.draws import Draws
@@ -39,11 +39,14 @@ class Slot:
         self.name = name
         self.spec = spec
         self.step = 0
-        self._base = base
         self.objective = Objective.of(spec.objective, base.process, data.regularization is not None)
         self.draws = Draws(spec, self.objective, data, texts)
-        parts = adapters.add_adapter(base, name, spec.adapter, spec.train.seed)
+        self.adapter = Adapter(base, name, spec.adapter, spec.train.seed, spec.train.steps)
+        parts = self.adapter.parameters
         self.parameters: list[nn.Parameter] = [*parts[0], *parts[1]]
+        stacked = self.adapter.stacked
+        self._stacked = [each for each in self.parameters if each in stacked]
+        self._apart = [each for each in self.parameters if each not in stacked]
         self.optimizer: Optimizer = build_optimizer(spec.optimizer, *parts)
         self.schedule: LRScheduler = build_schedule(spec.lr_scheduler, self.optimizer, spec.train.steps)
         self.scaler = GradScaler(base.device.type, enabled=spec.train.precision == "fp16")
@@ -62,9 +65,15 @@ class Slot:
         """Whether the next optimizer step has all its micro-batches."""
         return len(self.losses) == self.spec.train.gradient_accumulation
 
+    def penalised(self, loss: Tensor) -> Tensor:
+        """A micro-batch's loss with what the adapter's kind adds to it."""
+        penalty = self.adapter.penalty()
+        return loss if penalty is None else loss + penalty
+
     def optimize(self) -> None:
         """Take the optimizer step that the gathered gradients ask for."""
         self.scaler.step(self.optimizer)
+        self.adapter.after_step(self.step + 1)
         self.scaler.update()
         self.schedule.step()
         self.clear_gradients()
@@ -74,9 +83,11 @@ class Slot:
     def clear_gradients(self) -> None:
         """Forget the micro-batches since the last optimizer step."""
         self.losses.clear()
-        gradients = [p.grad for p in self.parameters if p.grad is not None]
+        gradients = [p.grad for p in self._stacked if p.grad is not None]
         if gradients:
             torch._foreach_zero_(gradients)
+        for parameter in self._apart:
+            parameter.grad = None  # what a pass left out, the optimizer leaves alone
 
     def _chances(self) -> dict[str, Any]:
         """All sources of chance as they stand."""
@@ -94,7 +105,7 @@ class Slot:
         buffer = io.BytesIO()
         torch.save(state, buffer)
         with new_folder(folder) as fresh:
-            tensors = {key: tensor.cpu() for key, tensor in adapters.adapter_state(self._base, self.name).items()}
+            tensors = {key: tensor.cpu() for key, tensor in self.adapter.state().items()}
             (fresh / _ADAPTER_FILE).write_bytes(save(tensors))
             (fresh / _STATE_FILE).write_bytes(buffer.getvalue())
 
@@ -106,7 +117,7 @@ class Slot:
         """
         if not (folder / _STATE_FILE).is_file():
             raise AdapterError(f"{folder} holds no training state to resume from")
-        adapters.load_adapter_state(self._base, self.name, load_file(folder / _ADAPTER_FILE))
+        self.adapter.load_state(load_file(folder / _ADAPTER_FILE))
         state = torch.load(folder / _STATE_FILE, weights_only=True)
         self.step = int(state["step"])
         self.optimizer.load_state_dict(state["optimizer"])
@@ -117,10 +128,6 @@ class Slot:
         self._at_step = self._chances()
 
     def save_adapter(self, folder: Path) -> None:
-        """Write the adapter as a folder that diffusers' `load_lora_weights` takes."""
+        """Write the adapter as a folder with its file, see `foundation.adapter_files`."""
         with new_folder(folder) as fresh:
-            adapters.save_adapter(self._base, self.name, fresh, self.spec.adapter)
-
-    def leave(self) -> None:
-        """Take the adapter out of the base."""
-        adapters.remove_adapter(self._base, self.name)
+            self.adapter.save(fresh)
