@@ -10,6 +10,7 @@ import peft
 import torch
 from diffusers import StableDiffusionPipeline
 from diffusers.optimization import get_scheduler
+from peft.tuners.lora.layer import LoraLayer
 
 from tests.train.plain_objective import Asked, caption, noise_like
 from train.caches import EncodedDataset
@@ -84,8 +85,24 @@ def inject(module: Any, config: peft.PeftConfig) -> peft.AdaLoraModel | None:
     """PEFT's adapter in a module; AdaLoRA has something to do in each step."""
     if isinstance(config, peft.AdaLoraConfig):
         return peft.AdaLoraModel(module, config, "default")
-    peft.inject_adapter_in_model(config, module)
+    if str(getattr(config, "init_lora_weights", True)).startswith(("pissa", "olora")):
+        inject_from_base(module, config)
+    else:
+        peft.inject_adapter_in_model(config, module)
     return None
+
+
+def inject_from_base(module: Any, config: peft.PeftConfig) -> None:
+    """PEFT takes W - s·B·A in float32, from which it must start; in the module's own numbers that is put right."""
+    dtype, weights = module.dtype, {name: tensor.clone() for name, tensor in module.state_dict().items()}
+    peft.inject_adapter_in_model(config, module.float())
+    module.to(dtype)
+    for name, layer in module.named_modules():
+        if isinstance(layer, LoraLayer):
+            product = layer.lora_B["default"].weight @ layer.lora_A["default"].weight
+            residual = (weights[f"{name}.weight"] - layer.scaling["default"] * product).detach()
+            torch.testing.assert_close(layer.base_layer.weight.detach(), residual, rtol=0, atol=1e-5)
+            layer.base_layer.weight.data = residual
 
 
 def peft_penalty(tuner: Any) -> torch.Tensor:

@@ -26,6 +26,7 @@ from train.spec import AdapterSpec
 from train.spec.adapter_kinds import KINDS
 
 _MEMORY = "memory:"
+_DROPOUTS = ("lora_dropout", "rank_dropout", "module_dropout")
 _STARTS = ("start_A", "start_B")
 
 
@@ -57,8 +58,7 @@ class Part:
                 parameter.data = parameter.data.float()  # a step of 1e-4 is lost in half precision
         self.parameters: list[nn.Parameter] = [each for each in self._own().values() if each.requires_grad]
         """What is trained, in PEFT's order, float32."""
-        dropouts = ("lora_dropout", "rank_dropout", "module_dropout")
-        self.dropout: float = max(getattr(config, each, 0.0) for each in dropouts)
+        self.dropout: float = max(getattr(config, each, 0.0) for each in _DROPOUTS)
         """The largest share that it drops of anything."""
         self.products = {key: self._product(key) for key, each in self._layers.items() if _is_product(each, name)}
         """Those of its layers that are plain products, by the names of the module's layers."""
@@ -95,8 +95,12 @@ class Part:
             self._tuner.update_and_allocate(step)
 
     def saved(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        """The state and config that PEFT, or diffusers if it is saved as a LoRA, loads it from."""
+        """The state and config that PEFT, or diffusers if it is saved as a LoRA, loads it from.
+
+        Without dropout: diffusers puts what it loads into training mode, and would draw pictures with it.
+        """
         config = plain_config(self._config)
+        config |= {each: 0.0 for each in _DROPOUTS if each in config}
         layers: dict[str, AdaLoraLayer] = {k: v for k, v in self._layers.items() if isinstance(v, AdaLoraLayer)}
         if layers:
             return adalora.as_lora(layers, self._name, config)

@@ -27,7 +27,8 @@ def start_from_base(layer: LoraLayer, name: str, init: str) -> Pair:
     leaf = layer.base_layer
     if not isinstance(leaf, nn.Linear):
         raise AdapterError(f"adapter.init={init} is for linear layers, got a {type(leaf).__name__} in adapter.targets")
-    a, b = layer.lora_A[name].weight, layer.lora_B[name].weight
+    learned = layer.lora_A[name].weight, layer.lora_B[name].weight
+    dtype = learned[0].dtype
     weight = dequantize_module_weight(leaf).detach().float().clone()
     if layer.r[name] > min(weight.shape):
         width, rank = min(weight.shape), layer.r[name]
@@ -39,9 +40,9 @@ def start_from_base(layer: LoraLayer, name: str, init: str) -> Pair:
         layer.olora_init(name) if init == "olora" else layer.pissa_init(name, init)
     finally:
         layer.base_layer = leaf
-    for parameter, drawn in ((a, layer.lora_A[name].weight), (b, layer.lora_B[name].weight)):
-        drawn.data = drawn.data.to(parameter.dtype).contiguous()
-    return Pair(layer.lora_A[name].weight.detach().clone(), layer.lora_B[name].weight.detach().clone())
+    for parameter in learned:
+        parameter.data = parameter.data.to(dtype).contiguous()
+    return Pair(*(parameter.detach().clone() for parameter in learned))
 
 
 def as_plain_lora(

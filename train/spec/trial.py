@@ -40,6 +40,10 @@ class TrialSpec:
         return self.train.compile_rank or self.adapter.rank
 
     def __post_init__(self) -> None:
+        if self.adapter.name == "adalora" and self.train.precision == "fp16":
+            raise ValueError(
+                "adapter=adalora needs train.precision fp32 or bf16: fp16 skips steps that its rank schedule counts"
+            )
         if self.optimizer.name != "prodigy":
             return
         restarts = self.lr_scheduler.name == "cosine_with_restarts"
