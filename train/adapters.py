@@ -111,15 +111,15 @@ def only_adapter(base: Base, name: str | None) -> Iterator[None]:
     yield
 
 
-def save_adapter(base: Base, name: str, folder: Path, spec: AdapterSpec) -> None:
+def save_adapter(base: Base, name: str, folder: Path, spec: AdapterSpec, dtype: torch.dtype = torch.float32) -> None:
     """Write the adapter as diffusers' `load_lora_weights` takes it, alpha and pattern in the header."""
-    text = _saved(base.text_encoder, name, text_lora_config(spec, base)) if spec.text_encoder else None
-    base.save_adapter(folder, _saved(base.denoiser, name, lora_config(spec, base)), text)
+    text = _saved(base.text_encoder, name, text_lora_config(spec, base), dtype) if spec.text_encoder else None
+    base.save_adapter(folder, _saved(base.denoiser, name, lora_config(spec, base), dtype), text)
 
 
-def _saved(module: Any, name: str, config: LoraConfig) -> Saved:
+def _saved(module: Any, name: str, config: LoraConfig, dtype: torch.dtype) -> Saved:
     state = get_peft_model_state_dict(module, adapter_name=name)
-    state = {key: tensor.detach().cpu().contiguous() for key, tensor in state.items()}
+    state = {key: tensor.detach().cpu().to(dtype).contiguous() for key, tensor in state.items()}
     return Saved(state, json.loads(json.dumps(config.to_dict(), default=_plain)))
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -18,9 +19,12 @@ from torch.optim.lr_scheduler import LRScheduler
 from foundation.durable import new_folder
 from foundation.errors import AdapterError
 from train import adapters
+from train.averages import Average
 from train.bases import Base
+from train.bases.registry import DTYPES
 from train.caches import EncodedDataset
 from train.optimizers import build_optimizer
+from train.packed import Packed
 from train.schedules import build_schedule
 from train.spec import TrialSpec
 
@@ -61,8 +65,9 @@ class Slot:
         self._base = base
         parts = adapters.add_adapter(base, name, spec.adapter, spec.train.seed)
         self.parameters: list[nn.Parameter] = [*parts[0], *parts[1]]
-        self.optimizer: Optimizer = build_optimizer(spec.optimizer, *parts)
+        self.optimizer: Optimizer = build_optimizer(spec.optimizer, *parts, spec.train.images_per_step)
         self.schedule: LRScheduler = build_schedule(spec.lr_scheduler, self.optimizer, spec.train.steps)
+        self._average = Average(self.parameters, decay) if (decay := spec.train.ema_decay) is not None else None
         self.scaler = GradScaler(base.device.type, enabled=spec.train.precision == "fp16")
         self._generator = torch.Generator().manual_seed(spec.train.seed)
         self.chance = torch.Generator(base.device).manual_seed(spec.train.seed + 1)
@@ -88,6 +93,8 @@ class Slot:
         self.schedule.step()
         self.clear_gradients()
         self.step += 1
+        if self._average is not None:
+            self._average.take_in(self.step)
         self._at_step = self._chances()
 
     def clear_gradients(self) -> None:
@@ -96,6 +103,35 @@ class Slot:
         gradients = [p.grad for p in self.parameters if p.grad is not None]
         if gradients:
             torch._foreach_zero_(gradients)
+
+    @property
+    def trains_elsewhere(self) -> bool:
+        """Whether the parameters that training goes on from are others than those that are judged and saved."""
+        return self._average is not None or self.spec.optimizer.kind.schedule_free
+
+    @contextmanager
+    def for_use(self) -> Iterator[None]:
+        """Within the block the parameters are those to judge and to save; then training goes on to the bit as before.
+
+        They are the moving average of a trial with `train.ema_decay`, and the average that a schedule-free optimizer
+        keeps; other trials are used as they train.
+        """
+        if not self.trains_elsewhere:
+            yield
+            return
+        parameters = [parameter.detach() for parameter in self.parameters]
+        raw = [parameter.clone() for parameter in parameters]
+        optimizer: Any = self.optimizer
+        if self._average is not None:
+            torch._foreach_copy_(parameters, self._average.values)
+        else:
+            optimizer.eval()
+        try:
+            yield
+        finally:
+            if self._average is None:
+                optimizer.train()
+            torch._foreach_copy_(parameters, raw)  # after `train()`, which comes back but for rounding
 
     def next_batch(self, dataset: EncodedDataset) -> Batch:
         """Draw the next micro-batch; every picture comes once before any comes twice."""
@@ -137,6 +173,7 @@ class Slot:
             "optimizer": self.optimizer.state_dict(),
             "schedule": self.schedule.state_dict(),
             "scaler": self.scaler.state_dict(),
+            "average": None if self._average is None else self._average.values,
             **self._at_step,
         }
         buffer = io.BytesIO()
@@ -160,16 +197,39 @@ class Slot:
         self.optimizer.load_state_dict(state["optimizer"])
         self.schedule.load_state_dict(state["schedule"])
         self.scaler.load_state_dict(state["scaler"])
+        if self._average is not None:
+            self._average.load(state["average"])
         self._generator.set_state(state["generator"])
         self.chance.set_state(state["dropout"])
         self._order = list(state["order"])
         self._at_step = self._chances()
 
     def save_adapter(self, folder: Path) -> None:
-        """Write the adapter as a folder that diffusers' `load_lora_weights` takes."""
-        with new_folder(folder) as fresh:
-            adapters.save_adapter(self._base, self.name, fresh, self.spec.adapter)
+        """Write the adapter, in the numbers of `train.save_precision`, as diffusers' `load_lora_weights` takes it."""
+        with new_folder(folder) as fresh, self.for_use():
+            dtype = DTYPES[self.spec.train.save_precision]
+            adapters.save_adapter(self._base, self.name, fresh, self.spec.adapter, dtype)
 
     def leave(self) -> None:
         """Take the adapter out of the base."""
         adapters.remove_adapter(self._base, self.name)
+
+
+@contextmanager
+def for_use(slots: Mapping[int, Slot], packed: Sequence[Packed]) -> Iterator[None]:
+    """As `Slot.for_use` of all of these, and of their copies in the stacks."""
+    moved = {number: slot for number, slot in slots.items() if slot.trains_elsewhere}
+
+    def refresh() -> None:
+        for number in moved:
+            for each in packed:
+                each.refresh(number)
+
+    try:
+        with ExitStack() as stack:
+            for slot in moved.values():
+                stack.enter_context(slot.for_use())
+            refresh()
+            yield
+    finally:
+        refresh()

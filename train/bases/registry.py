@@ -25,7 +25,8 @@ def _stable_diffusion(spec: BaseSpec, path: str, device: torch.device, dtype: to
 FAMILIES: Final[dict[str, Callable[[BaseSpec, str, torch.device, torch.dtype], Base]]] = {
     "stable_diffusion": _stable_diffusion,
 }
-_DTYPES: Final[dict[Precision, torch.dtype]] = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+DTYPES: Final[dict[Precision, torch.dtype]] = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+"""What a precision's numbers are to torch."""
 
 
 def load_base(spec: BaseSpec, device: torch.device, precision: Precision = "fp32") -> Base:
@@ -34,7 +35,7 @@ def load_base(spec: BaseSpec, device: torch.device, precision: Precision = "fp32
     Raises:
         BaseModelError: when the path is no pipeline of the family, or is not to be had.
     """
-    return FAMILIES[spec.family](spec, base_location(spec), device, _DTYPES[precision])
+    return FAMILIES[spec.family](spec, base_location(spec), device, DTYPES[precision])
 
 
 def base_location(spec: BaseSpec) -> str:
