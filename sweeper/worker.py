@@ -34,6 +34,7 @@ from sweeper.messages import (
     Stepped,
     Verdict,
 )
+from train.attention import set_attention
 from train.bases import Base, load_base
 from train.caches import EncodedDataset, encode_dataset
 from train.capacity import best_of, measure_capacity
@@ -78,6 +79,7 @@ class Worker:
         cache = Path(config.study.folder) / "cache"
         dataset = load_dataset(config.data)
         base = load_base(config.base, torch.device(device), config.train.precision)
+        set_attention(base, config.train)
         data = encode_dataset(base, dataset, cache)
         capacity = () if config.study.slots != "auto" else _measured(base, data, config)
         num_slots = _slots(config, capacity)
