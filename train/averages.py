@@ -16,17 +16,18 @@ class Average:
     """
 
     def __init__(self, parameters: Sequence[nn.Parameter], most: float) -> None:
-        self._parameters = [parameter.detach() for parameter in parameters]
+        self._parameters = parameters
         self._most = most
-        self.values: list[Tensor] = [parameter.clone() for parameter in self._parameters]
+        self.values: list[Tensor] = [parameter.detach().clone() for parameter in parameters]
         """As the parameters, one for each."""
 
+    @torch.no_grad()
     def take_in(self, step: int) -> None:
         """Take in the parameters as they are after `step`, 1 for the first. Nothing is waited for."""
         before = step - 1
         decay = min(self._most, (1 + before) / (10 + before)) if before else 0.0
-        torch._foreach_lerp_(self.values, self._parameters, 1 - decay)
+        torch._foreach_lerp_(self.values, [*self._parameters], 1 - decay)
 
     def load(self, values: Sequence[Tensor]) -> None:
         """Go on from saved `values`."""
-        torch._foreach_copy_(self.values, list(values))
+        torch._foreach_copy_(self.values, [*values])

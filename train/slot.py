@@ -105,8 +105,8 @@ class Slot:
             torch._foreach_zero_(gradients)
 
     @property
-    def trains_elsewhere(self) -> bool:
-        """Whether the parameters that training goes on from are others than those that are judged and saved."""
+    def averaged(self) -> bool:
+        """Whether what is judged and saved is an average, and not what training goes on from."""
         return self._average is not None or self.spec.optimizer.kind.schedule_free
 
     @contextmanager
@@ -116,22 +116,26 @@ class Slot:
         They are the moving average of a trial with `train.ema_decay`, and the average that a schedule-free optimizer
         keeps; other trials are used as they train.
         """
-        if not self.trains_elsewhere:
+        if not self.averaged:
             yield
             return
-        parameters = [parameter.detach() for parameter in self.parameters]
-        raw = [parameter.clone() for parameter in parameters]
+        raw = [parameter.detach().clone() for parameter in self.parameters]
         optimizer: Any = self.optimizer
-        if self._average is not None:
-            torch._foreach_copy_(parameters, self._average.values)
-        else:
+        if self._average is None:
             optimizer.eval()
+        else:
+            self._put(self._average.values)
         try:
             yield
         finally:
             if self._average is None:
-                optimizer.train()
-            torch._foreach_copy_(parameters, raw)  # after `train()`, which comes back but for rounding
+                optimizer.train()  # comes back but for rounding
+            self._put(raw)
+
+    @torch.no_grad()
+    def _put(self, values: Sequence[Tensor]) -> None:
+        parameters: list[Tensor] = [*self.parameters]
+        torch._foreach_copy_(parameters, [*values])
 
     def next_batch(self, dataset: EncodedDataset) -> Batch:
         """Draw the next micro-batch; every picture comes once before any comes twice."""
@@ -218,16 +222,16 @@ class Slot:
 @contextmanager
 def for_use(slots: Mapping[int, Slot], packed: Sequence[Packed]) -> Iterator[None]:
     """As `Slot.for_use` of all of these, and of their copies in the stacks."""
-    moved = {number: slot for number, slot in slots.items() if slot.trains_elsewhere}
+    averaged = {number: slot for number, slot in slots.items() if slot.averaged}
 
     def refresh() -> None:
-        for number in moved:
+        for number in averaged:
             for each in packed:
                 each.refresh(number)
 
     try:
         with ExitStack() as stack:
-            for slot in moved.values():
+            for slot in averaged.values():
                 stack.enter_context(slot.for_use())
             refresh()
             yield
