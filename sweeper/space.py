@@ -28,7 +28,7 @@ from foundation.parse import did_you_mean, unknown_key
 from sweeper.config import TRIAL_GROUPS, Config, TrialPart, parse_config, parse_part, trial_of
 from sweeper.dimension import Choices, Dimension, Numbers, Space, Value
 from sweeper.sweeps import domain_of
-from train.spec import OptimizerSpec, check_installed
+from train.spec import OF_THE_STUDY, OptimizerSpec, TrainingSpec, check_attention, check_installed
 
 __all__ = ["Plan", "Space", "domain_of", "plan"]
 
@@ -165,6 +165,9 @@ class _Reader:
             there = key in known or key in groups()
             self.problems.append(line if there else unknown_key(key, override.get_value_string(), known))
             return []
+        if group == "train" and key.partition(".")[2] in OF_THE_STUDY:
+            self.problems.append(f"{key} cannot be searched; it is one for the whole study, whose trials share a base")
+            return []
         among = chosen.get(group, [None])
         paths = {option: set(dotted_paths(self._composed(group, option))) for option in among}
         having = [option for option in among if key in paths[option]]
@@ -240,6 +243,9 @@ class _Checker:
         for optimizer in parts["optimizer"]:
             assert isinstance(optimizer, OptimizerSpec)
             self._note(check_installed, optimizer)
+        for train in parts["train"]:
+            assert isinstance(train, TrainingSpec)
+            self._note(check_attention, train)
         for combination in itertools.islice(itertools.product(*parts.values()), _MAX_COMBINATIONS):
             self._note(trial_of, dict(zip(parts, combination, strict=True)))
         return self._note(parse_config, mapping)

@@ -23,7 +23,7 @@ from train.optimizers import effective_lr
 from train.packed import Packed
 from train.question import Question
 from train.reports import StepReport
-from train.slot import Slot
+from train.slot import Slot, for_use
 from train.spec import Precision, TrialSpec
 from train.texts import Texts
 from train.unread import Ledger, Unread
@@ -172,9 +172,14 @@ class Pack:
 
         The denoiser's batch may consist of `parts` such batches one after another: two where guidance puts
         unconditional before conditional rows. The text encoder has these in batches of their own. Without slots it is
-        the plain base.
+        the plain base. A slot acts as it would be saved: with its averaged weights, where it has such.
         """
-        with self._at_rest(), self._packed.rows_of(numbers, parts), self._packed_text.rows_of(numbers):
+        with (
+            for_use({number: self._slot(number) for number in numbers}, self._both),
+            self._at_rest(),
+            self._packed.rows_of(numbers, parts),
+            self._packed_text.rows_of(numbers),
+        ):
             yield self.base
 
     @contextmanager

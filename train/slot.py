@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +18,14 @@ from torch.optim.lr_scheduler import LRScheduler
 from foundation.durable import new_folder
 from foundation.errors import AdapterError
 from train.adapters import Adapter
+from train.averages import Average
 from train.bases import Base
+from train.bases.registry import DTYPES
 from train.caches import EncodedDataset
 from train.draws import Draws
 from train.objective import Objective
 from train.optimizers import build_optimizer
+from train.packed import Packed
 from train.schedules import build_schedule
 from train.spec import TrialSpec
 from train.texts import Texts
@@ -47,8 +52,9 @@ class Slot:
         stacked = self.adapter.stacked
         self._stacked = [each for each in self.parameters if each in stacked]
         self._apart = [each for each in self.parameters if each not in stacked]
-        self.optimizer: Optimizer = build_optimizer(spec.optimizer, *parts)
+        self.optimizer: Optimizer = build_optimizer(spec.optimizer, *parts, spec.train.images_per_step)
         self.schedule: LRScheduler = build_schedule(spec.lr_scheduler, self.optimizer, spec.train.steps)
+        self._average = Average(self.parameters, decay) if (decay := spec.train.ema_decay) is not None else None
         self.scaler = GradScaler(base.device.type, enabled=spec.train.precision == "fp16")
         self.chance = torch.Generator(base.device).manual_seed(spec.train.seed + 1)
         self.losses: list[Tensor] = []
@@ -78,6 +84,8 @@ class Slot:
         self.schedule.step()
         self.clear_gradients()
         self.step += 1
+        if self._average is not None:
+            self._average.take_in(self.step)
         self._at_step = self._chances()
 
     def clear_gradients(self) -> None:
@@ -88,6 +96,39 @@ class Slot:
             torch._foreach_zero_(gradients)
         for parameter in self._apart:
             parameter.grad = None  # what a pass left out, the optimizer leaves alone
+
+    @property
+    def averaged(self) -> bool:
+        """Whether what is judged and saved is an average, and not what training goes on from."""
+        return self._average is not None or self.spec.optimizer.kind.schedule_free
+
+    @contextmanager
+    def for_use(self) -> Iterator[None]:
+        """Within the block the parameters are those to judge and to save; then training goes on to the bit as before.
+
+        They are the moving average of a trial with `train.ema_decay`, and the average that a schedule-free optimizer
+        keeps; other trials are used as they train.
+        """
+        if not self.averaged:
+            yield
+            return
+        raw = [parameter.detach().clone() for parameter in self.parameters]
+        optimizer: Any = self.optimizer
+        if self._average is None:
+            optimizer.eval()
+        else:
+            self._put(self._average.values)
+        try:
+            yield
+        finally:
+            if self._average is None:
+                optimizer.train()  # comes back but for rounding
+            self._put(raw)
+
+    @torch.no_grad()
+    def _put(self, values: Sequence[Tensor]) -> None:
+        parameters: list[Tensor] = [*self.parameters]
+        torch._foreach_copy_(parameters, [*values])
 
     def _chances(self) -> dict[str, Any]:
         """All sources of chance as they stand."""
@@ -100,6 +141,7 @@ class Slot:
             "optimizer": self.optimizer.state_dict(),
             "schedule": self.schedule.state_dict(),
             "scaler": self.scaler.state_dict(),
+            "average": None if self._average is None else self._average.values,
             **self._at_step,
         }
         buffer = io.BytesIO()
@@ -124,10 +166,32 @@ class Slot:
         self.schedule.load_state_dict(state["schedule"])
         self.scaler.load_state_dict(state["scaler"])
         self.draws.load(state)
+        if self._average is not None:
+            self._average.load(state["average"])
         self.chance.set_state(state["dropout"])
         self._at_step = self._chances()
 
     def save_adapter(self, folder: Path) -> None:
-        """Write the adapter as a folder with its file, see `foundation.adapter_files`."""
-        with new_folder(folder) as fresh:
-            self.adapter.save(fresh)
+        """Write the adapter as a folder with its file, in the numbers of `train.save_precision`."""
+        with new_folder(folder) as fresh, self.for_use():
+            self.adapter.save(fresh, DTYPES[self.spec.train.save_precision])
+
+
+@contextmanager
+def for_use(slots: Mapping[int, Slot], packed: Sequence[Packed]) -> Iterator[None]:
+    """As `Slot.for_use` of all of these, and of their copies in the stacks."""
+    averaged = {number: slot for number, slot in slots.items() if slot.averaged}
+
+    def refresh() -> None:
+        for number in averaged:
+            for each in packed:
+                each.refresh(number)
+
+    try:
+        with ExitStack() as stack:
+            for slot in averaged.values():
+                stack.enter_context(slot.for_use())
+            refresh()
+            yield
+    finally:
+        refresh()
