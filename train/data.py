@@ -8,20 +8,57 @@ from pathlib import Path
 
 from foundation.errors import DataError
 from foundation.folder import MIN_IMAGES, Picture, read_folder, split
+from foundation.looks import alike, groups
+from foundation.sources import located
+from train.drawn import with_drawn_folder
 from train.spec import DataSpec
 
 _KNOBS = "data"
 _MIN_TRAIN = 2
+_MOST_LINES = 20
+"""Groups of copies that are named one by one."""
 
 
 @dataclass(frozen=True, slots=True)
 class Dataset:
-    """What is trained on and what is held out; no picture is in both."""
+    """What is trained on and what is held out; no picture is in both, nor a copy of it."""
 
     train: tuple[Picture, ...]
     validation: tuple[Picture, ...]
     skipped: tuple[str, ...] = ()
     """Why images were left out, one line each (broken ones only with `data.skip_broken`)."""
+    copies: tuple[str, ...] = ()
+    """Which pictures are copies of one another, and on which side, one line each."""
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a person should know of these pictures, one line each."""
+        return (*(f"left out: {reason}" for reason in self.skipped), *self.copies)
+
+    @property
+    def num_images(self) -> int:
+        """Pictures of one epoch: each as often as it is repeated."""
+        return sum(picture.repeats for picture in self.train)
+
+
+def with_folders(spec: DataSpec, cache: Path) -> DataSpec:
+    """The same data with plain folders in `path` and `validation_path`.
+
+    What is drawn, unpacked or fetched for that goes to `cache`, once.
+
+    Raises:
+        DataError: see `foundation.sources.located`.
+    """
+    spec = with_drawn_folder(spec, cache)
+
+    def folder(path: str | None, name: str) -> str | None:
+        if path is None:
+            return None
+        return str(located(path, cache, where=f"{_KNOBS}.{name}", caption_column=spec.caption_column))
+
+    return replace(
+        spec, path=folder(spec.path, "path"), validation_path=folder(spec.validation_path, "validation_path")
+    )
 
 
 def load_dataset(spec: DataSpec) -> Dataset:
@@ -30,23 +67,57 @@ def load_dataset(spec: DataSpec) -> Dataset:
     Captions that lack the trigger get it at their end.
 
     Raises:
-        DataError: see `foundation.folder.read_folder`; for fewer than 5 images, too.
+        DataError: see `foundation.folder.read_folder`; for fewer than 5 images, or 3 that differ, too.
     """
     if spec.path is None:
         raise DataError("data.path is not set; name a folder of images with metadata.jsonl")
     pictures, skipped = _read(spec.path, spec, "data.path", MIN_IMAGES)
     if spec.validation_path is None:
-        return Dataset(*split(pictures, spec.holdout), skipped)
+        train, validation = split(pictures, spec.holdout)
+        if not validation:
+            raise DataError(
+                f"data.path {spec.path} has {len(pictures)} images, but no 3 that are not copies of one another; "
+                "none can be held out; add others, or name a folder by data.validation_path"
+            )
+        return Dataset(train, validation, skipped, _copies(pictures, validation))
     held, more = _read(spec.validation_path, spec, "data.validation_path", 1)
-    seen = {picture.digest for picture in held}
-    kept = tuple(picture for picture in pictures if picture.digest not in seen)
-    lost = tuple(f"{p.path} is also held out, so it is not trained on" for p in pictures if p.digest in seen)
-    if len(kept) < _MIN_TRAIN:
+    pictures, lost = _without(pictures, held)
+    if len(pictures) < _MIN_TRAIN:
         raise DataError(
-            f"data.path {spec.path} has {len(kept)} images that data.validation_path {spec.validation_path} "
+            f"data.path {spec.path} has {len(pictures)} images that data.validation_path {spec.validation_path} "
             f"does not hold, too; at least {_MIN_TRAIN} are needed"
         )
-    return Dataset(kept, held, (*skipped, *more, *lost))
+    return Dataset(pictures, held, (*skipped, *more, *lost), _copies((*pictures, *held), held))
+
+
+def _without(pictures: Sequence[Picture], held: Sequence[Picture]) -> tuple[tuple[Picture, ...], list[str]]:
+    """The pictures that are no copies of held-out ones, and a line for each that is."""
+    seen = {picture.digest for picture in held}
+    near = dict(alike([picture.thumbnail for picture in pictures], [picture.thumbnail for picture in held]))
+    kept, lost = [], []
+    for number, picture in enumerate(pictures):
+        if picture.digest in seen:
+            lost.append(f"{picture.path} is also held out, so it is not trained on")
+        elif number in near:
+            lost.append(f"{picture.path} looks like {held[near[number]].path}, which is held out; it is not trained on")
+        else:
+            kept.append(picture)
+    return tuple(kept), lost
+
+
+def _copies(pictures: Sequence[Picture], held: Sequence[Picture]) -> tuple[str, ...]:
+    """A line for each group of pictures that are copies of one another."""
+    numbers = groups([picture.thumbnail for picture in pictures], [picture.digest for picture in pictures])
+    members: dict[int, list[Picture]] = {}
+    for number, picture in zip(numbers, pictures, strict=True):
+        members.setdefault(number, []).append(picture)
+    lines = []
+    for group in members.values():
+        if len(group) > 1:
+            side = "held out" if group[0] in held else "trained on"
+            lines.append(f"copies of one picture, all {side}: {', '.join(each.path.name for each in group)}")
+    more = len(lines) - _MOST_LINES
+    return (*lines[:_MOST_LINES], *([f"{more} more groups of copies, each on one side"] if more > 0 else []))
 
 
 def _read(path: str, spec: DataSpec, where: str, min_images: int) -> tuple[tuple[Picture, ...], tuple[str, ...]]:
@@ -58,11 +129,11 @@ def _read(path: str, spec: DataSpec, where: str, min_images: int) -> tuple[tuple
         min_images=min_images,
         knobs=_KNOBS,
     )
-    return _with_trigger(pictures, spec.trigger), skipped
-
-
-def _with_trigger(pictures: Sequence[Picture], trigger: str) -> tuple[Picture, ...]:
-    return tuple(replace(picture, caption=_captioned(picture.caption, trigger)) for picture in pictures)
+    ours = (
+        replace(each, caption=_captioned(each.caption, spec.trigger), repeats=each.repeats * spec.repeats)
+        for each in pictures
+    )
+    return tuple(ours), skipped
 
 
 def _captioned(caption: str, trigger: str) -> str:

@@ -62,7 +62,7 @@ class Slot:
         parts = adapters.add_adapter(base, name, spec.adapter, spec.train.seed)
         self.parameters: list[nn.Parameter] = [*parts[0], *parts[1]]
         self.optimizer: Optimizer = build_optimizer(spec.optimizer, *parts)
-        self.schedule: LRScheduler = build_schedule(spec.lr_scheduler, self.optimizer, spec.train.steps)
+        self.schedule: LRScheduler = build_schedule(spec.lr_scheduler, self.optimizer, spec.train.num_steps)
         self.scaler = GradScaler(base.device.type, enabled=spec.train.precision == "fp16")
         self._generator = torch.Generator().manual_seed(spec.train.seed)
         self.chance = torch.Generator(base.device).manual_seed(spec.train.seed + 1)
@@ -74,7 +74,7 @@ class Slot:
     @property
     def finished(self) -> bool:
         """Whether all steps are done."""
-        return self.step >= self.spec.train.steps
+        return self.step >= self.spec.train.num_steps
 
     @property
     def due(self) -> bool:

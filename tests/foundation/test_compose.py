@@ -118,7 +118,7 @@ def test_each_kind_of_wrong_override_has_its_line(override: str, words: str) -> 
 
 def test_groups_and_options_are_the_files_of_conf() -> None:
     assert groups() == tuple(sorted(folder.name for folder in CONF.iterdir() if folder.is_dir()))
-    assert options("data") == ("folder", "pencil")
+    assert options("data") == ("folder", "pencil", "pencildrawing")
     assert options("nope") == ()
 
 

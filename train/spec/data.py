@@ -15,9 +15,12 @@ class DataSpec:
     name: str
     """What people call it."""
     path: str | None = None
-    """A folder of images with `metadata.jsonl`; None when the set is drawn."""
+    """Where the pictures are; None when the set is drawn. A folder with `metadata.jsonl`, `.csv` or `.parquet`, with
+    `.txt` beside the images, or with kohya's `N_concept` folders; a `.tar` or `.zip` archive, webdataset shards
+    (`shards/*.tar` or their folder); what `datasets` saved, or Parquet files with pictures inside; a data set of the
+    hub (`owner/name`, wants `datasets`), or an archive of one (`hf://datasets/owner/name/file.tar`)."""
     validation_path: str | None = None
-    """A folder of held-out images in the same format; None splits `holdout` off."""
+    """Held-out images, in any of these ways; None splits `holdout` off."""
     holdout: Annotated[float, Field(gt=0, lt=1)] = 0.2
     """Share of the images held out from training (at least 3 images)."""
     drawn: Literal["pencil"] | None = None
@@ -25,9 +28,11 @@ class DataSpec:
     trigger: str = ""
     """The phrase in the captions that calls the learned style or subject; prompts say it as `{trigger}`."""
     caption_column: Annotated[str, Field(min_length=1)] = "text"
-    """The key of the caption in `metadata.jsonl`."""
+    """The key or column of the caption in a table of captions, or in `.json` beside the images."""
     skip_broken: bool = False
     """Go on without images that cannot be read, instead of refusing the folder."""
+    repeats: Annotated[int, Field(ge=1, le=1000)] = 1
+    """How often each picture comes in an epoch, 1 to 1000; kohya's folders multiply it by their own number."""
     num_train: Annotated[int, Field(ge=5)] = 24
     """Images of a drawn set to train on."""
     num_validation: Annotated[int, Field(ge=3)] = 8

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Annotated, Literal
+import math
+from dataclasses import dataclass, replace
+from typing import Annotated, Final, Literal
 
 from pydantic import Field
 
+_ROUNDING: Final = 1e-9
+"""Of epochs such as .1, so that 30 images in batches of 3 are one step and not two."""
 Precision = Literal["fp32", "bf16", "fp16"]
 
 
@@ -14,8 +17,11 @@ Precision = Literal["fp32", "bf16", "fp16"]
 class TrainingSpec:
     """How long, how much at once, how exactly."""
 
-    steps: Annotated[int, Field(ge=1)] = 200
-    """Optimizer steps of a trial."""
+    steps: Annotated[int, Field(ge=1)] | None = 200
+    """Optimizer steps of a trial, from 1; None where `epochs` says how long."""
+    epochs: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    """Times that the trial sees all pictures, in place of `steps`: images × repeats × epochs ÷ (batch size ×
+    accumulation), rounded up, are its steps. None where `steps` says how long."""
     batch_size: Annotated[int, Field(ge=1)] = 4
     """Images per forward and backward pass."""
     gradient_accumulation: Annotated[int, Field(ge=1)] = 1
@@ -32,3 +38,21 @@ class TrainingSpec:
     """Ranks up to this one share compiled code, a higher one compiles again; None is the largest that is searched."""
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
     """Seeds initialisation, data order, timesteps and noise."""
+
+    def __post_init__(self) -> None:
+        if (self.steps is None) == (self.epochs is None):
+            got = f"{self.steps} and {self.epochs:g}" if self.epochs is not None else "null for both"
+            raise ValueError(f"one of train.steps and train.epochs must be set and the other null, got {got}")
+
+    @property
+    def num_steps(self) -> int:
+        """Optimizer steps of the trial; for epochs only once `for_images` has turned them into steps."""
+        assert self.steps is not None
+        return self.steps
+
+    def for_images(self, num_images: int) -> TrainingSpec:
+        """The same with epochs as steps, for a set of so many images, repeats counted."""
+        if self.epochs is None:
+            return self
+        batches = num_images * self.epochs / (self.batch_size * self.gradient_accumulation)
+        return replace(self, steps=max(1, math.ceil(batches - _ROUNDING)), epochs=None)
