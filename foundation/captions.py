@@ -44,26 +44,31 @@ class _Asked:
     column: str
     where: str
     knobs: str
+    allow_missing: bool = False
 
     @property
     def shape(self) -> str:
         return f'{{"file_name": "a.png", "{self.column}": "a caption"}}'
 
 
-def read_captions(folder: Path, column: str, where: str, knobs: str) -> list[Entry]:
+def read_captions(
+    folder: Path, column: str, where: str, knobs: str = "", *, allow_missing: bool = False
+) -> list[Entry]:
     """Return an entry for each captioned image, in the order of the table or by name; never none.
+
+    With `allow_missing`, images without a caption file beside them have an empty caption.
 
     Raises:
         DataError: where nothing fits, a row cannot be read, or an image lacks its caption.
     """
-    asked = _Asked(folder, column, where, knobs)
+    asked = _Asked(folder, column, where, knobs, allow_missing)
     for name in METADATA:
         if (folder / name).is_file():
             return _of_table(asked, folder / name)
     if concepts := concept_folders(folder):
         return [entry for concept in concepts for entry in _of_concept(asked, concept)]
     images = list(images_below(folder))
-    if any(_caption_beside(image, column) is not None for image in images):
+    if any(allow_missing or _caption_beside(image, column) is not None for image in images):
         return list(_of_files(asked, images))
     found = f"it holds {len(images)} images but no {METADATA[0]} and no .txt files" if images else "it holds no images"
     more = "; `python -m train.prepare` writes captions" if images else ""
@@ -95,7 +100,8 @@ def _of_concept(asked: _Asked, folder: Path) -> Iterator[Entry]:
 
 def _of_files(asked: _Asked, images: Iterable[Path]) -> Iterator[Entry]:
     captions = {image: _caption_beside(image, asked.column) for image in images}
-    if missing := [str(image.relative_to(asked.folder)) for image, caption in captions.items() if caption is None]:
+    missing = [str(image.relative_to(asked.folder)) for image, caption in captions.items() if caption is None]
+    if missing and not asked.allow_missing:
         names = _some(missing)
         raise DataError(
             f"{asked.where} {asked.folder}: {len(missing)} images have no caption file beside them: {names}; "

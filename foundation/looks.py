@@ -12,9 +12,9 @@ from PIL import Image
 SIDE: Final = 16
 ALIKE: Final = 0.983
 """Correlation of two thumbnails from which pictures count as copies. Among the 127 photographs of DreamBooth's 24
-sets, which hold one mirrored pair, no others are above .980 (cartoons on one ground); among 92 drawn scenes, above .904.
-Copies at .6 or 3 times the size are above .998, of JPEG quality 75 above .986 (64 px) or .999 (photographs), most at 1.1
-times the brightness above .99. Cuts by more than a hundredth of the side, or to grey, are not found."""
+sets, which hold one mirrored pair, no others are above .980 (cartoons on one ground); among 92 drawn scenes, above
+.904. Copies at .6 or 3 times the size are above .998, of JPEG quality 75 above .986 (64 px) or .999 (photographs), most
+at 1.1 times the brightness above .99. Cuts by more than a hundredth of the side, or to grey, are not found."""
 _FLAT: Final = 2.0
 """Standard deviation, of 255, below which a thumbnail shows nothing that two pictures could share."""
 _CHUNK: Final = 1024

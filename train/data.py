@@ -130,13 +130,14 @@ def _read(path: str, spec: DataSpec, where: str, min_images: int) -> tuple[tuple
         knobs=_KNOBS,
     )
     ours = (
-        replace(each, caption=_captioned(each.caption, spec.trigger), repeats=each.repeats * spec.repeats)
+        replace(each, caption=captioned(each.caption, spec.trigger), repeats=each.repeats * spec.repeats)
         for each in pictures
     )
     return tuple(ours), skipped
 
 
-def _captioned(caption: str, trigger: str) -> str:
+def captioned(caption: str, trigger: str) -> str:
+    """The caption, with the trigger at its end where it lacks it."""
     if not trigger or trigger.lower() in caption.lower():
         return caption
     return f"{caption}, {trigger}" if caption else trigger

@@ -6,7 +6,18 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sweeper.pictures import BEST_TINT, CHOSEN, INK, PAPER, Block, Row, contact_sheet, grid, side_by_side, strength_sheet
+from sweeper.pictures import (
+    BEST_TINT,
+    CHOSEN,
+    INK,
+    PAPER,
+    Block,
+    Row,
+    contact_sheet,
+    grid,
+    side_by_side,
+    strength_sheet,
+)
 from train.pocket.draw import draw
 from train.pocket.world import scenes
 

@@ -277,7 +277,7 @@ def test_groups_are_drawn_before_what_depends_on_them(default: Plan) -> None:
 
 
 def test_null_in_a_studys_space_takes_a_dimension_away() -> None:
-    taken = "study.space={adapter.rank: null, optimizer.lr: null}"
+    taken = "++study.space={adapter.rank: null, optimizer.lr: null}"
     assert set(domains("optimizer=lion", taken)) == set(domains("optimizer=lion")) - {"adapter.rank", "optimizer.lr"}
 
 
