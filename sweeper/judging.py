@@ -64,12 +64,13 @@ class Judging:
         self._cache = cache
         self._dataset = dataset
         self._eyes = load_eyes(spec, pack.base.device)
+        alphas = pack.base.process.alphas_cumprod
         self._validation = ValidationSet(
             latents=data.validation.means,
             embeddings=data.validation.embeddings,
             ids=[picture.digest for picture in dataset.validation],
-            alphas_cumprod=pack.base.alphas_cumprod.cpu(),
-            prediction_type="v_prediction" if pack.base.prediction_type == "v_prediction" else "epsilon",
+            alphas_cumprod=None if alphas is None else alphas.cpu(),
+            prediction_type=pack.base.process.prediction_type,
             num_bins=spec.timestep_bins,
             noises_per_bin=spec.noises_per_bin,
             seed=spec.validation_seed,

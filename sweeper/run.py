@@ -34,6 +34,7 @@ from sweeper.supervisor import Resolved, Supervisor
 from sweeper.tracking import open_tracker
 from sweeper.tracking.port import Tracker
 from train.bases import check_base
+from train.buckets import Cut
 from train.data import Dataset, load_dataset, with_folders
 
 INTERRUPTED: Final = 130
@@ -121,6 +122,7 @@ def _prepare(asked: Plan) -> tuple[Config, Dataset]:
     """The config that workers get, its data drawn and read once so that mistakes show before anything starts."""
     config = asked.config
     check_base(config.base)
+    Cut.of(config.data).sizes(config.base.resolution)
     drawn = config.data.path is None
     config = replace(config, data=with_folders(config.data, Path(config.study.folder) / "cache"))
     dataset = load_dataset(config.data)

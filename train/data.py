@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from foundation.errors import DataError
 from foundation.folder import MIN_IMAGES, Picture, read_folder, split
 from foundation.looks import alike, groups
 from foundation.sources import located
+from train.buckets import Cut
 from train.drawn import with_drawn_folder
+from train.masks import Mask, find_masks
 from train.spec import DataSpec
 
 _KNOBS = "data"
@@ -29,6 +32,14 @@ class Dataset:
     """Why images were left out, one line each (broken ones only with `data.skip_broken`)."""
     copies: tuple[str, ...] = ()
     """Which pictures are copies of one another, and on which side, one line each."""
+    trigger: str = ""
+    """`data.trigger`."""
+    masks: tuple[Mask, ...] = ()
+    """Of the pictures to train on, in their order; none where all of each picture counts."""
+    regularization: tuple[Picture, ...] = ()
+    """Pictures of what the base should not forget; their captions are as they are."""
+    cut: Cut = field(default_factory=Cut)
+    """How the pictures to train on are cut."""
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -42,7 +53,7 @@ class Dataset:
 
 
 def with_folders(spec: DataSpec, cache: Path) -> DataSpec:
-    """The same data with plain folders in `path` and `validation_path`.
+    """The same data with plain folders in `path`, `validation_path` and `regularization_path`.
 
     What is drawn, unpacked or fetched for that goes to `cache`, once.
 
@@ -51,24 +62,34 @@ def with_folders(spec: DataSpec, cache: Path) -> DataSpec:
     """
     spec = with_drawn_folder(spec, cache)
 
-    def folder(path: str | None, name: str) -> str | None:
-        if path is None:
-            return None
-        return str(located(path, cache, where=f"{_KNOBS}.{name}", caption_column=spec.caption_column))
-
-    return replace(
-        spec, path=folder(spec.path, "path"), validation_path=folder(spec.validation_path, "validation_path")
-    )
+    paths = {name: getattr(spec, name) for name in ("path", "validation_path", "regularization_path")}
+    folders: dict[str, Any] = {
+        name: str(located(path, cache, where=f"{_KNOBS}.{name}", caption_column=spec.caption_column))
+        for name, path in paths.items()
+        if path is not None
+    }
+    return replace(spec, **folders)
 
 
 def load_dataset(spec: DataSpec) -> Dataset:
     """Read `spec.path`, and hold out `spec.validation_path` or a share that depends on the files alone.
 
-    Captions that lack the trigger get it at their end.
+    Captions that lack the trigger get it at their end. Masks and regularisation pictures come with it; those that the
+    base is to draw come by `train.regularization`.
 
     Raises:
-        DataError: see `foundation.folder.read_folder`; for fewer than 5 images, or 3 that differ, too.
+        DataError: see `foundation.folder.read_folder` and `find_masks`; for fewer than 5 images, or 3 that differ, too.
     """
+    dataset = _load(spec)
+    others: tuple[Picture, ...] = ()
+    if spec.regularization_path is not None:
+        others, more = _read(spec.regularization_path, replace(spec, trigger=""), "data.regularization_path", 1)
+        dataset = replace(dataset, skipped=(*dataset.skipped, *more))
+    masks = find_masks(dataset.train, spec)
+    return replace(dataset, trigger=spec.trigger, masks=masks, regularization=others, cut=Cut.of(spec))
+
+
+def _load(spec: DataSpec) -> Dataset:
     if spec.path is None:
         raise DataError("data.path is not set; name a folder of images with metadata.jsonl")
     pictures, skipped = _read(spec.path, spec, "data.path", MIN_IMAGES)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
-from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -20,55 +18,38 @@ from foundation.errors import AdapterError
 from train import adapters
 from train.bases import Base
 from train.caches import EncodedDataset
+from train.draws import Draws
+from train.objective import Objective
 from train.optimizers import build_optimizer
 from train.schedules import build_schedule
 from train.spec import TrialSpec
+from train.texts import Texts
 
 _ADAPTER_FILE, _STATE_FILE = "adapter.safetensors", "state.pt"
-
-
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """Rows for the denoiser: clean latents (B, C, h, w), noise alike, timesteps (B,), and the captions.
-
-    These are embedded as the base embeds them, (B, T, D), and token ids (B, T) for who trains the text encoder.
-    """
-
-    latents: Tensor
-    noise: Tensor
-    timesteps: Tensor
-    embeddings: Tensor
-    tokens: Tensor
-
-    @staticmethod
-    def of_all(batches: Sequence[Batch], device: torch.device) -> Batch:
-        """The rows of several batches one after another, on the device."""
-        columns = ([getattr(batch, field.name) for batch in batches] for field in fields(Batch))
-        return Batch(*(torch.cat(column).to(device, non_blocking=True) for column in columns))
 
 
 class Slot:
     """Everything that one trial owns. All its randomness comes from its own seed, so company changes nothing.
 
-    The adapter's initialisation is drawn from `seed`, data order, timesteps, noise and caption dropout from a
-    CPU generator, and dropout inside the adapter from `chance`, a generator on the device.
+    The adapter's initialisation is drawn from `seed`, what it learns from by `draws` from a CPU generator, and dropout
+    inside the adapter from `chance`, a generator on the device.
     """
 
-    def __init__(self, base: Base, name: str, spec: TrialSpec) -> None:
+    def __init__(self, base: Base, name: str, spec: TrialSpec, data: EncodedDataset, texts: Texts) -> None:
         self.name = name
         self.spec = spec
         self.step = 0
         self._base = base
+        self.objective = Objective.of(spec.objective, base.process, data.regularization is not None)
+        self.draws = Draws(spec, self.objective, data, texts)
         parts = adapters.add_adapter(base, name, spec.adapter, spec.train.seed)
         self.parameters: list[nn.Parameter] = [*parts[0], *parts[1]]
         self.optimizer: Optimizer = build_optimizer(spec.optimizer, *parts)
         self.schedule: LRScheduler = build_schedule(spec.lr_scheduler, self.optimizer, spec.train.num_steps)
         self.scaler = GradScaler(base.device.type, enabled=spec.train.precision == "fp16")
-        self._generator = torch.Generator().manual_seed(spec.train.seed)
         self.chance = torch.Generator(base.device).manual_seed(spec.train.seed + 1)
         self.losses: list[Tensor] = []
         """Of the micro-batches since the last optimizer step, on the device."""
-        self._order: list[int] = []
         self._at_step = self._chances()
 
     @property
@@ -97,38 +78,9 @@ class Slot:
         if gradients:
             torch._foreach_zero_(gradients)
 
-    def next_batch(self, dataset: EncodedDataset) -> Batch:
-        """Draw the next micro-batch; every picture comes once before any comes twice."""
-        data = dataset.train
-        size = self.spec.train.batch_size
-        while len(self._order) < size:
-            self._order += torch.randperm(len(data), generator=self._generator).tolist()
-        rows, self._order = self._order[:size], self._order[size:]
-        means, stds = data.means[rows], data.stds[rows]
-        latents = means + stds * self._randn(means.shape)
-        noise = self._randn(means.shape)
-        if offset := self.spec.objective.noise_offset:
-            # Whole channels shift, so that pictures can grow darker or lighter:
-            # crosslabs.org/blog/diffusion-with-offset-noise
-            noise = noise + offset * self._randn((size, means.shape[1], 1, 1))
-        timesteps = torch.randint(1000, (size,), generator=self._generator)
-        embeddings, tokens = data.embeddings[rows], data.tokens[rows]
-        if share := self.spec.objective.caption_dropout:
-            dropped = torch.rand(size, generator=self._generator) < share
-            embeddings = torch.where(dropped[:, None, None], dataset.empty, embeddings)
-            tokens = torch.where(dropped[:, None], dataset.empty_tokens, tokens)
-        return Batch(latents, noise, timesteps, embeddings, tokens)
-
-    def _randn(self, shape: Sequence[int]) -> Tensor:
-        return torch.randn(*shape, generator=self._generator)
-
     def _chances(self) -> dict[str, Any]:
         """All sources of chance as they stand."""
-        return {
-            "generator": self._generator.get_state(),
-            "dropout": self.chance.get_state(),
-            "order": list(self._order),
-        }
+        return {**self.draws.state(), "dropout": self.chance.get_state()}
 
     def save_state(self, folder: Path) -> None:
         """Write all that a resumed slot needs to `folder`, whole or not at all: as it was after its last whole step."""
@@ -160,9 +112,8 @@ class Slot:
         self.optimizer.load_state_dict(state["optimizer"])
         self.schedule.load_state_dict(state["schedule"])
         self.scaler.load_state_dict(state["scaler"])
-        self._generator.set_state(state["generator"])
+        self.draws.load(state)
         self.chance.set_state(state["dropout"])
-        self._order = list(state["order"])
         self._at_step = self._chances()
 
     def save_adapter(self, folder: Path) -> None:

@@ -8,7 +8,8 @@ import torch.nn.functional as F
 from diffusers import DDPMScheduler
 from diffusers.training_utils import compute_snr
 
-from train.objective import add_noise, denoising_losses, snr_weights, target_of
+from train.noising import Diffusion
+from train.objective import denoising_losses, snr_weights
 
 TIMESTEPS = torch.tensor([0, 1, 250, 500, 750, 998, 999])
 SHAPE = (len(TIMESTEPS), 4, 8, 8)
@@ -29,24 +30,6 @@ def noise() -> torch.Tensor:
     return torch.randn(SHAPE, generator=torch.Generator().manual_seed(1))
 
 
-def test_noise_is_added_as_the_scheduler_adds_it(
-    scheduler: DDPMScheduler, latents: torch.Tensor, noise: torch.Tensor
-) -> None:
-    ours = add_noise(latents, noise, scheduler.alphas_cumprod, TIMESTEPS)
-    torch.testing.assert_close(ours, scheduler.add_noise(latents, noise, TIMESTEPS))
-
-
-def test_the_target_is_the_noise_or_the_schedulers_velocity(
-    scheduler: DDPMScheduler, latents: torch.Tensor, noise: torch.Tensor
-) -> None:
-    arguments = (latents, noise, scheduler.alphas_cumprod, TIMESTEPS)
-    assert torch.equal(target_of("epsilon", *arguments), noise)
-    velocity = scheduler.get_velocity(latents, noise, TIMESTEPS)
-    torch.testing.assert_close(target_of("v_prediction", *arguments), velocity)
-    with pytest.raises(ValueError, match="the base predicts 'sample'; epsilon and v_prediction can be trained"):
-        target_of("sample", *arguments)
-
-
 @pytest.mark.parametrize("gamma", [0.5, 5.0, 20.0])
 @pytest.mark.parametrize("prediction", ["epsilon", "v_prediction"])
 def test_min_snr_weights_are_those_of_the_training_scripts(
@@ -55,12 +38,13 @@ def test_min_snr_weights_are_those_of_the_training_scripts(
     snr = compute_snr(scheduler, TIMESTEPS)
     expected = torch.stack([snr, gamma * torch.ones_like(snr)], dim=1).min(dim=1)[0]
     expected = expected / (snr + 1 if prediction == "v_prediction" else snr)
-    ours = snr_weights(gamma, prediction, scheduler.alphas_cumprod, TIMESTEPS)
+    ours = snr_weights(gamma, Diffusion(scheduler.alphas_cumprod, prediction), TIMESTEPS)  # type: ignore[arg-type]
     torch.testing.assert_close(ours, expected, rtol=1e-4, atol=0)
 
 
 def test_without_gamma_every_row_weighs_one(scheduler: DDPMScheduler) -> None:
-    assert torch.equal(snr_weights(None, "epsilon", scheduler.alphas_cumprod, TIMESTEPS), torch.ones(len(TIMESTEPS)))
+    ours = snr_weights(None, Diffusion(scheduler.alphas_cumprod), TIMESTEPS)
+    assert torch.equal(ours, torch.ones(len(TIMESTEPS)))
 
 
 def test_the_loss_is_the_weighted_mean_squared_error(latents: torch.Tensor, noise: torch.Tensor) -> None:

@@ -9,6 +9,8 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
+from train.noising import NoiseProcess
+
 
 @dataclass(frozen=True, slots=True)
 class Saved:
@@ -44,12 +46,8 @@ class Base(Protocol):
         """The diffusers pipeline that samples with denoiser and text encoder as they stand, adapters included."""
 
     @property
-    def prediction_type(self) -> str:
-        """What the denoiser predicts: `epsilon` or `v_prediction`."""
-
-    @property
-    def alphas_cumprod(self) -> Tensor:
-        """The noise schedule ᾱ, (1000,) on the device: x_t = √ᾱ_t · x + √(1-ᾱ_t) · ε."""
+    def process(self) -> NoiseProcess:
+        """How it takes noise and what the denoiser predicts; its tensors are on the device."""
 
     def encode_images(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
         """Pixels (B, 3, H, W) in [-1, 1] to the scaled posterior's mean and standard deviation, both (B, C, h, w)."""
@@ -64,7 +62,7 @@ class Base(Protocol):
         """Captions to embeddings (B, T, D) in float32, with whatever adapter is active, and without gradients."""
 
     def predict(self, noisy: Tensor, timesteps: Tensor, embeddings: Tensor) -> Tensor:
-        """The denoiser's output (B, C, h, w) with whatever adapter is active."""
+        """The denoiser's output (B, C, h, w) with whatever adapter is active; timesteps are times of `process`."""
 
     def target_modules(self, preset: str) -> list[str]:
         """The denoiser's module names of a preset: `attention`, `attention+ff` or `all`."""

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from foundation.errors import AdapterError, BaseModelError
 from train.bases.folder import check_folder
 from train.bases.port import Saved
+from train.noising import Diffusion, NoiseProcess
 from train.spec import BaseSpec
 
 _ATTENTION: Final = ("to_q", "to_k", "to_v", "to_out.0")
@@ -51,7 +52,10 @@ class StableDiffusion:
         self.device = device
         self.dtype: torch.dtype = pipeline.unet.dtype
         self.fingerprint = _fingerprint(pipeline)
-        self._alphas_cumprod: Tensor = pipeline.scheduler.alphas_cumprod.to(device, torch.float32)
+        scheduler = pipeline.scheduler
+        self.process: NoiseProcess = Diffusion(
+            scheduler.alphas_cumprod.to(device, torch.float32), scheduler.config.prediction_type
+        )
 
     @property
     def denoiser(self) -> nn.Module:
@@ -69,16 +73,6 @@ class StableDiffusion:
     def pipeline(self) -> StableDiffusionPipeline:
         """The pipeline, safety checker off: it judges photographs, and costs more than a pocket sample."""
         return self._pipeline
-
-    @property
-    def prediction_type(self) -> str:
-        """From the scheduler's config."""
-        return str(self._pipeline.scheduler.config.prediction_type)
-
-    @property
-    def alphas_cumprod(self) -> Tensor:
-        """ᾱ, (1000,) float32."""
-        return self._alphas_cumprod
 
     @torch.no_grad()
     def encode_images(self, pixels: Tensor) -> tuple[Tensor, Tensor]:

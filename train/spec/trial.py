@@ -29,7 +29,8 @@ class TrialSpec:
     @property
     def pack_key(self) -> str:
         """Trials of the same key can share a forward and backward pass."""
-        return f"batch {self.train.batch_size}"
+        alone = "" if self.objective.prior_weight else " without regularisation pictures"
+        return f"batch {self.train.batch_size}{alone}"
 
     @property
     def compiled_rank(self) -> int | None:
