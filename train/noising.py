@@ -86,9 +86,9 @@ class Diffusion:
 
         Source: Lin et al. 2023, Common Diffusion Noise Schedules and Sample Steps Are Flawed, algorithm 1.
         """
-        root = self.alphas_cumprod.sqrt()
+        root = self.alphas_cumprod.double().sqrt()
         scaled = (root - root[-1]) * root[0] / (root[0] - root[-1])
-        return Diffusion(scaled.square(), self.prediction_type)
+        return Diffusion(scaled.square().to(self.alphas_cumprod.dtype), self.prediction_type)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,10 +119,10 @@ class Flow:
     def draw(self, size: int, generator: torch.Generator) -> Tensor:
         """float32 in [0, 1000]."""
         if self.density == "uniform":
-            u = torch.rand(size, generator=generator)
+            u = torch.rand(size, generator=generator).double()
         else:
-            u = torch.sigmoid(self.logit_mean + self.logit_std * torch.randn(size, generator=generator))
-        return TIMES_PER_SIGMA * (self.shift * u / (1 + (self.shift - 1) * u))
+            u = torch.sigmoid(self.logit_mean + self.logit_std * torch.randn(size, generator=generator).double())
+        return (TIMES_PER_SIGMA * self.shift * u / (1 + (self.shift - 1) * u)).float()
 
     def noisy(self, latents: Tensor, noise: Tensor, times: Tensor) -> Tensor:
         """x_t."""

@@ -116,7 +116,7 @@ def debiased_weights(process: NoiseProcess, times: Tensor) -> Tensor:
     Source: Yu et al. 2023, Debias the Training of Diffusion Models (arXiv:2310.08442), for ε; the form for v and the
     limit are those of kohya's sd-scripts (`apply_debiased_estimation`).
     """
-    snr = process.snr(times).clamp(max=_SNR_LIMIT)
+    snr = process.snr(times).double().clamp(max=_SNR_LIMIT)
     return 1 / (snr + 1) if process.prediction_type == "v_prediction" else snr.rsqrt()
 
 
