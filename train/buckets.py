@@ -74,18 +74,17 @@ class Cut:
         Raises:
             ConfigError: when no bucket is left.
 
-        Source: kohya's sd-scripts, `make_bucket_resolutions`.
+        Source: kohya's sd-scripts, `make_bucket_resolutions`, whose other shapes, of less area than there could be, are
+        left out.
         """
         if not self.buckets:
             return [(resolution, resolution)]
         step = self.step or max(8, min(_STEP, resolution // 64 * 8))
         smallest, largest = self.smallest or resolution // 2, self.largest or 2 * resolution
-        sides = range(math.ceil(smallest / step) * step, largest + 1, step)
         sizes = set()
-        for width in sides:
-            height = min(largest, resolution * resolution // width) // step * step
-            if height >= smallest:
-                sizes |= {(width, height), (height, width)}
+        for short in range(math.ceil(smallest / step) * step, min(largest, resolution) + 1, step):
+            long = min(largest, resolution * resolution // short) // step * step
+            sizes |= {(short, long), (long, short)}
         if not sizes:
             raise ConfigError(
                 [
