@@ -32,6 +32,8 @@ class Picture:
     """SHA-256 of the file: what caches, splits and noises go by, so neither a rename nor an order changes them."""
     repeats: int = 1
     """How often it comes in an epoch."""
+    size: tuple[int, int] = field(default=(0, 0), compare=False)
+    """Width and height upright, pixels."""
     thumbnail: bytes = field(default=b"", repr=False, compare=False)
     """What it looks like, in small; see `foundation.looks`."""
 
@@ -65,7 +67,7 @@ def read_folder(
     for entry in read_captions(folder, caption_column, where, knobs):
         path = folder / entry.name
         try:
-            look = thumbnail(read_rgb(path))
+            image = read_rgb(path)
         except DataError as error:
             if not skip_broken:
                 way = f", or go on without it by {knobs}.skip_broken=true" if knobs else ""
@@ -73,7 +75,7 @@ def read_folder(
             skipped.append(str(error))
             continue
         digest = hashlib.sha256(path.read_bytes()).hexdigest()
-        pictures.append(Picture(path, entry.caption, digest, entry.repeats, look))
+        pictures.append(Picture(path, entry.caption, digest, entry.repeats, image.size, thumbnail(image)))
     different = len({picture.digest for picture in pictures})
     if different < min_images:
         copies = f" ({len(pictures) - different} more are copies)" if different < len(pictures) else ""

@@ -68,7 +68,7 @@ def run_study(overrides: Sequence[str]) -> int:
         supervisor = Supervisor(config, folder, search, tracker, launcher, display, resolve)
         params = {name: str(values) for name, values in asked.space.fingerprint().items()}
         tracker.start_study(config.study.name, params, (folder / "study.yaml").read_text())
-        for line in dataset.notes:
+        for line in dataset.notes(config.base.resolution):
             display.line(line)
         if epochs := asked.config.train.epochs:
             display.line(f"{epochs:g} epochs of {dataset.num_images} images are {config.train.num_steps} steps")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -97,11 +97,18 @@ class Cut:
     def groups(self, sizes: Sequence[Size], resolution: int) -> dict[Size, list[int]]:
         """Pictures' numbers by their bucket: the one of the nearest aspect ratio, and of these the largest."""
         buckets = self.sizes(resolution)
+        if len(buckets) == 1:
+            return {buckets[0]: list(range(len(sizes)))}
         found: dict[Size, list[int]] = {}
         for number, (width, height) in enumerate(sizes):
             aspect = math.log(width / height)
             found.setdefault(min(buckets, key=lambda size: _distance(size, aspect)), []).append(number)
         return dict(sorted(found.items()))
+
+
+def described(groups: Mapping[Size, Sequence[int]]) -> str:
+    """`buckets: 48×80 2, 64×64 1 pictures`."""
+    return f"buckets: {', '.join(f'{size[0]}×{size[1]} {len(numbers)}' for size, numbers in groups.items())} pictures"
 
 
 def _distance(size: Size, aspect: float) -> tuple[float, int, Size]:

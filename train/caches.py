@@ -80,9 +80,8 @@ def encode_dataset(base: Base, dataset: Dataset, cache: Path) -> EncodedDataset:
         ConfigError: when the buckets asked for leave none.
     """
     cut, square = dataset.cut, (base.resolution, base.resolution)
-    sizes = [picture.open().size for picture in dataset.train] if cut.buckets else [square] * len(dataset.train)
     shapes = []
-    for size, numbers in cut.groups(sizes, base.resolution).items():
+    for size, numbers in cut.groups([picture.size for picture in dataset.train], base.resolution).items():
         masks = [dataset.masks[number] for number in numbers] if dataset.masks else []
         own = _encode(base, [dataset.train[number] for number in numbers], cache, size, cut, masks)
         others = dataset.regularization  # each shape has them all, so that no shape is without

@@ -81,7 +81,7 @@ def _without_space(values: Mapping[str, Any]) -> dict[str, Any]:
 def _train(run: _Run, out: Path | None, console: Console) -> int:
     cache = Path("multirun/cache")
     dataset = load_dataset(with_folders(run.data, cache))
-    for line in dataset.notes:
+    for line in dataset.notes(run.base.resolution):
         console.print(line)
     run = replace(run, trial=replace(run.trial, train=run.trial.train.for_images(dataset.num_images)))
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")

@@ -11,7 +11,7 @@ from foundation.errors import DataError
 from foundation.folder import MIN_IMAGES, Picture, read_folder, split
 from foundation.looks import alike, groups
 from foundation.sources import located
-from train.buckets import Cut
+from train.buckets import Cut, described
 from train.drawn import with_drawn_folder
 from train.masks import Mask, find_masks
 from train.spec import DataSpec
@@ -41,10 +41,11 @@ class Dataset:
     cut: Cut = field(default_factory=Cut)
     """How the pictures to train on are cut."""
 
-    @property
-    def notes(self) -> tuple[str, ...]:
-        """What a person should know of these pictures, one line each."""
-        return (*(f"left out: {reason}" for reason in self.skipped), *self.copies)
+    def notes(self, resolution: int) -> tuple[str, ...]:
+        """What a person should know of these pictures on a base of this resolution, one line each."""
+        groups = self.cut.groups([picture.size for picture in self.train], resolution)
+        shapes = [described(groups)] if self.cut.buckets else []
+        return (*(f"left out: {reason}" for reason in self.skipped), *self.copies, *shapes)
 
     @property
     def num_images(self) -> int:

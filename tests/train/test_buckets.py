@@ -106,7 +106,7 @@ def test_views_are_the_same_whenever_asked_and_mirrored_ones_mirror() -> None:
 
 def test_latents_are_those_of_pictures_cut_to_their_bucket(folder: Path, data: EncodedDataset, tiny_base: Base) -> None:
     found = dataset(folder)
-    cut = found.cut.groups([picture.open().size for picture in found.train], 32)
+    cut = found.cut.groups([picture.size for picture in found.train], 32)
     assert len(cut) == len(data.shapes) == 3
     for (size, numbers), (part, _) in zip(cut.items(), data.shapes, strict=True):
         assert part.captions == tuple(found.train[number].caption for number in numbers)
