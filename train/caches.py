@@ -43,7 +43,7 @@ class Encoded:
     repeats: tuple[int, ...] = ()  # N, how often each comes in an epoch; none: once
 
     def __len__(self) -> int:
-        return len(self.tokens)
+        return len(self.means) // self.views
 
     @property
     def epoch(self) -> list[int]:

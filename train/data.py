@@ -99,7 +99,7 @@ def _load(spec: DataSpec) -> Dataset:
         if not validation:
             raise DataError(
                 f"data.path {spec.path} has {len(pictures)} images, but no 3 that are not copies of one another; "
-                "none can be held out; add others, or name a folder by data.validation_path"
+                "none can be held out; add others, or set data.find_copies=false if they are no copies"
             )
         return Dataset(train, validation, skipped, _copies(pictures, validation))
     held, more = _read(spec.validation_path, spec, "data.validation_path", 1)
@@ -152,7 +152,12 @@ def _read(path: str, spec: DataSpec, where: str, min_images: int) -> tuple[tuple
         knobs=_KNOBS,
     )
     ours = (
-        replace(each, caption=captioned(each.caption, spec.trigger), repeats=each.repeats * spec.repeats)
+        replace(
+            each,
+            caption=captioned(each.caption, spec.trigger),
+            repeats=each.repeats * spec.repeats,
+            thumbnail=each.thumbnail if spec.find_copies else b"",
+        )
         for each in pictures
     )
     return tuple(ours), skipped

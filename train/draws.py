@@ -30,7 +30,7 @@ Latent = tuple[int, ...]
 class Draws:
     """One trial's draws. Of each shape, every picture comes once before any comes twice, or as often as it is repeated.
 
-    So do regularisation pictures. Which shape is next depends on the seed and the number of the micro-batch alone, so
+    Regularisation pictures come once before any comes twice. Which shape is next depends on the seed and the number of the micro-batch alone, so
     that trials of one seed that began together stay together (docs/decisions/007).
     """
 
@@ -82,7 +82,7 @@ class Draws:
         own, others = self._data.shapes[number]
         picked = [(own, _take(self.orders[number], self._size, own.epoch, self._generator))]
         if self._objective.prior and others is not None:
-            picked.append((others, _take(self._prior_order, self._size, others.epoch, self._generator)))
+            picked.append((others, _take(self._prior_order, self._size, list(range(len(others))), self._generator)))
         return picked
 
     def _seen(self, part: Encoded, rows: list[int]) -> list[int]:

@@ -93,7 +93,7 @@ def test_all_wrong_overrides_are_named_together() -> None:
 @pytest.mark.parametrize(
     ("override", "words"),
     [
-        ("+experiment=pencl", "experiment must be one of pencil, got 'pencl'; did you mean pencil?"),
+        ("+experiment=pencl", "experiment must be one of pencil, pencil_ranks, got 'pencl'; did you mean pencil?"),
         ("experiment=pencil", "experiment=pencil: experiment has no default; write +experiment=pencil"),
         ("+optimizer=lion", "+optimizer=lion: optimizer is there already; write optimizer=lion"),
         ("+adapter.rank=8", "+adapter.rank=8: adapter.rank is there already; write adapter.rank=8"),

@@ -229,8 +229,10 @@ def test_what_looks_like_a_picture_of_the_validation_folder_is_not_trained_on(
 def test_a_folder_of_copies_is_refused(drawn_folder: Path, tmp_path: Path) -> None:
     image = scene(drawn_folder, 0)
     folder = captioned(tmp_path / "data", [image.resize((side, side)) for side in range(64, 71)])
-    with pytest.raises(DataError, match="has 7 images, but no 3 that are not copies of one another"):
+    with pytest.raises(DataError, match="has 7 images, but no 3 that are not copies of one another.*find_copies=false"):
         load_dataset(spec(folder))
+    told_apart = load_dataset(spec(folder, find_copies=False))
+    assert len(told_apart.validation) == 3 and told_apart.copies == ()
 
 
 def test_repeats_multiply_kohyas_own_and_count_as_images(tmp_path: Path) -> None:

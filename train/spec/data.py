@@ -31,6 +31,9 @@ class DataSpec:
     """The key or column of the caption in a table of captions, or in `.json` beside the images."""
     skip_broken: bool = False
     """Go on without images that cannot be read, instead of refusing the folder."""
+    find_copies: bool = True
+    """Keep pictures that look like copies of one another (saved again, scaled, mirrored) on one side of the split;
+    false for sets of much the same layout, which would all count as copies. Equal files stay together either way."""
     repeats: Annotated[int, Field(ge=1, le=1000)] = 1
     """How often each picture comes in an epoch, 1 to 1000; kohya's folders multiply it by their own number."""
     crop: Literal["center", "random"] = "center"
