@@ -28,8 +28,11 @@ from foundation import durable
 from foundation.errors import ConfigError
 from foundation.folder import Picture, read_folder, split
 from foundation.images import square
+from foundation.sources import located
 
 _MAX_DEFAULT_PROMPTS = 8
+_CACHE = Path("multirun/cache")
+"""Where archives are unpacked to, as for training."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -115,7 +118,7 @@ def _pictures(request: Request) -> tuple[Sequence[Picture], Sequence[Picture]]:
 
 
 def _read(folder: str, where: str) -> Sequence[Picture]:
-    pictures, _ = read_folder(Path(folder).expanduser(), where=where)
+    pictures, _ = read_folder(located(folder, _CACHE, where=where), where=where)
     return pictures
 
 

@@ -12,6 +12,7 @@ from sweeper.card import card
 from sweeper.winner import (
     CARD,
     CONFIG,
+    FINALISTS_SHEET,
     PARETO,
     SCORES,
     SHEET,
@@ -40,6 +41,8 @@ def write_best(folder: Path, winner: Winner) -> Path:
         winner.contact_sheet.save(fresh / SHEET)
         if winner.front:
             winner.front.picture.save(fresh / PARETO)
+        if winner.finalists_sheet:
+            winner.finalists_sheet.save(fresh / FINALISTS_SHEET)
         if winner.strength_sheet:
             winner.strength_sheet.save(fresh / STRENGTH_SHEET)
         write_text(fresh / CARD, card(winner, folder))

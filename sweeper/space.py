@@ -10,7 +10,8 @@ Sweeps are written in Hydra's grammar and mean what they mean there:
     group=glob(*)                      every option of a config group
 
 Later sources win: the block of a chosen option, then `study.space`, then the command line, where a sweep replaces or
-adds a dimension and a plain value removes it (`optimizer.lr=1e-3` removes the learning rates of all options).
+adds a dimension and a plain value removes it (`optimizer.lr=1e-3` removes the learning rates of all options). So does
+null in `study.space`, where an experiment searches something else.
 """
 
 from __future__ import annotations
@@ -77,13 +78,20 @@ def plan(overrides: Sequence[str]) -> Plan:
     plain = [each for each in plain if not each.is_sweep_override()]
     fixed, wrong = _composable([_text(each) for each in plain])
     problems += wrong
-    settled = {each.key_or_group for each in plain}
-    space = _Reader(config=compose(fixed), fixed=fixed, settled=settled, problems=problems).read(swept)
-    config = _Checker(space=space, fixed=fixed, problems=problems).config()
-    if problems or config is None:
+    config = compose(fixed)
+    settled = {each.key_or_group for each in plain} | _taken_away(config)
+    space = _Reader(config=config, fixed=fixed, settled=settled, problems=problems).read(swept)
+    checked = _Checker(space=space, fixed=fixed, problems=problems).config()
+    if problems or checked is None:
         raise ConfigError(list(dict.fromkeys(problems)))
-    study = replace(config.study, num_trials=space.num_points(at_most=config.study.num_trials))
-    return Plan(config=replace(config, study=study), space=space, fixed=tuple(fixed))
+    study = replace(checked.study, num_trials=space.num_points(at_most=checked.study.num_trials))
+    return Plan(config=replace(checked, study=study), space=space, fixed=tuple(fixed))
+
+
+def _taken_away(config: Mapping[str, Any]) -> set[str]:
+    """Keys that `study.space` sets to null."""
+    space = config["study"].get("space")
+    return {key for key, text in space.items() if text is None} if isinstance(space, Mapping) else set()
 
 
 def _composable(overrides: Sequence[str]) -> tuple[list[str], list[str]]:

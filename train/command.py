@@ -6,7 +6,7 @@ import dataclasses
 import json
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +21,7 @@ from foundation.parse import parse
 from train.attention import set_attention
 from train.bases import load_base
 from train.caches import encode_dataset
-from train.data import load_dataset
-from train.drawn import with_drawn_folder
+from train.data import load_dataset, with_folders
 from train.pack import Pack
 from train.regularization import with_regularization
 from train.reports import StepReport
@@ -84,9 +83,10 @@ def _without_space(values: Mapping[str, Any]) -> dict[str, Any]:
 
 def _train(run: _Run, out: Path | None, console: Console) -> int:
     cache = Path("multirun/cache")
-    dataset = load_dataset(with_drawn_folder(run.data, cache))
-    for reason in dataset.skipped:
-        console.print(f"left out: {reason}")
+    dataset = load_dataset(with_folders(run.data, cache))
+    for line in dataset.notes(run.base.resolution):
+        console.print(line)
+    run = replace(run, trial=replace(run.trial, train=run.trial.train.for_images(dataset.num_images)))
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     base = load_base(run.base, device, run.trial.train.precision)
     dataset = with_regularization(dataset, run.data, base, cache)
@@ -97,13 +97,13 @@ def _train(run: _Run, out: Path | None, console: Console) -> int:
     slot = pack.admit(run.trial)
     out = out or _next_folder(Path("multirun/train"), run.data.name)
     write_json(out / "config.json", dataclasses.asdict(run))
-    console.print(f"{len(dataset.train)} pictures, {run.trial.train.steps} steps on {device}, into {out}")
+    console.print(f"{len(dataset.train)} pictures, {train.num_steps} steps on {device}, into {out}")
     while not pack.finished(slot):
         for report in pack.step():
             if report.failure is not None:
                 console.print(f"failed: {report.failure}")
                 return 1
-            _log(report, run.trial.train.steps, out, console)
+            _log(report, train.num_steps, out, console)
     pack.save_adapter(slot, out / "lora")
     console.print(f"done: {out / 'lora' / WEIGHTS_FILE}\nuse it: pipe.load_lora_weights({str(out / 'lora')!r})")
     return 0

@@ -5,7 +5,9 @@ An option that is off draws nothing, so it leaves every other draw where it was.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
+from itertools import accumulate
 from typing import Any
 
 import torch
@@ -21,10 +23,16 @@ from train.texts import Texts
 
 Picked = list[tuple[Encoded, list[int]]]
 """Pictures by their numbers, of one set after another."""
+Latent = tuple[int, ...]
+"""A shape of latents: C, h, w."""
 
 
 class Draws:
-    """One trial's draws. Every picture comes once before any comes twice, and so do regularisation pictures."""
+    """One trial's draws. Of each shape, every picture comes once before any comes twice, or as often as it is repeated.
+
+    Regularisation pictures come once before any comes twice. Which shape is next depends on the seed and the number of
+    the micro-batch alone, so that trials of one seed that began together stay together (docs/decisions/007).
+    """
 
     def __init__(self, trial: TrialSpec, objective: Objective, data: EncodedDataset, texts: Texts) -> None:
         self._size = trial.train.batch_size
@@ -33,15 +41,33 @@ class Draws:
         self._data = data
         self._texts = texts
         self._generator = torch.Generator().manual_seed(trial.train.seed)
-        self.order: list[int] = []
-        """Pictures of this round that are still to come."""
+        self._seed = trial.train.seed
+        self._taken = 0
+        """Micro-batches so far."""
+        self._counts = [len(part.epoch) for part, _ in data.shapes]
+        self.orders: list[list[int]] = [[] for _ in data.shapes]
+        """For each shape, pictures of this round that are still to come."""
         self._prior_order: list[int] = []
+
+    @property
+    def next_shape(self) -> Latent:
+        """The shape of the next micro-batch's latents."""
+        return tuple(self._data.shapes[self._next][0].means.shape[1:])
+
+    @property
+    def _next(self) -> int:
+        """Number of the next micro-batch's shape: each as likely as it has pictures."""
+        bits = hashlib.sha256(f"{self._seed}/{self._taken}".encode()).digest()[:8]
+        place = int.from_bytes(bits, "big") % sum(self._counts)
+        return next(number for number, end in enumerate(accumulate(self._counts)) if place < end)
 
     def next_batch(self) -> Batch:
         """Draw the next micro-batch."""
         spec, generator, picked = self._objective.spec, self._generator, self._pick()
-        means = torch.cat([part.means[rows] for part, rows in picked])
-        stds = torch.cat([part.stds[rows] for part, rows in picked])
+        self._taken += 1
+        seen = [(part, self._seen(part, rows)) for part, rows in picked]
+        means = torch.cat([part.means[views] for part, views in seen])
+        stds = torch.cat([part.stds[views] for part, views in seen])
         latents = means + stds * torch.randn(means.shape, generator=generator)
         noise = draw_noise(spec, means.shape, generator)
         perturbed = None
@@ -49,13 +75,22 @@ class Draws:
             perturbed = noise + strength * torch.randn(means.shape, generator=generator)
         timesteps = self._objective.process.draw(len(means), generator)
         embeddings, tokens = self._captions(picked)
-        return Batch(latents, noise, timesteps, embeddings, tokens, perturbed, self._masks(picked))
+        return Batch(latents, noise, timesteps, embeddings, tokens, perturbed, self._masks(seen))
 
     def _pick(self) -> Picked:
-        picked = [(self._data.train, _take(self.order, self._size, len(self._data.train), self._generator))]
-        if self._objective.prior and (others := self._data.regularization) is not None:
-            picked.append((others, _take(self._prior_order, self._size, len(others), self._generator)))
+        number = self._next
+        own, others = self._data.shapes[number]
+        picked = [(own, _take(self.orders[number], self._size, own.epoch, self._generator))]
+        if self._objective.prior and others is not None:
+            picked.append((others, _take(self._prior_order, self._size, list(range(len(others))), self._generator)))
         return picked
+
+    def _seen(self, part: Encoded, rows: list[int]) -> list[int]:
+        """Rows of the latents: a view of each picture, drawn where it has several."""
+        if part.views == 1:
+            return rows
+        views = torch.randint(part.views, (len(rows),), generator=self._generator).tolist()
+        return [row * part.views + view for row, view in zip(rows, views, strict=True)]
 
     def _captions(self, picked: Picked) -> tuple[Tensor, Tensor]:
         """Embeddings and token ids; of captions that vary, only what the trial needs is theirs."""
@@ -94,14 +129,16 @@ class Draws:
         """Where the draws stand."""
         return {
             "generator": self._generator.get_state(),
-            "order": list(self.order),
+            "taken": self._taken,
+            "orders": [list(order) for order in self.orders],
             "prior_order": list(self._prior_order),
         }
 
     def load(self, state: dict[str, Any]) -> None:
         """Go on from what `state` said."""
         self._generator.set_state(state["generator"])
-        self.order, self._prior_order = list(state["order"]), list(state["prior_order"])
+        self._taken = int(state["taken"])
+        self.orders, self._prior_order = [list(order) for order in state["orders"]], list(state["prior_order"])
 
 
 def draw_noise(spec: ObjectiveSpec, shape: Sequence[int], generator: torch.Generator) -> Tensor:
@@ -135,10 +172,10 @@ def with_coarser_noise(noise: Tensor, iterations: int, discount: float, generato
     return noise / noise.std()
 
 
-def _take(order: list[int], count: int, total: int, generator: torch.Generator) -> list[int]:
-    """The next numbers of an order, which is drawn anew as often as needed."""
+def _take(order: list[int], count: int, epoch: list[int], generator: torch.Generator) -> list[int]:
+    """The next numbers of an order, which is an epoch shuffled anew as often as needed."""
     while len(order) < count:
-        order += torch.randperm(total, generator=generator).tolist()
+        order += [epoch[place] for place in torch.randperm(len(epoch), generator=generator).tolist()]
     taken = order[:count]
     del order[:count]
     return taken

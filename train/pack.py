@@ -109,10 +109,11 @@ class Pack:
         It is time every `read_every` calls, and when a slot took its last step or could not go on. Slots that can
         share a pass do: one forward and one backward over the rows of all of them.
         """
-        groups: dict[str, list[int]] = {}
+        groups: dict[tuple[str, tuple[int, ...]], list[int]] = {}
         for number in self.active:
             if not self.finished(number):
-                groups.setdefault(self.spec(number).pack_key, []).append(number)
+                key = (self.spec(number).pack_key, self._slot(number).draws.next_shape)
+                groups.setdefault(key, []).append(number)
         taken: list[Unread] = []
         for alike in groups.values():
             for start in range(0, len(alike), self.at_once):
@@ -222,7 +223,7 @@ class Pack:
         return slot
 
     def _advance(self, numbers: list[int]) -> list[Unread]:
-        """One pass for these slots, which share a batch size."""
+        """One pass for these slots, which share a batch size, and a shape."""
         return self._pass(numbers, [self._slot(number).draws.next_batch() for number in numbers])
 
     def _pass(self, numbers: list[int], batches: list[Batch]) -> list[Unread]:

@@ -46,14 +46,14 @@ class Slot:
         self.step = 0
         self.objective = Objective.of(spec.objective, base.process, data.regularization is not None)
         self.draws = Draws(spec, self.objective, data, texts)
-        self.adapter = Adapter(base, name, spec.adapter, spec.train.seed, spec.train.steps)
+        self.adapter = Adapter(base, name, spec.adapter, spec.train.seed, spec.train.num_steps)
         parts = self.adapter.parameters
         self.parameters: list[nn.Parameter] = [*parts[0], *parts[1]]
         stacked = self.adapter.stacked
         self._stacked = [each for each in self.parameters if each in stacked]
         self._apart = [each for each in self.parameters if each not in stacked]
         self.optimizer: Optimizer = build_optimizer(spec.optimizer, *parts, spec.train.images_per_step)
-        self.schedule: LRScheduler = build_schedule(spec.lr_scheduler, self.optimizer, spec.train.steps)
+        self.schedule: LRScheduler = build_schedule(spec.lr_scheduler, self.optimizer, spec.train.num_steps)
         self._average = Average(self.parameters, decay) if (decay := spec.train.ema_decay) is not None else None
         self.scaler = GradScaler(base.device.type, enabled=spec.train.precision == "fp16")
         self.chance = torch.Generator(base.device).manual_seed(spec.train.seed + 1)
@@ -64,7 +64,7 @@ class Slot:
     @property
     def finished(self) -> bool:
         """Whether all steps are done."""
-        return self.step >= self.spec.train.steps
+        return self.step >= self.spec.train.num_steps
 
     @property
     def due(self) -> bool:

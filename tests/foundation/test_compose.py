@@ -95,7 +95,7 @@ def test_all_wrong_overrides_are_named_together() -> None:
 @pytest.mark.parametrize(
     ("override", "words"),
     [
-        ("+experiment=pencl", "experiment must be one of pencil, got 'pencl'; did you mean pencil?"),
+        ("+experiment=pencl", "experiment must be one of pencil, pencil_ranks, got 'pencl'; did you mean pencil?"),
         ("experiment=pencil", "experiment=pencil: experiment has no default; write +experiment=pencil"),
         ("+optimizer=lion", "+optimizer=lion: optimizer is there already; write optimizer=lion"),
         ("+adapter.rank=8", "+adapter.rank=8: adapter.rank is there already; write adapter.rank=8"),
@@ -120,7 +120,7 @@ def test_each_kind_of_wrong_override_has_its_line(override: str, words: str) -> 
 
 def test_groups_and_options_are_the_files_of_conf() -> None:
     assert groups() == tuple(sorted(folder.name for folder in CONF.iterdir() if folder.is_dir()))
-    assert options("data") == ("folder", "pencil")
+    assert options("data") == ("folder", "pencil", "pencildrawing")
     assert options("nope") == ()
 
 

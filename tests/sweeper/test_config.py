@@ -118,6 +118,24 @@ def test_the_main_job_is_twelve_trials_of_160_steps_judged_every_40() -> None:
     assert (main.study.name, main.data.num_train, main.data.num_validation) == ("pencil", 24, 8)
 
 
+def test_epochs_take_the_place_of_steps_wherever_those_were_set() -> None:
+    for overrides in ([], ["+experiment=pencil"]):
+        train = config(*overrides, "train.epochs=3").train
+        assert (train.steps, train.epochs) == (None, 3)
+    (problem,) = problems("train.epochs=3", "train.steps=5")
+    assert problem == "one of train.steps and train.epochs must be set and the other null, got 5 and 3"
+
+
+def test_the_published_pencil_experiment_is_the_same_study_on_the_real_set() -> None:
+    real, main = config("+experiment=pencil", "base=sd15", "data=pencildrawing"), config("+experiment=pencil")
+    assert real.data.path == "hf://datasets/litmonster0521/pencildrawing/caiqian_style.tar"
+    assert (real.study.name, real.data.drawn, real.base.resolution) == ("pencildrawing", None, 512)
+    assert (real.train, real.study.num_trials, real.eval.every) == (main.train, 12, 40)
+    assert real.data.trigger == main.data.trigger
+    local = config("+experiment=pencil", "base=sd15", "data=pencildrawing", "data.path=/my/caiqian_style.tar")
+    assert local.data.path == "/my/caiqian_style.tar"
+
+
 @pytest.mark.parametrize("name", sorted(OPTIMIZERS))
 def test_what_an_optimizer_is_told_is_what_its_constructor_takes(name: str) -> None:
     kind = OPTIMIZERS[name]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
+from dataclasses import replace
 
 import pytest
 
@@ -293,3 +294,19 @@ def test_how_weights_are_averaged_and_saved_is_searched_and_what_is_the_bases_is
     for sweep in ("train.attention=sdpa,sliced", "train.precision=fp32,bf16", "train.compile=off,regional"):
         (problem,) = problems(*ALONE, sweep)
         assert problem.startswith(f"{sweep.partition('=')[0]} cannot be searched; it is one for the whole study")
+
+
+def test_null_in_a_studys_space_takes_a_dimension_away() -> None:
+    taken = "++study.space={adapter.rank: null, optimizer.lr: null}"
+    assert set(domains("optimizer=lion", taken)) == set(domains("optimizer=lion")) - {"adapter.rank", "optimizer.lr"}
+
+
+def test_the_ranks_of_the_published_experiment_are_a_grid_of_three() -> None:
+    asked = plan(["+experiment=pencil_ranks", "base=sd15", "data=pencildrawing"])
+    assert (asked.config.study.sampler, asked.config.study.num_trials) == ("grid", 3)
+    trials = [asked.trial(point) for point in asked.space.points()]
+    assert [(each.adapter.rank, each.adapter.text_encoder) for each in trials] == [(4, False), (8, False), (8, True)]
+    first = trials[0]
+    for each in trials[1:]:
+        assert replace(each, adapter=first.adapter) == first
+    assert replace(trials[2].adapter, text_encoder=False) == trials[1].adapter == replace(first.adapter, rank=8)

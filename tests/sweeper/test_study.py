@@ -141,6 +141,7 @@ def test_best_folder_loads_in_plain_diffusers_and_changes_the_picture(finished: 
         "card.md",
         "config.yaml",
         "contact_sheet.png",
+        "finalists.png",
         "pytorch_lora_weights.safetensors",
         "scores.json",
         "strength_sheet.png",

@@ -60,7 +60,8 @@ def test_a_mask_is_cut_and_turned_as_its_picture_is(tmp_path: Path, tiny_base: B
     for i in range(6):
         alpha = np.zeros((64, 192), dtype=np.uint8)
         alpha[:32, 64:128] = 255
-        image = Image.merge("RGBA", [*Image.new("RGB", (192, 64), (i, 0, 0)).split(), Image.fromarray(alpha)])
+        colour = [255 * (i + 1 >> bit & 1) for bit in range(3)]  # no two look alike
+        image = Image.merge("RGBA", [*Image.new("RGB", (192, 64), tuple(colour)).split(), Image.fromarray(alpha)])
         turned = image.rotate(90, expand=True)
         exif = turned.getexif()
         exif[0x0112] = 6  # to be turned by 90° clockwise

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import importlib.util
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 from typing import Annotated, Final, Literal
 
 from pydantic import Field
 
 from foundation.errors import ConfigError
 
+_ROUNDING: Final = 1e-9
+"""Of epochs such as .1, so that 30 images in batches of 3 are one step and not two."""
 Precision = Literal["fp32", "bf16", "fp16"]
 
 OF_THE_STUDY: Final = ("precision", "activation_checkpointing", "attention", "compile", "compile_rank")
@@ -20,8 +23,11 @@ OF_THE_STUDY: Final = ("precision", "activation_checkpointing", "attention", "co
 class TrainingSpec:
     """How long, how much at once, how exactly."""
 
-    steps: Annotated[int, Field(ge=1)] = 200
-    """Optimizer steps of a trial."""
+    steps: Annotated[int, Field(ge=1)] | None = 200
+    """Optimizer steps of a trial, from 1; None where `epochs` says how long."""
+    epochs: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    """Times that the trial sees all pictures, in place of `steps`: images × repeats × epochs ÷ (batch size ×
+    accumulation), rounded up, are its steps. None where `steps` says how long."""
     batch_size: Annotated[int, Field(ge=1)] = 4
     """Images per forward and backward pass."""
     gradient_accumulation: Annotated[int, Field(ge=1)] = 1
@@ -48,10 +54,28 @@ class TrainingSpec:
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
     """Seeds initialisation, data order, timesteps and noise."""
 
+    def __post_init__(self) -> None:
+        if (self.steps is None) == (self.epochs is None):
+            got = f"{self.steps} and {self.epochs:g}" if self.epochs is not None else "null for both"
+            raise ValueError(f"one of train.steps and train.epochs must be set and the other null, got {got}")
+
     @property
     def images_per_step(self) -> int:
         """Images that an optimizer step learns from."""
         return self.batch_size * self.gradient_accumulation
+
+    @property
+    def num_steps(self) -> int:
+        """Optimizer steps of the trial; for epochs only once `for_images` has turned them into steps."""
+        assert self.steps is not None
+        return self.steps
+
+    def for_images(self, num_images: int) -> TrainingSpec:
+        """The same with epochs as steps, for a set of so many images, repeats counted."""
+        if self.epochs is None:
+            return self
+        batches = num_images * self.epochs / (self.batch_size * self.gradient_accumulation)
+        return replace(self, steps=max(1, math.ceil(batches - _ROUNDING)), epochs=None)
 
 
 def check_attention(spec: TrainingSpec) -> None:
