@@ -14,6 +14,7 @@ from torch import Tensor
 
 from eval.spec import EvalSpec
 from eval.validation import Denoise, ValidationSet
+from foundation.adapter_files import WEIGHTS_FILE, is_diffusers_own, put_on
 from foundation.errors import AdapterError, BaseModelError
 from foundation.folder import Picture
 from foundation.images import square
@@ -74,7 +75,7 @@ def lora_file(path: Path) -> Path:
         AdapterError: there is none or more than one, or it is no safetensors file.
     """
     if path.is_dir():
-        usual = path / "pytorch_lora_weights.safetensors"
+        usual = path / WEIGHTS_FILE
         files = [usual] if usual.is_file() else sorted(path.glob("*.safetensors"))
         if len(files) != 1:
             names = ", ".join(file.name for file in files) or "none"
@@ -88,15 +89,20 @@ def lora_file(path: Path) -> Path:
 
 
 def load_lora(pipe: Any, path: Path) -> None:
-    """Put the LoRA of `path` (see `lora_file`) on `pipe`, diffusers' or kohya's names.
+    """Put the adapter of `path` (see `lora_file`) on `pipe`: diffusers' or kohya's names, or a kind that only we write.
 
     Raises:
         AdapterError: it cannot be read, or nothing in it fits the base.
     """
     file = lora_file(path)
     try:
+        if not is_diffusers_own(file):
+            put_on(pipe, file, _ADAPTER)
+            return
         pipe.load_lora_weights(str(file.parent), weight_name=file.name, adapter_name=_ADAPTER)
         fitted = _ADAPTER in {name for names in pipe.get_list_adapters().values() for name in names}
+    except AdapterError:
+        raise
     except _LOADING_ERRORS as error:
         raise AdapterError(f"lora does not fit the base, got {file} ({_first_line(error)})") from error
     if not fitted:
