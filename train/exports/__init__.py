@@ -1,4 +1,4 @@
-"""Adapters as files for other programs: pure functions on state dicts and metadata, no pipeline and no model library."""
+"""Adapters as files for other programs: pure functions on state dicts and metadata, without any model library."""
 
 from train.exports.about import About, about_of
 from train.exports.adapter import Adapter, read_adapter

@@ -9,16 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
+from foundation.adapter_files import WEIGHTS_FILE, Part, read_parts
 from foundation.durable import write_bytes
 from foundation.errors import AdapterError
-from train.bases.port import Saved
 
-WEIGHTS_FILE: Final = "pytorch_lora_weights.safetensors"
-"""The name that diffusers looks for in a folder."""
 CONFIG_KEY: Final = "lora_adapter_metadata"
 """Where diffusers keeps PEFT's config in a file's header, as JSON of `<part>.<field>`."""
 PARTS: Final = ("unet", "transformer", "text_encoder", "text_encoder_2", "text_encoder_3")
@@ -33,7 +30,7 @@ _CLIP_LAYERS: Final = "encoder.layers."
 class Adapter:
     """What was trained, by the pipeline's component that it belongs to; names and configs are PEFT's."""
 
-    parts: Mapping[str, Saved]
+    parts: Mapping[str, Part]
 
     @property
     def kinds(self) -> frozenset[str]:
@@ -46,36 +43,30 @@ class Adapter:
         return any("lora_magnitude_vector" in name for part in self.parts.values() for name in part.state)
 
 
-def kind_of(part: Saved) -> str:
+def kind_of(part: Part) -> str:
     """PEFT's type of a part, in capitals."""
     return str(part.config.get("peft_type", "LORA")).rpartition(".")[2].upper()
 
 
 def read_adapter(path: Path) -> Adapter:
-    """Read a file, or the folder it lies in, that a pack, diffusers or `write_diffusers` wrote.
+    """Read a file, or the folder it lies in, in either format of `foundation.adapter_files`.
 
     Without PEFT's config in the header alpha is the rank, as diffusers has it.
 
     Raises:
-        AdapterError: it is not there, is no safetensors file, or has other names than diffusers gives.
+        AdapterError: it is not there, is no safetensors file, or has other names than these formats.
     """
     file = path / WEIGHTS_FILE if path.is_dir() else path
     if not file.is_file():
         raise AdapterError(f"there is no LoRA at {file}; name a .safetensors file, or a folder with {WEIGHTS_FILE}")
     if file.suffix != ".safetensors":
         raise AdapterError(f"{file} is no .safetensors file; nothing is unpickled here, convert it first")
-    try:
-        with safe_open(file, "pt") as opened:
-            header = opened.metadata() or {}
-            tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118, it is no mapping
-        config = json.loads(header.get(CONFIG_KEY, "{}"))
-    except (SafetensorError, OSError, json.JSONDecodeError) as error:
-        raise AdapterError(f"{file} cannot be read as safetensors ({error})") from error
-    strange = [name for name in tensors if name.partition(".")[0] not in PARTS]
-    if strange or not tensors:
+    read = read_parts(file)
+    strange = [name for name in read if name not in PARTS]
+    if strange or not read:
         what = f"it holds {strange[0]}" if strange else "it is empty"
         raise AdapterError(f"{file} has no names as diffusers gives them ({what}); give the diffusers file")
-    return Adapter({part: _part(part, tensors, config) for part in PARTS if _of(part, tensors)})
+    return Adapter({part: _as_modules(part, read[part]) for part in PARTS if part in read})
 
 
 def write_diffusers(adapter: Adapter, file: Path) -> None:
@@ -105,17 +96,13 @@ def _in_file(part: str, name: str) -> str:
     return f"{layer_in_file(part, name)}{weight}"
 
 
-def _of(part: str, values: Mapping[str, Any]) -> dict[str, Any]:
-    """What stands under a part's name, without it."""
-    return {name.removeprefix(f"{part}."): value for name, value in values.items() if name.startswith(f"{part}.")}
-
-
-def _part(part: str, tensors: Mapping[str, Tensor], config: Mapping[str, Any]) -> Saved:
+def _as_modules(part: str, read: Part) -> Part:
+    """Under the modules' own names, which PEFT knows them by."""
     state = {
         name.removeprefix(_IN_FILES).replace("lora_magnitude_vector.weight", "lora_magnitude_vector"): tensor
-        for name, tensor in _of(part, tensors).items()
+        for name, tensor in read.state.items()
     }
-    return Saved(state, _of(part, config) or _guessed(state, part))
+    return Part(state, read.config or _guessed(state, part))
 
 
 def _guessed(state: Mapping[str, Tensor], part: str) -> dict[str, Any]:

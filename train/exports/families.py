@@ -3,8 +3,8 @@
 Sources: kohya-ss/sd-scripts networks/lora.py (prefixes), library/sai_model_spec.py (architectures) and
 library/sdxl_model_util.py; ComfyUI comfy/lora.py `model_lora_keys_clip`, `model_lora_keys_unet`;
 AUTOMATIC1111 extensions-builtin/Lora/networks.py `convert_diffusers_name_to_compvis`; diffusers 0.42
-loaders/lora_conversion_utils.py. SD3 and FLUX transformers keep diffusers' names after `lora_transformer_`, as OneTrainer
-writes them and ComfyUI reads them; kohya's own files of these have other layers (fused query, key and value).
+loaders/lora_conversion_utils.py. SD3 and FLUX transformers keep diffusers' names after `lora_transformer_`, as
+OneTrainer writes them and ComfyUI reads them; kohya's own files of these fuse query, key and value.
 """
 
 from __future__ import annotations
@@ -38,7 +38,9 @@ _SINGLE: Final = {
 _PER_BLOCK: Final = 3
 """Layers of a block in Stability's UNet of SDXL: two, and one that resamples (down) or a third (up)."""
 _MIDDLE: Final = {("resnets", 0): 0, ("attentions", 0): 1, ("resnets", 1): 2}
-_LAYER: Final = re.compile(r"(down|mid|up)_blocks?(?:\.(\d+))?\.(resnets|attentions|downsamplers|upsamplers)\.(\d+)\.(.+)")
+_LAYER: Final = re.compile(
+    r"(down|mid|up)_blocks?(?:\.(\d+))?\.(resnets|attentions|downsamplers|upsamplers)\.(\d+)\.(.+)"
+)
 
 
 def _as_stability(layer: str) -> str:
@@ -122,7 +124,9 @@ _SDXL_TEXT_WIDTH: Final = 2048
 def family_of(adapter: Adapter) -> str:
     """Which of `FAMILIES` an adapter was trained on, by its layers; sd1 where they say nothing else."""
     if "transformer" in adapter.parts:
-        return "flux" if any("single_transformer_blocks" in name for name in adapter.parts["transformer"].state) else "sd3"
+        return (
+            "flux" if any("single_transformer_blocks" in name for name in adapter.parts["transformer"].state) else "sd3"
+        )
     if "unet" not in adapter.parts:
         return "sdxl" if "text_encoder_2" in adapter.parts else "sd1"
     unet = adapter.parts["unet"].state

@@ -9,9 +9,11 @@ from typing import Final
 
 from safetensors.torch import save
 
+from foundation.adapter_files import WEIGHTS_FILE
 from foundation.durable import write_bytes, write_json
+from foundation.errors import AdapterError
 from train.exports.about import About
-from train.exports.adapter import WEIGHTS_FILE, Adapter, write_diffusers
+from train.exports.adapter import Adapter, write_diffusers
 from train.exports.families import FAMILIES, family_of
 from train.exports.header import kohya_header
 from train.exports.kohya import kohya_state
@@ -36,6 +38,8 @@ class FileFormat:
 
 
 def _diffusers(adapter: Adapter, folder: Path, about: About) -> Path:
+    if others := ", ".join(sorted(adapter.kinds - {"LORA"})):
+        raise AdapterError(f"diffusers loads LoRA only, this is {others}; export formats kohya, peft or merged")
     write_diffusers(adapter, folder / WEIGHTS_FILE)
     return folder / WEIGHTS_FILE
 

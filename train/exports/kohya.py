@@ -1,9 +1,10 @@
 """The tensors of an adapter as kohya's trainer, A1111 and ComfyUI name them, and LyCORIS for its kinds.
 
-Each layer has its `.alpha`, and these programs scale by alpha / rank: what is written gives the scale that PEFT used, also
-with rank_pattern, alpha_pattern or rsLoRA. Where the alphas of LoRA layers differ, all are told the commonest and the rest
-of the scale goes into the layer's up matrix: diffusers 0.42 forgets other alphas than the commonest (utils/peft_utils.py
-`get_peft_kwargs` looks for `to_k` under `processor.to_k_lora.down.weight`), and to all others it is the same.
+Each layer has its `.alpha`, and these programs scale by alpha / rank: what is written gives the scale that PEFT used,
+also with rank_pattern, alpha_pattern or rsLoRA. Where the alphas of LoRA layers differ, all are told the commonest and
+the rest of the scale goes into the layer's up matrix: diffusers 0.42 forgets other alphas than the commonest
+(utils/peft_utils.py `get_peft_kwargs` looks for `to_k` under `processor.to_k_lora.down.weight`), and to all other
+programs it is the same.
 
 Sources: kohya-ss/sd-scripts networks/lora.py; KohakuBlueleaf/LyCORIS lycoris/modules/{loha,lokr,ia3}.py;
 ComfyUI comfy/weight_adapter/*.py.
@@ -18,8 +19,8 @@ from typing import Final
 import torch
 from torch import Tensor
 
+from foundation.adapter_files import Part
 from foundation.errors import AdapterError
-from train.bases.port import Saved
 from train.exports.adapter import Adapter, kind_of
 from train.exports.families import Family
 from train.exports.layers import Layer, as_plain_lora, layers_of
@@ -37,7 +38,9 @@ def kohya_state(adapter: Adapter, family: Family) -> dict[str, Tensor]:
     state: dict[str, Tensor] = {}
     for part, saved in adapter.parts.items():
         if part not in family.prefixes:
-            raise AdapterError(f"kohya's files have no name for the {part} of {family.architecture}; export peft instead")
+            raise AdapterError(
+                f"kohya's files have no name for the {part} of {family.architecture}; export peft instead"
+            )
         layers = layers_of(saved, "kohya's format")
         alpha = Counter(layer.alpha for layer in layers).most_common(1)[0][0]
         for layer in layers:
@@ -46,7 +49,7 @@ def kohya_state(adapter: Adapter, family: Family) -> dict[str, Tensor]:
     return state
 
 
-def _tensors(layer: Layer, part: Saved, common_alpha: float) -> dict[str, Tensor]:
+def _tensors(layer: Layer, part: Part, common_alpha: float) -> dict[str, Tensor]:
     kind = kind_of(part)
     if kind in ("LORA", "ADALORA"):
         return _lora(as_plain_lora(layer), common_alpha)
@@ -84,7 +87,7 @@ def _scales_input(layer: str, feedforward: str | list[str]) -> bool:
     return any(layer.endswith(name) for name in feedforward)
 
 
-def _ia3(layer: Layer, part: Saved) -> dict[str, Tensor]:
+def _ia3(layer: Layer, part: Part) -> dict[str, Tensor]:
     """LyCORIS learns what is added to a factor of 1, PEFT the factor."""
     on_input = _scales_input(layer.name, part.config.get("feedforward_modules") or [])
     if not on_input and not layer.name.endswith(_UNBIASED):

@@ -10,8 +10,8 @@ from typing import Any, Final
 
 from torch import Tensor
 
+from foundation.adapter_files import Part
 from foundation.errors import AdapterError
-from train.bases.port import Saved
 from train.exports.adapter import Adapter, kind_of
 
 _TENSOR: Final = re.compile(
@@ -38,24 +38,28 @@ class Layer:
         return self.scale * self.rank
 
 
-def layers_of(part: Saved, what: str) -> list[Layer]:
+def layers_of(part: Part, what: str) -> list[Layer]:
     """The layers of a part, by name.
 
     Raises:
         AdapterError: some tensors are no adapter's (trained biases, whole modules); `what` says what cannot hold them.
     """
     grouped: dict[str, dict[str, Tensor]] = {}
+    if whole := trained_whole(part):
+        raise AdapterError(f"{what} cannot hold {whole[0]}, which was trained whole; export formats peft or merged")
     for name, tensor in part.state.items():
         found = _TENSOR.fullmatch(name)
-        if found is None:
-            raise AdapterError(
-                f"{what} cannot hold {name}, which was trained whole; export formats peft or merged instead"
-            )
+        assert found is not None
         grouped.setdefault(found["layer"], {})[found["tensor"]] = tensor
     return [_layer(name, tensors, part) for name, tensors in sorted(grouped.items())]
 
 
-def _layer(name: str, tensors: dict[str, Tensor], part: Saved) -> Layer:
+def trained_whole(part: Part) -> list[str]:
+    """The tensors that are the base's own, trained: biases, `modules_to_save`."""
+    return [name for name in part.state if _TENSOR.fullmatch(name) is None]
+
+
+def _layer(name: str, tensors: dict[str, Tensor], part: Part) -> Layer:
     config, kind = part.config, kind_of(part)
     if kind == "LORA":
         rank = len(tensors["lora_A"])

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 
 def put_into(modules: Mapping[str, nn.Module], state: Mapping[str, Tensor]) -> int:
-    """Change the weights of modules, given by the prefix of their layers, to what a kohya file says; how many layers."""
+    """Change the weights of modules, given by the prefix of their layers, as a kohya file says; how many layers."""
     layers = {
         prefix + name.replace(".", "_"): layer
         for prefix, module in modules.items()
@@ -52,7 +52,7 @@ def update(t: Mapping[str, Tensor]) -> Tensor:
     dim = next((len(t[name]) for name in ("lokr_w2_b", "lokr_w1_b") if name in t), None)
     w1 = t["lokr_w1"] if "lokr_w1" in t else t["lokr_w1_a"] @ t["lokr_w1_b"]
     w2 = t["lokr_w2"] if "lokr_w2" in t else _product(t.get("lokr_t2"), t["lokr_w2_a"], t["lokr_w2_b"])
-    return torch.kron(w1.reshape(*w1.shape, *[1] * (w2.ndim - 2)), w2) * (t["alpha"] / dim if dim else 1)
+    return torch.kron(w1.reshape(*w1.shape, *[1] * (w2.ndim - 2)), w2.contiguous()) * (t["alpha"] / dim if dim else 1)
 
 
 def _product(core: Tensor | None, a: Tensor, b: Tensor) -> Tensor:

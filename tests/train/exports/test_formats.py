@@ -12,7 +12,7 @@ from peft import PeftModel
 from safetensors.torch import load_file
 
 from tests.train.exports import lycoris
-from tests.train.exports.conftest import SPECS, Picture, difference, draw
+from tests.train.trained import SPECS, Picture, difference, draw
 from train.exports import About, read_adapter, write_format
 
 ABOUT = About(title="pencil")
@@ -33,9 +33,7 @@ def test_diffusers_file(
 
 
 @pytest.mark.parametrize("name", [name for name in SPECS if name != "dora"])  # of DoRA diffusers leaves the magnitudes
-def test_kohya_file_in_diffusers(
-    name: str, trained: Trained, new_pipeline: Callable[[], Any], tmp_path: Path
-) -> None:
+def test_kohya_file_in_diffusers(name: str, trained: Trained, new_pipeline: Callable[[], Any], tmp_path: Path) -> None:
     folder, picture = trained(name)
     pipe = new_pipeline()
     pipe.load_lora_weights(write_format("kohya", read_adapter(folder), tmp_path, ABOUT))
