@@ -2,7 +2,7 @@
 
 The ways of combining are PEFT's own functions, in its order and with its meaning (peft/tuners/lora/model.py):
 `linear`, `ties`, `dare_linear`, `dare_ties` and `magnitude_prune` combine the factors A and B, each with the root of
-weight · scale; those that end in `svd` combine whole updates and take the best of a rank; `cat` puts the factors side by
+weight · scale; those that end in `svd` combine whole updates and take the best of a rank; `cat` puts factors side by
 side, exactly.
 """
 
