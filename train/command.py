@@ -13,11 +13,11 @@ from typing import Any
 import torch
 from rich.console import Console
 
+from foundation.adapter_files import WEIGHTS_FILE
 from foundation.compose import compose
 from foundation.durable import append_line, write_json
 from foundation.errors import ConfigError, UserError
 from foundation.parse import parse
-from train.adapters import WEIGHTS_FILE
 from train.bases import load_base
 from train.caches import encode_dataset
 from train.data import load_dataset

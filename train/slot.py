@@ -17,7 +17,7 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from foundation.durable import new_folder
 from foundation.errors import AdapterError
-from train import adapters
+from train.adapters import Adapter
 from train.bases import Base
 from train.caches import EncodedDataset
 from train.optimizers import build_optimizer
@@ -58,8 +58,8 @@ class Slot:
         self.name = name
         self.spec = spec
         self.step = 0
-        self._base = base
-        parts = adapters.add_adapter(base, name, spec.adapter, spec.train.seed)
+        self.adapter = Adapter(base, name, spec.adapter, spec.train.seed, spec.train.steps)
+        parts = self.adapter.parameters
         self.parameters: list[nn.Parameter] = [*parts[0], *parts[1]]
         self.optimizer: Optimizer = build_optimizer(spec.optimizer, *parts)
         self.schedule: LRScheduler = build_schedule(spec.lr_scheduler, self.optimizer, spec.train.steps)
@@ -81,9 +81,15 @@ class Slot:
         """Whether the next optimizer step has all its micro-batches."""
         return len(self.losses) == self.spec.train.gradient_accumulation
 
+    def penalised(self, loss: Tensor) -> Tensor:
+        """A micro-batch's loss with what the adapter's kind adds to it."""
+        penalty = self.adapter.penalty()
+        return loss if penalty is None else loss + penalty
+
     def optimize(self) -> None:
         """Take the optimizer step that the gathered gradients ask for."""
         self.scaler.step(self.optimizer)
+        self.adapter.after_step(self.step + 1)
         self.scaler.update()
         self.schedule.step()
         self.clear_gradients()
@@ -142,7 +148,7 @@ class Slot:
         buffer = io.BytesIO()
         torch.save(state, buffer)
         with new_folder(folder) as fresh:
-            tensors = {key: tensor.cpu() for key, tensor in adapters.adapter_state(self._base, self.name).items()}
+            tensors = {key: tensor.cpu() for key, tensor in self.adapter.state().items()}
             (fresh / _ADAPTER_FILE).write_bytes(save(tensors))
             (fresh / _STATE_FILE).write_bytes(buffer.getvalue())
 
@@ -154,7 +160,7 @@ class Slot:
         """
         if not (folder / _STATE_FILE).is_file():
             raise AdapterError(f"{folder} holds no training state to resume from")
-        adapters.load_adapter_state(self._base, self.name, load_file(folder / _ADAPTER_FILE))
+        self.adapter.load_state(load_file(folder / _ADAPTER_FILE))
         state = torch.load(folder / _STATE_FILE, weights_only=True)
         self.step = int(state["step"])
         self.optimizer.load_state_dict(state["optimizer"])
@@ -166,10 +172,6 @@ class Slot:
         self._at_step = self._chances()
 
     def save_adapter(self, folder: Path) -> None:
-        """Write the adapter as a folder that diffusers' `load_lora_weights` takes."""
+        """Write the adapter as a folder with its file, see `foundation.adapter_files`."""
         with new_folder(folder) as fresh:
-            adapters.save_adapter(self._base, self.name, fresh, self.spec.adapter)
-
-    def leave(self) -> None:
-        """Take the adapter out of the base."""
-        adapters.remove_adapter(self._base, self.name)
+            self.adapter.save(fresh)

@@ -21,7 +21,7 @@ from sweeper.card import card
 from sweeper.pareto import Front, Place
 from sweeper.report import scores, write_best
 from sweeper.winner import TrialSummary, Winner
-from train.adapters import add_adapter, save_adapter
+from train.adapters import Adapter
 from train.bases import Base
 from train.spec import AdapterSpec
 
@@ -201,8 +201,7 @@ def test_the_cards_code_block_draws_with_the_lora(
 ) -> None:
     base, checkpoint = new_base(), tmp_path / "real"
     checkpoint.mkdir()
-    add_adapter(base, "a", AdapterSpec(rank=2), seed=0)
-    save_adapter(base, "a", checkpoint, AdapterSpec(rank=2))
+    Adapter(base, "a", AdapterSpec(rank=2), seed=0, steps=1).save(checkpoint)
     real = replace(winner, checkpoint=checkpoint, base=str(tiny_pipeline), resolution=32, sample_steps=1, strength=0.6)
     best = write_best(tmp_path / "best", real)
     block = re.search(r"```python\n(.*?)```", (best / "card.md").read_text(), re.DOTALL)
