@@ -13,23 +13,31 @@ from diffusers import StableDiffusionPipeline
 from numpy.typing import NDArray
 from torch import nn
 
-from train.adapters import add_adapter, only_adapter, remove_adapter, save_adapter
+from train.adapters import Adapter
 from train.bases import Base, load_base
 from train.bases.registry import EMBEDDED
+from train.packed import Packed
 from train.spec import AdapterSpec, BaseSpec
 
 POCKET = BaseSpec(name="pocket", path="pocket", resolution=64)
 Picture = NDArray[np.float32]
 
-SPECS = {
+LORAS = {
     "alpha": AdapterSpec(rank=4, alpha_ratio=0.5, targets="attention+ff"),
-    "rslora": AdapterSpec(rank=4, alpha_ratio=0.3, rslora=True),
-    "mixed": AdapterSpec(rank=4, rank_pattern={"to_k": 8, "ff.net.2": 2}, alpha_pattern={"to_v": 3.0, "to_k": 2.0}),
-    "convolutions": AdapterSpec(rank=3, alpha_ratio=2 / 3, targets="all", rank_pattern={"conv1": 2}),
-    "text": AdapterSpec(rank=4, alpha_ratio=0.5, targets="attention+ff", text_encoder=True, text_encoder_rank=6),
+    "mixed": AdapterSpec(
+        rank=4, targets="all", rank_pattern={"to_k": 8, "conv1": 2}, alpha_pattern={"to_v": 3.0, "to_k": 2.0}
+    ),
+    "text": AdapterSpec(rank=4, alpha_ratio=0.3, rslora=True, text_encoder=True, text_encoder_rank=6),
+    "pissa": AdapterSpec(rank=4, init="pissa", targets=("to_q", "ff.net.2")),
     "dora": AdapterSpec(rank=4, alpha_ratio=0.5, targets="all", dora=True, text_encoder=True),
 }
-"""What is saved and comes back: alpha that is not the rank, rsLoRA, ranks and alphas by layer …"""
+"""What is saved as a LoRA: alpha that is not the rank, ranks and alphas by layer, convolutions, text encoder …"""
+SPECS = LORAS | {
+    "loha": AdapterSpec(name="loha", rank=3, alpha_ratio=0.5, targets="all", text_encoder=True),
+    "lokr": AdapterSpec(name="lokr", rank=2, alpha_ratio=0.5, factor=4, targets="all"),
+    "oft": AdapterSpec(name="oft", block_size=4),
+}
+"""These, and kinds that diffusers does not load."""
 
 
 @pytest.fixture(scope="session")
@@ -82,18 +90,28 @@ def trained(pocket: Base, tmp_path_factory: pytest.TempPathFactory) -> Callable[
     def train(name: str) -> tuple[Path, Picture]:
         if name not in made:
             folder = tmp_path_factory.mktemp(name)
-            denoiser, text = add_adapter(pocket, name, SPECS[name], seed=1)
-            stir([*denoiser, *text])
-            with only_adapter(pocket, name):
-                made[name] = folder, draw(pocket.pipeline)
-            save_adapter(pocket, name, folder, SPECS[name])
-            remove_adapter(pocket, name)
+            adapter = Adapter(pocket, name, SPECS[name], seed=1, steps=10)
+            stir([each for part in adapter.parameters for each in part])
+            adapter.save(folder)
+            made[name] = folder, _drawn(pocket, adapter)
         return made[name]
 
     return train
 
 
+def _drawn(base: Base, adapter: Adapter) -> Picture:
+    """As a pack draws with the adapter in its one slot."""
+    denoiser, text = both = Packed(base.denoiser, 1), Packed(base.text_encoder, 1)
+    for packed in both:
+        packed.put(0, adapter, torch.Generator())
+    with denoiser.rows_of([0], 2), text.rows_of([0]):
+        picture = draw(base.pipeline)
+    for packed in both:
+        packed.remove(0)
+    return picture
+
+
 @pytest.fixture(scope="session")
-def plain_picture(pocket: Base) -> Picture:
+def plain_picture(new_pipeline: Callable[[], Any]) -> Picture:
     """What the base draws alone."""
-    return draw(pocket.pipeline)
+    return draw(new_pipeline())

@@ -23,7 +23,7 @@ from foundation.adapter_files import Part
 from foundation.errors import AdapterError
 from train.exports.adapter import Adapter, kind_of
 from train.exports.families import Family
-from train.exports.layers import Layer, as_plain_lora, layers_of
+from train.exports.layers import Layer, layers_of
 
 _UNBIASED: Final = ("to_q", "to_k", "to_v")
 """Layers of UNets that have no bias."""
@@ -51,8 +51,8 @@ def kohya_state(adapter: Adapter, family: Family) -> dict[str, Tensor]:
 
 def _tensors(layer: Layer, part: Part, common_alpha: float) -> dict[str, Tensor]:
     kind = kind_of(part)
-    if kind in ("LORA", "ADALORA"):
-        return _lora(as_plain_lora(layer), common_alpha)
+    if kind == "LORA":
+        return _lora(layer, common_alpha)
     if kind == "LOHA":
         return {**layer.tensors, "alpha": torch.tensor(layer.alpha)}
     if kind == "LOKR":

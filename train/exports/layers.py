@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Final
 
 from torch import Tensor
@@ -15,7 +15,7 @@ from foundation.errors import AdapterError
 from train.exports.adapter import Adapter, kind_of
 
 _TENSOR: Final = re.compile(
-    r"(?P<layer>.+)\.(?P<tensor>lora_[ABE]|lora_magnitude_vector|hada_\w+|lokr_\w+|ia3_l|oft_\w+)(\.weight)?"
+    r"(?P<layer>.+)\.(?P<tensor>lora_[AB]|lora_magnitude_vector|hada_\w+|lokr_\w+|ia3_l|oft_\w+)(\.weight)?"
 )
 
 
@@ -42,21 +42,15 @@ def layers_of(part: Part, what: str) -> list[Layer]:
     """The layers of a part, by name.
 
     Raises:
-        AdapterError: some tensors are no adapter's (trained biases, whole modules); `what` says what cannot hold them.
+        AdapterError: there is more in it (biases, whole modules); `what` says what has no place for that.
     """
     grouped: dict[str, dict[str, Tensor]] = {}
-    if whole := trained_whole(part):
-        raise AdapterError(f"{what} cannot hold {whole[0]}, which was trained whole; export formats peft or merged")
     for name, tensor in part.state.items():
         found = _TENSOR.fullmatch(name)
-        assert found is not None
+        if found is None:
+            raise AdapterError(f"{what} has no place for {name}; export formats peft or merged instead")
         grouped.setdefault(found["layer"], {})[found["tensor"]] = tensor
     return [_layer(name, tensors, part) for name, tensors in sorted(grouped.items())]
-
-
-def trained_whole(part: Part) -> list[str]:
-    """The tensors that are the base's own, trained: biases, `modules_to_save`."""
-    return [name for name in part.state if _TENSOR.fullmatch(name) is None]
 
 
 def _layer(name: str, tensors: dict[str, Tensor], part: Part) -> Layer:
@@ -65,10 +59,6 @@ def _layer(name: str, tensors: dict[str, Tensor], part: Part) -> Layer:
         rank = len(tensors["lora_A"])
         alpha = _told(config.get("alpha_pattern"), name, config.get("lora_alpha", rank))
         return Layer(name, tensors, rank, alpha / (math.sqrt(rank) if config.get("use_rslora") else rank))
-    if kind == "ADALORA":
-        # peft/tuners/adalora/layer.py: B·(A∘E)·lora_alpha / (ranknum + 1e-5), ranknum the rank it started with.
-        alpha = config.get("lora_alpha") or config["init_r"]
-        return Layer(name, tensors, len(tensors["lora_A"]), alpha / (config["init_r"] + 1e-5))
     if kind in ("LOHA", "LOKR"):
         rank = _told(config.get("rank_pattern"), name, config["r"])
         return Layer(name, tensors, rank, _told(config.get("alpha_pattern"), name, config["alpha"]) / rank)
@@ -83,25 +73,17 @@ def _told(patterns: Mapping[str, Any] | None, layer: str, otherwise: Any) -> Any
     return otherwise
 
 
-def as_plain_lora(layer: Layer) -> Layer:
-    """AdaLoRA's layer as LoRA has it: its singular values times A. Any other as it is."""
-    if "lora_E" not in layer.tensors:
-        return layer
-    down = layer.tensors["lora_A"] * layer.tensors["lora_E"]
-    return replace(layer, tensors={"lora_A": down, "lora_B": layer.tensors["lora_B"]})
-
-
 def plain_loras(adapter: Adapter, who: str) -> dict[str, list[Layer]]:
-    """All layers by part, of an adapter that is nothing but B·A in every layer (LoRA, rsLoRA, AdaLoRA …).
+    """All layers by part, of an adapter that is nothing but B·A in every layer.
 
     Raises:
         AdapterError: it is more or other than that; `who` begins the sentence.
     """
     if adapter.has_dora:
         raise AdapterError(f"{who} takes no DoRA: its magnitudes cannot be told apart from the base; merge it instead")
-    if others := _names(adapter.kinds - {"LORA", "ADALORA"}):
+    if others := _names(adapter.kinds - {"LORA"}):
         raise AdapterError(f"{who} takes LoRA only, got {others}; merge it into the base instead")
-    return {part: [as_plain_lora(each) for each in layers_of(saved, who)] for part, saved in adapter.parts.items()}
+    return {part: layers_of(saved, who) for part, saved in adapter.parts.items()}
 
 
 def _names(kinds: Iterable[str]) -> str:

@@ -20,7 +20,6 @@ from foundation.adapter_files import put_parts_on, take_off
 from foundation.durable import new_folder
 from foundation.errors import AdapterError, BaseModelError
 from train.exports.adapter import Adapter
-from train.exports.layers import trained_whole
 
 _PIPELINES: Any = DiffusionPipeline  # untyped upstream
 
@@ -120,10 +119,9 @@ def unmerge_all(pipe: Any, adapters: list[tuple[Adapter, float]]) -> None:
     for number, (adapter, strength) in reversed(list(enumerate(adapters))):
         if adapter.has_dora:
             raise AdapterError("DoRA cannot be taken out: the norms of the weights before are not in those after")
-        if whole := [each for part in adapter.parts.values() for each in trained_whole(part)]:
-            raise AdapterError(
-                f"{whole[0]} was trained whole and cannot be taken out: the base's is not in the pipeline"
-            )
+        for part in adapter.parts.values():
+            if whole := part.config.get("modules_to_save"):
+                raise AdapterError(f"{whole[0]} was trained whole and cannot be taken out: what was there is gone")
         name = f"merged{number}"
         put(pipe, adapter, name, strength)
         for layer in _layers(pipe):

@@ -12,7 +12,7 @@ from peft import PeftModel
 from safetensors.torch import load_file
 
 from tests.train.exports import lycoris
-from tests.train.trained import SPECS, Picture, difference, draw
+from tests.train.trained import LORAS, SPECS, Picture, difference, draw
 from train.exports import About, read_adapter, write_format
 
 ABOUT = About(title="pencil")
@@ -21,7 +21,7 @@ CLOSE = 1.0
 Trained = Callable[[str], tuple[Path, Picture]]
 
 
-@pytest.mark.parametrize("name", SPECS)
+@pytest.mark.parametrize("name", LORAS)
 def test_diffusers_file(
     name: str, trained: Trained, new_pipeline: Callable[[], Any], plain_picture: Picture, tmp_path: Path
 ) -> None:
@@ -32,7 +32,7 @@ def test_diffusers_file(
     assert difference(draw(pipe), picture) < CLOSE
 
 
-@pytest.mark.parametrize("name", [name for name in SPECS if name != "dora"])  # of DoRA diffusers leaves the magnitudes
+@pytest.mark.parametrize("name", [name for name in LORAS if name != "dora"])  # of DoRA diffusers leaves the magnitudes
 def test_kohya_file_in_diffusers(name: str, trained: Trained, new_pipeline: Callable[[], Any], tmp_path: Path) -> None:
     folder, picture = trained(name)
     pipe = new_pipeline()
@@ -40,11 +40,12 @@ def test_kohya_file_in_diffusers(name: str, trained: Trained, new_pipeline: Call
     assert difference(draw(pipe), picture) < CLOSE
 
 
-@pytest.mark.parametrize("name", SPECS)
+@pytest.mark.parametrize("name", [name for name in SPECS if name != "oft"])  # that it has no words for
 def test_kohya_file_after_the_formulas(
-    name: str, trained: Trained, new_pipeline: Callable[[], Any], tmp_path: Path
+    name: str, trained: Trained, new_pipeline: Callable[[], Any], plain_picture: Picture, tmp_path: Path
 ) -> None:
     folder, picture = trained(name)
+    assert difference(picture, plain_picture) > 10 * CLOSE
     pipe = new_pipeline()
     state = load_file(write_format("kohya", read_adapter(folder), tmp_path, ABOUT))
     # transformers 5 took `text_model` out of CLIP's modules; kohya's names have it.
@@ -65,7 +66,7 @@ def test_peft_folder(name: str, trained: Trained, new_pipeline: Callable[[], Any
 
 
 def test_what_is_written_as_diffusers_is_what_was_read(trained: Trained, tmp_path: Path) -> None:
-    for name in SPECS:
+    for name in LORAS:
         adapter = read_adapter(trained(name)[0])
         again = read_adapter(write_format("diffusers", adapter, tmp_path, ABOUT).parent)
         assert again.parts.keys() == adapter.parts.keys()

@@ -55,7 +55,7 @@ def weights(pipe: Any) -> dict[str, Tensor]:
 
 
 def test_two_merged_are_both_and_come_out_again(trained: Trained, new_pipeline: Callable[[], Any]) -> None:
-    both = [(read_adapter(trained("text")[0]), 0.4), (read_adapter(trained("convolutions")[0]), -0.5)]
+    both = [(read_adapter(trained("text")[0]), 0.4), (read_adapter(trained("mixed")[0]), -0.5)]
     reference, pipe = new_pipeline(), new_pipeline()
     before = weights(pipe)
     for name, (adapter, strength) in zip("ab", both, strict=True):
