@@ -61,6 +61,9 @@ class Slot:
         self.adapter = Adapter(base, name, spec.adapter, spec.train.seed, spec.train.steps)
         parts = self.adapter.parameters
         self.parameters: list[nn.Parameter] = [*parts[0], *parts[1]]
+        stacked = self.adapter.stacked
+        self._stacked = [each for each in self.parameters if each in stacked]
+        self._apart = [each for each in self.parameters if each not in stacked]
         self.optimizer: Optimizer = build_optimizer(spec.optimizer, *parts)
         self.schedule: LRScheduler = build_schedule(spec.lr_scheduler, self.optimizer, spec.train.steps)
         self.scaler = GradScaler(base.device.type, enabled=spec.train.precision == "fp16")
@@ -99,9 +102,11 @@ class Slot:
     def clear_gradients(self) -> None:
         """Forget the micro-batches since the last optimizer step."""
         self.losses.clear()
-        gradients = [p.grad for p in self.parameters if p.grad is not None]
+        gradients = [p.grad for p in self._stacked if p.grad is not None]
         if gradients:
             torch._foreach_zero_(gradients)
+        for parameter in self._apart:
+            parameter.grad = None  # what a pass left out, the optimizer leaves alone
 
     def next_batch(self, dataset: EncodedDataset) -> Batch:
         """Draw the next micro-batch; every picture comes once before any comes twice."""

@@ -216,7 +216,8 @@ class StackedLayer:
             return x
         kept = self.kept
         if kept is None:
-            kept = self.draw(rows, torch.empty_like(x))
+            # Drawn in the order of its indices: in what order x lies in memory hangs on the slot's company.
+            kept = self.draw(rows, torch.empty_like(x, memory_format=torch.contiguous_format))
             rows.dropped.append(self)
         return x * kept
 
@@ -237,7 +238,7 @@ class StackedLayer:
         if layer.training != drops:
             layer.train(drops)
         share = torch.arange(len(x), device=x.device).view(rows.parts, len(rows.slots), -1)[:, place].flatten()
-        own = x[share]
+        own = x[share].contiguous()  # as in `_dropped`, for what PEFT's dropout draws
         self.known = own, result[share]
         try:
             with self._dropout_apart(guest, x.device, rows) if drops else nullcontext():

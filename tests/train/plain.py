@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from types import SimpleNamespace
 from typing import Any
 
 import peft
@@ -19,22 +21,27 @@ TEXT_ATTENTION = ["q_proj", "k_proj", "v_proj", "out_proj"]
 
 
 def plain_training(
-    base: BaseSpec, data: EncodedDataset, spec: TrialSpec, steps: int, dtype: torch.dtype = torch.float32
+    base: BaseSpec,
+    data: EncodedDataset,
+    spec: TrialSpec,
+    steps: int,
+    dtype: torch.dtype = torch.float32,
+    configs: Sequence[peft.PeftConfig] = (),
 ) -> tuple[list[float], list[torch.Tensor]]:
     """Each step's loss, and the adapter's parameters at the end, the text encoder's last.
 
-    Only the draws of chance are agreed on.
+    Only the draws of chance are agreed on. `configs` are PEFT's for the UNet and, if that is trained, for the text
+    encoder; without them `spec.adapter` is a LoRA.
     """
     pipeline = StableDiffusionPipeline.from_pretrained(base.path, safety_checker=None, requires_safety_checker=False)
     unet = pipeline.unet.to(dtype).requires_grad_(False)
     text_encoder = pipeline.text_encoder.to(dtype).requires_grad_(False)
     torch.manual_seed(spec.train.seed)
-    unet.add_adapter(lora(spec, spec.adapter.rank, TARGETS.get(spec.adapter.targets) or list(spec.adapter.targets)))
+    adaptive = [inject(unet, configs[0] if configs else lora_of_unet(spec))]
     parameters = [p for p in unet.parameters() if p.requires_grad]
     optimizer = build_optimizer(spec.optimizer, parameters)
     if spec.adapter.text_encoder:
-        targets = [*TEXT_ATTENTION, "fc1", "fc2"] if spec.adapter.targets == "attention+ff" else TEXT_ATTENTION
-        text_encoder.add_adapter(lora(spec, spec.adapter.text_encoder_rank or spec.adapter.rank, targets))
+        adaptive.append(inject(text_encoder, configs[1] if configs else lora_of_text_encoder(spec)))
         learning = [p for p in text_encoder.parameters() if p.requires_grad]
         optimizer.add_param_group({"params": learning, "lr": spec.optimizer.lr * spec.optimizer.text_encoder_lr_ratio})
         parameters += learning
@@ -51,19 +58,53 @@ def plain_training(
     losses = []
     unet.train()
     text_encoder.train()
-    for _ in range(steps):
+    for step in range(1, steps + 1):
         seen = 0.0
         for _ in range(spec.train.gradient_accumulation):
             loss = micro_batch(unet, text_encoder, noising, data, spec, order, generator)
             loss = loss / spec.train.gradient_accumulation
-            loss.backward()
             seen += loss.item()
+            for tuner in filter(None, adaptive):
+                loss = loss + peft_penalty(tuner) / spec.train.gradient_accumulation
+            loss.backward()
         torch.nn.utils.clip_grad_norm_(parameters, spec.train.clip_norm)
         optimizer.step()
+        for tuner in filter(None, adaptive):
+            tuner.update_and_allocate(step)
         schedule.step()
         optimizer.zero_grad()
         losses.append(seen)
     return losses, [p.detach() for p in parameters]
+
+
+def inject(module: Any, config: peft.PeftConfig) -> peft.AdaLoraModel | None:
+    """PEFT's adapter in a module; AdaLoRA has something to do in each step."""
+    if isinstance(config, peft.AdaLoraConfig):
+        return peft.AdaLoraModel(module, config, "default")
+    peft.inject_adapter_in_model(config, module)
+    return None
+
+
+def peft_penalty(tuner: Any) -> torch.Tensor:
+    """What AdaLoraModel adds to a loss that the model gives."""
+    forward = tuner.model.forward
+    tuner.model.forward = lambda: SimpleNamespace(loss=torch.zeros((), dtype=tuner.model.dtype))
+    try:
+        penalty: torch.Tensor = tuner().loss
+    finally:
+        tuner.model.forward = forward
+    return penalty
+
+
+def lora_of_unet(spec: TrialSpec) -> peft.LoraConfig:
+    """The trial's LoRA there."""
+    return lora(spec, spec.adapter.rank, TARGETS.get(spec.adapter.targets) or list(spec.adapter.targets))
+
+
+def lora_of_text_encoder(spec: TrialSpec) -> peft.LoraConfig:
+    """The trial's LoRA there."""
+    targets = [*TEXT_ATTENTION, "fc1", "fc2"] if spec.adapter.targets == "attention+ff" else TEXT_ATTENTION
+    return lora(spec, spec.adapter.text_encoder_rank or spec.adapter.rank, targets)
 
 
 def lora(spec: TrialSpec, rank: int, targets: list[str]) -> peft.LoraConfig:

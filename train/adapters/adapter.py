@@ -47,6 +47,12 @@ class Adapter:
         """What is trained (float32) in the denoiser and in the text encoder, in PEFT's order."""
         return self._denoiser.parameters, self._text.parameters if self._text else []
 
+    @property
+    def stacked(self) -> set[Tensor]:
+        """Those of its parameters that lie in stacks during a pass, whose gradients are handed over from there."""
+        products = [product for part in self._parts.values() for product in part.products.values()]
+        return {each for product in products for each in (product.learned.down, product.learned.up)}
+
     def part_in(self, module: nn.Module) -> Part | None:
         """Its part in this module of the base."""
         return self._denoiser if module is self._base.denoiser else self._text

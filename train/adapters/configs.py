@@ -50,19 +50,15 @@ def text_config(spec: AdapterSpec, base: Base, steps: int) -> peft.PeftConfig:
 
 def _config(spec: AdapterSpec, module: nn.Module, presets: _Presets, steps: int) -> peft.PeftConfig:
     kind = KINDS[spec.name]
-    arguments: dict[str, Any] = {theirs: getattr(spec, ours) for ours, theirs in kind.arguments.items()}
+    arguments: dict[str, Any] = {theirs: _as_peft(getattr(spec, ours)) for ours, theirs in kind.arguments.items()}
     arguments |= kind.always
     if spec.starts_from_base:
         arguments["init_lora_weights"] = True  # what the base gives it is put in its place, see train.adapters.residual
-    if spec.name == "lokr":
-        arguments["init_weights"] = spec.init
     if "budget_warmup" in kind.also:
         arguments |= _budget(spec, steps)
     config: peft.PeftConfig = getattr(peft, kind.config)(
         target_modules=_targets(spec, module, presets),
-        exclude_modules=_listed(spec.exclude) or None,
-        layers_to_transform=list(spec.layers) or None,
-        layers_pattern=spec.layers_pattern,
+        exclude_modules=_as_peft(spec.exclude),
         **arguments,
     )
     if "conv_rank" in kind.also and (spec.conv_rank or spec.conv_alpha_ratio):
@@ -88,7 +84,7 @@ def _targets(spec: AdapterSpec, module: nn.Module, presets: _Presets) -> list[st
         return [name for name, each in module.named_modules() if isinstance(each, nn.Linear)]
     if spec.targets in ("attention", "attention+ff", "all"):
         return presets(spec.targets)
-    return _listed(spec.targets)
+    return spec.targets if isinstance(spec.targets, str) else list(spec.targets)
 
 
 def _with_convolutions(targets: list[str] | str, base: Base) -> tuple[str, ...] | str:
@@ -128,8 +124,9 @@ def _adapts(config: peft.PeftConfig, name: str) -> bool:
     return bool(check_target_module_exists(config, name))
 
 
-def _listed(names: str | tuple[str, ...]) -> list[str] | str:
-    return names if isinstance(names, str) else list(names)
+def _as_peft(value: Any) -> Any:
+    """PEFT's word for an empty list is None."""
+    return (list(value) or None) if isinstance(value, tuple) else value
 
 
 def _shown(names: str | tuple[str, ...]) -> str:

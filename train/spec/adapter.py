@@ -98,8 +98,8 @@ class AdapterSpec:
     number that does."""
     block_share: bool = False
     """oft: one rotation for all blocks of a layer."""
-    target_rank: _Rank = 8
-    """adalora: mean rank at the end, below `rank`; usually half of it."""
+    target_ratio: Annotated[float, Field(gt=0, lt=1)] = 0.5
+    """adalora: mean rank at the end / rank; usually 0.25 to 0.75."""
     budget_warmup: _Share = 0.1
     """adalora: share of the steps before ranks begin to fall."""
     budget_final: _Share = 0.3
@@ -129,6 +129,11 @@ class AdapterSpec:
     def alpha(self) -> float:
         """alpha as PEFT and other tools know it."""
         return self.alpha_ratio * self.rank
+
+    @property
+    def target_rank(self) -> int:
+        """AdaLoRA's mean rank at the end: 1 or more, and below `rank`."""
+        return max(1, int(self.target_ratio * self.rank))
 
     @property
     def starts_from_base(self) -> bool:
@@ -204,8 +209,8 @@ class AdapterSpec:
             yield f"adapter.lora_bias needs adapter.init=true, got {show(self.init)}"
         if self.name != "adalora":
             return
-        if self.target_rank >= min(ranks):
-            yield f"adapter.target_rank must be below adapter.rank, got {self.target_rank} of {min(ranks)}"
+        if min(ranks) < 2:
+            yield "adapter.rank must be 2 or more for adalora, which takes ranks away, got 1"
         if self.budget_warmup + self.budget_final >= 1:
             yield (
                 "adapter.budget_warmup and adapter.budget_final must leave steps between them, "

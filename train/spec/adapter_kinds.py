@@ -8,10 +8,10 @@ from typing import Any, Final, Literal
 
 AdapterName = Literal["lora", "locon", "loha", "lokr", "ia3", "oft", "adalora"]
 
-EVERY_KIND: Final = frozenset(
-    {"name", "targets", "exclude", "layers", "layers_pattern", "text_encoder", "bias", "modules_to_save"}
-)
+EVERY_KIND: Final = frozenset({"name", "targets", "exclude", "text_encoder", "bias", "modules_to_save"})
 """Fields that mean something for every kind. Those of `AdapterSpec` that an entry does not name are refused there."""
+COMPUTED: Final = {"alpha": "alpha_ratio", "target_rank": "target_ratio"}
+"""Properties of `AdapterSpec` that PEFT is told, and the field that stands for each."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -21,7 +21,7 @@ class Kind:
     config: str
     """The name of its config class in PEFT."""
     arguments: Mapping[str, str]
-    """Fields (and `alpha`, from `alpha_ratio`) that it knows, and what its config calls them."""
+    """Fields that it knows, or what is computed from them (`COMPUTED`), and what its config calls them."""
     also: frozenset[str] = frozenset()
     """Fields that it knows and that reach PEFT in another way."""
     always: Mapping[str, Any] = field(default_factory=dict)
@@ -36,11 +36,12 @@ class Kind:
     @property
     def fields(self) -> frozenset[str]:
         """All fields of `AdapterSpec` that mean something for it."""
-        own = {"alpha_ratio" if name == "alpha" else name for name in self.arguments}
+        own = {COMPUTED.get(name, name) for name in self.arguments}
         ranked = {"text_encoder_rank"} if "rank" in own else set()
         return EVERY_KIND | own | ranked | self.also
 
 
+_BLOCKS: Final = {"layers": "layers_to_transform", "layers_pattern": "layers_pattern"}
 _PATTERNS: Final = {"rank_pattern": "rank_pattern", "alpha_pattern": "alpha_pattern"}
 _CONVOLUTION_RANK: Final = frozenset({"conv_rank", "conv_alpha_ratio"})
 _LORA: Final = {
@@ -51,6 +52,7 @@ _LORA: Final = {
     "rslora": "use_rslora",
     "dora": "use_dora",
     "lora_bias": "lora_bias",
+    **_BLOCKS,
     **_PATTERNS,
 }
 _LYCORIS: Final = {
@@ -59,6 +61,7 @@ _LYCORIS: Final = {
     "dropout": "rank_dropout",
     "module_dropout": "module_dropout",
     "tucker": "use_effective_conv2d",
+    **_BLOCKS,
     **_PATTERNS,
 }
 
@@ -68,7 +71,12 @@ KINDS: Final[Mapping[AdapterName, Kind]] = {
     "loha": Kind(config="LoHaConfig", arguments=_LYCORIS, also=_CONVOLUTION_RANK),
     "lokr": Kind(
         config="LoKrConfig",
-        arguments={**_LYCORIS, "factor": "decompose_factor", "decompose_both": "decompose_both"},
+        arguments={
+            **_LYCORIS,
+            "init": "init_weights",
+            "factor": "decompose_factor",
+            "decompose_both": "decompose_both",
+        },
         also=_CONVOLUTION_RANK,
     ),
     "ia3": Kind(
@@ -79,7 +87,12 @@ KINDS: Final[Mapping[AdapterName, Kind]] = {
     ),
     "oft": Kind(
         config="OFTConfig",
-        arguments={"block_size": "oft_block_size", "dropout": "module_dropout", "block_share": "block_share"},
+        arguments={
+            "block_size": "oft_block_size",
+            "dropout": "module_dropout",
+            "block_share": "block_share",
+            **_BLOCKS,
+        },
         wide_windows=False,
     ),
     "adalora": Kind(
@@ -93,6 +106,7 @@ KINDS: Final[Mapping[AdapterName, Kind]] = {
             "importance_beta1": "beta1",
             "importance_beta2": "beta2",
             "orthogonality": "orth_reg_weight",
+            **_BLOCKS,
         },
         also=frozenset({"budget_warmup", "budget_final"}),
         as_lora=True,
