@@ -182,6 +182,7 @@ def _judge(
         base_samples=base.samples,
         base_unrelated=base.unrelated,
         num_seeds=num_seeds,
+        unrelated_seeds=num_seeds,
         base_validation=base.losses,
     )
     evidence = build_evidence(
@@ -190,6 +191,7 @@ def _judge(
         samples=seen.samples,
         unrelated=seen.unrelated,
         num_seeds=num_seeds,
+        unrelated_seeds=num_seeds,
         validation_losses=seen.losses,
     )
     return judge(reference, evidence, [], spec)

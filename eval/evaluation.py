@@ -20,7 +20,7 @@ class Evaluation:
     score: float
     """Higher is better, see `eval.score`; NaN where there are no real pictures to hold it against."""
     score_se: float
-    """Standard error of the score, bootstrap over prompts; NaN with one prompt."""
+    """Standard error of the score, bootstrap over prompts and seeds; NaN with one prompt."""
     overfit_index: float
     """0 to 1, see `eval.overfit`."""
     overfit: bool
@@ -55,6 +55,28 @@ class Evaluation:
         for name in ("validation_losses", "prompt_styles", "prompt_scores"):
             known[name] = tuple(_number(value) for value in known.get(name, ()))
         return cls(**known)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Validation:
+    """The validation loss between two evaluations; goes to JSON and back unchanged."""
+
+    step: int
+    """Training steps done."""
+    ratio: float
+    """The loss as a ratio to the base's; NaN or infinite where it is no number any more."""
+    losses: Sequence[float]
+    """(N,) mean loss of each held-out image."""
+
+    def to_json(self) -> dict[str, Any]:
+        """As `Evaluation.to_json`."""
+        return {name: _plain(value) for name, value in asdict(self).items()}
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Validation:
+        """Read what `to_json` returned."""
+        losses = tuple(_number(value) for value in values["losses"])
+        return cls(step=values["step"], ratio=_number(values["ratio"]), losses=losses)
 
 
 def value_of(evaluation: Evaluation) -> float:

@@ -21,13 +21,18 @@ def build_evidence(
     samples: Sequence[Image.Image],
     unrelated: Sequence[Image.Image],
     num_seeds: int,
+    unrelated_seeds: int,
     validation_losses: Tensor,
 ) -> Evidence:
-    """Look at P·S `samples` and U·S `unrelated` pictures, prompt by prompt with S = `num_seeds`; losses (N, B)."""
+    """Look at P·S `samples` and U·R `unrelated` pictures, prompt by prompt; losses (N, B).
+
+    S = `num_seeds`, R = `unrelated_seeds`.
+    """
 
     def seen(eye: Eye) -> Seen:
         return Seen(
-            samples=by_prompt(eye.images(samples), num_seeds), unrelated=by_prompt(eye.images(unrelated), num_seeds)
+            samples=by_prompt(eye.images(samples), num_seeds),
+            unrelated=by_prompt(eye.images(unrelated), unrelated_seeds),
         )
 
     of_clip = seen(eyes.clip)

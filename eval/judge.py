@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
-from eval.evaluation import WORST, Evaluation
+from eval.evaluation import WORST, Evaluation, Validation
 from eval.metrics import copying, distribution, losses, similarity, spread
 from eval.overfit import Signs, explain, is_overfit, overfit_index, severities
 from eval.reference import Reference
 from eval.score import Parts, pseudo_values, score, standard_error
-from eval.spec import EvalSpec
+from eval.spec import EvalSpec, Thresholds
 from eval.views import Seen, View
 
 
@@ -27,7 +27,7 @@ class Evidence:
     samples: Tensor
     """(P, S, D) features of what it draws for the prompts and seeds."""
     unrelated: Tensor
-    """(U, S, D) the same for the unrelated prompts; (0, S, D) for none."""
+    """(U, R, D) the same for the unrelated prompts and the first R seeds; (0, R, D) for none."""
     validation_losses: Tensor
     """(N, B) canonical validation losses; (0, B) for none."""
     compositions: Tensor
@@ -64,8 +64,14 @@ class Evidence:
         )
 
 
-def judge(reference: Reference, evidence: Evidence, history: Sequence[Evaluation], spec: EvalSpec) -> Evaluation:
-    """Judge a checkpoint against `reference`, given the trial's earlier evaluations in order of steps.
+def judge(
+    reference: Reference,
+    evidence: Evidence,
+    history: Sequence[Evaluation],
+    spec: EvalSpec,
+    validations: Sequence[Validation] = (),
+) -> Evaluation:
+    """Judge a checkpoint against `reference`, given the trial's earlier evaluations and the losses between them.
 
     Raises:
         ValueError: the evidence is not of the prompts, seeds or images of the reference.
@@ -74,12 +80,10 @@ def judge(reference: Reference, evidence: Evidence, history: Sequence[Evaluation
     axis = _axis(reference.of_clip)
     samples, base_samples = _contents(reference.of_clip, evidence.of_clip, axis)
     prompts = similarity.without_axis(reference.prompts, axis)
-    learned, held_out = reference.train_compositions, reference.held_out_compositions
-    copies = copying.copied(evidence.compositions, learned, held_out)  # (P, S)
-    base_copies = copying.copied(reference.base_compositions, learned, held_out)
-    course = _course(reference, evidence, history, spec.thresholds.rises)
+    copies, base_copies = _copied(reference, evidence.compositions), _copied(reference, reference.base_compositions)
+    course = _course(reference, evidence, history, validations, spec.thresholds.rises)
     style = _style(reference.of_style, evidence.of_style)
-    fall = _fall(style, history)
+    fall = _fall(style.mean(1), history)
     signs = Signs(
         val_rise=course["val_rise"],
         val_t=course["val_t"],
@@ -98,14 +102,14 @@ def judge(reference: Reference, evidence: Evidence, history: Sequence[Evaluation
         style=style,
         match=match,
         base_match=base_match,
-        copied=copies.double().mean(1),
-        base_copied=base_copies.double().mean(1),
+        copied=copies,
+        base_copied=base_copies,
         val_ratio=course["val_ratio"] if len(evidence.validation_losses) else None,
     )
     severe = severities(signs, spec.thresholds)
     index = overfit_index(severe)
     indices = [*(past.overfit_index for past in history), index]
-    measurable = all(bool(seen.samples.isfinite().all()) for seen in (evidence.of_clip, evidence.of_style))
+    measurable = _is_measurable(evidence)
     return Evaluation(
         step=evidence.step,
         score=score(parts) if measurable else WORST,
@@ -116,12 +120,19 @@ def judge(reference: Reference, evidence: Evidence, history: Sequence[Evaluation
         severities=severe,
         metrics=_metrics(reference, evidence, signs, parts) | course | fall,
         validation_losses=tuple(losses.image_means(evidence.validation_losses).tolist()),
-        prompt_styles=tuple(style.tolist()),
+        prompt_styles=tuple(style.mean(1).tolist()),
         prompt_scores=tuple(pseudo_values(parts).tolist()),
-        past_best=bool(fall)
-        and fall["style_drop"] >= spec.thresholds.style_drop
-        and fall["style_t"] > spec.thresholds.paired_t,
+        past_best=_is_past_best(fall, spec.thresholds),
     )
+
+
+def _is_measurable(evidence: Evidence) -> bool:
+    return all(bool(seen.samples.isfinite().all()) for seen in (evidence.of_clip, evidence.of_style))
+
+
+def _copied(reference: Reference, compositions: Tensor) -> Tensor:
+    """Which pictures (P, S, C) copy a training picture, (P, S)."""
+    return copying.copied(compositions, reference.train_compositions, reference.held_out_compositions)
 
 
 def _fall(style: Tensor, history: Sequence[Evaluation]) -> dict[str, float]:
@@ -137,8 +148,27 @@ def _fall(style: Tensor, history: Sequence[Evaluation]) -> dict[str, float]:
     return {"style_drop": float(best.mean() - style.double().mean()), "style_t": losses.paired_t(best, style)}
 
 
-def _course(reference: Reference, evidence: Evidence, history: Sequence[Evaluation], rises: int) -> dict[str, float]:
-    """The validation loss and its way here; the base itself is where the way began."""
+def _is_past_best(fall: Mapping[str, float], thresholds: Thresholds) -> bool:
+    return bool(fall) and fall["style_drop"] >= thresholds.style_drop and fall["style_t"] > thresholds.paired_t
+
+
+def validation_ratio(reference: Reference, validation_losses: Tensor) -> float:
+    """Validation losses (N, B) as one ratio to the base's."""
+    return losses.ratio_to_base(validation_losses, reference.base_validation)
+
+
+def _course(
+    reference: Reference,
+    evidence: Evidence,
+    history: Sequence[Evaluation],
+    validations: Sequence[Validation],
+    rises: int,
+) -> dict[str, float]:
+    """The validation loss and its way here; the base itself is where the way began.
+
+    Its lowest value may lie between two evaluations. Whether it rises is asked of the evaluations alone, which lie far
+    enough apart.
+    """
     now = losses.image_means(evidence.validation_losses)  # (N,)
     if not len(now):
         return {"val_ratio": math.nan, "val_rise": math.nan, "val_t": math.nan, "val_rose_in_a_row": 0.0}
@@ -146,13 +176,15 @@ def _course(reference: Reference, evidence: Evidence, history: Sequence[Evaluati
     past = [base, *(torch.tensor(tuple(past.validation_losses), dtype=torch.float64) for past in history)]
     past = [values for values in past if bool(values.isfinite().all())]
     series = [float(values.mean()) for values in [*past, now]]
-    best = min(past, key=lambda values: float(values.mean()))
+    between = [torch.tensor(tuple(each.losses), dtype=torch.float64) for each in validations]
+    between = [values for values in between if bool(values.isfinite().all())]
+    best = min([*past, *between], key=lambda values: float(values.mean()))
     finite = math.isfinite(series[-1])
     ratios = losses.bin_ratios(evidence.validation_losses, reference.base_validation)
     return {
         "val_loss": series[-1],
-        "val_ratio": losses.ratio_to_base(evidence.validation_losses, reference.base_validation),
-        "val_rise": losses.generalization_loss(series) / 100 if finite else math.inf,
+        "val_ratio": validation_ratio(reference, evidence.validation_losses),
+        "val_rise": losses.generalization_loss([float(best.mean()), series[-1]]) / 100 if finite else math.inf,
         "val_t": losses.paired_log_t(now, best) if finite else math.inf,
         "val_rose_in_a_row": float(losses.rose_in_a_row(series, rises)),
         **{f"val_ratio_bin{number}": float(ratio) for number, ratio in enumerate(ratios)},

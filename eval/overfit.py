@@ -87,6 +87,11 @@ def is_overfit(indices: Sequence[float], thresholds: Thresholds, warmup_evaluati
     return len(tail) == thresholds.in_a_row and all(index >= thresholds.overfit for index in tail)
 
 
+def is_close_call(index: float, past_best: bool, thresholds: Thresholds) -> bool:
+    """Return whether the pictures of a checkpoint speak against it, so that more of them are worth their time."""
+    return past_best or index >= thresholds.clean
+
+
 def explain(signs: Signs, parts: Mapping[str, float]) -> str:
     """Say in one line which criteria speak and how loud: "copies in 4 of 32 pictures; prompt match down 3.4 points"."""
     risen = f"{100 * signs.val_rise:.1f} % above its lowest" if math.isfinite(signs.val_rise) else "no longer finite"

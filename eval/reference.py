@@ -41,7 +41,7 @@ class Reference:
     base_samples: Tensor
     """(P, S, D) what the base draws for the prompts and seeds."""
     base_unrelated: Tensor
-    """(U, S, D) what the base draws for the unrelated prompts and seeds; (0, S, D) for none."""
+    """(U, R, D) what the base draws for the unrelated prompts and the first R seeds; (0, R, D) for none."""
     base_validation: Tensor
     """(N, B) the base's own validation losses; (0, B) for none."""
     train_compositions: Tensor
@@ -128,12 +128,13 @@ def build_reference(
     base_samples: Sequence[Image.Image],
     base_unrelated: Sequence[Image.Image],
     num_seeds: int,
+    unrelated_seeds: int,
     base_validation: Tensor,
 ) -> Reference:
     """Look at everything once, with each eye that there is.
 
-    `prompts` are P texts without the trigger; `base_samples` P·S and `base_unrelated` U·S pictures, prompt by prompt
-    with S = `num_seeds`; `base_validation` (N, B).
+    `prompts` are P texts without the trigger; `base_samples` P·S and `base_unrelated` U·R pictures, prompt by prompt
+    with S = `num_seeds`, R = `unrelated_seeds`; `base_validation` (N, B).
     """
 
     def view(eye: Eye) -> View:
@@ -142,7 +143,7 @@ def build_reference(
             train=features[deduplicate(features)],
             held_out=eye.images(held_out),
             base_samples=by_prompt(eye.images(base_samples), num_seeds),
-            base_unrelated=by_prompt(eye.images(base_unrelated), num_seeds),
+            base_unrelated=by_prompt(eye.images(base_unrelated), unrelated_seeds),
         )
 
     of_clip, train_compositions = view(eyes.clip), compositions(train)

@@ -19,30 +19,29 @@ def sample(
     batch_rows: int,
 ) -> list[Image.Image]:
     """Return one picture for each prompt and seed, prompt by prompt: P·S pictures. See `sample_each`."""
-    return sample_each(
-        pipe, prompts, seeds, copies=1, steps=steps, guidance_scale=guidance_scale, batch_rows=batch_rows
-    )[0]
+    pairs = [(prompt, seed) for prompt in prompts for seed in seeds]
+    return sample_each(pipe, pairs, copies=1, steps=steps, guidance_scale=guidance_scale, batch_rows=batch_rows)[0]
 
 
 @torch.no_grad()
 def sample_each(
     pipe: Any,
-    prompts: Sequence[str],
-    seeds: Sequence[int],
+    pairs: Sequence[tuple[str, int]],
     *,
     copies: int,
     steps: int,
     guidance_scale: float,
     batch_rows: int,
 ) -> list[list[Image.Image]]:
-    """Return P·S pictures for each of `copies`: for a pipeline that acts differently on each equal share of a batch.
+    """Return a picture for each prompt with its seed, for each of `copies`.
+
+    Copies are for a pipeline that acts differently on each equal share of a batch.
 
     Each picture has its own CPU generator, seeded with its seed alone: it is the same in any batch and on any device
     (to rounding), and whoever enters prompt and seed in another program starts from the same noise. `batch_rows`
     bounds the denoiser's rows; guidance takes two for a picture. Turns the pipeline's progress bar off.
     """
     pipe.set_progress_bar_config(disable=True)
-    pairs = [(prompt, seed) for prompt in prompts for seed in seeds]
     at_once = max(1, batch_rows // (copies * (2 if guidance_scale > 1 else 1)))
     images: list[list[Image.Image]] = [[] for _ in range(copies)]
     for start in range(0, len(pairs), at_once):

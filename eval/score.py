@@ -37,7 +37,7 @@ MAX_RATIO = 2.0
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Parts:
-    """What the score is made of, prompt by prompt: all (P,) but the last."""
+    """What the score is made of, picture by picture: all (P, S) but the last, prompts by seeds."""
 
     style: Tensor
     """`similarity.style_shares`."""
@@ -46,7 +46,7 @@ class Parts:
     base_match: Tensor
     """The same of the base's pictures."""
     copied: Tensor
-    """Share of pictures that copy, 0 to 1."""
+    """Which pictures copy, 0 or 1."""
     base_copied: Tensor
     """The same of the base's pictures."""
     val_ratio: float | None
@@ -55,22 +55,25 @@ class Parts:
 
 def score(parts: Parts) -> float:
     """Return the score by the module's formula: higher is better, NaN only where no real pictures anchor the style."""
-    return float(_combine(parts, torch.arange(len(parts.style))[None])[0])
+    return float(_combine(parts, *(torch.arange(count)[None] for count in parts.style.shape))[0])
 
 
 def standard_error(parts: Parts, draws: int, seed: int = 0) -> float:
-    """Return the score's standard error by `draws` bootstrap samples of the prompts; NaN with one prompt.
+    """Return the score's standard error by `draws` bootstrap samples of prompts and of seeds; NaN with one prompt.
 
-    The validation ratio stays as it is: its noise is fixed, and its images are no sample of the prompts.
+    Every prompt is drawn with the same seeds, so both are drawn anew, each by itself: rows and columns of one table.
+    With one seed, over the prompts alone. The validation ratio stays as it is: its noise is fixed, and its images are
+    no sample of the prompts.
 
-    Source: Efron & Tibshirani 1993, An introduction to the bootstrap, chapter 6.
+    Source: Owen 2007, The pigeonhole bootstrap, Annals of Applied Statistics 1(2); it errs on the large side.
     """
-    num_prompts = len(parts.style)
+    num_prompts, num_seeds = parts.style.shape
     if num_prompts < 2:
         return float("nan")
     generator = torch.Generator().manual_seed(seed)
-    rows = torch.randint(num_prompts, (draws, num_prompts), generator=generator)
-    return float(_combine(parts, rows).std(correction=0))
+    prompts = torch.randint(num_prompts, (draws, num_prompts), generator=generator)
+    seeds = torch.randint(num_seeds, (draws, num_seeds), generator=generator)
+    return float(_combine(parts, prompts, seeds).std(correction=0))
 
 
 def pseudo_values(parts: Parts) -> Tensor:
@@ -85,16 +88,20 @@ def pseudo_values(parts: Parts) -> Tensor:
     num_prompts = len(parts.style)
     if num_prompts < 2:
         return torch.zeros(0, dtype=torch.float64)
-    everyone = torch.arange(num_prompts)
+    everyone, seeds = torch.arange(num_prompts), torch.arange(parts.style.shape[1])[None]
     without = torch.stack([everyone[everyone != left_out] for left_out in range(num_prompts)])  # (P, P-1)
-    return num_prompts * _combine(parts, everyone[None]) - (num_prompts - 1) * _combine(parts, without)
+    return num_prompts * _combine(parts, everyone[None], seeds) - (num_prompts - 1) * _combine(parts, without, seeds)
 
 
-def _combine(parts: Parts, rows: Tensor) -> Tensor:
-    """The score of each resampling of the prompts: `rows` (R, P) indices to (R,)."""
-    style = parts.style.double()[rows].mean(1)  # (R,)
-    kept = parts.match[rows].mean(1) / parts.base_match[rows].mean(1).clamp(min=MIN_MARGIN)
-    copies = (parts.copied.double()[rows].mean(1) - parts.base_copied.double()[rows].mean(1)).clamp(0, 1)
+def _combine(parts: Parts, prompts: Tensor, seeds: Tensor) -> Tensor:
+    """The score of each resampling: indices `prompts` (R, P') and `seeds` (R, S'), or (1, S') for all, to (R,)."""
+
+    def mean(values: Tensor) -> Tensor:
+        return values.double()[prompts[:, :, None], seeds[:, None, :]].mean((1, 2))  # (R,)
+
+    style = mean(parts.style)
+    kept = mean(parts.match) / mean(parts.base_match).clamp(min=MIN_MARGIN)
+    copies = (mean(parts.copied) - mean(parts.base_copied)).clamp(0, 1)
     worth = style.clamp(-1, 1) * kept.clamp(0, MAX_PROMPT) ** PROMPT_POWER * (1 - copies)
     # Pushed away from the style there is nothing to keep: a product of two bad factors must not look better.
     pictures = torch.where(style > 0, worth, style.clamp(min=-1))

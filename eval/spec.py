@@ -83,6 +83,9 @@ class EvalSpec:
     that of `image_features`."""
     every: _Positive = 40
     """Training steps between two evaluations."""
+    validate_every: _Positive | None = None
+    """Training steps between two looks at the validation loss alone, which costs a tenth of an evaluation; None: it is
+    taken at evaluations only."""
     prompts: tuple[str, ...] = ()
     """What is drawn at each evaluation; `{trigger}` becomes the data set's trigger phrase. None: held-out captions."""
     final_prompts: tuple[str, ...] = ()
@@ -93,6 +96,12 @@ class EvalSpec:
     """What takes the trigger's place when prompt match is measured (a subject's class: "backpack"); "" for a style."""
     seeds: Annotated[tuple[Annotated[int, Field(ge=0, lt=2**63)], ...], Field(min_length=1)] = (0, 1, 2, 3)
     """Each prompt is drawn once with each; two or more, or diversity is not measured."""
+    unrelated_seeds: _Positive | None = None
+    """How many of `seeds`, from the first on, the unrelated prompts are drawn with; None is all. One is enough to see
+    how far they drifted."""
+    close_seeds: tuple[Annotated[int, Field(ge=0, lt=2**63)], ...] = ()
+    """Further seeds for close calls: a trial that its pictures speak against is drawn with these, too, before it is
+    judged."""
     sample_steps: _Positive = 25
     """Denoising steps of a picture."""
     guidance_scale: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 5.0
@@ -116,8 +125,12 @@ class EvalSpec:
         for prompt in self.unrelated_prompts:
             if TRIGGER in prompt:
                 raise ValueError(f"unrelated_prompts must not hold {TRIGGER}, got {prompt!r}")
-        for name in ("prompts", "final_prompts", "seeds"):
-            values: tuple[object, ...] = getattr(self, name)
+        for name, values in {
+            "prompts": self.prompts,
+            "final_prompts": self.final_prompts,
+            "seeds": self.seeds,
+            "seeds and close_seeds": self.seeds + self.close_seeds,
+        }.items():
             if len(set(values)) != len(values):
                 raise ValueError(f"{name} must differ from one another, got {list(values)}")
         for prompt in self.final_prompts:
@@ -126,4 +139,18 @@ class EvalSpec:
 
     def for_finalists(self, seeds: tuple[int, ...]) -> EvalSpec:
         """The same judge with fresh `seeds` and, where there are any, prompts that no trial saw."""
-        return replace(self, prompts=self.final_prompts or self.prompts, final_prompts=(), seeds=seeds)
+        prompts = self.final_prompts or self.prompts
+        return replace(self, prompts=prompts, final_prompts=(), seeds=seeds, close_seeds=())
+
+    def for_close_calls(self) -> EvalSpec:
+        """The same judge with the further seeds, too."""
+        return replace(self.as_drawn(), seeds=(*self.seeds, *self.close_seeds))
+
+    def as_drawn(self) -> EvalSpec:
+        """The same with its seeds counted out."""
+        return replace(self, unrelated_seeds=len(self.seeds_of_unrelated), close_seeds=())
+
+    @property
+    def seeds_of_unrelated(self) -> tuple[int, ...]:
+        """What the unrelated prompts are drawn with."""
+        return self.seeds[: self.unrelated_seeds]

@@ -19,7 +19,7 @@ class View:
     base_samples: Tensor
     """(P, S, D) what the base draws for the prompts and seeds."""
     base_unrelated: Tensor
-    """(U, S, D) what the base draws for the unrelated prompts and seeds; (0, S, D) for none."""
+    """(U, R, D) what the base draws for the unrelated prompts and the first R seeds; (0, R, D) for none."""
 
     def first_seeds(self, count: int) -> View:
         """The same as if the base had been drawn with the first `count` seeds alone."""
@@ -53,7 +53,7 @@ class Seen:
     samples: Tensor
     """(P, S, D) for the prompts and seeds."""
     unrelated: Tensor
-    """(U, S, D) for the unrelated prompts; (0, S, D) for none."""
+    """(U, R, D) for the unrelated prompts; (0, R, D) for none."""
 
     def first_seeds(self, count: int) -> Seen:
         """The same as if it had been drawn with the first `count` seeds alone."""

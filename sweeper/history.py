@@ -1,42 +1,60 @@
-"""A trial's evaluations on disk: one JSON line each, written by its worker, read by whoever comes after."""
+"""A trial's evaluations and validation losses on disk: one JSON line each, written by its worker.
+
+Whoever comes after reads them.
+"""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TypeVar
 
-from eval.evaluation import Evaluation
+from eval.evaluation import Evaluation, Validation
 from foundation.durable import append_line, write_text
 
-_FILE = "evaluations.jsonl"
+_EVALUATIONS, _VALIDATIONS = "evaluations.jsonl", "validations.jsonl"
+Judged = TypeVar("Judged", Evaluation, Validation)
 
 
 def append_evaluation(folder: Path, evaluation: Evaluation) -> None:
     """Add one evaluation to a trial's folder."""
-    append_line(folder / _FILE, _line(evaluation))
+    append_line(folder / _EVALUATIONS, _line(evaluation))
+
+
+def append_validation(folder: Path, validation: Validation) -> None:
+    """Add one validation loss to a trial's folder."""
+    append_line(folder / _VALIDATIONS, _line(validation))
 
 
 def read_evaluations(folder: Path) -> list[Evaluation]:
     """All evaluations of a trial, in order; a last line that a crash cut off is passed over."""
-    file = folder / _FILE
-    if not file.exists():
-        return []
-    evaluations: list[Evaluation] = []
-    for line in file.read_text().splitlines():
+    return _read(folder / _EVALUATIONS, Evaluation)
+
+
+def rewind(folder: Path, step: int) -> tuple[list[Evaluation], list[Validation]]:
+    """What was seen up to `step`, where the saved state stands; what came later will come again, so it is dropped."""
+    evaluations = [each for each in read_evaluations(folder) if each.step <= step]
+    validations = [each for each in _read(folder / _VALIDATIONS, Validation) if each.step <= step]
+    _write(folder / _EVALUATIONS, evaluations)
+    _write(folder / _VALIDATIONS, validations)
+    return evaluations, validations
+
+
+def _read(file: Path, kind: type[Judged]) -> list[Judged]:
+    found = []
+    for line in file.read_text().splitlines() if file.exists() else ():
         try:
-            evaluations.append(Evaluation.from_json(json.loads(line)))
+            found.append(kind.from_json(json.loads(line)))
         except (json.JSONDecodeError, KeyError):
             continue
-    return evaluations
+    return found
 
 
-def rewind_evaluations(folder: Path, step: int) -> list[Evaluation]:
-    """Evaluations up to `step`, where the saved state stands; later ones will be made again, so they are dropped."""
-    kept = [evaluation for evaluation in read_evaluations(folder) if evaluation.step <= step]
-    if (folder / _FILE).exists():
-        write_text(folder / _FILE, "".join(f"{_line(evaluation)}\n" for evaluation in kept))
-    return kept
+def _write(file: Path, judged: Sequence[Evaluation] | Sequence[Validation]) -> None:
+    if file.exists():
+        write_text(file, "".join(f"{_line(each)}\n" for each in judged))
 
 
-def _line(evaluation: Evaluation) -> str:
-    return json.dumps(evaluation.to_json(), allow_nan=False)
+def _line(judged: Evaluation | Validation) -> str:
+    return json.dumps(judged.to_json(), allow_nan=False)

@@ -8,38 +8,30 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 
-from PIL import Image
+import torch
 from torch import Tensor
 
-from eval.evaluation import Evaluation
+from eval.evaluation import Evaluation, Validation
 from eval.evidence import build_evidence
 from eval.eyes import load_eyes
-from eval.judge import Evidence, judge
+from eval.judge import Evidence, judge, validation_ratio
+from eval.metrics.losses import image_means
+from eval.overfit import is_close_call
 from eval.prompts import with_trigger, without_trigger
 from eval.reference import Reference, build_reference
-from eval.sampling import sample_each
 from eval.spec import EvalSpec
 from eval.validation import ValidationSet, validation_losses_each
 from eval.views import Seen, View
-from foundation.durable import new_folder
 from foundation.images import square
-from sweeper.pictures import PROMPT, UNRELATED, grid, picture_name, sheet_name
+from sweeper.drawing import Drawn, draw, write_pictures
+from sweeper.pictures import PROMPT, UNRELATED, sheet_name
 from train.bases import Base
 from train.caches import EncodedDataset
 from train.data import Dataset
 from train.pack import Pack
 
-_TILE = 128
-_NOT_SEEN = ("thresholds", "every", "warmup_evaluations", "final_prompts")
+_NOT_SEEN = ("thresholds", "every", "validate_every", "warmup_evaluations", "final_prompts", "close_seeds")
 """Fields of `EvalSpec` that change nothing of what is drawn and seen."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Drawn:
-    """Pictures of one checkpoint in prompt-major order: P·S for the prompts, U·S for the unrelated ones."""
-
-    samples: list[Image.Image]
-    unrelated: list[Image.Image]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -50,6 +42,8 @@ class Due:
     step: int
     history: Sequence[Evaluation]
     """Of its trial, earlier evaluations."""
+    validations: Sequence[Validation] = ()
+    """Of its trial, the validation losses between them."""
     pictures: Path
     """The folder that its pictures go to."""
 
@@ -76,30 +70,52 @@ class Judging:
         )
         self._references: dict[EvalSpec, Reference] = {}
         self._seen: dict[tuple[Path, float], tuple[EvalSpec, Evidence]] = {}
-        self.reference(spec)
+        self.reference(spec.for_close_calls())
 
     def judge(self, due: Sequence[Due]) -> list[Evaluation]:
-        """Judge what these slots have learned, in the same batches, and write each one's pictures to its folder."""
-        parts = 2 if self._spec.guidance_scale > 1 else 1
-        at_once = max(1, self._spec.batch_rows // parts)
-        return [
-            evaluation
-            for start in range(0, len(due), at_once)
-            for evaluation in self._judge_together(due[start : start + at_once], parts)
-        ]
+        """Judge what these slots have learned, in the same batches, and write each one's pictures to its folder.
 
-    def _judge_together(self, due: Sequence[Due], parts: int) -> list[Evaluation]:
-        slots = [each.slot for each in due]
-        with self._pack.acting(slots, parts) as base:
-            drawn = self._draw(base, self._spec, len(due))
+        A slot whose pictures speak against it is drawn with `close_seeds`, too, and judged by all of them.
+        """
+        spec = self._spec
+        drawn = self._draw_slots([each.slot for each in due], spec)
+        losses = self.validate([each.slot for each in due])
+        judged = [self._judged(*each, spec) for each in zip(due, drawn, losses, strict=True)]
+        close = [i for i, of in enumerate(judged) if is_close_call(of.overfit_index, of.past_best, spec.thresholds)]
+        if close and spec.close_seeds:
+            further = replace(spec, seeds=spec.close_seeds, close_seeds=(), unrelated_prompts=())
+            for i, more in zip(close, self._draw_slots([due[i].slot for i in close], further), strict=True):
+                drawn[i] = drawn[i].with_seeds(more)
+                judged[i] = self._judged(due[i], drawn[i], losses[i], spec.for_close_calls())
+        for each, pictures in zip(due, drawn, strict=True):
+            write_pictures(each.pictures, pictures)
+        return judged
+
+    def validate(self, slots: Sequence[int]) -> Tensor:
+        """The validation losses (len(slots), N, B) of what these slots have learned, in the same batches."""
         embeddings = [self._embeddings(slot) for slot in slots]
-        with self._pack.acting(slots) as base:
-            losses = self._losses(base, embeddings)
-        reference = self.reference(self._spec)
-        return [
-            judge(reference, self._look(each.step, pictures, own, each.pictures, self._spec), each.history, self._spec)
-            for each, pictures, own in zip(due, drawn, losses, strict=True)
-        ]
+        found = []
+        for some in _runs(range(len(slots)), self._spec.batch_rows):
+            with self._pack.acting([slots[i] for i in some]) as base:
+                found.append(self._losses(base, [embeddings[i] for i in some]))
+        return torch.cat(found)
+
+    def validation(self, step: int, validation_losses: Tensor) -> Validation:
+        """What the losses (N, B) of a slot after `step` steps come to."""
+        ratio = validation_ratio(self.reference(self._spec), validation_losses)
+        return Validation(step=step, ratio=ratio, losses=tuple(image_means(validation_losses).tolist()))
+
+    def _draw_slots(self, slots: Sequence[int], spec: EvalSpec) -> list[Drawn]:
+        parts = 2 if spec.guidance_scale > 1 else 1
+        drawn = []
+        for some in _runs(slots, spec.batch_rows // parts):
+            with self._pack.acting(some, parts) as base:
+                drawn += draw(base, spec, self._trigger, len(some))
+        return drawn
+
+    def _judged(self, due: Due, drawn: Drawn, losses: Tensor, spec: EvalSpec) -> Evaluation:
+        evidence = self._look(due.step, drawn, losses, spec)
+        return judge(self.reference(spec), evidence, due.history, spec, due.validations)
 
     def judge_file(
         self, checkpoint: Path, step: int, folder: Path, seeds: tuple[int, ...], strength: float = 1.0
@@ -113,9 +129,10 @@ class Judging:
         before, evidence = self._seen.get((checkpoint, strength), (None, None))
         if before is None or evidence is None or before.seeds[: len(seeds)] != seeds:
             with self._pack.acting_file(checkpoint, strength) as base:
-                (drawn,) = self._draw(base, spec, 1)
+                (drawn,) = draw(base, spec, self._trigger, 1)
                 (losses,) = self._losses(base, [self._encoded(base)])
-            evidence = self._look(step, drawn, losses, folder, spec)
+            write_pictures(folder, drawn)
+            evidence = self._look(step, drawn, losses, spec)
             self._seen[checkpoint, strength] = (spec, evidence)
         return judge(self.reference(spec), evidence.first_seeds(len(seeds)), [], spec)
 
@@ -124,8 +141,8 @@ class Judging:
         spec = self._spec.for_finalists((seed,))
         spec = replace(spec, prompts=spec.prompts[:prompts], unrelated_prompts=())
         with self._pack.acting_file(checkpoint, strength) as base:
-            (drawn,) = self._draw(base, spec, 1)
-        write_pictures(folder, drawn, 1)
+            (drawn,) = draw(base, spec, self._trigger, 1)
+        write_pictures(folder, drawn)
 
     def judge_base(self, spec: EvalSpec) -> Evaluation:
         """What the base itself would be told by `spec`: what a checkpoint's numbers begin at."""
@@ -141,15 +158,15 @@ class Judging:
         )
         return judge(reference, evidence, [], spec)
 
-    def _look(self, step: int, drawn: Drawn, losses: Tensor, folder: Path, spec: EvalSpec) -> Evidence:
-        """What the judge sees of pictures, which go to `folder`."""
-        write_pictures(folder, drawn, len(spec.seeds))
+    def _look(self, step: int, drawn: Drawn, losses: Tensor, spec: EvalSpec) -> Evidence:
+        """What the judge sees of pictures."""
         return build_evidence(
             self._eyes,
             step=step,
-            samples=drawn.samples,
-            unrelated=drawn.unrelated,
+            samples=[image for row in drawn.samples for image in row],
+            unrelated=[image for row in drawn.unrelated for image in row],
             num_seeds=len(spec.seeds),
+            unrelated_seeds=len(spec.seeds_of_unrelated),
             validation_losses=losses,
         )
 
@@ -165,9 +182,9 @@ class Judging:
 
     def _whole(self, spec: EvalSpec) -> EvalSpec:
         """What the base was drawn by already, these seeds first and perhaps others after them; else `spec`."""
-        count = len(spec.seeds)
-        same = (o for o in self._references if o.seeds[:count] == spec.seeds and replace(o, seeds=spec.seeds) == spec)
-        return next(same, spec)
+        count, wanted = len(spec.seeds), spec.as_drawn()
+        longer = (other for other in self._references if other.seeds[:count] == spec.seeds)
+        return next((other for other in longer if replace(other, seeds=spec.seeds).as_drawn() == wanted), wanted)
 
     def sheets(self, folder: Path) -> tuple[tuple[str, Path], ...]:
         """Each prompt with the file, among what `write_pictures` wrote, that shows all its seeds side by side."""
@@ -184,34 +201,21 @@ class Judging:
 
     def _build(self, spec: EvalSpec) -> Reference:
         with self._pack.acting([]) as base:
-            (drawn,) = self._draw(base, spec, 1)
+            (drawn,) = draw(base, spec, self._trigger, 1)
             (losses,) = self._losses(base, [self._validation.embeddings])
-        write_pictures(self.base_pictures(spec), drawn, len(spec.seeds))
+        write_pictures(self.base_pictures(spec), drawn)
         side = self._pack.base.resolution
         return build_reference(
             self._eyes,
             train=[square(picture.open(), side) for picture in self._dataset.train],
             held_out=[square(picture.open(), side) for picture in self._dataset.validation],
             prompts=[without_trigger(prompt, self._trigger, spec.stand_in) for prompt in spec.prompts],
-            base_samples=drawn.samples,
-            base_unrelated=drawn.unrelated,
+            base_samples=[image for row in drawn.samples for image in row],
+            base_unrelated=[image for row in drawn.unrelated for image in row],
             num_seeds=len(spec.seeds),
+            unrelated_seeds=len(spec.seeds_of_unrelated),
             base_validation=losses,
         )
-
-    def _draw(self, base: Base, spec: EvalSpec, copies: int) -> list[Drawn]:
-        prompts = [*(with_trigger(prompt, self._trigger) for prompt in spec.prompts), *spec.unrelated_prompts]
-        drawn = sample_each(
-            base.pipeline,
-            prompts,
-            spec.seeds,
-            copies=copies,
-            steps=spec.sample_steps,
-            guidance_scale=spec.guidance_scale,
-            batch_rows=spec.batch_rows,
-        )
-        first = len(spec.prompts) * len(spec.seeds)
-        return [Drawn(samples=images[:first], unrelated=images[first:]) for images in drawn]
 
     def _embeddings(self, slot: int) -> Tensor:
         """The validation captions as a slot's denoiser is to meet them."""
@@ -245,12 +249,7 @@ def _of_base(view: View | None) -> Seen | None:
     return Seen(samples=view.base_samples, unrelated=view.base_unrelated) if view else None
 
 
-def write_pictures(folder: Path, drawn: Drawn, num_seeds: int) -> None:
-    """Write each picture, and for each prompt a sheet with all its seeds, whole or not at all."""
-    with new_folder(folder) as fresh:
-        for kind, images in ((PROMPT, drawn.samples), (UNRELATED, drawn.unrelated)):
-            for number in range(len(images) // num_seeds):
-                row = images[number * num_seeds : (number + 1) * num_seeds]
-                for seed, image in enumerate(row):
-                    image.save(fresh / picture_name(kind, number, seed))
-                grid(row, num_seeds, _TILE).save(fresh / sheet_name(kind, number))
+def _runs(items: Sequence[int], length: int) -> list[list[int]]:
+    """The items in order, at most `length` of them together."""
+    length = max(1, length)
+    return [list(items[start : start + length]) for start in range(0, len(items), length)]

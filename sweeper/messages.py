@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from eval.evaluation import Evaluation
+from eval.evaluation import Evaluation, Validation
 from train.reports import Capacity, StepReport
 from train.spec import TrialSpec
 
@@ -112,6 +112,15 @@ class Evaluated:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Validated:
+    """The validation loss was taken between two evaluations; the slot waits for nothing."""
+
+    trial: int
+    validation: Validation
+    seconds: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Finished:
     """The trial has left its slot after its last step or a verdict to stop."""
 
@@ -162,4 +171,6 @@ class Died:
     reason: str
 
 
-Event = Ready | Refused | Admitted | Stepped | Evaluated | Finished | Failed | Rescored | Drew | Noted | Died
+Event = (
+    Ready | Refused | Admitted | Stepped | Evaluated | Validated | Finished | Failed | Rescored | Drew | Noted | Died
+)

@@ -20,21 +20,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final, TypeVar
 
-from hydra.core.override_parser.types import (
-    ChoiceSweep,
-    Glob,
-    IntervalSweep,
-    Override,
-    ParsedElementType,
-    RangeSweep,
-    Transformer,
-)
+from hydra.core.override_parser.types import Override
 
 from foundation.compose import SWEEPS, compose, dotted_paths, groups, options, parse_overrides
 from foundation.errors import ConfigError
 from foundation.parse import did_you_mean, unknown_key
 from sweeper.config import TRIAL_GROUPS, Config, TrialPart, parse_config, parse_part, trial_of
 from sweeper.dimension import Choices, Dimension, Numbers, Space, Value
+from sweeper.sweeps import domain_of
 from train.spec import OptimizerSpec, check_installed
 
 __all__ = ["Plan", "Space", "domain_of", "plan"]
@@ -107,6 +100,14 @@ def _composable(overrides: Sequence[str]) -> tuple[list[str], list[str]]:
             good.append(override)
         return good, list(error.problems)
     return list(overrides), []
+
+
+def searchable(path: str) -> bool:
+    """Whether a field may differ from trial to trial: whether a sweep over it becomes a dimension."""
+    sweeps, _ = parse_overrides([f"+{path}=choice(0,1)"])  # `+` also takes what only some options have
+    alone = {**compose(), "study": {}}
+    space = _Reader(config=alone, fixed=[], settled=set(), problems=[]).read(sweeps)
+    return any(each.key.lstrip("+") == path for each in space.dimensions)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -273,36 +274,6 @@ def _switched(dimensions: Sequence[Dimension]) -> list[Dimension]:
     fields = [each for each in dimensions if each.condition is None and _SWITCHES.get(each.key) in there]
     others = [each for each in dimensions if each not in fields]
     return [*others, *(replace(each, condition=(_SWITCHES[each.key], True)) for each in fields)]
-
-
-def domain_of(override: Override) -> Choices | Numbers:
-    """Return the values of a sweep.
-
-    Raises:
-        ValueError: with the reason why it is refused.
-    """
-    value = override.value()
-    if isinstance(value, Glob):
-        if "." in override.key_or_group:
-            raise ValueError("glob is for the options of a group; write the choice out")
-        return Choices.among(value.filter(list(options(override.key_or_group))))
-    if isinstance(value, ChoiceSweep | RangeSweep):
-        if value.shuffle:
-            raise ValueError("shuffle has no meaning here, the sampler decides on the order; leave it out")
-        if value.tags:
-            raise ValueError("tags are for intervals: tag(log, interval(low,high)), tag(int, interval(low,high))")
-    if isinstance(value, ChoiceSweep):
-        return Choices.among([_plain(each) for each in value.list])
-    if isinstance(value, RangeSweep):
-        assert value.start is not None and value.stop is not None
-        return Numbers.within_range(value.start, value.stop, value.step)
-    assert isinstance(value, IntervalSweep) and value.start is not None and value.end is not None
-    return Numbers.within_interval(value.start, value.end, value.tags)
-
-
-def _plain(element: ParsedElementType) -> Value:
-    """A choice's element as Optuna can hold it: what is no number, truth value or null as Hydra's text."""
-    return element if element is None or isinstance(element, bool | int | float) else str(Transformer.str(element))
 
 
 def _sweeps(override: Override) -> bool:

@@ -31,6 +31,7 @@ from sweeper.messages import (
     Rescore,
     Rescored,
     Stepped,
+    Validated,
     Verdict,
 )
 from sweeper.objectives import measured, values_of
@@ -215,6 +216,9 @@ class Supervisor:
                 self._tracker.log_steps(event.trial, event.reports)
             case Evaluated():
                 self._on_evaluated(number, event)
+            case Validated():
+                self._judging_s += event.seconds
+                self._tracker.log_validation(event.trial, event.validation)
             case Finished():
                 status, reason = self._ending.pop(event.trial, ("finished", "all steps done"))
                 self._end(worker, self.trials[event.trial], status, reason)

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import torch
 
-from eval.evaluation import Evaluation
+from eval.evaluation import Evaluation, Validation
 from foundation.errors import UserError
 from sweeper.config import Config
-from sweeper.history import append_evaluation, rewind_evaluations
+from sweeper.history import append_evaluation, append_validation, rewind
 from sweeper.judging import Due, Judging
 from sweeper.messages import (
     Admit,
@@ -32,6 +32,7 @@ from sweeper.messages import (
     Rescored,
     Shutdown,
     Stepped,
+    Validated,
     Verdict,
 )
 from train.bases import Base, load_base
@@ -55,6 +56,7 @@ class _Running:
     slot: int
     folder: Path
     history: list[Evaluation]
+    validations: list[Validation]
     unsent: list[StepReport] = field(default_factory=list)
 
     def checkpoint(self, step: int) -> Path:
@@ -148,16 +150,17 @@ class Worker:
             self._send(Failed(trial=command.trial, reason=f"out of memory at the start: {str(error).splitlines()[0]}"))
             return
         step = self._pack.steps_done(slot)
-        history = rewind_evaluations(command.folder, step)
-        self._running[command.trial] = _Running(command.trial, slot, command.folder, history)
+        history, validations = rewind(command.folder, step)
+        self._running[command.trial] = _Running(command.trial, slot, command.folder, history, validations)
         self._send(Admitted(trial=command.trial, step=step, history=tuple(history)))
 
     def _advance(self) -> None:
         by_slot = {running.slot: running for running in self._running.values()}
         due: list[_Running] = []
+        between: list[_Running] = []
         before = self._pack.at_once
         reports = self._pack.step()
-        if any(self._pack.steps_done(slot) % self._eval.every == 0 for slot in by_slot):
+        if any(self._is_looked_at(self._pack.steps_done(slot)) for slot in by_slot):
             reports += self._pack.read()
         if self._pack.at_once < before:
             self._send(Noted(f"out of memory: from here on {self._pack.at_once} trials share a pass, not {before}"))
@@ -169,22 +172,43 @@ class Worker:
             running.unsent.append(report)
             if self._is_due(report):
                 due.append(running)
+            elif report.step == self._pack.steps_done(report.slot) and self._is_looked_at(report.step):
+                between.append(running)
             elif len(running.unsent) >= REPORT_EVERY:
                 self._send_steps(running)
         # A slot that was already full when a verdict or a crash came has nothing left to train, only to end.
         done = [r for r in self._running.values() if r not in due and self._pack.finished(r.slot)]
         for running in done:
             self._finish(running)
+        if between:
+            self._validate(between)
         if due:
             self._evaluate(due)
         for running in due:
             self._await_verdict(running)
+
+    def _is_looked_at(self, step: int) -> bool:
+        """Whether a trial is evaluated, or at least validated, at this step."""
+        often = self._eval.validate_every
+        return step % self._eval.every == 0 or (often is not None and step % often == 0)
 
     def _is_due(self, report: StepReport) -> bool:
         """Whether a trial is to be judged as it stands now: of several steps read at once, only at the last."""
         if report.step != self._pack.steps_done(report.slot):
             return False
         return report.step % self._eval.every == 0 or self._pack.finished(report.slot)
+
+    def _validate(self, between: list[_Running]) -> None:
+        """Take the validation loss alone."""
+        began = time.monotonic()
+        losses = self._judging.validate([running.slot for running in between])
+        seconds = (time.monotonic() - began) / len(between)
+        for running, own in zip(between, losses, strict=True):
+            validation = self._judging.validation(self._pack.steps_done(running.slot), own)
+            running.validations.append(validation)
+            append_validation(running.folder, validation)
+            self._send_steps(running)
+            self._send(Validated(trial=running.trial, validation=validation, seconds=seconds))
 
     def _evaluate(self, due: list[_Running]) -> None:
         """Judge all that are due in the same batches; what each has learned is on disk before its verdict is asked."""
@@ -194,7 +218,15 @@ class Worker:
             self._send_steps(running)
             step = self._pack.steps_done(running.slot)
             self._pack.save_adapter(running.slot, running.checkpoint(step))
-            asked.append(Due(slot=running.slot, step=step, history=running.history, pictures=running.pictures(step)))
+            asked.append(
+                Due(
+                    slot=running.slot,
+                    step=step,
+                    history=running.history,
+                    validations=running.validations,
+                    pictures=running.pictures(step),
+                )
+            )
         evaluations = self._judging.judge(asked)
         for running, evaluation in zip(due, evaluations, strict=True):
             running.history.append(evaluation)

@@ -35,7 +35,7 @@ python -m train [+experiment=NAME] [group=option] [path=value …] [out=FOLDER] 
   python -m train +experiment=pencil adapter.rank=8 out=multirun/one
   python -m train data.path=my/pictures optimizer=lion train.steps=400
 
-Groups: base, data, adapter, optimizer, lr_scheduler, objective, train (fields: train/spec/).
+Groups: base, data, adapter, optimizer, lr_scheduler, objective, train (fields: docs/reference.md).
 out= is a new folder; default multirun/train/<data name>-<number>. It gets the LoRA as diffusers loads it,
 the configuration, and the loss of every step. Searching and judging is `python -m sweeper`."""
 

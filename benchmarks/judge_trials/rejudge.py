@@ -36,11 +36,11 @@ def rescored(evaluation: Evaluation) -> Evaluation:
     """The evaluation with the score that today's formula gives what was measured; it knows the prompts' means alone."""
     metrics = evaluation.metrics
     parts = Parts(
-        style=torch.tensor([metrics["style"]]),
-        match=torch.tensor([100 * metrics["prompt_kept"]]),
-        base_match=torch.tensor([100.0]),
-        copied=torch.tensor([metrics["copy_rate"]]),
-        base_copied=torch.zeros(1),
+        style=torch.tensor([[metrics["style"]]]),
+        match=torch.tensor([[100 * metrics["prompt_kept"]]]),
+        base_match=torch.tensor([[100.0]]),
+        copied=torch.tensor([[metrics["copy_rate"]]]),
+        base_copied=torch.zeros(1, 1),
         val_ratio=metrics["val_ratio"],
     )
     return replace(evaluation, score=score(parts))

@@ -48,18 +48,18 @@ def image_similarity(generated: Tensor, real: Tensor) -> float:
 
 
 def style_shares(samples: Tensor, base: Tensor, held_out: Tensor, train: Tensor) -> Tensor:
-    """Return style fidelity prompt by prompt, (P,): how much of the way from the base to the real set was gone.
+    """Return style fidelity picture by picture, (P, S): how much of the way from the base to the real set was gone.
 
     s = [sim(G, V) − sim(B, V)] / [sim(V, T) − sim(B, V)], sim the mean cosine over all pairs; G `samples` (P, S, D),
     B the base's `base` (P, S, D) for the same prompts and seeds, V `held_out` (m, D), T `train` (n, D). 0 draws as
     the base does, 1 is as near to held-out pictures as training pictures are; what copies T earns no more than 1.
-    The divisor is taken over all prompts, so the mean of the shares is s of the whole.
+    The divisor is taken over all pictures, so the mean of the shares is s of the whole.
     """
     if len(held_out) == 0 or len(train) == 0:
-        return torch.full((len(samples),), float("nan"), dtype=torch.float64)
+        return torch.full(samples.shape[:2], float("nan"), dtype=torch.float64)
     target = held_out.double().mean(0)  # (D,)
-    generated_V = samples.double().mean(1) @ target  # (P,)
-    base_V = base.double().mean(1) @ target  # (P,)
+    generated_V = samples.double() @ target  # (P, S)
+    base_V = base.double() @ target  # (P, S)
     gap = train.double().mean(0) @ target - base_V.mean()
     return (generated_V - base_V) / gap.clamp(min=MIN_STYLE_GAP)
 
@@ -90,19 +90,21 @@ def without_axis(features: Tensor, axis: Tensor | None) -> Tensor:
 
 
 def prompt_matches(samples: Tensor, texts: Tensor) -> Tensor:
-    """Return 100·cos of pictures with their own text, mean over seeds: (P, S, D) and (P, D) to (P,), in points."""
-    return 100 * torch.einsum("psd,pd->p", samples.double(), texts.double()) / samples.shape[1]
+    """Return 100·cos of pictures with their own text: (P, S, D) and (P, D) to (P, S), in points."""
+    return 100 * torch.einsum("psd,pd->ps", samples.double(), texts.double())
 
 
 def prompt_margins(samples: Tensor, texts: Tensor) -> Tensor:
-    """Return by how many points pictures match their own text better than the other prompts' texts: (P,).
+    """Return by how many points pictures match their own text better than the other prompts' texts: (P, S).
 
-    margin_p = mean over seeds of 100·[cos(G_p, t_p) − mean over q≠p of cos(G_p, t_q)]. What moves a picture from
-    or towards all texts alike (a style) cancels. NaN with one prompt.
+    margin = 100·[cos(G_p, t_p) − mean over q≠p of cos(G_p, t_q)]. What moves a picture from or towards all texts
+    alike (a style) cancels. NaN with one prompt.
     """
-    cosines = 100 * samples.double().mean(1) @ texts.double().T  # (P, P)
-    own = cosines.diagonal()
-    return own - (cosines.sum(1) - own) / (len(texts) - 1) if len(texts) > 1 else torch.full_like(own, float("nan"))
+    if len(texts) < 2:
+        return torch.full(samples.shape[:2], float("nan"), dtype=torch.float64)
+    cosines = 100 * samples.double() @ texts.double().T  # (P, S, P)
+    own = cosines.diagonal(dim1=0, dim2=2).T  # (P, S)
+    return own - (cosines.sum(2) - own) / (len(texts) - 1)
 
 
 def prompt_kept(samples: Tensor, base: Tensor, texts: Tensor) -> float:
@@ -128,7 +130,7 @@ def prompt_drop(samples: Tensor, base: Tensor, texts: Tensor) -> float:
 
 
 def comparable_matches(samples: Tensor, base: Tensor, texts: Tensor) -> tuple[Tensor, Tensor]:
-    """Return prompt match of `samples` and `base` (P, S, D), each (P,) in points, by the measure that fits the base.
+    """Return prompt match of `samples` and `base` (P, S, D), each (P, S) in points, by the measure that fits the base.
 
     `prompt_margins` where the base has a margin of at least `MIN_MARGIN`, else plain `prompt_matches`.
     """

@@ -13,7 +13,7 @@ from pathlib import Path
 from queue import Empty, Queue
 from typing import Final
 
-from eval.evaluation import Evaluation
+from eval.evaluation import Evaluation, Validation
 from sweeper.tracking.port import StudyEnd, Tracker, TrialEnd
 from train.reports import StepReport
 
@@ -86,6 +86,11 @@ class BackgroundTracker:
         images = tuple(images)
         if self._has_room(what, 1):
             self._submit(_Call(what, lambda: self._inner.log_evaluation(number, evaluation, images)))
+
+    def log_validation(self, number: int, validation: Validation) -> None:
+        what = f"trial {number}'s validation at step {validation.step}"
+        if self._has_room(what, 1):
+            self._submit(_Call(what, lambda: self._inner.log_validation(number, validation)))
 
     def end_trial(
         self, number: int, status: TrialEnd, reason: str, kept: Mapping[str, Path], chosen: Mapping[str, float]

@@ -20,7 +20,7 @@ from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NOTE, MLFL
 from PIL import Image
 from sqlalchemy.exc import SQLAlchemyError
 
-from eval.evaluation import Evaluation
+from eval.evaluation import Evaluation, Validation
 from foundation.errors import ConfigError, StudyError
 from sweeper.config import TrackingSpec
 from sweeper.tracking import ARTIFACTS, DATABASE
@@ -97,6 +97,7 @@ class MlflowTracker:
         if found:
             trial.step = self._last_step(run_id, "train/lr")
             trial.evaluation = self._last_step(run_id, "eval/overfit")
+            trial.validation = self._last_step(run_id, "eval/val_ratio")
             trial.has_base = _BASE_SHOWN in found.data.tags
         self._show_base(trial)
 
@@ -131,6 +132,14 @@ class MlflowTracker:
         self._tag(trial.run_id, {"verdict": f"step {evaluation.step}: {evaluation.words}"})
         trial.evaluation = evaluation.step
         self._log_images(trial.run_id, evaluation.step, images)
+
+    def log_validation(self, number: int, validation: Validation) -> None:
+        trial = self._trial(number)
+        if validation.step > trial.validation:
+            loss = sum(validation.losses) / len(validation.losses)
+            values = {"eval/val_loss": loss, "eval/val_ratio": validation.ratio}
+            self._log_metrics(trial.run_id, _metrics(values, validation.step))
+            trial.validation = validation.step
 
     def end_trial(
         self, number: int, status: TrialEnd, reason: str, kept: Mapping[str, Path], chosen: Mapping[str, float]
@@ -280,6 +289,7 @@ class _Trial:
     run_id: str
     step: int = -1
     evaluation: int = -1
+    validation: int = -1
     has_base: bool = False
     open: bool = True
 

@@ -7,7 +7,7 @@ from collections.abc import Set as AbstractSet
 from pathlib import Path
 from typing import Literal, Protocol
 
-from eval.evaluation import Evaluation
+from eval.evaluation import Evaluation, Validation
 from train.reports import StepReport
 
 TrialEnd = Literal["finished", "pruned", "failed"]
@@ -59,6 +59,9 @@ class Tracker(Protocol):
         `images` are sample pictures by name, a name for the same prompt and seed at every step; the files are read
         later and must stay.
         """
+
+    def log_validation(self, number: int, validation: Validation) -> None:
+        """Show a validation loss between two evaluations, under the names that evaluations show theirs under."""
 
     def end_trial(
         self, number: int, status: TrialEnd, reason: str, kept: Mapping[str, Path], chosen: Mapping[str, float]

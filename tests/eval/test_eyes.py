@@ -77,6 +77,7 @@ def test_a_reference_holds_each_eyes_view_and_comes_back_from_its_file(
             base_samples=pictures(4, 2),
             base_unrelated=pictures(2, 3),
             num_seeds=2,
+            unrelated_seeds=2,
             base_validation=torch.ones(3, 2),
         )
 

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from eval.evaluation import Evaluation
+from eval.evaluation import Evaluation, Validation
 from eval.judge import Evidence, judge
 from eval.metrics import distribution
 from eval.reference import Reference, by_prompt
@@ -173,6 +173,17 @@ def test_a_rise_within_the_noise_of_the_images_counts_for_nothing() -> None:
     evaluation = judge(REFERENCE, replace(GOOD, validation_losses=one_image), [first], SPEC)
     assert evaluation.metrics["val_rise"] > 0.05
     assert evaluation.severities["val_rise"] == 0.0
+
+
+def test_the_lowest_validation_loss_may_lie_between_two_evaluations() -> None:
+    first = judge(REFERENCE, seen(40, 0.30), [], SPEC)
+    dip = Validation(step=60, ratio=0.25, losses=tuple(losses(0.25).mean(1).tolist()))
+    lost = Validation(step=70, ratio=math.nan, losses=(math.nan,) * 8)
+    told = judge(REFERENCE, seen(80, 0.30), [first], SPEC, [dip, lost])
+    assert told.metrics["val_rise"] == pytest.approx(0.30 / 0.25 - 1, rel=0.02)
+    assert judge(REFERENCE, seen(80, 0.30), [first], SPEC).metrics["val_rise"] < 0.01
+    assert Validation.from_json(json.loads(json.dumps(dip.to_json(), allow_nan=False))) == dip
+    assert math.isnan(Validation.from_json(json.loads(json.dumps(lost.to_json(), allow_nan=False))).ratio)
 
 
 @pytest.mark.parametrize("broken", [math.nan, math.inf])

@@ -91,7 +91,8 @@ def test_each_copy_has_the_pictures_of_its_own_share_of_the_rows(
     monkeypatch.setattr(pipe.unet, "forward", shifted_all)
     second = draw(pipe, PROMPTS, [5, 9])
     monkeypatch.setattr(pipe.unet, "forward", shifted)
-    both = sample_each(pipe, PROMPTS, [5, 9], copies=2, steps=2, guidance_scale=4.0, batch_rows=rows)
+    pairs = [(prompt, seed) for prompt in PROMPTS for seed in (5, 9)]
+    both = sample_each(pipe, pairs, copies=2, steps=2, guidance_scale=4.0, batch_rows=rows)
     assert np.abs(pixels(both[0]) - first).max() <= 1
     assert np.abs(pixels(both[1]) - second).max() <= 1
     assert np.abs(first - second).max() > 8

@@ -12,13 +12,13 @@ from eval.score import Parts, pseudo_values, score, standard_error
 
 
 def parts(style: float, kept: float, copies: float = 0.0, val_ratio: float | None = 1.0, **changes: Any) -> Parts:
-    wobble = torch.tensor([-0.05, 0.0, 0.05, 0.0], dtype=torch.float64)
+    wobble = torch.tensor([[-0.05], [0.0], [0.05], [0.0]], dtype=torch.float64)
     values: dict[str, Any] = {
         "style": style + wobble,
-        "match": torch.full((4,), 10.0 * kept, dtype=torch.float64),
-        "base_match": torch.full((4,), 10.0, dtype=torch.float64),
-        "copied": torch.full((4,), copies),
-        "base_copied": torch.zeros(4),
+        "match": torch.full((4, 1), 10.0 * kept, dtype=torch.float64),
+        "base_match": torch.full((4, 1), 10.0, dtype=torch.float64),
+        "copied": torch.full((4, 1), copies),
+        "base_copied": torch.zeros(4, 1),
         "val_ratio": val_ratio,
     }
     return Parts(**values | changes)
@@ -49,7 +49,7 @@ def test_the_formula_by_hand() -> None:
 
 def test_copying_earns_nothing_and_the_bases_own_copies_cost_nothing() -> None:
     assert score(parts(0.9, 0.95, copies=0.25)) < score(parts(0.9, 0.95))
-    assert score(parts(0.9, 0.95, copies=0.25, base_copied=torch.full((4,), 0.25))) == score(parts(0.9, 0.95))
+    assert score(parts(0.9, 0.95, copies=0.25, base_copied=torch.full((4, 1), 0.25))) == score(parts(0.9, 0.95))
     assert score(parts(1.5, 0.9)) == pytest.approx(score(parts(1.0, 0.9)))
 
 
@@ -59,19 +59,31 @@ def test_no_real_pictures_no_score() -> None:
 
 def test_standard_error_is_the_bootstraps_of_a_mean() -> None:
     generator = torch.Generator().manual_seed(0)
-    style = 0.5 + 0.1 * torch.randn(40, generator=generator, dtype=torch.float64)
-    ones, zeros = torch.ones(40, dtype=torch.float64) * 10, torch.zeros(40)
-    many = Parts(style=style, match=ones, base_match=ones, copied=zeros, base_copied=zeros, val_ratio=0.5)
+    style = 0.5 + 0.1 * torch.randn(40, 1, generator=generator, dtype=torch.float64)
+    many = of_style(style)
     expected = 80 * float(style.std(correction=0)) / math.sqrt(40)
     assert standard_error(many, draws=4000) == pytest.approx(expected, rel=0.05)
     assert standard_error(many, draws=50) == standard_error(many, draws=50)
 
 
+def of_style(style: torch.Tensor) -> Parts:
+    ones, zeros = torch.full_like(style, 10.0), torch.zeros_like(style)
+    return Parts(style=style, match=ones, base_match=ones, copied=zeros, base_copied=zeros, val_ratio=0.5)
+
+
+def test_standard_error_holds_the_prompts_and_the_seeds() -> None:
+    """Effects of prompts (sd .1) and of seeds (.05) that add up: their mean's variance is the sum of both means'."""
+    generator = torch.Generator().manual_seed(0)
+    prompts = 0.1 * torch.randn(30, 1, generator=generator, dtype=torch.float64)
+    seeds = 0.05 * torch.randn(1, 20, generator=generator, dtype=torch.float64)
+    expected = 80 * math.sqrt(float(prompts.var(correction=0)) / 30 + float(seeds.var(correction=0)) / 20)
+    assert standard_error(of_style(0.5 + prompts + seeds), draws=4000) == pytest.approx(expected, rel=0.05)
+    alone = 80 * float(prompts.std(correction=0)) / math.sqrt(30)
+    assert standard_error(of_style(0.5 + prompts.expand(30, 20)), draws=4000) == pytest.approx(alone, rel=0.05)
+
+
 def test_standard_error_of_one_prompt_is_unknown() -> None:
-    one = torch.ones(1, dtype=torch.float64)
-    assert math.isnan(
-        standard_error(Parts(style=one, match=one, base_match=one, copied=one, base_copied=one, val_ratio=None), 10)
-    )
+    assert math.isnan(standard_error(of_style(torch.ones(1, 3, dtype=torch.float64)), 10))
 
 
 def test_pseudo_values_of_a_score_that_is_a_mean_are_the_prompts_own_scores() -> None:
@@ -82,8 +94,8 @@ def test_pseudo_values_of_a_score_that_is_a_mean_are_the_prompts_own_scores() ->
 
 
 def test_pseudo_values_leave_each_prompt_out_in_turn() -> None:
-    match = torch.tensor([8.0, 12.0, 9.0, 11.0], dtype=torch.float64)
-    whole = parts(0.5, 1.0, match=match, copied=torch.tensor([0.0, 1.0, 0.0, 0.0]), val_ratio=0.5)
+    match = torch.tensor([[8.0], [12.0], [9.0], [11.0]], dtype=torch.float64)
+    whole = parts(0.5, 1.0, match=match, copied=torch.tensor([[0.0], [1.0], [0.0], [0.0]]), val_ratio=0.5)
     fields = ("style", "match", "base_match", "copied", "base_copied")
     for left_out, value in enumerate(pseudo_values(whole)):
         kept = [i for i in range(4) if i != left_out]

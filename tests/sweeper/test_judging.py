@@ -11,6 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
+from eval.evaluation import Evaluation
 from eval.pipeline import denoiser, load_lora, load_pipeline, validation_set
 from eval.spec import EvalSpec
 from eval.validation import validation_losses
@@ -92,6 +93,43 @@ def test_a_slot_is_judged_as_its_file_is_by_all_who_load_it(
     with pack.acting([1]) as base:
         taught = base.encode_texts([picture.caption for picture in tiny_dataset.validation])
     assert (taught - tiny_data.validation.embeddings).abs().max() > 0.01
+
+
+def test_a_close_call_is_judged_by_more_seeds_as_if_they_had_been_drawn_at_once(
+    pack: Pack, tiny_dataset: Dataset, tiny_data: EncodedDataset, tmp_path: Path
+) -> None:
+    def judged(folder: str, **changes: object) -> list[Evaluation]:
+        spec = replace(SPEC, **changes)  # type: ignore[arg-type]
+        judging = Judging(pack, tiny_dataset, tiny_data, spec, "in pencil style", tmp_path / "cache")
+        fallen = [replace(judging.judge_base(spec), prompt_styles=(50.0, 51.0))]  # better once than the first is now
+        return judging.judge(
+            [
+                Due(slot=0, step=3, history=fallen, pictures=tmp_path / folder / "0"),
+                Due(slot=1, step=3, history=[], pictures=tmp_path / folder / "1"),
+            ]
+        )
+
+    usual = judged("usual", seeds=(0, 1), unrelated_seeds=1)
+    all_at_once = judged("all", seeds=(0, 1, 5), unrelated_seeds=1)
+    assert [evaluation.past_best for evaluation in usual] == [True, False]
+    found = judged("close", seeds=(0, 1), close_seeds=(5,), unrelated_seeds=1)
+    assert found[0].prompt_scores == pytest.approx(all_at_once[0].prompt_scores, abs=0.1)
+    assert found[0].prompt_scores != pytest.approx(usual[0].prompt_scores, abs=0.1)
+    assert found[1].prompt_scores == pytest.approx(usual[1].prompt_scores, abs=0.1)
+    pictures = [len(list((tmp_path / "close" / slot).glob("*seed*.png"))) for slot in ("0", "1")]
+    assert pictures == [2 * 3 + 1, 2 * 2 + 1]
+
+
+def test_a_look_at_the_validation_loss_is_the_evaluations(
+    pack: Pack, tiny_dataset: Dataset, tiny_data: EncodedDataset, tmp_path: Path
+) -> None:
+    judging = Judging(pack, tiny_dataset, tiny_data, SPEC, "in pencil style", tmp_path / "cache")
+    evaluation = judging.judge([Due(slot=1, step=3, history=[], pictures=tmp_path / "pictures")])[0]
+    both = judging.validate([0, 1])
+    seen = judging.validation(3, both[1])
+    assert seen.losses == pytest.approx(evaluation.validation_losses, rel=1e-5)
+    assert seen.ratio == pytest.approx(evaluation.metrics["val_ratio"], rel=1e-5)
+    assert judging.validation(3, both[0]).ratio != pytest.approx(seen.ratio, rel=1e-3)
 
 
 @pytest.fixture

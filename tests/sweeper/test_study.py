@@ -32,6 +32,7 @@ SMALL = [
     "eval.sample_steps=2",
     "eval.timestep_bins=2",
     "eval.noises_per_bin=1",
+    "eval.validate_every=1",
     "study.slots=2",
     "study.finalists=2",
     "study.strengths=[0.6]",
@@ -110,6 +111,8 @@ def test_optuna_holds_every_trial_with_its_end(finished: tuple[Path, str]) -> No
     assert all(trial.user_attrs["reason"] for trial in trials)
     lines = (folder / "small/trials/0000/evaluations.jsonl").read_text().splitlines()
     assert [json.loads(line)["step"] for line in lines] == list(trials[0].intermediate_values)
+    between = [json.loads(line) for line in (folder / "small/trials/0000/validations.jsonl").read_text().splitlines()]
+    assert [each["step"] for each in between] == [step - 1 for step in trials[0].intermediate_values]
     assert set(DIRECTIONS) <= set(json.loads(lines[0])["metrics"])  # what may be an objective is measured
 
 
@@ -122,6 +125,7 @@ def test_mlflow_holds_a_parent_a_child_per_trial_metrics_images_and_the_champion
     child = runs["children"][0].info.run_id
     assert [point.step for point in client.get_metric_history(child, "train/loss")][:2] == [1, 2]
     assert client.get_metric_history(child, "eval/score")[0].step == 2
+    assert [point.step for point in client.get_metric_history(child, "eval/val_ratio")][:2] == [1, 2]
     kept = {artifact.path for artifact in client.list_artifacts(child, "checkpoints")}
     assert kept == {"checkpoints/best", "checkpoints/last"}
     assert client.list_artifacts(child, "images")

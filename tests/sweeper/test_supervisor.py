@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from eval.evaluation import Evaluation
+from eval.evaluation import Evaluation, Validation
 from foundation.errors import StudyError
 from sweeper.config import Keep
 from sweeper.display import Display
@@ -140,6 +140,8 @@ class Notes:
     def log_steps(self, number: int, reports: Sequence[StepReport]) -> None: ...
 
     def log_evaluation(self, number: int, evaluation: Evaluation, images: Sequence[tuple[str, Path]]) -> None: ...
+
+    def log_validation(self, number: int, validation: Validation) -> None: ...
 
     def end_trial(
         self, number: int, status: str, reason: str, kept: Mapping[str, Path], chosen: Mapping[str, float]

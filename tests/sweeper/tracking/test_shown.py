@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable
 from pathlib import Path
 
+from eval.evaluation import Validation
 from sweeper.tracking.port import Tracker
 from tests.sweeper.tracking.read_back import (
     client_of,
@@ -54,6 +55,7 @@ def test_steps_and_evaluations_are_metrics_and_images_by_step(
     tracker.show_base([(name, picture) for name in names])
     tracker.log_steps(0, [step_report(1, loss=0.5), step_report(2, loss=math.nan)])
     tracker.log_steps(0, [step_report(3, loss=0.25)])
+    tracker.log_validation(0, Validation(step=20, ratio=0.9, losses=(0.1, 0.2)))
     for step in (40, 80):
         tracker.log_evaluation(0, evaluation_at(step), [(name, picture) for name in names])
     tracker.close()
@@ -63,7 +65,7 @@ def test_steps_and_evaluations_are_metrics_and_images_by_step(
     assert history_of(folder, trial, "train/lr") == [(1, 1e-3), (2, 1e-3), (3, 1e-3)]
     assert history_of(folder, trial, "train/grad_norm") == [(1, 2.0), (2, 2.0), (3, 2.0)]
     assert history_of(folder, trial, "eval/score") == [(40, 80.0), (80, 120.0)]
-    assert history_of(folder, trial, "eval/val_ratio") == [(40, 0.75), (80, 0.75)]
+    assert history_of(folder, trial, "eval/val_ratio") == [(20, 0.9), (40, 0.75), (80, 0.75)]
     assert history_of(folder, trial, "eval/severity/diversity") == [(40, 0.2), (80, 0.2)]
     assert not {"eval/drift", "eval/val_rise", "eval/score_se"} & set(trial.data.metrics)
     assert trial.data.tags["verdict"] == "step 80: diversity 80 % of the base's"
