@@ -102,9 +102,11 @@ def _files(winner: Winner, files: HandedOver) -> list[str]:
         name = files.kohya.removesuffix(".safetensors")
         a1111 = f"into `models/Lora`, then `<lora:{name}:{winner.strength:g}>`{prompt}"
         comfyui = f"into `models/loras`, then *Load LoRA* with both strengths at {winner.strength:g}{prompt}"
-        if files.dora:
+        if files.kind == "DORA":
             a1111 = "not to be used there: they take a DoRA's magnitudes for those of inputs"
             comfyui += "; nearly the same picture, as it divides by the norms of the base's weights"
+        if files.kind == "IA3":
+            comfyui = "not to be used there: it does not know IA3"
         rows += [(f"`{files.kohya}`", "A1111, Forge", a1111), (f"`{files.kohya}`", "ComfyUI", comfyui)]
     table = [_table(("file", "program", "how"), rows, right=())] if rows else []
     return [*table, f"There is no file for A1111 and ComfyUI: {files.reason}."] if files.reason else table

@@ -24,8 +24,8 @@ class HandedOver:
     """The name of the file in kohya's format; empty where there is none."""
     reason: str = ""
     """Why there is none."""
-    dora: bool = False
-    """Whether it is a DoRA, which not every program acts out."""
+    kind: str = "LORA"
+    """PEFT's type, or DORA: not every program acts out every kind."""
 
 
 def hand_over(winner: Winner, folder: Path) -> HandedOver:
@@ -38,9 +38,10 @@ def hand_over(winner: Winner, folder: Path) -> HandedOver:
     except AdapterError as error:
         return HandedOver(reason=str(error).replace(f"{folder}/", ""))
     config: Mapping[str, Any] = yaml.safe_load(winner.config) or {}
-    in_diffusers, dora = adapter.kinds == {"LORA"}, adapter.has_dora
+    in_diffusers = adapter.kinds == {"LORA"}
+    kind = "DORA" if adapter.has_dora else min(adapter.kinds)
     try:
         file = write_format("kohya", adapter, folder, about_of(config, title=winner.study, steps=winner.step))
     except AdapterError as error:
-        return HandedOver(in_diffusers=in_diffusers, dora=dora, reason=str(error))
-    return HandedOver(in_diffusers=in_diffusers, dora=dora, kohya=file.name)
+        return HandedOver(in_diffusers=in_diffusers, kind=kind, reason=str(error))
+    return HandedOver(in_diffusers=in_diffusers, kind=kind, kohya=file.name)

@@ -1,4 +1,4 @@
-"""A LoRA of a study for other programs: `python -m sweeper.export`, and `best/`, whose card tells which file is whose."""
+"""A study's LoRA for other programs: `python -m sweeper.export`, and `best/`, whose card says which file is whose."""
 
 from __future__ import annotations
 
@@ -145,6 +145,7 @@ def test_kinds_that_not_every_program_takes(new_base: Callable[[], Base], winner
         "dora": AdapterSpec(rank=2, dora=True),
         "loha": AdapterSpec(name="loha", rank=2),
         "oft": AdapterSpec(name="oft", block_size=4),
+        "ia3": AdapterSpec(name="ia3", targets=("to_k", "to_v")),
     }
     cards = {}
     for name, spec in specs.items():
@@ -156,6 +157,7 @@ def test_kinds_that_not_every_program_takes(new_base: Callable[[], Base], winner
     assert "There is no file for A1111 and ComfyUI: kohya's format has no words for OFT" in cards["oft"]
     assert all(f"python -m sweeper.export {tmp_path} merged" in cards[name] for name in ("loha", "oft"))
     assert "load_lora_weights" in cards["dora"] and "load_lora_weights" not in cards["loha"]
+    assert "does not know IA3" in cards["ia3"] and "<lora:pencil:1>" in cards["ia3"]
     torn = tmp_path / "torn"
     torn.mkdir()
     (torn / "pytorch_lora_weights.safetensors").write_bytes(b"torn")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,7 @@ LORAS = {
 SPECS = LORAS | {
     "loha": AdapterSpec(name="loha", rank=3, alpha_ratio=0.5, targets="all", text_encoder=True),
     "lokr": AdapterSpec(name="lokr", rank=2, alpha_ratio=0.5, factor=4, targets="all"),
+    "ia3": AdapterSpec(name="ia3", targets=("to_q", "to_k", "to_v", "ff.net.2")),
     "oft": AdapterSpec(name="oft", block_size=4),
 }
 """These, and kinds that diffusers does not load."""
@@ -48,8 +50,9 @@ def pocket() -> Base:
 
 @pytest.fixture(scope="session")
 def new_pipeline() -> Callable[[], Any]:
-    """Loads the embedded pipeline as any program would."""
-    return lambda: StableDiffusionPipeline.from_pretrained(EMBEDDED["pocket"], dtype=torch.float32, safety_checker=None)
+    """Gives the embedded pipeline as any program would load it, loaded once."""
+    pipeline = StableDiffusionPipeline.from_pretrained(EMBEDDED["pocket"], dtype=torch.float32, safety_checker=None)
+    return lambda: copy.deepcopy(pipeline)
 
 
 @torch.no_grad()

@@ -54,12 +54,12 @@ def merge(pipe: Any, name: str) -> None:
     """Write an adapter into the weights it acts on; the layers keep it, so that it can be taken out again.
 
     Raises:
-        AdapterError: when a weight would not be finite.
+        AdapterError: when a weight would not be finite, or a layer cannot hold what it adds.
     """
     for layer in _layers(pipe):
         try:
             layer.merge(safe_merge=True, adapter_names=[name])
-        except ValueError as error:
+        except (ValueError, RuntimeError) as error:  # not finite; or a bias for a layer that has none
             raise AdapterError(f"the LoRA cannot be merged: {error}") from error
 
 

@@ -45,7 +45,7 @@ def test_kohya_file_after_the_formulas(
     name: str, trained: Trained, new_pipeline: Callable[[], Any], plain_picture: Picture, tmp_path: Path
 ) -> None:
     folder, picture = trained(name)
-    assert difference(picture, plain_picture) > 10 * CLOSE
+    assert difference(picture, plain_picture) > 4 * CLOSE
     pipe = new_pipeline()
     state = load_file(write_format("kohya", read_adapter(folder), tmp_path, ABOUT))
     # transformers 5 took `text_model` out of CLIP's modules; kohya's names have it.

@@ -32,6 +32,12 @@ CONFIGS: dict[str, Any] = {
 }
 
 
+OTHERS: dict[str, Any] = {
+    "oft": peft.OFTConfig(oft_block_size=4, target_modules=["to_q", "to_k"]),
+    "bias": peft.LoraConfig(r=2, lora_bias=True, target_modules=["to_q", "conv1"]),
+}
+
+
 @pytest.fixture(scope="module")
 def pipe(tiny_pipeline: Path) -> Any:
     loaded = StableDiffusionPipeline.from_pretrained(tiny_pipeline, safety_checker=None)
@@ -74,15 +80,12 @@ def test_kohya_file_after_the_formulas(
     torch.testing.assert_close(predicted(unet), theirs, rtol=0, atol=2e-5)
 
 
-@pytest.mark.parametrize("kind", [*CONFIGS, "oft"])
+@pytest.mark.parametrize("kind", [*CONFIGS, *OTHERS])
 def test_peft_folder(kind: str, pipe: Any, adapted: Callable[[Any], tuple[Path, torch.Tensor]], tmp_path: Path) -> None:
-    folder, theirs = adapted(CONFIGS.get(kind) or OFT)
+    folder, theirs = adapted((CONFIGS | OTHERS)[kind])
     written = write_format("peft", read_adapter(folder), tmp_path, About(title="x"))
     module = PeftModel.from_pretrained(copy.deepcopy(pipe.unet), written / "unet")
     torch.testing.assert_close(predicted(module.get_base_model()), theirs, rtol=0, atol=1e-5)
-
-
-OFT = peft.OFTConfig(oft_block_size=4, target_modules=["to_q", "to_k"])
 
 
 def test_what_a_format_has_no_words_for_is_refused(
@@ -91,10 +94,11 @@ def test_what_a_format_has_no_words_for_is_refused(
     biased = peft.IA3Config(target_modules=["to_out.0"], feedforward_modules=[])
     whole = peft.LoraConfig(r=2, target_modules=["to_q"], modules_to_save=["conv_out"])
     for format_, config, words in [
-        ("kohya", OFT, "no words for OFT"),
+        ("kohya", OTHERS["oft"], "no words for OFT"),
         ("kohya", biased, "IA3 on the outputs of .*to_out.0"),
         ("kohya", whole, "kohya's format has no place for conv_out"),
-        ("diffusers", OFT, "diffusers loads LoRA only, this is OFT"),
+        ("kohya", OTHERS["bias"], "has no place for .*lora_B.bias"),
+        ("diffusers", OTHERS["oft"], "diffusers loads LoRA only, this is OFT"),
     ]:
         adapter = read_adapter(adapted(config)[0])
         with pytest.raises(AdapterError, match=words):
