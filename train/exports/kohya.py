@@ -45,7 +45,9 @@ def kohya_state(adapter: Adapter, family: Family) -> dict[str, Tensor]:
         alpha = Counter(layer.alpha for layer in layers).most_common(1)[0][0]
         for layer in layers:
             prefix = family.kohya_name(part, layer.name)
-            state |= {f"{prefix}.{name}": tensor.contiguous() for name, tensor in _tensors(layer, saved, alpha).items()}
+            unbiased = part == "unet" and layer.name.endswith(_UNBIASED)
+            tensors = _ia3(layer, saved, unbiased) if kind_of(saved) == "IA3" else _tensors(layer, saved, alpha)
+            state |= {f"{prefix}.{name}": tensor.contiguous() for name, tensor in tensors.items()}
     return state
 
 
@@ -57,8 +59,6 @@ def _tensors(layer: Layer, part: Part, common_alpha: float) -> dict[str, Tensor]
         return {**layer.tensors, "alpha": torch.tensor(layer.alpha)}
     if kind == "LOKR":
         return _lokr(layer)
-    if kind == "IA3":
-        return _ia3(layer, part)
     raise AdapterError(f"kohya's format has no words for {kind}; export formats peft or merged instead")
 
 
@@ -87,10 +87,10 @@ def _scales_input(layer: str, feedforward: str | list[str]) -> bool:
     return any(layer.endswith(name) for name in feedforward)
 
 
-def _ia3(layer: Layer, part: Part) -> dict[str, Tensor]:
+def _ia3(layer: Layer, part: Part, unbiased: bool) -> dict[str, Tensor]:
     """LyCORIS learns what is added to a factor of 1, PEFT the factor."""
     on_input = _scales_input(layer.name, part.config.get("feedforward_modules") or [])
-    if not on_input and not layer.name.endswith(_UNBIASED):
+    if not on_input and not unbiased:
         raise AdapterError(
             f"kohya's format cannot hold IA3 on the outputs of {layer.name}: PEFT scales its bias, too, other programs "
             "do not; export formats peft or merged instead"
