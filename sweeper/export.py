@@ -18,7 +18,7 @@ from foundation.errors import AdapterError, ConfigError, UserError
 from foundation.quiet import quiet_libraries
 from sweeper.strength import AS_TRAINED
 from sweeper.winner import CONFIG, SCORES
-from train.bases.registry import EMBEDDED
+from train.bases.folder import EMBEDDED
 from train.exports import FILE_FORMATS, about_of, read_adapter, write_format
 
 USAGE: Final = """\

@@ -9,7 +9,7 @@ import torch
 from rich.console import Console
 
 from foundation.durable import new_folder
-from train.bases.registry import EMBEDDED
+from train.bases.folder import EMBEDDED
 from train.exports import About, Adapter, read_adapter, write_format
 from train.merge import pipeline
 from train.merge.combine import combine
