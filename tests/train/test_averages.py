@@ -15,7 +15,6 @@ from safetensors.torch import load_file
 from torch import nn
 
 from tests.train import plain
-from train.adapters import adapter_state
 from train.averages import Average
 from train.bases import Base
 from train.caches import EncodedDataset
@@ -171,7 +170,7 @@ def test_a_saved_state_holds_the_weights_and_their_average(
     pack = trained(new_base(), tiny_data, AVERAGED)
     pack.save_state(0, tmp_path / "state")
     raw = load_file(tmp_path / "state" / "adapter.safetensors")
-    own = adapter_state(pack.base, pack._slot(0).name)
+    own = pack._slot(0).adapter.state()
     assert raw.keys() == own.keys()
     assert all(torch.equal(raw[key], own[key]) for key in raw)
     saved = torch.load(tmp_path / "state" / "state.pt", weights_only=True)["average"]

@@ -9,8 +9,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from foundation.adapter_files import WEIGHTS_FILE
 from tests.train.plain import plain_training
-from train.adapters import WEIGHTS_FILE
 from train.bases import Base
 from train.caches import EncodedDataset
 from train.pack import Pack

@@ -14,8 +14,8 @@ from diffusers import StableDiffusionPipeline
 from diffusers.models.attention_processor import AttnProcessor2_0, SlicedAttnProcessor
 from safetensors.torch import load_file
 
+from foundation.adapter_files import WEIGHTS_FILE
 from foundation.errors import ConfigError
-from train.adapters import WEIGHTS_FILE
 from train.attention import set_attention
 from train.bases import Base
 from train.caches import EncodedDataset

@@ -16,7 +16,7 @@ from torch import nn
 
 from train.adapters import Adapter
 from train.bases import Base, load_base
-from train.bases.registry import EMBEDDED
+from train.bases.folder import EMBEDDED
 from train.packed import Packed
 from train.spec import AdapterSpec, BaseSpec
 
