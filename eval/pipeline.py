@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from diffusers import StableDiffusionPipeline
+from diffusers import DiffusionPipeline
 from safetensors import SafetensorError
 from torch import Tensor
 
@@ -20,7 +20,10 @@ from foundation.folder import Picture
 from foundation.images import square
 
 _ADAPTER = "judged"
-_PIPELINES: Any = StableDiffusionPipeline  # untyped upstream
+_PIPELINES: Any = DiffusionPipeline  # untyped upstream
+_MEASURED = "StableDiffusionPipeline"
+"""Whose validation loss is known here; of the others only pictures are judged."""
+_FAMILIES = (_MEASURED, "StableDiffusionXLPipeline", "StableDiffusion3Pipeline", "FluxPipeline", "QwenImagePipeline")
 _LOADING_ERRORS = (OSError, ValueError, KeyError, IndexError, TypeError, AttributeError, RuntimeError, SafetensorError)
 """What diffusers, peft and safetensors raise on a file that is none of theirs."""
 
@@ -31,7 +34,7 @@ def base_folder(base: str) -> str:
 
 
 def load_pipeline(base: str, device: torch.device | str) -> Any:
-    """Load a StableDiffusionPipeline in float32 from safetensors, without safety checker.
+    """Load a pipeline of a family that can be trained here, in float32 from safetensors, without safety checker.
 
     Raises:
         BaseModelError: there is no such pipeline, or it is of another family.
@@ -42,15 +45,10 @@ def load_pipeline(base: str, device: torch.device | str) -> Any:
     try:
         index = _PIPELINES.load_config(source)
         family = index.get("_class_name") if isinstance(index, dict) else None
-        if family != "StableDiffusionPipeline":
-            raise BaseModelError(f"base must be a StableDiffusionPipeline, got {base!r} of {family}")
-        pipe = _PIPELINES.from_pretrained(
-            source,
-            dtype=torch.float32,
-            use_safetensors=True,
-            safety_checker=None,
-            requires_safety_checker=False,
-        )
+        if family not in _FAMILIES:
+            raise BaseModelError(f"base must be one of {', '.join(_FAMILIES)}, got {base!r} of {family}")
+        unchecked = {"safety_checker": None, "requires_safety_checker": False} if family == _MEASURED else {}
+        pipe = _PIPELINES.from_pretrained(source, dtype=torch.float32, use_safetensors=True, **unchecked)
     except BaseModelError:
         raise
     except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
@@ -64,7 +62,7 @@ def load_pipeline(base: str, device: torch.device | str) -> Any:
 
 def resolution(pipe: Any) -> int:
     """Return the side of the pipeline's own pictures, in pixels."""
-    size = pipe.unet.config.sample_size
+    size = pipe.unet.config.sample_size if type(pipe).__name__ == _MEASURED else pipe.default_sample_size
     return int(size if isinstance(size, int) else size[0]) * int(pipe.vae_scale_factor)
 
 
@@ -107,6 +105,11 @@ def load_lora(pipe: Any, path: Path) -> None:
         raise AdapterError(f"lora does not fit the base, got {file} ({_first_line(error)})") from error
     if not fitted:
         raise AdapterError(f"lora holds nothing for this base, got {file}; was it trained on another one?")
+
+
+def is_measured(pipe: Any) -> bool:
+    """Whether `validation_set` and `denoiser` know this pipeline."""
+    return type(pipe).__name__ == _MEASURED
 
 
 @torch.no_grad()

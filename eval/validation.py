@@ -14,8 +14,10 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+_TIMES_PER_SIGMA = 1000
+"""A flow's denoiser is told 1000·σ."""
 Denoise = Callable[[Tensor, Tensor, Tensor], Tensor]
-"""noisy (R, C, H, W), timesteps (R,) int64, embeddings (R, T, D) → prediction (R, C, H, W)."""
+"""noisy (R, C, H, W), timesteps (R,), embeddings (R, T, D) → prediction (R, C, H, W)."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -23,7 +25,7 @@ class Batch:
     """Rows that go through the denoiser at once."""
 
     noisy: Tensor  # (R, C, H, W)
-    timesteps: Tensor  # (R,) int64
+    timesteps: Tensor  # (R,) as the denoiser takes them: int64, or 1000·σ for a flow
     target: Tensor  # (R, C, H, W) what a perfect denoiser predicts
     images: Tensor  # (R,) int64, which image of the set a row is of
     bins: Tensor  # (R,) int64
@@ -39,10 +41,10 @@ class ValidationSet:
     """(N, T, D), of each image's caption."""
     ids: Sequence[str]
     """N names that stay with the images; with `seed` they fix each image's noise."""
-    alphas_cumprod: Tensor
-    """(number of training timesteps,), the noise schedule ᾱ."""
-    prediction_type: Literal["epsilon", "v_prediction"] = "epsilon"
-    """What the denoiser predicts: the noise ε, or v = √ᾱ·ε − √(1−ᾱ)·x."""
+    alphas_cumprod: Tensor | None = None
+    """(number of training timesteps,), the noise schedule ᾱ; None for a flow."""
+    prediction_type: Literal["epsilon", "v_prediction", "flow"] = "epsilon"
+    """What the denoiser predicts: the noise ε, v = √ᾱ·ε − √(1−ᾱ)·x, or a flow's velocity ε − x."""
     num_bins: int = 4
     """Equal ranges of timesteps."""
     noises_per_bin: int = 2
@@ -56,18 +58,25 @@ class ValidationSet:
                 "latents, embeddings and ids must be of the same images, "
                 f"got {len(self.latents)}, {len(self.embeddings)} and {len(self.ids)}"
             )
-        if self.num_bins * self.noises_per_bin > len(self.alphas_cumprod):
+        if self.prediction_type not in ("epsilon", "v_prediction", "flow"):
+            raise ValueError(f"prediction_type must be epsilon, v_prediction or flow, got {self.prediction_type!r}")
+        if (self.alphas_cumprod is None) != (self.prediction_type == "flow"):
+            raise ValueError("epsilon and v_prediction need alphas_cumprod, a flow has none")
+        if self.alphas_cumprod is not None and self.num_bins * self.noises_per_bin > len(self.alphas_cumprod):
             raise ValueError(
                 f"timestep_bins · noises_per_bin must be ≤ {len(self.alphas_cumprod)} timesteps, "
                 f"got {self.num_bins} · {self.noises_per_bin}"
             )
-        if self.prediction_type not in ("epsilon", "v_prediction"):
-            raise ValueError(f"prediction_type must be epsilon or v_prediction, got {self.prediction_type!r}")
 
     @property
     def timesteps(self) -> Tensor:
-        """(num_bins · noises_per_bin,) int64, rising: the middles of equal strata, the same for every image."""
+        """(num_bins · noises_per_bin,), rising: the middles of equal strata, the same for every image.
+
+        int64 of the training timesteps; for a flow float32 of 1000·σ, whatever way its training draws σ.
+        """
         strata = self.num_bins * self.noises_per_bin
+        if self.alphas_cumprod is None:
+            return ((torch.arange(strata, dtype=torch.float64) + 0.5) * _TIMES_PER_SIGMA / strata).float()
         middles = (torch.arange(strata, dtype=torch.float64) + 0.5) * len(self.alphas_cumprod) / strata
         return middles.floor().long()
 
@@ -86,15 +95,24 @@ class ValidationSet:
             image, step = images[start : start + max_rows], steps[start : start + max_rows]
             noise = torch.cat([self.noise(i)[step[image == i]] for i in range(int(image[0]), int(image[-1]) + 1)])
             clean = self.latents[image].float()
-            alpha = self.alphas_cumprod[timesteps[step]].float().view(-1, 1, 1, 1)
-            signal, sigma = alpha.sqrt(), (1 - alpha).sqrt()
+            noisy, target = self._noised(clean, noise, timesteps[step])
             yield Batch(
-                noisy=signal * clean + sigma * noise,
+                noisy=noisy,
                 timesteps=timesteps[step],
-                target=noise if self.prediction_type == "epsilon" else signal * noise - sigma * clean,
+                target=target,
                 images=image,
                 bins=step // self.noises_per_bin,
             )
+
+    def _noised(self, clean: Tensor, noise: Tensor, timesteps: Tensor) -> tuple[Tensor, Tensor]:
+        """What the denoiser gets, and what a perfect one makes of it."""
+        if self.alphas_cumprod is None:
+            sigma = (timesteps / _TIMES_PER_SIGMA).view(-1, 1, 1, 1)
+            return (1 - sigma) * clean + sigma * noise, noise - clean
+        alpha = self.alphas_cumprod[timesteps].float().view(-1, 1, 1, 1)
+        signal, sigma = alpha.sqrt(), (1 - alpha).sqrt()
+        target = noise if self.prediction_type == "epsilon" else signal * noise - sigma * clean
+        return signal * clean + sigma * noise, target
 
 
 def validation_losses(validation: ValidationSet, denoise: Denoise, max_rows: int) -> Tensor:

@@ -17,17 +17,17 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import torch
-from peft import PeftConfig, get_peft_config, inject_adapter_in_model
-from peft.tuners.tuners_utils import BaseTunerLayer
-from peft.utils import set_peft_model_state_dict
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from foundation.errors import AdapterError
+
+if TYPE_CHECKING:
+    from peft import PeftConfig  # PEFT takes seconds: it is loaded where adapters meet models, files are read without
 
 WEIGHTS_FILE: Final = "pytorch_lora_weights.safetensors"
 """The name that diffusers looks for in a folder."""
@@ -101,19 +101,28 @@ def put_on(pipeline: Any, file: Path, name: str, strength: float = 1.0) -> None:
     Raises:
         AdapterError: when it does not fit.
     """
-    for component, part in read_parts(file).items():
+    put_parts_on(pipeline, read_parts(file), name, strength, str(file))
+
+
+def put_parts_on(pipeline: Any, parts: Mapping[str, Part], name: str, strength: float, who: str) -> None:
+    """As `put_on`, of an adapter of any kind that is in memory; `who` begins what is said when it does not fit."""
+    from peft import get_peft_config, inject_adapter_in_model
+    from peft.tuners.tuners_utils import BaseTunerLayer
+    from peft.utils import set_peft_model_state_dict
+
+    for component, part in parts.items():
         module = getattr(pipeline, component, None)
         if not isinstance(module, nn.Module):
-            raise AdapterError(f"{file} is for a pipeline with a {component}; this base has none")
+            raise AdapterError(f"{who} is for a pipeline with a {component}; this base has none")
         try:
             with _quietly():
                 inject_adapter_in_model(get_peft_config(dict(part.config)), module, adapter_name=name)
                 outcome = set_peft_model_state_dict(module, dict(part.state), adapter_name=name)
         except (KeyError, TypeError, ValueError, RuntimeError) as error:
             reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-            raise AdapterError(f"{file} does not fit the base's {component}: {reason}") from error
+            raise AdapterError(f"{who} does not fit the base's {component}: {reason}") from error
         if outcome.unexpected_keys:
-            raise AdapterError(f"{file} does not fit the base's {component}: it has no {outcome.unexpected_keys[0]}")
+            raise AdapterError(f"{who} does not fit the base's {component}: it has no {outcome.unexpected_keys[0]}")
         for layer in module.modules():
             if isinstance(layer, BaseTunerLayer):
                 _set_strength(layer, name, strength)
@@ -121,6 +130,8 @@ def put_on(pipeline: Any, file: Path, name: str, strength: float = 1.0) -> None:
 
 def take_off(pipeline: Any) -> None:
     """Give every component of the pipeline its own layers back, whoever put adapters there."""
+    from peft.tuners.tuners_utils import BaseTunerLayer
+
     for component in pipeline.components.values():
         if not isinstance(component, nn.Module):
             continue

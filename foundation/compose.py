@@ -151,14 +151,20 @@ def _only_drawn(values: Sequence[str], *, _root_: DictConfig) -> ListConfig:
     return OmegaConf.create(list(values) if _root_.data.path is None else [])  # `--resolve` takes no plain list
 
 
+def _steps(value: int, *, _parent_: DictConfig) -> int | None:
+    """`value` until somebody sets `epochs`."""
+    return value if _parent_.epochs is None else None
+
+
 def _basename(path: str | None) -> str:
     """The last part of a path in letters that suit a name."""
     return re.sub(r"[^\w.-]+", "-", Path(path).resolve().name).strip("-.") or "folder" if path else "folder"
 
 
 # For YAML, also where Hydra composes by itself:
-# `${lr:1e-4}`, `${drawn:value,otherwise}`, `${only_drawn:[…]}` and `${basename:path}`.
+# `${steps:200}`, `${lr:1e-4}`, `${drawn:value,otherwise}`, `${only_drawn:[…]}` and `${basename:path}`.
 OmegaConf.register_new_resolver("lr", _scaled_lr, replace=True)
+OmegaConf.register_new_resolver("steps", _steps, replace=True)
 OmegaConf.register_new_resolver("drawn", _if_drawn, replace=True)
 OmegaConf.register_new_resolver("only_drawn", _only_drawn, replace=True)
 OmegaConf.register_new_resolver("basename", _basename, replace=True)

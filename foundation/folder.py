@@ -1,20 +1,20 @@
-"""A folder of images with captions in `metadata.jsonl`: read as the field uses it, and split by what the files hold."""
+"""A folder of captioned images: read as the field uses it, and split by what the files hold."""
 
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
 from PIL import Image
 
+from foundation.captions import METADATA, read_captions
 from foundation.errors import DataError
-from foundation.images import SUFFIXES, read_rgb
+from foundation.images import read_rgb
+from foundation.looks import groups, thumbnail
 
-CAPTIONS: Final = "metadata.jsonl"
 MIN_IMAGES: Final = 5
 """Different images that a split needs: 3 to hold out and 2 to train on."""
 MIN_HELD_OUT: Final = 3
@@ -30,6 +30,12 @@ class Picture:
     caption: str
     digest: str
     """SHA-256 of the file: what caches, splits and noises go by, so neither a rename nor an order changes them."""
+    repeats: int = 1
+    """How often it comes in an epoch."""
+    size: tuple[int, int] = field(default=(0, 0), compare=False)
+    """Width and height upright, pixels."""
+    thumbnail: bytes = field(default=b"", repr=False, compare=False)
+    """What it looks like, in small; see `foundation.looks`."""
 
     def open(self) -> Image.Image:
         """The picture in upright RGB."""
@@ -45,7 +51,7 @@ def read_folder(
     min_images: int = 1,
     knobs: str = "",
 ) -> tuple[tuple[Picture, ...], tuple[str, ...]]:
-    """Every picture that `metadata.jsonl` names, in its order, and why any was left out, one line each.
+    """Every captioned picture in order, and why any was left out, one line each; see `foundation.captions`.
 
     Messages call the folder `where`, and name the settings `<knobs>.caption_column` and `<knobs>.skip_broken` where a
     person has them. Copies of one file count once towards `min_images`.
@@ -55,20 +61,21 @@ def read_folder(
             folder, a broken image (unless `skip_broken`), fewer than `min_images` images.
     """
     if not folder.is_dir():
-        raise DataError(f"{where} {folder} is not a folder; name a folder of images with {CAPTIONS}")
+        raise DataError(f"{where} {folder} is not a folder; name a folder of images with {METADATA[0]}")
     pictures: list[Picture] = []
     skipped: list[str] = []
-    for name, caption in _captions(folder, caption_column, where, min_images, knobs).items():
-        path = folder / name
+    for entry in read_captions(folder, caption_column, where, knobs):
+        path = folder / entry.name
         try:
-            read_rgb(path)
+            image = read_rgb(path)
         except DataError as error:
             if not skip_broken:
                 way = f", or go on without it by {knobs}.skip_broken=true" if knobs else ""
                 raise DataError(f"{error}; repair or remove it{way}") from error
             skipped.append(str(error))
             continue
-        pictures.append(Picture(path, caption, hashlib.sha256(path.read_bytes()).hexdigest()))
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        pictures.append(Picture(path, entry.caption, digest, entry.repeats, image.size, thumbnail(image)))
     different = len({picture.digest for picture in pictures})
     if different < min_images:
         copies = f" ({len(pictures) - different} more are copies)" if different < len(pictures) else ""
@@ -79,56 +86,17 @@ def read_folder(
 def split(pictures: Sequence[Picture], holdout: float = HOLDOUT) -> tuple[tuple[Picture, ...], tuple[Picture, ...]]:
     """What to train on and what to hold out: the share with the smallest digests, at least 3, both in their order.
 
-    Files with the same bytes count once and go to the same side. Two different pictures are always left to train on;
-    of fewer than 5 different pictures none is held out.
+    Files with the same bytes, and pictures that look like copies of one another, count once and go to the same side.
+    Two that differ are always left to train on; of fewer than 5 different files none is held out.
     """
-    ordered = sorted({picture.digest for picture in pictures})
-    count = min(max(MIN_HELD_OUT, round(holdout * len(ordered))), len(ordered) - 2) if len(ordered) >= MIN_IMAGES else 0
-    held = set(ordered[:count])
-    return tuple(p for p in pictures if p.digest not in held), tuple(p for p in pictures if p.digest in held)
-
-
-def _captions(folder: Path, column: str, where: str, min_images: int, knobs: str) -> dict[str, str]:
-    file = folder / CAPTIONS
-    if not file.is_file():
-        count = sum(path.suffix.lower() in SUFFIXES for path in folder.iterdir())
-        found = f"it holds {count} images but no {CAPTIONS}" if count else "it holds no images"
-        raise DataError(f"{where} {folder}: {found}; write one line {_shape(column)} for each image")
-    try:
-        lines = file.read_text(encoding="utf-8-sig").split("\n")  # splitlines() would also cut at U+2028 in a caption
-    except UnicodeDecodeError as error:
-        raise DataError(f"{file} is not UTF-8 ({error}); save it as UTF-8") from error
-    captions: dict[str, str] = {}
-    for number, line in enumerate(lines, start=1):
-        if line.strip():
-            name, caption = _entry(line, column, f"{file}:{number}", knobs)
-            captions[name] = caption
-    missing = [name for name in captions if not (folder / name).is_file()]
-    if missing:
-        names = ", ".join(missing[:5]) + (" …" if len(missing) > 5 else "")
-        raise DataError(f"{file} has captions for files that are not there: {names}; add the files or remove the lines")
-    if not captions:
-        raise DataError(f"{file} is empty; at least {min_images} images are needed")
-    return captions
-
-
-def _entry(line: str, column: str, where: str, knobs: str) -> tuple[str, str]:
-    shape = _shape(column)
-    try:
-        entry = json.loads(line)
-    except json.JSONDecodeError as error:
-        raise DataError(f"{where} is not JSON: {error}; write {shape}") from error
-    if not isinstance(entry, dict) or not isinstance(entry.get("file_name"), str):
-        raise DataError(f'{where} has no "file_name"; write {shape}')
-    if not isinstance(entry.get(column), str):
-        keys = ", ".join(sorted(key for key in entry if key != "file_name")) or "none"
-        way = f"name it by {knobs}.caption_column" if knobs else f"write {shape}"
-        raise DataError(f'{where} has no caption "{column}" (other keys: {keys}); {way}')
-    name = str(entry["file_name"])
-    if Path(name).is_absolute() or ".." in Path(name).parts:
-        raise DataError(f"{where} names {name}, which is outside its folder; keep images inside")
-    return name, str(entry[column]).strip()
-
-
-def _shape(column: str) -> str:
-    return f'{{"file_name": "a.png", "{column}": "a caption"}}'
+    if len({picture.digest for picture in pictures}) < MIN_IMAGES:
+        return tuple(pictures), ()
+    numbers = groups([picture.thumbnail for picture in pictures], [picture.digest for picture in pictures])
+    smallest: dict[int, str] = {}
+    for number, picture in zip(numbers, pictures, strict=True):
+        smallest[number] = min(picture.digest, smallest.get(number, picture.digest))
+    ordered = sorted(smallest, key=lambda number: smallest[number])
+    held = set(ordered[: max(0, min(max(MIN_HELD_OUT, round(holdout * len(ordered))), len(ordered) - 2))])
+    sides = [number in held for number in numbers]
+    train = tuple(picture for picture, out in zip(pictures, sides, strict=True) if not out)
+    return train, tuple(picture for picture, out in zip(pictures, sides, strict=True) if out)

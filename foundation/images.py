@@ -30,6 +30,19 @@ def read_rgb(path: Path) -> Image.Image:
         raise DataError(f"{path} is not a readable image: {error}") from error
 
 
+def read_alpha(path: Path) -> Image.Image:
+    """The opacity of the upright picture, one channel of 8 bits; 255 all over where it has no transparency.
+
+    Raises:
+        DataError: when the file is no whole picture; names it.
+    """
+    try:
+        with Image.open(path) as image:
+            return ImageOps.exif_transpose(image).convert("RGBA").getchannel("A")
+    except _BROKEN as error:
+        raise DataError(f"{path} is not a readable image: {error}") from error
+
+
 def to_rgb(image: Image.Image) -> Image.Image:
     """Any mode to RGB: 16-bit grey is scaled, transparency (also a palette's) is laid on white."""
     if image.mode.startswith(("I", "F")):  # Pillow's own conversion clips what is above 255 to white

@@ -96,8 +96,8 @@ class StudySpec:
     """When a trial counts as hopeless."""
     narrow_from: str | None = None
     """An earlier study in the same folder: the space shrinks around its best trials, and those are tried first."""
-    space: dict[str, str] = field(default_factory=dict)
-    """What is searched: dotted path or group, to a sweep in Hydra's grammar."""
+    space: dict[str, str | None] = field(default_factory=dict)
+    """What is searched: dotted path or group, to a sweep in Hydra's grammar; null takes a dimension away."""
 
     @property
     def directions(self) -> tuple[Direction, ...]:
@@ -167,7 +167,7 @@ class Config:
 
     def __post_init__(self) -> None:
         _ = self.trial  # its checks across groups
-        if self.eval.every > self.train.steps:
+        if self.train.steps is not None and self.eval.every > self.train.steps:
             raise ValueError(
                 f"eval.every must be ≤ train.steps ({self.train.steps}), or a trial is never judged, "
                 f"got {self.eval.every}"

@@ -15,7 +15,7 @@ from sweeper.config import Config
 from sweeper.display import Display, describe
 from sweeper.messages import Rescored
 from sweeper.pareto import front_of
-from sweeper.pictures import PROMPT, Row, contact_sheet, open_picture, picture_name
+from sweeper.pictures import PROMPT, Row, contact_sheet, open_picture, picture_name, side_by_side
 from sweeper.report import write_best
 from sweeper.rescoring import question, rescore
 from sweeper.strength import AS_TRAINED
@@ -153,6 +153,7 @@ def _winner(
         tried={strength: each.evaluation for strength, each in found.tried.items()},
         strength_words=found.words,
         strength_sheet=strength_sheet,
+        finalists_sheet=_finalists_sheet(trials, rescored, prompts, config) if others else None,
     )
 
 
@@ -169,6 +170,21 @@ def _sheet(trial: Trial, found: Found, prompts: list[str], config: Config) -> Im
     ]
     title = f"{config.study.name}: trial {trial.number}, step {final.evaluation.step}, strength {found.strength:g}"
     return contact_sheet(title, describe(trial.params), seeds, rows)
+
+
+def _finalists_sheet(
+    trials: list[Trial], rescored: Mapping[int, Rescored], prompts: list[str], config: Config
+) -> Image.Image:
+    """The base and each finalist as trained, by number, with the first fresh seed."""
+    numbers = sorted(rescored)
+    params = {trial.number: describe(trial.params) for trial in trials}
+    scored = [f"trial {n}, score {rescored[n].evaluation.score:.1f}: {params[n]}" for n in numbers]
+    folders = [rescored[numbers[0]].base_pictures, *(rescored[number].pictures for number in numbers)]
+    rows = {
+        prompt: [open_picture(folder / picture_name(PROMPT, number, 0)) for folder in folders]
+        for number, prompt in enumerate(prompts[:SHEET_PROMPTS])
+    }
+    return side_by_side(f"{config.study.name}: the finalists", ["base", *scored], rows)
 
 
 def _summary(trial: Trial) -> TrialSummary:

@@ -14,6 +14,7 @@ from torch import Tensor
 from eval.evaluation import Evaluation, Validation
 from eval.evidence import build_evidence
 from eval.eyes import load_eyes
+from eval.guidance import parts as guided_parts
 from eval.judge import Evidence, judge, validation_ratio
 from eval.metrics.losses import image_means
 from eval.overfit import is_close_call
@@ -58,12 +59,13 @@ class Judging:
         self._cache = cache
         self._dataset = dataset
         self._eyes = load_eyes(spec, pack.base.device)
+        alphas = pack.base.process.alphas_cumprod
         self._validation = ValidationSet(
             latents=data.validation.means,
             embeddings=data.validation.embeddings,
             ids=[picture.digest for picture in dataset.validation],
-            alphas_cumprod=pack.base.alphas_cumprod.cpu(),
-            prediction_type="v_prediction" if pack.base.prediction_type == "v_prediction" else "epsilon",
+            alphas_cumprod=None if alphas is None else alphas.cpu(),
+            prediction_type=pack.base.process.prediction_type,
             num_bins=spec.timestep_bins,
             noises_per_bin=spec.noises_per_bin,
             seed=spec.validation_seed,
@@ -106,7 +108,7 @@ class Judging:
         return Validation(step=step, ratio=ratio, losses=tuple(image_means(validation_losses).tolist()))
 
     def _draw_slots(self, slots: Sequence[int], spec: EvalSpec) -> list[Drawn]:
-        parts = 2 if spec.guidance_scale > 1 else 1
+        parts = guided_parts(self._pack.base.pipeline, spec.guidance_scale)
         drawn = []
         for some in _runs(slots, spec.batch_rows // parts):
             with self._pack.acting(some, parts) as base:

@@ -136,6 +136,36 @@ def strength_sheet(
     return sheet
 
 
+def side_by_side(
+    title: str, columns: Sequence[str], rows: Mapping[str, Sequence[Image.Image]], tile: int = 192
+) -> Image.Image:
+    """Return a sheet with a row a prompt and, under each column's words, one picture.
+
+    Raises:
+        ValueError: a row has not a picture for each column, or there are none.
+    """
+    if not rows or not columns or any(len(row) != len(columns) for row in rows.values()):
+        raise ValueError(f"a sheet side by side wants a picture for each of {len(columns)} columns in every row")
+    step = tile + WIDE_GAP
+    left = MARGIN + CAPTION_WIDTH + WIDE_GAP
+    heads = [_wrap(words, SMALL, tile) for words in columns]
+    head = _head_height(()) + max(len(lines) for lines in heads) * (SMALL + 6) + 10
+    width = max(left + len(columns) * step - WIDE_GAP + MARGIN, _width(title, TITLE) + 2 * MARGIN)
+    sheet = Image.new("RGB", (width, head + len(rows) * step - WIDE_GAP + MARGIN), PAPER)
+    pen = ImageDraw.Draw(sheet)
+    _head(pen, title, ())
+    for number, lines in enumerate(heads):
+        for line, words in enumerate(lines):
+            place = (left + number * step, _head_height(()) + line * (SMALL + 6))
+            pen.text(place, words, fill=INK, font=_font(SMALL))
+    for row, (prompt, pictures) in enumerate(rows.items()):
+        top = head + row * step
+        _caption(pen, prompt, (MARGIN, top), CAPTION_WIDTH, tile)
+        for number, picture in enumerate(pictures):
+            sheet.paste(_fit(picture, tile), (left + number * step, top))
+    return sheet
+
+
 def grid(images: Sequence[Image.Image], num_columns: int, tile: int = 128) -> Image.Image:
     """Return pictures side by side, row by row, as squares of `tile` pixels: the samples of one evaluation.
 

@@ -126,7 +126,7 @@ def bracket(number: int, config: Config) -> int:
 
 def _rungs(config: Config) -> list[int]:
     """The steps at which trials are halved; at least one."""
-    spec, every, steps = config.study.pruner, config.eval.every, config.train.steps
+    spec, every, steps = config.study.pruner, config.eval.every, config.train.num_steps
     rungs = [min(max(spec.warmup_evaluations * every, every), steps)]
     while rungs[-1] * spec.reduction_factor <= steps:
         rungs.append(rungs[-1] * spec.reduction_factor)

@@ -9,9 +9,11 @@ from pathlib import Path
 from foundation.durable import new_folder, write_json, write_text
 from foundation.errors import StudyError
 from sweeper.card import card
+from sweeper.handed_over import hand_over
 from sweeper.winner import (
     CARD,
     CONFIG,
+    FINALISTS_SHEET,
     PARETO,
     SCORES,
     SHEET,
@@ -35,14 +37,17 @@ def write_best(folder: Path, winner: Winner) -> Path:
         )
     with new_folder(folder) as fresh:
         shutil.copyfile(weights, fresh / WEIGHTS)
+        files = hand_over(winner, fresh)
         write_text(fresh / CONFIG, winner.config)
         write_json(fresh / SCORES, scores(winner))
         winner.contact_sheet.save(fresh / SHEET)
         if winner.front:
             winner.front.picture.save(fresh / PARETO)
+        if winner.finalists_sheet:
+            winner.finalists_sheet.save(fresh / FINALISTS_SHEET)
         if winner.strength_sheet:
             winner.strength_sheet.save(fresh / STRENGTH_SHEET)
-        write_text(fresh / CARD, card(winner, folder))
+        write_text(fresh / CARD, card(winner, folder, files))
     return folder
 
 

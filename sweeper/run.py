@@ -12,6 +12,7 @@ import types
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
@@ -33,8 +34,8 @@ from sweeper.supervisor import Resolved, Supervisor
 from sweeper.tracking import open_tracker
 from sweeper.tracking.port import Tracker
 from train.bases import check_base
-from train.data import Dataset, load_dataset
-from train.drawn import with_drawn_folder
+from train.buckets import Cut
+from train.data import Dataset, load_dataset, with_folders
 
 INTERRUPTED: Final = 130
 """Exit code after Ctrl-C, as shells know it."""
@@ -62,12 +63,15 @@ def run_study(overrides: Sequence[str]) -> int:
         _write_study(folder, asked)
         launcher = stack.enter_context(_started(LocalLauncher(config), search, config))
         tracker = open_tracker(config.tracking, folder.parent)
-        display = Display(console, config.study.name, config.study.num_trials, config.train.steps)
-        supervisor = Supervisor(config, folder, search, tracker, launcher, display, lambda p: _resolve(asked, p))
+        display = Display(console, config.study.name, config.study.num_trials, config.train.num_steps)
+        resolve = partial(_resolve, asked, dataset)
+        supervisor = Supervisor(config, folder, search, tracker, launcher, display, resolve)
         params = {name: str(values) for name, values in asked.space.fingerprint().items()}
         tracker.start_study(config.study.name, params, (folder / "study.yaml").read_text())
-        for reason in dataset.skipped:
-            display.line(f"left out: {reason}")
+        for line in dataset.notes(config.base.resolution):
+            display.line(line)
+        if epochs := asked.config.train.epochs:
+            display.line(f"{epochs:g} epochs of {dataset.num_images} images are {config.train.num_steps} steps")
         return _guarded(supervisor, tracker, launcher, display, folder, config)
 
 
@@ -117,13 +121,15 @@ def _guarded(
 def _prepare(asked: Plan) -> tuple[Config, Dataset]:
     """The config that workers get, its data drawn and read once so that mistakes show before anything starts."""
     config = asked.config
-    check_base(config.base)
+    check_base(config.base, trains_text=bool(asked.space.largest("adapter.text_encoder", config.adapter.text_encoder)))
+    Cut.of(config.data).sizes(config.base.resolution)
     drawn = config.data.path is None
-    config = replace(config, data=with_drawn_folder(config.data, Path(config.study.folder) / "cache"))
+    config = replace(config, data=with_folders(config.data, Path(config.study.folder) / "cache"))
     dataset = load_dataset(config.data)
     if not drawn:
         dataset_path = Path(config.data.path or "").expanduser().resolve()
         config = replace(config, data=replace(config.data, path=str(dataset_path)))
+    config = _in_steps(config, dataset)
     if not config.eval.prompts:
         captions = dict.fromkeys(picture.caption for picture in (*dataset.validation, *dataset.train))
         try:
@@ -136,10 +142,19 @@ def _prepare(asked: Plan) -> tuple[Config, Dataset]:
     return config, dataset
 
 
-def _resolve(asked: Plan, params: Mapping[str, object]) -> Resolved:
+def _resolve(asked: Plan, dataset: Dataset, params: Mapping[str, object]) -> Resolved:
     values: dict[str, Value] = {name: value for name, value in params.items() if _is_value(value)}  # type: ignore[misc]
-    config = asked.trial(values)
+    config = _in_steps(asked.trial(values), dataset)
     return Resolved(spec=config.trial, yaml=to_yaml(config))
+
+
+def _in_steps(config: Config, dataset: Dataset) -> Config:
+    """The config with epochs as steps."""
+    try:
+        return replace(config, train=config.train.for_images(dataset.num_images))
+    except ValueError as error:  # fewer steps than eval.every
+        images = f"{dataset.num_images} images in {config.train.epochs} epochs"
+        raise ConfigError([f"{line} (train.epochs: {images})" for line in str(error).splitlines()]) from error
 
 
 def _is_value(value: object) -> bool:

@@ -10,7 +10,8 @@ Sweeps are written in Hydra's grammar and mean what they mean there:
     group=glob(*)                      every option of a config group
 
 Later sources win: the block of a chosen option, then `study.space`, then the command line, where a sweep replaces or
-adds a dimension and a plain value removes it (`optimizer.lr=1e-3` removes the learning rates of all options).
+adds a dimension and a plain value removes it (`optimizer.lr=1e-3` removes the learning rates of all options). So does
+null in `study.space`, where an experiment searches something else.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from foundation.parse import did_you_mean, unknown_key
 from sweeper.config import TRIAL_GROUPS, Config, TrialPart, parse_config, parse_part, trial_of
 from sweeper.dimension import Choices, Dimension, Numbers, Space, Value
 from sweeper.sweeps import domain_of
-from train.spec import OptimizerSpec, check_installed
+from train.spec import OF_THE_STUDY, OptimizerSpec, TrainingSpec, check_attention, check_installed
 
 __all__ = ["Plan", "Space", "domain_of", "plan"]
 
@@ -77,13 +78,20 @@ def plan(overrides: Sequence[str]) -> Plan:
     plain = [each for each in plain if not each.is_sweep_override()]
     fixed, wrong = _composable([_text(each) for each in plain])
     problems += wrong
-    settled = {each.key_or_group for each in plain}
-    space = _Reader(config=compose(fixed), fixed=fixed, settled=settled, problems=problems).read(swept)
-    config = _Checker(space=space, fixed=fixed, problems=problems).config()
-    if problems or config is None:
+    config = compose(fixed)
+    settled = {each.key_or_group for each in plain} | _taken_away(config)
+    space = _Reader(config=config, fixed=fixed, settled=settled, problems=problems).read(swept)
+    checked = _Checker(space=space, fixed=fixed, problems=problems).config()
+    if problems or checked is None:
         raise ConfigError(list(dict.fromkeys(problems)))
-    study = replace(config.study, num_trials=space.num_points(at_most=config.study.num_trials))
-    return Plan(config=replace(config, study=study), space=space, fixed=tuple(fixed))
+    study = replace(checked.study, num_trials=space.num_points(at_most=checked.study.num_trials))
+    return Plan(config=replace(checked, study=study), space=space, fixed=tuple(fixed))
+
+
+def _taken_away(config: Mapping[str, Any]) -> set[str]:
+    """Keys that `study.space` sets to null."""
+    space = config["study"].get("space")
+    return {key for key, text in space.items() if text is None} if isinstance(space, Mapping) else set()
 
 
 def _composable(overrides: Sequence[str]) -> tuple[list[str], list[str]]:
@@ -165,6 +173,9 @@ class _Reader:
             there = key in known or key in groups()
             self.problems.append(line if there else unknown_key(key, override.get_value_string(), known))
             return []
+        if group == "train" and key.partition(".")[2] in OF_THE_STUDY:
+            self.problems.append(f"{key} cannot be searched; it is one for the whole study, whose trials share a base")
+            return []
         among = chosen.get(group, [None])
         paths = {option: set(dotted_paths(self._composed(group, option))) for option in among}
         having = [option for option in among if key in paths[option]]
@@ -240,6 +251,9 @@ class _Checker:
         for optimizer in parts["optimizer"]:
             assert isinstance(optimizer, OptimizerSpec)
             self._note(check_installed, optimizer)
+        for train in parts["train"]:
+            assert isinstance(train, TrainingSpec)
+            self._note(check_attention, train)
         for combination in itertools.islice(itertools.product(*parts.values()), _MAX_COMBINATIONS):
             self._note(trial_of, dict(zip(parts, combination, strict=True)))
         return self._note(parse_config, mapping)

@@ -12,7 +12,7 @@ from sweeper.trials import Status, Trial, diverged
 def verdict_on(trial: Trial, trials: Iterable[Trial], config: Config) -> tuple[Status, str] | None:
     """Why `trial`, one of the study's `trials`, should end after its last evaluation, and as what; None to go on."""
     last = trial.evaluations[-1]
-    if last.step >= trial.spec.train.steps:
+    if last.step >= trial.spec.train.num_steps:
         return None
     if last.overfit:
         return ("finished" if trial.has_clean_checkpoint else "pruned"), f"looks overfit: {last.words}"

@@ -20,6 +20,7 @@ CONFIG: Final = "config.yaml"
 SCORES: Final = "scores.json"
 SHEET: Final = "contact_sheet.png"
 STRENGTH_SHEET: Final = "strength_sheet.png"
+FINALISTS_SHEET: Final = "finalists.png"
 CARD: Final = "card.md"
 PARETO: Final = "pareto.png"
 
@@ -115,6 +116,8 @@ class Winner:
     strength_words: str = ""
     """Why this strength."""
     strength_sheet: Image.Image | None = None
+    finalists_sheet: Image.Image | None = None
+    """The base and the finalists side by side; None for one finalist."""
 
 
 def base_metrics(winner: Winner) -> dict[str, float]:

@@ -35,11 +35,14 @@ from sweeper.messages import (
     Validated,
     Verdict,
 )
+from train.attention import set_attention
 from train.bases import Base, load_base
 from train.caches import EncodedDataset, encode_dataset
 from train.capacity import best_of, measure_capacity
 from train.data import load_dataset
+from train.objective import Objective
 from train.pack import Pack
+from train.regularization import with_regularization
 from train.reports import Capacity, StepReport
 
 REPORT_EVERY = 10
@@ -78,8 +81,10 @@ class Worker:
         self._running: dict[int, _Running] = {}
         self._stopping = False
         cache = Path(config.study.folder) / "cache"
-        dataset = load_dataset(config.data)
         base = load_base(config.base, torch.device(device), config.train.precision)
+        Objective.of(config.objective, base.process)  # refuses what this base cannot be trained with
+        set_attention(base, config.train)
+        dataset = with_regularization(load_dataset(config.data), config.data, base, cache)
         data = encode_dataset(base, dataset, cache)
         capacity = () if config.study.slots != "auto" else _measured(base, data, config)
         num_slots = _slots(config, capacity)

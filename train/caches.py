@@ -8,78 +8,145 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
+import torch.nn.functional as F
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor
 
 from foundation.durable import write_bytes
 from foundation.folder import Picture
-from foundation.images import square
 from train.bases import Base
+from train.buckets import Cut, Size, View
 from train.data import Dataset
 from train.images import to_pixels
+from train.masks import Mask
 
 _BATCH = 16
 
 
 @dataclass(frozen=True, slots=True)
 class Encoded:
-    """Pictures as the denoiser sees them, in the order of the data set, on the CPU in float32.
+    """Pictures of one shape as the denoiser sees them, in the order of the data set, on the CPU in float32.
 
-    N pictures, latents C×h×w, captions of T tokens, embedded in width D.
+    N pictures, each in V views (crops, mirrored), latents C×h×w, captions of T tokens, embedded in width D.
     """
 
-    means: Tensor  # (N, C, h, w) of the VAE's posterior
-    stds: Tensor  # (N, C, h, w)
+    means: Tensor  # (N·V, C, h, w) of the VAE's posterior; a picture's views are one after another
+    stds: Tensor  # (N·V, C, h, w)
     embeddings: Tensor  # (N, T, D) of the captions, by the base's own text encoder
     tokens: Tensor  # (N, T) int64, for trials that train theirs
+    captions: tuple[str, ...] = ()  # N, for trials that vary them
+    masks: Tensor | None = None  # (N·V, 1, h, w) in [0, 1]: how much each place counts; None: all alike
+    views: int = 1  # V
+    repeats: tuple[int, ...] = ()  # N, how often each comes in an epoch; none: once
 
     def __len__(self) -> int:
-        return len(self.means)
+        return len(self.means) // self.views
+
+    @property
+    def epoch(self) -> list[int]:
+        """Pictures' numbers, each as often as it comes in an epoch."""
+        return [number for number, count in enumerate(self.repeats or (1,) * len(self)) for _ in range(count)]
 
 
 @dataclass(frozen=True, slots=True)
 class EncodedDataset:
-    """What a pack trains on, what validation loss is taken on, and the empty caption (1, T, D) and its ids (1, T)."""
+    """What a pack trains on, what validation loss is taken on, and the empty caption (1, T, D) and its ids (1, T).
+
+    Also regularisation pictures, if there are any, and the trigger in the captions. With buckets `train` and
+    `regularization` are of the first shape, and `other_shapes` holds what there is of all others.
+    """
 
     train: Encoded
     validation: Encoded
     empty: Tensor
     empty_tokens: Tensor
+    regularization: Encoded | None = None
+    trigger: str = ""
+    other_shapes: tuple[tuple[Encoded, Encoded | None], ...] = ()
+
+    @property
+    def shapes(self) -> tuple[tuple[Encoded, Encoded | None], ...]:
+        """Pictures to train on, and regularisation pictures, of each shape."""
+        return ((self.train, self.regularization), *self.other_shapes)
 
 
 def encode_dataset(base: Base, dataset: Dataset, cache: Path) -> EncodedDataset:
-    """Encode with the base's VAE and text encoder, or read what an earlier study encoded."""
+    """Encode with the base's VAE and text encoder, or read what an earlier study encoded.
+
+    Raises:
+        ConfigError: when the buckets asked for leave none.
+    """
+    cut, square = dataset.cut, (base.resolution, base.resolution)
+    shapes = []
+    for size, numbers in cut.groups([picture.size for picture in dataset.train], base.resolution).items():
+        masks = [dataset.masks[number] for number in numbers] if dataset.masks else []
+        own = _encode(base, [dataset.train[number] for number in numbers], cache, size, cut, masks)
+        others = dataset.regularization  # each shape has them all, so that no shape is without
+        shapes.append((own, _encode(base, others, cache, size, Cut()) if others else None))
+    (train, regularization), *other_shapes = shapes
     return EncodedDataset(
-        train=_encode(base, dataset.train, cache),
-        validation=_encode(base, dataset.validation, cache),
+        train=train,
+        validation=_encode(base, dataset.validation, cache, square, Cut()),
         empty=cached(
             cache,
             _key("text", base, [""]),
             lambda: {"embeddings": base.encode_texts([""]).cpu()},
         )["embeddings"],
         empty_tokens=base.tokenize([""]),
+        regularization=regularization,
+        trigger=dataset.trigger,
+        other_shapes=tuple(other_shapes),
     )
 
 
-def _encode(base: Base, pictures: Sequence[Picture], cache: Path) -> Encoded:
-    resolution = str(base.resolution)
-    images = _key("latents", base, [resolution, *(picture.digest for picture in pictures)])
+def _encode(
+    base: Base, pictures: Sequence[Picture], cache: Path, size: Size, cut: Cut, masks: Sequence[Mask] = ()
+) -> Encoded:
+    views = [cut.views(picture.digest) for picture in pictures]
     captions = [picture.caption for picture in pictures]
     texts = _key("text", base, captions)
-    latents = cached(cache, images, lambda: _latents(base, pictures))
+    images = _key("latents", base, [*_shape(base, size, cut), *(picture.digest for picture in pictures)])
+    latents = cached(cache, images, lambda: _latents(base, pictures, views, size))
     embeddings = cached(cache, texts, lambda: {"embeddings": base.encode_texts(captions).cpu()})
-    return Encoded(latents["means"], latents["stds"], embeddings["embeddings"], base.tokenize(captions))
+    return Encoded(
+        means=latents["means"],
+        stds=latents["stds"],
+        embeddings=embeddings["embeddings"],
+        tokens=base.tokenize(captions),
+        captions=tuple(captions),
+        masks=_masks(masks, views, size, latents["means"].shape[2:]) if masks else None,
+        views=len(views[0]),
+        repeats=tuple(picture.repeats for picture in pictures),
+    )
 
 
-def _latents(base: Base, pictures: Sequence[Picture]) -> dict[str, Tensor]:
+def _shape(base: Base, size: Size, cut: Cut) -> list[str]:
+    """What of the cut changes the latents; a plain square is what older caches hold."""
+    plain = [str(base.resolution)]
+    if size == (base.resolution, base.resolution) and not (cut.random_crops or cut.flip):
+        return plain
+    return [*plain, json.dumps([size, cut.random_crops, cut.flip])]
+
+
+def _masks(masks: Sequence[Mask], views: Sequence[Sequence[View]], size: Size, latent: Sequence[int]) -> Tensor:
+    """Cut as the pictures are, and made as small as their latents by the mean over each one's area."""
+    seen = (view.of(mask.open(), size) for mask, own in zip(masks, views, strict=True) for view in own)
+    cut = (torch.from_numpy(np.asarray(mask, dtype=np.float32) / 255) for mask in seen)
+    return torch.cat([F.interpolate(mask[None, None], tuple(latent), mode="area") for mask in cut])
+
+
+def _latents(base: Base, pictures: Sequence[Picture], views: Sequence[Sequence[View]], size: Size) -> dict[str, Tensor]:
     means, stds = [], []
     for begin in range(0, len(pictures), _BATCH):
-        images = [square(picture.open(), base.resolution) for picture in pictures[begin : begin + _BATCH]]
-        mean, std = base.encode_images(to_pixels(images))
-        means.append(mean.cpu())
-        stds.append(std.cpu())
+        part = zip(pictures[begin : begin + _BATCH], views[begin : begin + _BATCH], strict=True)
+        images = [view.of(image, size) for picture, own in part for image in (picture.open(),) for view in own]
+        for first in range(0, len(images), _BATCH):
+            mean, std = base.encode_images(to_pixels(images[first : first + _BATCH]))
+            means.append(mean.cpu())
+            stds.append(std.cpu())
     return {"means": torch.cat(means), "stds": torch.cat(stds)}
 
 

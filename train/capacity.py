@@ -74,8 +74,9 @@ def _measure(
         torch.cuda.reset_peak_memory_stats(base.device)
     slots = []
     try:
-        for seed in range(count):
-            slots.append(pack.admit(replace(spec, train=replace(spec.train, seed=seed))))
+        lasting = replace(spec, train=replace(train, steps=max(train.num_steps, 2 + _TIMED_PASSES)))  # to the last pass
+        for _ in range(count):  # of one seed, so that all are at one shape, as trials of a study mostly are
+            slots.append(pack.admit(lasting))
         seconds = [_timed(pack, clock) for _ in range(1 + _TIMED_PASSES)][1:]  # the first one warms up
         if pack.at_once < count:
             return None

@@ -6,7 +6,7 @@ import dataclasses
 import json
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +18,14 @@ from foundation.compose import compose
 from foundation.durable import append_line, write_json
 from foundation.errors import ConfigError, UserError
 from foundation.parse import parse
+from train.attention import set_attention
 from train.bases import load_base
 from train.caches import encode_dataset
-from train.data import load_dataset
-from train.drawn import with_drawn_folder
+from train.data import load_dataset, with_folders
 from train.pack import Pack
+from train.regularization import with_regularization
 from train.reports import StepReport
-from train.spec import BaseSpec, DataSpec, TrialSpec
+from train.spec import BaseSpec, DataSpec, TrialSpec, check_attention, check_installed
 from train.spec.adapter_kinds import KINDS
 
 _TRIAL_GROUPS = tuple(field.name for field in dataclasses.fields(TrialSpec))
@@ -69,6 +70,8 @@ def _parse(arguments: list[str]) -> tuple[_Run, Path | None]:
     config = compose([argument for argument in arguments if not argument.startswith("out=")])
     trial = {group: _without_space(config[group]) for group in _TRIAL_GROUPS}
     run = parse(_Run, {"base": config["base"], "data": config["data"], "trial": trial})
+    check_installed(run.trial.optimizer)
+    check_attention(run.trial.train)
     out = Path(outs[-1]).expanduser() if outs else None
     if out is not None and out.exists():
         raise ConfigError([f"out {out} exists already; name a new folder, nothing is overwritten"])
@@ -81,24 +84,27 @@ def _without_space(values: Mapping[str, Any]) -> dict[str, Any]:
 
 def _train(run: _Run, out: Path | None, console: Console) -> int:
     cache = Path("multirun/cache")
-    dataset = load_dataset(with_drawn_folder(run.data, cache))
-    for reason in dataset.skipped:
-        console.print(f"left out: {reason}")
+    dataset = load_dataset(with_folders(run.data, cache))
+    for line in dataset.notes(run.base.resolution):
+        console.print(line)
+    run = replace(run, trial=replace(run.trial, train=run.trial.train.for_images(dataset.num_images)))
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     base = load_base(run.base, device, run.trial.train.precision)
+    dataset = with_regularization(dataset, run.data, base, cache)
     train, rank = run.trial.train, run.trial.compiled_rank
+    set_attention(base, train)
     data = encode_dataset(base, dataset, cache)
     pack = Pack(base, data, 1, train.precision, train.activation_checkpointing, rank, _READ_EVERY)
     slot = pack.admit(run.trial)
     out = out or _next_folder(Path("multirun/train"), run.data.name)
     write_json(out / "config.json", dataclasses.asdict(run))
-    console.print(f"{len(dataset.train)} pictures, {run.trial.train.steps} steps on {device}, into {out}")
+    console.print(f"{len(dataset.train)} pictures, {train.num_steps} steps on {device}, into {out}")
     while not pack.finished(slot):
         for report in pack.step():
             if report.failure is not None:
                 console.print(f"failed: {report.failure}")
                 return 1
-            _log(report, run.trial.train.steps, out, console)
+            _log(report, train.num_steps, out, console)
     pack.save_adapter(slot, out / "lora")
     file, use = out / "lora" / WEIGHTS_FILE, f"pipe.load_lora_weights({str(out / 'lora')!r})"
     if not KINDS[run.trial.adapter.name].as_lora:

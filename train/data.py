@@ -3,50 +3,143 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from foundation.errors import DataError
 from foundation.folder import MIN_IMAGES, Picture, read_folder, split
+from foundation.looks import alike, groups
+from foundation.sources import located
+from train.buckets import Cut, described
+from train.drawn import with_drawn_folder
+from train.masks import Mask, find_masks
 from train.spec import DataSpec
 
 _KNOBS = "data"
 _MIN_TRAIN = 2
+_MOST_LINES = 20
+"""Groups of copies that are named one by one."""
 
 
 @dataclass(frozen=True, slots=True)
 class Dataset:
-    """What is trained on and what is held out; no picture is in both."""
+    """What is trained on and what is held out; no picture is in both, nor a copy of it."""
 
     train: tuple[Picture, ...]
     validation: tuple[Picture, ...]
     skipped: tuple[str, ...] = ()
     """Why images were left out, one line each (broken ones only with `data.skip_broken`)."""
+    copies: tuple[str, ...] = ()
+    """Which pictures are copies of one another, and on which side, one line each."""
+    trigger: str = ""
+    """`data.trigger`."""
+    masks: tuple[Mask, ...] = ()
+    """Of the pictures to train on, in their order; none where all of each picture counts."""
+    regularization: tuple[Picture, ...] = ()
+    """Pictures of what the base should not forget; their captions are as they are."""
+    cut: Cut = field(default_factory=Cut)
+    """How the pictures to train on are cut."""
+
+    def notes(self, resolution: int) -> tuple[str, ...]:
+        """What a person should know of these pictures on a base of this resolution, one line each."""
+        groups = self.cut.groups([picture.size for picture in self.train], resolution)
+        shapes = [described(groups)] if self.cut.buckets else []
+        return (*(f"left out: {reason}" for reason in self.skipped), *self.copies, *shapes)
+
+    @property
+    def num_images(self) -> int:
+        """Pictures of one epoch: each as often as it is repeated."""
+        return sum(picture.repeats for picture in self.train)
+
+
+def with_folders(spec: DataSpec, cache: Path) -> DataSpec:
+    """The same data with plain folders in `path`, `validation_path` and `regularization_path`.
+
+    What is drawn, unpacked or fetched for that goes to `cache`, once.
+
+    Raises:
+        DataError: see `foundation.sources.located`.
+    """
+    spec = with_drawn_folder(spec, cache)
+
+    paths = {name: getattr(spec, name) for name in ("path", "validation_path", "regularization_path")}
+    folders: dict[str, Any] = {
+        name: str(located(path, cache, where=f"{_KNOBS}.{name}", caption_column=spec.caption_column))
+        for name, path in paths.items()
+        if path is not None
+    }
+    return replace(spec, **folders)
 
 
 def load_dataset(spec: DataSpec) -> Dataset:
     """Read `spec.path`, and hold out `spec.validation_path` or a share that depends on the files alone.
 
-    Captions that lack the trigger get it at their end.
+    Captions that lack the trigger get it at their end. Masks and regularisation pictures come with it; those that the
+    base is to draw come by `train.regularization`.
 
     Raises:
-        DataError: see `foundation.folder.read_folder`; for fewer than 5 images, too.
+        DataError: see `foundation.folder.read_folder` and `find_masks`; for fewer than 5 images, or 3 that differ, too.
     """
+    dataset = _load(spec)
+    others: tuple[Picture, ...] = ()
+    if spec.regularization_path is not None:
+        others, more = _read(spec.regularization_path, replace(spec, trigger=""), "data.regularization_path", 1)
+        dataset = replace(dataset, skipped=(*dataset.skipped, *more))
+    masks = find_masks(dataset.train, spec)
+    return replace(dataset, trigger=spec.trigger, masks=masks, regularization=others, cut=Cut.of(spec))
+
+
+def _load(spec: DataSpec) -> Dataset:
     if spec.path is None:
         raise DataError("data.path is not set; name a folder of images with metadata.jsonl")
     pictures, skipped = _read(spec.path, spec, "data.path", MIN_IMAGES)
     if spec.validation_path is None:
-        return Dataset(*split(pictures, spec.holdout), skipped)
+        train, validation = split(pictures, spec.holdout)
+        if not validation:
+            raise DataError(
+                f"data.path {spec.path} has {len(pictures)} images, but no 3 that are not copies of one another; "
+                "none can be held out; add others, or set data.find_copies=false if they are no copies"
+            )
+        return Dataset(train, validation, skipped, _copies(pictures, validation))
     held, more = _read(spec.validation_path, spec, "data.validation_path", 1)
-    seen = {picture.digest for picture in held}
-    kept = tuple(picture for picture in pictures if picture.digest not in seen)
-    lost = tuple(f"{p.path} is also held out, so it is not trained on" for p in pictures if p.digest in seen)
-    if len(kept) < _MIN_TRAIN:
+    pictures, lost = _without(pictures, held)
+    if len(pictures) < _MIN_TRAIN:
         raise DataError(
-            f"data.path {spec.path} has {len(kept)} images that data.validation_path {spec.validation_path} "
+            f"data.path {spec.path} has {len(pictures)} images that data.validation_path {spec.validation_path} "
             f"does not hold, too; at least {_MIN_TRAIN} are needed"
         )
-    return Dataset(kept, held, (*skipped, *more, *lost))
+    return Dataset(pictures, held, (*skipped, *more, *lost), _copies((*pictures, *held), held))
+
+
+def _without(pictures: Sequence[Picture], held: Sequence[Picture]) -> tuple[tuple[Picture, ...], list[str]]:
+    """The pictures that are no copies of held-out ones, and a line for each that is."""
+    seen = {picture.digest for picture in held}
+    near = dict(alike([picture.thumbnail for picture in pictures], [picture.thumbnail for picture in held]))
+    kept, lost = [], []
+    for number, picture in enumerate(pictures):
+        if picture.digest in seen:
+            lost.append(f"{picture.path} is also held out, so it is not trained on")
+        elif number in near:
+            lost.append(f"{picture.path} looks like {held[near[number]].path}, which is held out; it is not trained on")
+        else:
+            kept.append(picture)
+    return tuple(kept), lost
+
+
+def _copies(pictures: Sequence[Picture], held: Sequence[Picture]) -> tuple[str, ...]:
+    """A line for each group of pictures that are copies of one another."""
+    numbers = groups([picture.thumbnail for picture in pictures], [picture.digest for picture in pictures])
+    members: dict[int, list[Picture]] = {}
+    for number, picture in zip(numbers, pictures, strict=True):
+        members.setdefault(number, []).append(picture)
+    lines = []
+    for group in members.values():
+        if len(group) > 1:
+            side = "held out" if group[0] in held else "trained on"
+            lines.append(f"copies of one picture, all {side}: {', '.join(each.path.name for each in group)}")
+    more = len(lines) - _MOST_LINES
+    return (*lines[:_MOST_LINES], *([f"{more} more groups of copies, each on one side"] if more > 0 else []))
 
 
 def _read(path: str, spec: DataSpec, where: str, min_images: int) -> tuple[tuple[Picture, ...], tuple[str, ...]]:
@@ -58,14 +151,20 @@ def _read(path: str, spec: DataSpec, where: str, min_images: int) -> tuple[tuple
         min_images=min_images,
         knobs=_KNOBS,
     )
-    return _with_trigger(pictures, spec.trigger), skipped
+    ours = (
+        replace(
+            each,
+            caption=captioned(each.caption, spec.trigger),
+            repeats=each.repeats * spec.repeats,
+            thumbnail=each.thumbnail if spec.find_copies else b"",
+        )
+        for each in pictures
+    )
+    return tuple(ours), skipped
 
 
-def _with_trigger(pictures: Sequence[Picture], trigger: str) -> tuple[Picture, ...]:
-    return tuple(replace(picture, caption=_captioned(picture.caption, trigger)) for picture in pictures)
-
-
-def _captioned(caption: str, trigger: str) -> str:
+def captioned(caption: str, trigger: str) -> str:
+    """The caption, with the trigger at its end where it lacks it."""
     if not trigger or trigger.lower() in caption.lower():
         return caption
     return f"{caption}, {trigger}" if caption else trigger

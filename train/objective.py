@@ -1,49 +1,161 @@
-"""The denoising objective: what is asked of the denoiser, and what its error costs. Pure functions on tensors."""
+"""The denoising objective: what is asked of the denoiser, and what its error costs.
+
+Errors are (B, C, h, w), times and weights (B,).
+"""
 
 from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
 
+from foundation.errors import ConfigError
+from train.batch import Batch
+from train.noising import Diffusion, Flow, NoiseProcess
+from train.spec import ObjectiveSpec
 
-def add_noise(latents: Tensor, noise: Tensor, alphas_cumprod: Tensor, timesteps: Tensor) -> Tensor:
-    """x_t = √ᾱ_t · x + √(1-ᾱ_t) · ε for latents (B, C, h, w) at timesteps (B,).
-
-    Source: Ho et al. 2020, Denoising Diffusion Probabilistic Models, equation 4.
-    """
-    alpha = alphas_cumprod[timesteps].view(-1, 1, 1, 1)
-    return alpha.sqrt() * latents + (1 - alpha).sqrt() * noise
-
-
-def target_of(
-    prediction_type: str, latents: Tensor, noise: Tensor, alphas_cumprod: Tensor, timesteps: Tensor
-) -> Tensor:
-    """What the denoiser should say: ε, or v = √ᾱ_t · ε - √(1-ᾱ_t) · x.
-
-    Source: Salimans & Ho 2022, Progressive Distillation, appendix D.
-    """
-    if prediction_type == "epsilon":
-        return noise
-    if prediction_type == "v_prediction":
-        alpha = alphas_cumprod[timesteps].view(-1, 1, 1, 1)
-        return alpha.sqrt() * noise - (1 - alpha).sqrt() * latents
-    raise ValueError(f"the base predicts {prediction_type!r}; epsilon and v_prediction can be trained")
+_SNR_LIMIT = 1000.0
+"""Debiased estimation counts no timestep as cleaner: the first ones would hardly weigh anything."""
+_TIMES = 1000
+_LEAST = 1e-6
+"""A mask of zeros leaves nothing to divide by; its rows then cost nothing."""
 
 
-def snr_weights(snr_gamma: float | None, prediction_type: str, alphas_cumprod: Tensor, timesteps: Tensor) -> Tensor:
-    """Loss weights (B,): min(SNR, γ) / SNR for ε, min(SNR, γ) / (SNR + 1) for v; ones without γ. SNR = ᾱ / (1-ᾱ).
+@dataclass(frozen=True, slots=True)
+class Objective:
+    """One trial's loss. Equal ones can be computed together."""
+
+    spec: ObjectiveSpec
+    process: NoiseProcess = field(compare=False)
+    """The base's own, as the trial changes it."""
+    prior: bool = False
+    """Whether the second half of a trial's rows are regularisation pictures."""
+
+    @classmethod
+    def of(cls, spec: ObjectiveSpec, process: NoiseProcess, has_regularization: bool = False) -> Objective:
+        """A trial's loss over a base.
+
+        Raises:
+            ConfigError: when the base predicts something that an option is not made for.
+        """
+        return cls(spec, _process_of(spec, process), has_regularization and spec.prior_weight > 0)
+
+    def noisy(self, batch: Batch) -> Tensor:
+        """What the denoiser gets; with input perturbation noisier than it is told.
+
+        Source: Ning et al. 2023, Input Perturbation Reduces Exposure Bias in Diffusion Models (arXiv:2301.11706).
+        """
+        noise = batch.noise if batch.perturbed is None else batch.perturbed
+        return self.process.noisy(batch.latents, noise, batch.timesteps)
+
+    def losses(self, predicted: Tensor, batch: Batch, num_trials: int) -> Tensor:
+        """Loss (K,) of each of the trials that have an equal share of the rows, in at least float32.
+
+        With regularisation pictures it is the mean over the pictures plus `prior_weight` times the mean over those.
+        Source: Ruiz et al. 2023, DreamBooth, equation 2.
+        """
+        precise = torch.promote_types(predicted.dtype, torch.float32)
+        target = self.process.target(batch.latents, batch.noise, batch.timesteps)
+        error = predicted.to(precise) - target.to(precise)
+        costs = row_means(cost(self.spec, error, self._thresholds(batch.timesteps)), batch.masks, self.spec)
+        weights = self._weights(batch.timesteps)
+        rows = (costs if weights is None else weights.to(precise) * costs).view(num_trials, -1)
+        if not self.prior:
+            return rows.mean(1)
+        own, prior = rows.chunk(2, dim=1)
+        return own.mean(1) + self.spec.prior_weight * prior.mean(1)
+
+    def _weights(self, times: Tensor) -> Tensor | None:
+        if self.spec.snr_gamma is not None:
+            return snr_weights(self.spec.snr_gamma, self.process, times)
+        return debiased_weights(self.process, times) if self.spec.debiased else None
+
+    def _thresholds(self, times: Tensor) -> Tensor | None:
+        return None if self.spec.loss == "mse" else huber_thresholds(self.spec, self.process, times)
+
+
+def _process_of(spec: ObjectiveSpec, process: NoiseProcess) -> NoiseProcess:
+    kind = process.prediction_type
+    if kind == "flow" and (spec.snr_gamma is not None or spec.debiased):
+        name = "debiased" if spec.debiased else "snr_gamma"
+        raise ConfigError([f"objective.{name} is for bases that predict epsilon or v, this one predicts a flow"])
+    if spec.zero_terminal_snr and kind != "v_prediction":
+        raise ConfigError(
+            [
+                f"objective.zero_terminal_snr needs a base that predicts v, this one predicts {kind}; "
+                "epsilon says nothing of the picture where all is noise, and a flow ends in pure noise anyway"
+            ]
+        )
+    if isinstance(process, Flow):
+        return replace(
+            process,
+            shift=process.shift if spec.flow_shift is None else spec.flow_shift,
+            density=spec.flow_density,
+            logit_mean=spec.flow_logit_mean,
+            logit_std=spec.flow_logit_std,
+        )
+    if spec.zero_terminal_snr and isinstance(process, Diffusion):
+        return process.with_zero_terminal_snr()
+    return process
+
+
+def snr_weights(snr_gamma: float, process: NoiseProcess, times: Tensor) -> Tensor:
+    """min(SNR, γ) / SNR for ε, min(SNR, γ) / (SNR + 1) for v.
 
     Source: Hang et al. 2023, Efficient Diffusion Training via Min-SNR Weighting Strategy, section 3.4.
     """
-    if snr_gamma is None:
-        return torch.ones(len(timesteps), device=alphas_cumprod.device)
-    alpha = alphas_cumprod[timesteps]
-    snr = alpha / (1 - alpha)
-    return snr.clamp(max=snr_gamma) / (snr + 1 if prediction_type == "v_prediction" else snr)
+    snr = process.snr(times)
+    return snr.clamp(max=snr_gamma) / (snr + 1 if process.prediction_type == "v_prediction" else snr)
 
 
-def denoising_losses(predicted: Tensor, target: Tensor, weights: Tensor, num_trials: int) -> Tensor:
-    """Each trial's loss (K,) in at least float32: over its equal share of the rows, mean of weight · squared error."""
-    precise = torch.promote_types(predicted.dtype, torch.float32)
-    error = (predicted.to(precise) - target.to(precise)).square().mean(dim=(1, 2, 3))
-    return (weights.to(precise) * error).view(num_trials, -1).mean(1)
+def debiased_weights(process: NoiseProcess, times: Tensor) -> Tensor:
+    """1 / √SNR for ε, 1 / (SNR + 1) for v, with SNR at most 1000.
+
+    Source: Yu et al. 2023, Debias the Training of Diffusion Models (arXiv:2310.08442), for ε; the form for v and the
+    limit are those of kohya's sd-scripts (`apply_debiased_estimation`).
+    """
+    snr = process.snr(times).double().clamp(max=_SNR_LIMIT)
+    return 1 / (snr + 1) if process.prediction_type == "v_prediction" else snr.rsqrt()
+
+
+def huber_thresholds(spec: ObjectiveSpec, process: NoiseProcess, times: Tensor) -> Tensor:
+    """Where the cost turns from square to straight, (B, 1, 1, 1).
+
+    With c = `huber_c`: c; or c^(t / 1000); or (1 - c) / (1 + 1/√SNR)² + c. Source: Khrapov et al. 2024, Improving
+    Diffusion Models's Data-Corruption Resistance using Scheduled Pseudo-Huber Loss (arXiv:2403.16728).
+    """
+    c = spec.huber_c
+    if spec.huber_schedule == "exponential":
+        thresholds = torch.exp(math.log(c) * times.double() / _TIMES)
+    elif spec.huber_schedule == "snr":
+        thresholds = (1 - c) / (1 + process.snr(times).double().rsqrt()).square() + c
+    else:
+        thresholds = torch.full((len(times),), c, dtype=torch.float64, device=times.device)
+    return thresholds.view(-1, 1, 1, 1)
+
+
+def cost(spec: ObjectiveSpec, error: Tensor, thresholds: Tensor | None) -> Tensor:
+    """Each place's cost: d², or the pseudo-Huber 2c·(√(d² + c²) - c), or that divided by c.
+
+    Source: as `huber_thresholds`; the two forms and their names are those of kohya's and diffusers' training scripts.
+    `huber` becomes d² for large c, `smooth_l1` 2·|d| for small c.
+    """
+    if thresholds is None:
+        return error.square()
+    c = thresholds.to(error.dtype)
+    straight = 2 * ((error.square() + c.square()).sqrt() - c)
+    return c * straight if spec.loss == "huber" else straight
+
+
+def row_means(costs: Tensor, masks: Tensor | None, spec: ObjectiveSpec) -> Tensor:
+    """Mean (B,) of each row's costs, or Σ w·cost / Σ w with w = max(mask, `unmasked_weight`).
+
+    Divided so, a small mask costs as much as a large one: OneTrainer's masked loss, normalized by the masked area.
+    """
+    every = tuple(range(1, costs.ndim))
+    if masks is None:
+        return costs.mean(dim=every)
+    weights = masks.to(costs.dtype).clamp(min=spec.unmasked_weight)
+    return (weights * costs).mean(dim=every) / weights.mean(dim=every).clamp(min=_LEAST)

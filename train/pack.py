@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,13 +17,15 @@ from torch import Tensor, nn
 from foundation.adapter_files import WEIGHTS_FILE, is_diffusers_own, put_on, take_off
 from foundation.errors import ConfigError, StudyError
 from train.bases import Base
+from train.batch import Batch
 from train.caches import EncodedDataset
-from train.objective import add_noise, denoising_losses, snr_weights, target_of
 from train.optimizers import effective_lr
 from train.packed import Packed
+from train.question import Question
 from train.reports import StepReport
-from train.slot import Batch, Slot
+from train.slot import Slot, for_use
 from train.spec import Precision, TrialSpec
+from train.texts import Texts
 from train.unread import Ledger, Unread
 
 _FROM_FILE: Final = "file"
@@ -53,6 +56,7 @@ class Pack:
         self._packed = Packed(base.denoiser, num_slots, compiled_rank)
         self._packed_text = Packed(base.text_encoder, num_slots)
         self._both = (self._packed, self._packed_text)
+        self._texts = Texts(base, partial(self._packed_text.rows_of, ()))
         self._admitted = 0
         self._ledger = Ledger(read_every)
         self.at_once = num_slots
@@ -78,12 +82,13 @@ class Pack:
         Raises:
             StudyError: when no slot is empty.
             AdapterError: when the adapter fits no layer, or the state is another trial's.
+            ConfigError: when the objective is not one for this base.
         """
         if not self.free:
             raise StudyError(f"all {len(self._slots)} slots are taken; release one first")
         number = self.free[0]
         self._admitted += 1
-        slot = Slot(self.base, f"slot{number}x{self._admitted}", spec)
+        slot = Slot(self.base, f"slot{number}x{self._admitted}", spec, self.data, self._texts)
         if resume_from is not None:
             slot.load_state(resume_from)
         self._slots[number] = slot
@@ -104,10 +109,11 @@ class Pack:
         It is time every `read_every` calls, and when a slot took its last step or could not go on. Slots that can
         share a pass do: one forward and one backward over the rows of all of them.
         """
-        groups: dict[str, list[int]] = {}
+        groups: dict[tuple[str, tuple[int, ...]], list[int]] = {}
         for number in self.active:
             if not self.finished(number):
-                groups.setdefault(self.spec(number).pack_key, []).append(number)
+                key = (self.spec(number).pack_key, self._slot(number).draws.next_shape)
+                groups.setdefault(key, []).append(number)
         taken: list[Unread] = []
         for alike in groups.values():
             for start in range(0, len(alike), self.at_once):
@@ -167,9 +173,14 @@ class Pack:
 
         The denoiser's batch may consist of `parts` such batches one after another: two where guidance puts
         unconditional before conditional rows. The text encoder has these in batches of their own. Without slots it is
-        the plain base.
+        the plain base. A slot acts as it would be saved: with its averaged weights, where it has such.
         """
-        with self._at_rest(), self._packed.rows_of(numbers, parts), self._packed_text.rows_of(numbers):
+        with (
+            for_use({number: self._slot(number) for number in numbers}, self._both),
+            self._at_rest(),
+            self._packed.rows_of(numbers, parts),
+            self._packed_text.rows_of(numbers),
+        ):
             yield self.base
 
     @contextmanager
@@ -212,8 +223,8 @@ class Pack:
         return slot
 
     def _advance(self, numbers: list[int]) -> list[Unread]:
-        """One pass for these slots, which share a batch size."""
-        return self._pass(numbers, [self._slot(number).next_batch(self.data) for number in numbers])
+        """One pass for these slots, which share a batch size, and a shape."""
+        return self._pass(numbers, [self._slot(number).draws.next_batch() for number in numbers])
 
     def _pass(self, numbers: list[int], batches: list[Batch]) -> list[Unread]:
         slots = [self._slot(number) for number in numbers]
@@ -241,20 +252,13 @@ class Pack:
 
     def _backward(self, numbers: list[int], slots: list[Slot], batches: list[Batch]) -> Tensor:
         """Forward and backward for all rows; each slot's loss (K,). Summed, so that none scales another's gradient."""
-        batch = Batch.of_all(batches, self.base.device)
-        alphas, kind = self.base.alphas_cumprod, self.base.prediction_type
-        noisy = add_noise(batch.latents, batch.noise, alphas, batch.timesteps)
-        target = target_of(kind, batch.latents, batch.noise, alphas, batch.timesteps)
-        times = batch.timesteps.chunk(len(slots))
-        weights = [
-            snr_weights(s.spec.objective.snr_gamma, kind, alphas, own) for s, own in zip(slots, times, strict=True)
-        ]
+        asked = Question([slot.objective for slot in slots], batches, self.base.device)
         taught = [number for number in numbers if self.spec(number).adapter.text_encoder]
         with self._packed.rows_of(numbers, training=True), self._packed_text.rows_of(taught, training=True):
             with self._accelerator.autocast():
-                embeddings = self._embeddings(numbers, taught, batch)
-                predicted = self.base.predict(noisy, batch.timesteps, embeddings)
-            losses = denoising_losses(predicted, target, torch.cat(weights), len(slots))
+                embeddings = self._embeddings(numbers, taught, asked)
+                predicted = self.base.predict(asked.noisy, asked.timesteps, embeddings)
+            losses = asked.losses(predicted)
             shares = [
                 s.scaler.scale(s.penalised(own) / s.spec.train.gradient_accumulation)
                 for s, own in zip(slots, losses, strict=True)
@@ -262,12 +266,12 @@ class Pack:
             torch.stack(shares).sum().backward()  # type: ignore[no-untyped-call]
         return losses.detach()
 
-    def _embeddings(self, numbers: list[int], taught: list[int], batch: Batch) -> Tensor:
+    def _embeddings(self, numbers: list[int], taught: list[int], asked: Question) -> Tensor:
         """Of the rows' captions (B, T, D): cached ones, and made anew for the slots that train the text encoder."""
         if not taught:
-            return batch.embeddings
-        tokens = dict(zip(numbers, batch.tokens.chunk(len(numbers)), strict=True))
-        shares = dict(zip(numbers, batch.embeddings.chunk(len(numbers)), strict=True))
+            return asked.embeddings
+        tokens = dict(zip(numbers, asked.tokens.chunk(len(numbers)), strict=True))
+        shares = dict(zip(numbers, asked.embeddings.chunk(len(numbers)), strict=True))
         made = self.base.embed(torch.cat([tokens[number] for number in taught]))
         shares.update(zip(taught, made.chunk(len(taught)), strict=True))
         return torch.cat(list(shares.values()))

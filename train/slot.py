@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,66 +18,53 @@ from torch.optim.lr_scheduler import LRScheduler
 from foundation.durable import new_folder
 from foundation.errors import AdapterError
 from train.adapters import Adapter
+from train.averages import Average
 from train.bases import Base
+from train.bases.registry import DTYPES
 from train.caches import EncodedDataset
+from train.draws import Draws
+from train.objective import Objective
 from train.optimizers import build_optimizer
+from train.packed import Packed
 from train.schedules import build_schedule
 from train.spec import TrialSpec
+from train.texts import Texts
 
 _ADAPTER_FILE, _STATE_FILE = "adapter.safetensors", "state.pt"
-
-
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """Rows for the denoiser: clean latents (B, C, h, w), noise alike, timesteps (B,), and the captions.
-
-    These are embedded as the base embeds them, (B, T, D), and token ids (B, T) for who trains the text encoder.
-    """
-
-    latents: Tensor
-    noise: Tensor
-    timesteps: Tensor
-    embeddings: Tensor
-    tokens: Tensor
-
-    @staticmethod
-    def of_all(batches: Sequence[Batch], device: torch.device) -> Batch:
-        """The rows of several batches one after another, on the device."""
-        columns = ([getattr(batch, field.name) for batch in batches] for field in fields(Batch))
-        return Batch(*(torch.cat(column).to(device, non_blocking=True) for column in columns))
 
 
 class Slot:
     """Everything that one trial owns. All its randomness comes from its own seed, so company changes nothing.
 
-    The adapter's initialisation is drawn from `seed`, data order, timesteps, noise and caption dropout from a
-    CPU generator, and dropout inside the adapter from `chance`, a generator on the device.
+    The adapter's initialisation is drawn from `seed`, what it learns from by `draws` from a CPU generator, and dropout
+    inside the adapter from `chance`, a generator on the device.
     """
 
-    def __init__(self, base: Base, name: str, spec: TrialSpec) -> None:
+    def __init__(self, base: Base, name: str, spec: TrialSpec, data: EncodedDataset, texts: Texts) -> None:
         self.name = name
         self.spec = spec
         self.step = 0
-        self.adapter = Adapter(base, name, spec.adapter, spec.train.seed, spec.train.steps)
+        self.objective = Objective.of(spec.objective, base.process, data.regularization is not None)
+        self.draws = Draws(spec, self.objective, data, texts)
+        self.adapter = Adapter(base, name, spec.adapter, spec.train.seed, spec.train.num_steps)
         parts = self.adapter.parameters
         self.parameters: list[nn.Parameter] = [*parts[0], *parts[1]]
         stacked = self.adapter.stacked
         self._stacked = [each for each in self.parameters if each in stacked]
         self._apart = [each for each in self.parameters if each not in stacked]
-        self.optimizer: Optimizer = build_optimizer(spec.optimizer, *parts)
-        self.schedule: LRScheduler = build_schedule(spec.lr_scheduler, self.optimizer, spec.train.steps)
+        self.optimizer: Optimizer = build_optimizer(spec.optimizer, *parts, spec.train.images_per_step)
+        self.schedule: LRScheduler = build_schedule(spec.lr_scheduler, self.optimizer, spec.train.num_steps)
+        self._average = Average(self.parameters, decay) if (decay := spec.train.ema_decay) is not None else None
         self.scaler = GradScaler(base.device.type, enabled=spec.train.precision == "fp16")
-        self._generator = torch.Generator().manual_seed(spec.train.seed)
         self.chance = torch.Generator(base.device).manual_seed(spec.train.seed + 1)
         self.losses: list[Tensor] = []
         """Of the micro-batches since the last optimizer step, on the device."""
-        self._order: list[int] = []
         self._at_step = self._chances()
 
     @property
     def finished(self) -> bool:
         """Whether all steps are done."""
-        return self.step >= self.spec.train.steps
+        return self.step >= self.spec.train.num_steps
 
     @property
     def due(self) -> bool:
@@ -97,6 +84,8 @@ class Slot:
         self.schedule.step()
         self.clear_gradients()
         self.step += 1
+        if self._average is not None:
+            self._average.take_in(self.step)
         self._at_step = self._chances()
 
     def clear_gradients(self) -> None:
@@ -108,38 +97,42 @@ class Slot:
         for parameter in self._apart:
             parameter.grad = None  # what a pass left out, the optimizer leaves alone
 
-    def next_batch(self, dataset: EncodedDataset) -> Batch:
-        """Draw the next micro-batch; every picture comes once before any comes twice."""
-        data = dataset.train
-        size = self.spec.train.batch_size
-        while len(self._order) < size:
-            self._order += torch.randperm(len(data), generator=self._generator).tolist()
-        rows, self._order = self._order[:size], self._order[size:]
-        means, stds = data.means[rows], data.stds[rows]
-        latents = means + stds * self._randn(means.shape)
-        noise = self._randn(means.shape)
-        if offset := self.spec.objective.noise_offset:
-            # Whole channels shift, so that pictures can grow darker or lighter:
-            # crosslabs.org/blog/diffusion-with-offset-noise
-            noise = noise + offset * self._randn((size, means.shape[1], 1, 1))
-        timesteps = torch.randint(1000, (size,), generator=self._generator)
-        embeddings, tokens = data.embeddings[rows], data.tokens[rows]
-        if share := self.spec.objective.caption_dropout:
-            dropped = torch.rand(size, generator=self._generator) < share
-            embeddings = torch.where(dropped[:, None, None], dataset.empty, embeddings)
-            tokens = torch.where(dropped[:, None], dataset.empty_tokens, tokens)
-        return Batch(latents, noise, timesteps, embeddings, tokens)
+    @property
+    def averaged(self) -> bool:
+        """Whether what is judged and saved is an average, and not what training goes on from."""
+        return self._average is not None or self.spec.optimizer.kind.schedule_free
 
-    def _randn(self, shape: Sequence[int]) -> Tensor:
-        return torch.randn(*shape, generator=self._generator)
+    @contextmanager
+    def for_use(self) -> Iterator[None]:
+        """Within the block the parameters are those to judge and to save; then training goes on to the bit as before.
+
+        They are the moving average of a trial with `train.ema_decay`, and the average that a schedule-free optimizer
+        keeps; other trials are used as they train.
+        """
+        if not self.averaged:
+            yield
+            return
+        raw = [parameter.detach().clone() for parameter in self.parameters]
+        optimizer: Any = self.optimizer
+        if self._average is None:
+            optimizer.eval()
+        else:
+            self._put(self._average.values)
+        try:
+            yield
+        finally:
+            if self._average is None:
+                optimizer.train()  # comes back but for rounding
+            self._put(raw)
+
+    @torch.no_grad()
+    def _put(self, values: Sequence[Tensor]) -> None:
+        parameters: list[Tensor] = [*self.parameters]
+        torch._foreach_copy_(parameters, [*values])
 
     def _chances(self) -> dict[str, Any]:
         """All sources of chance as they stand."""
-        return {
-            "generator": self._generator.get_state(),
-            "dropout": self.chance.get_state(),
-            "order": list(self._order),
-        }
+        return {**self.draws.state(), "dropout": self.chance.get_state()}
 
     def save_state(self, folder: Path) -> None:
         """Write all that a resumed slot needs to `folder`, whole or not at all: as it was after its last whole step."""
@@ -148,6 +141,7 @@ class Slot:
             "optimizer": self.optimizer.state_dict(),
             "schedule": self.schedule.state_dict(),
             "scaler": self.scaler.state_dict(),
+            "average": None if self._average is None else self._average.values,
             **self._at_step,
         }
         buffer = io.BytesIO()
@@ -171,12 +165,33 @@ class Slot:
         self.optimizer.load_state_dict(state["optimizer"])
         self.schedule.load_state_dict(state["schedule"])
         self.scaler.load_state_dict(state["scaler"])
-        self._generator.set_state(state["generator"])
+        self.draws.load(state)
+        if self._average is not None:
+            self._average.load(state["average"])
         self.chance.set_state(state["dropout"])
-        self._order = list(state["order"])
         self._at_step = self._chances()
 
     def save_adapter(self, folder: Path) -> None:
-        """Write the adapter as a folder with its file, see `foundation.adapter_files`."""
-        with new_folder(folder) as fresh:
-            self.adapter.save(fresh)
+        """Write the adapter as a folder with its file, in the numbers of `train.save_precision`."""
+        with new_folder(folder) as fresh, self.for_use():
+            self.adapter.save(fresh, DTYPES[self.spec.train.save_precision])
+
+
+@contextmanager
+def for_use(slots: Mapping[int, Slot], packed: Sequence[Packed]) -> Iterator[None]:
+    """As `Slot.for_use` of all of these, and of their copies in the stacks."""
+    averaged = {number: slot for number, slot in slots.items() if slot.averaged}
+
+    def refresh() -> None:
+        for number in averaged:
+            for each in packed:
+                each.refresh(number)
+
+    try:
+        with ExitStack() as stack:
+            for slot in averaged.values():
+                stack.enter_context(slot.for_use())
+            refresh()
+            yield
+    finally:
+        refresh()

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import pytest
 import torch
-from diffusers import DDPMScheduler
+from diffusers import DDPMScheduler, FlowMatchEulerDiscreteScheduler
 from torch import Tensor
 
 from eval.validation import ValidationSet, validation_losses, validation_losses_each
@@ -49,11 +49,26 @@ def test_losses_equal_a_naive_loop_with_diffusers_noising() -> None:
         assert torch.allclose(validation_losses(data, denoise, max_rows=7), expected, atol=1e-6)
 
 
-@pytest.mark.parametrize("kind", ["epsilon", "v_prediction"])
+def test_a_flow_is_asked_at_the_middles_of_equal_strata_of_sigma() -> None:
+    scheduler = FlowMatchEulerDiscreteScheduler()
+    data = validation(prediction_type="flow", alphas_cumprod=None)
+    assert data.timesteps.tolist() == [62.5, 187.5, 312.5, 437.5, 562.5, 687.5, 812.5, 937.5]
+    scheduler.set_timesteps(sigmas=(data.timesteps / 1000).flip(0).tolist())
+    expected = torch.zeros(3, 4, dtype=torch.float64)
+    for image in range(3):
+        for number, (noise, t) in enumerate(zip(data.noise(image), data.timesteps, strict=True)):
+            clean, noise, t = data.latents[image : image + 1], noise[None], t[None]
+            noisy = scheduler.scale_noise(clean, t, noise)
+            error = (denoise(noisy, t, data.embeddings[image : image + 1]) - (noise - clean)).square().mean()
+            expected[image, number // 2] += error.double() / 2
+    assert torch.allclose(validation_losses(data, denoise, max_rows=7), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["epsilon", "v_prediction", "flow"])
 def test_a_perfect_denoiser_has_no_loss_and_an_idle_one_that_of_the_target(
-    kind: Literal["epsilon", "v_prediction"],
+    kind: Literal["epsilon", "v_prediction", "flow"],
 ) -> None:
-    data = validation(prediction_type=kind)
+    data = validation(prediction_type=kind, **{"alphas_cumprod": None} if kind == "flow" else {})
     batch = next(data.batches(100))
     assert validation_losses(data, lambda *_: batch.target, 100).abs().max() == 0
     idle = validation_losses(data, lambda noisy, *_: torch.zeros_like(noisy), 100)
@@ -113,6 +128,8 @@ def test_what_does_not_fit_together_is_refused() -> None:
         validation(num_bins=60)
     with pytest.raises(ValueError, match="prediction_type"):
         validation(prediction_type="sample")
+    with pytest.raises(ValueError, match="a flow has none"):
+        validation(prediction_type="flow")
 
 
 @pytest.mark.parametrize("max_rows", [1, 5, 100])

@@ -6,7 +6,18 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sweeper.pictures import BEST_TINT, CHOSEN, INK, PAPER, Block, Row, contact_sheet, grid, strength_sheet
+from sweeper.pictures import (
+    BEST_TINT,
+    CHOSEN,
+    INK,
+    PAPER,
+    Block,
+    Row,
+    contact_sheet,
+    grid,
+    side_by_side,
+    strength_sheet,
+)
 from train.pocket.draw import draw
 from train.pocket.world import scenes
 
@@ -112,3 +123,14 @@ def test_strengths_that_do_not_fit_together_are_refused() -> None:
         strength_sheet("t", "s", STRENGTHS, [40, 80], [plain_block("a cup", 3, 1)], (1.0, 40))
     with pytest.raises(ValueError, match="wants prompts, got none"):
         strength_sheet("t", "s", STRENGTHS, [40], [], (1.0, 40))
+
+
+def test_side_by_side_each_column_has_its_picture_of_each_prompt() -> None:
+    colours = {"a cup": ("red", "blue", "lime"), "a star": ("lime", "red", "black")}
+    rows = {prompt: [Image.new("RGB", (64, 64), colour) for colour in row] for prompt, row in colours.items()}
+    sheet = side_by_side("t", ["base", "one", "trial 2, score 7.1: rank 8, " * 5], rows, tile=96)
+    lines = {tuple(_colours_along(sheet, y)) for y in range(sheet.height)}
+    assert ((255, 0, 0), (0, 0, 255), (0, 255, 0)) in lines
+    assert ((0, 255, 0), (255, 0, 0), (0, 0, 0)) in lines
+    with pytest.raises(ValueError, match="a picture for each of 2 columns"):
+        side_by_side("t", ["base", "one"], rows)

@@ -8,17 +8,17 @@ import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
 
 import pytest
 from diffusers import DiffusionPipeline
-from peft.tuners.tuners_utils import BaseTunerLayer
+from peft.tuners.lora.layer import LoraLayer
 from PIL import Image
 
 from eval.diagnosis import REMEDIES, Diagnosis, Kind
 from eval.evaluation import Evaluation
 from foundation.errors import StudyError
 from sweeper.card import card
+from sweeper.handed_over import HandedOver
 from sweeper.pareto import Front, Place
 from sweeper.report import scores, write_best
 from sweeper.winner import TrialSummary, Winner
@@ -27,6 +27,7 @@ from train.bases import Base
 from train.spec import AdapterSpec
 
 FILES = {"pytorch_lora_weights.safetensors", "config.yaml", "scores.json", "contact_sheet.png", "card.md"}
+FILES_MADE = HandedOver(kohya="pencil.safetensors")
 
 
 @pytest.fixture
@@ -97,7 +98,7 @@ def test_scores_are_json_and_the_evaluation_comes_back(winner: Winner, tmp_path:
 
 
 def test_the_card_tells_what_won_how_and_against_what(winner: Winner, tmp_path: Path) -> None:
-    text = card(winner, tmp_path / "best")
+    text = card(winner, tmp_path / "best", FILES_MADE)
     assert "# pencil: trial 1, step 160" in text
     assert "`adapter.rank=16`, `optimizer=lion`, `optimizer.lr=0.0001235`" in text
     assert "**in pencil style**" in text
@@ -114,7 +115,7 @@ def test_the_card_tells_what_won_how_and_against_what(winner: Winner, tmp_path: 
     )
     assert "nan |" not in text.replace("nan \\|", "")
     tables = [len(re.findall(r"(?<!\\)\|", line)) for line in text.splitlines() if line.startswith("|")]
-    assert len(set(tables)) == 2  # every row of a table has as many cells as its head
+    assert len(set(tables)) == 3  # every row of a table has as many cells as its head
 
 
 def test_the_card_says_what_to_change_next(winner: Winner, tmp_path: Path) -> None:
@@ -123,14 +124,14 @@ def test_the_card_says_what_to_change_next(winner: Winner, tmp_path: Path) -> No
         replace(trial, diagnosis=Diagnosis(kind=kind, because="seen"))
         for trial, kind in zip(winner.trials, kinds, strict=True)
     ]
-    text = card(replace(winner, trials=told), tmp_path)
+    text = card(replace(winner, trials=told), tmp_path, FILES_MADE)
     assert f"- **overfit** (trials 0, 2): {REMEDIES['overfit']}." in text
     assert f"- **underfit** (trial 1): {REMEDIES['underfit']}." in text
-    assert "What their courses say" not in card(winner, tmp_path)
+    assert "What their courses say" not in card(winner, tmp_path, FILES_MADE)
 
 
 def test_the_card_shows_every_strength_and_says_which_to_use(winner: Winner, tmp_path: Path) -> None:
-    assert "How strong" not in card(winner, tmp_path)
+    assert "How strong" not in card(winner, tmp_path, FILES_MADE)
     scores_of_prompts = {0.6: (60.0, 76.0, 80.0), 1.0: (58.0, 73.0, 76.0), 1.2: (40.0, 80.0, 70.0)}
     judged = {
         strength: replace(winner.evaluation, score=sum(own) / 3, prompt_scores=own)
@@ -156,7 +157,7 @@ def test_the_card_shows_every_strength_and_says_which_to_use(winner: Winner, tmp
 
 
 def test_a_card_without_trigger_says_nothing_of_one(winner: Winner, tmp_path: Path) -> None:
-    text = card(replace(winner, trigger="", prompt="a red cup"), tmp_path)
+    text = card(replace(winner, trigger="", prompt="a red cup"), tmp_path, FILES_MADE)
     assert "answers to" not in text
     assert "into every prompt" not in text
 
@@ -182,7 +183,7 @@ def test_a_study_of_several_objectives_shows_its_front(winner: Winner, tmp_path:
     assert "| trial | at step | style (higher is better) | drift (lower is better) |" in table
     assert "| 1 | 160 | 0.81 | 0.125 |" in table
     assert "| 4 | 40 | 0.4 | – |" in table
-    assert "Pareto" not in card(winner, tmp_path)
+    assert "Pareto" not in card(winner, tmp_path, FILES_MADE)
 
 
 def test_a_missing_checkpoint_leaves_the_old_folder_as_it_was(winner: Winner, tmp_path: Path) -> None:
@@ -193,9 +194,7 @@ def test_a_missing_checkpoint_leaves_the_old_folder_as_it_was(winner: Winner, tm
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".best")] == []
 
 
-@pytest.mark.parametrize("kind", ["lora", "lokr"])
-def test_the_cards_code_block_draws_with_the_adapter(
-    kind: Literal["lora", "lokr"],
+def test_the_cards_code_block_draws_with_the_lora(
     winner: Winner,
     tiny_pipeline: Path,
     new_base: Callable[[], Base],
@@ -204,16 +203,8 @@ def test_the_cards_code_block_draws_with_the_adapter(
 ) -> None:
     base, checkpoint = new_base(), tmp_path / "real"
     checkpoint.mkdir()
-    Adapter(base, "a", AdapterSpec(name=kind, rank=2), seed=0, steps=1).save(checkpoint)
-    real = replace(
-        winner,
-        checkpoint=checkpoint,
-        config=f"adapter: {{name: {kind}}}",
-        base=str(tiny_pipeline),
-        resolution=32,
-        sample_steps=1,
-        strength=0.6,
-    )
+    Adapter(base, "a", AdapterSpec(rank=2), seed=0, steps=1).save(checkpoint)
+    real = replace(winner, checkpoint=checkpoint, base=str(tiny_pipeline), resolution=32, sample_steps=1, strength=0.6)
     best = write_best(tmp_path / "best", real)
     block = re.search(r"```python\n(.*?)```", (best / "card.md").read_text(), re.DOTALL)
     assert block is not None
@@ -222,8 +213,8 @@ def test_the_cards_code_block_draws_with_the_adapter(
     exec(block[1], names)
     pipe = names["pipe"]
     assert isinstance(pipe, DiffusionPipeline)
-    layer: Any = next(module for module in pipe.unet.modules() if isinstance(module, BaseTunerLayer))
-    assert layer.active_adapters == ["best"]
+    assert pipe.get_active_adapters() == ["best"]
+    layer = next(module for module in pipe.unet.modules() if isinstance(module, LoraLayer))
     assert layer.scaling == {"best": pytest.approx(0.6 * AdapterSpec(rank=2).alpha_ratio)}
     with Image.open(tmp_path / "picture.png") as picture:
         assert picture.size == (32, 32)

@@ -8,10 +8,11 @@ from typing import Any
 
 import peft
 import torch
-from diffusers import DDIMScheduler, StableDiffusionPipeline
+from diffusers import StableDiffusionPipeline
 from diffusers.optimization import get_scheduler
 from peft.tuners.lora.layer import LoraLayer
 
+from tests.train.plain_objective import Asked, caption, noise_like
 from train.caches import EncodedDataset
 from train.optimizers import build_optimizer
 from train.spec import BaseSpec, TrialSpec
@@ -27,12 +28,13 @@ def plain_training(
     spec: TrialSpec,
     steps: int,
     dtype: torch.dtype = torch.float32,
+    kind: str = "epsilon",
     configs: Sequence[peft.PeftConfig] = (),
 ) -> tuple[list[float], list[torch.Tensor]]:
     """Each step's loss, and the adapter's parameters at the end, the text encoder's last.
 
-    Only the draws of chance are agreed on. `configs` are PEFT's for the UNet and, if that is trained, for the text
-    encoder; without them `spec.adapter` is a LoRA.
+    The base is taken to predict `kind`. Only the draws of chance are agreed on. `configs` are PEFT's for the UNet and,
+    if that is trained, for the text encoder; without them `spec.adapter` is a LoRA.
     """
     pipeline = StableDiffusionPipeline.from_pretrained(base.path, safety_checker=None, requires_safety_checker=False)
     unet = pipeline.unet.to(dtype).requires_grad_(False)
@@ -52,17 +54,18 @@ def plain_training(
         num_warmup_steps=round(spec.lr_scheduler.warmup * spec.train.steps),
         num_training_steps=spec.train.steps,
     )
-    noising = DDIMScheduler(beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear")
+    asked = Asked(kind, spec.objective)
     generator = torch.Generator().manual_seed(spec.train.seed)
     torch.manual_seed(spec.train.seed + 1)  # of the dropout inside PEFT
-    order: list[int] = []
+    orders: tuple[list[int], list[int]] = [], []
     losses = []
     unet.train()
-    text_encoder.train()
+    if spec.adapter.text_encoder:
+        text_encoder.train()
     for step in range(1, steps + 1):
         seen = 0.0
         for _ in range(spec.train.gradient_accumulation):
-            loss = micro_batch(unet, text_encoder, noising, data, spec, order, generator)
+            loss = micro_batch(pipeline, asked, data, spec, orders, generator)
             loss = loss / spec.train.gradient_accumulation
             seen += loss.item()
             for tuner in filter(None, adaptive):
@@ -139,36 +142,54 @@ def lora(spec: TrialSpec, rank: int, targets: list[str]) -> peft.LoraConfig:
 
 
 def micro_batch(
-    unet: Any,
-    text_encoder: Any,
-    noising: DDIMScheduler,
+    pipeline: Any,
+    asked: Asked,
     data: EncodedDataset,
     spec: TrialSpec,
-    order: list[int],
+    orders: tuple[list[int], list[int]],
     chance: torch.Generator,
 ) -> torch.Tensor:
-    """The loss of the next rows, which are taken off `order`."""
-    size, objective = spec.train.batch_size, spec.objective
-    while len(order) < size:
-        order += torch.randperm(len(data.train), generator=chance).tolist()
-    rows = [order.pop(0) for _ in range(size)]
-    shape = data.train.means[rows].shape
-    latents = data.train.means[rows] + data.train.stds[rows] * torch.randn(*shape, generator=chance)
-    noise = torch.randn(*shape, generator=chance)
-    if objective.noise_offset:
-        noise = noise + objective.noise_offset * torch.randn(size, shape[1], 1, 1, generator=chance)
-    timesteps = torch.randint(1000, (size,), generator=chance)
-    text, tokens = data.train.embeddings[rows], data.train.tokens[rows]
+    """The loss of the next rows, which are taken off `orders`: of the pictures, and of the regularisation pictures."""
+    size, objective, unet = spec.train.batch_size, spec.objective, pipeline.unet
+    sets = [data.train]
+    if data.regularization is not None and objective.prior_weight:
+        sets.append(data.regularization)
+    columns: list[tuple[torch.Tensor, ...]] = []
+    words: list[str] = []
+    for part, order in zip(sets, orders, strict=False):
+        while len(order) < size:
+            order += torch.randperm(len(part), generator=chance).tolist()
+        rows = [order.pop(0) for _ in range(size)]
+        masks = torch.ones(size, 1, *part.means.shape[2:]) if part.masks is None else part.masks[rows]
+        columns.append((part.means[rows], part.stds[rows], part.embeddings[rows], part.tokens[rows], masks))
+        words += [part.captions[row] for row in rows]
+    means, stds, text, tokens, masks = (torch.cat(column) for column in zip(*columns, strict=True))
+    latents = means + stds * torch.randn(*means.shape, generator=chance)
+    noise = noise_like(means, objective, chance)
+    seen = noise
+    if objective.input_perturbation:
+        seen = noise + objective.input_perturbation * torch.randn(*means.shape, generator=chance)
+    times = asked.times(len(means), chance)
+    if objective.shuffle_tags or objective.tag_dropout:
+        words = [caption(each, objective, data.trigger, chance) for each in words]
+        tokens = pipeline.tokenizer(words, padding="max_length", max_length=40, return_tensors="pt").input_ids
+        with torch.no_grad():
+            text = pipeline.text_encoder(tokens).last_hidden_state.float()
     if objective.caption_dropout:
-        dropped = torch.rand(size, generator=chance) < objective.caption_dropout
+        dropped = torch.rand(len(means), generator=chance) < objective.caption_dropout
         text = torch.where(dropped[:, None, None], data.empty, text)
         tokens = torch.where(dropped[:, None], data.empty_tokens, tokens)
     if spec.adapter.text_encoder:
-        text = text_encoder(tokens).last_hidden_state
-    noisy = noising.add_noise(latents, noise, timesteps)
-    predicted = unet(noisy.to(unet.dtype), timesteps, text.to(unet.dtype)).sample
-    error = ((predicted - noise) ** 2).mean((1, 2, 3))
-    if objective.snr_gamma:
-        snr = noising.alphas_cumprod[timesteps] / (1 - noising.alphas_cumprod[timesteps])
-        error = error * (torch.minimum(snr, torch.tensor(objective.snr_gamma)) / snr)
-    return error.mean()
+        text = pipeline.text_encoder(tokens).last_hidden_state
+    predicted = unet(asked.noisy(latents, seen, times).to(unet.dtype), times, text.to(unet.dtype)).sample
+    error = predicted - asked.target(latents, noise, times)
+    rows = asked.costs(error, times)
+    if data.train.masks is not None and objective.unmasked_weight < 1:
+        weights = masks.to(rows.dtype).clamp(objective.unmasked_weight, 1).expand_as(rows)
+        rows = (rows * weights).sum((1, 2, 3)) / weights.sum((1, 2, 3))
+    else:
+        rows = rows.mean((1, 2, 3))
+    rows = rows * asked.weights(times)
+    if len(sets) == 1:
+        return rows.mean()
+    return rows[:size].mean() + objective.prior_weight * rows[size:].mean()

@@ -10,11 +10,11 @@ from itertools import chain
 from pathlib import Path
 
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 
 from foundation.errors import DataError
 from foundation.folder import HOLDOUT, read_folder, split
-from train.data import load_dataset
+from train.data import load_dataset, with_folders
 from train.drawn import NUM_UNSEEN, draw_set, with_drawn_folder
 from train.pocket.world import BACKGROUNDS, RELATIONS, Scene, Thing, is_held_out
 from train.spec import DataSpec
@@ -185,3 +185,75 @@ def test_only_a_drawn_set_gets_a_drawn_folder(pencil: DataSpec, tmp_path: Path) 
     assert with_drawn_folder(own, tmp_path) == own
     assert with_drawn_folder(pencil, tmp_path) == replace(pencil)
     assert list(tmp_path.iterdir()) == []
+
+
+def scene(folder: Path, number: int) -> Image.Image:
+    """A drawn scene, which has something to show."""
+    return Image.open(sorted(folder.rglob("*.png"))[number]).convert("RGB")
+
+
+def captioned(folder: Path, images: list[Image.Image]) -> Path:
+    folder.mkdir()
+    for number, image in enumerate(images):
+        image.save(folder / f"{number}.png")
+        (folder / f"{number}.txt").write_text(f"scene {number}")
+    return folder
+
+
+def test_copies_stay_on_one_side_and_are_named(drawn_folder: Path, tmp_path: Path) -> None:
+    images = [scene(drawn_folder, number) for number in range(8)]
+    folder = captioned(tmp_path / "data", [*images, *(ImageOps.mirror(image) for image in images)])
+    dataset = load_dataset(spec(folder, holdout=0.4))
+    held = set(names(dataset.validation))
+    assert len(held) == 6 and held == {f"{(int(name[:-4]) + 8) % 16}.png" for name in held}
+    assert len(dataset.copies) == 8
+    for line in dataset.copies:
+        pair = line.rpartition(": ")[2].split(", ")
+        side = "held out" if pair[0] in held else "trained on"
+        assert line == f"copies of one picture, all {side}: {', '.join(pair)}"
+        assert abs(int(pair[1][:-4]) - int(pair[0][:-4])) == 8
+
+
+def test_what_looks_like_a_picture_of_the_validation_folder_is_not_trained_on(
+    drawn_folder: Path, tmp_path: Path
+) -> None:
+    images = [scene(drawn_folder, number) for number in range(8)]
+    train = captioned(tmp_path / "train", images)
+    held = captioned(tmp_path / "held", [images[3].resize((90, 90)), scene(drawn_folder, 9)])
+    dataset = load_dataset(spec(train, validation_path=str(held)))
+    assert names(dataset.train) == [f"{i}.png" for i in range(8) if i != 3]
+    (line,) = dataset.skipped
+    assert line == f"{train}/3.png looks like {held}/0.png, which is held out; it is not trained on"
+
+
+def test_a_folder_of_copies_is_refused(drawn_folder: Path, tmp_path: Path) -> None:
+    image = scene(drawn_folder, 0)
+    folder = captioned(tmp_path / "data", [image.resize((side, side)) for side in range(64, 71)])
+    with pytest.raises(DataError, match="has 7 images, but no 3 that are not copies of one another.*find_copies=false"):
+        load_dataset(spec(folder))
+    told_apart = load_dataset(spec(folder, find_copies=False))
+    assert len(told_apart.validation) == 3 and told_apart.copies == ()
+
+
+def test_repeats_multiply_kohyas_own_and_count_as_images(tmp_path: Path) -> None:
+    for folder, first in (("2_cup", 0), ("5_star", 10)):
+        (tmp_path / "data").mkdir(exist_ok=True)
+        write(tmp_path / "data" / folder, ["x"] * 4, first=first)
+        (tmp_path / "data" / folder / "metadata.jsonl").unlink()
+    dataset = load_dataset(spec(tmp_path / "data", repeats=3))
+    every = (*dataset.train, *dataset.validation)
+    assert {(picture.caption, picture.repeats) for picture in every} == {("cup", 6), ("star", 15)}
+    assert dataset.num_images == sum(picture.repeats for picture in dataset.train)
+
+
+def test_archives_and_drawn_sets_become_folders_in_the_cache(drawn_folder: Path, tmp_path: Path) -> None:
+    archive = shutil.make_archive(str(tmp_path / "set"), "zip", drawn_folder / "train")
+    asked = spec(Path(archive), validation_path=str(drawn_folder / "validation"))
+    found = with_folders(asked, tmp_path / "cache")
+    assert found.path is not None and Path(found.path).parent == tmp_path / "cache"
+    assert found == replace(asked, path=found.path)
+    plain = load_dataset(spec(drawn_folder / "train", validation_path=str(drawn_folder / "validation")))
+    unpacked = load_dataset(found)
+    assert [picture.digest for picture in unpacked.train] == [picture.digest for picture in plain.train]
+    drawn = DataSpec(name="test", drawn="pencil", num_train=5, num_validation=3)
+    assert with_folders(drawn, tmp_path / "cache") == with_drawn_folder(drawn, tmp_path / "cache")

@@ -110,11 +110,11 @@ def test_accumulated_halves_equal_one_batch(new_base: NewBase, tiny_data: Encode
     """Two micro-batches draw other noise than one batch, so only the pictures they take can be compared."""
     pack = Pack(new_base(), tiny_data, num_slots=1)
     slot = pack.admit(trial(batch_size=5, gradient_accumulation=2, steps=2))
-    order_before = list(pack._slot(slot)._order)
+    order_before = list(pack._slot(slot).draws.orders[0])
     assert pack.step() == []
     assert [report.step for report in pack.step()] == [1]
     assert order_before == []
-    assert pack._slot(slot)._order == []  # 10 pictures, each seen once in one optimizer step
+    assert pack._slot(slot).draws.orders[0] == []  # 10 pictures, each seen once in one optimizer step
     assert pack.steps_done(slot) == 1
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -73,9 +74,9 @@ class Adapter:
         for part in self._parts.values():
             part.after_step(step)
 
-    def save(self, folder: Path) -> None:
-        """Write it as `WEIGHTS_FILE`, in the format of its kind; see `foundation.adapter_files`."""
-        denoiser, text = (None if part is None else part.saved() for part in (self._denoiser, self._text))
+    def save(self, folder: Path, dtype: torch.dtype = torch.float32) -> None:
+        """Write it as `WEIGHTS_FILE`, in numbers of `dtype`, in its kind's format (`foundation.adapter_files`)."""
+        denoiser, text = (None if part is None else _in(dtype, *part.saved()) for part in (self._denoiser, self._text))
         assert denoiser is not None
         if KINDS[self._spec.name].as_lora:
             self._base.save_adapter(folder, _saved(*denoiser), text and _saved(*text))
@@ -103,6 +104,13 @@ class Adapter:
     def _parts(self) -> dict[str, Part]:
         """By what stands before the names of their tensors in a training state."""
         return {"": self._denoiser} if self._text is None else {"": self._denoiser, _TEXT: self._text}
+
+
+def _in(
+    dtype: torch.dtype, state: Mapping[str, Tensor], config: dict[str, Any]
+) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """What is saved of a part, in other numbers."""
+    return {key: tensor.to(dtype) for key, tensor in state.items()}, config
 
 
 def _saved(state: dict[str, Tensor], config: dict[str, object]) -> Saved:

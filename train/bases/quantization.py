@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from foundation.errors import ConfigError
+from train.bases.folder import base_location, is_file
 from train.spec import BaseSpec
 
 
@@ -20,6 +21,8 @@ def check_quantization(spec: BaseSpec) -> None:
     """
     if spec.quantization is None:
         return
+    if is_file(base_location(spec)):
+        raise ConfigError(["base.quantization needs a diffusers folder or a hub id in base.path, got one file"])
     if not torch.cuda.is_available():
         raise ConfigError(
             [f"base.quantization={spec.quantization} needs a CUDA device, and there is none; leave it null"]

@@ -15,9 +15,12 @@ class DataSpec:
     name: str
     """What people call it."""
     path: str | None = None
-    """A folder of images with `metadata.jsonl`; None when the set is drawn."""
+    """Where the pictures are; None when the set is drawn. A folder with `metadata.jsonl`, `.csv` or `.parquet`, with
+    `.txt` beside the images, or with kohya's `N_concept` folders; a `.tar` or `.zip` archive, webdataset shards
+    (`shards/*.tar` or their folder); what `datasets` saved, or Parquet files with pictures inside; a data set of the
+    hub (`owner/name`, wants `datasets`), or an archive of one (`hf://datasets/owner/name/file.tar`)."""
     validation_path: str | None = None
-    """A folder of held-out images in the same format; None splits `holdout` off."""
+    """Held-out images, in any of these ways; None splits `holdout` off."""
     holdout: Annotated[float, Field(gt=0, lt=1)] = 0.2
     """Share of the images held out from training (at least 3 images)."""
     drawn: Literal["pencil"] | None = None
@@ -25,9 +28,39 @@ class DataSpec:
     trigger: str = ""
     """The phrase in the captions that calls the learned style or subject; prompts say it as `{trigger}`."""
     caption_column: Annotated[str, Field(min_length=1)] = "text"
-    """The key of the caption in `metadata.jsonl`."""
+    """The key or column of the caption in a table of captions, or in `.json` beside the images."""
     skip_broken: bool = False
     """Go on without images that cannot be read, instead of refusing the folder."""
+    find_copies: bool = True
+    """Keep pictures that look like copies of one another (saved again, scaled, mirrored) on one side of the split;
+    false for sets of much the same layout, which would all count as copies. Equal files stay together either way."""
+    repeats: Annotated[int, Field(ge=1, le=1000)] = 1
+    """How often each picture comes in an epoch, 1 to 1000; kohya's folders multiply it by their own number."""
+    crop: Literal["center", "random"] = "center"
+    """Which part of a picture is trained on where its shape is not the bucket's (or the square): its middle, or one of
+    four parts, which are the same in every epoch and trial."""
+    flip: bool = False
+    """Also learn from each picture's mirror image, half of the time; not for pictures with letters."""
+    buckets: bool = False
+    """Train on each picture in a shape near its own, of about the area of `base.resolution`², instead of a square. A
+    batch is of one shape. Validation and samples stay square."""
+    bucket_min: Annotated[int, Field(ge=16)] | None = None
+    """The shortest side of a bucket, pixels; None is half of `base.resolution`."""
+    bucket_max: Annotated[int, Field(ge=16)] | None = None
+    """The longest side of a bucket, pixels; None is twice `base.resolution`."""
+    bucket_step: Annotated[int, Field(ge=8, multiple_of=8)] | None = None
+    """Sides of buckets are multiples of this, a multiple of 8; None is an eighth of `base.resolution`, 8 to 64."""
+    mask: Literal["none", "alpha", "folder"] = "none"
+    """What part of each picture is learned from (see `objective.unmasked_weight`): `none`: all; `alpha`: what is not
+    transparent; `folder`: what is white in the image of the same name in `mask_path`."""
+    mask_path: str | None = None
+    """A folder of masks, an image with the name of each picture (any suffix); with `mask=folder` only."""
+    regularization_path: str | None = None
+    """A folder of regularisation pictures in the format of `path`; None: there are none, or they are drawn."""
+    regularization_prompt: Annotated[str, Field(min_length=1)] | None = None
+    """What the base draws regularisation pictures for, once per base; their caption, too."""
+    regularization_count: Annotated[int, Field(ge=1, le=10000)] = 50
+    """How many of these it draws, 1 to 10000."""
     num_train: Annotated[int, Field(ge=5)] = 24
     """Images of a drawn set to train on."""
     num_validation: Annotated[int, Field(ge=3)] = 8
@@ -38,3 +71,9 @@ class DataSpec:
             raise ValueError("there is no folder; set data.path to a folder of images with metadata.jsonl")
         if self.path is not None and self.drawn is not None:
             raise ValueError(f"both data.path={self.path} and data.drawn={self.drawn} are set; leave one out")
+        if (self.mask == "folder") != (self.mask_path is not None):
+            raise ValueError(
+                f"data.mask=folder and data.mask_path go together, got mask={self.mask} and mask_path={self.mask_path}"
+            )
+        if self.regularization_path is not None and self.regularization_prompt is not None:
+            raise ValueError("both data.regularization_path and data.regularization_prompt are set; leave one out")

@@ -1,0 +1,36 @@
+"""Rows for the denoiser: what a slot draws for one micro-batch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Clean latents (B, C, h, w), noise alike, times (B,), and the captions.
+
+    These are embedded as the base embeds them, (B, T, D), for who leaves the text encoder as it is, and token ids
+    (B, T) for who trains it. With regularisation pictures they are the second half of the rows.
+    """
+
+    latents: Tensor
+    noise: Tensor
+    timesteps: Tensor
+    embeddings: Tensor
+    tokens: Tensor
+    perturbed: Tensor | None = None
+    """The noise in the denoiser's input, where it is not `noise`."""
+    masks: Tensor | None = None
+    """(B, 1, h, w) in [0, 1], where some places count more than others."""
+
+    @staticmethod
+    def of_all(batches: Sequence[Batch], device: torch.device) -> Batch:
+        """The rows of several batches, which have the same columns, one after another, on the device."""
+        columns = ([getattr(batch, field.name) for batch in batches] for field in fields(Batch))
+        return Batch(
+            *(None if c[0] is None else torch.cat(c).to(device, non_blocking=True) for c in columns)  # type: ignore[arg-type]
+        )

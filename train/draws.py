@@ -1,0 +1,187 @@
+"""What a trial learns from next: pictures, noise, times and captions, all drawn from its own generator.
+
+An option that is off draws nothing, so it leaves every other draw where it was.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from itertools import accumulate
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from train.batch import Batch
+from train.caches import Encoded, EncodedDataset
+from train.objective import Objective
+from train.spec import ObjectiveSpec, TrialSpec
+from train.tags import varied
+from train.texts import Texts
+
+Picked = list[tuple[Encoded, list[int]]]
+"""Pictures by their numbers, of one set after another."""
+Latent = tuple[int, ...]
+"""A shape of latents: C, h, w."""
+
+
+class Draws:
+    """One trial's draws. Of each shape, every picture comes once before any comes twice, or as often as it is repeated.
+
+    Regularisation pictures come once before any comes twice. Which shape is next depends on the seed and the number of
+    the micro-batch alone, so that trials of one seed that began together stay together (docs/decisions/007).
+    """
+
+    def __init__(self, trial: TrialSpec, objective: Objective, data: EncodedDataset, texts: Texts) -> None:
+        self._size = trial.train.batch_size
+        self._teaches_texts = trial.adapter.text_encoder
+        self._objective = objective
+        self._data = data
+        self._texts = texts
+        self._generator = torch.Generator().manual_seed(trial.train.seed)
+        self._seed = trial.train.seed
+        self._taken = 0
+        """Micro-batches so far."""
+        self._counts = [len(part.epoch) for part, _ in data.shapes]
+        self.orders: list[list[int]] = [[] for _ in data.shapes]
+        """For each shape, pictures of this round that are still to come."""
+        self._prior_order: list[int] = []
+
+    @property
+    def next_shape(self) -> Latent:
+        """The shape of the next micro-batch's latents."""
+        return tuple(self._data.shapes[self._next][0].means.shape[1:])
+
+    @property
+    def _next(self) -> int:
+        """Number of the next micro-batch's shape: each as likely as it has pictures."""
+        bits = hashlib.sha256(f"{self._seed}/{self._taken}".encode()).digest()[:8]
+        place = int.from_bytes(bits, "big") % sum(self._counts)
+        return next(number for number, end in enumerate(accumulate(self._counts)) if place < end)
+
+    def next_batch(self) -> Batch:
+        """Draw the next micro-batch."""
+        spec, generator, picked = self._objective.spec, self._generator, self._pick()
+        self._taken += 1
+        seen = [(part, self._seen(part, rows)) for part, rows in picked]
+        means = torch.cat([part.means[views] for part, views in seen])
+        stds = torch.cat([part.stds[views] for part, views in seen])
+        latents = means + stds * torch.randn(means.shape, generator=generator)
+        noise = draw_noise(spec, means.shape, generator)
+        perturbed = None
+        if strength := spec.input_perturbation:
+            perturbed = noise + strength * torch.randn(means.shape, generator=generator)
+        timesteps = self._objective.process.draw(len(means), generator)
+        embeddings, tokens = self._captions(picked)
+        return Batch(latents, noise, timesteps, embeddings, tokens, perturbed, self._masks(seen))
+
+    def _pick(self) -> Picked:
+        number = self._next
+        own, others = self._data.shapes[number]
+        picked = [(own, _take(self.orders[number], self._size, own.epoch, self._generator))]
+        if self._objective.prior and others is not None:
+            picked.append((others, _take(self._prior_order, self._size, list(range(len(others))), self._generator)))
+        return picked
+
+    def _seen(self, part: Encoded, rows: list[int]) -> list[int]:
+        """Rows of the latents: a view of each picture, drawn where it has several."""
+        if part.views == 1:
+            return rows
+        views = torch.randint(part.views, (len(rows),), generator=self._generator).tolist()
+        return [row * part.views + view for row, view in zip(rows, views, strict=True)]
+
+    def _captions(self, picked: Picked) -> tuple[Tensor, Tensor]:
+        """Embeddings and token ids; of captions that vary, only what the trial needs is theirs."""
+        spec, data = self._objective.spec, self._data
+        embeddings = torch.cat([part.embeddings[rows] for part, rows in picked])
+        tokens = torch.cat([part.tokens[rows] for part, rows in picked])
+        if spec.varies_captions:
+            captions = self._varied(picked)
+            if self._teaches_texts:
+                return embeddings, self._texts.tokens(captions)
+            return self._texts.embeddings(captions), tokens
+        if spec.caption_dropout:
+            dropped = self._dropped(len(tokens))
+            embeddings = torch.where(dropped[:, None, None], data.empty, embeddings)
+            tokens = torch.where(dropped[:, None], data.empty_tokens, tokens)
+        return embeddings, tokens
+
+    def _varied(self, picked: Picked) -> list[str]:
+        spec, trigger = self._objective.spec, self._data.trigger
+        captions = [part.captions[row] for part, rows in picked for row in rows]
+        captions = [varied(caption, spec, trigger, self._generator) for caption in captions]
+        if not spec.caption_dropout:
+            return captions
+        return ["" if drop else own for own, drop in zip(captions, self._dropped(len(captions)), strict=True)]
+
+    def _dropped(self, count: int) -> Tensor:
+        """Which rows' captions are replaced by the empty one, (B,)."""
+        return torch.rand(count, generator=self._generator) < self._objective.spec.caption_dropout
+
+    def _masks(self, picked: Picked) -> Tensor | None:
+        if self._data.train.masks is None or self._objective.spec.unmasked_weight == 1:
+            return None
+        return torch.cat([_masks_of(part, rows) for part, rows in picked])
+
+    def state(self) -> dict[str, Any]:
+        """Where the draws stand."""
+        return {
+            "generator": self._generator.get_state(),
+            "taken": self._taken,
+            "orders": [list(order) for order in self.orders],
+            "prior_order": list(self._prior_order),
+        }
+
+    def load(self, state: dict[str, Any]) -> None:
+        """Go on from what `state` said."""
+        self._generator.set_state(state["generator"])
+        self._taken = int(state["taken"])
+        self.orders, self._prior_order = [list(order) for order in state["orders"]], list(state["prior_order"])
+
+
+def draw_noise(spec: ObjectiveSpec, shape: Sequence[int], generator: torch.Generator) -> Tensor:
+    """Noise (B, C, h, w) that the denoiser is to find: Gaussian, with the options' additions.
+
+    With an offset whole channels shift, so that pictures can grow darker or lighter. Source:
+    crosslabs.org/blog/diffusion-with-offset-noise.
+    """
+    noise = torch.randn(shape, generator=generator)
+    if offset := spec.noise_offset:
+        noise = noise + offset * torch.randn((*shape[:2], 1, 1), generator=generator)
+    if spec.multires_iterations:
+        noise = with_coarser_noise(noise, spec.multires_iterations, spec.multires_discount, generator)
+    return noise
+
+
+def with_coarser_noise(noise: Tensor, iterations: int, discount: float, generator: torch.Generator) -> Tensor:
+    """Noise plus Σ discountⁱ · upsampled noise of ever smaller sides, brought back to a standard deviation of 1.
+
+    At iteration i the sides shrink by rⁱ, with r drawn evenly from [2, 4); it ends when one is 1. Source: Whitaker
+    2023, Multi-Resolution Noise for Diffusion Model Training, as kohya's sd-scripts have it (`pyramid_noise_like`).
+    """
+    size, sides = noise.shape[2:], [int(side) for side in noise.shape[2:]]
+    for i in range(iterations):
+        shrink = float(2 + 2 * torch.rand(1, generator=generator)) ** i
+        sides = [max(1, int(side / shrink)) for side in sides]
+        coarse = torch.randn((*noise.shape[:2], *sides), generator=generator)
+        noise = noise + discount**i * F.interpolate(coarse, size, mode="bilinear")
+        if 1 in sides:
+            break
+    return noise / noise.std()
+
+
+def _take(order: list[int], count: int, epoch: list[int], generator: torch.Generator) -> list[int]:
+    """The next numbers of an order, which is an epoch shuffled anew as often as needed."""
+    while len(order) < count:
+        order += [epoch[place] for place in torch.randperm(len(epoch), generator=generator).tolist()]
+    taken = order[:count]
+    del order[:count]
+    return taken
+
+
+def _masks_of(part: Encoded, rows: list[int]) -> Tensor:
+    if part.masks is not None:
+        return part.masks[rows]
+    return torch.ones(len(rows), 1, *part.means.shape[2:])

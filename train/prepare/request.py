@@ -1,0 +1,85 @@
+"""What `python -m train.prepare` is asked for: its keys, their meaning, their mistakes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from typing import Annotated, Any
+
+import yaml
+from pydantic import Field
+
+from foundation.errors import ConfigError
+from foundation.parse import parse, unknown_key
+
+USAGE = """\
+python -m train.prepare data=FOLDER out=FOLDER [key=value …]     captions, tags and sizes for a set of pictures
+
+  data=      pictures, with captions or without: a folder, an archive, all that data.path of training takes
+  out=       a new folder: the pictures with a .txt beside each, in the folders that they are in
+  model=     a captioning model (BLIP, BLIP-2, GIT): its folder or hub id; it captions what has no caption
+  recaption= true: it captions all                 prefix=   words that its captions begin with
+  strip=     tags to take out, as a,b              add=      tags to put at the end where they are missing
+  trigger=   a phrase to put at the end where it is missing
+  side=      shrink to so many pixels on the short side; smaller pictures stay as they are
+  column=    the caption's column in a table, text by default
+  apply=     true: do it. Without it, it shows what it would do and writes nothing.
+
+Originals are never touched: what is written goes to out=, whole or not at all."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Request:
+    """What the command line asks for; the fields are its keys, see `USAGE`."""
+
+    data: Annotated[str, Field(min_length=1)]
+    out: Annotated[str, Field(min_length=1)]
+    model: str = ""
+    recaption: bool = False
+    prefix: str = ""
+    strip: tuple[str, ...] = ()
+    add: tuple[str, ...] = ()
+    trigger: str = ""
+    side: Annotated[int, Field(ge=16)] | None = None
+    column: Annotated[str, Field(min_length=1)] = "text"
+    apply: bool = False
+
+    def __post_init__(self) -> None:
+        if not self.model and (self.recaption or self.prefix):
+            raise ValueError("recaption and prefix are for a captioning model; name one by model=")
+
+
+def read_request(arguments: Sequence[str]) -> Request:
+    """Read `key=value` arguments.
+
+    Raises:
+        ConfigError: with every mistake at once.
+    """
+    types = {field.name: str(field.type) for field in fields(Request)}
+    values: dict[str, Any] = {}
+    problems = []
+    for argument in arguments:
+        key, equals, text = argument.partition("=")
+        if not equals or key not in types:
+            problems.append(unknown_key(key, text, list(types)) if equals else f"{argument!r}: write key=value")
+        elif key in values:
+            problems.append(f"{key} must be given once, got it again as {argument!r}")
+        elif types[key].startswith("tuple"):
+            values[key] = [tag.strip() for tag in text.split(",") if tag.strip()]
+        else:
+            values[key] = text if "str" in types[key] else _plain(text)
+    try:
+        request = parse(Request, values)
+    except ConfigError as error:
+        raise ConfigError([*problems, *error.problems]) from error
+    if problems:
+        raise ConfigError(problems)
+    return request
+
+
+def _plain(text: str) -> object:
+    """A number or a truth value as YAML writes it; what is neither is refused by its type."""
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError:
+        return text

@@ -1,0 +1,57 @@
+"""One pass over the rows of several slots: what the denoiser is asked, and what its answer costs each of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import groupby
+from operator import itemgetter
+
+import torch
+from torch import Tensor
+
+from train.batch import Batch
+from train.objective import Objective
+
+
+class Question:
+    """The batches of K slots, one after another on the device; neighbours with equal objectives are taken together."""
+
+    def __init__(self, objectives: Sequence[Objective], batches: Sequence[Batch], device: torch.device) -> None:
+        self._parts: list[tuple[Objective, Batch, int]] = []
+        for objective, alike in groupby(zip(objectives, batches, strict=True), key=itemgetter(0)):
+            own = [batch for _, batch in alike]
+            self._parts.append((objective, Batch.of_all(own, device), len(own)))
+
+    @property
+    def noisy(self) -> Tensor:
+        """What the denoiser gets, (B, C, h, w)."""
+        return _joined([objective.noisy(batch) for objective, batch, _ in self._parts])
+
+    @property
+    def timesteps(self) -> Tensor:
+        """(B,)."""
+        return _joined([batch.timesteps for _, batch, _ in self._parts])
+
+    @property
+    def embeddings(self) -> Tensor:
+        """Of the captions by the base's own text encoder, (B, T, D)."""
+        return _joined([batch.embeddings for _, batch, _ in self._parts])
+
+    @property
+    def tokens(self) -> Tensor:
+        """Of the captions, (B, T)."""
+        return _joined([batch.tokens for _, batch, _ in self._parts])
+
+    def losses(self, predicted: Tensor) -> Tensor:
+        """Each slot's loss (K,)."""
+        answers = torch.split(predicted, [len(batch.latents) for _, batch, _ in self._parts])
+        return _joined(
+            [
+                objective.losses(answer, batch, count)
+                for answer, (objective, batch, count) in zip(answers, self._parts, strict=True)
+            ]
+        )
+
+
+def _joined(parts: Sequence[Tensor]) -> Tensor:
+    return parts[0] if len(parts) == 1 else torch.cat(list(parts))
