@@ -62,7 +62,8 @@ def test_in_float64_it_trains_as_plain_peft(
 ) -> None:
     spec, config = FIELDS[field]
     trial = one("adamw", list(FIELDS).index(field), spec)
-    losses, parameters = plain_training(tiny_spec, tiny_data, trial, STEPS, torch.float64, [copy.deepcopy(config)])
+    configs = [copy.deepcopy(config)]
+    losses, parameters = plain_training(tiny_spec, tiny_data, trial, STEPS, torch.float64, configs=configs)
     assert together[field][0] == pytest.approx(losses, abs=1e-10)
     assert_same(together[field][1], parameters, 1e-8)
 

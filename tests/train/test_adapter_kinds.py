@@ -123,7 +123,7 @@ def test_in_float64_a_mixed_pack_trains_each_kind_as_plain_peft(
     name: str, together: Any, tiny_spec: BaseSpec, tiny_data: EncodedDataset
 ) -> None:
     configs = [copy.deepcopy(config) for config in ADAPTERS[name][1]]
-    losses, parameters = plain_training(tiny_spec, tiny_data, trial_of(name), STEPS, torch.float64, configs)
+    losses, parameters = plain_training(tiny_spec, tiny_data, trial_of(name), STEPS, torch.float64, configs=configs)
     assert together[name][0] == pytest.approx(losses, abs=1e-10)
     assert_same(together[name][1], parameters, 1e-8)
     start = trial_of(name).optimizer.lr
