@@ -30,8 +30,8 @@ Latent = tuple[int, ...]
 class Draws:
     """One trial's draws. Of each shape, every picture comes once before any comes twice, or as often as it is repeated.
 
-    Regularisation pictures come once before any comes twice. Which shape is next depends on the seed and the number of the micro-batch alone, so
-    that trials of one seed that began together stay together (docs/decisions/007).
+    Regularisation pictures come once before any comes twice. Which shape is next depends on the seed and the number of
+    the micro-batch alone, so that trials of one seed that began together stay together (docs/decisions/007).
     """
 
     def __init__(self, trial: TrialSpec, objective: Objective, data: EncodedDataset, texts: Texts) -> None:
