@@ -17,7 +17,7 @@ from eval.evaluation import Evaluation
 from eval.evidence import build_evidence
 from eval.eyes import Eyes, load_eyes
 from eval.judge import judge
-from eval.pipeline import denoiser, load_lora, load_pipeline, lora_file, resolution, validation_set
+from eval.pipeline import denoiser, is_measured, load_lora, load_pipeline, lora_file, resolution, validation_set
 from eval.prompts import with_trigger, without_trigger
 from eval.reference import build_reference
 from eval.request import Request
@@ -156,7 +156,7 @@ def _look(pipe: Any, held_out: Sequence[Picture], spec: EvalSpec, trigger: str) 
             batch_rows=spec.batch_rows,
         )
 
-    if held_out:
+    if held_out and is_measured(pipe):
         losses = validation_losses(validation_set(pipe, held_out, spec), denoiser(pipe), spec.batch_rows)
     else:
         losses = torch.zeros(0, spec.timestep_bins, dtype=torch.float64)

@@ -8,18 +8,22 @@ from typing import Any
 
 import numpy as np
 import torch
-from diffusers import StableDiffusionPipeline
+from diffusers import DiffusionPipeline
 from safetensors import SafetensorError
 from torch import Tensor
 
 from eval.spec import EvalSpec
 from eval.validation import Denoise, ValidationSet
+from foundation.adapter_files import WEIGHTS_FILE, is_diffusers_own, put_on
 from foundation.errors import AdapterError, BaseModelError
 from foundation.folder import Picture
 from foundation.images import square
 
 _ADAPTER = "judged"
-_PIPELINES: Any = StableDiffusionPipeline  # untyped upstream
+_PIPELINES: Any = DiffusionPipeline  # untyped upstream
+_MEASURED = "StableDiffusionPipeline"
+"""Whose validation loss is known here; of the others only pictures are judged."""
+_FAMILIES = (_MEASURED, "StableDiffusionXLPipeline", "StableDiffusion3Pipeline", "FluxPipeline", "QwenImagePipeline")
 _LOADING_ERRORS = (OSError, ValueError, KeyError, IndexError, TypeError, AttributeError, RuntimeError, SafetensorError)
 """What diffusers, peft and safetensors raise on a file that is none of theirs."""
 
@@ -30,7 +34,7 @@ def base_folder(base: str) -> str:
 
 
 def load_pipeline(base: str, device: torch.device | str) -> Any:
-    """Load a StableDiffusionPipeline in float32 from safetensors, without safety checker.
+    """Load a pipeline of a family that can be trained here, in float32 from safetensors, without safety checker.
 
     Raises:
         BaseModelError: there is no such pipeline, or it is of another family.
@@ -41,15 +45,10 @@ def load_pipeline(base: str, device: torch.device | str) -> Any:
     try:
         index = _PIPELINES.load_config(source)
         family = index.get("_class_name") if isinstance(index, dict) else None
-        if family != "StableDiffusionPipeline":
-            raise BaseModelError(f"base must be a StableDiffusionPipeline, got {base!r} of {family}")
-        pipe = _PIPELINES.from_pretrained(
-            source,
-            dtype=torch.float32,
-            use_safetensors=True,
-            safety_checker=None,
-            requires_safety_checker=False,
-        )
+        if family not in _FAMILIES:
+            raise BaseModelError(f"base must be one of {', '.join(_FAMILIES)}, got {base!r} of {family}")
+        unchecked = {"safety_checker": None, "requires_safety_checker": False} if family == _MEASURED else {}
+        pipe = _PIPELINES.from_pretrained(source, dtype=torch.float32, use_safetensors=True, **unchecked)
     except BaseModelError:
         raise
     except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
@@ -63,7 +62,7 @@ def load_pipeline(base: str, device: torch.device | str) -> Any:
 
 def resolution(pipe: Any) -> int:
     """Return the side of the pipeline's own pictures, in pixels."""
-    size = pipe.unet.config.sample_size
+    size = pipe.unet.config.sample_size if type(pipe).__name__ == _MEASURED else pipe.default_sample_size
     return int(size if isinstance(size, int) else size[0]) * int(pipe.vae_scale_factor)
 
 
@@ -74,7 +73,7 @@ def lora_file(path: Path) -> Path:
         AdapterError: there is none or more than one, or it is no safetensors file.
     """
     if path.is_dir():
-        usual = path / "pytorch_lora_weights.safetensors"
+        usual = path / WEIGHTS_FILE
         files = [usual] if usual.is_file() else sorted(path.glob("*.safetensors"))
         if len(files) != 1:
             names = ", ".join(file.name for file in files) or "none"
@@ -88,19 +87,29 @@ def lora_file(path: Path) -> Path:
 
 
 def load_lora(pipe: Any, path: Path) -> None:
-    """Put the LoRA of `path` (see `lora_file`) on `pipe`, diffusers' or kohya's names.
+    """Put the adapter of `path` (see `lora_file`) on `pipe`: diffusers' or kohya's names, or a kind that only we write.
 
     Raises:
         AdapterError: it cannot be read, or nothing in it fits the base.
     """
     file = lora_file(path)
     try:
+        if not is_diffusers_own(file):
+            put_on(pipe, file, _ADAPTER)
+            return
         pipe.load_lora_weights(str(file.parent), weight_name=file.name, adapter_name=_ADAPTER)
         fitted = _ADAPTER in {name for names in pipe.get_list_adapters().values() for name in names}
+    except AdapterError:
+        raise
     except _LOADING_ERRORS as error:
         raise AdapterError(f"lora does not fit the base, got {file} ({_first_line(error)})") from error
     if not fitted:
         raise AdapterError(f"lora holds nothing for this base, got {file}; was it trained on another one?")
+
+
+def is_measured(pipe: Any) -> bool:
+    """Whether `validation_set` and `denoiser` know this pipeline."""
+    return type(pipe).__name__ == _MEASURED
 
 
 @torch.no_grad()

@@ -15,7 +15,7 @@ USAGE = """\
 python -m eval lora=FILE|FOLDER [key=value …]     judge a LoRA against its base
 
   lora=       the LoRA: a .safetensors file or a folder with one; diffusers' or kohya's names
-  base=       pipeline it belongs to: pocket (default), a folder, a hub id
+  base=       pipeline it belongs to: pocket (default), a folder, a hub id; docs/families.md says of which families
   data=       what it was trained on: a folder or archive of captioned images, as data.path of training takes it
   held_out=   such pictures it was not trained on; without it the fifth of data= that training holds out
   prompt=     what to draw, {trigger} where the trigger goes; give it as often as needed (default: held-out captions)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
 from PIL import Image
+
+from eval.guidance import guided, parts
 
 
 def sample(
@@ -32,6 +34,7 @@ def sample_each(
     steps: int,
     guidance_scale: float,
     batch_rows: int,
+    options: Mapping[str, Any] | None = None,
 ) -> list[list[Image.Image]]:
     """Return a picture for each prompt with its seed, for each of `copies`.
 
@@ -39,10 +42,11 @@ def sample_each(
 
     Each picture has its own CPU generator, seeded with its seed alone: it is the same in any batch and on any device
     (to rounding), and whoever enters prompt and seed in another program starts from the same noise. `batch_rows`
-    bounds the denoiser's rows; guidance takes two for a picture. Turns the pipeline's progress bar off.
+    bounds the denoiser's rows; see `eval.guidance.parts` for those of a picture. `options` are what else the pipeline
+    is called with, such as `height` and `width`. Turns the pipeline's progress bar off.
     """
     pipe.set_progress_bar_config(disable=True)
-    at_once = max(1, batch_rows // (copies * (2 if guidance_scale > 1 else 1)))
+    at_once = max(1, batch_rows // (copies * parts(pipe, guidance_scale)))
     images: list[list[Image.Image]] = [[] for _ in range(copies)]
     for start in range(0, len(pairs), at_once):
         batch = pairs[start : start + at_once]
@@ -50,8 +54,9 @@ def sample_each(
             prompt=[prompt for prompt, _ in batch] * copies,
             generator=[torch.Generator("cpu").manual_seed(seed) for _ in range(copies) for _, seed in batch],
             num_inference_steps=steps,
-            guidance_scale=guidance_scale,
             output_type="pil",
+            **guided(pipe, guidance_scale, len(batch) * copies),
+            **(options or {}),
         ).images
         for copy, own in enumerate(images):
             own += drawn[copy * len(batch) : (copy + 1) * len(batch)]

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from eval.diagnosis import REMEDIES, Kind
+from sweeper.handed_over import HandedOver
 from sweeper.pareto import Front
 from sweeper.strength import AS_TRAINED, gain
 from sweeper.winner import (
@@ -23,8 +24,8 @@ from sweeper.winner import (
 )
 
 
-def card(winner: Winner, folder: Path) -> str:
-    """Return the card in Markdown; `folder` is where the reader finds the LoRA."""
+def card(winner: Winner, folder: Path, files: HandedOver) -> str:
+    """Return the card in Markdown; `folder` is where the reader finds the LoRA in these files."""
     parts = [
         f"# {winner.study}: trial {winner.number}, step {winner.step}",
         _opening(winner),
@@ -36,7 +37,8 @@ def card(winner: Winner, folder: Path) -> str:
         winner.how_chosen,
         *_strengths(winner),
         "## How to use it",
-        _usage(winner, folder),
+        *_files(winner, files),
+        _usage(winner, folder) if files.in_diffusers else _usage_merged(winner, folder),
         _front(winner.front) if winner.front else "",
         "## The study",
         _study_line(winner.trials),
@@ -92,13 +94,32 @@ def _strengths(winner: Winner) -> list[str]:
     ]
 
 
+def _files(winner: Winner, files: HandedOver) -> list[str]:
+    """Which file is for which program, and why one is missing."""
+    prompt = f", and `{winner.trigger}` in the prompt" if winner.trigger else ""
+    rows = [(f"`{WEIGHTS}`", "diffusers", "the code below")] if files.in_diffusers else []
+    if files.kohya:
+        name = files.kohya.removesuffix(".safetensors")
+        a1111 = f"into `models/Lora`, then `<lora:{name}:{winner.strength:g}>`{prompt}"
+        comfyui = f"into `models/loras`, then *Load LoRA* with both strengths at {winner.strength:g}{prompt}"
+        if files.kind == "DORA":
+            a1111 = "not to be used there: they take a DoRA's magnitudes for those of inputs"
+            comfyui += "; nearly the same picture, as it divides by the norms of the base's weights"
+        if files.kind == "IA3":
+            comfyui = "not to be used there: it does not know IA3"
+        rows += [(f"`{files.kohya}`", "A1111, Forge", a1111), (f"`{files.kohya}`", "ComfyUI", comfyui)]
+    table = [_table(("file", "program", "how"), rows, right=())] if rows else []
+    return [*table, f"There is no file for A1111 and ComfyUI: {files.reason}."] if files.reason else table
+
+
 def _usage(winner: Winner, folder: Path) -> str:
     trigger = f"\n\nPut `{winner.trigger}` into every prompt that should have it." if winner.trigger else ""
     return f"""\
 ```python
+import torch
 from diffusers import DiffusionPipeline
 
-pipe = DiffusionPipeline.from_pretrained({winner.base!r})
+pipe = DiffusionPipeline.from_pretrained({winner.base!r}, dtype=torch.float32)
 pipe.load_lora_weights({str(folder)!r}, weight_name="{WEIGHTS}", adapter_name="best")
 pipe.set_adapters("best", {winner.strength:g})  # the strength: 1 is as trained, less is weaker
 image = pipe(
@@ -110,6 +131,16 @@ image = pipe(
 ).images[0]
 image.save("picture.png")
 ```{trigger}"""
+
+
+def _usage_merged(winner: Winner, folder: Path) -> str:
+    """For kinds that diffusers does not load."""
+    return f"""\
+diffusers does not load this kind. The pipeline with it in its weights draws as any other:
+
+```sh
+python -m sweeper.export {folder} merged out=merged  # at strength {winner.strength:g}
+```"""
 
 
 def _front(front: Front) -> str:

@@ -49,6 +49,7 @@ def draw(base: Base, spec: EvalSpec, trigger: str, copies: int) -> list[Drawn]:
         steps=spec.sample_steps,
         guidance_scale=spec.guidance_scale,
         batch_rows=spec.batch_rows,
+        options=base.sampling,
     )
     return [
         Drawn(samples=_rows(images[:first], len(own)), unrelated=_rows(images[first:], len(unrelated)))

@@ -14,6 +14,7 @@ from torch import Tensor
 from eval.evaluation import Evaluation, Validation
 from eval.evidence import build_evidence
 from eval.eyes import load_eyes
+from eval.guidance import parts as guided_parts
 from eval.judge import Evidence, judge, validation_ratio
 from eval.metrics.losses import image_means
 from eval.overfit import is_close_call
@@ -107,7 +108,7 @@ class Judging:
         return Validation(step=step, ratio=ratio, losses=tuple(image_means(validation_losses).tolist()))
 
     def _draw_slots(self, slots: Sequence[int], spec: EvalSpec) -> list[Drawn]:
-        parts = 2 if spec.guidance_scale > 1 else 1
+        parts = guided_parts(self._pack.base.pipeline, spec.guidance_scale)
         drawn = []
         for some in _runs(slots, spec.batch_rows // parts):
             with self._pack.acting(some, parts) as base:

@@ -9,6 +9,7 @@ from pathlib import Path
 from foundation.durable import new_folder, write_json, write_text
 from foundation.errors import StudyError
 from sweeper.card import card
+from sweeper.handed_over import hand_over
 from sweeper.winner import (
     CARD,
     CONFIG,
@@ -36,6 +37,7 @@ def write_best(folder: Path, winner: Winner) -> Path:
         )
     with new_folder(folder) as fresh:
         shutil.copyfile(weights, fresh / WEIGHTS)
+        files = hand_over(winner, fresh)
         write_text(fresh / CONFIG, winner.config)
         write_json(fresh / SCORES, scores(winner))
         winner.contact_sheet.save(fresh / SHEET)
@@ -45,7 +47,7 @@ def write_best(folder: Path, winner: Winner) -> Path:
             winner.finalists_sheet.save(fresh / FINALISTS_SHEET)
         if winner.strength_sheet:
             winner.strength_sheet.save(fresh / STRENGTH_SHEET)
-        write_text(fresh / CARD, card(winner, folder))
+        write_text(fresh / CARD, card(winner, folder, files))
     return folder
 
 

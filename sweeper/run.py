@@ -121,7 +121,7 @@ def _guarded(
 def _prepare(asked: Plan) -> tuple[Config, Dataset]:
     """The config that workers get, its data drawn and read once so that mistakes show before anything starts."""
     config = asked.config
-    check_base(config.base)
+    check_base(config.base, trains_text=bool(asked.space.largest("adapter.text_encoder", config.adapter.text_encoder)))
     Cut.of(config.data).sizes(config.base.resolution)
     drawn = config.data.path is None
     config = replace(config, data=with_folders(config.data, Path(config.study.folder) / "cache"))

@@ -29,7 +29,7 @@ from foundation.parse import did_you_mean, unknown_key
 from sweeper.config import TRIAL_GROUPS, Config, TrialPart, parse_config, parse_part, trial_of
 from sweeper.dimension import Choices, Dimension, Numbers, Space, Value
 from sweeper.sweeps import domain_of
-from train.spec import OptimizerSpec, check_installed
+from train.spec import OF_THE_STUDY, OptimizerSpec, TrainingSpec, check_attention, check_installed
 
 __all__ = ["Plan", "Space", "domain_of", "plan"]
 
@@ -133,13 +133,14 @@ class _Reader:
 
     def read(self, swept: Sequence[Override]) -> Space:
         by_study = self._sweeps("study.space", self.config["study"].get("space"))
-        explicit = {each.key_or_group: each for each in [*by_study, *swept]}
+        asked = {each.key_or_group: each for each in swept}
+        explicit = {each.key_or_group: each for each in by_study} | asked
         choosers = [found for group in TRIAL_GROUPS if group in explicit for found in self._dimension(explicit[group])]
         chosen = {each.key: [str(value) for value in each.domain.values() or ()] for each in choosers}
         found = [*choosers]
         for key, override in explicit.items():
             if key not in TRIAL_GROUPS:
-                found += self._explicit(override, chosen)
+                found += self._explicit(override, chosen, key in asked)
         for group in TRIAL_GROUPS:
             for option in chosen.get(group, [None]):
                 block = self._composed(group, option).get(group, {}).get("space", {})
@@ -158,8 +159,11 @@ class _Reader:
         self.problems.extend(f"{where}: {line}" for line in problems)
         return [each for each in parsed if _sweeps(each)]
 
-    def _explicit(self, override: Override, chosen: Mapping[str, list[str]]) -> list[Dimension]:
-        """One dimension, or one for each chosen option when only some of them have the key."""
+    def _explicit(self, override: Override, chosen: Mapping[str, list[str]], asked: bool) -> list[Dimension]:
+        """One dimension, or one for each chosen option when only some of them have the key.
+
+        A study's own space is for any option: what none of the chosen ones has is left out, unless it was asked for.
+        """
         key = override.key_or_group
         group = key.partition(".")[0]
         if group not in TRIAL_GROUPS:
@@ -169,11 +173,16 @@ class _Reader:
             there = key in known or key in groups()
             self.problems.append(line if there else unknown_key(key, override.get_value_string(), known))
             return []
+        if group == "train" and key.partition(".")[2] in OF_THE_STUDY:
+            self.problems.append(f"{key} cannot be searched; it is one for the whole study, whose trials share a base")
+            return []
         among = chosen.get(group, [None])
         paths = {option: set(dotted_paths(self._composed(group, option))) for option in among}
         having = [option for option in among if key in paths[option]]
         if override.is_add() or override.is_force_add() or len(having) == len(among):
             return self._dimension(override)
+        if not having and not asked and key.partition(".")[2] in TRIAL_GROUPS[group].__dataclass_fields__:
+            return []
         if not having:
             known = sorted(set().union(*paths.values()))
             self.problems.append(unknown_key(key, override.get_value_string(), known))
@@ -242,6 +251,9 @@ class _Checker:
         for optimizer in parts["optimizer"]:
             assert isinstance(optimizer, OptimizerSpec)
             self._note(check_installed, optimizer)
+        for train in parts["train"]:
+            assert isinstance(train, TrainingSpec)
+            self._note(check_attention, train)
         for combination in itertools.islice(itertools.product(*parts.values()), _MAX_COMBINATIONS):
             self._note(trial_of, dict(zip(parts, combination, strict=True)))
         return self._note(parse_config, mapping)

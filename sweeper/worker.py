@@ -35,6 +35,7 @@ from sweeper.messages import (
     Validated,
     Verdict,
 )
+from train.attention import set_attention
 from train.bases import Base, load_base
 from train.caches import EncodedDataset, encode_dataset
 from train.capacity import best_of, measure_capacity
@@ -82,6 +83,7 @@ class Worker:
         cache = Path(config.study.folder) / "cache"
         base = load_base(config.base, torch.device(device), config.train.precision)
         Objective.of(config.objective, base.process)  # refuses what this base cannot be trained with
+        set_attention(base, config.train)
         dataset = with_regularization(load_dataset(config.data), config.data, base, cache)
         data = encode_dataset(base, dataset, cache)
         capacity = () if config.study.slots != "auto" else _measured(base, data, config)

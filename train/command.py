@@ -13,18 +13,19 @@ from typing import Any
 import torch
 from rich.console import Console
 
+from foundation.adapter_files import WEIGHTS_FILE
 from foundation.compose import compose
 from foundation.durable import append_line, write_json
 from foundation.errors import ConfigError, UserError
 from foundation.parse import parse
-from train.adapters import WEIGHTS_FILE
+from train.attention import set_attention
 from train.bases import load_base
 from train.caches import encode_dataset
 from train.data import load_dataset, with_folders
 from train.pack import Pack
 from train.regularization import with_regularization
 from train.reports import StepReport
-from train.spec import BaseSpec, DataSpec, TrialSpec
+from train.spec import BaseSpec, DataSpec, TrialSpec, check_attention, check_installed
 
 _TRIAL_GROUPS = tuple(field.name for field in dataclasses.fields(TrialSpec))
 _READ_EVERY = 10
@@ -68,6 +69,8 @@ def _parse(arguments: list[str]) -> tuple[_Run, Path | None]:
     config = compose([argument for argument in arguments if not argument.startswith("out=")])
     trial = {group: _without_space(config[group]) for group in _TRIAL_GROUPS}
     run = parse(_Run, {"base": config["base"], "data": config["data"], "trial": trial})
+    check_installed(run.trial.optimizer)
+    check_attention(run.trial.train)
     out = Path(outs[-1]).expanduser() if outs else None
     if out is not None and out.exists():
         raise ConfigError([f"out {out} exists already; name a new folder, nothing is overwritten"])
@@ -88,6 +91,7 @@ def _train(run: _Run, out: Path | None, console: Console) -> int:
     base = load_base(run.base, device, run.trial.train.precision)
     dataset = with_regularization(dataset, run.data, base, cache)
     train, rank = run.trial.train, run.trial.compiled_rank
+    set_attention(base, train)
     data = encode_dataset(base, dataset, cache)
     pack = Pack(base, data, 1, train.precision, train.activation_checkpointing, rank, _READ_EVERY)
     slot = pack.admit(run.trial)

@@ -7,15 +7,15 @@ from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import torch
 from accelerate import Accelerator
 from accelerate.utils import PrecisionType
 from torch import Tensor, nn
 
+from foundation.adapter_files import WEIGHTS_FILE, is_diffusers_own, put_on, take_off
 from foundation.errors import ConfigError, StudyError
-from train import adapters
 from train.bases import Base
 from train.batch import Batch
 from train.caches import EncodedDataset
@@ -23,10 +23,13 @@ from train.optimizers import effective_lr
 from train.packed import Packed
 from train.question import Question
 from train.reports import StepReport
-from train.slot import Slot
+from train.slot import Slot, for_use
 from train.spec import Precision, TrialSpec
 from train.texts import Texts
 from train.unread import Ledger, Unread
+
+_FROM_FILE: Final = "file"
+"""What an adapter that is loaded from a file is called while it is on the pipeline."""
 
 
 class Pack:
@@ -84,25 +87,19 @@ class Pack:
         if not self.free:
             raise StudyError(f"all {len(self._slots)} slots are taken; release one first")
         number = self.free[0]
-        self._admitted += 1  # PEFT's names must be new: a deleted adapter's name lingers in some of its tables
+        self._admitted += 1
         slot = Slot(self.base, f"slot{number}x{self._admitted}", spec, self.data, self._texts)
-        try:
-            if resume_from is not None:
-                slot.load_state(resume_from)
-        except BaseException:
-            slot.leave()
-            raise
+        if resume_from is not None:
+            slot.load_state(resume_from)
         self._slots[number] = slot
         for packed in self._both:
-            packed.put(number, slot.name, slot.chance)
-        self._let_all_learn()
+            packed.put(number, slot.adapter, slot.chance)
         return number
 
     def release(self, number: int) -> None:
         """Empty a slot. What was not saved, or not read, is gone."""
         for packed in self._both:
             packed.remove(number)
-        self._slot(number).leave()
         self._slots[number] = None
         self._ledger.forget(number)
 
@@ -176,31 +173,37 @@ class Pack:
 
         The denoiser's batch may consist of `parts` such batches one after another: two where guidance puts
         unconditional before conditional rows. The text encoder has these in batches of their own. Without slots it is
-        the plain base.
+        the plain base. A slot acts as it would be saved: with its averaged weights, where it has such.
         """
-        with self._at_rest(), self._packed.rows_of(numbers, parts), self._packed_text.rows_of(numbers):
+        with (
+            for_use({number: self._slot(number) for number in numbers}, self._both),
+            self._at_rest(),
+            self._packed.rows_of(numbers, parts),
+            self._packed_text.rows_of(numbers),
+        ):
             yield self.base
 
     @contextmanager
     def acting_file(self, folder: Path, strength: float = 1.0) -> Iterator[Base]:
-        """As `acting`, with an adapter that `save_adapter` wrote, loaded by diffusers for the time of the block.
+        """As `acting`, with an adapter that `save_adapter` wrote, put on the base for the time of the block.
 
-        `strength` multiplies its update, as diffusers' `set_adapters` does in every part of the pipeline that the
-        adapter is in: 1 is as it was trained.
+        `strength` multiplies its update in every part of the pipeline that the adapter is in: 1 is as it was trained.
+        diffusers loads what is a LoRA and sets its strength; of other kinds see `foundation.adapter_files.put_on`.
 
         Raises:
-            AdapterError: when diffusers cannot load it into this base.
+            AdapterError: when it does not fit this base.
         """
-        self._admitted += 1
-        name = f"file{self._admitted}"
-        self.base.load_adapter(folder, name)
+        pipeline = self.base.pipeline
         try:
-            self.base.pipeline.set_adapters(name, strength)
-            with self._at_rest(), adapters.only_adapter(self.base, name):
+            if (folder / WEIGHTS_FILE).is_file() and not is_diffusers_own(folder / WEIGHTS_FILE):
+                put_on(pipeline, folder / WEIGHTS_FILE, _FROM_FILE, strength)
+            else:
+                self.base.load_adapter(folder, _FROM_FILE)
+                pipeline.set_adapters(_FROM_FILE, strength)
+            with self._at_rest():
                 yield self.base
         finally:
-            adapters.remove_adapter(self.base, name)
-            self._let_all_learn()
+            take_off(pipeline)
 
     @contextmanager
     def _at_rest(self) -> Iterator[None]:
@@ -212,12 +215,6 @@ class Pack:
                 yield
         finally:
             self.base.denoiser.train()
-
-    def _let_all_learn(self) -> None:
-        """PEFT lets the adapter that it activates learn and no other."""
-        for number in self.active:
-            for parameter in self._slot(number).parameters:
-                parameter.requires_grad_(True)
 
     def _slot(self, number: int) -> Slot:
         slot = self._slots[number]
@@ -263,7 +260,8 @@ class Pack:
                 predicted = self.base.predict(asked.noisy, asked.timesteps, embeddings)
             losses = asked.losses(predicted)
             shares = [
-                s.scaler.scale(own / s.spec.train.gradient_accumulation) for s, own in zip(slots, losses, strict=True)
+                s.scaler.scale(s.penalised(own) / s.spec.train.gradient_accumulation)
+                for s, own in zip(slots, losses, strict=True)
             ]
             torch.stack(shares).sum().backward()  # type: ignore[no-untyped-call]
         return losses.detach()

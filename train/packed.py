@@ -1,10 +1,11 @@
 """The packed forward: the LoRAs of many slots as batched products in the layers that all slots share.
 
-PEFT's modules stay the truth for names, initialisation, saving and loading. Beside each adapted layer lie two stacks,
+The base's tree stays as it is: PEFT's layers, the truth for names, initialisation, saving and loading, are each slot's
+own (`train.adapters`). Beside each adapted layer of the base lie two stacks,
 `down` (K, R, …) and `up` (K, out, R), with one adapter a slot, padded with zeros to the largest rank there: a slot's
 rows meet its own adapter in one batched product for all. Gradients arrive in the stacks and are handed to the slot's
-own parameters; after a slot's optimizer step its parameters are copied back. What a LoRA variant adds (DoRA's
-magnitude) is no product of that kind: such adapters run one after another on their own rows, in the same pass.
+own parameters; after a slot's optimizer step its parameters are copied back. What other kinds add (DoRA's magnitude,
+LoHa, OFT …) is no product of that kind: such adapters run one after another on their own rows, in the same pass.
 """
 
 from __future__ import annotations
@@ -14,9 +15,9 @@ from contextlib import contextmanager, nullcontext
 from functools import partial
 
 import torch
-from peft.tuners.lora.layer import LoraLayer
 from torch import Tensor, nn
 
+from train.adapters import Adapter
 from train.regions import Regions
 from train.stacks import Guest, Places, Rows, StackedLayer
 
@@ -41,19 +42,24 @@ class Packed:
         """For the slots of a pass with dropout: what makes an empty mask for each layer, in the order in which the pass
         comes to them."""
 
-    def put(self, slot: int, name: str, chance: torch.Generator) -> None:
-        """Let PEFT's adapter `name`, if it is here, act on the rows of `slot`, its dropout drawn from `chance`."""
-        dropout = 0.0
+    def put(self, slot: int, adapter: Adapter, chance: torch.Generator) -> None:
+        """Let an adapter's part here, if it has one, act on the rows of `slot`, its dropout drawn from `chance`."""
         self._forget_company()
-        for module in self._module.modules():
-            if isinstance(module, LoraLayer) and name in module.lora_A:
-                layer = self._layers.get(module)
-                if layer is None:
-                    layer = self._layers[module] = StackedLayer(module, self._num_slots, self._compiled_rank)
-                    module.forward = layer.forward
-                layer.put(slot, name)
-                dropout = float(getattr(module.lora_dropout[name], "p", 0.0))
-        self._guests[slot] = Guest(name, dropout, chance)
+        part = adapter.part_in(self._module)
+        if part is not None:
+            for name, product in part.products.items():
+                self._layer(name).put(slot, product)
+            for name, layer in part.apart.items():
+                self._layer(name).put_apart(slot, layer)
+        self._guests[slot] = Guest(adapter.name, 0.0 if part is None else part.dropout, chance)
+
+    def _layer(self, name: str) -> StackedLayer:
+        """What stands in for the layer of this name."""
+        base = self._module.get_submodule(name)
+        if base not in self._layers:
+            layer = self._layers[base] = StackedLayer(base, self._num_slots, self._compiled_rank)
+            base.forward = layer.forward
+        return self._layers[base]
 
     def remove(self, slot: int) -> None:
         """Forget a slot's adapter."""

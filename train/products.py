@@ -1,12 +1,36 @@
-"""The batched products of a packed layer: every slot's rows with that slot's own LoRA. Pure functions on tensors."""
+"""The batched products of a packed layer: every slot's rows with that slot's own LoRA."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """Two factors: `down` (R, in, …) and `up` (out, R, …), whose further dimensions are a convolution's window."""
+
+    down: Tensor
+    up: Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class Product:
+    """What one adapter adds to a layer: scale · (up·down - less.up·less.down), where the first pair is learned."""
+
+    learned: Pair
+    scale: float
+    less: Pair | None = None
+    """Of the learned pair's shapes, and frozen."""
+
+    @property
+    def rank(self) -> int:
+        """How many rows it takes of a stack."""
+        return len(self.learned.down) + (0 if self.less is None else len(self.less.down))
 
 
 def linear_update(result: Tensor, x: Tensor, down: Tensor, up: Tensor, scale: Tensor, parts: int) -> Tensor:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +17,15 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from foundation.durable import new_folder
 from foundation.errors import AdapterError
-from train import adapters
+from train.adapters import Adapter
+from train.averages import Average
 from train.bases import Base
+from train.bases.registry import DTYPES
 from train.caches import EncodedDataset
 from train.draws import Draws
 from train.objective import Objective
 from train.optimizers import build_optimizer
+from train.packed import Packed
 from train.schedules import build_schedule
 from train.spec import TrialSpec
 from train.texts import Texts
@@ -39,13 +44,17 @@ class Slot:
         self.name = name
         self.spec = spec
         self.step = 0
-        self._base = base
         self.objective = Objective.of(spec.objective, base.process, data.regularization is not None)
         self.draws = Draws(spec, self.objective, data, texts)
-        parts = adapters.add_adapter(base, name, spec.adapter, spec.train.seed)
+        self.adapter = Adapter(base, name, spec.adapter, spec.train.seed, spec.train.num_steps)
+        parts = self.adapter.parameters
         self.parameters: list[nn.Parameter] = [*parts[0], *parts[1]]
-        self.optimizer: Optimizer = build_optimizer(spec.optimizer, *parts)
+        stacked = self.adapter.stacked
+        self._stacked = [each for each in self.parameters if each in stacked]
+        self._apart = [each for each in self.parameters if each not in stacked]
+        self.optimizer: Optimizer = build_optimizer(spec.optimizer, *parts, spec.train.images_per_step)
         self.schedule: LRScheduler = build_schedule(spec.lr_scheduler, self.optimizer, spec.train.num_steps)
+        self._average = Average(self.parameters, decay) if (decay := spec.train.ema_decay) is not None else None
         self.scaler = GradScaler(base.device.type, enabled=spec.train.precision == "fp16")
         self.chance = torch.Generator(base.device).manual_seed(spec.train.seed + 1)
         self.losses: list[Tensor] = []
@@ -62,21 +71,64 @@ class Slot:
         """Whether the next optimizer step has all its micro-batches."""
         return len(self.losses) == self.spec.train.gradient_accumulation
 
+    def penalised(self, loss: Tensor) -> Tensor:
+        """A micro-batch's loss with what the adapter's kind adds to it."""
+        penalty = self.adapter.penalty()
+        return loss if penalty is None else loss + penalty
+
     def optimize(self) -> None:
         """Take the optimizer step that the gathered gradients ask for."""
         self.scaler.step(self.optimizer)
+        self.adapter.after_step(self.step + 1)
         self.scaler.update()
         self.schedule.step()
         self.clear_gradients()
         self.step += 1
+        if self._average is not None:
+            self._average.take_in(self.step)
         self._at_step = self._chances()
 
     def clear_gradients(self) -> None:
         """Forget the micro-batches since the last optimizer step."""
         self.losses.clear()
-        gradients = [p.grad for p in self.parameters if p.grad is not None]
+        gradients = [p.grad for p in self._stacked if p.grad is not None]
         if gradients:
             torch._foreach_zero_(gradients)
+        for parameter in self._apart:
+            parameter.grad = None  # what a pass left out, the optimizer leaves alone
+
+    @property
+    def averaged(self) -> bool:
+        """Whether what is judged and saved is an average, and not what training goes on from."""
+        return self._average is not None or self.spec.optimizer.kind.schedule_free
+
+    @contextmanager
+    def for_use(self) -> Iterator[None]:
+        """Within the block the parameters are those to judge and to save; then training goes on to the bit as before.
+
+        They are the moving average of a trial with `train.ema_decay`, and the average that a schedule-free optimizer
+        keeps; other trials are used as they train.
+        """
+        if not self.averaged:
+            yield
+            return
+        raw = [parameter.detach().clone() for parameter in self.parameters]
+        optimizer: Any = self.optimizer
+        if self._average is None:
+            optimizer.eval()
+        else:
+            self._put(self._average.values)
+        try:
+            yield
+        finally:
+            if self._average is None:
+                optimizer.train()  # comes back but for rounding
+            self._put(raw)
+
+    @torch.no_grad()
+    def _put(self, values: Sequence[Tensor]) -> None:
+        parameters: list[Tensor] = [*self.parameters]
+        torch._foreach_copy_(parameters, [*values])
 
     def _chances(self) -> dict[str, Any]:
         """All sources of chance as they stand."""
@@ -89,12 +141,13 @@ class Slot:
             "optimizer": self.optimizer.state_dict(),
             "schedule": self.schedule.state_dict(),
             "scaler": self.scaler.state_dict(),
+            "average": None if self._average is None else self._average.values,
             **self._at_step,
         }
         buffer = io.BytesIO()
         torch.save(state, buffer)
         with new_folder(folder) as fresh:
-            tensors = {key: tensor.cpu() for key, tensor in adapters.adapter_state(self._base, self.name).items()}
+            tensors = {key: tensor.cpu() for key, tensor in self.adapter.state().items()}
             (fresh / _ADAPTER_FILE).write_bytes(save(tensors))
             (fresh / _STATE_FILE).write_bytes(buffer.getvalue())
 
@@ -106,21 +159,39 @@ class Slot:
         """
         if not (folder / _STATE_FILE).is_file():
             raise AdapterError(f"{folder} holds no training state to resume from")
-        adapters.load_adapter_state(self._base, self.name, load_file(folder / _ADAPTER_FILE))
+        self.adapter.load_state(load_file(folder / _ADAPTER_FILE))
         state = torch.load(folder / _STATE_FILE, weights_only=True)
         self.step = int(state["step"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.schedule.load_state_dict(state["schedule"])
         self.scaler.load_state_dict(state["scaler"])
         self.draws.load(state)
+        if self._average is not None:
+            self._average.load(state["average"])
         self.chance.set_state(state["dropout"])
         self._at_step = self._chances()
 
     def save_adapter(self, folder: Path) -> None:
-        """Write the adapter as a folder that diffusers' `load_lora_weights` takes."""
-        with new_folder(folder) as fresh:
-            adapters.save_adapter(self._base, self.name, fresh, self.spec.adapter)
+        """Write the adapter as a folder with its file, in the numbers of `train.save_precision`."""
+        with new_folder(folder) as fresh, self.for_use():
+            self.adapter.save(fresh, DTYPES[self.spec.train.save_precision])
 
-    def leave(self) -> None:
-        """Take the adapter out of the base."""
-        adapters.remove_adapter(self._base, self.name)
+
+@contextmanager
+def for_use(slots: Mapping[int, Slot], packed: Sequence[Packed]) -> Iterator[None]:
+    """As `Slot.for_use` of all of these, and of their copies in the stacks."""
+    averaged = {number: slot for number, slot in slots.items() if slot.averaged}
+
+    def refresh() -> None:
+        for number in averaged:
+            for each in packed:
+                each.refresh(number)
+
+    try:
+        with ExitStack() as stack:
+            for slot in averaged.values():
+                stack.enter_context(slot.for_use())
+            refresh()
+            yield
+    finally:
+        refresh()

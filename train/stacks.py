@@ -9,10 +9,9 @@ from functools import partial
 from typing import Any
 
 import torch
-from peft.tuners.lora.layer import LoraLayer
 from torch import Tensor, nn
 
-from train.products import conv_update, linear_update
+from train.products import Product, conv_update, linear_update
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,20 +63,20 @@ class Places:
 
 @dataclass(eq=False, slots=True)
 class StackedLayer:
-    """One adapted layer, and the stacks beside it.
+    """One layer of the base that slots adapt, and the stacks beside it.
 
     Its `forward` stands in for the layer's own. What it reads there, all but tensors' values, is what compiled code is
     made for: so it reads little, and `begin` has worked out beforehand what a pass asks of the layer.
     """
 
-    module: LoraLayer
+    base: nn.Module
     num_slots: int
     lasting_rank: int | None = None
     """Stacks of at least this rank, which stay when their slots leave; None: as narrow as those present allow."""
-    stacked: dict[int, str] = field(default_factory=dict)
-    """Slot to adapter name."""
-    apart: dict[int, str] = field(default_factory=dict)
-    """As `stacked`, for adapters that are no plain product."""
+    stacked: dict[int, Product] = field(default_factory=dict)
+    """What slots add that is a plain product."""
+    apart: dict[int, nn.Module] = field(default_factory=dict)
+    """For slots with another adapter here, PEFT's own layer around the base's."""
     down: Tensor | None = None
     up: Tensor | None = None
     scale: Tensor | None = None
@@ -90,21 +89,19 @@ class StackedLayer:
     """The slots in it with an adapter apart here."""
     kept: Tensor | None = None
     """What dropout keeps of the layer's input in it, scaled; drawn when the layer is reached, or before."""
+    known: tuple[Tensor, Tensor] | None = None
+    """An input whose output is known, for an adapter apart that asks the base for it."""
 
-    def put(self, slot: int, name: str) -> None:
-        """Take in a slot's adapter."""
-        if self._is_plain_product(name):
-            self.stacked[slot] = name
-            self._build()
-        else:
-            self.apart[slot] = name
+    def put(self, slot: int, product: Product) -> None:
+        """Take in a slot's adapter that is a plain product."""
+        self.stacked[slot] = product
+        self._build()
 
-    def _is_plain_product(self, name: str) -> bool:
-        layer = self.module.base_layer
-        fits = isinstance(layer, nn.Linear) or (
-            isinstance(layer, nn.Conv2d) and layer.groups == 1 and layer.padding_mode == "zeros"
-        )
-        return fits and name not in self.module.lora_variant and self.module.lora_B[name].bias is None
+    def put_apart(self, slot: int, layer: nn.Module) -> None:
+        """Take in a slot's adapter of another kind: PEFT's layer, which gets at the base's through this one."""
+        base: Any = layer.base_layer
+        base.forward = self._base_output
+        self.apart[slot] = layer
 
     def remove(self, slot: int) -> None:
         """Forget a slot's adapter, if it has one here."""
@@ -116,11 +113,11 @@ class StackedLayer:
         """Add the slot's two parameters, if it has any in the stacks."""
         if slot not in self.stacked or self.down is None or self.up is None:
             return
-        a, b = self._parameters(slot)
-        rank = len(a)
+        pair = self.stacked[slot].learned
+        rank = len(pair.down)
         for stack, place, parameter in (
-            (self.down, (slot, slice(rank)), a),
-            (self.up, (slot, slice(None), slice(rank)), b),
+            (self.down, (slot, slice(rank)), pair.down),
+            (self.up, (slot, slice(None), slice(rank)), pair.up),
         ):
             assert stack.grad is not None
             if parameter.grad is None:
@@ -135,10 +132,6 @@ class StackedLayer:
         """Of the stacks."""
         return [stack.grad for stack in (self.down, self.up) if stack is not None and stack.grad is not None]
 
-    def _parameters(self, slot: int) -> tuple[nn.Parameter, nn.Parameter]:
-        name = self.stacked[slot]
-        return self.module.lora_A[name].weight, self.module.lora_B[name].weight
-
     def _build(self) -> None:
         """Lay the stacks out anew for the adapters that are there."""
         if not self.stacked and self.lasting_rank is None:
@@ -148,25 +141,36 @@ class StackedLayer:
                 assert stack is not None
                 stack.detach().zero_()
         else:
-            ranks = [len(self._parameters(slot)[0]) for slot in self.stacked]
+            ranks = [product.rank for product in self.stacked.values()]
             if self.lasting_rank is not None:
                 ranks.append(self.lasting_rank)
                 self.lasting_rank = max(ranks)
             self._lay_out(max(ranks))
 
     def _lay_out(self, rank: int) -> None:
-        a, b = self._parameters(next(iter(self.stacked)))
+        pair = next(iter(self.stacked.values())).learned
+        a = pair.down
         self.down = a.new_zeros(self.num_slots, rank, *a.shape[1:]).requires_grad_()
-        self.up = a.new_zeros(self.num_slots, b.shape[0], rank).requires_grad_()
+        self.up = a.new_zeros(self.num_slots, len(pair.up), rank).requires_grad_()
         self.scale = torch.zeros(self.num_slots, dtype=a.dtype)
         for stack in (self.down, self.up):
             stack.grad = torch.zeros_like(stack)
-        for slot, name in self.stacked.items():
-            self.scale[slot] = self.module.scaling[name]
+        for slot, product in self.stacked.items():
+            self.scale[slot] = product.scale
             places = Places()
             self.find(slot, places)
             torch._foreach_copy_(places.values, places.parameters)
+            self._lay_out_frozen(slot, product)
         self.scale = self.scale.to(a.device)
+
+    def _lay_out_frozen(self, slot: int, product: Product) -> None:
+        """Behind a slot's learned ranks lies what its update leaves out; no gradient is ever taken from there."""
+        if product.less is None:
+            return
+        assert self.down is not None and self.up is not None
+        place = slice(len(product.learned.down), product.rank)
+        self.down.detach()[slot, place] = product.less.down
+        self.up.detach()[slot, :, place] = -product.less.up.flatten(1)
 
     def begin(self, rows: Rows) -> None:
         """Act in a pass, until `end`."""
@@ -179,16 +183,15 @@ class StackedLayer:
         return self.lasting_rank is not None and self.down is not None
 
     def end(self) -> None:
-        """Act as PEFT's layer does by itself."""
+        """Act as the base's layer does by itself."""
         self.rows = self.kept = None
 
     def forward(self, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         """The layer's output, every row with its slot's adapter."""
-        rows, module = self.rows, self.module
-        if rows is None:  # PEFT's own way, as when one adapter acts alone
-            alone: Tensor = type(module).forward(module, x, *args, **kwargs)
-            return alone
-        result: Tensor = module.base_layer(x, *args, **kwargs)
+        rows, base = self.rows, self.base
+        result: Tensor = type(base).forward(base, x, *args, **kwargs)
+        if rows is None:
+            return result
         if self.adds:
             result = self._add(result, self._dropped(x, rows), rows)
         for slot in self.acting_apart:
@@ -204,7 +207,8 @@ class StackedLayer:
         rows.share(len(x))  # that there is one
         if down.dim() == 3:
             return linear_update(result, x, down, up, scale, rows.parts)
-        return conv_update(result, x, down, up, scale, rows.parts, self.module.base_layer)
+        assert isinstance(self.base, nn.Conv2d)
+        return conv_update(result, x, down, up, scale, rows.parts, self.base)
 
     def _dropped(self, x: Tensor, rows: Rows) -> Tensor:
         """The layer's input with each slot's own dropout; a slot without any draws nothing."""
@@ -212,7 +216,8 @@ class StackedLayer:
             return x
         kept = self.kept
         if kept is None:
-            kept = self.draw(rows, torch.empty_like(x))
+            # Drawn in the order of its indices: in what order x lies in memory hangs on the slot's company.
+            kept = self.draw(rows, torch.empty_like(x, memory_format=torch.contiguous_format))
             rows.dropped.append(self)
         return x * kept
 
@@ -228,23 +233,26 @@ class StackedLayer:
     def _add_apart(self, slot: int, x: Tensor, result: Tensor, rows: Rows) -> Tensor:
         """One slot's adapter as PEFT computes it, on that slot's rows."""
         place = rows.slots.index(slot)
-        guest, drop = rows.guests[place], self.module.lora_dropout[rows.guests[place].name]
+        guest, layer = rows.guests[place], self.apart[slot]
+        drops = rows.training and guest.dropout > 0
+        if layer.training != drops:
+            layer.train(drops)
         share = torch.arange(len(x), device=x.device).view(rows.parts, len(rows.slots), -1)[:, place].flatten()
-        self.module.training = rows.training  # DoRA asks it, too
-        drop.train(rows.training)
-        with self._dropout_apart(guest, x.device, rows) if guest.dropout and rows.training else nullcontext():
-            own = self._apply_apart(guest.name, x[share], result[share])
-        return result.index_copy(0, share, own.to(result.dtype))
+        own = x[share].contiguous()  # as in `_dropped`, for what PEFT's dropout draws
+        self.known = own, result[share]
+        try:
+            with self._dropout_apart(guest, x.device, rows) if drops else nullcontext():
+                adapted = layer(own)
+        finally:
+            self.known = None
+        return result.index_copy(0, share, adapted.to(result.dtype))
 
-    def _apply_apart(self, name: str, x: Tensor, result: Tensor) -> Tensor:
-        """What PEFT's own forward does for one adapter."""
-        module, a = self.module, self.module.lora_A[name]
-        x = x.to(a.weight.dtype)
-        if name in module.lora_variant:
-            varied: Tensor = module.lora_variant[name].forward(module, active_adapter=name, x=x, result=result)
-            return varied
-        plain: Tensor = result + module.lora_B[name](a(module.lora_dropout[name](x))) * module.scaling[name]
-        return plain
+    def _base_output(self, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+        """The base layer's own output, computed anew only when it is not known."""
+        if self.known is not None and x is self.known[0]:
+            return self.known[1]
+        output: Tensor = type(self.base).forward(self.base, x, *args, **kwargs)
+        return output
 
     @contextmanager
     def _dropout_apart(self, guest: Guest, device: torch.device, rows: Rows) -> Iterator[None]:

@@ -58,7 +58,7 @@ def test_the_real_command_says_every_mistake_on_its_own_line_and_leaves_nothing(
     heads = [line.partition(",")[0] for line in done.stderr.splitlines()]
     assert heads == [
         "train.steps=range(1 cannot be parsed: no viable alternative at input 'range(1'; sweeps are written a",
-        "optimizer must be one of adamw",
+        "optimizer must be one of adafactor",
         "adapter.rnk is unknown",
         "adapter.rank must be ≥ 1",
     ]

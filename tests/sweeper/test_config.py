@@ -22,16 +22,11 @@ from train.spec import (
     OptimizerSpec,
     TrainingSpec,
     TrialSpec,
+    check_attention,
     check_installed,
 )
-from train.spec.optimizer import OPTIMIZER_MODULES, OPTIMIZER_SETTINGS
-
-CLASSES: dict[str, type[torch.optim.Optimizer]] = {
-    "adamw": torch.optim.AdamW,
-    "adamw8bit": importlib.import_module("bitsandbytes").optim.AdamW8bit,
-    "lion": importlib.import_module("lion_pytorch").Lion,
-    "prodigy": importlib.import_module("prodigyopt").Prodigy,
-}
+from train.spec.lr_scheduler import CURVES
+from train.spec.optimizer_kinds import OPTIMIZERS
 
 
 def config(*overrides: str) -> Config:
@@ -60,23 +55,41 @@ def test_every_experiment_composes_and_parses(experiment: str) -> None:
 def test_dataclass_defaults_are_the_yaml_defaults() -> None:
     default = config("optimizer=adamw", "base=sd15")
     assert default.adapter == AdapterSpec()
-    assert default.optimizer == OptimizerSpec()
+    assert replace(default.optimizer, beta1=None, beta2=None) == OptimizerSpec()
+    assert default.optimizer.arguments() == OptimizerSpec().arguments()
     assert default.lr_scheduler == LrSchedulerSpec()
     assert default.objective == ObjectiveSpec()
     assert default.train == TrainingSpec()
     assert default.study.pruner == PrunerSpec()
-    assert default.trial == TrialSpec()
+    assert default.trial == TrialSpec(optimizer=default.optimizer)
     pocket = config().eval
     of_the_world = {name: getattr(pocket, name) for name in ("prompts", "final_prompts", "unrelated_prompts")}
     assert pocket == EvalSpec(**of_the_world)
 
 
 def test_every_field_has_its_key_in_yaml_so_that_it_can_be_overridden() -> None:
-    composed = compose(["optimizer=prodigy"])
+    default = config()
     for group in dataclasses.fields(Config):
-        spec = getattr(config("optimizer=prodigy"), group.name)
-        keys = set(composed[group.name]) - ({"space"} if group.name in TRIAL_GROUPS else set())
-        assert keys == {each.name for each in dataclasses.fields(spec)}
+        own = options(group.name) if group.name in ("optimizer", "lr_scheduler") else ()  # each has fields of its own
+        composed = [compose([f"{group.name}={option}"]) for option in own] or [compose([])]
+        space = {"space"} if group.name in TRIAL_GROUPS else set()
+        keys = set().union(*(each[group.name] for each in composed)) - space
+        assert keys == {each.name for each in dataclasses.fields(getattr(default, group.name))}
+
+
+def test_an_option_is_an_entry_of_its_table_and_a_file_of_its_name_with_what_it_takes() -> None:
+    assert sorted(options("optimizer")) == sorted(OPTIMIZERS)
+    assert sorted(options("lr_scheduler")) == sorted(CURVES)
+    for group in ("optimizer", "lr_scheduler"):
+        for option in options(group):
+            assert getattr(config(f"{group}={option}"), group).name == option
+    for name, curve in CURVES.items():
+        own = set(compose([f"lr_scheduler={name}"])["lr_scheduler"]) - {"name", "warmup"}
+        assert own == set(curve.fields)
+    for name, kind in OPTIMIZERS.items():
+        own = set(compose([f"optimizer={name}"])["optimizer"]) - {"name", "lr", "lr_scaling", "weight_decay"}
+        own -= {"text_encoder_lr_ratio", "settings", "space"}
+        assert own == {*kind.fields, *(f"beta{i + 1}" for i in range(len(kind.betas)))}
 
 
 def test_trial_groups_are_the_fields_of_a_trial() -> None:
@@ -123,13 +136,16 @@ def test_the_published_pencil_experiment_is_the_same_study_on_the_real_set() -> 
     assert local.data.path == "/my/caiqian_style.tar"
 
 
-@pytest.mark.parametrize("name", sorted(OPTIMIZER_SETTINGS))
+@pytest.mark.parametrize("name", sorted(OPTIMIZERS))
 def test_what_an_optimizer_is_told_is_what_its_constructor_takes(name: str) -> None:
-    parameters = inspect.signature(CLASSES[name]).parameters
-    assert set(OPTIMIZER_SETTINGS[name]) <= set(parameters)
+    kind = OPTIMIZERS[name]
+    constructor = getattr(importlib.import_module(kind.module), kind.class_name)
+    parameters = inspect.signature(constructor).parameters
+    assert {*kind.settings, *kind.given, *kind.fields.values()} <= set(parameters)
+    assert not kind.betas or parameters["betas"].default == kind.betas
     spec = config(f"optimizer={name}").optimizer
     assert set(spec.arguments()) <= set(parameters)
-    CLASSES[name]([torch.nn.Parameter(torch.zeros(2, 2))], **spec.arguments())
+    constructor([torch.nn.Parameter(torch.zeros(2, 2))], **spec.arguments())
 
 
 def test_prodigys_own_fields_reach_it() -> None:
@@ -155,7 +171,19 @@ def test_prodigys_own_fields_reach_it() -> None:
         (["+optimizer.settings.epps=1"], "optimizer.settings.epps is unknown to adamw8bit"),
         (["+optimizer.settings.eps=small"], "optimizer.settings.eps must be a number, got 'small'"),
         (["lr_scheduler.warmup=0.1"], "lr_scheduler.warmup must be 0 for constant"),
-        (["lr_scheduler=cosine", "lr_scheduler.num_cycles=3"], "lr_scheduler.num_cycles must be 1 for cosine"),
+        (["lr_scheduler=cosine", "+lr_scheduler.num_cycles=3"], "lr_scheduler.num_cycles must be 1 for cosine, got 3"),
+        (["lr_scheduler=rex", "+lr_scheduler.end=0.1"], "lr_scheduler.end must be 0 for rex, got 0.1; it is for polyn"),
+        (["lr_scheduler=one_cycle", "lr_scheduler.warmup=0"], "lr_scheduler.warmup must be > 0 for one_cycle"),
+        (["optimizer=dadapt_adam", "optimizer.lr=1e-3"], "optimizer.lr must be between 0.1 and 10 for dadapt_adam"),
+        (["optimizer=prodigy", "optimizer.lr_scaling=sqrt"], "optimizer.lr_scaling must be none for prodigy"),
+        (["optimizer=sgd", "+optimizer.beta1=0.9"], "optimizer.beta1 is for adamw, adamw8bit, lion, lion8bit, prodigy"),
+        (["+optimizer.beta3=0.9"], "optimizer.beta3 is for prodigy, came only, got 0.9 with adamw8bit; leave it out"),
+        (["optimizer=sgd", "optimizer.momentum=1"], "optimizer.momentum must be < 1, got 1"),
+        (["optimizer=sgd", "optimizer.momentum=0", "optimizer.nesterov=true"], "optimizer.nesterov looks ahead by"),
+        (["optimizer=schedulefree_adamw", "optimizer.beta1=0"], "optimizer.beta1 must be > 0 for schedulefree_adamw"),
+        (["train.ema_decay=1"], "train.ema_decay must be < 1, got 1"),
+        (["train.save_precision=fp8"], "train.save_precision must be one of fp32, bf16, fp16, got 'fp8'"),
+        (["train.attention=flash"], "train.attention must be one of sdpa, sliced, xformers, got 'flash'"),
         (["data=folder"], "there is no folder; set data.path"),
         (["data.path=/a", "data.drawn=pencil"], "both data.path=/a and data.drawn=pencil are set"),
         (["train.steps=20"], "eval.every must be ≤ train.steps (20)"),
@@ -227,11 +255,37 @@ def test_prodigy_trains_a_text_encoder_at_the_rate_of_the_rest() -> None:
     assert problem.startswith("optimizer.text_encoder_lr_ratio must be 1 (or 0) for prodigy")
 
 
-@pytest.mark.parametrize("name", sorted(OPTIMIZER_MODULES))
+def test_what_averages_already_takes_no_falling_rate_and_no_second_average() -> None:
+    free = "optimizer=schedulefree_adamw"
+    config(free)
+    config(free, "lr_scheduler=constant_with_warmup")
+    for name in set(CURVES) - {"constant", "constant_with_warmup"}:
+        (problem,) = problems(free, f"lr_scheduler={name}")
+        assert problem.startswith(f"schedulefree_adamw with lr_scheduler={name} averages late steps that hardly move")
+    (problem,) = problems(free, "train.ema_decay=0.99")
+    assert problem.startswith("train.ema_decay with schedulefree_adamw would average twice")
+
+
+def test_dadapt_adam_knows_one_rate_for_all_parts() -> None:
+    overrides = ["optimizer=dadapt_adam", "adapter.text_encoder=true"]
+    config(*overrides)
+    for ratio in ("0", "0.5"):
+        (problem,) = problems(*overrides, f"optimizer.text_encoder_lr_ratio={ratio}")
+        assert problem.startswith("optimizer.text_encoder_lr_ratio must be 1 for dadapt_adam")
+
+
+def test_xformers_is_refused_where_it_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    check_attention(TrainingSpec(attention="sliced"))
+    with pytest.raises(ConfigError, match="train.attention xformers is not installed; run `pip install xformers`"):
+        check_attention(TrainingSpec(attention="xformers"))
+
+
+@pytest.mark.parametrize("name", sorted(name for name, kind in OPTIMIZERS.items() if kind.package != "torch"))
 def test_an_optimizer_that_is_not_installed_is_refused_by_what_pip_calls_it(
     name: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    module, package = OPTIMIZER_MODULES[name]
+    module, package = OPTIMIZERS[name].module.partition(".")[0], OPTIMIZERS[name].package
     spec = OptimizerSpec(name=name, lr=1.0)
     check_installed(spec)
     monkeypatch.setattr("importlib.util.find_spec", lambda wanted: None if wanted == module else object())

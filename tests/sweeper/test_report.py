@@ -18,14 +18,16 @@ from eval.diagnosis import REMEDIES, Diagnosis, Kind
 from eval.evaluation import Evaluation
 from foundation.errors import StudyError
 from sweeper.card import card
+from sweeper.handed_over import HandedOver
 from sweeper.pareto import Front, Place
 from sweeper.report import scores, write_best
 from sweeper.winner import TrialSummary, Winner
-from train.adapters import add_adapter, save_adapter
+from train.adapters import Adapter
 from train.bases import Base
 from train.spec import AdapterSpec
 
 FILES = {"pytorch_lora_weights.safetensors", "config.yaml", "scores.json", "contact_sheet.png", "card.md"}
+FILES_MADE = HandedOver(kohya="pencil.safetensors")
 
 
 @pytest.fixture
@@ -96,7 +98,7 @@ def test_scores_are_json_and_the_evaluation_comes_back(winner: Winner, tmp_path:
 
 
 def test_the_card_tells_what_won_how_and_against_what(winner: Winner, tmp_path: Path) -> None:
-    text = card(winner, tmp_path / "best")
+    text = card(winner, tmp_path / "best", FILES_MADE)
     assert "# pencil: trial 1, step 160" in text
     assert "`adapter.rank=16`, `optimizer=lion`, `optimizer.lr=0.0001235`" in text
     assert "**in pencil style**" in text
@@ -113,7 +115,7 @@ def test_the_card_tells_what_won_how_and_against_what(winner: Winner, tmp_path: 
     )
     assert "nan |" not in text.replace("nan \\|", "")
     tables = [len(re.findall(r"(?<!\\)\|", line)) for line in text.splitlines() if line.startswith("|")]
-    assert len(set(tables)) == 2  # every row of a table has as many cells as its head
+    assert len(set(tables)) == 3  # every row of a table has as many cells as its head
 
 
 def test_the_card_says_what_to_change_next(winner: Winner, tmp_path: Path) -> None:
@@ -122,14 +124,14 @@ def test_the_card_says_what_to_change_next(winner: Winner, tmp_path: Path) -> No
         replace(trial, diagnosis=Diagnosis(kind=kind, because="seen"))
         for trial, kind in zip(winner.trials, kinds, strict=True)
     ]
-    text = card(replace(winner, trials=told), tmp_path)
+    text = card(replace(winner, trials=told), tmp_path, FILES_MADE)
     assert f"- **overfit** (trials 0, 2): {REMEDIES['overfit']}." in text
     assert f"- **underfit** (trial 1): {REMEDIES['underfit']}." in text
-    assert "What their courses say" not in card(winner, tmp_path)
+    assert "What their courses say" not in card(winner, tmp_path, FILES_MADE)
 
 
 def test_the_card_shows_every_strength_and_says_which_to_use(winner: Winner, tmp_path: Path) -> None:
-    assert "How strong" not in card(winner, tmp_path)
+    assert "How strong" not in card(winner, tmp_path, FILES_MADE)
     scores_of_prompts = {0.6: (60.0, 76.0, 80.0), 1.0: (58.0, 73.0, 76.0), 1.2: (40.0, 80.0, 70.0)}
     judged = {
         strength: replace(winner.evaluation, score=sum(own) / 3, prompt_scores=own)
@@ -155,7 +157,7 @@ def test_the_card_shows_every_strength_and_says_which_to_use(winner: Winner, tmp
 
 
 def test_a_card_without_trigger_says_nothing_of_one(winner: Winner, tmp_path: Path) -> None:
-    text = card(replace(winner, trigger="", prompt="a red cup"), tmp_path)
+    text = card(replace(winner, trigger="", prompt="a red cup"), tmp_path, FILES_MADE)
     assert "answers to" not in text
     assert "into every prompt" not in text
 
@@ -181,7 +183,7 @@ def test_a_study_of_several_objectives_shows_its_front(winner: Winner, tmp_path:
     assert "| trial | at step | style (higher is better) | drift (lower is better) |" in table
     assert "| 1 | 160 | 0.81 | 0.125 |" in table
     assert "| 4 | 40 | 0.4 | – |" in table
-    assert "Pareto" not in card(winner, tmp_path)
+    assert "Pareto" not in card(winner, tmp_path, FILES_MADE)
 
 
 def test_a_missing_checkpoint_leaves_the_old_folder_as_it_was(winner: Winner, tmp_path: Path) -> None:
@@ -201,8 +203,7 @@ def test_the_cards_code_block_draws_with_the_lora(
 ) -> None:
     base, checkpoint = new_base(), tmp_path / "real"
     checkpoint.mkdir()
-    add_adapter(base, "a", AdapterSpec(rank=2), seed=0)
-    save_adapter(base, "a", checkpoint, AdapterSpec(rank=2))
+    Adapter(base, "a", AdapterSpec(rank=2), seed=0, steps=1).save(checkpoint)
     real = replace(winner, checkpoint=checkpoint, base=str(tiny_pipeline), resolution=32, sample_steps=1, strength=0.6)
     best = write_best(tmp_path / "best", real)
     block = re.search(r"```python\n(.*?)```", (best / "card.md").read_text(), re.DOTALL)

@@ -13,6 +13,7 @@ from foundation.errors import ConfigError
 from sweeper.config import TRIAL_GROUPS
 from sweeper.dimension import Choices, Dimension, Numbers, Space
 from sweeper.space import Plan, domain_of, plan
+from train.spec.optimizer_kinds import OPTIMIZERS
 
 ALONE = ["optimizer=adamw", "optimizer.lr=1e-3", "lr_scheduler=constant"]
 ALONE += ["adapter.rank=8", "adapter.alpha_ratio=1", "adapter.targets=attention"]
@@ -218,7 +219,7 @@ def test_every_option_and_corner_is_checked_before_anything_starts() -> None:
         "optimizer.weight_decay=interval(-1,0)",
     )
     assert found == [
-        "optimizer must be one of adamw, adamw8bit, lion, prodigy, got lin; did you mean lion?",
+        f"optimizer must be one of {', '.join(sorted(OPTIMIZERS))}, got lin; did you mean lion?",
         "adapter.rank must be ≥ 1, got 0",
         "optimizer.weight_decay must be ≥ 0, got -1.0",
         "lr_scheduler.warmup must be 0 for constant, got 0.1; use lr_scheduler=constant_with_warmup",
@@ -274,6 +275,25 @@ def test_a_finite_space_bounds_the_number_of_trials() -> None:
 def test_groups_are_drawn_before_what_depends_on_them(default: Plan) -> None:
     keys = [each.key in TRIAL_GROUPS for each in default.space.dimensions]
     assert keys == sorted(keys, reverse=True)
+
+
+def test_all_optimizers_and_curves_are_searched_together_each_with_its_own_space() -> None:
+    found = plan(
+        ["optimizer=glob(*)", "lr_scheduler=constant,constant_with_warmup", "optimizer.momentum=0.5,0.9"]
+    ).space
+    conditions = {each.condition for each in found.dimensions if each.group == "optimizer" and each.condition}
+    assert conditions == {("optimizer", name) for name in OPTIMIZERS}
+    assert found.fingerprint()["optimizer=sgd:momentum"] == "choice(0.5, 0.9)"
+    curves = plan(["optimizer=adamw", "lr_scheduler=glob(*)", "lr_scheduler.power=interval(1,3)"]).space
+    assert curves.fingerprint()["lr_scheduler=polynomial:power"] == "1.0 to 3.0"
+
+
+def test_how_weights_are_averaged_and_saved_is_searched_and_what_is_the_bases_is_not() -> None:
+    searched = ["train.ema_decay=null,0.99", "train.save_precision=fp32,bf16", "optimizer.lr_scaling=none,sqrt,linear"]
+    assert {each.partition("=")[0] for each in searched} <= set(domains(*ALONE, *searched))
+    for sweep in ("train.attention=sdpa,sliced", "train.precision=fp32,bf16", "train.compile=off,regional"):
+        (problem,) = problems(*ALONE, sweep)
+        assert problem.startswith(f"{sweep.partition('=')[0]} cannot be searched; it is one for the whole study")
 
 
 def test_null_in_a_studys_space_takes_a_dimension_away() -> None:

@@ -144,6 +144,7 @@ def test_best_folder_loads_in_plain_diffusers_and_changes_the_picture(finished: 
         "finalists.png",
         "pytorch_lora_weights.safetensors",
         "scores.json",
+        "small.safetensors",
         "strength_sheet.png",
     }
     strengths = json.loads((best / "scores.json").read_text())["strengths"]

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from types import SimpleNamespace
 from typing import Any
 
 import peft
 import torch
 from diffusers import StableDiffusionPipeline
 from diffusers.optimization import get_scheduler
+from peft.tuners.lora.layer import LoraLayer
 
 from tests.train.plain_objective import Asked, caption, noise_like
 from train.caches import EncodedDataset
@@ -26,21 +29,22 @@ def plain_training(
     steps: int,
     dtype: torch.dtype = torch.float32,
     kind: str = "epsilon",
+    configs: Sequence[peft.PeftConfig] = (),
 ) -> tuple[list[float], list[torch.Tensor]]:
     """Each step's loss, and the adapter's parameters at the end, the text encoder's last.
 
-    The base is taken to predict `kind`. Only the draws of chance are agreed on.
+    The base is taken to predict `kind`. Only the draws of chance are agreed on. `configs` are PEFT's for the UNet and,
+    if that is trained, for the text encoder; without them `spec.adapter` is a LoRA.
     """
     pipeline = StableDiffusionPipeline.from_pretrained(base.path, safety_checker=None, requires_safety_checker=False)
     unet = pipeline.unet.to(dtype).requires_grad_(False)
     text_encoder = pipeline.text_encoder.to(dtype).requires_grad_(False)
     torch.manual_seed(spec.train.seed)
-    unet.add_adapter(lora(spec, spec.adapter.rank, TARGETS.get(spec.adapter.targets) or list(spec.adapter.targets)))
+    adaptive = [inject(unet, configs[0] if configs else lora_of_unet(spec))]
     parameters = [p for p in unet.parameters() if p.requires_grad]
     optimizer = build_optimizer(spec.optimizer, parameters)
     if spec.adapter.text_encoder:
-        targets = [*TEXT_ATTENTION, "fc1", "fc2"] if spec.adapter.targets == "attention+ff" else TEXT_ATTENTION
-        text_encoder.add_adapter(lora(spec, spec.adapter.text_encoder_rank or spec.adapter.rank, targets))
+        adaptive.append(inject(text_encoder, configs[1] if configs else lora_of_text_encoder(spec)))
         learning = [p for p in text_encoder.parameters() if p.requires_grad]
         optimizer.add_param_group({"params": learning, "lr": spec.optimizer.lr * spec.optimizer.text_encoder_lr_ratio})
         parameters += learning
@@ -58,19 +62,69 @@ def plain_training(
     unet.train()
     if spec.adapter.text_encoder:
         text_encoder.train()
-    for _ in range(steps):
+    for step in range(1, steps + 1):
         seen = 0.0
         for _ in range(spec.train.gradient_accumulation):
             loss = micro_batch(pipeline, asked, data, spec, orders, generator)
             loss = loss / spec.train.gradient_accumulation
-            loss.backward()
             seen += loss.item()
+            for tuner in filter(None, adaptive):
+                loss = loss + peft_penalty(tuner) / spec.train.gradient_accumulation
+            loss.backward()
         torch.nn.utils.clip_grad_norm_(parameters, spec.train.clip_norm)
         optimizer.step()
+        for tuner in filter(None, adaptive):
+            tuner.update_and_allocate(step)
         schedule.step()
         optimizer.zero_grad()
         losses.append(seen)
     return losses, [p.detach() for p in parameters]
+
+
+def inject(module: Any, config: peft.PeftConfig) -> peft.AdaLoraModel | None:
+    """PEFT's adapter in a module; AdaLoRA has something to do in each step."""
+    if isinstance(config, peft.AdaLoraConfig):
+        return peft.AdaLoraModel(module, config, "default")
+    if str(getattr(config, "init_lora_weights", True)).startswith(("pissa", "olora")):
+        inject_from_base(module, config)
+    else:
+        peft.inject_adapter_in_model(config, module)
+    return None
+
+
+def inject_from_base(module: Any, config: peft.PeftConfig) -> None:
+    """PEFT takes W - s·B·A in float32, from which it must start; in the module's own numbers that is put right."""
+    dtype, weights = module.dtype, {name: tensor.clone() for name, tensor in module.state_dict().items()}
+    peft.inject_adapter_in_model(config, module.float())
+    module.to(dtype)
+    for name, layer in module.named_modules():
+        if isinstance(layer, LoraLayer):
+            product = layer.lora_B["default"].weight @ layer.lora_A["default"].weight
+            residual = (weights[f"{name}.weight"] - layer.scaling["default"] * product).detach()
+            torch.testing.assert_close(layer.base_layer.weight.detach(), residual, rtol=0, atol=1e-5)
+            layer.base_layer.weight.data = residual
+
+
+def peft_penalty(tuner: Any) -> torch.Tensor:
+    """What AdaLoraModel adds to a loss that the model gives."""
+    forward = tuner.model.forward
+    tuner.model.forward = lambda: SimpleNamespace(loss=torch.zeros((), dtype=tuner.model.dtype))
+    try:
+        penalty: torch.Tensor = tuner().loss
+    finally:
+        tuner.model.forward = forward
+    return penalty
+
+
+def lora_of_unet(spec: TrialSpec) -> peft.LoraConfig:
+    """The trial's LoRA there."""
+    return lora(spec, spec.adapter.rank, TARGETS.get(spec.adapter.targets) or list(spec.adapter.targets))
+
+
+def lora_of_text_encoder(spec: TrialSpec) -> peft.LoraConfig:
+    """The trial's LoRA there."""
+    targets = [*TEXT_ATTENTION, "fc1", "fc2"] if spec.adapter.targets == "attention+ff" else TEXT_ATTENTION
+    return lora(spec, spec.adapter.text_encoder_rank or spec.adapter.rank, targets)
 
 
 def lora(spec: TrialSpec, rank: int, targets: list[str]) -> peft.LoraConfig:

@@ -18,7 +18,7 @@ from foundation.images import square
 from train.bases import Base
 from train.caches import EncodedDataset, cached, encode_dataset
 from train.data import Dataset, load_dataset
-from train.spec import DataSpec
+from train.spec import BaseSpec, DataSpec
 
 
 class Calls:
@@ -129,12 +129,15 @@ def test_another_base_shares_nothing(
     assert calls.taken() == expected
 
 
-def test_another_weight_makes_another_fingerprint(tiny_base: Base, new_base: Callable[[], Base]) -> None:
+def test_another_weight_makes_another_fingerprint(
+    tiny_spec: BaseSpec, tiny_base: Base, new_base: Callable[[], Base]
+) -> None:
     twin, vae = new_base(), tiny_base.pipeline.vae
     assert twin.fingerprint == tiny_base.fingerprint
     with torch.no_grad():
         next(vae.parameters())[0, 0, 0, 0] += 1e-3
-    assert type(tiny_base)(tiny_base.pipeline, 32, tiny_base.device).fingerprint != twin.fingerprint  # type: ignore[call-arg]
+    again = type(tiny_base)(tiny_base.pipeline, tiny_spec, tiny_base.device)  # type: ignore[call-arg]
+    assert again.fingerprint != twin.fingerprint
 
 
 def test_a_copied_and_renamed_folder_is_not_encoded_again(

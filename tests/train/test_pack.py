@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -13,10 +14,12 @@ import pytest
 import torch
 from accelerate.state import AcceleratorState
 from diffusers import StableDiffusionPipeline
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from foundation.adapter_files import WEIGHTS_FILE
 from foundation.errors import AdapterError, ConfigError, StudyError
-from train.adapters import save_adapter
 from train.bases import Base, load_base
 from train.caches import EncodedDataset
 from train.pack import Pack
@@ -308,13 +311,8 @@ def test_a_file_at_a_strength_acts_as_one_with_so_much_of_its_alpha(
     slot = pack.admit(TrialSpec(adapter=adapter, optimizer=OptimizerSpec(lr=0.05)))
     run(pack, slot, 3)
     own = pack._slot(slot)
-    scaled = replace(
-        adapter,
-        alpha_ratio=strength * adapter.alpha_ratio,
-        alpha_pattern={layer: strength * alpha for layer, alpha in adapter.alpha_pattern.items()},
-    )
-    save_adapter(pack.base, own.name, tmp_path / "as it is", adapter)
-    save_adapter(pack.base, own.name, tmp_path / "scaled", scaled)
+    pack.save_adapter(slot, tmp_path / "as it is")
+    write_scaled(tmp_path / "as it is" / WEIGHTS_FILE, tmp_path / "scaled", strength)
 
     def predicted(folder: str, strength: float) -> torch.Tensor:
         with pack.acting_file(tmp_path / folder, strength) as base:
@@ -325,6 +323,20 @@ def test_a_file_at_a_strength_acts_as_one_with_so_much_of_its_alpha(
     assert (ours - reference).abs().max() <= 1e-6
     assert (ours - full).abs().max() > 1e-4
     assert [parameter.requires_grad for parameter in own.parameters] == [True] * len(own.parameters)
+
+
+def write_scaled(file: Path, folder: Path, strength: float) -> None:
+    """The same LoRA with so much of every alpha in its header."""
+    with safe_open(file, framework="pt") as opened:
+        header = opened.metadata()
+    config = json.loads(header["lora_adapter_metadata"])
+    for key, value in config.items():
+        if key.endswith(".lora_alpha"):
+            config[key] = strength * value
+        if key.endswith(".alpha_pattern"):
+            config[key] = {layer: strength * alpha for layer, alpha in value.items()}
+    folder.mkdir()
+    save_file(load_file(file), folder / file.name, {**header, "lora_adapter_metadata": json.dumps(config)})
 
 
 def picture(pipeline: StableDiffusionPipeline) -> np.ndarray:

@@ -1,31 +1,111 @@
-"""What can be told of a pipeline's folder without loading it."""
+"""What can be told of a base without loading it: where it lies, and which family it is of."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Final, get_args
 
 from foundation.errors import BaseModelError
+from train.spec import BaseSpec
+from train.spec.base import Family
+
+EMBEDDED: Final = {"pocket": Path(__file__).parents[1] / "pocket" / "weights" / "pipeline"}
+"""Bases that ship with the package, by the `base.path` that names them."""
+PIPELINES: Final[dict[str, Family]] = {
+    "StableDiffusionPipeline": "stable_diffusion",
+    "StableDiffusionXLPipeline": "sdxl",
+    "StableDiffusion3Pipeline": "sd3",
+    "FluxPipeline": "flux",
+    "QwenImagePipeline": "qwen_image",
+}
+"""Families by the name of their diffusers pipeline."""
+TRAINS_TEXT: Final[tuple[Family, ...]] = ("stable_diffusion", "sdxl")
+"""Families whose text encoders can be trained, too."""
+_PICKLED: Final = (".ckpt", ".pt", ".pth", ".bin")
 
 
-def check_folder(path: str) -> None:
-    """Refuse what can be seen to be no Stable Diffusion pipeline without loading it.
+def base_location(spec: BaseSpec) -> str:
+    """A folder, a file or a hub id, as diffusers takes it."""
+    if spec.path in EMBEDDED:
+        return str(EMBEDDED[spec.path])
+    here = Path(spec.path).expanduser()
+    return str(here) if here.exists() else spec.path
+
+
+def is_file(location: str) -> bool:
+    """Whether it is a checkpoint in one file."""
+    return Path(location).suffix == ".safetensors"
+
+
+def known_family(spec: BaseSpec) -> Family | None:
+    """The base's family as far as this machine's files tell; None for a hub id of which it was not said.
 
     Raises:
-        BaseModelError: in one line.
+        BaseModelError: when it can be seen that the base is none that can be trained, or of another family.
     """
-    folder = Path(path).expanduser()
-    if not folder.exists():
-        if path.startswith((".", "/", "~")) or path.count("/") != 1:
-            raise BaseModelError(f"base.path {path} does not exist; name a diffusers folder or a hub id (owner/model)")
-        return
+    location = base_location(spec)
+    here = Path(location)
+    if here.suffix in _PICKLED:
+        raise BaseModelError(
+            f"base.path {spec.path} could run code when read; convert it to .safetensors, or take such"
+        )
+    if is_file(location):
+        return _of_file(spec, here)
+    if here.is_dir():
+        return agreed(spec, _class_of(here, spec.path), f"base.path {spec.path}")
+    if spec.path.startswith((".", "/", "~")) or spec.path.count("/") != 1:
+        raise BaseModelError(
+            f"base.path {spec.path} does not exist; name a diffusers folder, a .safetensors file or a hub id "
+            "(owner/model)"
+        )
+    return None if spec.family == "auto" else spec.family
+
+
+def _of_file(spec: BaseSpec, file: Path) -> Family:
+    if not file.is_file():
+        raise BaseModelError(f"base.path {spec.path} does not exist; name a .safetensors file, a folder or a hub id")
+    if spec.family == "auto":
+        raise BaseModelError(
+            f"base.path {spec.path} is one file, which does not say what it is; set base.family to one of "
+            f"{', '.join(get_args(Family))}"
+        )
+    if spec.parts is None and spec.family not in ("stable_diffusion", "sdxl"):
+        raise BaseModelError(
+            f"base.path {spec.path} is a transformer alone; set base.parts to the diffusers folder or hub id that its "
+            "text encoders and autoencoder come from"
+        )
+    return spec.family
+
+
+def agreed(spec: BaseSpec, pipeline: str, where: str) -> Family:
+    """The family of a pipeline of this class, which must be the one asked for, if one was; `where` it was found.
+
+    Raises:
+        BaseModelError: when it is not, or none of these.
+    """
+    family = PIPELINES.get(pipeline)
+    if family is None:
+        raise BaseModelError(f"{where} holds a {pipeline}; what can be trained is {', '.join(PIPELINES)}")
+    if spec.family not in ("auto", family):
+        raise BaseModelError(
+            f"{where} holds a {pipeline}, which is base.family {family}, not {spec.family}; "
+            "choose the base=… of that family, whose other settings fit, too"
+        )
+    return family
+
+
+def part_of(spec: BaseSpec, name: str) -> object:
+    """What `model_index.json` says of a part of a pipeline, library and class; None where no such folder is here."""
+    index = Path(base_location(spec)) / "model_index.json"
+    return json.loads(index.read_text()).get(name) if index.is_file() else None
+
+
+def _class_of(folder: Path, path: str) -> str:
     index = folder / "model_index.json"
     if not index.is_file():
         raise BaseModelError(f"base.path {path} is no pipeline: it has no model_index.json; name a diffusers folder")
     try:
-        kind = json.loads(index.read_text())["_class_name"]
+        return str(json.loads(index.read_text())["_class_name"])
     except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
         raise BaseModelError(f"base.path {path}: model_index.json cannot be read ({error}); fetch it anew") from error
-    if kind != "StableDiffusionPipeline":
-        wanted = "StableDiffusionPipeline"
-        raise BaseModelError(f"base.path {path} holds a {kind}; base.family stable_diffusion wants a {wanted}")

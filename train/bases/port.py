@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -24,14 +24,17 @@ class Base(Protocol):
     """A frozen pretrained pipeline on one device.
 
     Shapes: B rows, N pictures, C×h×w a latent, T tokens of width D. Latents are scaled as the denoiser sees them.
+    Embeddings hold all that a denoiser is told of a caption, in a layout of the family's own (see `train.bases.text`).
     One thread at a time.
     """
 
+    family: ClassVar[str]
+    """Its name in `base.family`, never `auto`."""
     resolution: int
     device: torch.device
     dtype: torch.dtype
     fingerprint: str
-    """Changes when any weight changes: part of the cache's keys."""
+    """Changes when any weight changes, or how captions are read: part of the cache's keys."""
 
     @property
     def denoiser(self) -> nn.Module:
@@ -39,11 +42,18 @@ class Base(Protocol):
 
     @property
     def text_encoder(self) -> nn.Module:
-        """The module that makes embeddings of tokens, which adapters may go into, too; always in evaluation mode."""
+        """The module that makes embeddings of tokens, always in evaluation mode.
+
+        Adapters may go into it, too, where `text_target_modules` names any.
+        """
 
     @property
     def pipeline(self) -> Any:
         """The diffusers pipeline that samples with denoiser and text encoder as they stand, adapters included."""
+
+    @property
+    def sampling(self) -> Mapping[str, Any]:
+        """What the pipeline is called with beside prompts, steps and guidance, so that it samples as was trained."""
 
     @property
     def process(self) -> NoiseProcess:
@@ -53,7 +63,10 @@ class Base(Protocol):
         """Pixels (B, 3, H, W) in [-1, 1] to the scaled posterior's mean and standard deviation, both (B, C, h, w)."""
 
     def tokenize(self, captions: Sequence[str]) -> Tensor:
-        """Captions to the ids of their tokens (B, T), on the CPU; too long ones are cut as the tokenizer does."""
+        """Captions to the ids of their tokens (B, T), on the CPU; too long ones are cut as the tokenizer does.
+
+        None of them, (B, 0), where the text encoders are not trained.
+        """
 
     def embed(self, tokens: Tensor) -> Tensor:
         """Ids (B, T) to embeddings (B, T, D), with whatever adapter is active, and with gradients."""
@@ -68,7 +81,11 @@ class Base(Protocol):
         """The denoiser's module names of a preset: `attention`, `attention+ff` or `all`."""
 
     def text_target_modules(self, preset: str) -> list[str]:
-        """As `target_modules`, of the text encoder."""
+        """As `target_modules`, of the text encoder.
+
+        Raises:
+            AdapterError: when the family's text encoders are not trained here.
+        """
 
     def save_adapter(self, folder: Any, denoiser: Saved, text_encoder: Saved | None = None) -> None:
         """Write one adapter as the file that diffusers' `load_lora_weights` takes."""

@@ -2,30 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from pathlib import Path
-from typing import Final
+from importlib import import_module
+from typing import Any, Final
 
 import torch
 
-from train.bases.folder import check_folder
+from foundation.errors import ConfigError
+from train.bases.folder import TRAINS_TEXT, known_family
 from train.bases.port import Base
 from train.spec import BaseSpec, Precision
+from train.spec.base import Family
 
-EMBEDDED: Final = {"pocket": Path(__file__).parents[1] / "pocket" / "weights" / "pipeline"}
-"""Bases that ship with the package, by the `base.path` that names them."""
-
-
-def _stable_diffusion(spec: BaseSpec, path: str, device: torch.device, dtype: torch.dtype) -> Base:
-    from train.bases.stable_diffusion import load_stable_diffusion  # loads diffusers: seconds, for who needs it
-
-    return load_stable_diffusion(spec, path, device, dtype)
-
-
-FAMILIES: Final[dict[str, Callable[[BaseSpec, str, torch.device, torch.dtype], Base]]] = {
-    "stable_diffusion": _stable_diffusion,
+FAMILIES: Final[dict[Family, tuple[str, str]]] = {
+    "stable_diffusion": ("train.bases.stable_diffusion", "StableDiffusion"),
+    "sdxl": ("train.bases.sdxl", "StableDiffusionXL"),
+    "sd3": ("train.bases.sd3", "StableDiffusion3"),
+    "flux": ("train.bases.flux", "Flux"),
+    "qwen_image": ("train.bases.qwen_image", "QwenImage"),
 }
-_DTYPES: Final[dict[Precision, torch.dtype]] = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+"""Module and class of each; modules load diffusers, which takes seconds, so they wait for who needs them."""
+DTYPES: Final[dict[Precision, torch.dtype]] = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+"""What a precision's numbers are to torch."""
 
 
 def load_base(spec: BaseSpec, device: torch.device, precision: Precision = "fp32") -> Base:
@@ -34,18 +31,25 @@ def load_base(spec: BaseSpec, device: torch.device, precision: Precision = "fp32
     Raises:
         BaseModelError: when the path is no pipeline of the family, or is not to be had.
     """
-    return FAMILIES[spec.family](spec, base_location(spec), device, _DTYPES[precision])
+    from train.bases.loading import family_of, load_pipeline  # loads diffusers: seconds, for who needs it
+
+    module, name = FAMILIES[family_of(spec)]
+    family: Any = getattr(import_module(module), name)
+    base: Base = family(load_pipeline(spec, family, DTYPES[precision]), spec, device)
+    return base
 
 
-def base_location(spec: BaseSpec) -> str:
-    """What diffusers' `from_pretrained` takes for this base: a folder or a hub id."""
-    return str(EMBEDDED.get(spec.path, spec.path))
-
-
-def check_base(spec: BaseSpec) -> None:
+def check_base(spec: BaseSpec, trains_text: bool = False) -> None:
     """Refuse a path that is no pipeline, without loading weights; a hub id is only asked for when it is loaded.
+
+    `trains_text`: whether any trial is to train the text encoder.
 
     Raises:
         BaseModelError: as `load_base`.
+        ConfigError: when the family's text encoders are not trained here.
     """
-    check_folder(base_location(spec))
+    family = known_family(spec)
+    if trains_text and family is not None and family not in TRAINS_TEXT:
+        raise ConfigError(
+            [f"adapter.text_encoder must be false for base.family {family}: only its denoiser is trained"]
+        )

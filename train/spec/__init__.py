@@ -10,10 +10,11 @@ from train.spec.data import DataSpec
 from train.spec.lr_scheduler import LrSchedulerName, LrSchedulerSpec
 from train.spec.objective import ObjectiveSpec
 from train.spec.optimizer import OptimizerName, OptimizerSpec, check_installed
-from train.spec.training import Precision, TrainingSpec
+from train.spec.training import OF_THE_STUDY, Precision, TrainingSpec, check_attention
 from train.spec.trial import TrialSpec
 
 __all__ = [
+    "OF_THE_STUDY",
     "AdapterSpec",
     "BaseSpec",
     "DataSpec",
@@ -25,5 +26,6 @@ __all__ = [
     "Precision",
     "TrainingSpec",
     "TrialSpec",
+    "check_attention",
     "check_installed",
 ]

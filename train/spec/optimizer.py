@@ -3,99 +3,116 @@
 from __future__ import annotations
 
 import importlib.util
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 from pydantic import Field
 
 from foundation.errors import ConfigError
+from train.spec.optimizer_kinds import OPTIMIZERS, OptimizerKind
 
-OptimizerName = Literal["adamw", "adamw8bit", "lion", "prodigy"]
+if TYPE_CHECKING:
+    OptimizerName = str
+else:
+    OptimizerName = Literal[tuple(OPTIMIZERS)]  # no second list of them
 
-OPTIMIZER_MODULES: Final[Mapping[str, tuple[str, str]]] = {
-    "adamw8bit": ("bitsandbytes", "bitsandbytes"),
-    "lion": ("lion_pytorch", "lion-pytorch"),
-    "prodigy": ("prodigyopt", "prodigyopt"),
-}
-"""For each optimizer that torch does not hold: the module to import, and what pip calls it."""
+Share = Annotated[float, Field(ge=0, lt=1)]
 
-OPTIMIZER_SETTINGS: Final[Mapping[str, Mapping[str, type]]] = {
-    "adamw": {"eps": float, "amsgrad": bool, "foreach": bool, "fused": bool},
-    "adamw8bit": {"eps": float, "min_8bit_size": int, "is_paged": bool},
-    "lion": {"use_triton": bool, "decoupled_weight_decay": bool},
-    "prodigy": {"eps": float, "decouple": bool, "d0": float, "growth_rate": float, "slice_p": int},
-}
-"""What `optimizer.settings` may hold: arguments of each optimizer's constructor that have no field of their own."""
+_OWN_FIELDS: Final = (
+    *("beta1", "beta2", "beta3"),
+    *("momentum", "nesterov", "d_coef", "safeguard_warmup", "use_bias_correction"),
+)
+"""Fields that only some optimizers take."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class OptimizerSpec:
-    """The optimizer of a trial; `arguments()` is what its constructor takes."""
+    """The optimizer of a trial; `arguments()` is what its constructor takes.
+
+    A field that is None is the library's own default; so are those that the optimizer does not take, which must be.
+    """
 
     name: OptimizerName = "adamw"
     """Which optimizer."""
     lr: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1e-4
-    """Learning rate; for prodigy a factor on the step size that it finds itself, near 1."""
+    """Learning rate; for prodigy and dadapt_adam a factor on the step size that they find themselves, near 1."""
+    lr_scaling: Literal["none", "sqrt", "linear"] = "none"
+    """How `lr` grows with n, the images of an optimizer step (batch size times gradient accumulation): it is meant for
+    one image and is used as it is (none), times √n (sqrt; arXiv:2205.10287) or times n (linear; arXiv:1706.02677)."""
     weight_decay: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.01
-    """Decoupled weight decay."""
-    beta1: Annotated[float, Field(ge=0, lt=1)] = 0.9
-    """Decay of the running mean of gradients."""
-    beta2: Annotated[float, Field(ge=0, lt=1)] = 0.999
-    """Decay of the running mean of squares (lion: of the momentum)."""
-    beta3: Annotated[float, Field(ge=0, lt=1)] | None = None
-    """Prodigy only: decay of its step-size statistics; None is √beta2."""
+    """Decoupled weight decay; with sgd a part of the gradient, which it is the same as but for momentum."""
+    beta1: Share | None = None
+    """Decay of the running mean of gradients (adafactor: of its steps; schedulefree_adamw: how near to its average it
+    trains). Not for sgd."""
+    beta2: Share | None = None
+    """Decay of the running mean of squares (lion, lion8bit: of the momentum). Not for adafactor and sgd."""
+    beta3: Share | None = None
+    """prodigy: decay of its step-size statistics. came: decay of the running mean of how unsteady its steps are."""
+    momentum: Share | None = None
+    """sgd only: what each step keeps of the one before, usually 0.9."""
+    nesterov: bool | None = None
+    """sgd only: look ahead by the momentum (Nesterov's)."""
     d_coef: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
-    """Prodigy only: factor on the step size that it estimates, usually .3 to 3; None is its own default."""
+    """prodigy only: factor on the step size that it estimates, usually .3 to 3."""
     safeguard_warmup: bool | None = None
-    """Prodigy only: keep the warm-up's small steps out of the estimate; None is its own default."""
+    """prodigy only: keep the warm-up's small steps out of the estimate."""
     use_bias_correction: bool | None = None
-    """Prodigy only: Adam's bias correction; None is its own default."""
+    """prodigy and dadapt_adam: Adam's bias correction."""
     text_encoder_lr_ratio: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.5
-    """Factor on the learning rate for the text encoder, where that is trained; with prodigy 1 (or 0)."""
+    """Factor on the learning rate for the text encoder, where that is trained; with prodigy 1 (or 0), with dadapt_adam
+    1."""
     settings: dict[str, Any] = field(default_factory=dict)
-    """More of the constructor's arguments, such as eps: see `OPTIMIZER_SETTINGS`."""
+    """More of the constructor's arguments, such as eps: see `train/spec/optimizer_kinds.py`."""
+
+    @property
+    def kind(self) -> OptimizerKind:
+        """Its entry in the table of optimizers."""
+        return OPTIMIZERS[self.name]
 
     def __post_init__(self) -> None:
-        problems = [*self._foreign_fields(), *self._wrong_settings()]
-        if self.name == "prodigy" and not 0.1 <= self.lr <= 10:
-            problems.append(
-                f"optimizer.lr must be between 0.1 and 10 for prodigy, which finds its own step size, got {self.lr:g}; "
-                "leave it at 1, or choose among other optimizers"
-            )
+        problems = [*self._foreign_fields(), *self._wrong_settings(), *self._wrong_rates()]
+        if self.kind.schedule_free and self.beta1 == 0:
+            problems.append(f"optimizer.beta1 must be > 0 for {self.name}, which divides by it, got 0")
+        if self.nesterov and not self.momentum:
+            problems.append("optimizer.nesterov looks ahead by the momentum; set optimizer.momentum, or leave it out")
         if problems:
             raise ConfigError(problems)
 
-    def arguments(self) -> dict[str, Any]:
-        """Keyword arguments for the optimizer's constructor."""
-        own = {name: value for name, value in self._prodigy_fields().items() if value is not None}
+    def arguments(self, images_per_step: int = 1) -> dict[str, Any]:
+        """Keyword arguments for the optimizer's constructor; `lr` is for steps over so many images."""
+        kind = self.kind
+        growth = {"none": 1.0, "sqrt": math.sqrt(images_per_step), "linear": images_per_step}
+        # torch takes only one of its two ways of stepping many parameters at once
+        given: Mapping[str, Any] = {} if "foreach" in self.settings else kind.given
+        own = {argument: getattr(self, name) for name, argument in kind.fields.items()}
         return {
-            "lr": self.lr,
-            "betas": (self.beta1, self.beta2),
+            "lr": self.lr * growth[self.lr_scaling],
             "weight_decay": self.weight_decay,
-            **own,
+            **given,
+            **self._betas(),
+            **{argument: value for argument, value in own.items() if value is not None},
             **self.settings,
         }
 
-    def _prodigy_fields(self) -> dict[str, float | bool | None]:
-        return {
-            "beta3": self.beta3,
-            "d_coef": self.d_coef,
-            "safeguard_warmup": self.safeguard_warmup,
-            "use_bias_correction": self.use_bias_correction,
-        }
+    def _betas(self) -> dict[str, tuple[float, ...]]:
+        own = (self.beta1, self.beta2, self.beta3)
+        betas = tuple(usual if beta is None else beta for usual, beta in zip(self.kind.betas, own, strict=False))
+        return {"betas": betas} if betas else {}
 
     def _foreign_fields(self) -> list[str]:
-        if self.name == "prodigy":
-            return []
-        return [
-            f"optimizer.{name} is for prodigy only, got {value} with {self.name}; leave it out"
-            for name, value in self._prodigy_fields().items()
-            if value is not None
-        ]
+        problems = []
+        for name in _OWN_FIELDS:
+            takers = [each for each, kind in OPTIMIZERS.items() if name in _fields_of(kind)]
+            value = getattr(self, name)
+            if value is not None and self.name not in takers:
+                only = ", ".join(takers)
+                problems.append(f"optimizer.{name} is for {only} only, got {value} with {self.name}; leave it out")
+        return problems
 
     def _wrong_settings(self) -> list[str]:
-        allowed = OPTIMIZER_SETTINGS[self.name]
+        allowed = self.kind.settings
         problems = []
         for name, value in self.settings.items():
             if name not in allowed:
@@ -106,6 +123,24 @@ class OptimizerSpec:
                 problems.append(f"optimizer.settings.{name} must be {kind}, got {value!r}")
         return problems
 
+    def _wrong_rates(self) -> list[str]:
+        problems = []
+        if self.kind.adaptive and not 0.1 <= self.lr <= 10:
+            problems.append(
+                f"optimizer.lr must be between 0.1 and 10 for {self.name}, which finds its own step size, "
+                f"got {self.lr:g}; leave it at 1, or choose among other optimizers"
+            )
+        if self.kind.adaptive and self.lr_scaling != "none":
+            problems.append(
+                f"optimizer.lr_scaling must be none for {self.name}, which finds its own step size, "
+                f"got {self.lr_scaling}; leave it out"
+            )
+        return problems
+
+
+def _fields_of(kind: OptimizerKind) -> set[str]:
+    return {*kind.fields, *(f"beta{number}" for number in range(1, len(kind.betas) + 1))}
+
 
 def check_installed(optimizer: OptimizerSpec) -> None:
     """Raise unless the optimizer's package is installed; nothing is imported.
@@ -113,9 +148,7 @@ def check_installed(optimizer: OptimizerSpec) -> None:
     Raises:
         ConfigError: with the name that pip knows.
     """
-    if optimizer.name not in OPTIMIZER_MODULES:
-        return
-    module, package = OPTIMIZER_MODULES[optimizer.name]
-    if importlib.util.find_spec(module) is None:
-        problem = f"optimizer {optimizer.name} is not installed; run `pip install {package}` or choose another"
+    kind = optimizer.kind
+    if kind.package != "torch" and importlib.util.find_spec(kind.module.partition(".")[0]) is None:
+        problem = f"optimizer {optimizer.name} is not installed; run `pip install {kind.package}` or choose another"
         raise ConfigError([problem])

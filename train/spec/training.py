@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import importlib.util
 import math
 from dataclasses import dataclass, replace
 from typing import Annotated, Final, Literal
 
 from pydantic import Field
 
+from foundation.errors import ConfigError
+
 _ROUNDING: Final = 1e-9
 """Of epochs such as .1, so that 30 images in batches of 3 are one step and not two."""
 Precision = Literal["fp32", "bf16", "fp16"]
+
+OF_THE_STUDY: Final = ("precision", "activation_checkpointing", "attention", "compile", "compile_rank")
+"""Fields that are the shared base's: one for all trials, so that they cannot be searched."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -29,9 +35,18 @@ class TrainingSpec:
     clip_norm: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1.0
     """Largest gradient norm of one trial's adapter."""
     precision: Precision = "fp32"
-    """Numbers that the base computes in; adapters and optimizers stay in fp32."""
+    """Numbers that the base computes in; adapters and optimizers stay in fp32. One for a whole study."""
+    save_precision: Precision = "fp32"
+    """Numbers that the adapter is written in; what a trial resumes from stays in fp32."""
+    ema_decay: Annotated[float, Field(gt=0, lt=1)] | None = None
+    """Judge and save a moving average of the adapter's weights, which keeps this share of itself at each step (less at
+    first), usually 0.99 to 0.9999; training goes on from the weights themselves. None is off."""
+    attention: Literal["sdpa", "sliced", "xformers"] = "sdpa"
+    """How the denoiser computes attention: by PyTorch's own `scaled_dot_product_attention`, in two slices one after the
+    other (less memory, slower), or by xformers, where that is installed. One for a whole study."""
     activation_checkpointing: bool = False
-    """Compute activations twice instead of keeping them: about a third more time for much less memory."""
+    """Compute activations twice instead of keeping them: about a third more time for much less memory. One for a
+    whole study."""
     compile: Literal["off", "regional"] = "off"
     """`regional`: compile the denoiser's repeated blocks for passes of a full pack; see docs/decisions/002."""
     compile_rank: Annotated[int, Field(ge=1, le=1024)] | None = None
@@ -45,6 +60,11 @@ class TrainingSpec:
             raise ValueError(f"one of train.steps and train.epochs must be set and the other null, got {got}")
 
     @property
+    def images_per_step(self) -> int:
+        """Images that an optimizer step learns from."""
+        return self.batch_size * self.gradient_accumulation
+
+    @property
     def num_steps(self) -> int:
         """Optimizer steps of the trial; for epochs only once `for_images` has turned them into steps."""
         assert self.steps is not None
@@ -56,3 +76,13 @@ class TrainingSpec:
             return self
         batches = num_images * self.epochs / (self.batch_size * self.gradient_accumulation)
         return replace(self, steps=max(1, math.ceil(batches - _ROUNDING)), epochs=None)
+
+
+def check_attention(spec: TrainingSpec) -> None:
+    """Raise unless what `attention` needs is installed; nothing is imported.
+
+    Raises:
+        ConfigError: with what to do.
+    """
+    if spec.attention == "xformers" and importlib.util.find_spec("xformers") is None:
+        raise ConfigError(["train.attention xformers is not installed; run `pip install xformers` or choose sdpa"])

@@ -40,17 +40,40 @@ class TrialSpec:
         return self.train.compile_rank or self.adapter.rank
 
     def __post_init__(self) -> None:
-        if self.optimizer.name != "prodigy":
-            return
-        restarts = self.lr_scheduler.name == "cosine_with_restarts"
-        if restarts and not self.optimizer.safeguard_warmup:
+        if self.adapter.name == "adalora" and self.train.precision == "fp16":
             raise ValueError(
-                "prodigy with cosine_with_restarts needs optimizer.safeguard_warmup=true: "
+                "adapter=adalora needs train.precision fp32 or bf16: fp16 skips steps that its rank schedule counts"
+            )
+        self._check_steps()
+        self._check_parts()
+
+    def _check_steps(self) -> None:
+        """Optimizers that are more than a rule for one step, and what else acts over many."""
+        optimizer, kind = self.optimizer, self.optimizer.kind
+        restarts = self.lr_scheduler.name == "cosine_with_restarts"
+        if restarts and "safeguard_warmup" in kind.fields and not optimizer.safeguard_warmup:
+            raise ValueError(
+                f"{optimizer.name} with cosine_with_restarts needs optimizer.safeguard_warmup=true: "
                 "each restart's small steps would spoil its estimate of the step size"
             )
-        ratio = self.optimizer.text_encoder_lr_ratio
-        if self.adapter.text_encoder and ratio not in (0, 1):
+        if kind.schedule_free and self.lr_scheduler.falls:
             raise ValueError(
-                "optimizer.text_encoder_lr_ratio must be 1 (or 0) for prodigy, which estimates one step size for all "
-                f"that it trains, got {ratio:g}; set it to 1, or choose among other optimizers"
+                f"{optimizer.name} with lr_scheduler={self.lr_scheduler.name} averages late steps that hardly move: "
+                "its average stands in for a falling rate; use constant or constant_with_warmup"
+            )
+        if kind.schedule_free and self.train.ema_decay is not None:
+            raise ValueError(
+                f"train.ema_decay with {optimizer.name} would average twice: what it is judged by is an average; "
+                "set train.ema_decay=null"
+            )
+
+    def _check_parts(self) -> None:
+        """Learning rates of the adapter's parts."""
+        ratios, ratio = self.optimizer.kind.lr_ratios, self.optimizer.text_encoder_lr_ratio
+        if self.adapter.text_encoder and ratios is not None and ratio not in ratios:
+            also = "".join(f" (or {other:g})" for other in ratios[1:])
+            raise ValueError(
+                f"optimizer.text_encoder_lr_ratio must be {ratios[0]:g}{also} for {self.optimizer.name}, which "
+                f"estimates one step size for all that it trains, got {ratio:g}; set it to {ratios[0]:g}, or choose "
+                "among other optimizers"
             )

@@ -1,0 +1,164 @@
+"""A study's LoRA for other programs: `python -m sweeper.export`, and `best/`, whose card says which file is whose."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from diffusers import DiffusionPipeline
+from safetensors import safe_open
+
+from foundation.durable import write_json, write_text
+from sweeper.card import card
+from sweeper.export import main
+from sweeper.handed_over import HandedOver, hand_over
+from sweeper.winner import Winner
+from tests.sweeper.test_report import winner
+from train.adapters import Adapter
+from train.bases import Base
+from train.spec import AdapterSpec
+
+__all__ = ["winner"]  # a fixture
+
+CONFIG = """\
+base: {name: tiny, path: %s, resolution: 32}
+data: {trigger: in pencil style}
+optimizer: {name: lion, lr: 0.0001}
+train: {steps: 160}
+study: {name: pencil}
+"""
+
+
+@pytest.fixture
+def study(tiny_pipeline: Path, new_base: Callable[[], Base], tmp_path: Path) -> Path:
+    """A folder of studies, one of them with a best LoRA that is best at strength 0.5."""
+    best = tmp_path / "studies" / "pencil" / "best"
+    best.mkdir(parents=True)
+    save(new_base(), AdapterSpec(rank=2, alpha_ratio=3), best)
+    write_text(best / "config.yaml", CONFIG % tiny_pipeline)
+    write_json(best / "scores.json", {"strength": 0.5})
+    return tmp_path / "studies"
+
+
+def save(base: Base, spec: AdapterSpec, folder: Path) -> None:
+    adapter = Adapter(base, "a", spec, seed=0, steps=2)
+    with torch.no_grad():
+        for parameter in adapter.parameters[0]:
+            parameter += 0.1
+    adapter.save(folder)
+
+
+def test_a_study_by_its_name(study: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["pencil", f"folder={study}"]) == 0
+    out = study / "pencil/best-export"
+    assert {path.name for path in out.iterdir()} == {
+        "pencil.safetensors",
+        "pytorch_lora_weights.safetensors",
+        "peft",
+    }
+    with safe_open(out / "pencil.safetensors", "pt") as opened:
+        header = opened.metadata()
+    assert header["modelspec.trigger_phrase"] == "in pencil style" and header["ss_learning_rate"] == "0.0001"
+    assert header["ss_network_alpha"] == "6" and header["modelspec.date"]
+    said = capsys.readouterr().out.splitlines()
+    assert len(said) == 3 and "A1111" in "".join(said)
+
+
+def test_a_checkpoint_merged_at_the_strength_that_the_study_chose(study: Path, tiny_pipeline: Path) -> None:
+    best, out = study / "pencil/best", study / "out"
+    assert main([str(best), "merged", "kohya", f"out={out}", "title=mine"]) == 0
+    assert (out / "mine.safetensors").is_file()
+    base = DiffusionPipeline.from_pretrained(tiny_pipeline)
+    merged = DiffusionPipeline.from_pretrained(out / "merged")
+    with safe_open(best / "pytorch_lora_weights.safetensors", "pt") as opened:
+        name = next(name for name in opened.keys() if name.endswith("lora_A.weight"))  # noqa: SIM118
+        down, up = opened.get_tensor(name), opened.get_tensor(name.replace("lora_A", "lora_B"))
+    layer = name.removeprefix("unet.").removesuffix(".lora_A.weight")
+    update = merged.unet.get_submodule(layer).weight - base.unet.get_submodule(layer).weight
+    torch.testing.assert_close(update, 0.5 * 3 * up @ down, rtol=0, atol=1e-6)
+
+
+def test_a_trials_checkpoint_and_a_run_without_a_study(study: Path, tiny_pipeline: Path, tmp_path: Path) -> None:
+    """Their configs lie one or two folders above."""
+    weights = (study / "pencil/best/pytorch_lora_weights.safetensors").read_bytes()
+    checkpoint, lora = tmp_path / "trials/0007/checkpoints/step-000040", tmp_path / "one/lora"
+    for folder in (checkpoint, lora):
+        folder.mkdir(parents=True)
+        (folder / "pytorch_lora_weights.safetensors").write_bytes(weights)
+    write_text(tmp_path / "trials/0007/config.yaml", CONFIG % tiny_pipeline)
+    write_json(tmp_path / "one/config.json", {"data": {"trigger": "of its own"}, "trial": {"train": {"steps": 7}}})
+    for folder, file, trigger in [(checkpoint, "pencil", "in pencil style"), (lora, "lora", "of its own")]:
+        assert main([str(folder), "kohya"]) == 0
+        with safe_open(f"{folder}-export/{file}.safetensors", "pt") as opened:
+            assert opened.metadata()["modelspec.trigger_phrase"] == trigger
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["nothing"], ["there is no LoRA in nothing and no study nothing with a best one"]),
+        (["a", "khoya", "uot=b"], ["there is no uot=", "a format must be one of diffusers, kohya, peft, merged, got"]),
+        (["out=b"], ["name a study, a folder or a file first"]),
+    ],
+)
+def test_mistakes(arguments: list[str], words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(arguments) == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == len(words)
+    assert all(any(word in line for line in lines) for word in words)
+
+
+def test_what_stands_in_the_way(study: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    best = study / "pencil/best"
+    for arguments, words in [
+        ([f"out={tmp_path}"], "exists already"),
+        (["strength=much"], "strength must be a number, got 'much'"),
+    ]:
+        assert main([str(best), *arguments]) == 2
+        assert words in capsys.readouterr().err
+    (best / "config.yaml").unlink()
+    assert main([str(best), "merged", f"out={tmp_path / 'new'}"]) == 2
+    assert "nothing beside" in capsys.readouterr().err
+    assert not (tmp_path / "new").exists()
+
+
+def test_help(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([]) == 2
+    assert main(["--help"]) == 0
+    assert "python -m sweeper.export STUDY|FOLDER|FILE" in capsys.readouterr().out
+
+
+def test_best_holds_a_kohya_file_and_the_card_says_whose(study: Path, winner: Winner) -> None:
+    best = study / "pencil/best"
+    files = hand_over(replace(winner, strength=0.8), best)
+    assert files == HandedOver(kohya="pencil.safetensors")
+    text = card(replace(winner, strength=0.8), best, files)
+    assert "`<lora:pencil:0.8>`, and `in pencil style` in the prompt" in text
+    assert "| `pytorch_lora_weights.safetensors` | diffusers |" in text and "ComfyUI" in text
+
+
+def test_kinds_that_not_every_program_takes(new_base: Callable[[], Base], winner: Winner, tmp_path: Path) -> None:
+    specs = {
+        "dora": AdapterSpec(rank=2, dora=True),
+        "loha": AdapterSpec(name="loha", rank=2),
+        "oft": AdapterSpec(name="oft", block_size=4),
+        "ia3": AdapterSpec(name="ia3", targets=("to_k", "to_v")),
+    }
+    cards = {}
+    for name, spec in specs.items():
+        (tmp_path / name).mkdir()
+        save(new_base(), spec, tmp_path / name)
+        cards[name] = card(winner, tmp_path, hand_over(winner, tmp_path / name))
+    assert "not to be used there" in cards["dora"] and "nearly the same" in cards["dora"]
+    assert "| diffusers |" not in cards["loha"] and "`pencil.safetensors`" in cards["loha"]
+    assert "There is no file for A1111 and ComfyUI: kohya's format has no words for OFT" in cards["oft"]
+    assert all(f"python -m sweeper.export {tmp_path} merged" in cards[name] for name in ("loha", "oft"))
+    assert "load_lora_weights" in cards["dora"] and "load_lora_weights" not in cards["loha"]
+    assert "does not know IA3" in cards["ia3"] and "<lora:pencil:1>" in cards["ia3"]
+    torn = tmp_path / "torn"
+    torn.mkdir()
+    (torn / "pytorch_lora_weights.safetensors").write_bytes(b"torn")
+    assert "cannot be read" in hand_over(winner, torn).reason

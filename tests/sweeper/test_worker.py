@@ -1,0 +1,29 @@
+"""A worker says in one line why it cannot start, before it encodes or draws anything."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from foundation.compose import compose
+from sweeper.config import parse_config
+from sweeper.messages import Refused
+from sweeper.worker import serve
+
+
+class Sent(list[Any]):
+    """The worker's end of a connection on which nobody answers."""
+
+    def send(self, event: Any) -> None:
+        self.append(event)
+
+
+def test_an_objective_that_the_base_cannot_have_is_refused_at_the_start(tmp_path: Path) -> None:
+    config = parse_config(
+        compose(["+experiment=pencil", "objective.zero_terminal_snr=true", f"study.folder={tmp_path}"])
+    )
+    sent: Any = Sent()
+    serve(config, "cpu", sent)
+    assert [type(event) for event in sent] == [Refused]
+    assert sent[0].reason.startswith("objective.zero_terminal_snr needs a base that predicts v, this one predicts eps")
+    assert not list(tmp_path.iterdir())

@@ -1,0 +1,121 @@
+"""One trial's adapter: its parts in the denoiser and in the text encoder."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from foundation import adapter_files
+from foundation.adapter_files import WEIGHTS_FILE
+from foundation.errors import AdapterError
+from train.adapters.configs import denoiser_config, text_config
+from train.adapters.part import Part
+from train.bases import Base, Saved
+from train.spec import AdapterSpec
+from train.spec.adapter_kinds import KINDS
+
+_TEXT = "text_encoder."
+"""Before the names of the text encoder's tensors in a training state; those of the denoiser stand alone."""
+
+
+class Adapter:
+    """A freshly initialised adapter over a base, which itself stays as it is.
+
+    The same seed gives the same weights, whatever else happened in the process, and the denoiser's whether or not the
+    text encoder has any. `steps` is how long it will be trained.
+
+    Raises:
+        AdapterError: when no layer has a name in `adapter.targets`, or the kind cannot adapt one that has.
+    """
+
+    def __init__(self, base: Base, name: str, spec: AdapterSpec, seed: int, steps: int) -> None:
+        self.name = name
+        self._base = base
+        self._spec = spec
+        with torch.random.fork_rng(devices=[base.device] if base.device.type == "cuda" else []):
+            torch.manual_seed(seed)
+            self._denoiser = Part(base.denoiser, name, spec, denoiser_config(spec, base, steps))
+            self._text: Part | None = None
+            if spec.text_encoder:
+                self._text = Part(base.text_encoder, name, spec, text_config(spec, base, steps))
+
+    @property
+    def parameters(self) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
+        """What is trained (float32) in the denoiser and in the text encoder, in PEFT's order."""
+        return self._denoiser.parameters, self._text.parameters if self._text else []
+
+    @property
+    def stacked(self) -> set[Tensor]:
+        """Those of its parameters that lie in stacks during a pass, whose gradients are handed over from there."""
+        products = [product for part in self._parts.values() for product in part.products.values()]
+        return {each for product in products for each in (product.learned.down, product.learned.up)}
+
+    def part_in(self, module: nn.Module) -> Part | None:
+        """Its part in this module of the base."""
+        return self._denoiser if module is self._base.denoiser else self._text
+
+    def penalty(self) -> Tensor | None:
+        """What the kind adds to the loss of a pass, without dimensions."""
+        own = [penalty for part in self._parts.values() if (penalty := part.penalty()) is not None]
+        return torch.stack(own).sum() if own else None
+
+    def after_step(self, step: int) -> None:
+        """To be called when the optimizer took step number `step`, from 1, before the gradients are cleared."""
+        for part in self._parts.values():
+            part.after_step(step)
+
+    def save(self, folder: Path, dtype: torch.dtype = torch.float32) -> None:
+        """Write it as `WEIGHTS_FILE`, in numbers of `dtype`, in its kind's format (`foundation.adapter_files`)."""
+        denoiser, text = (None if part is None else _in(dtype, *part.saved()) for part in (self._denoiser, self._text))
+        assert denoiser is not None
+        if KINDS[self._spec.name].as_lora:
+            self._base.save_adapter(folder, _saved(*denoiser), text and _saved(*text))
+            return
+        parts = {_component(self._base, self._base.denoiser): adapter_files.Part(*denoiser)}
+        if text is not None:
+            parts[_component(self._base, self._base.text_encoder)] = adapter_files.Part(*text)
+        adapter_files.write_parts(folder / WEIGHTS_FILE, parts)
+
+    def state(self) -> dict[str, Tensor]:
+        """All that a resumed training of it hangs on, copied."""
+        return {f"{prefix}{key}": each for prefix, part in self._parts.items() for key, each in part.state().items()}
+
+    def load_state(self, state: Mapping[str, Tensor]) -> None:
+        """Go on from what `state` gave of an adapter with the same spec.
+
+        Raises:
+            AdapterError: when names or shapes differ.
+        """
+        for prefix, part in self._parts.items():
+            own = {key: each for key, each in state.items() if key.startswith(_TEXT) == (prefix == _TEXT)}
+            part.load_state({key.removeprefix(prefix): each for key, each in own.items()})
+
+    @property
+    def _parts(self) -> dict[str, Part]:
+        """By what stands before the names of their tensors in a training state."""
+        return {"": self._denoiser} if self._text is None else {"": self._denoiser, _TEXT: self._text}
+
+
+def _in(
+    dtype: torch.dtype, state: Mapping[str, Tensor], config: dict[str, Any]
+) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """What is saved of a part, in other numbers."""
+    return {key: tensor.to(dtype) for key, tensor in state.items()}, config
+
+
+def _saved(state: dict[str, Tensor], config: dict[str, object]) -> Saved:
+    return Saved({key: tensor.cpu().contiguous() for key, tensor in state.items()}, config)
+
+
+def _component(base: Base, module: nn.Module) -> str:
+    """What the pipeline calls a module of its own."""
+    for name, component in base.pipeline.components.items():
+        if component is module:
+            return str(name)
+    raise AdapterError(
+        "this kind of adapter cannot be saved for this base's text encoders; set adapter.text_encoder=false"
+    )

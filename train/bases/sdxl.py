@@ -1,0 +1,103 @@
+"""Stable Diffusion XL: two text encoders side by side, a pooled embedding, and the picture's size as a condition."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from diffusers import StableDiffusionXLPipeline
+from torch import Tensor, nn
+
+from train.bases.port import Saved
+from train.bases.stable_diffusion import StableDiffusion, token_ids
+from train.bases.text import join_text, split_text
+from train.spec import BaseSpec
+
+
+class TextEncoders(nn.Module):
+    """SDXL's two text encoders as one module, which an adapter is put into as one."""
+
+    def __init__(self, first: Any, second: Any) -> None:
+        super().__init__()
+        self.text_encoder = first
+        self.text_encoder_2 = second
+
+
+class StableDiffusionXL(StableDiffusion):
+    """`train.bases.Base` over a `StableDiffusionXLPipeline`.
+
+    Text is both encoders' tokens side by side, and the second one's pooled embedding; token ids are (B, 2·T).
+    """
+
+    family = "sdxl"
+    pipeline_class = StableDiffusionXLPipeline
+
+    def __init__(self, pipeline: Any, spec: BaseSpec, device: torch.device) -> None:
+        self._encoders = TextEncoders(pipeline.text_encoder, pipeline.text_encoder_2)
+        super().__init__(pipeline, spec, device)
+
+    @staticmethod
+    def options(spec: BaseSpec) -> dict[str, Any]:
+        """No watermark: samples are judged, and it is no part of what was learned."""
+        return {"add_watermarker": False}
+
+    @property
+    def text_encoder(self) -> nn.Module:
+        """Both."""
+        return self._encoders
+
+    @torch.no_grad()
+    def encode_images(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
+        """See `Base`. In half precision the autoencoder overflows, so that it says of itself that it should not run."""
+        vae = self._pipeline.vae
+        if vae.dtype != torch.float16 or not vae.config.force_upcast:
+            return super().encode_images(pixels)
+        vae.float()
+        try:
+            return super().encode_images(pixels)
+        finally:
+            vae.half()
+
+    def tokenize(self, captions: Sequence[str]) -> Tensor:
+        """See `Base`."""
+        tokenizers = self._pipeline.tokenizer, self._pipeline.tokenizer_2
+        return torch.cat([token_ids(tokenizer, captions) for tokenizer in tokenizers], dim=1)
+
+    def embed(self, tokens: Tensor) -> Tensor:
+        """See `Base`."""
+        length = self._pipeline.tokenizer.model_max_length
+        first, second = (
+            encoder(own.to(self.device), output_hidden_states=True)
+            for encoder, own in zip(self._encoders.children(), torch.split(tokens, length, dim=1), strict=True)
+        )
+        return join_text(torch.cat([first.hidden_states[-2], second.hidden_states[-2]], dim=-1), second.text_embeds)
+
+    def predict(self, noisy: Tensor, timesteps: Tensor, embeddings: Tensor) -> Tensor:
+        """See `Base`. It is told that no picture was cut, nor larger than it is: as its pipeline does when sampling."""
+        tokens, pooled = split_text(embeddings.to(self.dtype), self._pipeline.text_encoder_2.config.projection_dim)
+        height, width = (side * self._pipeline.vae_scale_factor for side in noisy.shape[-2:])
+        sizes = torch.tensor([height, width, 0, 0, height, width], dtype=self.dtype)
+        output: Tensor = self._pipeline.unet(
+            noisy.to(self.dtype, memory_format=torch.channels_last),
+            timesteps,
+            encoder_hidden_states=tokens,
+            added_cond_kwargs={
+                "text_embeds": pooled,
+                "time_ids": sizes.to(self.device, non_blocking=True).expand(len(noisy), -1),
+            },
+            return_dict=False,
+        )[0]
+        return output
+
+    def _text_parts(self, text_encoder: Saved | None) -> dict[str, Saved]:
+        if text_encoder is None:
+            return {}
+        names = [name for name, _ in self._encoders.named_children()]
+        return {
+            name: Saved(
+                {k.removeprefix(f"{name}."): v for k, v in text_encoder.state.items() if k.startswith(f"{name}.")},
+                text_encoder.config,
+            )
+            for name in names
+        }

@@ -1,0 +1,137 @@
+"""What other programs call the layers of each model family.
+
+Sources: kohya-ss/sd-scripts networks/lora.py (prefixes), library/sai_model_spec.py (architectures) and
+library/sdxl_model_util.py; ComfyUI comfy/lora.py `model_lora_keys_clip`, `model_lora_keys_unet`;
+AUTOMATIC1111 extensions-builtin/Lora/networks.py `convert_diffusers_name_to_compvis`; diffusers 0.42
+loaders/lora_conversion_utils.py. SD3 and FLUX transformers keep diffusers' names after `lora_transformer_`, as
+OneTrainer writes them and ComfyUI reads them; kohya's own files of these fuse query, key and value.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from train.exports.adapter import Adapter, layer_in_file
+
+
+def _as_diffusers(layer: str) -> str:
+    return layer
+
+
+_RESNETS: Final = {
+    "conv1": "in_layers.2",
+    "conv2": "out_layers.3",
+    "time_emb_proj": "emb_layers.1",
+    "conv_shortcut": "skip_connection",
+}
+_SINGLE: Final = {
+    "conv_in": "input_blocks.0.0",
+    "conv_out": "out.2",
+    "time_embedding.linear_1": "time_embed.0",
+    "time_embedding.linear_2": "time_embed.2",
+    "add_embedding.linear_1": "label_emb.0.0",
+    "add_embedding.linear_2": "label_emb.0.2",
+}
+_PER_BLOCK: Final = 3
+"""Layers of a block in Stability's UNet of SDXL: two, and one that resamples (down) or a third (up)."""
+_MIDDLE: Final = {("resnets", 0): 0, ("attentions", 0): 1, ("resnets", 1): 2}
+_LAYER: Final = re.compile(
+    r"(down|mid|up)_blocks?(?:\.(\d+))?\.(resnets|attentions|downsamplers|upsamplers)\.(\d+)\.(.+)"
+)
+
+
+def _as_stability(layer: str) -> str:
+    """A layer of SDXL's UNet as Stability's own code, and so kohya's, names it."""
+    found = _LAYER.fullmatch(layer)
+    if found is None:
+        return _SINGLE.get(layer, layer)
+    side, block, kind, number, rest = found[1], int(found[2] or 0), found[3], int(found[4]), found[5]
+    if kind == "downsamplers":
+        return f"input_blocks.{_PER_BLOCK * (block + 1)}.0.op"
+    if kind == "upsamplers":  # it follows a resnet and an attention
+        return f"output_blocks.{_PER_BLOCK * block + 2}.2.conv"
+    rest = _RESNETS.get(rest, rest) if kind == "resnets" else rest
+    if side == "mid":
+        return f"middle_block.{_MIDDLE[kind, number]}.{rest}"
+    place = int(kind == "attentions")
+    if side == "down":
+        return f"input_blocks.{1 + _PER_BLOCK * block + number}.{place}.{rest}"
+    return f"output_blocks.{_PER_BLOCK * block + number}.{place}.{rest}"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Family:
+    """One model family as other programs' files tell it."""
+
+    prefixes: Mapping[str, str]
+    """What stands before the layers of each part."""
+    architecture: str
+    """`modelspec.architecture`, without the adapter."""
+    base_model_version: str
+    """kohya's `ss_base_model_version`."""
+    implementation: str = "diffusers"
+    """`modelspec.implementation`: whose names of the denoiser's layers these are."""
+    denoiser_name: Callable[[str], str] = _as_diffusers
+    """A layer of the denoiser, from diffusers' name."""
+
+    def kohya_name(self, part: str, layer: str) -> str:
+        """A layer as kohya's files name it."""
+        name = layer_in_file(part, layer) if part.startswith("text_encoder") else self.denoiser_name(layer)
+        return f"{self.prefixes[part]}{name.replace('.', '_')}"
+
+
+FAMILIES: Final[Mapping[str, Family]] = {
+    "sd1": Family(
+        prefixes={"unet": "lora_unet_", "text_encoder": "lora_te_"},
+        architecture="stable-diffusion-v1",
+        base_model_version="sd_v1",
+    ),
+    "sd2": Family(
+        prefixes={"unet": "lora_unet_", "text_encoder": "lora_te_"},
+        architecture="stable-diffusion-v2-512",
+        base_model_version="sd_v2",
+    ),
+    "sdxl": Family(
+        prefixes={"unet": "lora_unet_", "text_encoder": "lora_te1_", "text_encoder_2": "lora_te2_"},
+        architecture="stable-diffusion-xl-v1-base",
+        base_model_version="sdxl_base_v1-0",
+        implementation="https://github.com/Stability-AI/generative-models",
+        denoiser_name=_as_stability,
+    ),
+    "sd3": Family(
+        prefixes={
+            "transformer": "lora_transformer_",
+            "text_encoder": "lora_te1_",
+            "text_encoder_2": "lora_te2_",
+            "text_encoder_3": "lora_te3_",
+        },
+        architecture="stable-diffusion-3",
+        base_model_version="sd3m",
+    ),
+    "flux": Family(
+        prefixes={"transformer": "lora_transformer_", "text_encoder": "lora_te1_", "text_encoder_2": "lora_te2_"},
+        architecture="flux-1",
+        base_model_version="flux1",
+    ),
+}
+_SD2_TEXT_WIDTH: Final = 1024
+_SDXL_TEXT_WIDTH: Final = 2048
+
+
+def family_of(adapter: Adapter) -> str:
+    """Which of `FAMILIES` an adapter was trained on, by its layers; sd1 where they say nothing else."""
+    if "transformer" in adapter.parts:
+        return (
+            "flux" if any("single_transformer_blocks" in name for name in adapter.parts["transformer"].state) else "sd3"
+        )
+    if "unet" not in adapter.parts:
+        return "sdxl" if "text_encoder_2" in adapter.parts else "sd1"
+    unet = adapter.parts["unet"].state
+    widths = {tensor.shape[1] for name, tensor in unet.items() if name.endswith("attn2.to_k.lora_A.weight")}
+    deep = any(".transformer_blocks.1." in name for name in unet)
+    if "text_encoder_2" in adapter.parts or deep or _SDXL_TEXT_WIDTH in widths:
+        return "sdxl"
+    return "sd2" if _SD2_TEXT_WIDTH in widths else "sd1"

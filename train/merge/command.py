@@ -1,0 +1,58 @@
+"""What `python -m train.merge` does once its arguments are understood."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+import torch
+from rich.console import Console
+
+from foundation.durable import new_folder
+from train.bases.registry import EMBEDDED
+from train.exports import About, Adapter, read_adapter, write_format
+from train.merge import pipeline
+from train.merge.combine import combine
+from train.merge.request import Request
+from train.merge.resize import resize
+
+_DTYPES: Final = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+def run(request: Request, console: Console) -> None:
+    """Do what is asked, into a new folder, whole or not at all.
+
+    Raises:
+        UserError: a LoRA or the base cannot be read, or they do not fit.
+    """
+    adapters = [read_adapter(Path(lora).expanduser()) for lora in request.lora]
+    out = Path(request.out).expanduser()
+    if request.verb in ("merge", "unmerge"):
+        _into_pipeline(request, adapters, out)
+        console.print(f"{out} is a pipeline: DiffusionPipeline.from_pretrained({str(out)!r})", highlight=False)
+        return
+    if request.verb == "resize":
+        assert request.recipe.rank is not None
+        resized = resize(adapters[0], request.recipe.rank)
+        result = resized.adapter
+        console.print(
+            f"rank {request.recipe.rank} keeps {resized.kept:.1%} of the update's norm; "
+            f"least, {resized.worst:.1%}, of {resized.worst_layer}",
+            highlight=False,
+        )
+    else:
+        result = combine(adapters, request.weights, request.recipe)
+    with new_folder(out) as fresh:
+        for name in request.format:
+            written = write_format(name, result, fresh, About(title=request.title or out.name))
+            console.print(f"{name}: {out / written.relative_to(fresh)}", highlight=False)
+
+
+def _into_pipeline(request: Request, adapters: list[Adapter], out: Path) -> None:
+    pipe = pipeline.open_pipeline(str(EMBEDDED.get(request.base, request.base)))
+    given = list(zip(adapters, request.weights, strict=True))
+    if request.verb == "merge":
+        pipeline.merge_all(pipe, given)
+    else:
+        pipeline.unmerge_all(pipe, given)
+    pipeline.write_pipeline(pipe.to(dtype=_DTYPES[request.precision]), out)
