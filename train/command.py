@@ -26,6 +26,7 @@ from train.pack import Pack
 from train.regularization import with_regularization
 from train.reports import StepReport
 from train.spec import BaseSpec, DataSpec, TrialSpec, check_attention, check_installed
+from train.spec.adapter_kinds import KINDS
 
 _TRIAL_GROUPS = tuple(field.name for field in dataclasses.fields(TrialSpec))
 _READ_EVERY = 10
@@ -105,7 +106,10 @@ def _train(run: _Run, out: Path | None, console: Console) -> int:
                 return 1
             _log(report, train.num_steps, out, console)
     pack.save_adapter(slot, out / "lora")
-    console.print(f"done: {out / 'lora' / WEIGHTS_FILE}\nuse it: pipe.load_lora_weights({str(out / 'lora')!r})")
+    file, use = out / "lora" / WEIGHTS_FILE, f"pipe.load_lora_weights({str(out / 'lora')!r})"
+    if not KINDS[run.trial.adapter.name].as_lora:
+        use = f"foundation.adapter_files.put_on(pipe, Path({str(file)!r}), 'mine')"
+    console.print(f"done: {file}\nuse it: {use}")
     return 0
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
@@ -256,7 +257,7 @@ class StackedLayer:
 
     @contextmanager
     def _dropout_apart(self, guest: Guest, device: torch.device, rows: Rows) -> Iterator[None]:
-        """PEFT's dropout draws from the device's global random state: let that be the guest's within the block."""
+        """PEFT's dropout draws from a global random state: let that be the guest's within the block."""
         key = guest.name, id(self)
         again = key in rows.states
         state = rows.states.setdefault(key, guest.chance.get_state())
@@ -268,13 +269,20 @@ class StackedLayer:
 
 @contextmanager
 def _global_chance(state: Tensor, device: torch.device) -> Iterator[Callable[[], Tensor]]:
-    """Let the device's global random state be `state` within the block; gives a function that says where it stands."""
+    """Let the device's global random state be `state` within the block; gives a function that says where it stands.
+
+    What draws on the CPU wherever the layer is (LoHa, LoKr) draws from a state that follows from it.
+    """
     on_gpu = device.type == "cuda"
     get: Callable[[], Tensor] = partial(torch.cuda.get_rng_state, device) if on_gpu else torch.get_rng_state
     put = partial(torch.cuda.set_rng_state, device=device) if on_gpu else torch.set_rng_state
-    before = get()
+    before, host = get(), torch.get_rng_state()
     put(state)
+    if on_gpu:
+        torch.default_generator.manual_seed(zlib.crc32(state.numpy().tobytes()))
+        torch.rand(1, device=device)  # so that the next block finds another state
     try:
         yield get
     finally:
+        torch.set_rng_state(host)
         put(before)

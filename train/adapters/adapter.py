@@ -15,6 +15,7 @@ from foundation.errors import AdapterError
 from train.adapters.configs import denoiser_config, text_config
 from train.adapters.part import Part
 from train.bases import Base, Saved
+from train.bases.quantization import is_quantized
 from train.spec import AdapterSpec
 from train.spec.adapter_kinds import KINDS
 
@@ -33,6 +34,11 @@ class Adapter:
     """
 
     def __init__(self, base: Base, name: str, spec: AdapterSpec, seed: int, steps: int) -> None:
+        if is_quantized(base.denoiser) and not KINDS[spec.name].quantized:
+            able = ", ".join(name for name, kind in KINDS.items() if kind.quantized)
+            raise AdapterError(
+                f"adapter {spec.name} needs a base whose weights are whole; with base.quantization take {able}"
+            )
         self.name = name
         self._base = base
         self._spec = spec

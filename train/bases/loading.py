@@ -19,6 +19,7 @@ from safetensors import SafetensorError
 
 from foundation.errors import BaseModelError
 from train.bases.folder import agreed, base_location, is_file, known_family
+from train.bases.quantization import quantization_options
 from train.spec import BaseSpec
 from train.spec.base import Family
 
@@ -61,7 +62,7 @@ def load_pipeline(spec: BaseSpec, family: Any, dtype: torch.dtype) -> Any:
         BaseModelError: when it is none of that family, is not to be had, or wants its licence accepted.
     """
     location, pipeline = base_location(spec), family.pipeline_class
-    options = {**family.options(spec), "dtype": dtype}
+    options = {**family.options(spec), **quantization_options(spec, family.denoiser_name, dtype), "dtype": dtype}
     if not is_file(location):
         with _one_line(spec.path):
             return pipeline.from_pretrained(location, use_safetensors=True, **options)

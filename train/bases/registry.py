@@ -10,6 +10,7 @@ import torch
 from foundation.errors import ConfigError
 from train.bases.folder import TRAINS_TEXT, known_family
 from train.bases.port import Base
+from train.bases.quantization import check_quantization
 from train.spec import BaseSpec, Precision
 from train.spec.base import Family
 
@@ -46,8 +47,9 @@ def check_base(spec: BaseSpec, trains_text: bool = False) -> None:
 
     Raises:
         BaseModelError: as `load_base`.
-        ConfigError: when the family's text encoders are not trained here.
+        ConfigError: when the family's text encoders are not trained here, or this machine cannot quantise as asked.
     """
+    check_quantization(spec)
     family = known_family(spec)
     if trains_text and family is not None and family not in TRAINS_TEXT:
         raise ConfigError(

@@ -10,6 +10,7 @@ from diffusers import StableDiffusionPipeline
 from torch import Tensor
 
 from train.bases.frozen import FrozenPipeline
+from train.bases.quantization import is_quantized
 from train.noising import Diffusion, NoiseProcess
 from train.spec import BaseSpec
 
@@ -43,7 +44,8 @@ class StableDiffusion(FrozenPipeline):
     def __init__(self, pipeline: Any, spec: BaseSpec, device: torch.device) -> None:
         super().__init__(pipeline, spec, device)
         for module in (pipeline.unet, pipeline.vae):  # convolutions run faster so, on CPUs as on tensor cores
-            module.to(memory_format=torch.channels_last)
+            if not is_quantized(module):
+                module.to(memory_format=torch.channels_last)
 
     @staticmethod
     def options(spec: BaseSpec) -> dict[str, Any]:

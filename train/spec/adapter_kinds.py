@@ -30,6 +30,8 @@ class Kind:
     """Whether it adapts the convolutions of the denoiser's blocks beside `targets`."""
     as_lora: bool = False
     """Whether it is saved as a LoRA, which diffusers loads."""
+    quantized: bool = False
+    """Whether its base's weights may be quantised."""
     wide_windows: bool = True
     """Whether it can adapt convolutions whose window is wider than 1 × 1."""
 
@@ -66,8 +68,15 @@ _LYCORIS: Final = {
 }
 
 KINDS: Final[Mapping[AdapterName, Kind]] = {
-    "lora": Kind(config="LoraConfig", arguments=_LORA, also=_CONVOLUTION_RANK, as_lora=True),
-    "locon": Kind(config="LoraConfig", arguments=_LORA, also=_CONVOLUTION_RANK, as_lora=True, convolutions=True),
+    "lora": Kind(config="LoraConfig", arguments=_LORA, also=_CONVOLUTION_RANK, as_lora=True, quantized=True),
+    "locon": Kind(
+        config="LoraConfig",
+        arguments=_LORA,
+        also=_CONVOLUTION_RANK,
+        as_lora=True,
+        quantized=True,
+        convolutions=True,
+    ),
     "loha": Kind(config="LoHaConfig", arguments=_LYCORIS, also=_CONVOLUTION_RANK),
     "lokr": Kind(
         config="LoKrConfig",

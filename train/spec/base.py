@@ -26,6 +26,9 @@ class BaseSpec:
     is configs and tokenizers (None: diffusers asks the hub for them), for the others all but the transformer."""
     resolution: Annotated[int, Field(ge=16, multiple_of=8)]
     """Side of the training and sample images, pixels; a multiple of 8 (of 16 for flow transformers)."""
+    quantization: Literal["nf4", "fp4", "int8"] | None = None
+    """How the denoiser's frozen weights lie in memory: 4 bits (`nf4`, as QLoRA; `fp4`), 8 bits (`int8`), or null, as
+    `train.precision` says. Needs a CUDA device and bitsandbytes; for lora and locon."""
     lr_factor: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1.0
     """How much higher learning rates are here than on Stable Diffusion 1.5; `${lr:…}` in YAML multiplies by it."""
     guidance_scale: Annotated[float, Field(ge=1, allow_inf_nan=False)] = 7.5

@@ -1,0 +1,58 @@
+"""Kinds of adapter as a choice: what each kind has is searched for it, and what it has not is left out."""
+
+from __future__ import annotations
+
+import pytest
+
+from foundation.compose import compose, options
+from foundation.errors import ConfigError
+from sweeper.config import parse_part
+from sweeper.space import Plan, plan
+from train.spec import AdapterSpec
+from train.spec.adapter_kinds import KINDS
+
+
+@pytest.mark.parametrize("option", options("adapter"))
+def test_an_options_keys_are_the_fields_of_its_kind(option: str) -> None:
+    values = compose([f"adapter={option}"])["adapter"]
+    spec = parse_part("adapter", values)
+    assert isinstance(spec, AdapterSpec)
+    assert values.keys() - {"space"} == KINDS[spec.name].fields
+    assert set(KINDS) <= set(options("adapter"))
+
+
+def adapters(*overrides: str) -> dict[str, str]:
+    found = plan(["optimizer=adamw", "lr_scheduler=constant", *overrides]).space.fingerprint()
+    return {name: domain for name, domain in found.items() if name.startswith("adapter")}
+
+
+def test_the_default_study_searches_kinds_with_what_they_share() -> None:
+    assert adapters("adapter=choice(lora,locon,dora,loha,lokr)") == {
+        "adapter": "choice(lora, locon, dora, loha, lokr)",
+        "adapter.rank": "choice(4, 8, 16, 32)",
+        "adapter.alpha_ratio": "choice(0.25, 0.5, 1, 2)",
+        "adapter.targets": "choice(attention, attention+ff)",
+        "adapter=locon:conv_rank": "choice(4, 8, 16)",
+    }
+
+
+def test_a_kind_without_rank_has_none_searched() -> None:
+    found = adapters("adapter=lora,ia3,oft")
+    assert found["adapter=lora:rank"] == "choice(4, 8, 16, 32)"
+    assert "adapter.rank" not in found
+    assert found["adapter=oft:block_size"] == "choice(8, 16, 32, 64)"
+    assert adapters("adapter=ia3") == {"adapter.targets": "choice(attention, attention+ff)"}
+
+
+def test_asking_for_the_rank_of_a_kind_that_has_none_is_a_mistake() -> None:
+    for overrides in (["adapter=ia3", "adapter.rank=4,8"], ["adapter=ia3", "adapter.rank=4"]):
+        with pytest.raises(ConfigError, match="adapter.rank is unknown"):
+            plan(overrides)
+
+
+def test_a_trial_of_each_kind_is_made_of_its_own_fields() -> None:
+    asked: Plan = plan(["optimizer=adamw", "lr_scheduler=constant", "adapter=glob(*)", "adapter.targets=attention"])
+    for option in options("adapter"):
+        point = {each.name: each.domain.corners()[0] for each in asked.space.dimensions} | {"adapter": option}
+        spec = asked.trial(point).trial.adapter
+        assert "rank" not in KINDS[spec.name].fields or spec.rank == 4
