@@ -72,7 +72,7 @@ def test_every_field_has_its_key_in_yaml_so_that_it_can_be_overridden() -> None:
     for group in dataclasses.fields(Config):
         own = (
             options(group.name) if group.name in ("adapter", "optimizer", "lr_scheduler") else ()
-        )  # each has fields of its own
+        )  # with fields of their own
         composed = [compose([f"{group.name}={option}"]) for option in own] or [compose([])]
         space = {"space"} if group.name in TRIAL_GROUPS else set()
         keys = set().union(*(each[group.name] for each in composed)) - space
@@ -167,10 +167,10 @@ def test_prodigys_own_fields_reach_it() -> None:
         (["train.precision=fp8"], "train.precision must be one of fp32, bf16, fp16, got 'fp8'"),
         (
             ["adapter.targets=atention"],
-            "adapter.targets must be one of attention, attention+ff, all-linear, all, a list",
+            "adapter.targets must be one of attention, attention+ff, all-linear, all, a list of names or a reg",
         ),
-        (["adapter.targets=[]"], "adapter.targets must be text or at least 1 long"),
-        (["adapter.init=eva"], "adapter.init must not be 'eva' here: it wants the activations of a first pass"),
+        (["adapter.targets=[]"], "adapter.targets must name at least one layer, got none"),
+        (["adapter.init=pisa"], "adapter.init must be true, gaussian, orthogonal, mica, olora, pissa or pissa_niter_<"),
         (["optimizer=lion", "+optimizer.d_coef=2"], "optimizer.d_coef is for prodigy only, got 2.0 with lion"),
         (["optimizer=prodigy", "optimizer.lr=1e-3"], "optimizer.lr must be between 0.1 and 10 for prodigy"),
         (["+optimizer.settings.epps=1"], "optimizer.settings.epps is unknown to adamw8bit"),

@@ -48,7 +48,7 @@ class AdapterSpec:
     dropout: _Share = 0.0
     """Dropout, usually 0 to 0.3: of the adapter's input (lora, locon, adalora), of rows of its update (loha, lokr), or
     of its blocks (oft)."""
-    targets: str | Annotated[tuple[str, ...], Field(min_length=1)] = "attention"
+    targets: str | tuple[str, ...] = "attention"
     """Which layers are adapted. `attention`: attention's projections; `attention+ff`: feed-forward layers, too;
     `all-linear`: every linear layer; `all`: all linear layers and convolutions of the blocks. Or a list of module
     names, or one regular expression over whole names, as '.*attn2[.]to_[kv]'."""
@@ -150,6 +150,9 @@ class AdapterSpec:
                 yield f"adapter.{each.name} means nothing for {self.name}, got {show(value)}; it is for {having}"
 
     def _wrong_targets(self) -> Iterator[str]:
+        if not self.targets:
+            yield "adapter.targets must name at least one layer, got none"
+            return
         if isinstance(self.targets, str) and self.targets not in PRESETS:
             yield from _wrong_expression("targets", self.targets, PRESETS)
             if self.layers:
