@@ -4,6 +4,7 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 READY = $(VENV)/.ready
 STUDY ?=
+TESTERS ?= 2
 
 .DEFAULT_GOAL := help
 .PHONY: help sweep test check dashboard clean
@@ -22,7 +23,7 @@ dashboard: $(READY)
 	$(BIN)/python -m sweeper.dashboard
 
 test: check
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses $(TESTERS) --dist loadfile
 
 check: $(READY)
 	$(BIN)/ruff check .

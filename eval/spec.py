@@ -42,7 +42,7 @@ class Thresholds:
     """How far pictures of unrelated prompts have left the base's; 1 = as unlike as another prompt's picture."""
     style_drop: Annotated[float, Field(gt=0)] = 0.08
     """A trial whose style fidelity fell so far below its best is past it; 1 = the whole way from base to style."""
-    paired_t: Annotated[float, Field(ge=0)] = 2.0
+    paired_t: Annotated[float, Field(ge=0)] = 1.5
     """A rise of the validation loss counts only above this paired t over the images (or after `rises`), a fall of
     style fidelity only above it over the prompts."""
     rises: _Positive = 3
