@@ -10,7 +10,7 @@ TESTERS ?= 2
 .PHONY: help sweep test check dashboard clean
 
 help:
-	@echo "make sweep      set up, then run the pencil study on the embedded base (five to six minutes on two cores)"
+	@echo "make sweep      set up, then run the pencil study on the embedded base (under five minutes on two cores)"
 	@echo "make test       set up, then ruff, mypy, import-linter and pytest"
 	@echo "make check      the first three of these"
 	@echo "make dashboard  show all studies in MLflow on 127.0.0.1"
