@@ -36,7 +36,9 @@ def main() -> None:
     """Run, and print a table in Markdown."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.sweep", description=__doc__)
     parser.add_argument("--trials", type=int, default=12, help="of the study")
-    parser.add_argument("--slots", default="auto", help="that the packed study has; auto is at most a third of the trials")
+    parser.add_argument(
+        "--slots", default="auto", help="that the packed study has; auto is at most a third of the trials"
+    )
     parser.add_argument("--stock-trials", type=int, default=1, help="of the stock script, timed; the rest is counted")
     arguments = parser.parse_args()
     config = compose(WHOLE)
