@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import Field, TypeAdapter, ValidationError
 
 from foundation.errors import ConfigError
+from foundation.keyed import read_keyed
 
 USAGE = """\
 python -m eval lora=FILE|FOLDER [key=value …]     judge a LoRA against its base
@@ -63,20 +63,7 @@ def parse(arguments: Sequence[str]) -> Request:
         ConfigError: with every mistake at once.
     """
     known = {field.name for field in fields(Request)}
-    values: dict[str, Any] = {}
-    problems = []
-    for argument in arguments:
-        key, equals, value = argument.partition("=")
-        if not equals or key not in known:
-            near = difflib.get_close_matches(key, known, n=1)
-            hint = f"did you mean {near[0]}=?" if near else f"known keys: {', '.join(sorted(known))}"
-            problems.append(f"arguments must be key=value, got {argument!r}; {hint}")
-        elif key in _REPEATED:
-            values.setdefault(key, []).append(value)
-        elif key in values:
-            problems.append(f"{key} must be given once, got it again as {argument!r}")
-        else:
-            values[key] = value
+    values, problems = read_keyed(arguments, known, _REPEATED)
     if "lora" not in values:
         problems.append("lora must be given: lora=FILE or lora=FOLDER")
         values["lora"] = "missing"

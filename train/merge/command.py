@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Final
 
-import torch
 from rich.console import Console
 
 from foundation.durable import new_folder
 from train.bases.folder import EMBEDDED
+from train.bases.registry import DTYPES
 from train.exports import About, Adapter, read_adapter, write_format
 from train.merge import pipeline
 from train.merge.combine import combine
 from train.merge.request import Request
 from train.merge.resize import resize
-
-_DTYPES: Final = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 def run(request: Request, console: Console) -> None:
@@ -55,4 +52,4 @@ def _into_pipeline(request: Request, adapters: list[Adapter], out: Path) -> None
         pipeline.merge_all(pipe, given)
     else:
         pipeline.unmerge_all(pipe, given)
-    pipeline.write_pipeline(pipe.to(dtype=_DTYPES[request.precision]), out)
+    pipeline.write_pipeline(pipe.to(dtype=DTYPES[request.precision]), out)

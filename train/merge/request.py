@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import Field, TypeAdapter, ValidationError
 
 from foundation.errors import ConfigError
+from foundation.keyed import read_keyed
 from train.merge.recipe import Recipe
 
 USAGE = """\
@@ -84,21 +84,10 @@ def parse(arguments: Sequence[str]) -> Request:
 
 def _values(arguments: Sequence[str], problems: list[str]) -> dict[str, Any]:
     known = ({field.name for field in fields(Request)} | _RECIPE) - {"verb", "recipe"}
-    values: dict[str, Any] = {}
-    for argument in arguments:
-        key, equals, value = argument.partition("=")
-        if not equals or key not in known:
-            near = difflib.get_close_matches(key, known, n=1)
-            hint = f"did you mean {near[0]}=?" if near else f"known keys: {', '.join(sorted(known))}"
-            problems.append(f"arguments must be key=value, got {argument!r}; {hint}")
-        elif key in _REPEATED:
-            values.setdefault(key, []).append(value)
-        elif key in values or key in values.get("recipe", {}):
-            problems.append(f"{key} must be given once, got it again as {argument!r}")
-        elif key in _RECIPE:
-            values.setdefault("recipe", {})[key] = value
-        else:
-            values[key] = value
+    values, wrong = read_keyed(arguments, known, _REPEATED)
+    problems += wrong
+    if recipe := {key: values.pop(key) for key in sorted(_RECIPE & values.keys())}:
+        values["recipe"] = recipe
     problems += [f"{key} must be given: {key}=FOLDER" for key in ("lora", "out") if key not in values]
     return values
 
