@@ -28,7 +28,7 @@ WHOLE = [
     "+experiment=pencil",
     "study.pruner.name=none",
     "eval.warmup_evaluations=99",
-    "eval.thresholds.style_drop=9",
+    "eval.thresholds.past_best=9",
 ]
 
 

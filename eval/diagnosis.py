@@ -58,7 +58,7 @@ def diagnose(evaluations: Sequence[Evaluation], clean: float = 0.5) -> Diagnosis
     turned = next((each for each in evaluations if each.overfit or each.past_best), None)
     if turned is not None or last.overfit_index >= clean:
         since = turned or last
-        why = since.words if since.overfit_index >= clean else "it lost style that it had"
+        why = since.words if since.overfit_index >= clean else "its score fell far below its best"
         return Diagnosis(kind="overfit", because=f"at step {since.step}: {why}")
     if len(evaluations) > 1 and last is best and value_of(last) - value_of(evaluations[-2]) >= STILL_RISING:
         gain, steps = value_of(last) - value_of(evaluations[-2]), last.step - evaluations[-2].step

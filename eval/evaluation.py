@@ -38,7 +38,7 @@ class Evaluation:
     prompt_scores: Sequence[float] = ()
     """(P,) what each prompt adds to the score (`eval.score.pseudo_values`), to compare evaluations prompt by prompt."""
     past_best: bool = False
-    """Whether it has lost style that an earlier checkpoint of its trial had."""
+    """Whether its score fell far and surely below that of an earlier checkpoint of its trial."""
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values for JSON, which knows no NaN and no infinity: they become null, "inf", "-inf"."""

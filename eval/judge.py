@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
-from eval.evaluation import WORST, Evaluation, Validation
+from eval.evaluation import WORST, Evaluation, Validation, value_of
 from eval.metrics import copying, distribution, losses, similarity, spread
-from eval.overfit import Signs, explain, is_overfit, overfit_index, severities
+from eval.overfit import Fall, Signs, explain, fall_from, is_overfit, is_past_best, overfit_index, severities
 from eval.reference import Reference
 from eval.score import Parts, pseudo_values, score, standard_error
-from eval.spec import EvalSpec, Thresholds
+from eval.spec import EvalSpec
 from eval.views import Seen, View
 
 
@@ -82,8 +82,17 @@ def judge(
     prompts = similarity.without_axis(reference.prompts, axis)
     copies, base_copies = _copied(reference, evidence.compositions), _copied(reference, reference.base_compositions)
     course = _course(reference, evidence, history, validations, spec.thresholds.rises)
-    style = _style(reference.of_style, evidence.of_style)
-    fall = _fall(style.mean(1), history)
+    parts = Parts(
+        style=_style(reference.of_style, evidence.of_style),
+        match=similarity.prompt_matches(samples, prompts),
+        base_match=similarity.prompt_matches(base_samples, prompts),
+        copied=copies,
+        base_copied=base_copies,
+        val_ratio=course["val_ratio"] if len(evidence.validation_losses) else None,
+    )
+    measurable = _is_measurable(evidence)
+    points, by_prompt = score(parts) if measurable else WORST, tuple(pseudo_values(parts).tolist())
+    fall = fall_of(points, by_prompt, history)
     signs = Signs(
         val_rise=course["val_rise"],
         val_t=course["val_t"],
@@ -94,35 +103,24 @@ def judge(
         diversity=_diversity(reference.of_images, evidence.of_images),
         prompt_drop=similarity.prompt_drop(samples, base_samples, prompts),
         drift=spread.drift(evidence.of_images.unrelated, reference.of_images.base_unrelated),
-        style_drop=fall.get("style_drop", math.nan),
-        style_t=fall.get("style_t", math.nan),
-    )
-    match, base_match = similarity.comparable_matches(samples, base_samples, prompts)
-    parts = Parts(
-        style=style,
-        match=match,
-        base_match=base_match,
-        copied=copies,
-        base_copied=base_copies,
-        val_ratio=course["val_ratio"] if len(evidence.validation_losses) else None,
+        fall=fall,
     )
     severe = severities(signs, spec.thresholds)
     index = overfit_index(severe)
     indices = [*(past.overfit_index for past in history), index]
-    measurable = _is_measurable(evidence)
     return Evaluation(
         step=evidence.step,
-        score=score(parts) if measurable else WORST,
+        score=points,
         score_se=standard_error(parts, spec.bootstrap_draws) if measurable else math.nan,
         overfit_index=index,
         overfit=is_overfit(indices, spec.thresholds, spec.warmup_evaluations),
         words=explain(signs, severe),
         severities=severe,
-        metrics=_metrics(reference, evidence, signs, parts) | course | fall,
+        metrics=_metrics(reference, evidence, signs, parts) | course,
         validation_losses=tuple(losses.image_means(evidence.validation_losses).tolist()),
-        prompt_styles=tuple(style.mean(1).tolist()),
-        prompt_scores=tuple(pseudo_values(parts).tolist()),
-        past_best=_is_past_best(fall, spec.thresholds),
+        prompt_styles=tuple(parts.style.mean(1).tolist()),
+        prompt_scores=by_prompt,
+        past_best=is_past_best(fall, spec.thresholds),
     )
 
 
@@ -135,21 +133,18 @@ def _copied(reference: Reference, compositions: Tensor) -> Tensor:
     return copying.copied(compositions, reference.train_compositions, reference.held_out_compositions)
 
 
-def _fall(style: Tensor, history: Sequence[Evaluation]) -> dict[str, float]:
-    """How far style fidelity (P,) lies below the trial's best, and the paired t of that over prompts; at first nothing.
+def fall_of(points: float, by_prompt: Sequence[float], history: Sequence[Evaluation]) -> Fall | None:
+    """How far a score lies below the best of its trial's earlier evaluations; None without one.
 
-    Too high a learning rate shows so before anything else: pictures burn in, while validation loss still falls.
+    `by_prompt` are its P pseudo-values; the fall is paired over the prompts, since some are harder than others.
     """
-    past = [torch.tensor(tuple(each.prompt_styles), dtype=torch.float64) for each in history]
-    past = [values for values in past if len(values) == len(style) and bool(values.isfinite().all())]
-    if not past or not bool(style.isfinite().all()):
-        return {}
-    best = max(past, key=lambda values: float(values.mean()))
-    return {"style_drop": float(best.mean() - style.double().mean()), "style_t": losses.paired_t(best, style)}
-
-
-def _is_past_best(fall: Mapping[str, float], thresholds: Thresholds) -> bool:
-    return bool(fall) and fall["style_drop"] >= thresholds.style_drop and fall["style_t"] > thresholds.paired_t
+    past = [each for each in history if math.isfinite(each.score)]
+    if not past or not math.isfinite(points):
+        return None
+    best = max(past, key=value_of)
+    own, theirs = (torch.tensor(tuple(values), dtype=torch.float64) for values in (by_prompt, best.prompt_scores))
+    t = losses.paired_t(theirs, own) if len(theirs) == len(own) else math.nan
+    return fall_from(points, best.score, t, best.step)
 
 
 def validation_ratio(reference: Reference, validation_losses: Tensor) -> float:
@@ -228,6 +223,7 @@ def _metrics(reference: Reference, evidence: Evidence, signs: Signs, parts: Part
         "fid": distribution.fid(held_out, pictures),
         "kid": distribution.kid(held_out * coordinates, pictures * coordinates),
         "cmmd": distribution.cmmd(reference.held_out, generated),  # CLIP's by definition
+        **({"fall": signs.fall.share, "fall_t": signs.fall.t} if signs.fall else {}),
     }
 
 

@@ -1,11 +1,11 @@
 """The overfit index: six named criteria, how severe each is, and what they mean together.
 
-    O = max(copy, min(1, ½ · (val_rise + style + max(diversity, prompt_drop, drift))))
+    O = max(copy, fall, ½ · (val_rise + max(diversity, prompt_drop, drift)))
 
-Copying is proof by itself. Each of the others has innocent causes (a style with less variety, a style that CLIP reads
-less well, a validation loss past its minimum while likeness still grows), so none of them alone takes O above ½; it
-takes two of these three: the loss, the style, what the pictures show. How well that tells overfit checkpoints from
-sound ones was measured where the truth is known: docs/judge.md.
+Copying is proof by itself, and so is a deep fall of the score: the same trial had a better checkpoint. Each of the
+others has innocent causes (a style with less variety, a style that CLIP reads less well, a validation loss past its
+minimum while likeness still grows), so none of them alone takes O above ½; it takes the loss and what the pictures
+show. How well that tells overfit checkpoints from sound ones was measured where the truth is known: docs/judge.md.
 """
 
 from __future__ import annotations
@@ -16,7 +16,23 @@ from dataclasses import dataclass
 
 from eval.spec import Limits, Thresholds
 
-CRITERIA = ("copy", "val_rise", "style", "diversity", "prompt_drop", "drift")
+CRITERIA = ("copy", "fall", "val_rise", "diversity", "prompt_drop", "drift")
+LITTLE_SCORE = 5.0
+"""Points of score; a fall from less than this is measured against it, since little was there to lose."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Fall:
+    """How far a score lies below the best of its trial; below 0 where it lies above."""
+
+    points: float
+    """Points of score."""
+    share: float
+    """The same as a share of the best score."""
+    t: float
+    """Paired t of the points over the prompts; NaN where they cannot be paired."""
+    since: int
+    """Step of the best."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -41,10 +57,8 @@ class Signs:
     """Loss of prompt match, scaled points."""
     drift: float
     """Distance of unrelated prompts' pictures from the base's."""
-    style_drop: float = math.nan
-    """How far style fidelity lies below the trial's best, as a share of the whole way from the base to the style."""
-    style_t: float = math.nan
-    """Paired t of that over the prompts."""
+    fall: Fall | None = None
+    """Of the score from the trial's best; None where there is none before, or no score."""
 
 
 def severity(value: float, limits: Limits) -> float:
@@ -59,15 +73,14 @@ def severity(value: float, limits: Limits) -> float:
 def severities(signs: Signs, thresholds: Thresholds) -> dict[str, float]:
     """Return the severity of each of `CRITERIA`, 0 to 1.
 
-    A rise of the validation loss counts only if it is significant or lasting, a fall of style only if it is
-    significant, copies only from `min_copies` on.
+    A rise of the validation loss counts only if it is significant or lasting, copies only from `min_copies` on.
     """
     rise_is_real = signs.val_t > thresholds.paired_t or signs.rose_in_a_row
     copies_count = signs.copies >= thresholds.min_copies
     return {
         "copy": severity(signs.copy_rate, thresholds.copy) if copies_count else 0.0,
+        "fall": severity(signs.fall.share, thresholds.fall) if signs.fall else 0.0,
         "val_rise": severity(signs.val_rise, thresholds.val_rise) if rise_is_real else 0.0,
-        "style": severity(signs.style_drop, thresholds.style) if signs.style_t > thresholds.paired_t else 0.0,
         "diversity": severity(signs.diversity, thresholds.diversity),
         "prompt_drop": severity(signs.prompt_drop, thresholds.prompt_drop),
         "drift": severity(signs.drift, thresholds.drift),
@@ -77,7 +90,17 @@ def severities(signs: Signs, thresholds: Thresholds) -> dict[str, float]:
 def overfit_index(parts: Mapping[str, float]) -> float:
     """Return O of the module's formula, 0 to 1, from the severities."""
     pictures = max(parts["diversity"], parts["prompt_drop"], parts["drift"])
-    return max(parts["copy"], min(1.0, 0.5 * (parts["val_rise"] + parts["style"] + pictures)))
+    return max(parts["copy"], parts["fall"], 0.5 * (parts["val_rise"] + pictures))
+
+
+def fall_from(score: float, best: float, t: float, since: int) -> Fall:
+    """Return the fall of a `score` from its trial's `best`, of step `since`; `t` as in `Fall`."""
+    return Fall(points=best - score, share=(best - score) / max(best, LITTLE_SCORE), t=t, since=since)
+
+
+def is_past_best(fall: Fall | None, thresholds: Thresholds) -> bool:
+    """Return whether a score fell so far and so surely that its trial is past its best."""
+    return fall is not None and fall.share >= thresholds.past_best and fall.t > thresholds.paired_t
 
 
 def is_overfit(indices: Sequence[float], thresholds: Thresholds, warmup_evaluations: int) -> bool:
@@ -92,13 +115,19 @@ def is_close_call(index: float, past_best: bool, thresholds: Thresholds) -> bool
     return past_best or index >= thresholds.clean
 
 
+def describe(fall: Fall) -> str:
+    """Say how deep a fall is, and how sure: "21 points (57 %, t 1.8) below its best, of step 40"."""
+    sure = f", t {fall.t:.1f}" if math.isfinite(fall.t) else ""
+    return f"{fall.points:.0f} points ({100 * fall.share:.0f} %{sure}) below its best, of step {fall.since}"
+
+
 def explain(signs: Signs, parts: Mapping[str, float]) -> str:
     """Say in one line which criteria speak and how loud: "copies in 4 of 32 pictures; prompt match down 3.4 points"."""
     risen = f"{100 * signs.val_rise:.1f} % above its lowest" if math.isfinite(signs.val_rise) else "no longer finite"
     words = {
         "copy": f"copies in {signs.copies} of {signs.num_samples} pictures",
+        "fall": f"score {describe(signs.fall)}" if signs.fall else "",
         "val_rise": f"validation loss {risen}",
-        "style": f"style {100 * signs.style_drop:.0f} points below its best",
         "diversity": f"diversity {100 * signs.diversity:.0f} % of the base's",
         "prompt_drop": f"prompt match down {signs.prompt_drop:.1f} points",
         "drift": f"unrelated prompts drifted by {signs.drift:.2f}",

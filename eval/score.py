@@ -1,15 +1,16 @@
 """The score of a checkpoint, its standard error, and the choice of the best.
 
-    score = 80 · style · prompt⁴ · (1 − copies) + 20 · (1 − validation ratio)
+    score = 80 · style · prompt⁸ · (1 − copies) + 20 · (1 − validation ratio)
 
 - **style**: style fidelity s, how much of the way from the base to held-out pictures was gone, at most 1; what does
   not learn has 0. Anchored on pictures it never saw, so copying the training set earns nothing beyond 1.
-- **prompt**: the share of the base's prompt match that is kept, 0 to 1.25. A picture that no longer shows what was
-  asked for is worth nothing, however well styled: hence a product and no sum. Above 1 where the LoRA follows its
-  prompts better than a base which did not know the style; cut at 1, a later fall from there would not show. To the
-  fourth power, because CLIP's margin moves little where much of a picture goes wrong: over sixty trials of known truth,
-  the checkpoint with the best score lacked 6 % of the truly best one's quality with the first power, 1 % with the
-  fourth (docs/judge.md).
+- **prompt**: the share of the base's prompt match that is kept, 0 to 1.12: the cosine of pictures with their texts,
+  the style's direction taken out, over the base's. A picture that no longer shows what was asked for is worth nothing,
+  however well styled: hence a product and no sum. Above 1 where the LoRA follows its prompts better than a base which
+  did not know the style; cut at 1, a later fall from there would not show. To the eighth power, because a cosine
+  moves little where much of a picture goes wrong: what matches a foreign text has two thirds of the base's, not none.
+  Over sixty trials of known truth powers from 6 to 12 do alike, and better than the margin over foreign texts, which
+  stays where all of a picture dissolves (docs/judge.md).
 - **copies**: the share of pictures that copy a training picture, less the base's own.
 - **validation ratio**: loss on held-out images against the base's, the least noisy number there is. Pictures are few,
   so it parts the checkpoints they cannot; where it hardly moves (large bases) it hardly weighs.
@@ -30,8 +31,8 @@ from eval.metrics.similarity import MIN_MARGIN
 
 PICTURES = 80.0
 VALIDATION = 20.0
-MAX_PROMPT = 1.25
-PROMPT_POWER = 4
+MAX_PROMPT = 1.12
+PROMPT_POWER = 8
 MAX_RATIO = 2.0
 
 
@@ -42,7 +43,7 @@ class Parts:
     style: Tensor
     """`similarity.style_shares`."""
     match: Tensor
-    """Prompt match of the pictures, margins or matches in points."""
+    """Prompt match of the pictures in points, style taken out."""
     base_match: Tensor
     """The same of the base's pictures."""
     copied: Tensor

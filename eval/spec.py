@@ -32,19 +32,19 @@ class Thresholds:
     """Rise of the validation loss over its lowest value so far, as a share (0.05 = 5 %)."""
     copy: Limits = field(default_factory=lambda: Limits(warn=0.03, alarm=0.10))
     """Share of pictures that copy a training picture, less the base's own share; 0 to 1."""
-    style: Limits = field(default_factory=lambda: Limits(warn=0.04, alarm=0.16))
-    """Fall of style fidelity below the trial's best; 1 = the whole way from base to style."""
+    fall: Limits = field(default_factory=lambda: Limits(warn=0.05, alarm=0.45))
+    """Fall of the score below the trial's best, as a share of that (0.45 = 45 %)."""
     diversity: Limits = field(default_factory=lambda: Limits(warn=0.85, alarm=0.6))
     """Spread of the pictures of one prompt, as a ratio to the base's spread; the alarm lies below the warning."""
     prompt_drop: Limits = field(default_factory=lambda: Limits(warn=1.5, alarm=3.0))
     """Loss of prompt match against the base, in points of 100·cosine scaled to a margin of ten points."""
     drift: Limits = field(default_factory=lambda: Limits(warn=0.5, alarm=0.8))
     """How far pictures of unrelated prompts have left the base's; 1 = as unlike as another prompt's picture."""
-    style_drop: Annotated[float, Field(gt=0)] = 0.08
-    """A trial whose style fidelity fell so far below its best is past it; 1 = the whole way from base to style."""
-    paired_t: Annotated[float, Field(ge=0)] = 1.5
-    """A rise of the validation loss counts only above this paired t over the images (or after `rises`), a fall of
-    style fidelity only above it over the prompts."""
+    past_best: Annotated[float, Field(gt=0)] = 0.25
+    """A trial whose score fell by such a share of its best (0.25 = 25 %) is past it, and ends."""
+    paired_t: Annotated[float, Field(ge=0)] = 1.0
+    """A rise of the validation loss counts only above this paired t over the images (or after `rises`), a fall of the
+    score ends a trial only above it over the prompts."""
     rises: _Positive = 3
     """…or when the validation loss rose this many evaluations in a row."""
     min_copies: _Positive = 2
@@ -57,7 +57,7 @@ class Thresholds:
     """Below this overfit index a checkpoint may be chosen as the best; 0 to 1."""
 
     def __post_init__(self) -> None:
-        for name in ("val_rise", "copy", "style", "prompt_drop", "drift"):
+        for name in ("val_rise", "copy", "fall", "prompt_drop", "drift"):
             limits: Limits = getattr(self, name)
             if not limits.warn < limits.alarm:
                 raise ValueError(f"{name}.warn must be < {name}.alarm, got {limits.warn} and {limits.alarm}")

@@ -122,7 +122,7 @@ class Judging:
     def judge_file(
         self, checkpoint: Path, step: int, folder: Path, seeds: tuple[int, ...], strength: float = 1.0
     ) -> Evaluation:
-        """Judge a saved checkpoint as finalists are, loaded as a user would load it; no slot is touched.
+        """Judge a saved checkpoint as finalists are; no slot is touched.
 
         The pictures go to `folder`. Where the last look at this file had these seeds first and others after them,
         nothing is drawn again, and its pictures stay where they are.
@@ -130,13 +130,17 @@ class Judging:
         spec = self._spec.for_finalists(seeds)
         before, evidence = self._seen.get((checkpoint, strength), (None, None))
         if before is None or evidence is None or before.seeds[: len(seeds)] != seeds:
-            with self._pack.acting_file(checkpoint, strength) as base:
-                (drawn,) = draw(base, spec, self._trigger, 1)
-                (losses,) = self._losses(base, [self._encoded(base)])
+            drawn, evidence = self.see_file(checkpoint, step, spec, strength)
             write_pictures(folder, drawn)
-            evidence = self._look(step, drawn, losses, spec)
             self._seen[checkpoint, strength] = (spec, evidence)
         return judge(self.reference(spec), evidence.first_seeds(len(seeds)), [], spec)
+
+    def see_file(self, checkpoint: Path, step: int, spec: EvalSpec, strength: float = 1.0) -> tuple[Drawn, Evidence]:
+        """Draw what `spec` asks for with a saved checkpoint, loaded as a user would load it, and look at it."""
+        with self._pack.acting_file(checkpoint, strength) as base:
+            (drawn,) = draw(base, spec, self._trigger, 1)
+            (losses,) = self._losses(base, [self._encoded(base)])
+        return drawn, self._look(step, drawn, losses, spec)
 
     def draw_file(self, checkpoint: Path, folder: Path, prompts: int, seed: int, strength: float) -> None:
         """Draw the first so many of the finalists' prompts with a saved checkpoint, to be looked at by people."""

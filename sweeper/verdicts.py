@@ -17,8 +17,7 @@ def verdict_on(trial: Trial, trials: Iterable[Trial], config: Config) -> tuple[S
     if last.overfit:
         return ("finished" if trial.has_clean_checkpoint else "pruned"), f"looks overfit: {last.words}"
     if last.past_best and trial.has_clean_checkpoint:
-        fallen = f"style fell by {100 * last.metrics['style_drop']:.0f} points, t {last.metrics['style_t']:.1f}"
-        return "finished", f"past its best: {fallen}"
+        return "finished", f"past its best: {last.words}"
     if diverged(trial.evaluations, config.eval.warmup_evaluations):
         return "pruned", "diverged: validation loss above the base's own"
     if hopeless := why_hopeless(trial, trials, config):

@@ -1,8 +1,12 @@
 """`python -m benchmarks.judge_trials`: train the trials, read their truth, hold the judge against it.
 
-Without a command all three are done, each going on where it stopped: `record` trains (about two hours on two cores),
+Without a command three things are done, each going on where it stopped: `record` trains (about two hours on two cores),
 `read` reads the truth of every checkpoint, `report` prints the tables from the stored courses and draws the pictures
-(a minute).
+(minutes).
+
+`rejudge` has today's judge look at the stored pictures again and writes the courses anew (a minute); arguments such as
+`eval.seeds=[0]` change what it looks at, and with `--draw` how it draws (a quarter of an hour on one core). `ceiling`
+prints what the truth's own reader would make of as few pictures.
 """
 
 from __future__ import annotations
@@ -13,15 +17,18 @@ from typing import Final
 
 import torch
 
-from benchmarks.judge_trials.courses import inspect_study, read_courses
+from benchmarks.judge_trials.anew import judged_anew
+from benchmarks.judge_trials.ceiling import between_halves, by_the_reader, reach
+from benchmarks.judge_trials.courses import Course, append_course, inspect_study, read_courses
 from benchmarks.judge_trials.figures import draw_all
 from benchmarks.judge_trials.reader import accuracy, load_reader
 from benchmarks.judge_trials.record import record, record_recipe
-from benchmarks.judge_trials.report import report
-from benchmarks.judge_trials.sets import SETS
+from benchmarks.judge_trials.report import report, table
+from benchmarks.judge_trials.sets import SETS, TrialSet
 from benchmarks.judge_trials.truth import Inspector
+from eval.spec import EvalSpec
 from sweeper.space import plan
-from train.bases import load_base
+from train.bases import Base, load_base
 from train.spec import BaseSpec
 
 DOCS: Final = Path(__file__).parents[2] / "docs"
@@ -32,12 +39,17 @@ RECIPES: Final = "judge_recipes.jsonl"
 def main() -> None:
     """Do what is asked."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.judge_trials", description=__doc__)
-    parser.add_argument("command", nargs="?", choices=("record", "read", "report"))
+    parser.add_argument("command", nargs="?", choices=("record", "read", "rejudge", "report", "ceiling"))
+    parser.add_argument("overrides", nargs="*", help="rejudge, report: of the default study, such as eval.seeds=[0]")
     parser.add_argument("--folder", type=Path, default=Path("multirun/judge_trials"), help="studies and pictures")
     parser.add_argument("--sets", nargs="+", choices=[each.name for each in SETS], default=[each.name for each in SETS])
-    parser.add_argument("--docs", type=Path, default=DOCS, help="where the courses and pictures are kept")
+    parser.add_argument("--docs", type=Path, default=DOCS, help="where the report's pictures go, and the courses are")
+    parser.add_argument("--courses", type=Path, help="rejudge: where to write them; report: what to read")
+    parser.add_argument("--draw", action="store_true", help="rejudge: draw all checkpoints again")
     arguments = parser.parse_args()
     chosen = [each for each in SETS if each.name in arguments.sets]
+    stored = arguments.docs / COURSES
+    file = arguments.courses or stored
     if arguments.command in (None, "record"):
         for each in chosen:
             record(each, arguments.folder)
@@ -45,14 +57,49 @@ def main() -> None:
     if arguments.command in (None, "read"):
         _read(arguments.folder, arguments.docs, [each.name for each in chosen])
     if arguments.command in (None, "report"):
-        asked = plan(["+experiment=pencil"])
-        courses = read_courses(arguments.docs / COURSES)
+        asked = plan(["+experiment=pencil", *arguments.overrides])
+        courses = [each for each in read_courses(file) if each.set in arguments.sets]
         draw_all(courses, asked.config.eval, arguments.docs / "pictures")
         print(report(courses, arguments.docs / RECIPES, asked))
+    if arguments.command == "rejudge":
+        spec = plan(["+experiment=pencil", *arguments.overrides]).config.eval
+        _rejudge(chosen, read_courses(stored), arguments.folder, file, spec, draw=arguments.draw)
+    if arguments.command == "ceiling":
+        print(_ceiling(chosen, read_courses(file), arguments.folder))
+
+
+def _rejudge(
+    chosen: list[TrialSet], courses: list[Course], folder: Path, file: Path, spec: EvalSpec, *, draw: bool
+) -> None:
+    """Write the courses to `file` in its place, set by set."""
+    base, fresh = _base(), file.with_suffix(".part")
+    fresh.unlink(missing_ok=True)
+    for each in chosen:
+        own = [course for course in courses if course.set == each.name]
+        for course in judged_anew(own, each, folder, base, spec, draw=draw):
+            append_course(fresh, course)
+    fresh.replace(file)
+
+
+def _ceiling(chosen: list[TrialSet], courses: list[Course], folder: Path) -> str:
+    base = _base()
+    reader = load_reader(base, folder / "reader.safetensors")
+    own = {each.name: [course for course in courses if course.set == each.name] for each in chosen}
+    own["all"] = [course for some in own.values() for course in some]
+    seen = by_the_reader(own["all"], folder, base, reader)
+    rows = {
+        "the truth's reader on the judge's pictures": [reach(some, seen) for some in own.values()],
+        "half of the truth's pictures against the other": [between_halves(some) for some in own.values()],
+    }
+    return table(["AUC", *own], [[name, *values] for name, values in rows.items()])
+
+
+def _base() -> Base:
+    return load_base(BaseSpec(name="pocket", path="pocket", resolution=64), torch.device("cpu"), "fp32")
 
 
 def _read(folder: Path, docs: Path, names: list[str]) -> None:
-    base = load_base(BaseSpec(name="pocket", path="pocket", resolution=64), torch.device("cpu"), "fp32")
+    base = _base()
     reader = load_reader(base, folder / "reader.safetensors")
     for each in (each for each in SETS if each.name in names):
         parts, whole, styled = accuracy(reader, base, each.style)

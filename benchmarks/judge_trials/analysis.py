@@ -38,8 +38,7 @@ def truly_overfit(course: Course, index: int) -> bool:
     best = max(earlier, key=lambda truth: truth.quality)
     drops = np.array(best.each) - np.array(now.each)
     error = drops.std(ddof=1) / math.sqrt(len(drops))
-    t = drops.mean() / error if error > 0 else 0.0
-    return bool(now.quality <= (1 - TRUE_DROP) * best.quality and t > TRUE_T)
+    return bool(now.quality <= (1 - TRUE_DROP) * best.quality and drops.mean() > TRUE_T * error)
 
 
 def auc(values: Sequence[float], truths: Sequence[bool]) -> float:
@@ -153,7 +152,7 @@ CRITERIA: Final[Mapping[str, Callable[[Sequence[Evaluation]], float]]] = {
     "diversity lost": lambda past: -past[-1].metrics["diversity"],
     "prompt match lost": lambda past: past[-1].metrics["prompt_drop"],
     "drift": lambda past: past[-1].metrics["drift"],
-    "style lost": lambda past: past[-1].metrics.get("style_drop", math.nan),
+    "style lost": lambda past: max(each.metrics["style"] for each in past[:-1]) - past[-1].metrics["style"],
     "overfit index": lambda past: past[-1].overfit_index,
     "score lost": lambda past: max(value_of(each) for each in past[:-1]) - value_of(past[-1]),
 }

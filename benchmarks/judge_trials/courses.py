@@ -12,7 +12,6 @@ import optuna
 from mlflow import MlflowClient
 from optuna.trial import FrozenTrial
 
-from benchmarks.judge_trials.rejudge import rescored
 from benchmarks.judge_trials.truth import Inspector, Truth
 from eval.evaluation import Evaluation
 from foundation.durable import append_line
@@ -61,14 +60,8 @@ def inspect_study(study: Path, inspector: Inspector, file: Path) -> None:
         return
     losses, base = _train_losses(study), inspector.inspect(None).quality
     for trial in left:
-        line = {
-            "set": study.name,
-            "trial": trial.number,
-            "params": trial.params,
-            "base": base,
-            "checkpoints": list(_checkpoints(study / "trials" / f"{trial.number:04}", losses[trial.number], inspector)),
-        }
-        append_line(file, json.dumps(_rounded(line)))
+        points = list(_checkpoints(study / "trials" / f"{trial.number:04}", losses[trial.number], inspector))
+        append_course(file, Course(study.name, trial.number, trial.params, base, points))
 
 
 def read_courses(file: Path) -> list[Course]:
@@ -77,10 +70,20 @@ def read_courses(file: Path) -> list[Course]:
     return [_course(json.loads(line)) for line in lines]
 
 
+def append_course(file: Path, course: Course) -> None:
+    """Add a course to those in `file`."""
+    points = [
+        {"evaluation": each.evaluation.to_json(), "truth": asdict(each.truth), "train_loss": each.train_loss}
+        for each in course.checkpoints
+    ]
+    line = {name: getattr(course, name) for name in ("set", "trial", "params", "base")} | {"checkpoints": points}
+    append_line(file, json.dumps(_rounded(line)))
+
+
 def _course(line: Mapping[str, Any]) -> Course:
     points = [
         Checkpoint(
-            evaluation=rescored(Evaluation.from_json(point["evaluation"])),
+            evaluation=Evaluation.from_json(point["evaluation"]),
             truth=Truth(**{**point["truth"], "each": tuple(point["truth"]["each"])}),
             train_loss=point["train_loss"],
         )
@@ -89,16 +92,16 @@ def _course(line: Mapping[str, Any]) -> Course:
     return Course(line["set"], line["trial"], line["params"], line["base"], points)
 
 
-def _checkpoints(folder: Path, losses: Mapping[int, float], inspector: Inspector) -> Iterator[dict[str, Any]]:
+def _checkpoints(folder: Path, losses: Mapping[int, float], inspector: Inspector) -> Iterator[Checkpoint]:
     before = 0
     for evaluation in read_evaluations(folder):
         steps = range(before + 1, evaluation.step + 1)
         before = evaluation.step
-        yield {
-            "evaluation": evaluation.to_json(),
-            "truth": asdict(inspector.inspect(folder / "checkpoints" / f"step-{evaluation.step:06}")),
-            "train_loss": sum(losses[step] for step in steps) / len(steps),
-        }
+        yield Checkpoint(
+            evaluation=evaluation,
+            truth=inspector.inspect(folder / "checkpoints" / f"step-{evaluation.step:06}"),
+            train_loss=sum(losses[step] for step in steps) / len(steps),
+        )
 
 
 def _finished(study: Path) -> list[FrozenTrial]:

@@ -74,7 +74,7 @@ def _study(chosen: TrialSet, folder: Path, name: str, overrides: Sequence[str]) 
         "study.keep=all",
         f"train.steps={STEPS}",
         "eval.warmup_evaluations=1000",
-        "eval.thresholds.style_drop=1000",
+        "eval.thresholds.past_best=1000",
     ]
     subprocess.run([sys.executable, "-m", "sweeper", *common, *overrides], check=True)
     return folder / chosen.name / name

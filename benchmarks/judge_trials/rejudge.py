@@ -6,15 +6,13 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 
-import torch
-
 from eval.evaluation import Evaluation
-from eval.overfit import Signs, is_overfit, overfit_index, severities
-from eval.score import Parts, score
+from eval.judge import fall_of
+from eval.overfit import Fall, Signs, is_overfit, is_past_best, overfit_index, severities
 from eval.spec import EvalSpec
 
 
-def signs_of(evaluation: Evaluation) -> Signs:
+def signs_of(evaluation: Evaluation, fall: Fall | None) -> Signs:
     """What the criteria looked at."""
     metrics = evaluation.metrics
     return Signs(
@@ -27,29 +25,14 @@ def signs_of(evaluation: Evaluation) -> Signs:
         diversity=metrics["diversity"],
         prompt_drop=metrics["prompt_drop"],
         drift=metrics["drift"],
-        style_drop=metrics.get("style_drop", math.nan),
-        style_t=metrics.get("style_t", math.nan),
+        fall=fall,
     )
-
-
-def rescored(evaluation: Evaluation) -> Evaluation:
-    """The evaluation with the score that today's formula gives what was measured; it knows the prompts' means alone."""
-    metrics = evaluation.metrics
-    parts = Parts(
-        style=torch.tensor([[metrics["style"]]]),
-        match=torch.tensor([[100 * metrics["prompt_kept"]]]),
-        base_match=torch.tensor([[100.0]]),
-        copied=torch.tensor([[metrics["copy_rate"]]]),
-        base_copied=torch.zeros(1, 1),
-        val_ratio=metrics["val_ratio"],
-    )
-    return replace(evaluation, score=score(parts))
 
 
 def rejudged(evaluation: Evaluation, history: Sequence[Evaluation], spec: EvalSpec) -> Evaluation:
     """The evaluation as `spec` judges it, after the trial's earlier ones, judged likewise."""
-    signs = signs_of(evaluation)
-    severe = severities(signs, spec.thresholds)
+    fall = fall_of(evaluation.score, evaluation.prompt_scores, history)
+    severe = severities(signs_of(evaluation, fall), spec.thresholds)
     index = overfit_index(severe)
     indices = [*(past.overfit_index for past in history), index]
     return replace(
@@ -57,7 +40,7 @@ def rejudged(evaluation: Evaluation, history: Sequence[Evaluation], spec: EvalSp
         severities=severe,
         overfit_index=index,
         overfit=is_overfit(indices, spec.thresholds, spec.warmup_evaluations),
-        past_best=signs.style_drop >= spec.thresholds.style_drop and signs.style_t > spec.thresholds.paired_t,
+        past_best=is_past_best(fall, spec.thresholds),
     )
 
 

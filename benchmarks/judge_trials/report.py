@@ -51,7 +51,7 @@ def _what_there_is(courses: Sequence[Course]) -> str:
             [name, len(own), len(learned(own)), sum(overfit), f"{sum(points)} of {len(points)}", own[0].base, best]
         )
     head = ["set", "trials", "learned", "truly overfit at some point", "overfit checkpoints", "base", "best"]
-    return "## The trials\n\n" + _table(head, rows)
+    return "## The trials\n\n" + table(head, rows)
 
 
 def _right_and_wrong(courses: Sequence[Course], spec: EvalSpec) -> str:
@@ -67,7 +67,7 @@ def _right_and_wrong(courses: Sequence[Course], spec: EvalSpec) -> str:
     ]
     head = ["AUC", *by_set, "all"]
     said = "; ".join(f"{name}: {_said(each)}" for name, each in {**by_set, "all": together}.items())
-    return f"## Right and wrong\n\n{_table(head, rows)}\n\nCalled at or after its first call: {said}."
+    return f"## Right and wrong\n\n{table(head, rows)}\n\nCalled at or after its first call: {said}."
 
 
 def _said(seen: Calls) -> str:
@@ -90,12 +90,12 @@ def _left_out(courses: Sequence[Course], spec: EvalSpec) -> str:
     for fold in folds(courses, spec):
         t = fold.spec.thresholds
         tuned = (
-            f"style_drop {t.style_drop}, paired_t {t.paired_t}, val_rise {t.val_rise.alarm}, "
-            f"prompt_drop {t.prompt_drop.alarm}, overfit {t.overfit}, in_a_row {t.in_a_row}"
+            f"past_best {t.past_best}, paired_t {t.paired_t}, fall {t.fall.alarm}, val_rise {t.val_rise.alarm}, "
+            f"overfit {t.overfit}, in_a_row {t.in_a_row}"
         )
         rows.append([fold.left_out, 100 * fold.found, 100 * fold.false_alarms, tuned])
     head = ["reported on", "found, %", "false alarms, %", "tuned on the other two"]
-    return "## Thresholds tuned on two sets, reported on the third\n\n" + _table(head, rows)
+    return "## Thresholds tuned on two sets, reported on the third\n\n" + table(head, rows)
 
 
 def _choices(courses: Sequence[Course], spec: EvalSpec) -> str:
@@ -105,7 +105,7 @@ def _choices(courses: Sequence[Course], spec: EvalSpec) -> str:
         for name, values in sorted(found.items(), key=lambda item: statistics.mean(item[1]))
     ]
     head = ["checkpoint chosen by", "median regret, %", "mean, %", "worst, %"]
-    return f"## The chosen checkpoint ({len(learned(courses))} trials that learned)\n\n" + _table(head, rows)
+    return f"## The chosen checkpoint ({len(learned(courses))} trials that learned)\n\n" + table(head, rows)
 
 
 def _pruning(courses: Sequence[Course], config: Config) -> str:
@@ -121,7 +121,7 @@ def _pruning(courses: Sequence[Course], config: Config) -> str:
                 quality.append(max(ended, key=lambda each: each.score).quality / best.course.best)
         rows.append([policy, 100 * statistics.mean(saved), 100 * statistics.mean(kept), 100 * statistics.mean(quality)])
     head = ["policy", "steps saved, %", "truly best trial kept, % of replays", "quality of the choice, % of the best"]
-    return f"## Pruning, replayed ({ORDERS} orders of each set)\n\n" + _table(head, rows)
+    return f"## Pruning, replayed ({ORDERS} orders of each set)\n\n" + table(head, rows)
 
 
 def _searching(courses: Sequence[Course], recipes: Path, asked: Plan) -> str:
@@ -137,10 +137,11 @@ def _searching(courses: Sequence[Course], recipes: Path, asked: Plan) -> str:
         best = max(course.best for course in own)
         rows.append([name, "the best there is", best, ""])
     head = ["set", "search", "true quality of its choice", "5th to 95th percentile"]
-    return f"## The search ({BUDGET} full trials' steps, {REPLAYS} replays)\n\n" + _table(head, rows)
+    return f"## The search ({BUDGET} full trials' steps, {REPLAYS} replays)\n\n" + table(head, rows)
 
 
-def _table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """Rows under a head, in Markdown."""
     lines = ["| " + " | ".join(head) + " |", "| --- |" + " ---: |" * (len(head) - 1)]
     lines += ["| " + " | ".join(_cell(value) for value in row) + " |" for row in rows]
     return "\n".join(lines)

@@ -23,6 +23,7 @@ from foundation.durable import write_bytes
 from foundation.folder import read_folder
 from train.bases import Base
 from train.pocket.loop import draw_all as world_pictures
+from train.pocket.world import Scene
 
 SEEDS: Final = (501, 502)
 """Half of the scenes are drawn with each; neither trials nor finals use them."""
@@ -54,54 +55,32 @@ class Truth:
     """Quality of each picture, always in the same order of scenes."""
 
 
-class Inspector:
-    """Draws with a checkpoint and reads the truth off its pictures.
+class Measure:
+    """How much of `scenes` pictures show, and how far they have gone from the base's `pixels` to drawings in `style`.
 
-    What was drawn is kept in `kept`, so that it can be read anew in seconds. `pictures` is the set's folder.
+    Pictures are always (N, 3, 64, 64) uint8, one for each of the N scenes, in their order.
     """
 
-    def __init__(self, base: Base, reader: Reader, chosen: TrialSet, pictures: Path, kept: Path) -> None:
+    def __init__(self, base: Base, reader: Reader, style: str, scenes: Sequence[Scene], pixels: Tensor) -> None:
         self._base = base
         self._reader = reader
-        self._set = chosen
-        self._scenes = chosen.truth_scenes()
-        self._kept = kept
-        train, held_out = (_pixels(pictures / part) for part in ("train", "validation"))
-        self._train = train
-        self._near = COPY * float(_nearest(held_out, train).median())
+        self._style = style
+        self._scenes = scenes
         drawings = [self._drawings(seed) for seed in DRAWING_SEEDS]
         self._sizes = [float(depth.norm(dim=1).mean()) for depth in reader.texture(drawings[0])]
         self._textures = [self._texture(each) for each in drawings]
-        self._from_base = self._to_drawings(self.pictures(None))
+        self._from_base = self._to_drawings(pixels)
         self._between = (self._textures[0] - self._textures[1]).norm(dim=1)
 
-    def inspect(self, checkpoint: Path | None) -> Truth:
-        """Read a checkpoint's truth, or the base's own for None."""
-        pixels = self.pictures(checkpoint)
-        shown, whole = self._reader.shown(pixels, self._scenes)
-        styled = self._styled(pixels)
-        copied = (_nearest(pixels, self._train) < self._near).double()
-        quality = shown * styled.clamp(0, 1) * (1 - copied)
-        return Truth(
-            quality=float(quality.mean()),
-            shown=float(shown.mean()),
-            whole=float(whole.double().mean()),
-            styled=float(styled.mean()),
-            copied=float(copied.mean()),
-            each=tuple(round(value, 3) for value in quality.tolist()),
-        )
+    def quality(self, pixels: Tensor) -> Tensor:
+        """Shown × styled of each picture, (N,), copies not looked for."""
+        return self.shown(pixels)[0] * self.styled(pixels).clamp(0, 1)
 
-    def pictures(self, checkpoint: Path | None) -> Tensor:
-        """What it draws for the scenes, (NUM_TRUTH, 3, 64, 64) uint8; from disk, if it was drawn before."""
-        name = "base" if checkpoint is None else f"{checkpoint.parents[1].name}-{checkpoint.name}"
-        file = self._kept / f"{name}.safetensors"
-        if not file.exists():
-            with self._with(checkpoint) as pipeline:
-                write_bytes(file, save({"pixels": _as_tensor(self._draw(pipeline)).contiguous()}))
-        pixels: Tensor = load_file(file)["pixels"]
-        return pixels
+    def shown(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
+        """See `Reader.shown`."""
+        return self._reader.shown(pixels, self._scenes)
 
-    def _styled(self, pixels: Tensor) -> Tensor:
+    def styled(self, pixels: Tensor) -> Tensor:
         """How much of the way to the drawings each picture has gone, (N,): 1 is as like one as another drawing is."""
         way = (self._from_base - self._between).clamp(min=1e-6)
         gone: Tensor = (self._from_base - self._to_drawings(pixels)) / way
@@ -119,11 +98,53 @@ class Inspector:
 
     def _drawings(self, seed: int) -> Tensor:
         """The scenes as the style would have them, (N, 3, 64, 64) uint8, through the VAE as samples are."""
-        drawn = world_pictures(self._scenes, [self._set.style] * len(self._scenes), seed)
+        drawn = world_pictures(self._scenes, [self._style] * len(self._scenes), seed)
         return through_vae(self._base, drawn.pixels)
 
+
+class Inspector:
+    """Draws with a checkpoint and reads the truth off its pictures.
+
+    What was drawn is kept in `kept`, so that it can be read anew in seconds. `pictures` is the set's folder.
+    """
+
+    def __init__(self, base: Base, reader: Reader, chosen: TrialSet, pictures: Path, kept: Path) -> None:
+        self._base = base
+        self._set = chosen
+        self._kept = kept
+        train, held_out = (_pixels(pictures / part) for part in ("train", "validation"))
+        self._train = train
+        self._near = COPY * float(_nearest(held_out, train).median())
+        self._measure = Measure(base, reader, chosen.style, chosen.truth_scenes(), self.pictures(None))
+
+    def inspect(self, checkpoint: Path | None) -> Truth:
+        """Read a checkpoint's truth, or the base's own for None."""
+        pixels = self.pictures(checkpoint)
+        shown, whole = self._measure.shown(pixels)
+        styled = self._measure.styled(pixels)
+        copied = (_nearest(pixels, self._train) < self._near).double()
+        quality = shown * styled.clamp(0, 1) * (1 - copied)
+        return Truth(
+            quality=float(quality.mean()),
+            shown=float(shown.mean()),
+            whole=float(whole.double().mean()),
+            styled=float(styled.mean()),
+            copied=float(copied.mean()),
+            each=tuple(round(value, 3) for value in quality.tolist()),
+        )
+
+    def pictures(self, checkpoint: Path | None) -> Tensor:
+        """What it draws for the scenes, (NUM_TRUTH, 3, 64, 64) uint8; from disk, if it was drawn before."""
+        name = "base" if checkpoint is None else f"{checkpoint.parents[1].name}-{checkpoint.name}"
+        file = self._kept / f"{name}.safetensors"
+        if not file.exists():
+            with self._with(checkpoint) as pipeline:
+                write_bytes(file, save({"pixels": as_pixels(self._draw(pipeline)).contiguous()}))
+        pixels: Tensor = load_file(file)["pixels"]
+        return pixels
+
     def _draw(self, pipeline: Any) -> list[Image.Image]:
-        captions = [scene.caption(self._set.style) for scene in self._scenes]
+        captions = [scene.caption(self._set.style) for scene in self._set.truth_scenes()]
         share = len(captions) // len(SEEDS)
         return [
             image
@@ -154,10 +175,10 @@ class Inspector:
 
 def _pixels(folder: Path) -> Tensor:
     pictures, _ = read_folder(folder, where=str(folder))
-    return _as_tensor([picture.open() for picture in pictures])
+    return as_pixels([picture.open() for picture in pictures])
 
 
-def _as_tensor(images: Sequence[Image.Image]) -> Tensor:
+def as_pixels(images: Sequence[Image.Image]) -> Tensor:
     """Pictures as (N, 3, 64, 64) uint8."""
     return torch.from_numpy(np.stack([np.asarray(image.convert("RGB")) for image in images])).permute(0, 3, 1, 2)
 

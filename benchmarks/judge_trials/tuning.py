@@ -12,9 +12,9 @@ from benchmarks.judge_trials.courses import Course
 from eval.spec import EvalSpec, Limits
 
 VAL_RISES: Final = (0.03, 0.05, 0.1)
-PROMPT_DROPS: Final = (2.0, 3.0, 4.0)
-STYLE_DROPS: Final = (0.05, 0.08, 0.12, 0.2)
-PAIRED_TS: Final = (1.5, 2.0, 3.0)
+FALLS: Final = (0.45, 0.6, 0.75)
+PAST_BESTS: Final = (0.15, 0.2, 0.25, 0.3, 0.4)
+PAIRED_TS: Final = (0.5, 1.0, 1.5, 2.0)
 OVERFITS: Final = (0.5, 0.75)
 ROWS: Final = (1, 2)
 
@@ -54,12 +54,12 @@ def best_spec(courses: Sequence[Course], spec: EvalSpec) -> EvalSpec:
 def grid(spec: EvalSpec) -> Iterator[EvalSpec]:
     """Every combination of the thresholds above; warnings stay at the same share of their alarms."""
     before = spec.thresholds
-    for rise, drop, style, t, overfit, row in product(VAL_RISES, PROMPT_DROPS, STYLE_DROPS, PAIRED_TS, OVERFITS, ROWS):
+    for rise, fall, past, t, overfit, row in product(VAL_RISES, FALLS, PAST_BESTS, PAIRED_TS, OVERFITS, ROWS):
         thresholds = replace(
             before,
             val_rise=_scaled(before.val_rise, rise),
-            prompt_drop=_scaled(before.prompt_drop, drop),
-            style_drop=style,
+            fall=_scaled(before.fall, fall),
+            past_best=past,
             paired_t=t,
             overfit=overfit,
             in_a_row=row,

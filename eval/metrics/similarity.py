@@ -107,16 +107,6 @@ def prompt_margins(samples: Tensor, texts: Tensor) -> Tensor:
     return own - (cosines.sum(2) - own) / (len(texts) - 1)
 
 
-def prompt_kept(samples: Tensor, base: Tensor, texts: Tensor) -> float:
-    """Return the share of the base's prompt match that is left: 1 follows prompts as the base does, 0 not at all.
-
-    The ratio of the mean margins; of the mean matches where the base has no margin to speak of (one prompt only,
-    prompts that differ in nothing CLIP sees).
-    """
-    own, other = comparable_matches(samples, base, texts)
-    return float(own.mean() / other.mean().clamp(min=MIN_MARGIN))
-
-
 def prompt_drop(samples: Tensor, base: Tensor, texts: Tensor) -> float:
     """Return the loss of prompt match against the base in points, > 0 where the LoRA follows prompts less.
 

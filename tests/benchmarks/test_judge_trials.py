@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from benchmarks.judge_trials.analysis import auc, calls, lateness, regrets, roc, truly_overfit
-from benchmarks.judge_trials.courses import Checkpoint, Course
+from benchmarks.judge_trials.ceiling import between_halves, falls, reach, scene_of
+from benchmarks.judge_trials.courses import Checkpoint, Course, append_course, read_courses
 from benchmarks.judge_trials.policies import Replay, in_random_order
 from benchmarks.judge_trials.rejudge import rejudged_all
 from benchmarks.judge_trials.searches import distance, interval
@@ -18,6 +21,7 @@ from benchmarks.judge_trials.truth import Truth
 from eval.evaluation import Evaluation
 from foundation.folder import read_folder
 from sweeper.space import plan
+from train.pocket.world import scenes
 
 CONFIG = plan(["+experiment=pencil", "eval.warmup_evaluations=0"]).config
 SPEC = CONFIG.eval
@@ -29,10 +33,9 @@ def truth(quality: float, copied: float = 0.0) -> Truth:
     return Truth(quality=sum(each) / 32, shown=quality, whole=quality, styled=1.0, copied=copied, each=each)
 
 
-def evaluation(step: int, score: float, style_drop: float = 0.0) -> Evaluation:
+def evaluation(step: int, score: float) -> Evaluation:
     metrics = {"val_rise": 0.0, "copy_rate": 0.0, "copies": 0.0, "diversity": 1.0, "prompt_drop": 0.0, "drift": 0.0}
-    metrics |= {"style": (score - 2) / 80, "prompt_kept": 1.0}  # with a validation ratio of .9 that score
-    metrics |= {"style_drop": style_drop, "style_t": 9.0, "val_loss": 1.0, "prompt_match": score, "val_ratio": 0.9}
+    metrics |= {"style": score / 100, "val_loss": 1.0, "prompt_match": score, "val_ratio": 0.9}
     return Evaluation(
         step=step,
         score=score,
@@ -43,19 +46,21 @@ def evaluation(step: int, score: float, style_drop: float = 0.0) -> Evaluation:
         severities={},
         metrics=metrics,
         validation_losses=(1.0,),
+        prompt_scores=(score, 0.9 * score, 1.1 * score),
     )
 
 
-def course(qualities: Sequence[float], number: int = 0, drops: Sequence[float] | None = None) -> Course:
-    """A trial whose score says the truth, and whose style falls as told."""
+def course(qualities: Sequence[float], number: int = 0, scores: Sequence[float] = ()) -> Course:
+    """A trial whose score says the truth, unless told otherwise."""
+    said = scores or [100 * quality for quality in qualities]
     points = [
-        Checkpoint(evaluation(40 * (i + 1), 100 * quality, (drops or [0.0] * 9)[i]), truth(quality), train_loss=-i)
+        Checkpoint(evaluation(40 * (i + 1), said[i]), truth(quality), train_loss=-i)
         for i, quality in enumerate(qualities)
     ]
     return Course("pencil", number, {"lr": 10.0 ** -(number % 5)}, 0.1, points)
 
 
-RISES, TURNS = course([0.2, 0.4, 0.6, 0.8]), course([0.4, 0.8, 0.6, 0.3], drops=[0.0, 0.0, 0.2, 0.5])
+RISES, TURNS = course([0.2, 0.4, 0.6, 0.8]), course([0.4, 0.8, 0.55, 0.3])
 
 
 def test_a_checkpoint_is_truly_overfit_below_the_best_before_it_or_when_it_copies() -> None:
@@ -86,11 +91,11 @@ def test_the_roc_curve_has_that_area() -> None:
     assert area == pytest.approx(auc(values, truths))
 
 
-def test_calls_and_lateness_of_a_judge_that_sees_style_fall() -> None:
+def test_calls_and_lateness_of_a_judge_that_sees_the_score_fall() -> None:
     seen = calls([RISES, TURNS], SPEC)
     assert (seen.found, seen.false_alarms) == (1.0, 0.0)
     assert lateness([RISES, TURNS], SPEC) == [0]
-    blind = course([0.4, 0.8, 0.6, 0.3])
+    blind = course([0.4, 0.8, 0.6, 0.3], scores=[40.0, 50.0, 60.0, 70.0])
     assert lateness([blind], SPEC) == [None]
     assert calls([blind], SPEC).found == 0.0
 
@@ -121,7 +126,7 @@ def test_a_replay_stops_what_turned_and_keeps_its_best() -> None:
 
 def test_the_median_stops_what_never_learned_but_only_after_enough_have_ended() -> None:
     good = [course([0.5, 0.6, 0.7, 0.8], number) for number in range(4)]
-    idle = course([0.04, 0.03, 0.02, 0.01], 9)
+    idle = course([0.023, 0.021, 0.019, 0.015], 9)
     for policy in ("ours", "Optuna's median", "Optuna's patient median"):
         ended = Replay([*good, idle], policy, CONFIG).run()
         (stopped,) = [each for each in ended if each.course is idle]
@@ -160,3 +165,29 @@ def test_sets_hold_near_duplicates_where_they_should_and_no_scene_twice(tmp_path
     assert not asked & trained
     assert not asked & {picture.caption for picture in held_out}
     assert len({picture.digest for picture in pictures}) == len(pictures)
+
+
+def test_the_ceiling_is_the_auc_of_what_a_reader_sees_fall() -> None:
+    qualities = np.array([[0.2, 0.4], [0.5, 0.7], [0.3, 0.3], [0.7, 0.7]])
+    assert falls(qualities) == pytest.approx([-1.0, 0.5, -1 / 6])
+    courses = [RISES, replace(TURNS, trial=1)]
+    told = {id(each): np.array([point.truth.each for point in each.checkpoints]) for each in courses}
+    assert reach(courses, lambda each: told[id(each)]) == 1.0
+    assert reach(courses, lambda each: 1 - told[id(each)]) == 0.0
+    assert between_halves(courses) == 1.0
+
+
+def test_a_prompt_of_the_drawn_world_is_read_back_as_its_scene() -> None:
+    for scene in scenes(3, 40, held_out=False):
+        assert scene_of(scene.caption("pencil")) == scene
+    with pytest.raises(ValueError, match="must be a caption of the drawn world"):
+        scene_of("a dog on grass")
+
+
+def test_courses_go_to_their_file_and_back(tmp_path: Path) -> None:
+    for each in (RISES, TURNS):
+        append_course(tmp_path / "courses.jsonl", each)
+    again = read_courses(tmp_path / "courses.jsonl")
+    assert [len(each.checkpoints) for each in again] == [4, 4]
+    assert [point.evaluation.score for point in again[1].checkpoints] == pytest.approx([40, 80, 55, 30])
+    assert [truly_overfit(again[1], i) for i in range(4)] == [truly_overfit(TURNS, i) for i in range(4)]

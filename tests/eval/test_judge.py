@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import torch
+from scipy.stats import ttest_1samp
 from torch import Tensor
 from torch.nn.functional import normalize
 
@@ -124,8 +125,8 @@ def test_the_score_is_the_formula_over_the_metrics_that_are_shown() -> None:
     evidence = seen(samples=torch.cat([GOOD.samples[:5], drawn(texts(3, 5), 0.3, 5)]))
     evaluation = judge(reference, evidence, [], SPEC)
     shown = evaluation.metrics
-    assert shown["copy_rate"] == pytest.approx(3 / 32) and 0 < shown["style"] < 1 and 0 < shown["prompt_kept"] < 2
-    pictures = shown["style"] * shown["prompt_kept"] ** 4 * (1 - shown["copy_rate"])
+    assert shown["copy_rate"] == pytest.approx(3 / 32) and 0 < shown["style"] < 1 and 0 < shown["prompt_kept"] < 1.12
+    pictures = shown["style"] * shown["prompt_kept"] ** 8 * (1 - shown["copy_rate"])
     assert evaluation.score == pytest.approx(80 * pictures + 20 * (1 - shown["val_ratio"]))
 
 
@@ -251,20 +252,22 @@ def test_judging_is_deterministic() -> None:
     assert judge(REFERENCE, GOOD, [], SPEC) == judge(REFERENCE, GOOD, [], SPEC)
 
 
-def test_a_trial_that_loses_its_style_is_past_its_best_and_noise_is_not() -> None:
-    weak, strong = (seen(samples=drawn(texts(PROMPTS), style, 3)) for style in (0.5, 0.9))
+def test_a_trial_whose_score_falls_is_past_its_best_and_noise_is_not() -> None:
+    weak, strong = (seen(samples=drawn(texts(PROMPTS), style, 3)) for style in (0.3, 0.9))
     strong_again = seen(80, samples=drawn(texts(PROMPTS), 0.9, 5))
     best = judge(REFERENCE, strong, [judge(REFERENCE, weak, [], SPEC)], SPEC)
     assert not best.past_best
     noise_only = judge(REFERENCE, strong_again, [best], SPEC)
     assert not noise_only.past_best
-    assert abs(noise_only.metrics["style_drop"]) < SPEC.thresholds.style_drop
+    assert abs(noise_only.metrics["fall"]) < SPEC.thresholds.past_best
     fallen = judge(REFERENCE, replace(weak, step=120), [best, noise_only], SPEC)
     assert fallen.past_best
-    assert fallen.metrics["style_drop"] == pytest.approx(
-        max(best.metrics["style"], noise_only.metrics["style"]) - fallen.metrics["style"]
-    )
-    assert fallen.metrics["style_t"] > SPEC.thresholds.paired_t
+    highest = max(best, noise_only, key=lambda each: each.score)
+    assert fallen.metrics["fall"] == pytest.approx((highest.score - fallen.score) / highest.score)
+    differences = torch.tensor(highest.prompt_scores) - torch.tensor(fallen.prompt_scores)
+    assert fallen.metrics["fall_t"] == pytest.approx(ttest_1samp(differences.numpy(), 0).statistic, rel=1e-4)
+    assert fallen.metrics["fall_t"] > SPEC.thresholds.paired_t
+    assert fallen.words.startswith("score ") and f"below its best, of step {highest.step}" in fallen.words
 
 
 def test_evidence_of_other_prompts_is_refused() -> None:

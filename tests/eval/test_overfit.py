@@ -7,7 +7,18 @@ from dataclasses import replace
 
 import pytest
 
-from eval.overfit import CRITERIA, Signs, explain, is_overfit, overfit_index, severities, severity
+from eval.overfit import (
+    CRITERIA,
+    Fall,
+    Signs,
+    explain,
+    fall_from,
+    is_overfit,
+    is_past_best,
+    overfit_index,
+    severities,
+    severity,
+)
 from eval.spec import Limits, Thresholds
 
 CLEAN = Signs(
@@ -37,10 +48,10 @@ def test_severity_runs_from_warn_to_alarm_in_either_direction() -> None:
 
 
 def test_index_is_the_formula() -> None:
-    parts = {"copy": 0.3, "val_rise": 0.6, "style": 0.0, "diversity": 0.2, "prompt_drop": 0.9, "drift": 0.4}
+    parts = {"copy": 0.3, "fall": 0.0, "val_rise": 0.6, "diversity": 0.2, "prompt_drop": 0.9, "drift": 0.4}
     assert overfit_index(parts) == pytest.approx(0.75)
-    assert overfit_index(parts | {"style": 0.3}) == pytest.approx(0.9)
-    assert overfit_index(parts | {"style": 1.0}) == 1.0
+    assert overfit_index(parts | {"fall": 0.9}) == pytest.approx(0.9)
+    assert overfit_index(parts | {"fall": 0.7}) == pytest.approx(0.75)
     assert overfit_index(parts | {"copy": 0.8}) == pytest.approx(0.8)
 
 
@@ -48,7 +59,6 @@ def test_index_is_the_formula() -> None:
     "signs",
     [
         replace(CLEAN, val_rise=9.0, val_t=99.0),
-        replace(CLEAN, style_drop=0.9, style_t=9.0),
         replace(CLEAN, diversity=0.0),
         replace(CLEAN, prompt_drop=50.0),
         replace(CLEAN, drift=3.0),
@@ -59,14 +69,31 @@ def test_no_ambiguous_sign_reaches_the_stop_alone(signs: Signs) -> None:
     assert index(signs) == pytest.approx(0.5)
 
 
-def test_a_fall_of_style_within_its_noise_counts_for_nothing() -> None:
-    assert index(replace(CLEAN, style_drop=0.2, style_t=1.5)) == 0
-    assert index(replace(CLEAN, style_drop=0.1, style_t=2.5)) == pytest.approx(0.25)
+def fallen(share: float, t: float = 3.0) -> Fall:
+    return fall_from(40 * (1 - share), 40.0, t, since=80)
 
 
-def test_two_of_loss_style_and_content_together_do() -> None:
-    assert index(replace(CLEAN, style_drop=0.2, style_t=3.0, drift=0.9)) == 1.0
-    assert index(replace(CLEAN, style_drop=0.2, style_t=3.0, val_rise=0.06, val_t=3.0)) == 1.0
+def test_a_fall_is_measured_against_the_best_unless_that_was_little() -> None:
+    assert fallen(0.25).points == pytest.approx(10.0)
+    assert fallen(0.25).share == pytest.approx(0.25)
+    assert fall_from(-1.0, 1.0, 3.0, 40).share == pytest.approx(2 / 5)
+    assert fall_from(50.0, 40.0, -2.0, 40).share < 0
+
+
+def test_a_deep_fall_of_the_score_is_a_sign_of_its_own() -> None:
+    found = [index(replace(CLEAN, fall=fallen(share))) for share in (-0.5, 0.05, 0.25, 0.45, 0.9)]
+    assert found == pytest.approx([0.0, 0.0, 0.5, 1.0, 1.0])
+
+
+def test_past_its_best_is_what_fell_far_and_surely() -> None:
+    assert is_past_best(fallen(0.26, t=1.1), THRESHOLDS)
+    assert not is_past_best(fallen(0.24, t=9.0), THRESHOLDS)
+    assert not is_past_best(fallen(0.9, t=0.9), THRESHOLDS)
+    assert not is_past_best(fallen(0.9, t=math.nan), THRESHOLDS)
+    assert not is_past_best(None, THRESHOLDS)
+
+
+def test_loss_and_content_together_are_proof() -> None:
     assert index(replace(CLEAN, val_rise=0.06, val_t=3.0, prompt_drop=3.5)) == 1.0
 
 
@@ -74,7 +101,8 @@ def test_a_rise_counts_only_if_significant_or_lasting() -> None:
     risen = replace(CLEAN, val_rise=0.2, prompt_drop=9.0)
     assert index(risen) == 0.5
     assert index(replace(risen, val_t=math.nan)) == 0.5
-    assert index(replace(risen, val_t=2.1)) == 1.0
+    assert index(replace(risen, val_t=0.9)) == 0.5
+    assert index(replace(risen, val_t=1.1)) == 1.0
     assert index(replace(risen, rose_in_a_row=True)) == 1.0
 
 
@@ -103,5 +131,10 @@ def test_words_name_what_speaks_the_loudest_first() -> None:
     signs = replace(CLEAN, copy_rate=0.08, copies=4, prompt_drop=3.4, val_rise=0.04)
     parts = severities(signs, THRESHOLDS)
     assert explain(signs, parts) == "prompt match down 3.4 points; copies in 4 of 32 pictures"
+    lower = replace(CLEAN, fall=fallen(0.3), drift=0.6)
+    assert (
+        explain(lower, severities(lower, THRESHOLDS))
+        == "score 12 points (30 %, t 3.0) below its best, of step 80; unrelated prompts drifted by 0.60"
+    )
     broken = replace(CLEAN, val_rise=math.inf, val_t=math.inf)
     assert explain(broken, severities(broken, THRESHOLDS)) == "validation loss no longer finite"

@@ -41,8 +41,8 @@ def test_the_order_is_that_of_the_truth() -> None:
 
 def test_the_formula_by_hand() -> None:
     assert score(IDLE) == pytest.approx(0.0, abs=1e-9)
-    assert score(GOOD) == pytest.approx(80 * 0.9 * 0.95**4 + 20 * 0.77)
-    assert score(parts(0.9, 0.95, val_ratio=None)) == pytest.approx(80 * 0.9 * 0.95**4)
+    assert score(GOOD) == pytest.approx(80 * 0.9 * 0.95**8 + 20 * 0.77)
+    assert score(parts(0.9, 0.95, val_ratio=None)) == pytest.approx(80 * 0.9 * 0.95**8)
     assert score(COPIER) == pytest.approx(8.0)
     assert score(parts(-0.5, -0.5)) == pytest.approx(-40)
 

@@ -101,10 +101,10 @@ def test_a_close_call_is_judged_by_more_seeds_as_if_they_had_been_drawn_at_once(
     def judged(folder: str, **changes: object) -> list[Evaluation]:
         spec = replace(SPEC, **changes)  # type: ignore[arg-type]
         judging = Judging(pack, tiny_dataset, tiny_data, spec, "in pencil style", tmp_path / "cache")
-        fallen = [replace(judging.judge_base(spec), prompt_styles=(50.0, 51.0))]  # better once than the first is now
+        better = replace(judging.judge_base(spec), score=50.0, prompt_scores=(50.0, 51.0))
         return judging.judge(
             [
-                Due(slot=0, step=3, history=fallen, pictures=tmp_path / folder / "0"),
+                Due(slot=0, step=3, history=[better], pictures=tmp_path / folder / "0"),
                 Due(slot=1, step=3, history=[], pictures=tmp_path / folder / "1"),
             ]
         )

@@ -203,13 +203,12 @@ def test_overfit_with_a_clean_checkpoint_completes_with_that_checkpoints_score(m
 
 
 def test_past_its_best_a_trial_completes_with_that_best(make: Make) -> None:
-    burnt = replace(
-        evaluation(60, 45.0), past_best=True, metrics={"val_ratio": 0.5, "style_drop": 0.21, "style_t": 4.3}
-    )
+    words = "score 15 points (25 %, t 4.3) below its best, of step 40"
+    burnt = replace(evaluation(60, 45.0), past_best=True, words=words)
     supervisor, notes, search = make(PlayedWorker({0: (evaluation(40, 60.0), burnt, FULL[1]), 1: FULL, 2: FULL}))
     supervisor.run()
     assert (search.ended()[0].status, search.ended()[0].value) == ("finished", 60.0)
-    assert notes.ended[0] == ("finished", "past its best: style fell by 21 points, t 4.3")
+    assert notes.ended[0] == ("finished", f"past its best: {words}")
 
 
 def test_overfit_without_a_clean_checkpoint_is_pruned(make: Make) -> None:

@@ -97,13 +97,11 @@ def test_margin_is_own_match_less_the_others() -> None:
     assert similarity.prompt_matches(samples, texts)[:, 0].tolist() == pytest.approx([100.0, 60.0, 100.0])
 
 
-def test_prompt_kept_and_drop_follow_the_share_of_the_margin() -> None:
+def test_prompt_drop_follows_the_share_of_the_margin() -> None:
     texts = torch.eye(4)
     base = texts[:, None].repeat(1, 2, 1)
     samples = 0.7 * base
-    assert similarity.prompt_kept(samples, base, texts) == pytest.approx(0.7)
     assert similarity.prompt_drop(samples, base, texts) == pytest.approx(3.0)
-    assert similarity.prompt_kept(base, base, texts) == pytest.approx(1.0)
     assert similarity.prompt_drop(base, base, texts) == pytest.approx(0.0)
 
 
@@ -119,7 +117,6 @@ def test_one_prompt_falls_back_to_plain_points() -> None:
     text = torch.tensor([[1.0, 0.0]])
     base, samples = torch.tensor([[[0.8, 0.6]]]), torch.tensor([[[0.76, 0.65]]])
     assert similarity.prompt_drop(samples, base, text) == pytest.approx(4.0, abs=1e-4)
-    assert similarity.prompt_kept(samples, base, text) == pytest.approx(0.95, abs=1e-5)
     assert similarity.prompt_margins(samples, text).isnan().all()
 
 

@@ -1,0 +1,55 @@
+"""`python -m benchmarks.course STUDY_FOLDER TRIAL OUT.png STEP...`: a trial's pictures, checkpoint by checkpoint.
+
+A row a prompt, and for each step a picture with each of the seeds that all of these checkpoints were drawn with. Read
+from what the study kept; nothing is drawn anew.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Final
+
+import yaml
+from PIL import Image
+
+from eval.prompts import with_trigger
+from sweeper.history import read_evaluations
+from sweeper.pictures import PROMPT, open_picture, picture_name, side_by_side
+
+MAX_PROMPTS: Final = 5
+
+
+def main() -> None:
+    """Read the study, write the picture."""
+    study, trial, out, *steps = sys.argv[1:]
+    sheet(Path(study), int(trial), [int(step) for step in steps]).save(out)
+
+
+def sheet(study: Path, trial: int, steps: list[int]) -> Image.Image:
+    """The picture of a trial's checkpoints at `steps`.
+
+    Raises:
+        ValueError: there are no such checkpoints.
+    """
+    config = yaml.safe_load((study / "study.yaml").read_text())["config"]
+    folder = study / "trials" / f"{trial:04}"
+    scores = {each.step: each.score for each in read_evaluations(folder)}
+    if unknown := set(steps) - set(scores):
+        raise ValueError(f"trial {trial} must have been judged at {sorted(unknown)}, but was at {sorted(scores)}")
+    seeds = config["eval"]["seeds"]
+    prompts = [with_trigger(prompt, config["data"]["trigger"]) for prompt in config["eval"]["prompts"][:MAX_PROMPTS]]
+    rows = {
+        prompt: [
+            open_picture(folder / "samples" / f"step-{step:06}" / picture_name(PROMPT, number, place))
+            for step in steps
+            for place in range(len(seeds))
+        ]
+        for number, prompt in enumerate(prompts)
+    }
+    columns = [f"step {step}, score {scores[step]:.1f}, seed {seed}" for step in steps for seed in seeds]
+    return side_by_side(f"{config['study']['name']}: trial {trial}", columns, rows, tile=128)
+
+
+if __name__ == "__main__":
+    main()

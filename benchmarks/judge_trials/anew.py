@@ -1,0 +1,118 @@
+"""Stored checkpoints judged again, by today's judge: from the pictures that the studies kept, or drawn once more."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Final
+
+import torch
+import yaml
+
+from benchmarks.judge_trials.courses import Course
+from benchmarks.judge_trials.sets import TrialSet
+from eval.evaluation import Evaluation
+from eval.evidence import build_evidence
+from eval.eyes import load_eyes
+from eval.judge import Evidence, judge
+from eval.spec import EvalSpec
+from foundation.errors import ConfigError
+from sweeper.judging import Judging
+from sweeper.pictures import PROMPT, UNRELATED, open_picture, picture_name
+from train.bases import Base
+from train.caches import encode_dataset
+from train.data import load_dataset
+from train.pack import Pack
+from train.spec import DataSpec
+
+Look = Callable[[int, Evaluation], Evidence]
+"""What is seen of a trial's checkpoint."""
+_AS_STORED: Final = ("sample_steps", "guidance_scale", "timestep_bins", "noises_per_bin", "validation_seed")
+"""What no later wish changes in pictures and losses that are there."""
+
+
+def judged_anew(
+    courses: Sequence[Course], chosen: TrialSet, folder: Path, base: Base, spec: EvalSpec, *, draw: bool
+) -> Iterator[Course]:
+    """Each of a set's courses with new evaluations, truths and training losses as they are.
+
+    `folder` holds what `record` left. The judge looks at the pictures and losses that the study kept, of which `spec`
+    may ask for fewer prompts and seeds; with `draw` they are drawn and taken once more, in whatever way `spec` says.
+
+    Raises:
+        ConfigError: `spec` asks for pictures that the study did not keep.
+    """
+    study, spec = folder / chosen.name / chosen.name, replace(spec, close_seeds=())
+    if not draw:
+        stored = yaml.safe_load((study / "study.yaml").read_text())["config"]["eval"]
+        spec = replace(spec, **{name: stored[name] for name in _AS_STORED})
+    judging = _judging(chosen, folder, base, spec)
+    reference = judging.reference(spec)
+    if draw:
+        look = _drawing(judging, study, spec)
+    else:
+        look = _reading(study, stored, spec)  # of each image's losses the mean was kept, and not their bins
+        reference = replace(reference, base_validation=reference.base_validation.mean(1, keepdim=True))
+    for course in courses:
+        judged: list[Evaluation] = []
+        for point in course.checkpoints:
+            judged.append(judge(reference, look(course.trial, point.evaluation), judged, spec))
+        points = [replace(point, evaluation=seen) for point, seen in zip(course.checkpoints, judged, strict=True)]
+        yield replace(course, checkpoints=points)
+
+
+def _judging(chosen: TrialSet, folder: Path, base: Base, spec: EvalSpec) -> Judging:
+    pictures, cache = folder / "sets" / chosen.name, folder / chosen.name / "cache"
+    dataset = load_dataset(
+        DataSpec(
+            name=chosen.name,
+            path=str(pictures / "train"),
+            validation_path=str(pictures / "validation"),
+            trigger=chosen.trigger,
+        )
+    )
+    data = encode_dataset(base, dataset, cache)
+    return Judging(Pack(base, data, 1), dataset, data, spec, chosen.trigger, cache)
+
+
+def _drawing(judging: Judging, study: Path, spec: EvalSpec) -> Look:
+    def look(trial: int, evaluation: Evaluation) -> Evidence:
+        checkpoint = _of_trial(study, trial) / "checkpoints" / f"step-{evaluation.step:06}"
+        return judging.see_file(checkpoint, evaluation.step, spec)[1]
+
+    return look
+
+
+def _reading(study: Path, stored: dict[str, Any], spec: EvalSpec) -> Look:
+    eyes = load_eyes(spec, "cpu")
+    prompts = _places("prompts", spec.prompts, stored)
+    unrelated = _places("unrelated_prompts", spec.unrelated_prompts, stored)
+    seeds = _places("seeds", spec.seeds, stored)
+    few = seeds[: spec.unrelated_seeds]
+
+    def look(trial: int, evaluation: Evaluation) -> Evidence:
+        folder = _of_trial(study, trial) / "samples" / f"step-{evaluation.step:06}"
+        return build_evidence(
+            eyes,
+            step=evaluation.step,
+            samples=[open_picture(folder / picture_name(PROMPT, p, seed)) for p in prompts for seed in seeds],
+            unrelated=[open_picture(folder / picture_name(UNRELATED, p, seed)) for p in unrelated for seed in few],
+            num_seeds=len(seeds),
+            unrelated_seeds=len(few),
+            validation_losses=torch.tensor(tuple(evaluation.validation_losses), dtype=torch.float64)[:, None],
+        )
+
+    return look
+
+
+def _places(name: str, wanted: Sequence[Any], stored: dict[str, Any]) -> list[int]:
+    """Where what is wanted stands among what was drawn; its pictures are named by that."""
+    kept = list(stored[name])
+    if unknown := [each for each in wanted if each not in kept]:
+        raise ConfigError(f"eval.{name} must be of those that the studies drew, got {unknown[0]!r}; --draw draws anew")
+    return [kept.index(each) for each in wanted]
+
+
+def _of_trial(study: Path, trial: int) -> Path:
+    return study / "trials" / f"{trial:04}"

@@ -1,0 +1,120 @@
+"""How well any judge could tell overfit checkpoints from as few pictures: what the truth's own reader would reach."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import yaml
+from numpy.typing import NDArray
+
+from benchmarks.judge_trials.analysis import auc, truly_overfit
+from benchmarks.judge_trials.courses import Course
+from benchmarks.judge_trials.reader import Reader
+from benchmarks.judge_trials.sets import SETS, TrialSet
+from benchmarks.judge_trials.truth import Measure, as_pixels
+from eval.sampling import sample
+from sweeper.pictures import PROMPT, open_picture, picture_name
+from train.bases import Base
+from train.pocket.world import BACKGROUNDS, RELATIONS, Scene, Thing
+
+BATCH_ROWS: Final = 64
+LITTLE_QUALITY: Final = 0.02
+"""A fall from less than this is measured against it."""
+
+Qualities = Callable[[Course], NDArray[np.float64]]
+"""Of a course, each picture's quality: (checkpoints, pictures)."""
+
+
+def by_the_reader(courses: Sequence[Course], folder: Path, base: Base, reader: Reader) -> Qualities:
+    """Qualities as the truth's reader sees them in the pictures that the judge looked at."""
+    chosen = {each.name: each for each in SETS}
+    found: dict[tuple[str, int], NDArray[np.float64]] = {}
+    for name in dict.fromkeys(course.set for course in courses):
+        study = folder / name / name
+        stored = yaml.safe_load((study / "study.yaml").read_text())["config"]["eval"]
+        measure = _measure(chosen[name], stored, base, reader)
+        for course in (each for each in courses if each.set == name):
+            rows = []
+            for point in course.checkpoints:
+                place = study / "trials" / f"{course.trial:04}" / "samples" / f"step-{point.evaluation.step:06}"
+                pictures = [
+                    open_picture(place / picture_name(PROMPT, prompt, seed))
+                    for prompt in range(len(stored["prompts"]))
+                    for seed in range(len(stored["seeds"]))
+                ]
+                rows.append(measure.quality(as_pixels(pictures)).numpy())
+            found[name, course.trial] = np.stack(rows)
+    return lambda course: found[course.set, course.trial]
+
+
+def _measure(chosen: TrialSet, stored: Mapping[str, Any], base: Base, reader: Reader) -> Measure:
+    asked = [scene_of(prompt) for prompt in stored["prompts"]]
+    drawn = sample(
+        base.pipeline,
+        [scene.caption(chosen.style) for scene in asked],
+        stored["seeds"],
+        steps=stored["sample_steps"],
+        guidance_scale=stored["guidance_scale"],
+        batch_rows=BATCH_ROWS,
+    )
+    scenes = [scene for scene in asked for _ in stored["seeds"]]
+    return Measure(base, reader, chosen.style, scenes, as_pixels(drawn))
+
+
+def scene_of(prompt: str) -> Scene:
+    """The scene that a caption of the drawn world asks for.
+
+    Raises:
+        ValueError: it is no such caption.
+    """
+    words = prompt.split(",")[0]
+    grounds = {phrase: name for name, phrase in BACKGROUNDS.items()}
+    found = re.fullmatch(rf"an? (\w+) (\w+)(?: ({'|'.join(RELATIONS)}) an? (\w+) (\w+))? ({'|'.join(grounds)})", words)
+    if not found:
+        raise ValueError(f"must be a caption of the drawn world, got {prompt!r}")
+    colour, shape, relation, other_colour, other_shape, ground = found.groups()
+    second = Thing(other_colour, other_shape) if relation else None
+    return Scene(grounds[ground], Thing(colour, shape), relation, second)
+
+
+def falls(qualities: NDArray[np.float64]) -> list[float]:
+    """Of each checkpoint but the first, how far its mean lies below the best before it, as a share of that."""
+    means = qualities.mean(1)
+    best = np.maximum.accumulate(means)[:-1]
+    shares: list[float] = ((best - means[1:]) / np.maximum(best, LITTLE_QUALITY)).tolist()
+    return shares
+
+
+def reach(courses: Sequence[Course], qualities: Qualities) -> float:
+    """AUC against the truth of the fall of what `qualities` sees."""
+    values = [fall for course in courses for fall in falls(qualities(course))]
+    truths = [truly_overfit(course, i) for course in courses for i in range(1, len(course.checkpoints))]
+    return auc(values, truths)
+
+
+def between_halves(courses: Sequence[Course]) -> float:
+    """The same of one half of the truth's own pictures against what the other half calls overfit; mean of both ways."""
+    return float(np.mean([reach([_half(course, way) for course in courses], _other(courses, way)) for way in (0, 1)]))
+
+
+def _half(course: Course, way: int) -> Course:
+    """The course as half of its truth's pictures tells it."""
+    points = []
+    for point in course.checkpoints:
+        each = point.truth.each[way::2]
+        points.append(replace(point, truth=replace(point.truth, each=each, quality=sum(each) / len(each))))
+    return replace(course, checkpoints=points)
+
+
+def _other(courses: Sequence[Course], way: int) -> Qualities:
+    """What the other half sees."""
+    found = {
+        (course.set, course.trial): np.array([point.truth.each[1 - way :: 2] for point in course.checkpoints])
+        for course in courses
+    }
+    return lambda course: found[course.set, course.trial]
