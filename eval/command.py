@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from PIL import Image
@@ -16,8 +15,9 @@ from torch import Tensor
 from eval.evaluation import Evaluation
 from eval.evidence import build_evidence
 from eval.eyes import Eyes, load_eyes
+from eval.families import Family, family_of, validation_set
 from eval.judge import judge
-from eval.pipeline import denoiser, is_measured, load_lora, load_pipeline, lora_file, resolution, validation_set
+from eval.pipeline import load_lora, load_pipeline, lora_file
 from eval.prompts import with_trigger, without_trigger
 from eval.reference import build_reference
 from eval.request import Request
@@ -53,17 +53,17 @@ def run(request: Request, console: Console) -> Evaluation:
     lora_file(Path(request.lora))  # a wrong name should not wait for the base's pictures
     device = _device(request.device)
     pipe = load_pipeline(request.base, device)
+    family = family_of(pipe, request.resolution, request.max_tokens)
     train, held_out = _pictures(request)
     spec = _spec(request, held_out)
     eyes = load_eyes(spec, device)
-    base = _look(pipe, held_out, spec, request.trigger)
+    base = _look(family, held_out, spec, request.trigger)
     load_lora(pipe, Path(request.lora))
-    seen = _look(pipe, held_out, spec, request.trigger)
-    side = resolution(pipe)
+    seen = _look(family, held_out, spec, request.trigger)
     evaluation = _judge(
         eyes,
-        [square(picture.open(), side) for picture in train],
-        [square(picture.open(), side) for picture in held_out],
+        [square(picture.open(), family.side) for picture in train],
+        [square(picture.open(), family.side) for picture in held_out],
         base,
         seen,
         spec,
@@ -145,19 +145,20 @@ def _spec(request: Request, held_out: Sequence[Picture]) -> EvalSpec:
         raise ConfigError([str(error)]) from error
 
 
-def _look(pipe: Any, held_out: Sequence[Picture], spec: EvalSpec, trigger: str) -> _Sight:
+def _look(family: Family, held_out: Sequence[Picture], spec: EvalSpec, trigger: str) -> _Sight:
     def draw(prompts: Sequence[str]) -> list[Image.Image]:
         return sample(
-            pipe,
+            family.pipe,
             prompts,
             spec.seeds,
             steps=spec.sample_steps,
             guidance_scale=spec.guidance_scale,
             batch_rows=spec.batch_rows,
+            options=family.sampling,
         )
 
-    if held_out and is_measured(pipe):
-        losses = validation_losses(validation_set(pipe, held_out, spec), denoiser(pipe), spec.batch_rows)
+    if held_out:
+        losses = validation_losses(validation_set(family, held_out, spec), family.predict, spec.batch_rows)
     else:
         losses = torch.zeros(0, spec.timestep_bins, dtype=torch.float64)
     return _Sight(

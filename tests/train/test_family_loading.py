@@ -19,11 +19,11 @@ from safetensors.torch import save_file
 from eval.guidance import guided, parts
 from foundation.errors import AdapterError, BaseModelError, ConfigError
 from foundation.parse import parse
+from foundation.text import join_text, split_text
 from tests.train.families import BUILDERS, build, sd3
 from train.bases import Base, check_base, load_base
 from train.bases.flow import flow_of
 from train.bases.folder import TRAINS_TEXT
-from train.bases.text import join_text, split_text
 from train.caches import EncodedDataset
 from train.pack import Pack
 from train.spec import AdapterSpec, BaseSpec, OptimizerSpec, TrainingSpec, TrialSpec

@@ -8,8 +8,8 @@ import torch
 from diffusers import FluxPipeline, FluxTransformer2DModel
 from torch import Tensor
 
+from foundation.text import join_text, split_text
 from train.bases.flow import FlowTransformer
-from train.bases.text import join_text, split_text
 from train.spec import BaseSpec
 
 

@@ -24,7 +24,7 @@ class Base(Protocol):
     """A frozen pretrained pipeline on one device.
 
     Shapes: B rows, N pictures, C×h×w a latent, T tokens of width D. Latents are scaled as the denoiser sees them.
-    Embeddings hold all that a denoiser is told of a caption, in a layout of the family's own (see `train.bases.text`).
+    Embeddings hold all that a denoiser is told of a caption, in a layout of the family's own (see `foundation.text`).
     One thread at a time.
     """
 

@@ -9,8 +9,8 @@ import torch.nn.functional as F
 from diffusers import QwenImagePipeline, QwenImageTransformer2DModel
 from torch import Tensor
 
+from foundation.text import join_text, split_text
 from train.bases.flow import JOINT_ATTENTION, FlowTransformer
-from train.bases.text import join_text, split_text
 
 _FEED_FORWARD: Final = ("img_mlp.net.0.proj", "img_mlp.net.2", "txt_mlp.net.0.proj", "txt_mlp.net.2")
 _MODULATION: Final = ("img_mod.1", "txt_mod.1")

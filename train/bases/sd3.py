@@ -7,9 +7,9 @@ from typing import Any
 from diffusers import SD3Transformer2DModel, StableDiffusion3Pipeline
 from torch import Tensor
 
+from foundation.text import join_text, split_text
 from train.bases.flow import FlowTransformer
 from train.bases.folder import part_of
-from train.bases.text import join_text, split_text
 from train.spec import BaseSpec
 
 

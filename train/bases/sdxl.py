@@ -9,9 +9,9 @@ import torch
 from diffusers import StableDiffusionXLPipeline
 from torch import Tensor, nn
 
+from foundation.text import join_text, split_text
 from train.bases.port import Saved
 from train.bases.stable_diffusion import StableDiffusion, token_ids
-from train.bases.text import join_text, split_text
 from train.spec import BaseSpec
 
 
