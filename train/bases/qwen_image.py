@@ -51,7 +51,7 @@ class QwenImage(FlowTransformer):
         missing = self.max_tokens - tokens.shape[1]
         return join_text(F.pad(tokens, (0, 0, 0, missing)), F.pad(mask, (0, missing)))
 
-    def predict(self, noisy: Tensor, timesteps: Tensor, embeddings: Tensor) -> Tensor:
+    def predict(self, noisy: Tensor, timesteps: Tensor, embeddings: Tensor, sizes: Tensor | None = None) -> Tensor:
         """See `Base`."""
         assert self.max_tokens is not None
         tokens, mask = split_text(embeddings.to(self.dtype), self.max_tokens)

@@ -38,7 +38,7 @@ class StableDiffusion3(FlowTransformer):
         )
         return join_text(tokens, pooled)
 
-    def predict(self, noisy: Tensor, timesteps: Tensor, embeddings: Tensor) -> Tensor:
+    def predict(self, noisy: Tensor, timesteps: Tensor, embeddings: Tensor, sizes: Tensor | None = None) -> Tensor:
         """See `Base`."""
         transformer = self._pipeline.transformer
         tokens, pooled = split_text(embeddings.to(self.dtype), transformer.config.pooled_projection_dim)
