@@ -19,6 +19,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Final, TypeVar
 
 from hydra.core.override_parser.types import Override
@@ -29,7 +30,15 @@ from foundation.parse import did_you_mean, unknown_key
 from sweeper.config import TRIAL_GROUPS, Config, TrialPart, parse_config, parse_part, trial_of
 from sweeper.dimension import Choices, Dimension, Numbers, Space, Value
 from sweeper.sweeps import domain_of
-from train.spec import OF_THE_STUDY, OptimizerSpec, TrainingSpec, check_attention, check_installed
+from train.spec import (
+    OF_THE_STUDY,
+    AdapterSpec,
+    OptimizerSpec,
+    TrainingSpec,
+    check_attention,
+    check_installed,
+    check_quantized,
+)
 
 __all__ = ["Plan", "Space", "domain_of", "plan"]
 
@@ -256,7 +265,11 @@ class _Checker:
             self._note(check_attention, train)
         for combination in itertools.islice(itertools.product(*parts.values()), _MAX_COMBINATIONS):
             self._note(trial_of, dict(zip(parts, combination, strict=True)))
-        return self._note(parse_config, mapping)
+        config = self._note(parse_config, mapping)
+        if config is not None:
+            adapters = [each for each in parts["adapter"] if isinstance(each, AdapterSpec)]
+            self._note(partial(check_quantized, config.base), adapters)
+        return config
 
     def _note(self, check: Callable[[A], T], of: A) -> T | None:
         """What the check returns, or its problems noted."""

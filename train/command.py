@@ -25,7 +25,7 @@ from train.data import load_dataset, with_folders
 from train.pack import Pack
 from train.regularization import with_regularization
 from train.reports import StepReport
-from train.spec import BaseSpec, DataSpec, TrialSpec, check_attention, check_installed
+from train.spec import BaseSpec, DataSpec, TrialSpec, check_attention, check_installed, check_quantized
 from train.spec.adapter_kinds import KINDS
 
 _TRIAL_GROUPS = tuple(field.name for field in dataclasses.fields(TrialSpec))
@@ -72,6 +72,7 @@ def _parse(arguments: list[str]) -> tuple[_Run, Path | None]:
     run = parse(_Run, {"base": config["base"], "data": config["data"], "trial": trial})
     check_installed(run.trial.optimizer)
     check_attention(run.trial.train)
+    check_quantized(run.base, [run.trial.adapter])
     out = Path(outs[-1]).expanduser() if outs else None
     if out is not None and out.exists():
         raise ConfigError([f"out {out} exists already; name a new folder, nothing is overwritten"])

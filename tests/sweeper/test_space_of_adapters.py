@@ -56,3 +56,15 @@ def test_a_trial_of_each_kind_is_made_of_its_own_fields() -> None:
         point = {each.name: each.domain.corners()[0] for each in asked.space.dimensions} | {"adapter": option}
         spec = asked.trial(point).trial.adapter
         assert "rank" not in KINDS[spec.name].fields or spec.rank == 4
+
+
+@pytest.mark.parametrize("asked", ["adapter=loha", "adapter=choice(lora,dora,loha)"])
+def test_a_kind_that_needs_whole_weights_is_refused_with_a_quantised_base(asked: str) -> None:
+    fixed = ["optimizer=adamw", "lr_scheduler=constant", "base.quantization=nf4"]
+    plan([*fixed, "adapter=choice(lora,dora,locon)"])
+    with pytest.raises(ConfigError) as caught:
+        plan([*fixed, asked])
+    assert list(caught.value.problems) == [
+        "base.quantization=nf4 is for adapters of the kinds lora, locon, got loha; leave these out, "
+        "or leave base.quantization null"
+    ]
