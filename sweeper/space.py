@@ -33,6 +33,7 @@ from sweeper.sweeps import domain_of
 from train.spec import (
     OF_THE_STUDY,
     AdapterSpec,
+    ObjectiveSpec,
     OptimizerSpec,
     TrainingSpec,
     check_attention,
@@ -64,6 +65,8 @@ class Plan:
     """What is searched."""
     fixed: tuple[str, ...]
     """The plain overrides, which hold for every trial."""
+    objectives: tuple[ObjectiveSpec, ...]
+    """Those of trials, with each value that is searched or both ends of it."""
 
     def trial(self, params: Mapping[str, Value]) -> Config:
         """Return the config of the trial with these parameters.
@@ -90,11 +93,12 @@ def plan(overrides: Sequence[str]) -> Plan:
     config = compose(fixed)
     settled = {each.key_or_group for each in plain} | _taken_away(config)
     space = _Reader(config=config, fixed=fixed, settled=settled, problems=problems).read(swept)
-    checked = _Checker(space=space, fixed=fixed, problems=problems).config()
+    checked, parts = _Checker(space=space, fixed=fixed, problems=problems).checked()
     if problems or checked is None:
         raise ConfigError(list(dict.fromkeys(problems)))
     study = replace(checked.study, num_trials=space.num_points(at_most=checked.study.num_trials))
-    return Plan(config=replace(checked, study=study), space=space, fixed=tuple(fixed))
+    objectives = tuple(each for each in parts["objective"] if isinstance(each, ObjectiveSpec))
+    return Plan(config=replace(checked, study=study), space=space, fixed=tuple(fixed), objectives=objectives)
 
 
 def _taken_away(config: Mapping[str, Any]) -> set[str]:
@@ -244,8 +248,8 @@ class _Checker:
     fixed: Sequence[str]
     problems: list[str]
 
-    def config(self) -> Config | None:
-        """Check all, and return the config with the first value of all that is searched."""
+    def checked(self) -> tuple[Config | None, dict[str, list[TrialPart]]]:
+        """Check all, and return the config with the first value of all that is searched, and all parts by group."""
         mapping = dict(compose(self.fixed))
         parts: dict[str, list[TrialPart]] = {group: [] for group in TRIAL_GROUPS}
         for group, found in parts.items():
@@ -269,7 +273,7 @@ class _Checker:
         if config is not None:
             adapters = [each for each in parts["adapter"] if isinstance(each, AdapterSpec)]
             self._note(partial(check_quantized, config.base), adapters)
-        return config
+        return config, parts
 
     def _note(self, check: Callable[[A], T], of: A) -> T | None:
         """What the check returns, or its problems noted."""

@@ -22,6 +22,7 @@ from train.attention import set_attention
 from train.bases import load_base
 from train.caches import encode_dataset
 from train.data import load_dataset, with_folders
+from train.objective import check_objectives
 from train.pack import Pack
 from train.regularization import with_regularization
 from train.reports import StepReport
@@ -91,6 +92,7 @@ def _train(run: _Run, out: Path | None, console: Console) -> int:
     run = replace(run, trial=replace(run.trial, train=run.trial.train.for_images(dataset.num_images)))
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     base = load_base(run.base, device, run.trial.train.precision)
+    check_objectives([run.trial.objective], base.process.prediction_type)
     dataset = with_regularization(dataset, run.data, base, cache)
     train, rank = run.trial.train, run.trial.compiled_rank
     set_attention(base, train)
