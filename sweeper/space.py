@@ -7,7 +7,7 @@ Sweeps are written in Hydra's grammar and mean what they mean there:
     a=interval(0.1,0.5)                any number between, both ends included
     a=tag(log,interval(1e-5,1e-3))     the same, evenly in the logarithm
     a=tag(int,interval(1,8))           whole numbers from 1 to 8; `tag(log,int,interval(1,64))` takes both
-    group=glob(*)                      every option of a config group
+    group=glob(*)                      every option of a config group, without presets (`adapter=ranks/r4`)
 
 Later sources win: the block of a chosen option, then `study.space`, then the command line, where a sweep replaces or
 adds a dimension and a plain value removes it (`optimizer.lr=1e-3` removes the learning rates of all options). So does
@@ -24,7 +24,7 @@ from typing import Any, Final, TypeVar
 
 from hydra.core.override_parser.types import Override
 
-from foundation.compose import SWEEPS, compose, dotted_paths, groups, options, parse_overrides
+from foundation.compose import SWEEPS, compose, dotted_paths, groups, is_option, options, parse_overrides
 from foundation.errors import ConfigError
 from foundation.parse import did_you_mean, unknown_key
 from sweeper.config import TRIAL_GROUPS, Config, TrialPart, parse_config, parse_part, trial_of
@@ -230,10 +230,10 @@ class _Reader:
         allowed = options(group)
         values = domain.values() or ("an interval",)
         for value in values:
-            if value not in allowed:
+            if not is_option(group, value):
                 line = f"{group} must be one of {', '.join(allowed)}, got {value}{did_you_mean(value, allowed)}"
                 self.problems.append(line)
-        return Choices(of=tuple(value for value in values if value in allowed))
+        return Choices(of=tuple(value for value in values if is_option(group, value)))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
