@@ -27,7 +27,7 @@ _TOLD_GUIDANCE: Final = 1.0
 
 
 class Family:
-    """A pipeline with its own size of pictures, or `side` pixels, and its own length of captions, or `max_tokens`."""
+    """A float32 pipeline with its own size of pictures, or `side` pixels, and length of captions, or `max_tokens`."""
 
     latents_by: ClassVar[int] = 2
     """The sides of a latent are multiples of this."""
@@ -58,7 +58,7 @@ class Family:
     def encode_image(self, image: Image.Image) -> Tensor:
         """A square picture to its latent (1, C, h, w), as the denoiser sees it: the posterior's mode."""
         pixels = torch.from_numpy(np.asarray(image, dtype=np.float32) / 127.5 - 1).permute(2, 0, 1)[None]
-        return self._latent(pixels.to(self.pipe.device, self.pipe.vae.dtype)).float().cpu()
+        return self._latent(pixels.to(self.pipe.device)).cpu()
 
     def _latent(self, pixels: Tensor) -> Tensor:
         config = self.pipe.vae.config
@@ -76,8 +76,8 @@ class Family:
 
     def predict(self, noisy: Tensor, timesteps: Tensor, embeddings: Tensor) -> Tensor:
         """The denoiser's answer, with whatever LoRA is on: an `eval.validation.Denoise`."""
-        device, dtype = self.pipe.device, self.pipe.vae.dtype
-        return self._predict(noisy.to(device, dtype), timesteps.to(device), embeddings.to(device, dtype))
+        device = self.pipe.device
+        return self._predict(noisy.to(device), timesteps.to(device), embeddings.to(device))
 
     def _predict(self, noisy: Tensor, timesteps: Tensor, embeddings: Tensor) -> Tensor:
         raise NotImplementedError
