@@ -45,7 +45,7 @@ def _diffusers(adapter: Adapter, folder: Path, about: About) -> Path:
 
 
 def _kohya(adapter: Adapter, folder: Path, about: About) -> Path:
-    family = FAMILIES[family_of(adapter)]
+    family = FAMILIES[family_of(adapter, about.family)]
     state = kohya_state(adapter, family)
     file = folder / KOHYA_FILE.format(title=about.title)
     write_bytes(file, save(state, kohya_header(adapter, state, family, about)))
