@@ -16,7 +16,7 @@ from safetensors.torch import load_file
 
 from eval.guidance import parts
 from sweeper.export import export
-from tests.train.exports import original
+from tests.train.exports import lycoris, original
 from tests.train.test_families import Family, drawn, family, picture
 from train.bases.folder import TRAINS_TEXT
 from train.exports import read_adapter
@@ -53,8 +53,17 @@ class Written:
         return DiffusionPipeline.from_pretrained(self.base)
 
 
+NAMES_OF_OTHER_KINDS = {
+    "stable_diffusion": {"lora_unet_": "unet", "lora_te_text_model_": "text_encoder"},
+    "sdxl": {},
+    "qwen_image": {"lora_unet_": "transformer"},
+}
+"""Components whose layers a kohya file has under diffusers' names, by what stands before these."""
+
+
 def specs(family: str) -> dict[str, AdapterSpec]:
-    """Mixed ranks and alphas in all layers that a preset has, text encoders with them where they train; and less."""
+    """Mixed ranks and alphas in all layers of a preset; fewer layers; and no LoRA. Text encoders where they train."""
+    text = family in TRAINS_TEXT
     return {
         "all": AdapterSpec(
             rank=3,
@@ -62,11 +71,18 @@ def specs(family: str) -> dict[str, AdapterSpec]:
             targets="all",
             rank_pattern={"to_k": 2, "to_q": 5},
             alpha_pattern={"to_v": 4.0},
-            text_encoder=family in TRAINS_TEXT,
+            text_encoder=text,
         ),
-        "attention": AdapterSpec(rank=2, alpha_ratio=2.0),
-        "rslora": AdapterSpec(rank=4, rslora=True, targets="attention+ff"),
+        "attention": AdapterSpec(rank=2, rslora=True),
+        "loha": AdapterSpec(name="loha", rank=2, targets="attention+ff", text_encoder=text),
     }
+
+
+FORMATS = {
+    "all": ["diffusers", "kohya", "peft", "merged"],
+    "attention": ["diffusers", "kohya"],
+    "loha": ["kohya", "peft", "merged"],
+}
 
 
 @pytest.fixture(scope="module")
@@ -87,8 +103,7 @@ def written(family: Family, tmp_path_factory: pytest.TempPathFactory) -> Written
         pack.save_adapter(slot, saved)
         config = {"base": {"name": family.name, "family": family.name, "path": family.spec.path}}
         (saved / "config.yaml").write_text(yaml.safe_dump(config))
-        formats = ["diffusers", "kohya", "peft", "merged"] if name == "all" else ["kohya"]
-        export([str(saved), *formats, f"out={out}", "title=mine"])
+        export([str(saved), *FORMATS[name], f"out={out}", "title=mine"])
         (denoiser, *_) = read_adapter(saved).parts.values()
         layers = {
             key.partition(".lora_")[0] for key, tensor in denoiser.state.items() if "lora_B" in key and tensor.any()
@@ -110,13 +125,18 @@ def assert_drawn(written: Written, pipe: Any, trial: str) -> None:
     assert np.abs(ours - wanted).mean() < SAME
 
 
-def test_diffusers_file(written: Written) -> None:
+def those_with(format_: str) -> Any:
+    return pytest.mark.parametrize("trial", [name for name, formats in FORMATS.items() if format_ in formats])
+
+
+@those_with("diffusers")
+def test_diffusers_file(trial: str, written: Written) -> None:
     pipe = written.new_pipeline()
-    pipe.load_lora_weights(written.trials["all"].folder, weight_name="pytorch_lora_weights.safetensors")
-    assert_drawn(written, pipe, "all")
+    pipe.load_lora_weights(written.trials[trial].folder, weight_name="pytorch_lora_weights.safetensors")
+    assert_drawn(written, pipe, trial)
 
 
-@pytest.mark.parametrize("trial", specs("sdxl"))
+@those_with("diffusers")  # which reads no LoHa
 def test_kohya_file(trial: str, written: Written, monkeypatch: pytest.MonkeyPatch) -> None:
     """In diffusers, which reads no such file of SD3: it ignores all of it."""
     narrow = original.narrow_flux_lora
@@ -129,28 +149,35 @@ def test_kohya_file(trial: str, written: Written, monkeypatch: pytest.MonkeyPatc
         assert_drawn(written, pipe, trial)
 
 
-@pytest.mark.parametrize("trial", specs("sd3"))
-def test_kohya_file_in_the_original_code(trial: str, written: Written) -> None:
-    """Of the families whose original fuses layers that are apart in diffusers."""
-    if written.family not in original.CONVERTERS:
+@those_with("kohya")
+def test_kohya_file_after_the_formulas(trial: str, written: Written) -> None:
+    """Where diffusers cannot say what other programs make of it. SDXL's names are in tests/train/exports."""
+    modules = NAMES_OF_OTHER_KINDS.get(written.family, {"lora_transformer_": "transformer"})
+    fused = written.family in original.CONVERTERS
+    if not (fused if trial != "loha" else modules):
         return
     pipe, exported = written.new_pipeline(), written.trials[trial]
     state = load_file(exported.folder / "mine.safetensors")
-    original.put_into(pipe.transformer, written.family, state, exported.layers)
+    if trial == "loha":
+        lycoris.put_into({prefix: getattr(pipe, part) for prefix, part in modules.items()}, state)
+    else:
+        original.put_into(pipe.transformer, written.family, state, exported.layers)
     assert_drawn(written, pipe, trial)
 
 
-def test_peft_folders(written: Written) -> None:
+@those_with("peft")
+def test_peft_folders(trial: str, written: Written) -> None:
     pipe = written.new_pipeline()
-    folders = list((written.trials["all"].folder / "peft").iterdir())
+    folders = list((written.trials[trial].folder / "peft").iterdir())
     for folder in folders:
         module = PeftModel.from_pretrained(getattr(pipe, folder.name), folder)
         setattr(pipe, folder.name, module.get_base_model())
     encoders = {"stable_diffusion": 1, "sdxl": 2}.get(written.family, 0)
     assert len(folders) == 1 + encoders
-    assert_drawn(written, pipe, "all")
+    assert_drawn(written, pipe, trial)
 
 
-def test_merged_pipeline(written: Written) -> None:
-    pipe = DiffusionPipeline.from_pretrained(written.trials["all"].folder / "merged")
-    assert_drawn(written, pipe, "all")
+@those_with("merged")
+def test_merged_pipeline(trial: str, written: Written) -> None:
+    pipe = DiffusionPipeline.from_pretrained(written.trials[trial].folder / "merged")
+    assert_drawn(written, pipe, trial)

@@ -40,6 +40,11 @@ class Adapter:
         return frozenset(kind_of(part) for part in self.parts.values())
 
     @property
+    def is_plain(self) -> bool:
+        """Whether it is B·A in every layer and nothing else."""
+        return self.kinds == {"LORA"} and not self.has_dora
+
+    @property
     def has_dora(self) -> bool:
         """Whether any layer has a magnitude of its own."""
         return any("lora_magnitude_vector" in name for part in self.parts.values() for name in part.state)

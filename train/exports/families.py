@@ -80,6 +80,10 @@ class Family:
     """`ss_network_module` of a LoRA: which of kohya's trains such."""
     denoiser_name: Callable[[str], str] = _as_diffusers
     """A layer of the denoiser, from diffusers' name."""
+    web_uis: str = "A1111, Forge"
+    """Who of A1111's line reads its kohya files; empty for none."""
+    others: str = "kohya's trainer, diffusers"
+    """Who reads them beside these and ComfyUI."""
     places: Places | None = None
     """Where layers of the denoiser are, if the original code has some of diffusers' in one."""
 
@@ -117,6 +121,8 @@ FAMILIES: Final[Mapping[str, Family]] = {
         architecture="stable-diffusion-3",
         base_model_version="sd3m",
         network_module="networks.lora_sd3",
+        web_uis="Forge",
+        others="kohya's trainer",
         places=sd3_place,
     ),
     "flux": Family(
@@ -125,6 +131,7 @@ FAMILIES: Final[Mapping[str, Family]] = {
         base_model_version="flux1",
         implementation="https://github.com/black-forest-labs/flux",
         network_module="networks.lora_flux",
+        web_uis="Forge",
         places=flux_place,
     ),
     "qwen_image": Family(
@@ -133,6 +140,8 @@ FAMILIES: Final[Mapping[str, Family]] = {
         base_model_version="qwen_image",
         implementation="https://github.com/QwenLM/Qwen-Image",
         network_module="networks.lora_qwen_image",
+        web_uis="",
+        others="musubi-tuner, diffusers",
     ),
 }
 _SD2_TEXT_WIDTH: Final = 1024

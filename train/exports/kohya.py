@@ -50,7 +50,7 @@ def kohya_state(adapter: Adapter, family: Family) -> dict[str, Tensor]:
             )
         layers = layers_of(saved, "kohya's format")
         common = Counter(layer.alpha for layer in layers).most_common(1)[0][0]
-        for prefix, layer in _named(layers, part, family):
+        for prefix, layer in _named(layers, part, family, adapter.is_plain):
             alpha = layer.alpha if part == "transformer" else common
             unbiased = part == "unet" and layer.name.endswith(_UNBIASED)
             tensors = _ia3(layer, saved, unbiased) if kind_of(saved) == "IA3" else _tensors(layer, saved, alpha)
@@ -58,11 +58,11 @@ def kohya_state(adapter: Adapter, family: Family) -> dict[str, Tensor]:
     return state
 
 
-def _named(layers: Sequence[Layer], part: str, family: Family) -> list[tuple[str, Layer]]:
+def _named(layers: Sequence[Layer], part: str, family: Family, plain: bool) -> list[tuple[str, Layer]]:
     """The layers that a file holds, by what they are called there."""
     if part != "transformer" or family.places is None:
         return [(family.kohya_name(part, layer.name), layer) for layer in layers]
-    if all(layer.tensors.keys() == {"lora_A", "lora_B"} for layer in layers):
+    if plain:
         return [(family.kohya_name(part, layer.name), layer) for layer in in_original(layers, family.places)]
     return [(f"{_UNFUSED}{layer.name.replace('.', '_')}", layer) for layer in layers]
 

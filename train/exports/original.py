@@ -1,4 +1,4 @@
-"""SD3's and FLUX's layers as their authors' own code has them, and with it kohya's trainer, ComfyUI, Forge and A1111.
+"""SD3's and FLUX's layers as their authors' own code has them, and with it kohya's trainer, ComfyUI and Forge.
 
 Query, key and value are one layer there, in FLUX's single blocks with the feed-forward's first layer. LoRAs that were
 trained on them apart are one LoRA there, exactly: their downs lie one above the other, their ups along the diagonal

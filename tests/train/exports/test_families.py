@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from foundation.adapter_files import Part
 from foundation.errors import AdapterError
-from train.exports import About, Adapter, about_of, write_format
+from train.exports import FILE_FORMATS, About, Adapter, about_of, write_format
 from train.exports.adapter import lora_config
 from train.exports.families import FAMILIES, family_of
 from train.exports.kohya import kohya_state
@@ -147,6 +147,26 @@ def test_a_transformers_family_by_its_layers(layer: str, width: int, family: str
 def test_a_unets_family_as_it_is_told(told: str, family: str) -> None:
     adapter = Adapter({"unet": lora_part({"down_blocks.1.attn2.to_k": 1}, 1024)})
     assert family_of(adapter, about_of({"base": {"family": told or "auto"}}, title="x").family) == family
+
+
+@pytest.mark.parametrize(
+    ("family", "programs"),
+    [
+        ("stable_diffusion", "A1111, Forge, ComfyUI, kohya's trainer, diffusers"),
+        ("sd3", "Forge, ComfyUI, kohya's trainer"),
+        ("flux", "Forge, ComfyUI, kohya's trainer, diffusers"),
+        ("qwen_image", "ComfyUI, musubi-tuner, diffusers"),
+    ],
+)
+def test_who_reads_a_kohya_file(family: str, programs: str) -> None:
+    about = About(family=family)
+    part = "unet" if family == "stable_diffusion" else "transformer"
+    plain = lora_part({"transformer_blocks.0.attn.to_q": 1})
+    dora = Part({**plain.state, "transformer_blocks.0.attn.to_q.lora_magnitude_vector": torch.ones(6)}, plain.config)
+    of = FILE_FORMATS["kohya"].programs
+    assert of(Adapter({part: plain}), about) == programs
+    others = "A1111, Forge, ComfyUI" if family == "stable_diffusion" else "ComfyUI"
+    assert of(Adapter({part: dora}), about) == others
 
 
 def test_a_part_that_a_family_has_not() -> None:

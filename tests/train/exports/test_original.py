@@ -74,6 +74,8 @@ def test_layers_outside_of_blocks(flux: dict[str, nn.Linear]) -> None:
     embedders = {f"{name}_{side}_layer" for name in ("time_in", "vector_in", "guidance_in") for side in ("in", "out")}
     final = {"final_layer_linear", "final_layer_adaLN_modulation_1"}
     assert names >= {"img_in", "txt_in"} | final and names <= {"img_in", "txt_in"} | final | embedders
+    read = _convert_kohya_flux_lora_to_diffusers(state)  # docs/exports.md tells that diffusers leaves these out
+    assert read and not any(name.startswith("transformer.") for name in read)
 
 
 def test_shift_and_scale_change_places_where_there_is_no_gate() -> None:
