@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -25,6 +25,7 @@ from eval.sampling import sample
 from eval.spec import EvalSpec, Thresholds
 from eval.validation import validation_losses
 from foundation import durable
+from foundation.captions import captioned
 from foundation.errors import ConfigError
 from foundation.folder import Picture, read_folder, split
 from foundation.images import square
@@ -109,17 +110,17 @@ def _device(name: str | None) -> torch.device:
 
 def _pictures(request: Request) -> tuple[Sequence[Picture], Sequence[Picture]]:
     """What was trained on and what was not, told apart as training does it."""
-    data = _read(request.data, "data") if request.data else ()
+    data = _read(request.data, "data", request.trigger) if request.data else ()
     if not request.held_out:
-        return split(data)
-    held_out = _read(request.held_out, "held_out")
+        return split(data, request.holdout, request.holdout_at_least)
+    held_out = _read(request.held_out, "held_out", request.trigger)
     unseen = {picture.digest for picture in held_out}
     return [picture for picture in data if picture.digest not in unseen], held_out
 
 
-def _read(folder: str, where: str) -> Sequence[Picture]:
+def _read(folder: str, where: str, trigger: str) -> Sequence[Picture]:
     pictures, _ = read_folder(located(folder, _CACHE, where=where), where=where)
-    return pictures
+    return [replace(picture, caption=captioned(picture.caption, trigger)) for picture in pictures]
 
 
 def _spec(request: Request, held_out: Sequence[Picture]) -> EvalSpec:

@@ -9,6 +9,7 @@ from typing import Annotated
 from pydantic import Field, TypeAdapter, ValidationError
 
 from foundation.errors import ConfigError
+from foundation.folder import HOLDOUT, MIN_HELD_OUT
 from foundation.keyed import read_keyed
 
 USAGE = """\
@@ -17,10 +18,12 @@ python -m eval lora=FILE|FOLDER [key=value …]     judge a LoRA against its bas
   lora=       the LoRA: a .safetensors file or a folder with one; diffusers' or kohya's names
   base=       pipeline it belongs to: pocket (default), a folder, a hub id; docs/families.md says of which families
   data=       what it was trained on: a folder or archive of captioned images, as data.path of training takes it
-  held_out=   such pictures it was not trained on; without it the fifth of data= that training holds out
+  held_out=   such pictures it was not trained on; without it those of data= that training holds out:
+              holdout= 0.2, the share, and holdout_at_least= 3, as data.holdout and data.holdout_at_least of training
   prompt=     what to draw, {trigger} where the trigger goes; give it as often as needed (default: held-out captions)
   unrelated=  a prompt that asks for nothing of the kind; two or more to measure drift
-  trigger=    the trigger phrase; it is left out where prompt match is measured
+  trigger=    the trigger phrase; captions that lack it get it at their end, as in training; it is left out where
+              prompt match is measured
   stand_in=   what stands for it there (a subject's class: backpack)
   clip=       pocket (default), or a CLIP or SigLIP folder or hub id
   image_features=   a DINOv2 to compare pictures with one another (default: the CLIP)
@@ -42,6 +45,8 @@ class Request:
     base: str = "pocket"
     data: str | None = None
     held_out: str | None = None
+    holdout: Annotated[float, Field(gt=0, lt=1)] = HOLDOUT
+    holdout_at_least: Annotated[int, Field(ge=1)] = MIN_HELD_OUT
     prompt: tuple[str, ...] = ()
     unrelated: tuple[str, ...] = ()
     trigger: str = ""
