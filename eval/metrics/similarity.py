@@ -114,12 +114,12 @@ def prompt_drop(samples: Tensor, base: Tensor, texts: Tensor) -> float:
     sets matching texts ten points apart. A CLIP that spreads wider (the embedded one: 80 points) would otherwise call
     every change of style an alarm. Plain points where the base has no margin.
     """
-    own, other = comparable_matches(samples, base, texts)
+    own, other = _comparable_matches(samples, base, texts)
     scale = USUAL_MARGIN / float(other.mean()) if _has_margin(base, texts) else 1.0
     return scale * float((other - own).mean())
 
 
-def comparable_matches(samples: Tensor, base: Tensor, texts: Tensor) -> tuple[Tensor, Tensor]:
+def _comparable_matches(samples: Tensor, base: Tensor, texts: Tensor) -> tuple[Tensor, Tensor]:
     """Return prompt match of `samples` and `base` (P, S, D), each (P, S) in points, by the measure that fits the base.
 
     `prompt_margins` where the base has a margin of at least `MIN_MARGIN`, else plain `prompt_matches`.
