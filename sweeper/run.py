@@ -136,7 +136,7 @@ def _prepare(asked: Plan) -> tuple[Config, Dataset]:
             config = replace(config, eval=replace(config.eval, prompts=tuple(captions)[:MAX_CAPTION_PROMPTS]))
         except ValueError as error:  # a caption among eval.final_prompts
             raise ConfigError([f"eval: {error}"]) from error
-    if config.train.compile != "off" and config.train.compile_rank is None:
+    if config.train.lasts and config.train.compile_rank is None:
         largest = asked.space.largest("adapter.rank", config.adapter.rank)
         config = replace(config, train=replace(config.train, compile_rank=largest))
     return config, dataset

@@ -94,7 +94,7 @@ class Worker:
             num_slots,
             config.train.precision,
             config.train.activation_checkpointing,
-            config.trial.compiled_rank,
+            config.trial.lasting,
             REPORT_EVERY,
         )
         self._judging = Judging(self._pack, dataset, data, config.eval, config.data.trigger, cache)

@@ -91,10 +91,10 @@ def _train(run: _Run, out: Path | None, console: Console) -> int:
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     base = load_base(run.base, device, run.trial.train.precision)
     dataset = with_regularization(dataset, run.data, base, cache)
-    train, rank = run.trial.train, run.trial.compiled_rank
+    train = run.trial.train
     set_attention(base, train)
     data = encode_dataset(base, dataset, cache)
-    pack = Pack(base, data, 1, train.precision, train.activation_checkpointing, rank, _READ_EVERY)
+    pack = Pack(base, data, 1, train.precision, train.activation_checkpointing, run.trial.lasting, _READ_EVERY)
     slot = pack.admit(run.trial)
     out = out or _next_folder(Path("multirun/train"), run.data.name)
     write_json(out / "config.json", dataclasses.asdict(run))
