@@ -87,6 +87,7 @@ def _measure(
     finally:
         for slot in slots:
             pack.release(slot)
+        del pack  # and what it recorded
         if on_gpu:
             torch.cuda.empty_cache()
 

@@ -160,7 +160,7 @@ class Slot:
         if not (folder / _STATE_FILE).is_file():
             raise AdapterError(f"{folder} holds no training state to resume from")
         self.adapter.load_state(load_file(folder / _ADAPTER_FILE))
-        state = torch.load(folder / _STATE_FILE, weights_only=True)
+        state = torch.load(folder / _STATE_FILE, map_location="cpu", weights_only=True)
         self.step = int(state["step"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.schedule.load_state_dict(state["schedule"])

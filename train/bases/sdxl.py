@@ -35,6 +35,7 @@ class StableDiffusionXL(StableDiffusion):
 
     def __init__(self, pipeline: Any, spec: BaseSpec, device: torch.device) -> None:
         self._encoders = TextEncoders(pipeline.text_encoder, pipeline.text_encoder_2)
+        self._sizes: dict[tuple[int, int], Tensor] = {}
         super().__init__(pipeline, spec, device)
 
     @staticmethod
@@ -76,19 +77,25 @@ class StableDiffusionXL(StableDiffusion):
     def predict(self, noisy: Tensor, timesteps: Tensor, embeddings: Tensor) -> Tensor:
         """See `Base`. It is told that no picture was cut, nor larger than it is: as its pipeline does when sampling."""
         tokens, pooled = split_text(embeddings.to(self.dtype), self._pipeline.text_encoder_2.config.projection_dim)
-        height, width = (side * self._pipeline.vae_scale_factor for side in noisy.shape[-2:])
-        sizes = torch.tensor([height, width, 0, 0, height, width], dtype=self.dtype)
         output: Tensor = self._pipeline.unet(
             noisy.to(self.dtype, memory_format=torch.channels_last),
             timesteps,
             encoder_hidden_states=tokens,
             added_cond_kwargs={
                 "text_embeds": pooled,
-                "time_ids": sizes.to(self.device, non_blocking=True).expand(len(noisy), -1),
+                "time_ids": self._size(*noisy.shape[-2:]).expand(len(noisy), -1),
             },
             return_dict=False,
         )[0]
         return output
+
+    def _size(self, height: int, width: int) -> Tensor:
+        """What it is told of pictures with latents of so many rows and columns; kept, since a tensor's way to a GPU is
+        waited for."""
+        if (height, width) not in self._sizes:
+            sides = [side * self._pipeline.vae_scale_factor for side in (height, width)]
+            self._sizes[height, width] = torch.tensor([*sides, 0, 0, *sides], dtype=self.dtype, device=self.device)
+        return self._sizes[height, width]
 
     def _text_parts(self, text_encoder: Saved | None) -> dict[str, Saved]:
         if text_encoder is None:
