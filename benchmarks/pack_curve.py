@@ -25,7 +25,7 @@ from train.pack import Pack  # noqa: E402
 from train.spec import Lasting  # noqa: E402
 
 
-def main() -> None:
+def main(given: Sequence[str] | None = None) -> None:
     """Measure and print tables in Markdown."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.pack_curve", description=__doc__)
     parser.add_argument("--base", choices=BASES, default="pocket")
@@ -36,7 +36,7 @@ def main() -> None:
     parser.add_argument("--graphs", action="store_true", help="also time packs replayed from CUDA graphs")
     parser.add_argument("--processor", action="store_true", help="processor time, for one thread of a busy machine")
     parser.add_argument("--stock-steps", type=int, default=50, help="steps of the stock script's trial, 0 for none")
-    arguments = parser.parse_args()
+    arguments = parser.parse_args(given)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     print(f"{_machine(device)}, torch {torch.__version__}, commit {_commit()}\n")
     with setting(arguments.base, device) as where:
@@ -66,6 +66,8 @@ def _curve(where: Setting, arguments: argparse.Namespace, batch: int) -> None:
             pack = Pack(where.base, where.data, k, where.precision, lasting=lasting)  # type: ignore[arg-type]
             slots = [pack.admit(trial(batch, seed, where.precision)) for seed in range(k)]
             seconds[name] = min(seconds[name], _seconds(pack.step, where.device, clock))
+            if pack.at_once < k:
+                print(f"{name} does not fit into memory; {pack.at_once} share a pass\n")
             if lasting is None and name not in flops:
                 with FlopCounterMode(display=False) as counter:
                     pack.step()

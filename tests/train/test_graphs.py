@@ -7,14 +7,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
 
 from tests.train import replayed
+from tests.train.families import build
 from tests.train.test_compiled import BEYOND, DROPPING, NARROW, RANK, WIDE, Course, NewBase, assert_equal, trial
 from tests.train.test_packed import doubled
-from train.caches import EncodedDataset
+from train.bases import load_base
+from train.caches import EncodedDataset, encode_dataset
+from train.data import Dataset
 from train.graphs import Graphs
 from train.pack import Pack
 from train.spec import Lasting, ObjectiveSpec
@@ -133,3 +137,36 @@ def test_each_shape_of_inputs_and_each_set_of_masks_has_its_own_recording(record
         (gradient,) = torch.autograd.grad(result.sum(), weight)
         assert torch.equal(gradient, rows * 7.0 * masks[mask])
     assert len(recordings) == 3
+
+
+@pytest.mark.parametrize("family", ["sdxl", "sd3", "flux", "qwen_image"])
+def test_every_family_can_be_recorded(family: str, tiny_dataset: Dataset, recordings: Made, tmp_path: Path) -> None:
+    base = load_base(build(family, tmp_path / family), torch.device("cpu"))
+    data = encode_dataset(base, tiny_dataset, tmp_path / "cache")
+
+    def run(lasting: Lasting | None) -> list[float]:
+        pack = Pack(base, data, 2, lasting=lasting)
+        for spec in (trial(1, rank=4), trial(2, rank=RANK)):
+            pack.admit(spec)
+        seen = [report.loss for _ in range(3) for report in pack.step()]
+        for slot in pack.active:
+            pack.release(slot)
+        return seen
+
+    assert run(RECORDED) == pytest.approx(run(None), rel=1e-4)
+    assert len(recordings) == 1
+
+
+def test_dropout_with_pictures_of_two_shapes(new_base: NewBase, tiny_data: EncodedDataset, recordings: Made) -> None:
+    wide = replace(tiny_data.train, means=tiny_data.train.means[:, :, :8], stds=tiny_data.train.stds[:, :, :8])
+    data = replace(tiny_data, other_shapes=((wide, None),))
+
+    def run(lasting: Lasting | None) -> Course:
+        course = Course(Pack(doubled(new_base()), data, 1, lasting=lasting), data)
+        course.pack.admit(DROPPING)
+        course.train(8)
+        return course
+
+    recorded = run(RECORDED)
+    assert len(recordings) == 2
+    assert_equal(recorded, run(None))
