@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
+from functools import partial
 from typing import Any
 
 import torch
@@ -24,6 +26,12 @@ class TextEncoders(nn.Module):
         self.text_encoder_2 = second
 
 
+def _decode(vae: Any, *arguments: Any, **options: Any) -> Any:
+    """As it decodes by itself. For half precision its pipeline puts it into float32, which autocast would undo."""
+    with torch.autocast(vae.device.type, enabled=False) if vae.dtype == torch.float32 else nullcontext():
+        return type(vae).decode(vae, *arguments, **options)
+
+
 class StableDiffusionXL(StableDiffusion):
     """`train.bases.Base` over a `StableDiffusionXLPipeline`.
 
@@ -37,6 +45,7 @@ class StableDiffusionXL(StableDiffusion):
         self._encoders = TextEncoders(pipeline.text_encoder, pipeline.text_encoder_2)
         self._sizes: dict[tuple[int, int], Tensor] = {}
         super().__init__(pipeline, spec, device)
+        pipeline.vae.decode = partial(_decode, pipeline.vae)
 
     @staticmethod
     def options(spec: BaseSpec) -> dict[str, Any]:
