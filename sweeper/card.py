@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Final
 
 from eval.diagnosis import REMEDIES, Kind
 from sweeper.handed_over import HandedOver
@@ -22,6 +23,9 @@ from sweeper.winner import (
     Winner,
     base_metrics,
 )
+
+_NOTHING: Final = 1e-9
+"""What rounding leaves of a number that is 0."""
 
 
 def card(winner: Winner, folder: Path, files: HandedOver) -> str:
@@ -210,6 +214,8 @@ def _number(value: float | None) -> str:
     """Three digits that say something; a dash for what there is not."""
     if value is None or not math.isfinite(value):
         return "–"
+    if abs(value) < _NOTHING:
+        return "0"
     return f"{value:.1f}" if abs(value) >= 10 else f"{value:.3g}"
 
 
