@@ -24,7 +24,7 @@ from diffusers import DDPMScheduler, DiffusionPipeline
 
 from benchmarks.setting import RANK, Setting
 from foundation.images import read_rgb, square
-from train.bases.text import join_text, split_text
+from foundation.text import join_text, split_text
 from train.images import to_pixels
 
 ATTENTION = ["to_q", "to_k", "to_v", "to_out.0"]

@@ -199,3 +199,10 @@ def _text_of(file: Path) -> str:
 
 def _some(names: list[Any]) -> str:
     return ", ".join(names[:5]) + (" …" if len(names) > 5 else "")
+
+
+def captioned(caption: str, trigger: str) -> str:
+    """The caption, with the trigger at its end where it lacks it."""
+    if not trigger or trigger.lower() in caption.lower():
+        return caption
+    return f"{caption}, {trigger}" if caption else trigger

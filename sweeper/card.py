@@ -111,7 +111,8 @@ def _files(winner: Winner, files: HandedOver) -> list[str]:
             comfyui += "; nearly the same picture, as it divides by the norms of the base's weights"
         if files.kind == "IA3":
             comfyui = "not to be used there: it does not know IA3"
-        rows += [(f"`{files.kohya}`", "A1111, Forge", a1111), (f"`{files.kohya}`", "ComfyUI", comfyui)]
+        rows += [(f"`{files.kohya}`", files.web_uis, a1111)] if files.web_uis else []
+        rows += [(f"`{files.kohya}`", "ComfyUI", comfyui)]
     table = [_table(("file", "program", "how"), rows, right=())] if rows else []
     return [*table, f"There is no file for A1111 and ComfyUI: {files.reason}."] if files.reason else table
 

@@ -15,6 +15,7 @@ import yaml
 from foundation.adapter_files import WEIGHTS_FILE
 from foundation.durable import new_folder
 from foundation.errors import AdapterError, ConfigError, UserError
+from foundation.keyed import read_keyed
 from foundation.quiet import quiet_libraries
 from sweeper.strength import AS_TRAINED
 from sweeper.winner import CONFIG, SCORES
@@ -25,7 +26,7 @@ USAGE: Final = """\
 python -m sweeper.export STUDY|FOLDER|FILE [FORMAT …] [out=FOLDER] [key=value …]     a LoRA for other programs
 
   STUDY      a study's name: its best; or any checkpoint's folder, or a LoRA file
-  FORMAT     kohya      one file for A1111, Forge, ComfyUI and kohya's trainer
+  FORMAT     kohya      one file for A1111, Forge, ComfyUI and kohya's trainers, as far as they know the base's family
              diffusers  one file for diffusers
              peft       a folder for each part, for PeftModel.from_pretrained
              merged     the whole pipeline with the LoRA in its weights, for anything that takes a base
@@ -102,22 +103,15 @@ def export(arguments: Sequence[str]) -> list[str]:
                 )
             else:
                 written = write_format(name, adapter, fresh, about)
-                lines.append(f"{name}: {out / written.relative_to(fresh)}, for {FILE_FORMATS[name].programs}")
+                lines.append(
+                    f"{name}: {out / written.relative_to(fresh)}, for {FILE_FORMATS[name].programs(adapter, about)}"
+                )
     return lines
 
 
 def _parsed(arguments: Sequence[str]) -> tuple[str, list[str], dict[str, str]]:
-    keys: dict[str, str] = {}
-    words: list[str] = []
-    problems = []
-    for argument in arguments:
-        key, equals, value = argument.partition("=")
-        if equals and key in _KEYS:
-            keys[key] = value
-        elif equals:
-            problems.append(f"there is no {key}=; known keys: {', '.join(_KEYS)}")
-        else:
-            words.append(argument)
+    words = [argument for argument in arguments if "=" not in argument]
+    keys, problems = read_keyed([argument for argument in arguments if "=" in argument], _KEYS, ())
     known = [*FILE_FORMATS, MERGED]
     problems += [f"a format must be one of {', '.join(known)}, got {word}" for word in words[1:] if word not in known]
     if not words:

@@ -40,10 +40,11 @@ from train.bases import Base, load_base
 from train.caches import EncodedDataset, encode_dataset
 from train.capacity import best_of, measure_capacity
 from train.data import load_dataset
-from train.objective import Objective
+from train.objective import check_objectives
 from train.pack import Pack
 from train.regularization import with_regularization
 from train.reports import Capacity, StepReport
+from train.spec import ObjectiveSpec
 
 REPORT_EVERY = 10
 """Steps of a trial between two `Stepped` events, and of a pack between two readings of its losses."""
@@ -74,7 +75,9 @@ class _Running:
 class Worker:
     """The loop of one device: take commands, step the pack, judge, wait for verdicts."""
 
-    def __init__(self, config: Config, device: str, connection: Connection) -> None:
+    def __init__(
+        self, config: Config, device: str, connection: Connection, objectives: Sequence[ObjectiveSpec]
+    ) -> None:
         began = time.monotonic()
         self._eval = config.eval
         self._connection = connection
@@ -82,7 +85,7 @@ class Worker:
         self._stopping = False
         cache = Path(config.study.folder) / "cache"
         base = load_base(config.base, torch.device(device), config.train.precision)
-        Objective.of(config.objective, base.process)  # refuses what this base cannot be trained with
+        check_objectives(objectives, base.process.prediction_type)
         set_attention(base, config.train)
         dataset = with_regularization(load_dataset(config.data), config.data, base, cache)
         data = encode_dataset(base, dataset, cache)
@@ -308,10 +311,13 @@ def _measured(base: Base, data: EncodedDataset, config: Config) -> tuple[Capacit
     return tuple(measure_capacity(base, data, config.trial, config.study.most_at_once))
 
 
-def serve(config: Config, device: str, connection: Connection) -> None:
-    """Run a worker to its end in this process; say in one line why it cannot start."""
+def serve(config: Config, device: str, connection: Connection, objectives: Sequence[ObjectiveSpec]) -> None:
+    """Run a worker to its end in this process; say in one line why it cannot start.
+
+    `objectives` are all that trials may have: if its base cannot be trained by one of them, it does not start.
+    """
     try:
-        worker = Worker(config, device, connection)
+        worker = Worker(config, device, connection, objectives)
     except UserError as error:
         connection.send(Refused(reason=str(error)))
         return

@@ -256,8 +256,8 @@ class Pack:
         taught = [number for number in numbers if self.spec(number).adapter.text_encoder]
         shape = tuple(batches[0].latents.shape)
         with self._packed.rows_of(numbers, latents=shape), self._packed_text.rows_of(taught, latents=shape):
-            embeddings = self._embeddings(numbers, taught, asked)
-            predicted = self._packed.run(self._predict, asked.noisy, asked.timesteps, embeddings)
+            told = (self._embeddings(numbers, taught, asked), *([] if asked.sizes is None else [asked.sizes]))
+            predicted = self._packed.run(self._predict, asked.noisy, asked.timesteps, *told)
             losses = asked.losses(predicted)
             shares = [
                 s.scaler.scale(s.penalised(own) / s.spec.train.gradient_accumulation)
@@ -266,9 +266,9 @@ class Pack:
             torch.stack(shares).sum().backward()  # type: ignore[no-untyped-call]
         return losses.detach()
 
-    def _predict(self, noisy: Tensor, timesteps: Tensor, embeddings: Tensor) -> Tensor:
+    def _predict(self, noisy: Tensor, timesteps: Tensor, *told: Tensor) -> Tensor:
         with self._accelerator.autocast():
-            return self.base.predict(noisy, timesteps, embeddings)
+            return self.base.predict(noisy, timesteps, *told)
 
     def _embeddings(self, numbers: list[int], taught: list[int], asked: Question) -> Tensor:
         """Of the rows' captions (B, T, D): cached ones, and made anew for the slots that train the text encoder."""

@@ -24,7 +24,7 @@ from train.bases.registry import DTYPES
 from train.caches import EncodedDataset
 from train.draws import Draws
 from train.objective import Objective
-from train.optimizers import build_optimizer
+from train.optimizers import build_optimizer, restore
 from train.packed import Packed
 from train.schedules import build_schedule
 from train.spec import TrialSpec
@@ -160,9 +160,9 @@ class Slot:
         if not (folder / _STATE_FILE).is_file():
             raise AdapterError(f"{folder} holds no training state to resume from")
         self.adapter.load_state(load_file(folder / _ADAPTER_FILE))
-        state = torch.load(folder / _STATE_FILE, map_location="cpu", weights_only=True)
+        state = torch.load(folder / _STATE_FILE, weights_only=True, map_location="cpu")  # the device may be another now
         self.step = int(state["step"])
-        self.optimizer.load_state_dict(state["optimizer"])
+        restore(self.optimizer, state["optimizer"])
         self.schedule.load_state_dict(state["schedule"])
         self.scaler.load_state_dict(state["scaler"])
         self.draws.load(state)

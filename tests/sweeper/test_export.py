@@ -100,7 +100,11 @@ def test_a_trials_checkpoint_and_a_run_without_a_study(study: Path, tiny_pipelin
     ("arguments", "words"),
     [
         (["nothing"], ["there is no LoRA in nothing and no study nothing with a best one"]),
-        (["a", "khoya", "uot=b"], ["there is no uot=", "a format must be one of diffusers, kohya, peft, merged, got"]),
+        (
+            ["a", "khoya", "uot=b"],
+            ["got 'uot=b'; did you mean out=?", "a format must be one of diffusers, kohya, peft, merged, got"],
+        ),
+        (["a", "out=b", "out=c"], ["out must be given once, got it again as 'out=c'"]),
         (["out=b"], ["name a study, a folder or a file first"]),
     ],
 )
@@ -138,6 +142,15 @@ def test_best_holds_a_kohya_file_and_the_card_says_whose(study: Path, winner: Wi
     text = card(replace(winner, strength=0.8), best, files)
     assert "`<lora:pencil:0.8>`, and `in pencil style` in the prompt" in text
     assert "| `pytorch_lora_weights.safetensors` | diffusers |" in text and "ComfyUI" in text
+
+
+def test_the_card_names_no_program_that_does_not_know_the_family(winner: Winner, tmp_path: Path) -> None:
+    rows = {
+        web_uis: card(winner, tmp_path, HandedOver(kohya="pencil.safetensors", web_uis=web_uis))
+        for web_uis in ("Forge", "")
+    }
+    assert "| `pencil.safetensors` | Forge |" in rows["Forge"] and "A1111" not in rows["Forge"]
+    assert "models/Lora" not in rows[""] and "| `pencil.safetensors` | ComfyUI |" in rows[""]
 
 
 def test_kinds_that_not_every_program_takes(new_base: Callable[[], Base], winner: Winner, tmp_path: Path) -> None:

@@ -53,7 +53,7 @@ def test_a_step_of_every_family(
     if family in ("stable_diffusion", "sdxl"):
         specs += [trial(text_encoder=True)]
     with elsewhere(base, monkeypatch) as border:
-        assert brought(border, base, data, specs) == COLUMNS
+        assert brought(border, base, data, specs) == COLUMNS + base.reads_sizes
         with Pack(base, data, 1).acting([]) as plain:
             predicted = plain.predict(
                 *(each[:2].to(DEVICE) for each in (data.train.means, torch.ones(2), data.train.embeddings))

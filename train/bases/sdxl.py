@@ -11,9 +11,9 @@ import torch
 from diffusers import StableDiffusionXLPipeline
 from torch import Tensor, nn
 
+from foundation.text import join_text, split_text
 from train.bases.port import Saved
 from train.bases.stable_diffusion import StableDiffusion, token_ids
-from train.bases.text import join_text, split_text
 from train.spec import BaseSpec
 
 
@@ -39,6 +39,7 @@ class StableDiffusionXL(StableDiffusion):
     """
 
     family = "sdxl"
+    reads_sizes = True
     pipeline_class = StableDiffusionXLPipeline
 
     def __init__(self, pipeline: Any, spec: BaseSpec, device: torch.device) -> None:
@@ -83,16 +84,18 @@ class StableDiffusionXL(StableDiffusion):
         )
         return join_text(torch.cat([first.hidden_states[-2], second.hidden_states[-2]], dim=-1), second.text_embeds)
 
-    def predict(self, noisy: Tensor, timesteps: Tensor, embeddings: Tensor) -> Tensor:
-        """See `Base`. It is told that no picture was cut, nor larger than it is: as its pipeline does when sampling."""
+    def predict(self, noisy: Tensor, timesteps: Tensor, embeddings: Tensor, sizes: Tensor | None = None) -> Tensor:
+        """See `Base`. Without sizes no picture was cut, nor is larger than it is: as its pipeline samples."""
         tokens, pooled = split_text(embeddings.to(self.dtype), self._pipeline.text_encoder_2.config.projection_dim)
+        if sizes is None:
+            sizes = self._size(*noisy.shape[-2:]).expand(len(noisy), -1)
         output: Tensor = self._pipeline.unet(
             noisy.to(self.dtype, memory_format=torch.channels_last),
             timesteps,
             encoder_hidden_states=tokens,
             added_cond_kwargs={
                 "text_embeds": pooled,
-                "time_ids": self._size(*noisy.shape[-2:]).expand(len(noisy), -1),
+                "time_ids": sizes.to(self.device, non_blocking=True),
             },
             return_dict=False,
         )[0]
@@ -103,17 +106,15 @@ class StableDiffusionXL(StableDiffusion):
         waited for."""
         if (height, width) not in self._sizes:
             sides = [side * self._pipeline.vae_scale_factor for side in (height, width)]
-            self._sizes[height, width] = torch.tensor([*sides, 0, 0, *sides], dtype=self.dtype, device=self.device)
+            self._sizes[height, width] = torch.tensor([*sides, 0, 0, *sides], dtype=torch.float32, device=self.device)
         return self._sizes[height, width]
 
-    def _text_parts(self, text_encoder: Saved | None) -> dict[str, Saved]:
+    def parts_of(self, denoiser: Saved, text_encoder: Saved | None) -> dict[str, Saved]:
+        """See `Base`."""
+        parts = {self.denoiser_name: denoiser}
         if text_encoder is None:
-            return {}
-        names = [name for name, _ in self._encoders.named_children()]
-        return {
-            name: Saved(
-                {k.removeprefix(f"{name}."): v for k, v in text_encoder.state.items() if k.startswith(f"{name}.")},
-                text_encoder.config,
-            )
-            for name in names
-        }
+            return parts
+        for name, _ in self._encoders.named_children():
+            own = {k.removeprefix(f"{name}."): v for k, v in text_encoder.state.items() if k.startswith(f"{name}.")}
+            parts[name] = Saved(own, text_encoder.config)
+        return parts

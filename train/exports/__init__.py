@@ -2,6 +2,15 @@
 
 from train.exports.about import About, about_of
 from train.exports.adapter import Adapter, read_adapter
-from train.exports.formats import FILE_FORMATS, KOHYA_FILE, write_format
+from train.exports.formats import FILE_FORMATS, KOHYA_FILE, kohya_web_uis, write_format
 
-__all__ = ["FILE_FORMATS", "KOHYA_FILE", "About", "Adapter", "about_of", "read_adapter", "write_format"]
+__all__ = [
+    "FILE_FORMATS",
+    "KOHYA_FILE",
+    "About",
+    "Adapter",
+    "about_of",
+    "kohya_web_uis",
+    "read_adapter",
+    "write_format",
+]
