@@ -32,10 +32,15 @@ def read_evaluations(folder: Path) -> list[Evaluation]:
     return _read(folder / _EVALUATIONS, Evaluation)
 
 
+def read_validations(folder: Path) -> list[Validation]:
+    """All validation losses of a trial between its evaluations, in order; see `read_evaluations`."""
+    return _read(folder / _VALIDATIONS, Validation)
+
+
 def rewind(folder: Path, step: int) -> tuple[list[Evaluation], list[Validation]]:
     """What was seen up to `step`, where the saved state stands; what came later will come again, so it is dropped."""
     evaluations = [each for each in read_evaluations(folder) if each.step <= step]
-    validations = [each for each in _read(folder / _VALIDATIONS, Validation) if each.step <= step]
+    validations = [each for each in read_validations(folder) if each.step <= step]
     _write(folder / _EVALUATIONS, evaluations)
     _write(folder / _VALIDATIONS, validations)
     return evaluations, validations

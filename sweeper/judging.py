@@ -18,14 +18,13 @@ from eval.guidance import parts as guided_parts
 from eval.judge import Evidence, judge, validation_ratio
 from eval.metrics.losses import image_means
 from eval.overfit import is_close_call
-from eval.prompts import with_trigger, without_trigger
+from eval.prompts import without_trigger
 from eval.reference import Reference, build_reference
 from eval.spec import EvalSpec
 from eval.validation import ValidationSet, validation_losses_each
 from eval.views import Seen, View
 from foundation.images import square
 from sweeper.drawing import Drawn, draw, write_pictures
-from sweeper.pictures import PROMPT, UNRELATED, sheet_name
 from train.bases import Base
 from train.caches import EncodedDataset
 from train.data import Dataset
@@ -187,15 +186,6 @@ class Judging:
         count, wanted = len(spec.seeds), spec.as_drawn()
         longer = (other for other in self._references if other.seeds[:count] == spec.seeds)
         return next((other for other in longer if replace(other, seeds=spec.seeds).as_drawn() == wanted), wanted)
-
-    def sheets(self, folder: Path) -> tuple[tuple[str, Path], ...]:
-        """Each prompt with the file, among what `write_pictures` wrote, that shows all its seeds side by side."""
-        asked = {PROMPT: self._spec.prompts, UNRELATED: self._spec.unrelated_prompts}
-        return tuple(
-            (with_trigger(prompt, self._trigger), folder / sheet_name(kind, number))
-            for kind, prompts in asked.items()
-            for number, prompt in enumerate(prompts)
-        )
 
     def base_pictures(self, spec: EvalSpec) -> Path:
         """The folder of what the base draws, under the names that `write_pictures` gives."""

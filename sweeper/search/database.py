@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final, cast
 
 import optuna
-from optuna.exceptions import OptunaError
+from optuna.exceptions import OptunaError, StorageInternalError
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -18,6 +18,8 @@ from sweeper.dimension import Params, Space
 
 SCORE: Final = "score"
 """Where a trial of several objectives keeps its score, which need not be among them."""
+DATABASE_ERRORS: Final = (SQLAlchemyError, StorageInternalError)
+"""What Optuna's calls raise when the database is gone, locked for too long, or its disk is full."""
 _DIFFERENCES_SHOWN: Final = 3
 
 

@@ -180,6 +180,22 @@ def test_a_study_resumes_with_what_ran_what_runs_and_what_is_left(config: MakeCo
     assert stored.intermediate_values == {40: 0.15, 80: 0.4}
 
 
+@pytest.mark.parametrize("sampler", ["tpe", "random"])
+def test_a_resumed_study_draws_what_it_would_have_drawn(sampler: str, config: MakeConfig, tmp_path: Path) -> None:
+    def draw(study: Search, count: int) -> None:
+        for _ in range(count):
+            number, params = study.ask()
+            study.tell_complete(number, float(params["adapter.rank"]))
+
+    through = Search.open(config(sampler=sampler, startup_trials=3), CONTINUOUS)
+    draw(through, 8)
+    database = tmp_path / "studies.db"
+    for _ in range(4):
+        draw(Search.open(config(sampler=sampler, startup_trials=3), CONTINUOUS, database), 2)
+    stopped = Search.open(config(sampler=sampler, startup_trials=3), CONTINUOUS, database)
+    assert [past.params for past in stopped.ended()] == [past.params for past in through.ended()]
+
+
 def test_a_trial_that_was_half_drawn_when_the_process_died_counts_for_nothing(
     config: MakeConfig, tmp_path: Path
 ) -> None:
