@@ -37,6 +37,8 @@ TRIAL_GROUPS: Final[Mapping[str, type[TrialPart]]] = {
 
 _Positive = Annotated[int, Field(ge=1)]
 _Count = Annotated[int, Field(ge=0)]
+_TAKEN: Final = ("cache", "mlartifacts", "mlflow.db", "studies.db", "dashboard.log")
+"""What lies beside the studies' folders."""
 Keep = Literal["best", "all"]
 
 
@@ -110,6 +112,8 @@ class StudySpec:
         return len(self.objectives) > 1
 
     def __post_init__(self) -> None:
+        if self.name.lower() in _TAKEN:
+            raise ConfigError([f"study.name must not be that of what else lies in study.folder, got {self.name}"])
         if len(set(self.strengths)) != len(self.strengths):
             raise ValueError(f"strengths must differ from one another, got {list(self.strengths)}")
 

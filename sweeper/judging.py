@@ -23,6 +23,7 @@ from eval.reference import Reference, build_reference
 from eval.spec import EvalSpec
 from eval.validation import ValidationSet, validation_losses_each
 from eval.views import Seen, View
+from foundation.errors import DataError
 from foundation.images import square
 from sweeper.drawing import Drawn, draw, write_pictures
 from train.bases import Base
@@ -176,9 +177,11 @@ class Judging:
         whole = self._whole(spec)
         if whole not in self._references:
             file = self._cache / f"reference-{self._key(whole)}.safetensors"
-            if not (file.exists() and self.base_pictures(whole).exists()):
-                self._build(whole).save(file)
-            self._references[whole] = Reference.load(file)
+            found = self._read(file, whole)
+            if found is None:
+                found = self._build(whole)
+                found.save(file)
+            self._references[whole] = found
         return self._references[whole].first_seeds(len(spec.seeds))
 
     def _whole(self, spec: EvalSpec) -> EvalSpec:
@@ -190,6 +193,15 @@ class Judging:
     def base_pictures(self, spec: EvalSpec) -> Path:
         """The folder of what the base draws, under the names that `write_pictures` gives."""
         return self._cache / f"base-{self._key(self._whole(spec))}"
+
+    def _read(self, file: Path, spec: EvalSpec) -> Reference | None:
+        """None where it is not there in full, or was damaged: it can be computed again."""
+        if not self.base_pictures(spec).exists():
+            return None
+        try:
+            return Reference.load(file)
+        except (FileNotFoundError, DataError):
+            return None
 
     def _build(self, spec: EvalSpec) -> Reference:
         with self._pack.acting([]) as base:

@@ -68,7 +68,7 @@ def _run_study(overrides: Sequence[str]) -> int:
         stack.enter_context(supervising(folder, console.print))
         clear_leftovers(folder)
         clear_leftovers(folder.parent / "cache", older_than_s=_A_DAY_S)  # other studies may be writing there
-        search = Search.open(asked.config, asked.space, folder.parent / "studies.db")
+        search = Search.open(asked.config, asked.space, folder.parent / "studies.db", dataset.fingerprint)
         if not search.started:
             for params in first:
                 search.enqueue(params)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -46,6 +48,12 @@ class Dataset:
         groups = self.cut.groups([picture.size for picture in self.train], resolution)
         shapes = [described(groups)] if self.cut.buckets else []
         return (*(f"left out: {reason}" for reason in self.skipped), *self.copies, *shapes)
+
+    @property
+    def fingerprint(self) -> dict[str, str]:
+        """By side, how many pictures there are and a hash of what they and their captions are."""
+        sides = {"train": self.train, "validation": self.validation, "regularization": self.regularization}
+        return {f"data.{side}": _fingerprint(pictures) for side, pictures in sides.items()}
 
     @property
     def num_images(self) -> int:
@@ -110,6 +118,11 @@ def _load(spec: DataSpec) -> Dataset:
             f"does not hold, too; at least {_MIN_TRAIN} are needed"
         )
     return Dataset(pictures, held, (*skipped, *more, *lost), _copies((*pictures, *held), held))
+
+
+def _fingerprint(pictures: Sequence[Picture]) -> str:
+    said = json.dumps([(picture.digest, picture.caption, picture.repeats) for picture in pictures])
+    return f"{len(pictures)} pictures ({hashlib.sha256(said.encode()).hexdigest()[:8]})"
 
 
 def _without(pictures: Sequence[Picture], held: Sequence[Picture]) -> tuple[tuple[Picture, ...], list[str]]:

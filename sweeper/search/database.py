@@ -23,11 +23,11 @@ DATABASE_ERRORS: Final = (SQLAlchemyError, StorageInternalError)
 _DIFFERENCES_SHOWN: Final = 3
 
 
-def open_study(config: Config, space: Space, database: Path | None) -> optuna.Study:
+def open_study(config: Config, space: Space, database: Path | None, pictures: Mapping[str, str]) -> optuna.Study:
     """Create the study `config.study.name`, or open it again, with Optuna's own sampler yet to be replaced.
 
     Raises:
-        StudyError: the study exists with another config or space, or the file is no database of Optuna's.
+        StudyError: the study exists with another config, space or data, or the file is no database of Optuna's.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     spec = config.study
@@ -36,7 +36,7 @@ def open_study(config: Config, space: Space, database: Path | None) -> optuna.St
         study = optuna.create_study(
             storage=storage, study_name=spec.name, directions=spec.directions, load_if_exists=True
         )
-        asked = {"space": space.fingerprint(), "config": config.fingerprint()}
+        asked = {"space": space.fingerprint(), "config": config.fingerprint(), "pictures": dict(pictures)}
         _refuse_another(spec.name, study.user_attrs.get("asked", asked), asked)
         study.set_user_attr("asked", asked)
     return study
@@ -86,6 +86,7 @@ def _refuse_another(name: str, was: Mapping[str, Mapping[str, str]], now: Mappin
     differences = [
         f"{key} was {was[part].get(key, 'absent')}, is now {now[part].get(key, 'absent')}"
         for part in now
+        if part in was  # older studies did not note their pictures
         for key in {**was[part], **now[part]}
         if was[part].get(key) != now[part].get(key)
     ]

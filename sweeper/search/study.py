@@ -65,16 +65,19 @@ class Search:
         self._void_half_drawn()
 
     @classmethod
-    def open(cls, config: Config, space: Space, database: Path | None = None) -> Search:
+    def open(
+        cls, config: Config, space: Space, database: Path | None = None, pictures: Mapping[str, str] | None = None
+    ) -> Search:
         """Create the study `config.study.name`, or resume it.
 
-        `database` is an SQLite file, made when missing; None keeps the study in memory.
+        `database` is an SQLite file, made when missing; None keeps the study in memory. `pictures` tells by name what
+        the trials learn from and are judged by.
 
         Raises:
-            StudyError: the study exists with another config or space, or the file is no database of Optuna's.
+            StudyError: the study exists with another config, space or data, or the file is no database of Optuna's.
         """
         refuse_endless_grid(config.study, space)
-        study = open_study(config, space, database)
+        study = open_study(config, space, database, pictures or {})
         return cls(study, space, config)
 
     def ask(self) -> tuple[int, Params]:

@@ -229,6 +229,18 @@ def test_another_space_or_config_under_the_same_name_is_refused_by_what_differs(
     assert Search.open(config(name="other"), Space(dimensions=(wider,)), database).num_finished == 0
 
 
+def test_other_pictures_under_the_same_name_are_refused_but_not_in_a_study_that_did_not_note_them(
+    config: MakeConfig, tmp_path: Path
+) -> None:
+    noted, older = tmp_path / "noted.db", tmp_path / "older.db"
+    Search.open(config(), FINITE, noted, {"data.train": "24 pictures (a)", "data.validation": "8 pictures (b)"})
+    with pytest.raises(StudyError, match=r"data.train was 24 pictures \(a\), is now 25 pictures \(c\); set"):
+        Search.open(config(), FINITE, noted, {"data.train": "25 pictures (c)", "data.validation": "8 pictures (b)"})
+    study = optuna.create_study(storage=f"sqlite:///{older}", study_name="pencil", direction="maximize")
+    study.set_user_attr("asked", {"space": FINITE.fingerprint(), "config": config().fingerprint()})
+    Search.open(config(), FINITE, older, {"data.train": "24 pictures (a)"})
+
+
 def test_a_file_that_is_no_database_is_refused(config: MakeConfig, tmp_path: Path) -> None:
     file = tmp_path / "studies.db"
     file.write_text("not a database, and long enough to be read as one" * 40)
