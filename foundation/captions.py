@@ -139,6 +139,8 @@ def _of_table(asked: _Asked, file: Path) -> list[Entry]:
     entries: dict[str, Entry] = {}
     for where, row in _ROWS[file.suffix](asked, file):
         entry = _entry(asked, row, where)
+        if entries.get(entry.name, entry) != entry:
+            raise DataError(f"{where} gives {entry.name} another caption than before; keep one line for each image")
         entries[entry.name] = entry
     if missing := [name for name in entries if not _is_there(asked.folder / name)]:
         raise DataError(

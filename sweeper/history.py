@@ -48,7 +48,7 @@ def rewind(folder: Path, step: int) -> tuple[list[Evaluation], list[Validation]]
 
 def _read(file: Path, kind: type[Judged]) -> list[Judged]:
     found = []
-    for line in file.read_text().splitlines() if file.exists() else ():
+    for line in file.read_text(errors="replace").splitlines() if file.exists() else ():
         try:
             found.append(kind.from_json(json.loads(line)))
         except (json.JSONDecodeError, KeyError):

@@ -70,6 +70,7 @@ def _run_study(overrides: Sequence[str]) -> int:
         clear_leftovers(folder.parent / "cache", older_than_s=_A_DAY_S)  # other studies may be writing there
         search = Search.open(asked.config, asked.space, folder.parent / "studies.db", dataset.fingerprint)
         if not search.started:
+            _refuse_unknown_trials(folder)
             for params in first:
                 search.enqueue(params)
         _write_study(folder, asked)
@@ -85,6 +86,15 @@ def _run_study(overrides: Sequence[str]) -> int:
         if epochs := asked.config.train.epochs:
             display.line(f"{epochs:g} epochs of {dataset.num_images} images are {config.train.num_steps} steps")
         return _guarded(supervisor, tracker, launcher, display, folder, config)
+
+
+def _refuse_unknown_trials(folder: Path) -> None:
+    """A database that was lost must not have the trials on disk trained over."""
+    if any((folder / "trials").glob("*")):
+        raise StudyError(
+            f"{folder} has trials, but {folder.parent / 'studies.db'} knows none of them; bring that file back, or set "
+            "study.name to another name"
+        )
 
 
 def _narrowed(asked: Plan) -> tuple[Plan, list[Params]]:

@@ -138,11 +138,13 @@ class Supervisor:
                     self._launcher.send(0, question)
             for number, event in self._launcher.wait(timeout_s=1.0):
                 self._handle(number, event)
-                asked = asked and not isinstance(event, Died)
-                deaths = deaths + 1 if isinstance(event, Died) else 0 if isinstance(event, Rescored | Drew) else deaths
-                if deaths >= MAX_ATTEMPTS:
-                    checkpoint = questions[len(self._answers)].checkpoint
-                    raise StudyError(f"{checkpoint} cannot be judged: {event.reason}, in {deaths} attempts")
+                if isinstance(event, Rescored | Drew):
+                    deaths = 0
+                elif isinstance(event, Died):
+                    asked, deaths = False, deaths + 1
+                    if deaths >= MAX_ATTEMPTS:
+                        checkpoint = questions[len(self._answers)].checkpoint
+                        raise StudyError(f"{checkpoint} cannot be judged: {event.reason}, in {deaths} attempts")
         return self._answers
 
     def _reconcile(self) -> None:

@@ -67,6 +67,10 @@ def test_each_kind_of_table_gives_the_same_captions_in_its_order(
     ("text", "words"),
     [
         ("[" * 100_000, "metadata.jsonl:1 is not JSON"),
+        (
+            '{"file_name": "a.png", "text": "a cup"}\n{"file_name": "a.png", "text": "a ball"}',
+            "metadata.jsonl:2 gives a.png another caption than before",
+        ),
         ('{"file_name": "a.png", "text": "a \\ud83d cup"}', "metadata.jsonl:1 holds half a character"),
         (json.dumps({"file_name": "x" * 300, "text": "a"}), "captions for files that are not there: xxx"),
     ],
