@@ -78,8 +78,13 @@ def _readable(database: Path | None) -> Iterator[None]:
     try:
         yield
     except (SQLAlchemyError, OptunaError, RuntimeError) as error:
-        reason = str(error).splitlines()[0]
-        raise StudyError(f"{database} cannot be used as the study's database: {reason}; move it away") from error
+        first = error
+        while isinstance(first.__cause__, Exception):  # Optuna's own words for any failed write are about length
+            first = first.__cause__
+        raise StudyError(
+            f"{database} cannot be used as the study's database: {str(first).splitlines()[0]}; bring back a copy of it, "
+            "or move it away to begin anew under another study.name"
+        ) from error
 
 
 def _refuse_another(name: str, was: Mapping[str, Mapping[str, str]], now: Mapping[str, Mapping[str, str]]) -> None:

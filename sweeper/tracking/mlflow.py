@@ -60,7 +60,8 @@ def open_mlflow(spec: TrackingSpec, study_folder: Path) -> MlflowTracker:
         return MlflowTracker(client, _experiment(client, spec.experiment, artifacts), spec.model)
     except (MlflowException, SQLAlchemyError, sqlite3.Error, OSError, ImportError) as error:  # ImportError: its driver
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise StudyError(f"tracking.uri {uri} cannot be opened: {reason}") from error
+        way = "; move it away, and a study shows its evaluations anew" if spec.uri is None else ""
+        raise StudyError(f"tracking.uri {uri} cannot be opened: {reason}{way}") from error
 
 
 class MlflowTracker:

@@ -244,7 +244,7 @@ def test_other_pictures_under_the_same_name_are_refused_but_not_in_a_study_that_
 def test_a_file_that_is_no_database_is_refused(config: MakeConfig, tmp_path: Path) -> None:
     file = tmp_path / "studies.db"
     file.write_text("not a database, and long enough to be read as one" * 40)
-    with pytest.raises(StudyError, match=r"studies\.db cannot be used as the study's database: .*; move it away"):
+    with pytest.raises(StudyError, match=r"studies\.db cannot be used as the study's database: .*; bring back a copy"):
         Search.open(config(), CONTINUOUS, file)
 
 
