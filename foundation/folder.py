@@ -15,9 +15,11 @@ from foundation.errors import DataError
 from foundation.images import read_rgb
 from foundation.looks import groups, thumbnail
 
-MIN_IMAGES: Final = 5
-"""Different images that a split needs: 3 to hold out and 2 to train on."""
 MIN_HELD_OUT: Final = 3
+"""Images that are held out at least when nobody says otherwise."""
+MIN_TRAINED_ON: Final = 2
+"""Images that must be left to train on."""
+MIN_IMAGES: Final = MIN_HELD_OUT + MIN_TRAINED_ON
 HOLDOUT: Final = 0.2
 """Share that is held out when nobody says otherwise."""
 
@@ -49,12 +51,13 @@ def read_folder(
     caption_column: str = "text",
     skip_broken: bool = False,
     min_images: int = 1,
+    remedy: str = "",
     knobs: str = "",
 ) -> tuple[tuple[Picture, ...], tuple[str, ...]]:
     """Every captioned picture in order, and why any was left out, one line each; see `foundation.captions`.
 
     Messages call the folder `where`, and name the settings `<knobs>.caption_column` and `<knobs>.skip_broken` where a
-    person has them. Copies of one file count once towards `min_images`.
+    person has them. Copies of one file count once towards `min_images`; `remedy` says what to do about too few.
 
     Raises:
         DataError: for a missing or empty folder, a line that cannot be read, a caption without its file or outside the
@@ -79,24 +82,29 @@ def read_folder(
     different = len({picture.digest for picture in pictures})
     if different < min_images:
         copies = f" ({len(pictures) - different} more are copies)" if different < len(pictures) else ""
-        raise DataError(f"{where} {folder} has {different} usable images{copies}; at least {min_images} are needed")
+        raise DataError(
+            f"{where} {folder} has {different} usable images{copies}; at least {min_images} are needed{remedy}"
+        )
     return tuple(pictures), tuple(skipped)
 
 
-def split(pictures: Sequence[Picture], holdout: float = HOLDOUT) -> tuple[tuple[Picture, ...], tuple[Picture, ...]]:
-    """What to train on and what to hold out: the share with the smallest digests, at least 3, both in their order.
+def split(
+    pictures: Sequence[Picture], holdout: float = HOLDOUT, at_least: int = MIN_HELD_OUT
+) -> tuple[tuple[Picture, ...], tuple[Picture, ...]]:
+    """What to train on and what to hold out: the share with the smallest digests, so many `at_least`, in their order.
 
     Files with the same bytes, and pictures that look like copies of one another, count once and go to the same side.
-    Two that differ are always left to train on; of fewer than 5 different files none is held out.
+    Two that differ are always left to train on; of fewer different files than both sides need none is held out.
     """
-    if len({picture.digest for picture in pictures}) < MIN_IMAGES:
+    if len({picture.digest for picture in pictures}) < at_least + MIN_TRAINED_ON:
         return tuple(pictures), ()
     numbers = groups([picture.thumbnail for picture in pictures], [picture.digest for picture in pictures])
     smallest: dict[int, str] = {}
     for number, picture in zip(numbers, pictures, strict=True):
         smallest[number] = min(picture.digest, smallest.get(number, picture.digest))
     ordered = sorted(smallest, key=lambda number: smallest[number])
-    held = set(ordered[: max(0, min(max(MIN_HELD_OUT, round(holdout * len(ordered))), len(ordered) - 2))])
+    wanted = max(at_least, round(holdout * len(ordered)))
+    held = set(ordered[: max(0, min(wanted, len(ordered) - MIN_TRAINED_ON))])
     sides = [number in held for number in numbers]
     train = tuple(picture for picture, out in zip(pictures, sides, strict=True) if not out)
     return train, tuple(picture for picture, out in zip(pictures, sides, strict=True) if out)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Final
 
 from eval.diagnosis import REMEDIES, Kind
 from sweeper.handed_over import HandedOver
@@ -22,6 +23,9 @@ from sweeper.winner import (
     Winner,
     base_metrics,
 )
+
+_NOTHING: Final = 1e-9
+"""What rounding leaves of a number that is 0."""
 
 
 def card(winner: Winner, folder: Path, files: HandedOver) -> str:
@@ -107,7 +111,8 @@ def _files(winner: Winner, files: HandedOver) -> list[str]:
             comfyui += "; nearly the same picture, as it divides by the norms of the base's weights"
         if files.kind == "IA3":
             comfyui = "not to be used there: it does not know IA3"
-        rows += [(f"`{files.kohya}`", "A1111, Forge", a1111), (f"`{files.kohya}`", "ComfyUI", comfyui)]
+        rows += [(f"`{files.kohya}`", files.web_uis, a1111)] if files.web_uis else []
+        rows += [(f"`{files.kohya}`", "ComfyUI", comfyui)]
     table = [_table(("file", "program", "how"), rows, right=())] if rows else []
     return [*table, f"There is no file for A1111 and ComfyUI: {files.reason}."] if files.reason else table
 
@@ -210,6 +215,8 @@ def _number(value: float | None) -> str:
     """Three digits that say something; a dash for what there is not."""
     if value is None or not math.isfinite(value):
         return "–"
+    if abs(value) < _NOTHING:
+        return "0"
     return f"{value:.1f}" if abs(value) >= 10 else f"{value:.3g}"
 
 

@@ -87,7 +87,8 @@ class StudySpec:
     startup_trials: _Count = 6
     """tpe: trials drawn at random before it models the scores."""
     slots: _Positive | Literal["auto"] = "auto"
-    """Trials that train at once on a device; auto measures what the device does best, up to a third of the trials."""
+    """Trials that train at once on a device; auto measures what the device does best, up to a third of the
+    trials, or all where none can learn from another (a grid that is not pruned, a handful of trials)."""
     keep: Keep = "best"
     """Checkpoints of an ended trial that stay on disk: its best and its last, or all."""
     finalists: _Positive = 3
@@ -105,6 +106,13 @@ class StudySpec:
     def directions(self) -> tuple[Direction, ...]:
         """Which way each objective is better."""
         return tuple(self.direction if name == "score" else DIRECTIONS[name] for name in self.objectives)
+
+    @property
+    def most_at_once(self) -> int:
+        """A third of the trials where the sampler or the pruner learns from those that have ended, else all."""
+        samples = self.sampler == "tpe" and self.num_trials > self.startup_trials
+        prunes = self.pruner.name != "none" and self.num_trials > self.pruner.startup_trials
+        return max(1, self.num_trials // 3) if samples or prunes else self.num_trials
 
     @property
     def has_front(self) -> bool:

@@ -24,7 +24,7 @@ USAGE: Final = """\
 python -m sweeper.export STUDY|FOLDER|FILE [FORMAT …] [out=FOLDER] [key=value …]     a LoRA for other programs
 
   STUDY      a study's name: its best; or any checkpoint's folder, or a LoRA file
-  FORMAT     kohya      one file for A1111, Forge, ComfyUI and kohya's trainer
+  FORMAT     kohya      one file for A1111, Forge, ComfyUI and kohya's trainers, as far as they know the base's family
              diffusers  one file for diffusers
              peft       a folder for each part, for PeftModel.from_pretrained
              merged     the whole pipeline with the LoRA in its weights, for anything that takes a base
@@ -102,7 +102,9 @@ def export(arguments: Sequence[str]) -> list[str]:
                 )
             else:
                 written = write_format(name, adapter, fresh, about)
-                lines.append(f"{name}: {out / written.relative_to(fresh)}, for {FILE_FORMATS[name].programs}")
+                lines.append(
+                    f"{name}: {out / written.relative_to(fresh)}, for {FILE_FORMATS[name].programs(adapter, about)}"
+                )
     return lines
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
 from PIL import Image
 
-from eval.evaluation import value_of
+from eval.evaluation import Evaluation, value_of
 from eval.prompts import with_trigger
 from sweeper.config import Config
 from sweeper.display import Display, describe
@@ -116,19 +116,6 @@ def _winner(
     config: Config,
 ) -> Winner:
     final, prompts = found.final, _prompts(config)
-    others = ", ".join(str(number) for number in rescored if number != trial.number)
-    fresh = (
-        "fresh seeds on prompts that no trial saw" if config.eval.final_prompts else "fresh seeds on the same prompts"
-    )
-    how = "Of each trial the clean checkpoint with the best score counts, or an earlier one that is as good. "
-    if front:
-        how += f"Finalists are the best by score on the Pareto front of {', '.join(config.study.objectives)}. "
-    if others:
-        how += f"Trials {trial.number}, {others} were scored again with {fresh}, and the best fresh score won."
-    else:
-        how += f"It was the only one to choose from; its score was taken again with {fresh}."
-    if not trial.is_clean(final.evaluation):
-        how += " No finalist was free of signs of overfit; this is the least bad."
     return Winner(
         study=config.study.name,
         number=trial.number,
@@ -137,7 +124,7 @@ def _winner(
         config=(trial.folder / "config.yaml").read_text(),
         evaluation=final.evaluation,
         base_metrics=final.base.metrics,
-        how_chosen=how,
+        how_chosen=how_chosen(trial, rescored, final.evaluation, config.study.objectives if front else (), config),
         contact_sheet=_sheet(trial, found, prompts, config),
         base=base_location(config.base),
         trigger=config.data.trigger,
@@ -153,8 +140,37 @@ def _winner(
         tried={strength: each.evaluation for strength, each in found.tried.items()},
         strength_words=found.words,
         strength_sheet=strength_sheet,
-        finalists_sheet=_finalists_sheet(trials, rescored, prompts, config) if others else None,
+        finalists_sheet=_finalists_sheet(trials, rescored, prompts, config) if len(rescored) > 1 else None,
     )
+
+
+def how_chosen(
+    trial: Trial, rescored: Mapping[int, Rescored], final: Evaluation, objectives: Sequence[str], config: Config
+) -> str:
+    """In words, also why a finalist whose fresh score may be higher did not win.
+
+    `final` is the winner's evaluation at its strength; `objectives` are those of the front that finalists lie on.
+    """
+    fresh = (
+        "fresh seeds on prompts that no trial saw" if config.eval.final_prompts else "fresh seeds on the same prompts"
+    )
+    said = ["Of each trial the clean checkpoint with the best score counts, or an earlier one that is as good."]
+    if objectives:
+        said.append(f"Finalists are the best by score on the Pareto front of {', '.join(objectives)}.")
+    evaluations = {number: each.evaluation for number, each in rescored.items()}
+    own = evaluations.pop(trial.number)
+    if evaluations:
+        several = ", ".join(map(str, (trial.number, *evaluations)))
+        best = "clean" if trial.is_clean(own) else "fresh"
+        said.append(f"Trials {several} were scored again with {fresh}, and the best {best} score won.")
+    else:
+        said.append(f"It was the only one to choose from; its score was taken again with {fresh}.")
+    if trial.is_clean(own):
+        fallen = {number: each.words for number, each in evaluations.items() if not trial.is_clean(each)}
+        said += [f"Trial {number} was not clean any more: {words}." for number, words in fallen.items()]
+    if not trial.is_clean(final):
+        said.append("No finalist was free of signs of overfit; this is the least bad.")
+    return " ".join(said)
 
 
 def _sheet(trial: Trial, found: Found, prompts: list[str], config: Config) -> Image.Image:

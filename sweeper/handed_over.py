@@ -11,7 +11,7 @@ import yaml
 
 from foundation.errors import AdapterError
 from sweeper.winner import WEIGHTS, Winner
-from train.exports import about_of, read_adapter, write_format
+from train.exports import about_of, kohya_web_uis, read_adapter, write_format
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -26,6 +26,8 @@ class HandedOver:
     """Why there is none."""
     kind: str = "LORA"
     """PEFT's type, or DORA: not every program acts out every kind."""
+    web_uis: str = "A1111, Forge"
+    """Who of A1111's line reads the kohya file; empty for none."""
 
 
 def hand_over(winner: Winner, folder: Path) -> HandedOver:
@@ -40,8 +42,9 @@ def hand_over(winner: Winner, folder: Path) -> HandedOver:
     config: Mapping[str, Any] = yaml.safe_load(winner.config) or {}
     in_diffusers = adapter.kinds == {"LORA"}
     kind = "DORA" if adapter.has_dora else min(adapter.kinds)
+    about = about_of(config, title=winner.study, steps=winner.step)
     try:
-        file = write_format("kohya", adapter, folder, about_of(config, title=winner.study, steps=winner.step))
+        file = write_format("kohya", adapter, folder, about)
     except AdapterError as error:
         return HandedOver(in_diffusers=in_diffusers, kind=kind, reason=str(error))
-    return HandedOver(in_diffusers=in_diffusers, kind=kind, kohya=file.name)
+    return HandedOver(in_diffusers=in_diffusers, kind=kind, kohya=file.name, web_uis=kohya_web_uis(adapter, about))

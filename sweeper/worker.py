@@ -309,8 +309,7 @@ def _slots(config: Config, capacity: Sequence[Capacity]) -> int:
 
 
 def _measured(base: Base, data: EncodedDataset, config: Config) -> tuple[Capacity, ...]:
-    """At most a third of the trials at once: a search learns from those that have ended."""
-    return tuple(measure_capacity(base, data, config.trial, max(1, config.study.num_trials // 3)))
+    return tuple(measure_capacity(base, data, config.trial, config.study.most_at_once))
 
 
 def serve(config: Config, device: str, connection: Connection) -> None:

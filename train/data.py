@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from foundation.errors import DataError
-from foundation.folder import MIN_IMAGES, Picture, read_folder, split
+from foundation.folder import MIN_TRAINED_ON, Picture, read_folder, split
 from foundation.looks import alike, groups
 from foundation.sources import located
 from train.buckets import Cut, described
@@ -19,7 +19,8 @@ from train.masks import Mask, find_masks
 from train.spec import DataSpec
 
 _KNOBS = "data"
-_MIN_TRAIN = 2
+_FEWEST = MIN_TRAINED_ON + 1
+"""Pictures that a split needs at least, where a person wants it so."""
 _MOST_LINES = 20
 """Groups of copies that are named one by one."""
 
@@ -34,6 +35,8 @@ class Dataset:
     """Why images were left out, one line each (broken ones only with `data.skip_broken`)."""
     copies: tuple[str, ...] = ()
     """Which pictures are copies of one another, and on which side, one line each."""
+    few: tuple[str, ...] = ()
+    """That most of a small set is held out, and what to do."""
     trigger: str = ""
     """`data.trigger`."""
     masks: tuple[Mask, ...] = ()
@@ -47,7 +50,7 @@ class Dataset:
         """What a person should know of these pictures on a base of this resolution, one line each."""
         groups = self.cut.groups([picture.size for picture in self.train], resolution)
         shapes = [described(groups)] if self.cut.buckets else []
-        return (*(f"left out: {reason}" for reason in self.skipped), *self.copies, *shapes)
+        return (*(f"left out: {reason}" for reason in self.skipped), *self.copies, *self.few, *shapes)
 
     @property
     def fingerprint(self) -> dict[str, str]:
@@ -87,7 +90,7 @@ def load_dataset(spec: DataSpec) -> Dataset:
     base is to draw come by `train.regularization`.
 
     Raises:
-        DataError: see `foundation.folder.read_folder` and `find_masks`; for fewer than 5 images, or 3 that differ, too.
+        DataError: see `foundation.folder.read_folder` and `find_masks`; for too few images to split, too.
     """
     dataset = _load(spec)
     others: tuple[Picture, ...] = ()
@@ -101,21 +104,22 @@ def load_dataset(spec: DataSpec) -> Dataset:
 def _load(spec: DataSpec) -> Dataset:
     if spec.path is None:
         raise DataError("data.path is not set; name a folder of images with metadata.jsonl")
-    pictures, skipped = _read(spec.path, spec, "data.path", MIN_IMAGES)
+    held_out = spec.holdout_at_least if spec.validation_path is None else 0
+    pictures, skipped = _read(spec.path, spec, "data.path", MIN_TRAINED_ON + held_out)
     if spec.validation_path is None:
-        train, validation = split(pictures, spec.holdout)
+        train, validation = split(pictures, spec.holdout, spec.holdout_at_least)
         if not validation:
             raise DataError(
                 f"data.path {spec.path} has {len(pictures)} images, but no 3 that are not copies of one another; "
                 "none can be held out; add others, or set data.find_copies=false if they are no copies"
             )
-        return Dataset(train, validation, skipped, _copies(pictures, validation))
+        return Dataset(train, validation, skipped, _copies(pictures, validation), few=_few(train, validation))
     held, more = _read(spec.validation_path, spec, "data.validation_path", 1)
     pictures, lost = _without(pictures, held)
-    if len(pictures) < _MIN_TRAIN:
+    if len(pictures) < MIN_TRAINED_ON:
         raise DataError(
             f"data.path {spec.path} has {len(pictures)} images that data.validation_path {spec.validation_path} "
-            f"does not hold, too; at least {_MIN_TRAIN} are needed"
+            f"does not hold, too; at least {MIN_TRAINED_ON} are needed"
         )
     return Dataset(pictures, held, (*skipped, *more, *lost), _copies((*pictures, *held), held))
 
@@ -123,6 +127,15 @@ def _load(spec: DataSpec) -> Dataset:
 def _fingerprint(pictures: Sequence[Picture]) -> str:
     said = json.dumps([(picture.digest, picture.caption, picture.repeats) for picture in pictures])
     return f"{len(pictures)} pictures ({hashlib.sha256(said.encode()).hexdigest()[:8]})"
+
+
+def _few(train: Sequence[Picture], held: Sequence[Picture]) -> tuple[str, ...]:
+    if len(train) > len(held) or len(held) == 1:
+        return ()
+    return (
+        f"{len(train)} pictures are trained on and {len(held)} held out; data.holdout_at_least=1 holds out one, "
+        "and judges by less",
+    )
 
 
 def _without(pictures: Sequence[Picture], held: Sequence[Picture]) -> tuple[tuple[Picture, ...], list[str]]:
@@ -162,6 +175,7 @@ def _read(path: str, spec: DataSpec, where: str, min_images: int) -> tuple[tuple
         caption_column=spec.caption_column,
         skip_broken=spec.skip_broken,
         min_images=min_images,
+        remedy="" if min_images <= _FEWEST else ", or data.holdout_at_least=1, which holds out one",
         knobs=_KNOBS,
     )
     ours = (

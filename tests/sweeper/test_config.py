@@ -14,7 +14,7 @@ import torch
 from eval.spec import EvalSpec
 from foundation.compose import compose, groups, options
 from foundation.errors import ConfigError
-from sweeper.config import TRIAL_GROUPS, Config, PrunerSpec, parse_config, trial_of
+from sweeper.config import TRIAL_GROUPS, Config, PrunerSpec, StudySpec, parse_config, trial_of
 from train.spec import (
     AdapterSpec,
     LrSchedulerSpec,
@@ -299,6 +299,22 @@ def test_an_optimizer_that_is_not_installed_is_refused_by_what_pip_calls_it(
     monkeypatch.setattr("importlib.util.find_spec", lambda wanted: None if wanted == module else object())
     with pytest.raises(ConfigError, match=f"optimizer {name} is not installed; run `pip install {package}`"):
         check_installed(spec)
+
+
+@pytest.mark.parametrize(
+    ("study", "most"),
+    [
+        ({"num_trials": 12}, 4),
+        ({"num_trials": 4}, 4),  # all are drawn at random, and the median has nothing to go by
+        ({"num_trials": 7}, 2),
+        ({"num_trials": 5}, 1),  # the median may end the fifth
+        ({"num_trials": 5, "pruner": PrunerSpec(name="none")}, 5),
+        ({"num_trials": 30, "sampler": "grid", "pruner": PrunerSpec(name="none")}, 30),
+        ({"num_trials": 30, "sampler": "random"}, 10),
+    ],
+)
+def test_only_trials_that_others_could_learn_from_wait_for_one_another(study: dict[str, Any], most: int) -> None:
+    assert StudySpec(name="one", **study).most_at_once == most
 
 
 def test_the_fingerprint_holds_what_a_score_depends_on_and_nothing_else() -> None:

@@ -140,6 +140,15 @@ def test_best_holds_a_kohya_file_and_the_card_says_whose(study: Path, winner: Wi
     assert "| `pytorch_lora_weights.safetensors` | diffusers |" in text and "ComfyUI" in text
 
 
+def test_the_card_names_no_program_that_does_not_know_the_family(winner: Winner, tmp_path: Path) -> None:
+    rows = {
+        web_uis: card(winner, tmp_path, HandedOver(kohya="pencil.safetensors", web_uis=web_uis))
+        for web_uis in ("Forge", "")
+    }
+    assert "| `pencil.safetensors` | Forge |" in rows["Forge"] and "A1111" not in rows["Forge"]
+    assert "models/Lora" not in rows[""] and "| `pencil.safetensors` | ComfyUI |" in rows[""]
+
+
 def test_kinds_that_not_every_program_takes(new_base: Callable[[], Base], winner: Winner, tmp_path: Path) -> None:
     specs = {
         "dora": AdapterSpec(rank=2, dora=True),

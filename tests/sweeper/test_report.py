@@ -43,7 +43,14 @@ def winner(tmp_path: Path) -> Winner:
         overfit=False,
         words="no sign of overfit",
         severities={"copy": 0.0},
-        metrics={"style": 0.81, "val_ratio": 0.4321, "prompt_match": 88.25, "kid": math.nan, "val_t": math.inf},
+        metrics={
+            "style": 0.81,
+            "val_ratio": 0.4321,
+            "prompt_match": 88.25,
+            "drift": 0.124,
+            "kid": math.nan,
+            "val_t": math.inf,
+        },
         validation_losses=(0.1,),
     )
     params = {"adapter.rank": 16, "optimizer": "lion", "optimizer.lr": 0.000123456}
@@ -54,7 +61,7 @@ def winner(tmp_path: Path) -> Winner:
         checkpoint=checkpoint,
         config="adapter: {rank: 16}\n",
         evaluation=evaluation,
-        base_metrics={"prompt_match": 60.0, "fid": math.nan},
+        base_metrics={"prompt_match": 60.0, "drift": -2.8e-16, "fid": math.nan},
         how_chosen="The best 2 trials drew again with 8 fresh seeds; this one scored highest.",
         contact_sheet=Image.new("RGB", (30, 20), "red"),
         base="weights/pipeline",
@@ -105,6 +112,7 @@ def test_the_card_tells_what_won_how_and_against_what(winner: Winner, tmp_path: 
     assert "| score | 71.4 ± 2.13 | 0 |" in text
     assert "| val_ratio | 0.432 | 1 |" in text
     assert "| prompt_match | 88.2 | 60.0 |" in text
+    assert "| drift | 0.124 | 0 |" in text  # what rounding leaves of the base's is nothing
     assert not re.search(r"\| (kid|val_t) \|", text)  # what was not measured has no row
     assert winner.how_chosen in text
     assert "3 trials: 1 failed, 1 finished, 1 pruned." in text

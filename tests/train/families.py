@@ -68,6 +68,10 @@ def sdxl() -> Any:
             addition_time_embed_dim=4,
             projection_class_embeddings_input_dim=20 + 6 * 4,
             use_linear_projection=True,
+            # Where attention is, and two layers a block, are told by the names that kohya's files have.
+            layers_per_block=2,
+            down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
+            up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
         ),
         scheduler=_ddim(),
         add_watermarker=False,
@@ -196,16 +200,18 @@ def _vae(**options: Any) -> AutoencoderKL:
 
 
 def _unet(text_width: int, **options: Any) -> UNet2DConditionModel:
+    blocks = {
+        "down_block_types": ("CrossAttnDownBlock2D", "DownBlock2D"),
+        "up_block_types": ("UpBlock2D", "CrossAttnUpBlock2D"),
+        "layers_per_block": 1,
+    }
     return UNet2DConditionModel(
         sample_size=SIDE // 2,
         block_out_channels=(8, 16),
-        down_block_types=("CrossAttnDownBlock2D", "DownBlock2D"),
-        up_block_types=("UpBlock2D", "CrossAttnUpBlock2D"),
-        layers_per_block=1,
         cross_attention_dim=text_width,
         attention_head_dim=2,
         norm_num_groups=4,
-        **options,
+        **{**blocks, **options},
     )
 
 

@@ -91,8 +91,28 @@ def test_mistakes_name_the_folder_they_are_in(tmp_path: Path) -> None:
 
 def test_fewer_than_five_images_are_refused(tmp_path: Path) -> None:
     folder = write(tmp_path / "data", ["x"] * 4)
-    with pytest.raises(DataError, match=rf"^data\.path {folder} has 4 usable images; at least 5 are needed$"):
+    too_few = rf"^data\.path {folder} has 4 usable images; at least 5 are needed, or data\.holdout_at_least=1, "
+    with pytest.raises(DataError, match=too_few):
         load_dataset(spec(folder))
+
+
+def test_of_a_handful_fewer_are_held_out_where_a_person_says_so(tmp_path: Path) -> None:
+    folder = write(tmp_path / "data", ["x"] * 4)
+    dataset = load_dataset(spec(folder, holdout_at_least=1))
+    assert len(dataset.train) == 3 and len(dataset.validation) == 1
+    assert not dataset.notes(64)
+
+
+def test_most_of_a_handful_held_out_is_said_with_what_to_do(tmp_path: Path) -> None:
+    dataset = load_dataset(spec(write(tmp_path / "data", ["x"] * 5)))
+    assert len(dataset.train) == 2 and len(dataset.validation) == 3
+    assert dataset.notes(64)[0].startswith("2 pictures are trained on and 3 held out; data.holdout_at_least=1 holds")
+
+
+def test_beside_a_validation_folder_two_pictures_are_enough(tmp_path: Path) -> None:
+    train = write(tmp_path / "train", ["x"] * 2)
+    held = write(tmp_path / "held", ["y"], first=100)
+    assert len(load_dataset(spec(train, validation_path=str(held))).train) == 2
 
 
 def test_broken_images_are_refused_or_left_out_with_their_reason(tmp_path: Path) -> None:

@@ -78,13 +78,14 @@ class Adapter:
         """Write it as `WEIGHTS_FILE`, in numbers of `dtype`, in its kind's format (`foundation.adapter_files`)."""
         denoiser, text = (None if part is None else _in(dtype, *part.saved()) for part in (self._denoiser, self._text))
         assert denoiser is not None
+        saved = _saved(*denoiser), text and _saved(*text)
         if KINDS[self._spec.name].as_lora:
-            self._base.save_adapter(folder, _saved(*denoiser), text and _saved(*text))
+            self._base.save_adapter(folder, *saved)
             return
-        parts = {_component(self._base, self._base.denoiser): adapter_files.Part(*denoiser)}
-        if text is not None:
-            parts[_component(self._base, self._base.text_encoder)] = adapter_files.Part(*text)
-        adapter_files.write_parts(folder / WEIGHTS_FILE, parts)
+        parts = self._base.parts_of(*saved)
+        adapter_files.write_parts(
+            folder / WEIGHTS_FILE, {name: adapter_files.Part(own.state, own.config) for name, own in parts.items()}
+        )
 
     def state(self) -> dict[str, Tensor]:
         """All that a resumed training of it hangs on, copied."""
@@ -115,13 +116,3 @@ def _in(
 
 def _saved(state: dict[str, Tensor], config: dict[str, object]) -> Saved:
     return Saved({key: tensor.cpu().contiguous() for key, tensor in state.items()}, config)
-
-
-def _component(base: Base, module: nn.Module) -> str:
-    """What the pipeline calls a module of its own."""
-    for name, component in base.pipeline.components.items():
-        if component is module:
-            return str(name)
-    raise AdapterError(
-        "this kind of adapter cannot be saved for this base's text encoders; set adapter.text_encoder=false"
-    )

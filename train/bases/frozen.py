@@ -142,16 +142,16 @@ class FrozenPipeline:
 
         A UNet's names stay PEFT's: with its own older names diffusers' loader drops attention beside convolutions.
         """
-        parts = {self.denoiser_name: denoiser}
-        for name, saved in self._text_parts(text_encoder).items():
-            parts[name] = Saved(_as_others_name(saved.state), saved.config)
+        parts = self.parts_of(denoiser, text_encoder)
+        for name in parts.keys() - {self.denoiser_name}:
+            parts[name] = Saved(_as_others_name(parts[name].state), parts[name].config)
         layers = {f"{name}_lora_layers": saved.state for name, saved in parts.items()}
         headers = {f"{name}_lora_adapter_metadata": saved.config for name, saved in parts.items()}
         type(self._pipeline).save_lora_weights(folder, safe_serialization=True, **layers, **headers)
 
-    def _text_parts(self, text_encoder: Saved | None) -> dict[str, Saved]:
-        """What of an adapter is in the text encoders, by the pipeline's names for them."""
-        return {} if text_encoder is None else {"text_encoder": text_encoder}
+    def parts_of(self, denoiser: Saved, text_encoder: Saved | None) -> dict[str, Saved]:
+        """See `Base`."""
+        return {self.denoiser_name: denoiser} | ({} if text_encoder is None else {"text_encoder": text_encoder})
 
     def load_adapter(self, folder: Path, name: str) -> None:
         """See `Base`."""

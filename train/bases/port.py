@@ -87,6 +87,9 @@ class Base(Protocol):
             AdapterError: when the family's text encoders are not trained here.
         """
 
+    def parts_of(self, denoiser: Saved, text_encoder: Saved | None) -> dict[str, Saved]:
+        """An adapter by the pipeline's components that it is in."""
+
     def save_adapter(self, folder: Any, denoiser: Saved, text_encoder: Saved | None = None) -> None:
         """Write one adapter as the file that diffusers' `load_lora_weights` takes."""
 

@@ -90,14 +90,12 @@ class StableDiffusionXL(StableDiffusion):
         )[0]
         return output
 
-    def _text_parts(self, text_encoder: Saved | None) -> dict[str, Saved]:
+    def parts_of(self, denoiser: Saved, text_encoder: Saved | None) -> dict[str, Saved]:
+        """See `Base`."""
+        parts = {self.denoiser_name: denoiser}
         if text_encoder is None:
-            return {}
-        names = [name for name, _ in self._encoders.named_children()]
-        return {
-            name: Saved(
-                {k.removeprefix(f"{name}."): v for k, v in text_encoder.state.items() if k.startswith(f"{name}.")},
-                text_encoder.config,
-            )
-            for name in names
-        }
+            return parts
+        for name, _ in self._encoders.named_children():
+            own = {k.removeprefix(f"{name}."): v for k, v in text_encoder.state.items() if k.startswith(f"{name}.")}
+            parts[name] = Saved(own, text_encoder.config)
+        return parts

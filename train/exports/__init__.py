@@ -2,6 +2,16 @@
 
 from train.exports.about import About, about_of, file_title
 from train.exports.adapter import Adapter, read_adapter
-from train.exports.formats import FILE_FORMATS, KOHYA_FILE, write_format
+from train.exports.formats import FILE_FORMATS, KOHYA_FILE, kohya_web_uis, write_format
 
-__all__ = ["FILE_FORMATS", "KOHYA_FILE", "About", "Adapter", "about_of", "file_title", "read_adapter", "write_format"]
+__all__ = [
+    "FILE_FORMATS",
+    "KOHYA_FILE",
+    "About",
+    "Adapter",
+    "about_of",
+    "file_title",
+    "kohya_web_uis",
+    "read_adapter",
+    "write_format",
+]

@@ -34,6 +34,8 @@ class About:
     """What people call it; also `ss_output_name`, by which A1111 lists it."""
     base: str = ""
     """The base's name."""
+    family: str = ""
+    """Its `base.family`; empty where that is not known."""
     trigger: str = ""
     """Phrase that calls up what was learnt; empty for none."""
     resolution: int | None = None
@@ -68,6 +70,7 @@ def about_of(config: Mapping[str, Any], title: str, steps: int | None = None, da
     return About(
         title=title,
         base=str(told("base", "name") or ""),
+        family="" if told("base", "family") == "auto" else str(told("base", "family") or ""),
         trigger=str(told("data", "trigger") or ""),
         resolution=told("base", "resolution"),
         date=date,

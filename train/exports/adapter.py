@@ -21,7 +21,9 @@ CONFIG_KEY: Final = "lora_adapter_metadata"
 PARTS: Final = ("unet", "transformer", "text_encoder", "text_encoder_2", "text_encoder_3")
 """Components of diffusers' pipelines that an adapter may be in."""
 _IN_FILES: Final = "text_model."
-"""Files name CLIP's layers from here on; transformers 5 took it out of its modules."""
+"""Files name CLIP's layers from here on."""
+_WITHOUT: Final = "text_encoder"
+"""The part whose modules have it no more since transformers 5, a `CLIPTextModel`; SDXL's second one is none."""
 _CLIP_LAYERS: Final = "encoder.layers."
 """Where CLIP's layers lie; T5's are under `encoder.block.`, in files too."""
 
@@ -36,6 +38,11 @@ class Adapter:
     def kinds(self) -> frozenset[str]:
         """PEFT's types of its parts: LORA, LOHA …"""
         return frozenset(kind_of(part) for part in self.parts.values())
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether it is B·A in every layer and nothing else."""
+        return self.kinds == {"LORA"} and not self.has_dora
 
     @property
     def has_dora(self) -> bool:
@@ -99,7 +106,9 @@ def _in_file(part: str, name: str) -> str:
 def _as_modules(part: str, read: Part) -> Part:
     """Under the modules' own names, which PEFT knows them by."""
     state = {
-        name.removeprefix(_IN_FILES).replace("lora_magnitude_vector.weight", "lora_magnitude_vector"): tensor
+        (name.removeprefix(_IN_FILES) if part == _WITHOUT else name).replace(
+            "lora_magnitude_vector.weight", "lora_magnitude_vector"
+        ): tensor
         for name, tensor in read.state.items()
     }
     return Part(state, read.config or _guessed(state, part))

@@ -33,7 +33,7 @@ class FileFormat:
 
     write: Callable[[Adapter, Path, About], Path]
     """Writes it into a folder; what was written: a file or a folder."""
-    programs: str
+    programs: Callable[[Adapter, About], str]
     """Who reads it."""
 
 
@@ -45,7 +45,7 @@ def _diffusers(adapter: Adapter, folder: Path, about: About) -> Path:
 
 
 def _kohya(adapter: Adapter, folder: Path, about: About) -> Path:
-    family = FAMILIES[family_of(adapter)]
+    family = FAMILIES[family_of(adapter, about.family)]
     state = kohya_state(adapter, family)
     file = folder / KOHYA_FILE.format(title=about.title)
     write_bytes(file, save(state, kohya_header(adapter, state, family, about)))
@@ -61,10 +61,22 @@ def _peft(adapter: Adapter, folder: Path, about: About) -> Path:
     return folder / "peft"
 
 
+def kohya_web_uis(adapter: Adapter, about: About) -> str:
+    """Who of A1111's line reads an adapter's kohya file; empty for none."""
+    family = FAMILIES[family_of(adapter, about.family)]
+    return family.web_uis if adapter.is_plain or family.places is None else ""
+
+
+def kohya_programs(adapter: Adapter, about: About) -> str:
+    """All who read an adapter's kohya file; of kinds that are no plain LoRA see docs/exports.md."""
+    others = FAMILIES[family_of(adapter, about.family)].others if adapter.is_plain else ""
+    return ", ".join(each for each in (kohya_web_uis(adapter, about), "ComfyUI", others) if each)
+
+
 FILE_FORMATS: Final[Mapping[str, FileFormat]] = {
-    "diffusers": FileFormat(_diffusers, "diffusers, ComfyUI"),
-    "kohya": FileFormat(_kohya, "A1111, Forge, ComfyUI, kohya's trainer, diffusers"),
-    "peft": FileFormat(_peft, "PEFT"),
+    "diffusers": FileFormat(_diffusers, lambda adapter, about: "diffusers, ComfyUI"),
+    "kohya": FileFormat(_kohya, kohya_programs),
+    "peft": FileFormat(_peft, lambda adapter, about: "PEFT"),
 }
 
 

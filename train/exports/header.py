@@ -29,7 +29,7 @@ def kohya_header(adapter: Adapter, state: Mapping[str, Tensor], family: Family, 
     ranks, alphas = [layer.rank for layer in layers if layer.rank], [layer.alpha for layer in layers if layer.rank]
     algorithms = sorted({_LYCORIS[kind] for kind in adapter.kinds if kind in _LYCORIS})
     network = {
-        "ss_network_module": "lycoris.kohya" if algorithms else "networks.lora",
+        "ss_network_module": "lycoris.kohya" if algorithms else family.network_module,
         "ss_network_dim": f"{_most_common(ranks)}" if ranks else None,
         "ss_network_alpha": f"{_most_common(alphas):g}" if alphas else None,
         "ss_network_args": json.dumps({"algo": algorithms[0]}) if algorithms else None,

@@ -1,10 +1,13 @@
 """The tensors of an adapter as kohya's trainer, A1111 and ComfyUI name them, and LyCORIS for its kinds.
 
 Each layer has its `.alpha`, and these programs scale by alpha / rank: what is written gives the scale that PEFT used,
-also with rank_pattern, alpha_pattern or rsLoRA. Where the alphas of LoRA layers differ, all are told the commonest and
-the rest of the scale goes into the layer's up matrix: diffusers 0.42 forgets other alphas than the commonest
-(utils/peft_utils.py `get_peft_kwargs` looks for `to_k` under `processor.to_k_lora.down.weight`), and to all other
-programs it is the same.
+also with rank_pattern, alpha_pattern or rsLoRA. Where the alphas of a UNet's or text encoder's layers differ, all are
+told the commonest and the rest of the scale goes into the layer's up matrix: diffusers 0.42 forgets other alphas than
+the commonest (utils/peft_utils.py `get_peft_kwargs` looks for `to_k` under `processor.to_k_lora.down.weight`), and to
+all other programs it is the same.
+
+A plain LoRA of SD3 or FLUX has the names of the original code, see `train.exports.original`. Other kinds cannot be
+fused; they keep diffusers' names after `lora_transformer_`, which ComfyUI reads (comfy/lora.py), of FLUX Forge, too.
 
 Sources: kohya-ss/sd-scripts networks/lora.py; KohakuBlueleaf/LyCORIS lycoris/modules/{loha,lokr,ia3}.py;
 ComfyUI comfy/weight_adapter/*.py.
@@ -14,6 +17,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Sequence
 from typing import Final
 
 import torch
@@ -24,7 +28,10 @@ from foundation.errors import AdapterError
 from train.exports.adapter import Adapter, kind_of
 from train.exports.families import Family
 from train.exports.layers import Layer, layers_of
+from train.exports.original import in_original
 
+_UNFUSED: Final = "lora_transformer_"
+"""Before diffusers' names of a transformer's layers."""
 _UNBIASED: Final = ("to_q", "to_k", "to_v")
 """Layers of UNets that have no bias."""
 
@@ -42,19 +49,28 @@ def kohya_state(adapter: Adapter, family: Family) -> dict[str, Tensor]:
                 f"kohya's files have no name for the {part} of {family.architecture}; export peft instead"
             )
         layers = layers_of(saved, "kohya's format")
-        alpha = Counter(layer.alpha for layer in layers).most_common(1)[0][0]
-        for layer in layers:
-            prefix = family.kohya_name(part, layer.name)
+        common = Counter(layer.alpha for layer in layers).most_common(1)[0][0]
+        for prefix, layer in _named(layers, part, family, adapter.is_plain):
+            alpha = layer.alpha if part == "transformer" else common
             unbiased = part == "unet" and layer.name.endswith(_UNBIASED)
             tensors = _ia3(layer, saved, unbiased) if kind_of(saved) == "IA3" else _tensors(layer, saved, alpha)
             state |= {f"{prefix}.{name}": tensor.contiguous() for name, tensor in tensors.items()}
     return state
 
 
-def _tensors(layer: Layer, part: Part, common_alpha: float) -> dict[str, Tensor]:
+def _named(layers: Sequence[Layer], part: str, family: Family, plain: bool) -> list[tuple[str, Layer]]:
+    """The layers that a file holds, by what they are called there."""
+    if part != "transformer" or family.places is None:
+        return [(family.kohya_name(part, layer.name), layer) for layer in layers]
+    if plain:
+        return [(family.kohya_name(part, layer.name), layer) for layer in in_original(layers, family.places)]
+    return [(f"{_UNFUSED}{layer.name.replace('.', '_')}", layer) for layer in layers]
+
+
+def _tensors(layer: Layer, part: Part, alpha: float) -> dict[str, Tensor]:
     kind = kind_of(part)
     if kind == "LORA":
-        return _lora(layer, common_alpha)
+        return _lora(layer, alpha)
     if kind == "LOHA":
         return {**layer.tensors, "alpha": torch.tensor(layer.alpha)}
     if kind == "LOKR":

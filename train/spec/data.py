@@ -22,7 +22,10 @@ class DataSpec:
     validation_path: Annotated[str, Field(min_length=1)] | None = None
     """Held-out images, in any of these ways; None splits `holdout` off."""
     holdout: Annotated[float, Field(gt=0, lt=1)] = 0.2
-    """Share of the images held out from training (at least 3 images)."""
+    """Share of the images held out from training."""
+    holdout_at_least: Annotated[int, Field(ge=1)] = 3
+    """So many images are held out however small the share is, 1 or more; at least two are left to train on. Of four
+    photographs of a subject hold out 1: the validation loss says less then, but three are learned from."""
     drawn: Literal["pencil"] | None = None
     """Which set the drawn world draws into the cache; None when there is a folder."""
     trigger: str = ""

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from foundation.adapter_files import Part
 from foundation.errors import AdapterError
-from train.exports import About, Adapter, about_of, write_format
+from train.exports import FILE_FORMATS, About, Adapter, about_of, write_format
 from train.exports.adapter import lora_config
 from train.exports.families import FAMILIES, family_of
 from train.exports.kohya import kohya_state
@@ -95,15 +95,24 @@ def test_sdxl_names_are_stabilitys_as_diffusers_reads_them(sdxl_unet: nn.Module)
         (
             "sd3",
             {
-                "transformer": {"transformer_blocks.0.attn.to_q": 1},
+                "transformer": {"transformer_blocks.0.attn.to_q": 1, "pos_embed.proj": 1},
                 "text_encoder_3": {"encoder.block.0.layer.0.SelfAttention.q": 1},
             },
-            ["lora_transformer_transformer_blocks_0_attn_to_q", "lora_te3_encoder_block_0_layer_0_SelfAttention_q"],
+            [
+                "lora_unet_x_embedder_proj",
+                "lora_unet_joint_blocks_0_x_block_attn_qkv",
+                "lora_te3_encoder_block_0_layer_0_SelfAttention_q",
+            ],
         ),
         (
             "flux",
             {"transformer": {"single_transformer_blocks.3.attn.to_k": 1}, "text_encoder_2": {"encoder.block.0.x": 1}},
-            ["lora_transformer_single_transformer_blocks_3_attn_to_k", "lora_te2_encoder_block_0_x"],
+            ["lora_unet_single_blocks_3_linear1", "lora_te2_encoder_block_0_x"],
+        ),
+        (
+            "qwen_image",
+            {"transformer": {"transformer_blocks.7.attn.to_q": 1, "transformer_blocks.7.img_mlp.net.2": 1}},
+            ["lora_unet_transformer_blocks_7_attn_to_q", "lora_unet_transformer_blocks_7_img_mlp_net_2"],
         ),
     ],
 )
@@ -116,6 +125,48 @@ def test_prefixes(family: str, parts: dict[str, dict[str, int]], names: list[str
 @pytest.mark.parametrize(("width", "family"), [(768, "sd1"), (1024, "sd2"), (2048, "sdxl")])
 def test_a_unets_family_by_its_text(width: int, family: str) -> None:
     assert family_of(Adapter({"unet": lora_part({"down_blocks.1.attn2.to_k": 1}, width)})) == family
+
+
+@pytest.mark.parametrize(
+    ("layer", "width", "family"),
+    [
+        ("transformer_blocks.0.attn.to_q", 1536, "sd3"),
+        ("transformer_blocks.37.attn.to_q", 2432, "sd3"),
+        ("transformer_blocks.18.attn.to_q", 3072, "flux"),
+        ("transformer_blocks.19.attn.to_q", 3072, "qwen_image"),
+        ("transformer_blocks.0.txt_mod.1", 3072, "qwen_image"),
+    ],
+)
+def test_a_transformers_family_by_its_layers(layer: str, width: int, family: str) -> None:
+    adapter = Adapter({"transformer": lora_part({layer: 1}, width)})
+    assert family_of(adapter) == family
+    assert family_of(adapter, "qwen_image") == "qwen_image"
+
+
+@pytest.mark.parametrize(("told", "family"), [("stable_diffusion", "sd2"), ("sdxl", "sdxl"), ("", "sd2")])
+def test_a_unets_family_as_it_is_told(told: str, family: str) -> None:
+    adapter = Adapter({"unet": lora_part({"down_blocks.1.attn2.to_k": 1}, 1024)})
+    assert family_of(adapter, about_of({"base": {"family": told or "auto"}}, title="x").family) == family
+
+
+@pytest.mark.parametrize(
+    ("family", "programs"),
+    [
+        ("stable_diffusion", "A1111, Forge, ComfyUI, kohya's trainer, diffusers"),
+        ("sd3", "Forge, ComfyUI, kohya's trainer"),
+        ("flux", "Forge, ComfyUI, kohya's trainer, diffusers"),
+        ("qwen_image", "ComfyUI, musubi-tuner, diffusers"),
+    ],
+)
+def test_who_reads_a_kohya_file(family: str, programs: str) -> None:
+    about = About(family=family)
+    part = "unet" if family == "stable_diffusion" else "transformer"
+    plain = lora_part({"transformer_blocks.0.attn.to_q": 1})
+    dora = Part({**plain.state, "transformer_blocks.0.attn.to_q.lora_magnitude_vector": torch.ones(6)}, plain.config)
+    of = FILE_FORMATS["kohya"].programs
+    assert of(Adapter({part: plain}), about) == programs
+    others = "A1111, Forge, ComfyUI" if family == "stable_diffusion" else "ComfyUI"
+    assert of(Adapter({part: dora}), about) == others
 
 
 def test_a_part_that_a_family_has_not() -> None:
