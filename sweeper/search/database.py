@@ -78,12 +78,13 @@ def _readable(database: Path | None) -> Iterator[None]:
     try:
         yield
     except (SQLAlchemyError, OptunaError, RuntimeError) as error:
-        first = error
-        while isinstance(first.__cause__, Exception):  # Optuna's own words for any failed write are about length
+        first: BaseException = error
+        while first.__cause__ is not None:  # Optuna's own words for any failed write are about length
             first = first.__cause__
+        reason = str(first).splitlines()[0]
         raise StudyError(
-            f"{database} cannot be used as the study's database: {str(first).splitlines()[0]}; bring back a copy of it, "
-            "or move it away to begin anew under another study.name"
+            f"{database} cannot be used as the study's database: {reason}; bring back a copy of it, or "
+            "move it away to begin anew under another study.name"
         ) from error
 
 
