@@ -6,7 +6,7 @@ import dataclasses
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, get_type_hints
 
 from pydantic import Field
 
@@ -226,6 +226,18 @@ class Config:
         del plain["eval"]["final_prompts"]  # no trial is scored by them
         study = {"study.direction": self.study.direction, "study.objectives": ", ".join(self.study.objectives)}
         return {**dict(_flat(plain)), **study}
+
+
+def defaults() -> dict[str, str]:
+    """What every field that has a default is when nobody sets it, as `Config.fingerprint` writes it."""
+    found: dict[str, Any] = {}
+    for group, kind in get_type_hints(Config).items():
+        fields = dataclasses.fields(kind)
+        plain = {each.name: each.default for each in fields if each.default is not dataclasses.MISSING}
+        made: dict[str, Any] = {each.name: each.default_factory() for each in fields if callable(each.default_factory)}
+        nested = {name: dataclasses.asdict(value) for name, value in made.items() if dataclasses.is_dataclass(value)}
+        found[group] = {**plain, **made, **nested}
+    return dict(_flat(found))
 
 
 def parse_config(mapping: Mapping[str, Any]) -> Config:

@@ -13,7 +13,7 @@ from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.exc import SQLAlchemyError
 
 from foundation.errors import StudyError
-from sweeper.config import Config
+from sweeper.config import Config, defaults
 from sweeper.dimension import Params, Space
 
 SCORE: Final = "score"
@@ -89,12 +89,14 @@ def _readable(database: Path | None) -> Iterator[None]:
 
 
 def _refuse_another(name: str, was: Mapping[str, Mapping[str, str]], now: Mapping[str, Mapping[str, str]]) -> None:
+    # A study of an older program did without what is new: its pictures noted, or fields that had no effect then.
+    older = {"config": defaults()}
+    before = {part: {**older.get(part, {}), **was[part]} for part in now if part in was}
     differences = [
-        f"{key} was {was[part].get(key, 'absent')}, is now {now[part].get(key, 'absent')}"
-        for part in now
-        if part in was  # older studies did not note their pictures
+        f"{key} was {before[part].get(key, 'absent')}, is now {now[part].get(key, 'absent')}"
+        for part in before
         for key in {**was[part], **now[part]}
-        if was[part].get(key) != now[part].get(key)
+        if before[part].get(key) != now[part].get(key)
     ]
     if differences:
         more = f" and {len(differences) - _DIFFERENCES_SHOWN} more" if len(differences) > _DIFFERENCES_SHOWN else ""

@@ -241,6 +241,20 @@ def test_other_pictures_under_the_same_name_are_refused_but_not_in_a_study_that_
     Search.open(config(), FINITE, older, {"data.train": "24 pictures (a)"})
 
 
+def test_a_study_of_an_older_program_goes_on_where_what_is_new_is_at_its_default(
+    config: MakeConfig, tmp_path: Path
+) -> None:
+    asked = config().fingerprint()
+    for name in ("train.ema_decay", "eval.thresholds.copy.warn"):
+        del asked[name]
+    study = optuna.create_study(storage=f"sqlite:///{tmp_path / 'a.db'}", study_name="pencil", direction="maximize")
+    study.set_user_attr("asked", {"space": FINITE.fingerprint(), "config": asked})
+    averaged = replace(config(), train=replace(config().train, ema_decay=0.9))
+    with pytest.raises(StudyError, match=r"train.ema_decay was None, is now 0\.9; set"):
+        Search.open(averaged, FINITE, tmp_path / "a.db")
+    Search.open(config(), FINITE, tmp_path / "a.db")
+
+
 def test_a_file_that_is_no_database_is_refused(config: MakeConfig, tmp_path: Path) -> None:
     file = tmp_path / "studies.db"
     file.write_text("not a database, and long enough to be read as one" * 40)
