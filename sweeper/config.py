@@ -6,7 +6,7 @@ import dataclasses
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Final, Literal, get_type_hints
+from typing import Annotated, Any, Final, Literal, cast, get_type_hints
 
 from pydantic import Field
 
@@ -230,13 +230,15 @@ class Config:
 
 def defaults() -> dict[str, str]:
     """What every field that has a default is when nobody sets it, as `Config.fingerprint` writes it."""
-    found: dict[str, Any] = {}
+    found: dict[str, dict[str, Any]] = {}
     for group, kind in get_type_hints(Config).items():
-        fields = dataclasses.fields(kind)
-        plain = {each.name: each.default for each in fields if each.default is not dataclasses.MISSING}
-        made: dict[str, Any] = {each.name: each.default_factory() for each in fields if callable(each.default_factory)}
-        nested = {name: dataclasses.asdict(value) for name, value in made.items() if dataclasses.is_dataclass(value)}
-        found[group] = {**plain, **made, **nested}
+        own = found[group] = {}
+        for each in dataclasses.fields(kind):
+            if callable(each.default_factory):
+                made = each.default_factory()
+                own[each.name] = dataclasses.asdict(cast(Any, made)) if dataclasses.is_dataclass(made) else made
+            elif each.default is not dataclasses.MISSING:
+                own[each.name] = each.default
     return dict(_flat(found))
 
 

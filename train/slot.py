@@ -161,10 +161,11 @@ class Slot:
         file = folder / _STATE_FILE
         if not file.is_file():
             raise AdapterError(f"{folder} holds no training state to resume from")
+        data = io.BytesIO(file.read_bytes())  # so that what torch cannot read is the file's fault, not the disk's
         try:
-            state = torch.load(file, weights_only=True)
+            state = torch.load(data, weights_only=True)
             adapter = state["adapter"]
-        except (RuntimeError, EOFError, UnpicklingError, KeyError) as error:
+        except (RuntimeError, OSError, EOFError, UnpicklingError, KeyError) as error:
             raise AdapterError(f"{file} is damaged ({(str(error) or type(error).__name__).splitlines()[0]})") from error
         self.adapter.load_state(adapter)
         self.step = int(state["step"])
