@@ -165,7 +165,7 @@ class Slot:
         try:
             state = torch.load(data, weights_only=True)
             adapter = state["adapter"]
-        except (RuntimeError, OSError, EOFError, UnpicklingError, KeyError) as error:
+        except (RuntimeError, ValueError, EOFError, UnpicklingError, KeyError) as error:
             raise AdapterError(f"{file} is damaged ({(str(error) or type(error).__name__).splitlines()[0]})") from error
         self.adapter.load_state(adapter)
         self.step = int(state["step"])
