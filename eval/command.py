@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import torch
 from PIL import Image
@@ -16,8 +15,9 @@ from torch import Tensor
 from eval.evaluation import Evaluation
 from eval.evidence import build_evidence
 from eval.eyes import Eyes, load_eyes
+from eval.families import Family, family_of, validation_set
 from eval.judge import judge
-from eval.pipeline import denoiser, is_measured, load_lora, load_pipeline, lora_file, resolution, validation_set
+from eval.pipeline import load_lora, load_pipeline, lora_file
 from eval.prompts import with_trigger, without_trigger
 from eval.reference import build_reference
 from eval.request import Request
@@ -25,6 +25,7 @@ from eval.sampling import sample
 from eval.spec import EvalSpec, Thresholds
 from eval.validation import validation_losses
 from foundation import durable
+from foundation.captions import captioned
 from foundation.errors import ConfigError
 from foundation.folder import Picture, read_folder, split
 from foundation.images import square
@@ -53,17 +54,17 @@ def run(request: Request, console: Console) -> Evaluation:
     lora_file(Path(request.lora))  # a wrong name should not wait for the base's pictures
     device = _device(request.device)
     pipe = load_pipeline(request.base, device)
+    family = family_of(pipe, request.resolution, request.max_tokens)
     train, held_out = _pictures(request)
     spec = _spec(request, held_out)
     eyes = load_eyes(spec, device)
-    base = _look(pipe, held_out, spec, request.trigger)
+    base = _look(family, held_out, spec, request.trigger)
     load_lora(pipe, Path(request.lora))
-    seen = _look(pipe, held_out, spec, request.trigger)
-    side = resolution(pipe)
+    seen = _look(family, held_out, spec, request.trigger)
     evaluation = _judge(
         eyes,
-        [square(picture.open(), side) for picture in train],
-        [square(picture.open(), side) for picture in held_out],
+        [square(picture.open(), family.side) for picture in train],
+        [square(picture.open(), family.side) for picture in held_out],
         base,
         seen,
         spec,
@@ -109,17 +110,17 @@ def _device(name: str | None) -> torch.device:
 
 def _pictures(request: Request) -> tuple[Sequence[Picture], Sequence[Picture]]:
     """What was trained on and what was not, told apart as training does it."""
-    data = _read(request.data, "data") if request.data else ()
+    data = _read(request.data, "data", request.trigger) if request.data else ()
     if not request.held_out:
-        return split(data)
-    held_out = _read(request.held_out, "held_out")
+        return split(data, request.holdout, request.holdout_at_least)
+    held_out = _read(request.held_out, "held_out", request.trigger)
     unseen = {picture.digest for picture in held_out}
     return [picture for picture in data if picture.digest not in unseen], held_out
 
 
-def _read(folder: str, where: str) -> Sequence[Picture]:
+def _read(folder: str, where: str, trigger: str) -> Sequence[Picture]:
     pictures, _ = read_folder(located(folder, _CACHE, where=where), where=where)
-    return pictures
+    return [replace(picture, caption=captioned(picture.caption, trigger)) for picture in pictures]
 
 
 def _spec(request: Request, held_out: Sequence[Picture]) -> EvalSpec:
@@ -145,19 +146,20 @@ def _spec(request: Request, held_out: Sequence[Picture]) -> EvalSpec:
         raise ConfigError([str(error)]) from error
 
 
-def _look(pipe: Any, held_out: Sequence[Picture], spec: EvalSpec, trigger: str) -> _Sight:
+def _look(family: Family, held_out: Sequence[Picture], spec: EvalSpec, trigger: str) -> _Sight:
     def draw(prompts: Sequence[str]) -> list[Image.Image]:
         return sample(
-            pipe,
+            family.pipe,
             prompts,
             spec.seeds,
             steps=spec.sample_steps,
             guidance_scale=spec.guidance_scale,
             batch_rows=spec.batch_rows,
+            options=family.sampling,
         )
 
-    if held_out and is_measured(pipe):
-        losses = validation_losses(validation_set(pipe, held_out, spec), denoiser(pipe), spec.batch_rows)
+    if held_out:
+        losses = validation_losses(validation_set(family, held_out, spec), family.predict, spec.batch_rows)
     else:
         losses = torch.zeros(0, spec.timestep_bins, dtype=torch.float64)
     return _Sight(

@@ -1,29 +1,21 @@
-"""The base with and without a LoRA, for judging a file: loading, validation set, denoiser."""
+"""The base with and without a LoRA, for judging a file: what is loaded, and why it cannot be."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from diffusers import DiffusionPipeline
 from safetensors import SafetensorError
-from torch import Tensor
 
-from eval.spec import EvalSpec
-from eval.validation import Denoise, ValidationSet
+from eval.families import FAMILIES
 from foundation.adapter_files import WEIGHTS_FILE, is_diffusers_own, put_on
 from foundation.errors import AdapterError, BaseModelError
-from foundation.folder import Picture
-from foundation.images import square
 
 _ADAPTER = "judged"
 _PIPELINES: Any = DiffusionPipeline  # untyped upstream
-_MEASURED = "StableDiffusionPipeline"
-"""Whose validation loss is known here; of the others only pictures are judged."""
-_FAMILIES = (_MEASURED, "StableDiffusionXLPipeline", "StableDiffusion3Pipeline", "FluxPipeline", "QwenImagePipeline")
+_HAS_CHECKER = "StableDiffusionPipeline"
 _LOADING_ERRORS = (OSError, ValueError, KeyError, IndexError, TypeError, AttributeError, RuntimeError, SafetensorError)
 """What diffusers, peft and safetensors raise on a file that is none of theirs."""
 
@@ -45,9 +37,9 @@ def load_pipeline(base: str, device: torch.device | str) -> Any:
     try:
         index = _PIPELINES.load_config(source)
         family = index.get("_class_name") if isinstance(index, dict) else None
-        if family not in _FAMILIES:
-            raise BaseModelError(f"base must be one of {', '.join(_FAMILIES)}, got {base!r} of {family}")
-        unchecked = {"safety_checker": None, "requires_safety_checker": False} if family == _MEASURED else {}
+        if family not in FAMILIES:
+            raise BaseModelError(f"base must be one of {', '.join(FAMILIES)}, got {base!r} of {family}")
+        unchecked = {"safety_checker": None, "requires_safety_checker": False} if family == _HAS_CHECKER else {}
         pipe = _PIPELINES.from_pretrained(source, dtype=torch.float32, use_safetensors=True, **unchecked)
     except BaseModelError:
         raise
@@ -58,12 +50,6 @@ def load_pipeline(base: str, device: torch.device | str) -> Any:
         ) from error
     pipe.set_progress_bar_config(disable=True)
     return pipe.to(device)
-
-
-def resolution(pipe: Any) -> int:
-    """Return the side of the pipeline's own pictures, in pixels."""
-    size = pipe.unet.config.sample_size if type(pipe).__name__ == _MEASURED else pipe.default_sample_size
-    return int(size if isinstance(size, int) else size[0]) * int(pipe.vae_scale_factor)
 
 
 def lora_file(path: Path) -> Path:
@@ -105,60 +91,6 @@ def load_lora(pipe: Any, path: Path) -> None:
         raise AdapterError(f"lora does not fit the base, got {file} ({_first_line(error)})") from error
     if not fitted:
         raise AdapterError(f"lora holds nothing for this base, got {file}; was it trained on another one?")
-
-
-def is_measured(pipe: Any) -> bool:
-    """Whether `validation_set` and `denoiser` know this pipeline."""
-    return type(pipe).__name__ == _MEASURED
-
-
-@torch.no_grad()
-def validation_set(pipe: Any, pictures: Sequence[Picture], spec: EvalSpec) -> ValidationSet:
-    """Encode held-out pictures and their captions as `pipe` is now (a LoRA may change the text encoder).
-
-    Latents are the VAE's modes: another draw would be noise of its own.
-    """
-    scheduler = pipe.scheduler.config
-    if scheduler.prediction_type not in ("epsilon", "v_prediction"):
-        raise BaseModelError(f"base must predict epsilon or v, got a scheduler for {scheduler.prediction_type!r}")
-    latents = [_encode(pipe, picture) for picture in pictures]
-    embeddings = [
-        pipe.encode_prompt(picture.caption, pipe.device, 1, False)[0].cpu() for picture in pictures
-    ]  # each (1, T, D)
-    return ValidationSet(
-        latents=torch.cat(latents),
-        embeddings=torch.cat(embeddings),
-        ids=[picture.digest for picture in pictures],
-        alphas_cumprod=pipe.scheduler.alphas_cumprod.cpu(),
-        prediction_type=scheduler.prediction_type,
-        num_bins=spec.timestep_bins,
-        noises_per_bin=spec.noises_per_bin,
-        seed=spec.validation_seed,
-    )
-
-
-def denoiser(pipe: Any) -> Denoise:
-    """Return the pipeline's UNet, with whatever LoRA is on, as the validation loss calls it."""
-
-    def denoise(noisy: Tensor, timesteps: Tensor, embeddings: Tensor) -> Tensor:
-        device, dtype = pipe.unet.device, pipe.unet.dtype
-        output: Tensor = pipe.unet(
-            noisy.to(device, dtype),
-            timesteps.to(device),
-            encoder_hidden_states=embeddings.to(device, dtype),
-            return_dict=False,
-        )[0]
-        return output
-
-    return denoise
-
-
-def _encode(pipe: Any, picture: Picture) -> Tensor:
-    image = square(picture.open(), resolution(pipe))
-    pixels = torch.from_numpy(np.asarray(image, dtype=np.float32) / 127.5 - 1).permute(2, 0, 1)[None]
-    latents: Tensor = pipe.vae.encode(pixels.to(pipe.device, pipe.vae.dtype)).latent_dist.mode()
-    scaling: float = pipe.vae.config.scaling_factor
-    return (latents * scaling).float().cpu()  # (1, C, H, W)
 
 
 def _first_line(error: Exception) -> str:

@@ -9,6 +9,7 @@ from typing import Annotated
 from pydantic import Field, TypeAdapter, ValidationError
 
 from foundation.errors import ConfigError
+from foundation.folder import HOLDOUT, MIN_HELD_OUT
 from foundation.keyed import read_keyed
 
 USAGE = """\
@@ -17,15 +18,19 @@ python -m eval lora=FILE|FOLDER [key=value …]     judge a LoRA against its bas
   lora=       the LoRA: a .safetensors file or a folder with one; diffusers' or kohya's names
   base=       pipeline it belongs to: pocket (default), a folder, a hub id; docs/families.md says of which families
   data=       what it was trained on: a folder or archive of captioned images, as data.path of training takes it
-  held_out=   such pictures it was not trained on; without it the fifth of data= that training holds out
+  held_out=   such pictures it was not trained on; without it those of data= that training holds out:
+              holdout= 0.2, the share, and holdout_at_least= 3, as data.holdout and data.holdout_at_least of training
   prompt=     what to draw, {trigger} where the trigger goes; give it as often as needed (default: held-out captions)
   unrelated=  a prompt that asks for nothing of the kind; two or more to measure drift
-  trigger=    the trigger phrase; it is left out where prompt match is measured
+  trigger=    the trigger phrase; captions that lack it get it at their end, as in training; it is left out where
+              prompt match is measured
   stand_in=   what stands for it there (a subject's class: backpack)
   clip=       pocket (default), or a CLIP or SigLIP folder or hub id
   image_features=   a DINOv2 to compare pictures with one another (default: the CLIP)
   style_features=   an eye for style alone, such as CSD (docs/judge.md; default: as image_features)
   seeds= 4    pictures a prompt       steps= 25    denoising steps     guidance= 5     guidance scale
+  resolution= side of the pictures in pixels, as base.resolution of training (default: the pipeline's own)
+  max_tokens= tokens of a caption that T5 or a language model reads, as base.max_tokens (default: the pipeline's own)
   rows= 32    denoiser rows at once   device=      cpu, cuda (default: what is there)
   json=FILE   also write the numbers there       samples=FOLDER   also write the pictures there"""
 
@@ -40,6 +45,8 @@ class Request:
     base: str = "pocket"
     data: str | None = None
     held_out: str | None = None
+    holdout: Annotated[float, Field(gt=0, lt=1)] = HOLDOUT
+    holdout_at_least: Annotated[int, Field(ge=1)] = MIN_HELD_OUT
     prompt: tuple[str, ...] = ()
     unrelated: tuple[str, ...] = ()
     trigger: str = ""
@@ -50,6 +57,8 @@ class Request:
     seeds: Annotated[int, Field(ge=1)] = 4
     steps: Annotated[int, Field(ge=1)] = 25
     guidance: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 5.0
+    resolution: Annotated[int, Field(ge=16, multiple_of=8)] | None = None
+    max_tokens: Annotated[int, Field(ge=16, le=1024)] | None = None
     rows: Annotated[int, Field(ge=1)] = 32
     device: str | None = None
     json: str | None = None

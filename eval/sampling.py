@@ -19,10 +19,20 @@ def sample(
     steps: int,
     guidance_scale: float,
     batch_rows: int,
+    options: Mapping[str, Any] | None = None,
 ) -> list[Image.Image]:
     """Return one picture for each prompt and seed, prompt by prompt: P·S pictures. See `sample_each`."""
     pairs = [(prompt, seed) for prompt in prompts for seed in seeds]
-    return sample_each(pipe, pairs, copies=1, steps=steps, guidance_scale=guidance_scale, batch_rows=batch_rows)[0]
+    (images,) = sample_each(
+        pipe,
+        pairs,
+        copies=1,
+        steps=steps,
+        guidance_scale=guidance_scale,
+        batch_rows=batch_rows,
+        options=options,
+    )
+    return images
 
 
 @torch.no_grad()

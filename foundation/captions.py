@@ -210,3 +210,10 @@ def _is_there(path: Path) -> bool:
 
 def _some(names: list[Any]) -> str:
     return ", ".join(names[:5]) + (" …" if len(names) > 5 else "")
+
+
+def captioned(caption: str, trigger: str) -> str:
+    """The caption, with the trigger at its end where it lacks it."""
+    if not trigger or trigger.lower() in caption.lower():
+        return caption
+    return f"{caption}, {trigger}" if caption else trigger

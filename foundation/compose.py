@@ -82,6 +82,12 @@ def options(group: str) -> tuple[str, ...]:
     return tuple(_loader()[0].get_group_options(group, ObjectType.CONFIG))
 
 
+def is_option(group: str, value: Any) -> bool:
+    """Whether a config group has this option, or a preset of this name in a folder of its own (`adapter=ranks/r4`)."""
+    folder, _, name = f"{group}/{value}".rpartition("/")
+    return name in options(folder)
+
+
 def dotted_paths(value: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
     """Every key of a composed config, groups included."""
     for key, part in value.items():
@@ -201,8 +207,8 @@ def _refused(override: Override) -> str | None:
     if group in groups():
         if override.is_delete():
             return f"{_text(override)}: every group is needed; leave it as it is"
-        allowed = options(group)
-        if value not in allowed:
+        if not is_option(group, value):
+            allowed = options(group)
             return f"{group} must be one of {', '.join(allowed)}, got {show(value)}{did_you_mean(value, allowed)}"
         if override.package is not None:
             return f"{_text(override)}: @{override.package} is not for this config; write {group}={value}"

@@ -14,6 +14,7 @@ import yaml
 from foundation.adapter_files import WEIGHTS_FILE
 from foundation.durable import new_folder
 from foundation.errors import SAID, AdapterError, ConfigError
+from foundation.keyed import read_keyed
 from foundation.quiet import quiet_libraries
 from sweeper.strength import AS_TRAINED
 from sweeper.winner import CONFIG, SCORES
@@ -109,17 +110,8 @@ def export(arguments: Sequence[str]) -> list[str]:
 
 
 def _parsed(arguments: Sequence[str]) -> tuple[str, list[str], dict[str, str]]:
-    keys: dict[str, str] = {}
-    words: list[str] = []
-    problems = []
-    for argument in arguments:
-        key, equals, value = argument.partition("=")
-        if equals and key in _KEYS:
-            keys[key] = value
-        elif equals:
-            problems.append(f"there is no {key}=; known keys: {', '.join(_KEYS)}")
-        else:
-            words.append(argument)
+    words = [argument for argument in arguments if "=" not in argument]
+    keys, problems = read_keyed([argument for argument in arguments if "=" in argument], _KEYS, ())
     known = [*FILE_FORMATS, MERGED]
     problems += [f"a format must be one of {', '.join(known)}, got {word}" for word in words[1:] if word not in known]
     if not words:

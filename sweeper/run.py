@@ -33,8 +33,10 @@ from sweeper.supervisor import Resolved, Supervisor
 from sweeper.tracking import open_tracker
 from sweeper.tracking.port import Tracker
 from train.bases import check_base
+from train.bases.folder import known_prediction
 from train.buckets import Cut
 from train.data import Dataset, load_dataset, with_folders
+from train.objective import check_objectives
 
 INTERRUPTED: Final = 130
 """Exit code after Ctrl-C, as shells know it."""
@@ -74,7 +76,7 @@ def _run_study(overrides: Sequence[str]) -> int:
             for params in first:
                 search.enqueue(params)
         _write_study(folder, asked)
-        launcher = stack.enter_context(_started(LocalLauncher(config), search, config))
+        launcher = stack.enter_context(_started(LocalLauncher(config, asked.objectives), search, config))
         tracker = open_tracker(config.tracking, folder.parent)
         display = Display(console, config.study.name, config.study.num_trials, config.train.num_steps)
         resolve = partial(_resolve, asked, dataset)
@@ -147,6 +149,9 @@ def _prepare(asked: Plan) -> tuple[Config, Dataset]:
     """The config that workers get, its data drawn and read once so that mistakes show before anything starts."""
     config = asked.config
     check_base(config.base, trains_text=bool(asked.space.largest("adapter.text_encoder", config.adapter.text_encoder)))
+    predicts = known_prediction(config.base)
+    if predicts is not None:
+        check_objectives(asked.objectives, predicts)
     Cut.of(config.data).sizes(config.base.resolution)
     drawn = config.data.path is None
     config = replace(config, data=with_folders(config.data, Path(config.study.folder) / "cache"))

@@ -7,7 +7,7 @@ Sweeps are written in Hydra's grammar and mean what they mean there:
     a=interval(0.1,0.5)                any number between, both ends included
     a=tag(log,interval(1e-5,1e-3))     the same, evenly in the logarithm
     a=tag(int,interval(1,8))           whole numbers from 1 to 8; `tag(log,int,interval(1,64))` takes both
-    group=glob(*)                      every option of a config group
+    group=glob(*)                      every option of a config group, without presets (`adapter=ranks/r4`)
 
 Later sources win: the block of a chosen option, then `study.space`, then the command line, where a sweep replaces or
 adds a dimension and a plain value removes it (`optimizer.lr=1e-3` removes the learning rates of all options). So does
@@ -19,17 +19,27 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Final, TypeVar
 
 from hydra.core.override_parser.types import Override
 
-from foundation.compose import SWEEPS, compose, dotted_paths, groups, options, parse_overrides
+from foundation.compose import SWEEPS, compose, dotted_paths, groups, is_option, options, parse_overrides
 from foundation.errors import ConfigError
 from foundation.parse import did_you_mean, unknown_key
 from sweeper.config import TRIAL_GROUPS, Config, TrialPart, parse_config, parse_part, trial_of
 from sweeper.dimension import Choices, Dimension, Numbers, Space, Value
 from sweeper.sweeps import domain_of
-from train.spec import OF_THE_STUDY, OptimizerSpec, TrainingSpec, check_attention, check_installed
+from train.spec import (
+    OF_THE_STUDY,
+    AdapterSpec,
+    ObjectiveSpec,
+    OptimizerSpec,
+    TrainingSpec,
+    check_attention,
+    check_installed,
+    check_quantized,
+)
 
 __all__ = ["Plan", "Space", "domain_of", "plan"]
 
@@ -55,6 +65,8 @@ class Plan:
     """What is searched."""
     fixed: tuple[str, ...]
     """The plain overrides, which hold for every trial."""
+    objectives: tuple[ObjectiveSpec, ...]
+    """Those of trials, with each value that is searched or both ends of it."""
 
     def trial(self, params: Mapping[str, Value]) -> Config:
         """Return the config of the trial with these parameters.
@@ -81,11 +93,12 @@ def plan(overrides: Sequence[str]) -> Plan:
     config = compose(fixed)
     settled = {each.key_or_group for each in plain} | _taken_away(config)
     space = _Reader(config=config, fixed=fixed, settled=settled, problems=problems).read(swept)
-    checked = _Checker(space=space, fixed=fixed, problems=problems).config()
+    checked, parts = _Checker(space=space, fixed=fixed, problems=problems).checked()
     if problems or checked is None:
         raise ConfigError(list(dict.fromkeys(problems)))
     study = replace(checked.study, num_trials=space.num_points(at_most=checked.study.num_trials))
-    return Plan(config=replace(checked, study=study), space=space, fixed=tuple(fixed))
+    objectives = tuple(each for each in parts["objective"] if isinstance(each, ObjectiveSpec))
+    return Plan(config=replace(checked, study=study), space=space, fixed=tuple(fixed), objectives=objectives)
 
 
 def _taken_away(config: Mapping[str, Any]) -> set[str]:
@@ -217,10 +230,10 @@ class _Reader:
         allowed = options(group)
         values = domain.values() or ("an interval",)
         for value in values:
-            if value not in allowed:
+            if not is_option(group, value):
                 line = f"{group} must be one of {', '.join(allowed)}, got {value}{did_you_mean(value, allowed)}"
                 self.problems.append(line)
-        return Choices(of=tuple(value for value in values if value in allowed))
+        return Choices(of=tuple(value for value in values if is_option(group, value)))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -235,8 +248,8 @@ class _Checker:
     fixed: Sequence[str]
     problems: list[str]
 
-    def config(self) -> Config | None:
-        """Check all, and return the config with the first value of all that is searched."""
+    def checked(self) -> tuple[Config | None, dict[str, list[TrialPart]]]:
+        """Check all, and return the config with the first value of all that is searched, and all parts by group."""
         mapping = dict(compose(self.fixed))
         parts: dict[str, list[TrialPart]] = {group: [] for group in TRIAL_GROUPS}
         for group, found in parts.items():
@@ -256,7 +269,11 @@ class _Checker:
             self._note(check_attention, train)
         for combination in itertools.islice(itertools.product(*parts.values()), _MAX_COMBINATIONS):
             self._note(trial_of, dict(zip(parts, combination, strict=True)))
-        return self._note(parse_config, mapping)
+        config = self._note(parse_config, mapping)
+        if config is not None:
+            adapters = [each for each in parts["adapter"] if isinstance(each, AdapterSpec)]
+            self._note(partial(check_quantized, config.base), adapters)
+        return config, parts
 
     def _note(self, check: Callable[[A], T], of: A) -> T | None:
         """What the check returns, or its problems noted."""

@@ -25,7 +25,7 @@ CARD: Final = "card.md"
 PARETO: Final = "pareto.png"
 
 MEASURES: Final[Mapping[str, str]] = {
-    "score": "the study's objective, at most 100",
+    "score": "the study's objective; 100 is style learned whole, prompts followed as by the base, no loss left",
     "overfit_index": "0 clean … 1 overfit",
     "val_ratio": "validation loss as a share of the base's; lower is better",
     "style": "way from the base to the held-out pictures; 1 is all of it",

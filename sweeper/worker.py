@@ -9,7 +9,6 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
 
 from foundation.errors import AdapterError, UserError
 from sweeper.config import Config
@@ -29,7 +28,6 @@ from sweeper.messages import (
     Finished,
     Noted,
     Ready,
-    Refused,
     Rescore,
     Rescored,
     Shutdown,
@@ -43,10 +41,11 @@ from train.bases import Base, load_base
 from train.caches import EncodedDataset, encode_dataset
 from train.capacity import best_of, measure_capacity
 from train.data import load_dataset
-from train.objective import Objective
+from train.objective import check_objectives
 from train.pack import Pack
 from train.regularization import with_regularization
 from train.reports import Capacity, StepReport
+from train.spec import ObjectiveSpec
 
 REPORT_EVERY = 10
 """Steps of a trial between two `Stepped` events, and of a pack between two readings of its losses."""
@@ -55,7 +54,9 @@ REPORT_EVERY = 10
 class Worker:
     """The loop of one device: take commands, step the pack, judge, wait for verdicts."""
 
-    def __init__(self, config: Config, device: str, connection: Connection) -> None:
+    def __init__(
+        self, config: Config, device: str, connection: Connection, objectives: Sequence[ObjectiveSpec]
+    ) -> None:
         began = time.monotonic()
         self._folder = Path(config.study.folder) / config.study.name
         self._eval, self._trigger = config.eval, config.data.trigger
@@ -66,7 +67,7 @@ class Worker:
         self._stopping = False
         cache = Path(config.study.folder) / "cache"
         base = load_base(config.base, torch.device(device), config.train.precision)
-        Objective.of(config.objective, base.process)  # refuses what this base cannot be trained with
+        check_objectives(objectives, base.process.prediction_type)
         set_attention(base, config.train)
         dataset = with_regularization(load_dataset(config.data), config.data, base, cache)
         data = encode_dataset(base, dataset, cache)
@@ -310,20 +311,3 @@ def _slots(config: Config, capacity: Sequence[Capacity]) -> int:
 
 def _measured(base: Base, data: EncodedDataset, config: Config) -> tuple[Capacity, ...]:
     return tuple(measure_capacity(base, data, config.trial, config.study.most_at_once))
-
-
-def serve(config: Config, device: str, connection: Connection) -> None:
-    """Run a worker to its end in this process; say in one line why it cannot start or go on."""
-    try:
-        Worker(config, device, connection).run()
-    except (BrokenPipeError, ConnectionResetError):
-        return  # the supervisor is gone before anything began
-    except UserError as error:
-        _refuse(connection, str(error))
-    except (OSError, SafetensorError) as error:  # a full disk, a folder that is gone: no trial's fault
-        _refuse(connection, f"{error}; put that right, and the same command goes on")
-
-
-def _refuse(connection: Connection, reason: str) -> None:
-    with suppress(BrokenPipeError, ConnectionResetError):
-        connection.send(Refused(reason=reason))

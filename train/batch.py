@@ -26,6 +26,8 @@ class Batch:
     """The noise in the denoiser's input, where it is not `noise`."""
     masks: Tensor | None = None
     """(B, 1, h, w) in [0, 1], where some places count more than others."""
+    sizes: Tensor | None = None
+    """(B, 6) of the pictures and their cuts, where the base reads them; see `train.buckets.View.told`."""
 
     @staticmethod
     def of_all(batches: Sequence[Batch], device: torch.device) -> Batch:

@@ -36,6 +36,18 @@ class View:
         cut = ImageOps.fit(image, size, method=Image.Resampling.LANCZOS, centering=self.centering)
         return ImageOps.mirror(cut) if self.mirrored else cut
 
+    def told(self, original: Size, size: Size) -> tuple[int, ...]:
+        """What SDXL is told of a picture seen so: (height, width, top, left, height, width).
+
+        Of the file's picture; the cut's corner in the picture once it is scaled to cover `size`, and mirrored; of the
+        cut. Source: Podell et al. 2023, SDXL, section 2.2, and diffusers' train_text_to_image_lora_sdxl.py.
+        """
+        scale = max(cut / whole for cut, whole in zip(size, original, strict=True))
+        over_x, over_y = (whole * scale - cut for cut, whole in zip(size, original, strict=True))
+        x, y = self.centering
+        left = round(over_x * (1 - x if self.mirrored else x))
+        return original[1], original[0], round(over_y * y), left, size[1], size[0]
+
 
 @dataclass(frozen=True, slots=True)
 class Cut:

@@ -40,6 +40,7 @@ class Encoded:
     masks: Tensor | None = None  # (N·V, 1, h, w) in [0, 1]: how much each place counts; None: all alike
     views: int = 1  # V
     repeats: tuple[int, ...] = ()  # N, how often each comes in an epoch; none: once
+    sizes: Tensor | None = None  # (N·V, 6) as `View.told` says them, for bases that read sizes
 
     def __len__(self) -> int:
         return len(self.means) // self.views
@@ -119,7 +120,13 @@ def _encode(
         masks=_masks(masks, views, size, latents["means"].shape[2:]) if masks else None,
         views=len(views[0]),
         repeats=tuple(picture.repeats for picture in pictures),
+        sizes=_sizes(pictures, views, size) if base.reads_sizes else None,
     )
+
+
+def _sizes(pictures: Sequence[Picture], views: Sequence[Sequence[View]], size: Size) -> Tensor:
+    told = [view.told(picture.size, size) for picture, own in zip(pictures, views, strict=True) for view in own]
+    return torch.tensor(told, dtype=torch.float32)
 
 
 def _shape(base: Base, size: Size, cut: Cut) -> list[str]:

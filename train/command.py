@@ -22,10 +22,11 @@ from train.attention import set_attention
 from train.bases import load_base
 from train.caches import encode_dataset
 from train.data import load_dataset, with_folders
+from train.objective import check_objectives
 from train.pack import Pack
 from train.regularization import with_regularization
 from train.reports import StepReport
-from train.spec import BaseSpec, DataSpec, TrialSpec, check_attention, check_installed
+from train.spec import BaseSpec, DataSpec, TrialSpec, check_attention, check_installed, check_quantized
 from train.spec.adapter_kinds import KINDS
 
 _TRIAL_GROUPS = tuple(field.name for field in dataclasses.fields(TrialSpec))
@@ -72,6 +73,7 @@ def _parse(arguments: list[str]) -> tuple[_Run, Path | None]:
     run = parse(_Run, {"base": config["base"], "data": config["data"], "trial": trial})
     check_installed(run.trial.optimizer)
     check_attention(run.trial.train)
+    check_quantized(run.base, [run.trial.adapter])
     out = Path(outs[-1]).expanduser() if outs else None
     if out is not None and out.exists():
         raise ConfigError([f"out {out} exists already; name a new folder, nothing is overwritten"])
@@ -90,6 +92,7 @@ def _train(run: _Run, out: Path | None, console: Console) -> int:
     run = replace(run, trial=replace(run.trial, train=run.trial.train.for_images(dataset.num_images)))
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     base = load_base(run.base, device, run.trial.train.precision)
+    check_objectives([run.trial.objective], base.process.prediction_type)
     dataset = with_regularization(dataset, run.data, base, cache)
     train, rank = run.trial.train, run.trial.compiled_rank
     set_attention(base, train)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from foundation.captions import captioned
 from foundation.errors import DataError
 from foundation.folder import MIN_TRAINED_ON, Picture, read_folder, split
 from foundation.looks import alike, groups
@@ -188,10 +189,3 @@ def _read(path: str, spec: DataSpec, where: str, min_images: int) -> tuple[tuple
         for each in pictures
     )
     return tuple(ours), skipped
-
-
-def captioned(caption: str, trigger: str) -> str:
-    """The caption, with the trigger at its end where it lacks it."""
-    if not trigger or trigger.lower() in caption.lower():
-        return caption
-    return f"{caption}, {trigger}" if caption else trigger

@@ -75,7 +75,7 @@ class Draws:
             perturbed = noise + strength * torch.randn(means.shape, generator=generator)
         timesteps = self._objective.process.draw(len(means), generator)
         embeddings, tokens = self._captions(picked)
-        return Batch(latents, noise, timesteps, embeddings, tokens, perturbed, self._masks(seen))
+        return Batch(latents, noise, timesteps, embeddings, tokens, perturbed, self._masks(seen), _sizes(seen))
 
     def _pick(self) -> Picked:
         number = self._next
@@ -179,6 +179,11 @@ def _take(order: list[int], count: int, epoch: list[int], generator: torch.Gener
     taken = order[:count]
     del order[:count]
     return taken
+
+
+def _sizes(picked: Picked) -> Tensor | None:
+    sizes = [part.sizes[rows] for part, rows in picked if part.sizes is not None]
+    return torch.cat(sizes) if sizes else None
 
 
 def _masks_of(part: Encoded, rows: list[int]) -> Tensor:

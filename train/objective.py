@@ -6,6 +6,7 @@ Errors are (B, C, h, w), times and weights (B,).
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
 import torch
@@ -13,7 +14,7 @@ from torch import Tensor
 
 from foundation.errors import ConfigError
 from train.batch import Batch
-from train.noising import Diffusion, Flow, NoiseProcess
+from train.noising import Diffusion, Flow, NoiseProcess, PredictionType
 from train.spec import ObjectiveSpec
 
 _SNR_LIMIT = 1000.0
@@ -76,18 +77,30 @@ class Objective:
         return None if self.spec.loss == "mse" else huber_thresholds(self.spec, self.process, times)
 
 
-def _process_of(spec: ObjectiveSpec, process: NoiseProcess) -> NoiseProcess:
-    kind = process.prediction_type
+def check_objectives(specs: Iterable[ObjectiveSpec], kind: PredictionType) -> None:
+    """Raise when any of them cannot be trained over a base that predicts `kind`.
+
+    Raises:
+        ConfigError: with one line for each option that is not made for such a base.
+    """
+    problems = dict.fromkeys(line for spec in specs for line in _unfit(spec, kind))
+    if problems:
+        raise ConfigError(list(problems))
+
+
+def _unfit(spec: ObjectiveSpec, kind: PredictionType) -> Iterator[str]:
     if kind == "flow" and (spec.snr_gamma is not None or spec.debiased):
         name = "debiased" if spec.debiased else "snr_gamma"
-        raise ConfigError([f"objective.{name} is for bases that predict epsilon or v, this one predicts a flow"])
+        yield f"objective.{name} is for bases that predict epsilon or v, this one predicts a flow"
     if spec.zero_terminal_snr and kind != "v_prediction":
-        raise ConfigError(
-            [
-                f"objective.zero_terminal_snr needs a base that predicts v, this one predicts {kind}; "
-                "epsilon says nothing of the picture where all is noise, and a flow ends in pure noise anyway"
-            ]
+        yield (
+            f"objective.zero_terminal_snr needs a base that predicts v, this one predicts {kind}; "
+            "epsilon says nothing of the picture where all is noise, and a flow ends in pure noise anyway"
         )
+
+
+def _process_of(spec: ObjectiveSpec, process: NoiseProcess) -> NoiseProcess:
+    check_objectives([spec], process.prediction_type)
     if isinstance(process, Flow):
         return replace(
             process,

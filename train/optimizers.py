@@ -42,6 +42,17 @@ def build_optimizer(
     return optimizer
 
 
+def restore(optimizer: Optimizer, state: dict[str, Any]) -> None:
+    """Go on from what `state_dict` gave, on whatever device that was: all of it goes to the parameters' own.
+
+    torch and bitsandbytes move what is kept for each parameter; D-Adaptation keeps tensors beside its settings, too.
+    """
+    optimizer.load_state_dict(state)
+    for group in optimizer.param_groups:
+        device = group["params"][0].device
+        group.update({key: each.to(device) for key, each in group.items() if isinstance(each, torch.Tensor)})
+
+
 def effective_lr(optimizer: Optimizer) -> float:
     """The denoiser's learning rate of the last step: where the step size is found, d·lr, times what the curve says."""
     group: dict[str, Any] = optimizer.param_groups[0]

@@ -257,7 +257,7 @@ class Pack:
         with self._packed.rows_of(numbers, training=True), self._packed_text.rows_of(taught, training=True):
             with self._accelerator.autocast():
                 embeddings = self._embeddings(numbers, taught, asked)
-                predicted = self.base.predict(asked.noisy, asked.timesteps, embeddings)
+                predicted = self.base.predict(asked.noisy, asked.timesteps, embeddings, asked.sizes)
             losses = asked.losses(predicted)
             shares = [
                 s.scaler.scale(s.penalised(own) / s.spec.train.gradient_accumulation)

@@ -42,6 +42,12 @@ class Question:
         """Of the captions, (B, T)."""
         return _joined([batch.tokens for _, batch, _ in self._parts])
 
+    @property
+    def sizes(self) -> Tensor | None:
+        """Of the pictures and their cuts, (B, 6), where the base reads them."""
+        sizes = [batch.sizes for _, batch, _ in self._parts if batch.sizes is not None]
+        return _joined(sizes) if sizes else None
+
     def losses(self, predicted: Tensor) -> Tensor:
         """Each slot's loss (K,)."""
         answers = torch.split(predicted, [len(batch.latents) for _, batch, _ in self._parts])

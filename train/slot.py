@@ -24,7 +24,7 @@ from train.bases.registry import DTYPES
 from train.caches import EncodedDataset
 from train.draws import Draws
 from train.objective import Objective
-from train.optimizers import build_optimizer
+from train.optimizers import build_optimizer, restore
 from train.packed import Packed
 from train.schedules import build_schedule
 from train.spec import TrialSpec
@@ -163,13 +163,13 @@ class Slot:
             raise AdapterError(f"{folder} holds no training state to resume from")
         data = io.BytesIO(file.read_bytes())  # so that what torch cannot read is the file's fault, not the disk's
         try:
-            state = torch.load(data, weights_only=True)
+            state = torch.load(data, weights_only=True, map_location="cpu")  # the device may be another now
             adapter = state["adapter"]
         except (RuntimeError, ValueError, EOFError, UnpicklingError, KeyError) as error:
             raise AdapterError(f"{file} is damaged ({(str(error) or type(error).__name__).splitlines()[0]})") from error
         self.adapter.load_state(adapter)
         self.step = int(state["step"])
-        self.optimizer.load_state_dict(state["optimizer"])
+        restore(self.optimizer, state["optimizer"])
         self.schedule.load_state_dict(state["schedule"])
         self.scaler.load_state_dict(state["scaler"])
         self.draws.load(state)

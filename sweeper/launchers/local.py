@@ -17,6 +17,7 @@ import torch
 from foundation.errors import ConfigError
 from sweeper.config import Config, LauncherSpec
 from sweeper.messages import Command, Died, Event, Refused, Shutdown
+from train.spec import ObjectiveSpec
 
 
 @dataclass(slots=True)
@@ -28,8 +29,9 @@ class _Process:
 class LocalLauncher:
     """`Launcher` over spawned processes and pipes. A worker that loses its pipe saves its slots and ends."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, objectives: Sequence[ObjectiveSpec]) -> None:
         self._config = config
+        self._objectives = tuple(objectives)
         self._devices = devices_of(config.launcher)
         self._workers: dict[int, _Process] = {}
         self._context = multiprocessing.get_context("spawn")  # fork and CUDA do not mix
@@ -44,7 +46,7 @@ class LocalLauncher:
         if worker in self._workers:
             return
         ours, theirs = self._context.Pipe()
-        arguments = (self._config, self._devices[worker], theirs)
+        arguments = (self._config, self._devices[worker], theirs, self._objectives)
         process = self._context.Process(target=_run, args=arguments, name=f"worker{worker}")
         before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # the process is born so; it imports for seconds
         try:
@@ -137,17 +139,17 @@ def _how_it_ended(exit_code: int | None) -> str:
     return f"the worker ended with exit code {exit_code}"
 
 
-def _run(config: Config, device: str, connection: Any) -> None:
+def _run(config: Config, device: str, connection: Any, objectives: Sequence[ObjectiveSpec]) -> None:
     """In the new process: signals to end are the supervisor's to hear, and it tells the worker."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     from foundation.quiet import quiet_libraries
 
     quiet_libraries()
-    from sweeper.worker import serve
+    from sweeper.serving import serve
 
     try:
-        serve(config, device, connection)
+        serve(config, device, connection, objectives)
     except Exception:
         import traceback
 

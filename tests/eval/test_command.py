@@ -92,6 +92,18 @@ def test_by_default_the_pictures_are_held_out_that_training_holds_out(
     assert held_out_by(arguments, monkeypatch) == list(dataset.validation)
 
 
+def test_shares_and_captions_are_those_of_a_training_that_was_told_otherwise(
+    arguments: list[str], data_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dataset = load_dataset(
+        DataSpec(name="same", path=str(data_folder), holdout=0.01, holdout_at_least=1, trigger="in ink")
+    )
+    asked = [argument for argument in arguments if not argument.startswith("trigger=")]
+    asked += ["holdout=0.01", "holdout_at_least=1", "trigger=in ink"]
+    assert held_out_by(asked, monkeypatch) == list(dataset.validation)
+    assert [picture.caption[-8:] for picture in dataset.validation] == [", in ink"]
+
+
 def test_a_folder_too_small_to_train_on_can_be_judged_by_and_nothing_of_it_is_held_out(
     arguments: list[str], data_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

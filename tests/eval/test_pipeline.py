@@ -11,10 +11,11 @@ import safetensors.torch
 import torch
 from PIL import Image
 
-from eval.pipeline import base_folder, denoiser, load_lora, load_pipeline, lora_file, resolution, validation_set
+from eval.families import family_of, validation_set
+from eval.pipeline import base_folder, load_lora, load_pipeline, lora_file
 from eval.spec import EvalSpec
 from eval.validation import validation_losses
-from foundation.errors import AdapterError, BaseModelError
+from foundation.errors import AdapterError, BaseModelError, ConfigError
 from foundation.folder import Picture
 
 SPEC = EvalSpec(prompts=("a",), timestep_bins=2, noises_per_bin=1)
@@ -39,16 +40,19 @@ def test_a_lora_changes_the_validation_loss_and_the_latents_are_the_vaes(
     pipeline_folder: Path, lora_folder: Path, pictures: list[Picture], tmp_path: Path
 ) -> None:
     pipe = load_pipeline(str(pipeline_folder), "cpu")
-    assert resolution(pipe) == 16
-    data = validation_set(pipe, pictures, SPEC)
+    family = family_of(pipe)
+    assert family.side == 16 and family_of(pipe, 32).side == 32
+    with pytest.raises(ConfigError, match="resolution must be a multiple of 2 for this base, got 17"):
+        family_of(pipe, 17)
+    data = validation_set(family, pictures, SPEC)
     assert data.latents.shape == (3, 4, 8, 8) and data.embeddings.shape == (3, 24, 16)
     with torch.no_grad():
         latents = pipe.vae.encode(torch.full((1, 3, 16, 16), -1.0)).latent_dist.mode() * pipe.vae.config.scaling_factor
         black = [picture(tmp_path / "black.png", (0, 0, 0))]
-        assert torch.allclose(validation_set(pipe, black, SPEC).latents, latents, atol=1e-5)
-    before = validation_losses(data, denoiser(pipe), 4)
+        assert torch.allclose(validation_set(family, black, SPEC).latents, latents, atol=1e-5)
+    before = validation_losses(data, family.predict, 4)
     load_lora(pipe, lora_folder)
-    after = validation_losses(data, denoiser(pipe), 4)
+    after = validation_losses(data, family.predict, 4)
     assert before.shape == (3, 2) and (before - after).abs().min() > 1e-4
 
 
@@ -68,9 +72,10 @@ def test_a_kohya_file_is_the_same_lora(
     losses = []
     for path in (lora_folder, folder):
         pipe = load_pipeline(str(pipeline_folder), "cpu")
-        data = validation_set(pipe, pictures, SPEC)
+        family = family_of(pipe)
+        data = validation_set(family, pictures, SPEC)
         load_lora(pipe, path)
-        losses.append(validation_losses(data, denoiser(pipe), 4))
+        losses.append(validation_losses(data, family.predict, 4))
     assert torch.allclose(*losses, atol=1e-6)
 
 

@@ -11,7 +11,6 @@ import pytest
 import torch
 from diffusers import StableDiffusionPipeline
 from peft.utils import get_peft_model_state_dict
-from torch import nn
 
 from eval.pipeline import load_lora
 from foundation.adapter_files import (
@@ -25,6 +24,7 @@ from foundation.adapter_files import (
     write_parts,
 )
 from foundation.errors import AdapterError
+from tests.train.injected import injected, predicted, written
 
 ATTENTION = ["to_q", "to_k", "to_v", "to_out.0"]
 CONFIGS: dict[str, Any] = {
@@ -43,36 +43,11 @@ def pipeline(tiny_pipeline: Path) -> StableDiffusionPipeline:
     return pipe
 
 
-@torch.no_grad()
-def predicted(unet: Any) -> torch.Tensor:
-    generator = torch.Generator().manual_seed(0)
-    noisy = torch.randn(2, 4, 16, 16, generator=generator)
-    output: torch.Tensor = unet(noisy, torch.tensor([3, 700]), torch.randn(2, 5, 16, generator=generator)).sample
-    return output
-
-
-def adapted(module: nn.Module, config: Any) -> nn.Module:
-    """A copy with a trained-looking adapter, made by PEFT alone."""
-    module = peft.inject_adapter_in_model(config, copy.deepcopy(module), adapter_name="theirs")
-    torch.manual_seed(1)
-    for parameter in module.parameters():
-        if parameter.requires_grad:
-            parameter.data += 0.3 * torch.randn_like(parameter)
-    return module
-
-
-def written(folder: Path, module: nn.Module, config: Any) -> Path:
-    state = get_peft_model_state_dict(module, adapter_name="theirs")
-    folder.mkdir()
-    write_parts(folder / WEIGHTS_FILE, {"unet": Part(state, plain_config(config))})
-    return folder / WEIGHTS_FILE
-
-
 @pytest.mark.parametrize("kind", CONFIGS)
 def test_a_file_acts_as_what_was_written_and_leaves_nothing(
     kind: str, pipeline: StableDiffusionPipeline, tmp_path: Path
 ) -> None:
-    theirs = adapted(pipeline.unet, CONFIGS[kind])
+    theirs = injected(pipeline.unet, CONFIGS[kind])
     file = written(tmp_path / kind, theirs, CONFIGS[kind])
     names, plain = [name for name, _ in pipeline.unet.named_modules()], predicted(pipeline.unet)
     chance = torch.get_rng_state()
@@ -116,7 +91,7 @@ def scaled_oft(unet: Any, strength: float) -> None:
     ("kind", "scale"), {"loha": scaled_loha, "lokr": scaled_lokr, "ia3": scaled_ia3, "oft": scaled_oft}.items()
 )
 def test_strength(kind: str, scale: Any, pipeline: StableDiffusionPipeline, tmp_path: Path) -> None:
-    theirs = adapted(pipeline.unet, CONFIGS[kind])
+    theirs = injected(pipeline.unet, CONFIGS[kind])
     file = written(tmp_path / kind, theirs, CONFIGS[kind])
     plain = predicted(pipeline.unet)
     for strength in (0.0, 0.6):
@@ -141,7 +116,7 @@ def test_parts_are_read_as_they_were_written_and_diffusers_own_by_its_header(
         assert set(read[component].state) == set(tensors)
         assert all(torch.equal(read[component].state[key], tensors[key]) for key in tensors)
     config = peft.LoraConfig(r=3, lora_alpha=7.5, target_modules=ATTENTION)
-    lora = get_peft_model_state_dict(adapted(pipeline.unet, config), adapter_name="theirs")
+    lora = get_peft_model_state_dict(injected(pipeline.unet, config), adapter_name="theirs")
     StableDiffusionPipeline.save_lora_weights(
         tmp_path / "lora", unet_lora_layers=lora, unet_lora_adapter_metadata=plain_config(config)
     )

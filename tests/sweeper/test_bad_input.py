@@ -10,8 +10,9 @@ from types import ModuleType
 
 import pytest
 
-from foundation.errors import StudyError
+from foundation.errors import ConfigError, StudyError
 from sweeper.__main__ import main
+from sweeper.run import run_study
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -131,3 +132,15 @@ def test_hydras_own_flags_keep_working(monkeypatch: pytest.MonkeyPatch, capsys: 
     assert "  trigger: in pencil style" in capsys.readouterr().out
     assert run(monkeypatch, "hydra.mode=RUN") == 2
     assert "python -m train trains one LoRA" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("asked", ["true", "choice(true,false)", "choice(false,true)"])
+def test_an_objective_that_the_base_cannot_have_is_refused_before_anything_is_written(
+    asked: str, tmp_path: Path
+) -> None:
+    overrides = ["+experiment=pencil", f"objective.zero_terminal_snr={asked}", f"study.folder={tmp_path}"]
+    with pytest.raises(ConfigError) as caught:
+        run_study(overrides)
+    (line,) = caught.value.problems
+    assert line.startswith("objective.zero_terminal_snr needs a base that predicts v, this one predicts epsilon")
+    assert list(tmp_path.iterdir()) == []

@@ -100,7 +100,11 @@ def test_a_trials_checkpoint_and_a_run_without_a_study(study: Path, tiny_pipelin
     ("arguments", "words"),
     [
         (["nothing"], ["there is no LoRA in nothing and no study nothing with a best one"]),
-        (["a", "khoya", "uot=b"], ["there is no uot=", "a format must be one of diffusers, kohya, peft, merged, got"]),
+        (
+            ["a", "khoya", "uot=b"],
+            ["got 'uot=b'; did you mean out=?", "a format must be one of diffusers, kohya, peft, merged, got"],
+        ),
+        (["a", "out=b", "out=c"], ["out must be given once, got it again as 'out=c'"]),
         (["out=b"], ["name a study, a folder or a file first"]),
     ],
 )

@@ -12,7 +12,8 @@ import torch
 from PIL import Image
 
 from eval.evaluation import Evaluation
-from eval.pipeline import denoiser, load_lora, load_pipeline, validation_set
+from eval.families import family_of, validation_set
+from eval.pipeline import load_lora, load_pipeline
 from eval.spec import EvalSpec
 from eval.validation import validation_losses
 from sweeper.judging import Due, Judging
@@ -83,7 +84,8 @@ def test_a_slot_is_judged_as_its_file_is_by_all_who_load_it(
         of_file = judging.judge_file(tmp_path / f"lora{number}", 3, tmp_path / f"f{number}", spec.seeds)
         pipe = load_pipeline(str(tiny_pipeline), "cpu")
         load_lora(pipe, tmp_path / f"lora{number}")
-        losses = validation_losses(validation_set(pipe, tiny_dataset.validation, spec), denoiser(pipe), 8)
+        family = family_of(pipe)
+        losses = validation_losses(validation_set(family, tiny_dataset.validation, spec), family.predict, 8)
         assert of_slot.validation_losses == pytest.approx(losses.mean(1).tolist(), rel=1e-4)
         assert of_file.validation_losses == pytest.approx(of_slot.validation_losses, rel=1e-4)
         for file in (tmp_path / f"s{number}").iterdir():

@@ -18,7 +18,17 @@ def test_an_options_keys_are_the_fields_of_its_kind(option: str) -> None:
     spec = parse_part("adapter", values)
     assert isinstance(spec, AdapterSpec)
     assert values.keys() - {"space"} == KINDS[spec.name].fields
-    assert set(KINDS) <= set(options("adapter"))
+
+
+def test_a_glob_is_of_the_kinds_and_their_starts_and_a_preset_is_named() -> None:
+    starts = {"dora", "olora", "pissa", "rslora"}
+    every = plan(["adapter=glob(*)", "optimizer=adamw", "lr_scheduler=constant"]).space.dimensions[0]
+    assert set(every.domain.values() or ()) == set(options("adapter")) == {*KINDS, *starts}
+    with pytest.raises(ConfigError, match="adapter must be one of adalora, .*, got ranks/r5"):
+        plan(["adapter=choice(ranks/r4,ranks/r5)"])
+    with pytest.raises(ConfigError, match="adapter must be one of adalora, .*, got 'ranks/r5'"):
+        compose(["adapter=ranks/r5"])
+    assert compose(["adapter=ranks/r8_text"])["adapter"]["text_encoder"] is True
 
 
 def adapters(*overrides: str) -> dict[str, str]:
@@ -56,3 +66,15 @@ def test_a_trial_of_each_kind_is_made_of_its_own_fields() -> None:
         point = {each.name: each.domain.corners()[0] for each in asked.space.dimensions} | {"adapter": option}
         spec = asked.trial(point).trial.adapter
         assert "rank" not in KINDS[spec.name].fields or spec.rank == 4
+
+
+@pytest.mark.parametrize("asked", ["adapter=loha", "adapter=choice(lora,dora,loha)"])
+def test_a_kind_that_needs_whole_weights_is_refused_with_a_quantised_base(asked: str) -> None:
+    fixed = ["optimizer=adamw", "lr_scheduler=constant", "base.quantization=nf4"]
+    plan([*fixed, "adapter=choice(lora,dora,locon)"])
+    with pytest.raises(ConfigError) as caught:
+        plan([*fixed, asked])
+    assert list(caught.value.problems) == [
+        "base.quantization=nf4 is for adapters of the kinds lora, locon, got loha; leave these out, "
+        "or leave base.quantization null"
+    ]

@@ -8,7 +8,8 @@ from typing import Any
 from foundation.compose import compose
 from sweeper.config import parse_config
 from sweeper.messages import Refused
-from sweeper.worker import serve
+from sweeper.serving import serve
+from train.spec import ObjectiveSpec
 
 
 class Sent(list[Any]):
@@ -23,7 +24,7 @@ def test_an_objective_that_the_base_cannot_have_is_refused_at_the_start(tmp_path
         compose(["+experiment=pencil", "objective.zero_terminal_snr=true", f"study.folder={tmp_path}"])
     )
     sent: Any = Sent()
-    serve(config, "cpu", sent)
+    serve(config, "cpu", sent, [ObjectiveSpec(), config.objective])
     assert [type(event) for event in sent] == [Refused]
     assert sent[0].reason.startswith("objective.zero_terminal_snr needs a base that predicts v, this one predicts eps")
     assert not list(tmp_path.iterdir())

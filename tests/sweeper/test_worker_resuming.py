@@ -15,7 +15,7 @@ from sweeper import worker
 from sweeper.config import Config, parse_config
 from sweeper.history import append_evaluation, read_evaluations
 from sweeper.messages import Admit, Admitted, Command, Evaluated, Finished, Noted, Ready, Refused, Shutdown, Verdict
-from sweeper.worker import serve
+from sweeper.serving import serve
 from tests.sweeper.test_supervisor import evaluation
 from train.spec import TrialSpec
 
@@ -92,7 +92,7 @@ def run(config: Config, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Serv
 
     def run(*commands: Command) -> Supervisor:
         supervisor: Any = Supervisor(*commands)
-        serve(config, "cpu", supervisor)
+        serve(config, "cpu", supervisor, ())
         assert isinstance(supervisor.heard.pop(0), Ready)
         return supervisor
 

@@ -31,9 +31,17 @@ SHIFT = {
 
 
 def plain_family_training(
-    base: BaseSpec, data: EncodedDataset, captions: Sequence[str], spec: TrialSpec, steps: int
+    base: BaseSpec,
+    data: EncodedDataset,
+    captions: Sequence[str],
+    spec: TrialSpec,
+    steps: int,
+    time_ids: Tensor | None = None,
 ) -> tuple[list[float], list[Tensor]]:
-    """Each step's loss, and the adapter's parameters at the end, in float64; only the draws of chance are agreed on."""
+    """Each step's loss, and the adapter's parameters at the end, in float64; only the draws of chance are agreed on.
+
+    `time_ids` (N·V, 6) are what SDXL is told of each view of each picture; without them all are of 64×64 made 32×32.
+    """
     pipeline = DiffusionPipeline.from_pretrained(base.path)
     pipeline.set_progress_bar_config(disable=True)
     text = {
@@ -55,7 +63,7 @@ def plain_family_training(
     order: list[int] = []
     losses = []
     for _ in range(steps):
-        loss = _loss(pipeline, base.name, data, captions, spec, order, generator)
+        loss = _loss(pipeline, base.name, data, captions, spec, order, generator, time_ids)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(parameters, spec.train.clip_norm)
         optimizer.step()
@@ -77,13 +85,18 @@ def _loss(
     spec: TrialSpec,
     order: list[int],
     chance: torch.Generator,
+    time_ids: Tensor | None,
 ) -> Tensor:
     size = spec.train.batch_size
     while len(order) < size:
         order += torch.randperm(len(captions), generator=chance).tolist()
     rows = [order.pop(0) for _ in range(size)]
-    shape = data.train.means[rows].shape
-    latents = data.train.means[rows] + data.train.stds[rows] * torch.randn(*shape, generator=chance)
+    views = len(data.train.means) // len(captions)
+    seen = rows
+    if views > 1:
+        seen = (torch.tensor(rows) * views + torch.randint(views, (size,), generator=chance)).tolist()
+    shape = data.train.means[seen].shape
+    latents = data.train.means[seen] + data.train.stds[seen] * torch.randn(*shape, generator=chance)
     noise = torch.randn(*shape, generator=chance)
     if family in SHIFT:
         u = torch.sigmoid(torch.randn(size, generator=chance))
@@ -99,7 +112,8 @@ def _loss(
     if spec.objective.caption_dropout:
         dropped = torch.rand(size, generator=chance) < spec.objective.caption_dropout
         said = ["" if drop else caption for drop, caption in zip(dropped.tolist(), said, strict=True)]
-    predicted = PREDICT[family](pipeline, noisy.double(), times, said)
+    told = {} if time_ids is None else {"time_ids": time_ids[seen].double()}
+    predicted = PREDICT[family](pipeline, noisy.double(), times, said, **told)
     return ((predicted - target.double()) ** 2).mean()
 
 
@@ -109,10 +123,11 @@ def _stable_diffusion(pipeline: Any, noisy: Tensor, times: Tensor, captions: lis
     return pipeline.unet(noisy, times, text.double()).sample
 
 
-def _sdxl(pipeline: Any, noisy: Tensor, times: Tensor, captions: list[str]) -> Tensor:
+def _sdxl(pipeline: Any, noisy: Tensor, times: Tensor, captions: list[str], time_ids: Tensor | None = None) -> Tensor:
     text, _, pooled, _ = pipeline.encode_prompt(captions, do_classifier_free_guidance=False)
-    sizes = torch.tensor([[32, 32, 0, 0, 32, 32]] * len(noisy), dtype=torch.float64)
-    added = {"text_embeds": pooled.double(), "time_ids": sizes}
+    if time_ids is None:
+        time_ids = torch.tensor([[64, 64, 0, 0, 32, 32]] * len(noisy), dtype=torch.float64)
+    added = {"text_embeds": pooled.double(), "time_ids": time_ids}
     return pipeline.unet(noisy, times, text.double(), added_cond_kwargs=added).sample
 
 
@@ -163,7 +178,7 @@ def _qwen_image(pipeline: Any, noisy: Tensor, times: Tensor, captions: list[str]
     return torch.cat(rows)
 
 
-PREDICT: dict[str, Callable[[Any, Tensor, Tensor, list[str]], Tensor]] = {
+PREDICT: dict[str, Callable[..., Tensor]] = {
     "stable_diffusion": _stable_diffusion,
     "sdxl": _sdxl,
     "sd3": _sd3,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -19,11 +20,11 @@ from safetensors.torch import save_file
 from eval.guidance import guided, parts
 from foundation.errors import AdapterError, BaseModelError, ConfigError
 from foundation.parse import parse
+from foundation.text import join_text, split_text
 from tests.train.families import BUILDERS, build, sd3
 from train.bases import Base, check_base, load_base
 from train.bases.flow import flow_of
-from train.bases.folder import TRAINS_TEXT
-from train.bases.text import join_text, split_text
+from train.bases.folder import TRAINS_TEXT, known_prediction
 from train.caches import EncodedDataset
 from train.pack import Pack
 from train.spec import AdapterSpec, BaseSpec, OptimizerSpec, TrainingSpec, TrialSpec
@@ -255,3 +256,18 @@ def _data(base: Base, data: EncodedDataset) -> EncodedDataset:
     captions = ["a red cup"] * len(data.train)
     train = replace(data.train, embeddings=base.encode_texts(captions), tokens=base.tokenize(captions))
     return replace(data, train=train, empty=base.encode_texts([""]), empty_tokens=base.tokenize([""]))
+
+
+@pytest.mark.parametrize("family", BUILDERS)
+def test_what_a_folder_predicts_is_known_without_loading_it(
+    spec_of: Callable[[str], BaseSpec], family: str, tmp_path: Path
+) -> None:
+    spec = spec_of(family)
+    assert known_prediction(spec) == load_base(spec, CPU).process.prediction_type
+    far = replace(spec, path="owner/model", family="sdxl")
+    assert known_prediction(far) is None
+    assert known_prediction(replace(far, family="flux")) == "flow"
+    if family == "stable_diffusion":
+        whole = shutil.copytree(spec.path, tmp_path / "torn")
+        (whole / "scheduler/scheduler_config.json").write_text("{")
+        assert known_prediction(replace(spec, path=str(whole))) is None

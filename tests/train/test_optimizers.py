@@ -17,7 +17,7 @@ from torch.optim import Optimizer
 from transformers.optimization import Adafactor
 
 from foundation.errors import ConfigError
-from train.optimizers import build_optimizer, effective_lr
+from train.optimizers import build_optimizer, effective_lr, restore
 from train.schedules import build_schedule
 from train.spec import LrSchedulerSpec, OptimizerName, OptimizerSpec
 from train.spec.optimizer_kinds import OPTIMIZERS
@@ -251,3 +251,21 @@ def test_an_optimizer_that_is_not_installed_is_named_with_what_to_do(monkeypatch
     with pytest.raises(ConfigError, match="optimizer lion is not installed; run `pip install lion-pytorch` or choose"):
         build_optimizer(CASES["lion"][1], [weights()])
     build_optimizer(CASES["adamw"][1], [weights()])
+
+
+@pytest.mark.parametrize("name", ["dadapt_adam", "lion8bit", "prodigy"])
+def test_what_is_restored_goes_to_the_parameters_device(name: OptimizerName) -> None:
+    spec = OptimizerSpec(name=name, lr=1e-3 if name == "lion8bit" else 1.0, text_encoder_lr_ratio=1)
+    here = [nn.Parameter(torch.randn(64, 128)), nn.Parameter(torch.randn(3))]
+    optimizer = build_optimizer(spec, here[:1], here[1:])
+    for parameter in here:
+        parameter.grad = torch.randn_like(parameter)
+    optimizer.step()
+    there = [nn.Parameter(torch.empty_like(parameter, device="meta")) for parameter in here]
+    moved = build_optimizer(spec, there[:1], there[1:])
+    restore(moved, optimizer.state_dict())
+    states = [each for state in moved.state.values() for each in state.values() if isinstance(each, torch.Tensor)]
+    beside = [each for group in moved.param_groups for each in group.values() if isinstance(each, torch.Tensor)]
+    assert states and bool(beside) == (name == "dadapt_adam")
+    assert {each.device.type for each in (*states, *beside)} == {"meta"}
+    assert [group["params"] for group in moved.param_groups] == [there[:1], there[1:]]

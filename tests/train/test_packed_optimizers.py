@@ -130,6 +130,26 @@ def test_a_judgement_and_a_resume_change_not_a_bit(
             assert torch.equal(own, other)
 
 
+@pytest.mark.parametrize("name", ["dadapt_adam", "lion8bit"])
+def test_a_state_that_a_gpu_wrote_goes_on_where_there_is_none(
+    name: OptimizerName, new_base: NewBase, tiny_data: EncodedDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No GPU is here: the file says of each of its tensors that it was on one."""
+    spec = one(name)
+    (through,), _ = trained(new_base(), tiny_data, [spec])
+    pack = Pack(new_base(), tiny_data, 1)
+    slot = pack.admit(spec)
+    losses = [report.loss for _ in range(2) for report in pack.step()]
+    with monkeypatch.context() as patched:
+        patched.setattr("torch.serialization.location_tag", lambda _: "cuda:0")
+        pack.save_state(slot, tmp_path / "state")
+    with pytest.raises(RuntimeError, match="deserialize object on a CUDA device"):
+        torch.load(tmp_path / "state/state.pt", weights_only=True)
+    pack.release(slot)
+    pack.admit(spec, resume_from=tmp_path / "state")
+    assert losses + [report.loss for _ in range(2) for report in pack.step()] == through
+
+
 def judge(pack: Pack, slot: int, data: EncodedDataset, folder: Path) -> None:
     with pack.acting([slot]) as base:
         base.encode_texts(["a red cup"])

@@ -112,12 +112,12 @@ def test_a_model_captions_what_has_none_or_all_with_the_words_asked_for(blip: Pa
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["sid=4"], "sid is unknown, got '4'"),
+        (["sid=4"], "arguments must be key=value, got 'sid=4'; did you mean side=?"),
         (["side=4"], "side must be ≥ 16, got 4"),
         (["side=big"], "side must be "),
         (["apply=maybe"], "apply must be true or false, got 'maybe'"),
         (["apply=true", "apply=false"], "apply must be given once, got it again as 'apply=false'"),
-        (["apply"], "'apply': write key=value"),
+        (["apply"], "arguments must be key=value, got 'apply'; did you mean apply=?"),
         (["recaption=true"], "recaption and prefix are for a captioning model; name one by model="),
         (["model=/none"], "model /none is no captioning model that transformers loads ("),
     ],

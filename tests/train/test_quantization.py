@@ -13,6 +13,7 @@ from foundation.errors import AdapterError, ConfigError
 from train.adapters import Adapter
 from train.bases import Base, check_base, load_base
 from train.bases.quantization import quantization_options
+from train.command import main
 from train.spec import AdapterSpec, BaseSpec
 
 
@@ -59,3 +60,15 @@ def test_kinds_that_need_whole_weights_say_so(tiny_base: Base) -> None:
     with pytest.raises(AdapterError, match="adapter loha needs a base whose weights are whole; .* take lora, locon"):
         Adapter(tiny_base, "one", AdapterSpec(name="loha"), seed=0, steps=1)
     Adapter(tiny_base, "two", AdapterSpec(), seed=0, steps=1)
+
+
+def test_a_run_says_so_before_anything_is_loaded(
+    tiny_spec: BaseSpec, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    arguments = ["+experiment=pencil", f"base.path={tiny_spec.path}", "base.quantization=nf4", "adapter=oft"]
+    assert main(arguments) == 2
+    assert capsys.readouterr().err.splitlines() == [
+        "base.quantization=nf4 is for adapters of the kinds lora, locon, got oft; leave these out, "
+        "or leave base.quantization null"
+    ]

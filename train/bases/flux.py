@@ -8,8 +8,8 @@ import torch
 from diffusers import FluxPipeline, FluxTransformer2DModel
 from torch import Tensor
 
+from foundation.text import join_text, split_text
 from train.bases.flow import FlowTransformer
-from train.bases.text import join_text, split_text
 from train.spec import BaseSpec
 
 
@@ -49,7 +49,7 @@ class Flux(FlowTransformer):
         )
         return join_text(tokens, pooled)
 
-    def predict(self, noisy: Tensor, timesteps: Tensor, embeddings: Tensor) -> Tensor:
+    def predict(self, noisy: Tensor, timesteps: Tensor, embeddings: Tensor, sizes: Tensor | None = None) -> Tensor:
         """See `Base`."""
         transformer = self._pipeline.transformer
         tokens, pooled = split_text(embeddings.to(self.dtype), transformer.config.pooled_projection_dim)

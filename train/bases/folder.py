@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final, get_args
 
 from foundation.errors import BaseModelError
+from train.noising import Discrete, PredictionType
 from train.spec import BaseSpec
 from train.spec.base import Family
 
@@ -22,6 +23,8 @@ PIPELINES: Final[dict[str, Family]] = {
 """Families by the name of their diffusers pipeline."""
 TRAINS_TEXT: Final[tuple[Family, ...]] = ("stable_diffusion", "sdxl")
 """Families whose text encoders can be trained, too."""
+_DIFFUSIONS: Final[tuple[Family, ...]] = ("stable_diffusion", "sdxl")
+"""Families whose schedulers say what the denoiser predicts; the others' all predict a flow."""
 _PICKLED: Final = (".ckpt", ".pt", ".pth", ".bin")
 
 
@@ -60,6 +63,23 @@ def known_family(spec: BaseSpec) -> Family | None:
             "(owner/model)"
         )
     return None if spec.family == "auto" else spec.family
+
+
+def known_prediction(spec: BaseSpec) -> PredictionType | None:
+    """What the base predicts as far as this machine's files tell; None where only loading it does.
+
+    Raises:
+        BaseModelError: see `known_family`.
+    """
+    family = known_family(spec)
+    if family is not None and family not in _DIFFUSIONS:
+        return "flow"
+    scheduler = Path(base_location(spec)) / "scheduler" / "scheduler_config.json"
+    try:
+        said = json.loads(scheduler.read_text()).get("prediction_type", "epsilon")
+    except (OSError, json.JSONDecodeError, UnicodeDecodeError, AttributeError):
+        return None
+    return said if said in get_args(Discrete) else None
 
 
 def _of_file(spec: BaseSpec, file: Path) -> Family:

@@ -25,6 +25,8 @@ class FrozenPipeline:
 
     family: ClassVar[str]
     """Its name in `base.family`."""
+    reads_sizes: ClassVar[bool] = False
+    """See `Base`."""
     pipeline_class: ClassVar[Any]
     """Of diffusers."""
     denoiser_name: ClassVar[str] = "transformer"

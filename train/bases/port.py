@@ -24,12 +24,14 @@ class Base(Protocol):
     """A frozen pretrained pipeline on one device.
 
     Shapes: B rows, N pictures, C×h×w a latent, T tokens of width D. Latents are scaled as the denoiser sees them.
-    Embeddings hold all that a denoiser is told of a caption, in a layout of the family's own (see `train.bases.text`).
+    Embeddings hold all that a denoiser is told of a caption, in a layout of the family's own (see `foundation.text`).
     One thread at a time.
     """
 
     family: ClassVar[str]
     """Its name in `base.family`, never `auto`."""
+    reads_sizes: ClassVar[bool]
+    """Whether the denoiser is told how large a picture was, and how it was cut."""
     resolution: int
     device: torch.device
     dtype: torch.dtype
@@ -74,8 +76,12 @@ class Base(Protocol):
     def encode_texts(self, captions: Sequence[str]) -> Tensor:
         """Captions to embeddings (B, T, D) in float32, with whatever adapter is active, and without gradients."""
 
-    def predict(self, noisy: Tensor, timesteps: Tensor, embeddings: Tensor) -> Tensor:
-        """The denoiser's output (B, C, h, w) with whatever adapter is active; timesteps are times of `process`."""
+    def predict(self, noisy: Tensor, timesteps: Tensor, embeddings: Tensor, sizes: Tensor | None = None) -> Tensor:
+        """The denoiser's output (B, C, h, w) with whatever adapter is active; timesteps are times of `process`.
+
+        `sizes` (B, 6) are what `train.buckets.View.told` says of each picture, for a base that reads them; without
+        them it is told what its pipeline tells it when sampling.
+        """
 
     def target_modules(self, preset: str) -> list[str]:
         """The denoiser's module names of a preset: `attention`, `attention+ff` or `all`."""

@@ -9,8 +9,8 @@ import torch.nn.functional as F
 from diffusers import QwenImagePipeline, QwenImageTransformer2DModel
 from torch import Tensor
 
+from foundation.text import join_text, split_text
 from train.bases.flow import JOINT_ATTENTION, FlowTransformer
-from train.bases.text import join_text, split_text
 
 _FEED_FORWARD: Final = ("img_mlp.net.0.proj", "img_mlp.net.2", "txt_mlp.net.0.proj", "txt_mlp.net.2")
 _MODULATION: Final = ("img_mod.1", "txt_mod.1")
@@ -51,7 +51,7 @@ class QwenImage(FlowTransformer):
         missing = self.max_tokens - tokens.shape[1]
         return join_text(F.pad(tokens, (0, 0, 0, missing)), F.pad(mask, (0, missing)))
 
-    def predict(self, noisy: Tensor, timesteps: Tensor, embeddings: Tensor) -> Tensor:
+    def predict(self, noisy: Tensor, timesteps: Tensor, embeddings: Tensor, sizes: Tensor | None = None) -> Tensor:
         """See `Base`."""
         assert self.max_tokens is not None
         tokens, mask = split_text(embeddings.to(self.dtype), self.max_tokens)

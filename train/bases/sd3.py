@@ -7,9 +7,9 @@ from typing import Any
 from diffusers import SD3Transformer2DModel, StableDiffusion3Pipeline
 from torch import Tensor
 
+from foundation.text import join_text, split_text
 from train.bases.flow import FlowTransformer
 from train.bases.folder import part_of
-from train.bases.text import join_text, split_text
 from train.spec import BaseSpec
 
 
@@ -38,7 +38,7 @@ class StableDiffusion3(FlowTransformer):
         )
         return join_text(tokens, pooled)
 
-    def predict(self, noisy: Tensor, timesteps: Tensor, embeddings: Tensor) -> Tensor:
+    def predict(self, noisy: Tensor, timesteps: Tensor, embeddings: Tensor, sizes: Tensor | None = None) -> Tensor:
         """See `Base`."""
         transformer = self._pipeline.transformer
         tokens, pooled = split_text(embeddings.to(self.dtype), transformer.config.pooled_projection_dim)

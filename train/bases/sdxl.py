@@ -9,9 +9,9 @@ import torch
 from diffusers import StableDiffusionXLPipeline
 from torch import Tensor, nn
 
+from foundation.text import join_text, split_text
 from train.bases.port import Saved
 from train.bases.stable_diffusion import StableDiffusion, token_ids
-from train.bases.text import join_text, split_text
 from train.spec import BaseSpec
 
 
@@ -31,6 +31,7 @@ class StableDiffusionXL(StableDiffusion):
     """
 
     family = "sdxl"
+    reads_sizes = True
     pipeline_class = StableDiffusionXLPipeline
 
     def __init__(self, pipeline: Any, spec: BaseSpec, device: torch.device) -> None:
@@ -73,18 +74,19 @@ class StableDiffusionXL(StableDiffusion):
         )
         return join_text(torch.cat([first.hidden_states[-2], second.hidden_states[-2]], dim=-1), second.text_embeds)
 
-    def predict(self, noisy: Tensor, timesteps: Tensor, embeddings: Tensor) -> Tensor:
-        """See `Base`. It is told that no picture was cut, nor larger than it is: as its pipeline does when sampling."""
+    def predict(self, noisy: Tensor, timesteps: Tensor, embeddings: Tensor, sizes: Tensor | None = None) -> Tensor:
+        """See `Base`. Without sizes no picture was cut, nor is larger than it is: as its pipeline samples."""
         tokens, pooled = split_text(embeddings.to(self.dtype), self._pipeline.text_encoder_2.config.projection_dim)
-        height, width = (side * self._pipeline.vae_scale_factor for side in noisy.shape[-2:])
-        sizes = torch.tensor([height, width, 0, 0, height, width], dtype=self.dtype)
+        if sizes is None:
+            height, width = (side * self._pipeline.vae_scale_factor for side in noisy.shape[-2:])
+            sizes = torch.tensor([height, width, 0, 0, height, width], dtype=torch.float32).expand(len(noisy), -1)
         output: Tensor = self._pipeline.unet(
             noisy.to(self.dtype, memory_format=torch.channels_last),
             timesteps,
             encoder_hidden_states=tokens,
             added_cond_kwargs={
                 "text_embeds": pooled,
-                "time_ids": sizes.to(self.device, non_blocking=True).expand(len(noisy), -1),
+                "time_ids": sizes.to(self.device, non_blocking=True),
             },
             return_dict=False,
         )[0]

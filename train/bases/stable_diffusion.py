@@ -70,7 +70,7 @@ class StableDiffusion(FrozenPipeline):
         """See `Base`."""
         return self.embed(self.tokenize(captions)).float()
 
-    def predict(self, noisy: Tensor, timesteps: Tensor, embeddings: Tensor) -> Tensor:
+    def predict(self, noisy: Tensor, timesteps: Tensor, embeddings: Tensor, sizes: Tensor | None = None) -> Tensor:
         """See `Base`."""
         noisy = noisy.to(self.dtype, memory_format=torch.channels_last)
         output: Tensor = self._pipeline.unet(

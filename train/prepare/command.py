@@ -12,12 +12,11 @@ from typing import Final
 from PIL import Image
 from rich.console import Console
 
-from foundation.captions import read_captions
+from foundation.captions import captioned, read_captions
 from foundation.durable import new_folder
 from foundation.errors import SAID, ConfigError, DataError
 from foundation.images import read_rgb
 from foundation.sources import located
-from train.data import captioned
 from train.prepare.request import USAGE, Request, read_request
 
 _CACHE: Final = Path("multirun/cache")

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from typing import Annotated, Any
+from typing import Annotated
 
 import yaml
 from pydantic import Field
 
 from foundation.errors import ConfigError
-from foundation.parse import parse, unknown_key
+from foundation.keyed import read_keyed
+from foundation.parse import parse
 
 USAGE = """\
 python -m train.prepare data=FOLDER out=FOLDER [key=value …]     captions, tags and sizes for a set of pictures
@@ -56,20 +57,9 @@ def read_request(arguments: Sequence[str]) -> Request:
         ConfigError: with every mistake at once.
     """
     types = {field.name: str(field.type) for field in fields(Request)}
-    values: dict[str, Any] = {}
-    problems = []
-    for argument in arguments:
-        key, equals, text = argument.partition("=")
-        if not equals or key not in types:
-            problems.append(unknown_key(key, text, list(types)) if equals else f"{argument!r}: write key=value")
-        elif key in values:
-            problems.append(f"{key} must be given once, got it again as {argument!r}")
-        elif types[key].startswith("tuple"):
-            values[key] = [tag.strip() for tag in text.split(",") if tag.strip()]
-        else:
-            values[key] = text if "str" in types[key] else _plain(text)
+    texts, problems = read_keyed(arguments, types, ())
     try:
-        request = parse(Request, values)
+        request = parse(Request, {key: _value(text, types[key]) for key, text in texts.items()})
     except ConfigError as error:
         raise ConfigError([*problems, *error.problems]) from error
     if problems:
@@ -77,8 +67,12 @@ def read_request(arguments: Sequence[str]) -> Request:
     return request
 
 
-def _plain(text: str) -> object:
-    """A number or a truth value as YAML writes it; what is neither is refused by its type."""
+def _value(text: str, kind: str) -> object:
+    """Tags, a text, or a number or truth value as YAML writes it; what is neither is refused by its type."""
+    if kind.startswith("tuple"):
+        return [tag.strip() for tag in text.split(",") if tag.strip()]
+    if "str" in kind:
+        return text
     try:
         return yaml.safe_load(text)
     except yaml.YAMLError:

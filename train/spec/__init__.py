@@ -5,7 +5,7 @@ holds them to it); what two fields must be to each other is checked in `__post_i
 """
 
 from train.spec.adapter import AdapterSpec
-from train.spec.base import BaseSpec
+from train.spec.base import BaseSpec, check_quantized
 from train.spec.data import DataSpec
 from train.spec.lr_scheduler import LrSchedulerName, LrSchedulerSpec
 from train.spec.objective import ObjectiveSpec
@@ -28,4 +28,5 @@ __all__ = [
     "TrialSpec",
     "check_attention",
     "check_installed",
+    "check_quantized",
 ]

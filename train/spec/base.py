@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from pydantic import Field
+
+from foundation.errors import ConfigError
+from train.spec.adapter import AdapterSpec
+from train.spec.adapter_kinds import KINDS
 
 Family = Literal["stable_diffusion", "sdxl", "sd3", "flux", "qwen_image"]
 
@@ -46,3 +51,21 @@ class BaseSpec:
     def __post_init__(self) -> None:
         if not self.t5 and self.family not in ("sd3", "auto"):
             raise ValueError(f"base.t5=false is for base.family sd3, got {self.family}, which needs all it has")
+
+
+def check_quantized(base: BaseSpec, adapters: Iterable[AdapterSpec]) -> None:
+    """Raise when the base is to be quantised, and one of the adapters is of a kind that needs whole weights.
+
+    Raises:
+        ConfigError: in one line for all of them.
+    """
+    kinds = dict.fromkeys(adapter.name for adapter in adapters)
+    wrong = [name for name in kinds if not KINDS[name].quantized]
+    if base.quantization is not None and wrong:
+        able = ", ".join(name for name, kind in KINDS.items() if kind.quantized)
+        raise ConfigError(
+            [
+                f"base.quantization={base.quantization} is for adapters of the kinds {able}, got {', '.join(wrong)}; "
+                "leave these out, or leave base.quantization null"
+            ]
+        )

@@ -12,13 +12,12 @@ import pytest
 import torch
 from diffusers import StableDiffusionPipeline
 from peft import PeftModel
-from peft.utils import get_peft_model_state_dict
 from safetensors.torch import load_file
 
-from foundation.adapter_files import WEIGHTS_FILE, Part, plain_config, write_parts
+from foundation.adapter_files import Part, write_parts
 from foundation.errors import AdapterError
 from tests.train.exports import lycoris
-from tests.train.trained import stir
+from tests.train.injected import injected, predicted, written
 from train.exports import About, read_adapter, write_format
 
 LAYERS = ["to_q", "to_k", "to_v", "to_out.0", "conv1", "ff.net.2"]
@@ -45,25 +44,15 @@ def pipe(tiny_pipeline: Path) -> Any:
     return loaded
 
 
-@torch.no_grad()
-def predicted(unet: Any) -> torch.Tensor:
-    chance = torch.Generator().manual_seed(0)
-    noisy = torch.randn(2, 4, 16, 16, generator=chance)
-    output: torch.Tensor = unet(noisy, torch.tensor([3, 700]), torch.randn(2, 5, 16, generator=chance)).sample
-    return output
-
-
 @pytest.fixture(scope="module")
 def adapted(pipe: Any, tmp_path_factory: pytest.TempPathFactory) -> Callable[[Any], tuple[Path, torch.Tensor]]:
     """Makes a checkpoint of a kind with PEFT alone; its folder, and what the UNet predicts with it."""
 
     def make(config: Any) -> tuple[Path, torch.Tensor]:
-        unet = peft.inject_adapter_in_model(copy.deepcopy(config), copy.deepcopy(pipe.unet), adapter_name="theirs")
-        stir([each for each in unet.parameters() if each.requires_grad], share=0.2)
-        state = get_peft_model_state_dict(unet, adapter_name="theirs")
-        folder = tmp_path_factory.mktemp("kind")
-        write_parts(folder / WEIGHTS_FILE, {"unet": Part(state, plain_config(config))})
-        return folder, predicted(unet.eval())
+        unet = injected(pipe.unet, config)
+        folder = tmp_path_factory.mktemp("kinds") / "kind"
+        written(folder, unet, config)
+        return folder, predicted(unet)
 
     return make
 
@@ -83,8 +72,8 @@ def test_kohya_file_after_the_formulas(
 @pytest.mark.parametrize("kind", [*CONFIGS, *OTHERS])
 def test_peft_folder(kind: str, pipe: Any, adapted: Callable[[Any], tuple[Path, torch.Tensor]], tmp_path: Path) -> None:
     folder, theirs = adapted((CONFIGS | OTHERS)[kind])
-    written = write_format("peft", read_adapter(folder), tmp_path, About(title="x"))
-    module = PeftModel.from_pretrained(copy.deepcopy(pipe.unet), written / "unet")
+    exported = write_format("peft", read_adapter(folder), tmp_path, About(title="x"))
+    module = PeftModel.from_pretrained(copy.deepcopy(pipe.unet), exported / "unet")
     torch.testing.assert_close(predicted(module.get_base_model()), theirs, rtol=0, atol=1e-5)
 
 

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from foundation.adapter_files import Part, plain_config
 from foundation.errors import AdapterError, BaseModelError
+from tests.train.injected import predicted
 from tests.train.trained import SPECS, Picture, difference, draw, stir
 from train.exports import Adapter, read_adapter
 from train.merge import pipeline
@@ -90,14 +91,6 @@ def kinds(unet: Any) -> dict[str, Adapter]:
         made[kind] = Adapter({"unet": Part(state, plain_config(config))})
         pipeline.take_off(type("Pipe", (), {"components": {"unet": unet}}))
     return made
-
-
-@torch.no_grad()
-def predicted(unet: Any) -> Tensor:
-    chance = torch.Generator().manual_seed(0)
-    noisy = torch.randn(2, 4, 16, 16, generator=chance)
-    output: Tensor = unet(noisy, torch.tensor([3, 700]), torch.randn(2, 5, 16, generator=chance)).sample
-    return output
 
 
 def test_every_kind_merges_and_what_can_comes_out_again(tiny_pipeline: Path) -> None:
