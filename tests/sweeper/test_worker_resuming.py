@@ -84,10 +84,10 @@ def config(tmp_path: Path) -> Config:
 
 @pytest.fixture
 def run(config: Config, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Serve:
-    nothing = SimpleNamespace(train=(), validation=(), process=None, base_pictures=lambda _: tmp_path)
+    process = SimpleNamespace(prediction_type="epsilon")
+    nothing = SimpleNamespace(train=(), validation=(), process=process, base_pictures=lambda _: tmp_path)
     for name in ("load_base", "set_attention", "load_dataset", "with_regularization", "encode_dataset", "Judging"):
         monkeypatch.setattr(worker, name, lambda *_: nothing)
-    monkeypatch.setattr(worker, "Objective", SimpleNamespace(of=lambda *_: None))
     monkeypatch.setattr(worker, "Pack", Pack)
 
     def run(*commands: Command) -> Supervisor:
