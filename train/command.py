@@ -16,7 +16,7 @@ from rich.console import Console
 from foundation.adapter_files import WEIGHTS_FILE
 from foundation.compose import compose
 from foundation.durable import append_line, write_json
-from foundation.errors import ConfigError, UserError
+from foundation.errors import SAID, ConfigError
 from foundation.parse import parse
 from train.attention import set_attention
 from train.bases import load_base
@@ -61,7 +61,7 @@ def main(arguments: list[str]) -> int:
     try:
         run, out = _parse(arguments)
         return _train(run, out, console)
-    except UserError as error:
+    except SAID as error:
         print(error, file=sys.stderr)
         return 2
 
