@@ -20,13 +20,15 @@ from typing import Any
 import peft
 import torch
 import torch.nn.functional as F
-from diffusers import DDPMScheduler, StableDiffusionPipeline
+from diffusers import DDPMScheduler, DiffusionPipeline
 
 from benchmarks.setting import RANK, Setting
 from foundation.images import read_rgb, square
+from foundation.text import join_text, split_text
 from train.images import to_pixels
 
 ATTENTION = ["to_q", "to_k", "to_v", "to_out.0"]
+_PIPELINES: Any = DiffusionPipeline  # untyped upstream
 
 
 def solo(setting: Setting, batch_size: int, compiled: bool = False) -> Callable[[], None]:
@@ -95,10 +97,8 @@ class StockTrial:
 def _stock(trial: StockTrial) -> None:
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     dtype = torch.bfloat16 if trial.precision == "bf16" else torch.float32
-    pipeline = StableDiffusionPipeline.from_pretrained(
-        trial.path, dtype=dtype, safety_checker=None, requires_safety_checker=False
-    ).to(device)
-    vae, text_encoder, tokenizer = pipeline.vae, pipeline.text_encoder, pipeline.tokenizer
+    pipeline = _PIPELINES.from_pretrained(trial.path, dtype=dtype).to(device)
+    vae = pipeline.vae
     unet, noising = _unet(trial.path, device, dtype)
     parameters = [p for p in unet.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(parameters, lr=1e-4)
@@ -109,10 +109,7 @@ def _stock(trial: StockTrial) -> None:
         images = [square(read_rgb(folder / line["file_name"]), trial.resolution) for line in chosen]
         with torch.no_grad():
             latents = vae.encode(to_pixels(images).to(device, dtype)).latent_dist.sample() * vae.config.scaling_factor
-            tokens = tokenizer(
-                [line["text"] for line in chosen], padding="max_length", truncation=True, return_tensors="pt"
-            )
-            text = text_encoder(tokens.input_ids.to(device)).last_hidden_state
+            text = _texts(pipeline, [line["text"] for line in chosen], device)
         with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
             loss = _loss(unet, noising, latents.float(), text.float())
         _ = loss.item()  # the script gathers it for its average
@@ -128,9 +125,7 @@ def _stock(trial: StockTrial) -> None:
 
 def _draw(trial: StockTrial, unet: Any, prompt: str, device: torch.device, dtype: torch.dtype) -> None:
     """The script's validation: the whole pipeline is loaded around the UNet, pictures are drawn one by one."""
-    pipeline = StableDiffusionPipeline.from_pretrained(
-        trial.path, unet=unet, dtype=dtype, safety_checker=None, requires_safety_checker=False
-    ).to(device)
+    pipeline = _PIPELINES.from_pretrained(trial.path, unet=unet, dtype=dtype).to(device)
     pipeline.set_progress_bar_config(disable=True)
     generator = torch.Generator(device).manual_seed(0)
     with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
@@ -139,9 +134,7 @@ def _draw(trial: StockTrial, unet: Any, prompt: str, device: torch.device, dtype
 
 
 def _unet(path: str, device: torch.device, dtype: torch.dtype) -> tuple[Any, DDPMScheduler]:
-    pipeline = StableDiffusionPipeline.from_pretrained(
-        path, dtype=dtype, safety_checker=None, requires_safety_checker=False
-    )
+    pipeline = _PIPELINES.from_pretrained(path, dtype=dtype)
     unet = pipeline.unet.requires_grad_(False).to(device)
     unet.add_adapter(peft.LoraConfig(r=RANK, lora_alpha=RANK, target_modules=ATTENTION))
     for parameter in unet.parameters():
@@ -154,8 +147,25 @@ def _loss(unet: Any, noising: DDPMScheduler, latents: torch.Tensor, text: torch.
     noise = torch.randn_like(latents)
     timesteps = torch.randint(1000, (len(latents),), device=latents.device)
     noisy = noising.add_noise(latents, noise, timesteps)
-    predicted = unet(noisy, timesteps, text, return_dict=False)[0]
+    predicted = unet(noisy, timesteps, **_conditions(unet, latents, text), return_dict=False)[0]
     return F.mse_loss(predicted.float(), noise)
+
+
+def _texts(pipeline: Any, captions: list[str], device: torch.device) -> torch.Tensor:
+    """As the pack's data has them: SDXL's pooled embedding behind the tokens."""
+    made = pipeline.encode_prompt(captions, device=device, num_images_per_prompt=1, do_classifier_free_guidance=False)
+    return made[0] if len(made) == 2 else join_text(made[0], made[2])
+
+
+def _conditions(unet: Any, latents: torch.Tensor, text: torch.Tensor) -> dict[str, Any]:
+    config = unet.config
+    if config.addition_embed_type is None:
+        return {"encoder_hidden_states": text}
+    told = 6 * config.addition_time_embed_dim
+    tokens, pooled = split_text(text, config.projection_class_embeddings_input_dim - told)
+    side = 8 * latents.shape[-1]
+    sizes = torch.tensor([[side, side, 0, 0, side, side]] * len(latents), device=latents.device)
+    return {"encoder_hidden_states": tokens, "added_cond_kwargs": {"text_embeds": pooled, "time_ids": sizes}}
 
 
 if __name__ == "__main__":

@@ -22,9 +22,10 @@ quiet_libraries()
 from benchmarks.baselines import StockTrial, solo  # noqa: E402
 from benchmarks.setting import BASES, RANK, Setting, setting, trial  # noqa: E402
 from train.pack import Pack  # noqa: E402
+from train.spec import Lasting  # noqa: E402
 
 
-def main() -> None:
+def main(given: Sequence[str] | None = None) -> None:
     """Measure and print tables in Markdown."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.pack_curve", description=__doc__)
     parser.add_argument("--base", choices=BASES, default="pocket")
@@ -32,9 +33,10 @@ def main() -> None:
     parser.add_argument("--slots", type=int, nargs="+", default=[1, 2, 4, 8, 16])
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--compiled", action="store_true", help="also time solo runs and packs under torch.compile")
+    parser.add_argument("--graphs", action="store_true", help="also time packs replayed from CUDA graphs")
     parser.add_argument("--processor", action="store_true", help="processor time, for one thread of a busy machine")
     parser.add_argument("--stock-steps", type=int, default=50, help="steps of the stock script's trial, 0 for none")
-    arguments = parser.parse_args()
+    arguments = parser.parse_args(given)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     print(f"{_machine(device)}, torch {torch.__version__}, commit {_commit()}\n")
     with setting(arguments.base, device) as where:
@@ -45,21 +47,28 @@ def main() -> None:
 def _curve(where: Setting, arguments: argparse.Namespace, batch: int) -> None:
     clock = time.process_time if arguments.processor else time.perf_counter
     ways: dict[str, tuple[int, Callable[[], Any]]] = {"solo": (1, solo(where, batch))}
-    packs: dict[str, tuple[int, int | None]] = {f"pack of {k}": (k, None) for k in arguments.slots}
+    packs: dict[str, tuple[int, Lasting | None]] = {f"pack of {k}": (k, None) for k in arguments.slots}
     if arguments.compiled:
         ways["solo, compiled"] = (1, solo(where, batch, compiled=True))
-        packs |= {f"pack of {k}, compiled": (k, RANK) for k in arguments.slots}
+        packs |= {f"pack of {k}, compiled": (k, Lasting(rank=RANK, compiled=True)) for k in arguments.slots}
+    if arguments.graphs:
+        packs |= {f"pack of {k}, recorded": (k, Lasting(rank=RANK, recorded=True)) for k in arguments.slots}
     counts = {name: count for name, (count, _) in [*ways.items(), *packs.items()]}
     seconds = dict.fromkeys(counts, float("inf"))
     flops: dict[str, float] = {}
     for _ in range(arguments.rounds):
         for name, (_, step) in ways.items():
             seconds[name] = min(seconds[name], _seconds(step, where.device, clock))
-        for name, (k, rank) in packs.items():  # one pack at a time: the adapters of others would lie in the same layers
-            pack = Pack(where.base, where.data, k, where.precision, compiled_rank=rank)  # type: ignore[arg-type]
+        for name, (
+            k,
+            lasting,
+        ) in packs.items():  # one pack at a time: the adapters of others would lie in the same layers
+            pack = Pack(where.base, where.data, k, where.precision, lasting=lasting)  # type: ignore[arg-type]
             slots = [pack.admit(trial(batch, seed, where.precision)) for seed in range(k)]
             seconds[name] = min(seconds[name], _seconds(pack.step, where.device, clock))
-            if rank is None and name not in flops:
+            if pack.at_once < k:
+                print(f"{name} does not fit into memory; {pack.at_once} share a pass\n")
+            if lasting is None and name not in flops:
                 with FlopCounterMode(display=False) as counter:
                     pack.step()
                 flops[name] = counter.get_total_flops()

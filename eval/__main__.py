@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from rich.console import Console
 
 from eval.request import USAGE, parse
-from foundation.errors import ConfigError, UserError
+from foundation.errors import SAID, ConfigError
 from foundation.quiet import quiet_libraries
 
 
@@ -27,7 +27,7 @@ def main(arguments: Sequence[str]) -> int:
         for problem in error.problems:
             print(f"error: {problem}", file=sys.stderr)
         return 2
-    except UserError as error:
+    except SAID as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     return 0

@@ -7,17 +7,15 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
-import safetensors.torch
 import torch
 from PIL import Image
-from safetensors import SafetensorError
 from torch import Tensor
 
 from eval.compositions import compositions
 from eval.eyes import Eye, Eyes
 from eval.metrics.copying import deduplicate
 from eval.views import View
-from foundation import durable
+from foundation.checked import load_checked, save_checked
 from foundation.errors import DataError
 
 _VIEWS = ("image", "style")
@@ -96,27 +94,28 @@ class Reference:
         )
 
     def save(self, path: Path) -> None:
-        """Write all to one safetensors file, whole or not at all."""
+        """Write all to one file, whole or not at all."""
         tensors = {field.name: getattr(self, field.name) for field in fields(self) if field.name not in _VIEWS}
         for name in _VIEWS:
             view: View | None = getattr(self, name)
             tensors |= view.tensors(name) if view else {}
-        durable.write_bytes(path, safetensors.torch.save({key: part.contiguous() for key, part in tensors.items()}))
+        save_checked(path, tensors)
 
     @classmethod
     def load(cls, path: Path) -> Reference:
         """Read what `save` wrote.
 
         Raises:
-            DataError: the file is missing or is no such file.
+            FileNotFoundError: there is no such file.
+            DataError: it is damaged.
         """
+        tensors = load_checked(path)
         try:
-            tensors = safetensors.torch.load_file(path)
             own: dict[str, Any] = {field.name: tensors[field.name] for field in fields(cls) if field.name not in _VIEWS}
             own |= {name: View.of_tensors(name, tensors) for name in _VIEWS}
             return cls(**own)
-        except (OSError, SafetensorError, KeyError, ValueError) as error:
-            raise DataError(f"the judge's reference cannot be read, got {path} ({error}); delete it") from error
+        except (KeyError, ValueError) as error:
+            raise DataError(f"the judge's reference {path} is no such file ({error})") from error
 
 
 def build_reference(

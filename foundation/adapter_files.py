@@ -66,7 +66,7 @@ def read_parts(file: Path) -> dict[str, Part]:
     A LoRA that other programs wrote has no config in its header; its parts' configs are empty then.
 
     Raises:
-        AdapterError: when it cannot be read.
+        AdapterError: when it cannot be read, or holds numbers that are not finite.
     """
     try:
         with safe_open(file, framework="pt") as opened:
@@ -75,6 +75,9 @@ def read_parts(file: Path) -> dict[str, Part]:
         configs = _configs(metadata)
     except (OSError, SafetensorError, json.JSONDecodeError) as error:
         raise AdapterError(f"{file} cannot be read as a safetensors file: {error}") from error
+    broken = next((name for name, tensor in tensors.items() if not torch.isfinite(tensor).all()), None)
+    if broken is not None:
+        raise AdapterError(f"{file} holds numbers that are not finite, in {broken}; take an earlier checkpoint")
     parts: dict[str, dict[str, Tensor]] = {}
     for name, tensor in tensors.items():
         component, _, rest = name.partition(".")

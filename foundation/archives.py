@@ -70,7 +70,7 @@ def unpack(archives: Sequence[Path], cache: Path, where: str, limits: Limits = L
     folder = cache / f"unpacked-{whole[:24]}"
     if folder.exists():
         return folder
-    with new_folder(folder) as fresh:
+    with new_folder(folder, replace=False) as fresh:
         for number, archive in enumerate(archives):
             into = fresh / f"{number:05}-{_stem(archive)}" if len(archives) > 1 else fresh
             into.mkdir(exist_ok=True)

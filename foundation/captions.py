@@ -139,8 +139,10 @@ def _of_table(asked: _Asked, file: Path) -> list[Entry]:
     entries: dict[str, Entry] = {}
     for where, row in _ROWS[file.suffix](asked, file):
         entry = _entry(asked, row, where)
+        if entries.get(entry.name, entry) != entry:
+            raise DataError(f"{where} gives {entry.name} another caption than before; keep one line for each image")
         entries[entry.name] = entry
-    if missing := [name for name in entries if not (asked.folder / name).is_file()]:
+    if missing := [name for name in entries if not _is_there(asked.folder / name)]:
         raise DataError(
             f"{file} has captions for files that are not there: {_some(missing)}; add the files or remove the lines"
         )
@@ -155,7 +157,7 @@ def _rows_of_jsonl(asked: _Asked, file: Path) -> Iterator[tuple[str, object]]:
         if line.strip():
             try:
                 yield f"{file}:{number}", json.loads(line)
-            except json.JSONDecodeError as error:
+            except (json.JSONDecodeError, RecursionError) as error:
                 raise DataError(f"{file}:{number} is not JSON: {error}; write {asked.shape}") from error
 
 
@@ -185,6 +187,8 @@ def _entry(asked: _Asked, row: object, where: str) -> Entry:
         way = f"name it by {asked.knobs}.caption_column" if asked.knobs else f"write {asked.shape}"
         raise DataError(f'{where} has no caption "{column}" (other keys: {keys}); {way}')
     name = str(row["file_name"])
+    if any("\ud800" <= letter <= "\udfff" for letter in name + str(row[column])):
+        raise DataError(f"{where} holds half a character (a lone surrogate), which is no text; write it anew")
     if Path(name).is_absolute() or ".." in Path(name).parts:
         raise DataError(f"{where} names {name}, which is outside its folder; keep images inside")
     return Entry(name, str(row[column]).strip())
@@ -195,6 +199,13 @@ def _text_of(file: Path) -> str:
         return file.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         raise DataError(f"{file} is not UTF-8 ({error}); save it as UTF-8") from error
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # a name that no file can have
+        return False
 
 
 def _some(names: list[Any]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import re
+import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -33,6 +34,7 @@ HYDRA_VERSION: Final = "1.3"
 SWEEPS: Final = "a,b or choice(a,b) or range(start,stop,step) or interval(low,high) or tag(log, interval(low,high))"
 """The sweeps of Hydra's grammar, for messages."""
 
+_LONGEST_NAME: Final = 80
 _COMPOSE_ERRORS = (HydraException, OmegaConfBaseException, ValueError)  # a group set to null is a bare ValueError
 
 
@@ -163,8 +165,11 @@ def _steps(value: int, *, _parent_: DictConfig) -> int | None:
 
 
 def _basename(path: str | None) -> str:
-    """The last part of a path in letters that suit a name."""
-    return re.sub(r"[^\w.-]+", "-", Path(path).resolve().name).strip("-.") or "folder" if path else "folder"
+    """The last part of a path in letters that suit a study's name: ASCII, accents left out, and not too long."""
+    if not path:
+        return "folder"
+    plain = unicodedata.normalize("NFKD", Path(path).resolve().name).encode("ascii", "ignore").decode()
+    return re.sub(r"[^\w.-]+", "-", plain)[:_LONGEST_NAME].strip("-._") or "folder"
 
 
 # For YAML, also where Hydra composes by itself:

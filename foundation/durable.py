@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
+
+_PARTIAL: Final = ".partial"
+"""How the names of files and folders end that are not whole yet; they begin with a dot."""
+_IN_THE_WAY: Final = (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR)
 
 
 def write_bytes(path: Path, data: bytes) -> None:
     """Write `data` to `path` atomically; a reader sees the old file or the new one, never a part."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=_PARTIAL)
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(data)
@@ -49,13 +55,14 @@ def append_line(path: Path, line: str) -> None:
 
 
 @contextmanager
-def new_folder(path: Path) -> Iterator[Path]:
+def new_folder(path: Path, *, replace: bool = True) -> Iterator[Path]:
     """Yield a temporary folder that becomes `path` when the block ends well, and vanishes when it does not.
 
-    An existing `path` is replaced. Whoever finds `path` finds it whole.
+    An existing `path` is replaced, unless `replace` is false: then it stays, perhaps put there meanwhile by another
+    process that made the same. Whoever finds `path` finds it whole.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
+    folder = _temporary(path)
     try:
         yield folder
         for file in folder.rglob("*"):
@@ -63,23 +70,54 @@ def new_folder(path: Path) -> Iterator[Path]:
                 with file.open("rb") as handle:
                     os.fsync(handle.fileno())
         folder.chmod(0o755)
-        if path.exists():
-            old = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.old."))
-            try:
-                os.replace(path, old / path.name)
-                os.replace(folder, path)
-            except BaseException:
-                if (old / path.name).exists():
-                    os.replace(old / path.name, path)
-                old.rmdir()
-                raise
-            shutil.rmtree(old)
-        else:
-            os.replace(folder, path)
+        _put(folder, path, replace)
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise
     _sync_folder(path.parent)
+
+
+def clear_leftovers(folder: Path, older_than_s: float = 0.0) -> None:
+    """Delete what writers that were killed have left in a folder and all below it.
+
+    No one else may be writing there, but for what is younger than `older_than_s`.
+    """
+    for path in list(folder.rglob(f".*{_PARTIAL}")):
+        with suppress(FileNotFoundError):
+            if time.time() - path.lstat().st_mtime < older_than_s:
+                continue
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink()
+
+
+def _temporary(path: Path) -> Path:
+    return Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.", suffix=_PARTIAL))
+
+
+def _put(folder: Path, path: Path, replace: bool) -> None:
+    """Rename a folder to `path`. Others may be doing the same, so only the attempt tells whether something is there."""
+    try:
+        os.replace(folder, path)
+        return
+    except OSError as error:
+        if error.errno not in _IN_THE_WAY:
+            raise
+    if not replace:
+        shutil.rmtree(folder)
+        return
+    aside = _temporary(path)
+    try:
+        with suppress(FileNotFoundError):  # another has just moved it aside
+            os.replace(path, aside / path.name)
+        _put(folder, path, replace)
+    except BaseException:
+        if (aside / path.name).exists():
+            os.replace(aside / path.name, path)
+        aside.rmdir()
+        raise
+    shutil.rmtree(aside)
 
 
 def _sync_folder(folder: Path) -> None:

@@ -7,12 +7,14 @@
     ├── AdapterError            a LoRA file that cannot be read or does not fit
     └── StudyError              a study that cannot start or resume
 
-Anything else that escapes is a defect of ours and keeps its trace.
+A command also says an OSError in one line (`SAID`): a full disk, a folder that may not be written to. Anything else
+that escapes is a defect of ours and keeps its trace.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 
 class UserError(ValueError):
@@ -41,3 +43,7 @@ class AdapterError(UserError):
 
 class StudyError(UserError):
     """A study that cannot start or resume as asked."""
+
+
+SAID: Final = (UserError, OSError)
+"""What a command says in one line, without a trace, and ends with exit code 2."""

@@ -138,8 +138,8 @@ def _describe(error: ValidationError, mapping: Mapping[str, Any], prefix: _Path)
     lines: list[str] = []
     for path, details in places.items():
         inside = any(len(other) > len(path) and other[: len(path)] == path for other in places)
-        if inside and all(detail["type"] == "literal_error" for detail in details):
-            continue  # a list was given, and what is wrong is inside it: the other alternatives say nothing new
+        if inside and all(detail["type"] in ("literal_error", "too_short") for detail in details):
+            continue  # a list was given, and what is wrong is inside it: all else that is said of it says nothing new
         lines += _lines((*prefix, *path), details, _value_at(mapping, path))
     return lines
 

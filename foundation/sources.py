@@ -88,7 +88,7 @@ def _of_tables(tables: Sequence[Path], cache: Path, where: str, column: str) -> 
     key = hashlib.sha256(json.dumps([column, *digests]).encode()).hexdigest()
     folder = cache / f"table-{key[:24]}"
     if not folder.exists():
-        with new_folder(folder) as fresh:
+        with new_folder(folder, replace=False) as fresh:
             write_pictures(list(tables), fresh, column, where)
     return folder
 

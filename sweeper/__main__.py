@@ -8,11 +8,13 @@ import hydra
 from omegaconf import DictConfig
 
 from foundation.compose import CONF, CONFIG, HYDRA_VERSION
-from foundation.errors import UserError
+from foundation.errors import SAID
 from foundation.quiet import quiet_libraries
 from sweeper.space import plan
 
 EXIT_BAD_INPUT = 2
+EXIT_INTERRUPTED = 130
+"""After Ctrl-C, as shells know it."""
 
 
 def main() -> None:
@@ -21,11 +23,19 @@ def main() -> None:
     Hydra stops at the first mistake; checked beforehand, all of them are said together.
     """
     quiet_libraries()  # before the libraries are imported: some speak at import
+    try:
+        _main()
+    except KeyboardInterrupt:  # later on the study takes it, and says how to go on
+        print("stopped before anything was trained", file=sys.stderr)
+        raise SystemExit(EXIT_INTERRUPTED) from None
+
+
+def _main() -> None:
     overrides = [argument for argument in sys.argv[1:] if argument not in ("-m", "--multirun")]
     if not any(argument.startswith("-") for argument in overrides):  # with other flags, Hydra prints something and ends
         try:
             plan(overrides)
-        except UserError as error:
+        except SAID as error:
             print(error, file=sys.stderr)
             raise SystemExit(EXIT_BAD_INPUT) from None
     _run()

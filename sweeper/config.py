@@ -6,7 +6,7 @@ import dataclasses
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, cast, get_type_hints
 
 from pydantic import Field
 
@@ -37,6 +37,8 @@ TRIAL_GROUPS: Final[Mapping[str, type[TrialPart]]] = {
 
 _Positive = Annotated[int, Field(ge=1)]
 _Count = Annotated[int, Field(ge=0)]
+_TAKEN: Final = ("cache", "mlartifacts", "mlflow.db", "studies.db", "dashboard.log")
+"""What lies beside the studies' folders."""
 Keep = Literal["best", "all"]
 
 
@@ -118,6 +120,8 @@ class StudySpec:
         return len(self.objectives) > 1
 
     def __post_init__(self) -> None:
+        if self.name.lower() in _TAKEN:
+            raise ConfigError([f"study.name must not be that of what else lies in study.folder, got {self.name}"])
         if len(set(self.strengths)) != len(self.strengths):
             raise ValueError(f"strengths must differ from one another, got {list(self.strengths)}")
 
@@ -222,6 +226,20 @@ class Config:
         del plain["eval"]["final_prompts"]  # no trial is scored by them
         study = {"study.direction": self.study.direction, "study.objectives": ", ".join(self.study.objectives)}
         return {**dict(_flat(plain)), **study}
+
+
+def defaults() -> dict[str, str]:
+    """What every field that has a default is when nobody sets it, as `Config.fingerprint` writes it."""
+    found: dict[str, dict[str, Any]] = {}
+    for group, kind in get_type_hints(Config).items():
+        own = found[group] = {}
+        for each in dataclasses.fields(kind):
+            if callable(each.default_factory):
+                made = each.default_factory()
+                own[each.name] = dataclasses.asdict(cast(Any, made)) if dataclasses.is_dataclass(made) else made
+            elif each.default is not dataclasses.MISSING:
+                own[each.name] = each.default
+    return dict(_flat(found))
 
 
 def parse_config(mapping: Mapping[str, Any]) -> Config:

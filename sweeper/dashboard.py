@@ -17,7 +17,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
-from foundation.errors import StudyError, UserError
+from foundation.errors import SAID, StudyError
 from sweeper.tracking import ARTIFACTS, DATABASE, MLFLOW_SETTINGS
 
 LOG: Final = "dashboard.log"
@@ -37,7 +37,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = _parser().parse_args(argv)
     try:
         return serve(Path(arguments.folder), arguments.host, arguments.port)
-    except UserError as error:
+    except SAID as error:
         print(error, file=sys.stderr)
         return 2
 
@@ -116,6 +116,8 @@ def _in_url(host: str) -> str:
 
 def _must_be_free(host: str, port: int) -> None:
     try:
+        if not 0 < port < 65536:  # what is above would come round to another port
+            raise OverflowError("ports go from 1 to 65535")
         family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         with socket.socket(family, socket.SOCK_STREAM) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as the server does

@@ -69,3 +69,13 @@ def write_pictures(folder: Path, drawn: Drawn) -> None:
                 for seed, image in enumerate(row):
                     image.save(fresh / picture_name(kind, number, seed))
                 grid(row, len(row), _TILE).save(fresh / sheet_name(kind, number))
+
+
+def sheets(spec: EvalSpec, trigger: str, folder: Path) -> tuple[tuple[str, Path], ...]:
+    """Each prompt with the file, among what `write_pictures` wrote, that shows all its seeds side by side."""
+    asked = {PROMPT: spec.prompts, UNRELATED: spec.unrelated_prompts}
+    return tuple(
+        (with_trigger(prompt, trigger), folder / sheet_name(kind, number))
+        for kind, prompts in asked.items()
+        for number, prompt in enumerate(prompts)
+    )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,13 +13,13 @@ import yaml
 
 from foundation.adapter_files import WEIGHTS_FILE
 from foundation.durable import new_folder
-from foundation.errors import AdapterError, ConfigError, UserError
+from foundation.errors import SAID, AdapterError, ConfigError
 from foundation.keyed import read_keyed
 from foundation.quiet import quiet_libraries
 from sweeper.strength import AS_TRAINED
 from sweeper.winner import CONFIG, SCORES
 from train.bases.folder import EMBEDDED
-from train.exports import FILE_FORMATS, about_of, read_adapter, write_format
+from train.exports import FILE_FORMATS, about_of, file_title, read_adapter, write_format
 
 USAGE: Final = """\
 python -m sweeper.export STUDY|FOLDER|FILE [FORMAT …] [out=FOLDER] [key=value …]     a LoRA for other programs
@@ -70,7 +69,7 @@ def main(arguments: Sequence[str]) -> int:
     try:
         for line in export(arguments):
             print(line)
-    except UserError as error:
+    except SAID as error:
         for line in str(error).splitlines():
             print(f"error: {line}", file=sys.stderr)
         return 2
@@ -89,10 +88,11 @@ def export(arguments: Sequence[str]) -> list[str]:
     out = Path(keys.get("out") or f"{default}-export").expanduser()
     if out.exists():
         raise ConfigError([f"out {out} exists already; name a new folder, nothing is overwritten"])
+    title = file_title(keys.get("title", source.title))
     strength = _strength(keys["strength"]) if "strength" in keys else source.strength
     adapter = read_adapter(source.path)
     now = datetime.now(UTC).isoformat(timespec="seconds")
-    about = about_of(source.config, title=keys.get("title", source.title), date=now)
+    about = about_of(source.config, title=title, date=now)
     lines = []
     with new_folder(out) as fresh:
         for name in formats:
@@ -139,9 +139,8 @@ def _source(target: str, studies: Path) -> _Source:
             f"with {WEIGHTS_FILE}, or a file"
         )
     folder = path.parent if path.is_file() else path
-    scores = folder / SCORES
-    strength = json.loads(scores.read_text()).get("strength", AS_TRAINED) if scores.is_file() else AS_TRAINED
-    return _Source(path=path, config=_config(folder.resolve()), strength=float(strength))
+    scores = _read(folder / SCORES) if (folder / SCORES).is_file() else {}
+    return _Source(path=path, config=_config(folder.resolve()), strength=float(scores.get("strength", AS_TRAINED)))
 
 
 def _config(folder: Path) -> dict[str, Any]:
@@ -149,9 +148,17 @@ def _config(folder: Path) -> dict[str, Any]:
     for place in (folder, folder.parent, folder.parent.parent):
         for name in _TRIAL_CONFIGS:
             if (place / name).is_file():
-                config = yaml.safe_load((place / name).read_text())  # JSON is YAML, too
-                return config if isinstance(config, dict) else {}
+                return _read(place / name)
     return {}
+
+
+def _read(file: Path) -> dict[str, Any]:
+    """A mapping in YAML; JSON is YAML, too."""
+    try:
+        value = yaml.safe_load(file.read_text())
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError([f"{file} is damaged: {' '.join(str(error).split())}"]) from error
+    return value if isinstance(value, dict) else {}
 
 
 def _write_merged(source: _Source, base: str | None, strength: float, folder: Path) -> None:

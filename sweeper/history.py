@@ -32,10 +32,15 @@ def read_evaluations(folder: Path) -> list[Evaluation]:
     return _read(folder / _EVALUATIONS, Evaluation)
 
 
+def read_validations(folder: Path) -> list[Validation]:
+    """All validation losses of a trial between its evaluations, in order; see `read_evaluations`."""
+    return _read(folder / _VALIDATIONS, Validation)
+
+
 def rewind(folder: Path, step: int) -> tuple[list[Evaluation], list[Validation]]:
     """What was seen up to `step`, where the saved state stands; what came later will come again, so it is dropped."""
     evaluations = [each for each in read_evaluations(folder) if each.step <= step]
-    validations = [each for each in _read(folder / _VALIDATIONS, Validation) if each.step <= step]
+    validations = [each for each in read_validations(folder) if each.step <= step]
     _write(folder / _EVALUATIONS, evaluations)
     _write(folder / _VALIDATIONS, validations)
     return evaluations, validations
@@ -43,7 +48,7 @@ def rewind(folder: Path, step: int) -> tuple[list[Evaluation], list[Validation]]
 
 def _read(file: Path, kind: type[Judged]) -> list[Judged]:
     found = []
-    for line in file.read_text().splitlines() if file.exists() else ():
+    for line in file.read_text(errors="replace").splitlines() if file.exists() else ():
         try:
             found.append(kind.from_json(json.loads(line)))
         except (json.JSONDecodeError, KeyError):

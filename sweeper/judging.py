@@ -18,14 +18,14 @@ from eval.guidance import parts as guided_parts
 from eval.judge import Evidence, judge, validation_ratio
 from eval.metrics.losses import image_means
 from eval.overfit import is_close_call
-from eval.prompts import with_trigger, without_trigger
+from eval.prompts import without_trigger
 from eval.reference import Reference, build_reference
 from eval.spec import EvalSpec
 from eval.validation import ValidationSet, validation_losses_each
 from eval.views import Seen, View
+from foundation.errors import DataError
 from foundation.images import square
 from sweeper.drawing import Drawn, draw, write_pictures
-from sweeper.pictures import PROMPT, UNRELATED, sheet_name
 from train.bases import Base
 from train.caches import EncodedDataset
 from train.data import Dataset
@@ -181,9 +181,11 @@ class Judging:
         whole = self._whole(spec)
         if whole not in self._references:
             file = self._cache / f"reference-{self._key(whole)}.safetensors"
-            if not (file.exists() and self.base_pictures(whole).exists()):
-                self._build(whole).save(file)
-            self._references[whole] = Reference.load(file)
+            found = self._read(file, whole)
+            if found is None:
+                found = self._build(whole)
+                found.save(file)
+            self._references[whole] = found
         return self._references[whole].first_seeds(len(spec.seeds))
 
     def _whole(self, spec: EvalSpec) -> EvalSpec:
@@ -192,18 +194,18 @@ class Judging:
         longer = (other for other in self._references if other.seeds[:count] == spec.seeds)
         return next((other for other in longer if replace(other, seeds=spec.seeds).as_drawn() == wanted), wanted)
 
-    def sheets(self, folder: Path) -> tuple[tuple[str, Path], ...]:
-        """Each prompt with the file, among what `write_pictures` wrote, that shows all its seeds side by side."""
-        asked = {PROMPT: self._spec.prompts, UNRELATED: self._spec.unrelated_prompts}
-        return tuple(
-            (with_trigger(prompt, self._trigger), folder / sheet_name(kind, number))
-            for kind, prompts in asked.items()
-            for number, prompt in enumerate(prompts)
-        )
-
     def base_pictures(self, spec: EvalSpec) -> Path:
         """The folder of what the base draws, under the names that `write_pictures` gives."""
         return self._cache / f"base-{self._key(self._whole(spec))}"
+
+    def _read(self, file: Path, spec: EvalSpec) -> Reference | None:
+        """None where it is not there in full, or was damaged: it can be computed again."""
+        if not self.base_pictures(spec).exists():
+            return None
+        try:
+            return Reference.load(file)
+        except (FileNotFoundError, DataError):
+            return None
 
     def _build(self, spec: EvalSpec) -> Reference:
         with self._pack.acting([]) as base:

@@ -77,18 +77,22 @@ class Ready:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Refused:
-    """The worker cannot start: something a person can put right, in one line."""
+    """The worker cannot start or go on: something a person can put right, in one line."""
 
     reason: str
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Admitted:
-    """The trial has its slot, after `step` steps of an earlier attempt, with the evaluations made there."""
+    """The trial has its slot, after `step` steps of an earlier attempt, with what was seen there.
+
+    An evaluation at `step` itself is not among it: it comes again as `Evaluated`, since its verdict may be unknown.
+    """
 
     trial: int
     step: int
     history: tuple[Evaluation, ...]
+    validations: tuple[Validation, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import fcntl
-import os
 import signal
 import subprocess
 import sys
 import types
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -20,15 +18,16 @@ from typing import Any, Final
 import yaml
 from rich.console import Console
 
-from foundation.durable import write_text
+from foundation.durable import clear_leftovers, write_text
 from foundation.errors import ConfigError, StudyError
 from sweeper.config import Config
 from sweeper.dimension import Params, Value
 from sweeper.display import Display
 from sweeper.finale import crown
 from sweeper.launchers.local import LocalLauncher
+from sweeper.lease import supervising
 from sweeper.narrowing import narrow
-from sweeper.search import Search, ranking_of
+from sweeper.search import DATABASE_ERRORS, Search, ranking_of
 from sweeper.space import Plan, plan
 from sweeper.supervisor import Resolved, Supervisor
 from sweeper.tracking import open_tracker
@@ -43,6 +42,8 @@ INTERRUPTED: Final = 130
 """Exit code after Ctrl-C, as shells know it."""
 MAX_CAPTION_PROMPTS: Final = 8
 _GRACE_S: Final = 120.0
+_A_DAY_S: Final = 86_400.0
+_ENDING: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _VERSIONS_OF: Final = ("torch", "diffusers", "transformers", "peft", "accelerate", "optuna", "mlflow", "hydra-core")
 
 
@@ -50,16 +51,28 @@ def run_study(overrides: Sequence[str]) -> int:
     """Run or resume the study that Hydra's overrides describe; the exit code.
 
     Raises:
-        UserError: bad input; then nothing was started and nothing written but drawn pictures in the cache.
+        UserError: bad input; then nothing was started and nothing written but drawn pictures in the cache. Also when
+            the disk is full or a database is lost on the way; what was learned until then is kept.
     """
+    try:
+        return _run_study(overrides)
+    except (OSError, *DATABASE_ERRORS) as error:
+        said = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise StudyError(f"the study cannot go on: {said}; put that right, and the same command goes on") from error
+
+
+def _run_study(overrides: Sequence[str]) -> int:
     asked, first = _narrowed(plan(overrides))
     config, dataset = _prepare(asked)
     console = Console(highlight=False, soft_wrap=not sys.stdout.isatty())
     folder = Path(config.study.folder) / config.study.name
     with ExitStack() as stack:
-        stack.enter_context(_lease(folder))
-        search = Search.open(asked.config, asked.space, folder.parent / "studies.db")
+        stack.enter_context(supervising(folder, console.print))
+        clear_leftovers(folder)
+        clear_leftovers(folder.parent / "cache", older_than_s=_A_DAY_S)  # other studies may be writing there
+        search = Search.open(asked.config, asked.space, folder.parent / "studies.db", dataset.fingerprint)
         if not search.started:
+            _refuse_unknown_trials(folder)
             for params in first:
                 search.enqueue(params)
         _write_study(folder, asked)
@@ -75,6 +88,15 @@ def run_study(overrides: Sequence[str]) -> int:
         if epochs := asked.config.train.epochs:
             display.line(f"{epochs:g} epochs of {dataset.num_images} images are {config.train.num_steps} steps")
         return _guarded(supervisor, tracker, launcher, display, folder, config)
+
+
+def _refuse_unknown_trials(folder: Path) -> None:
+    """A database that was lost must not have the trials on disk trained over."""
+    if any((folder / "trials").glob("*")):
+        raise StudyError(
+            f"{folder} has trials, but {folder.parent / 'studies.db'} knows none of them; bring that file back, or set "
+            "study.name to another name"
+        )
 
 
 def _narrowed(asked: Plan) -> tuple[Plan, list[Params]]:
@@ -100,19 +122,22 @@ def _guarded(
     config: Config,
 ) -> int:
     """Search and choose; whatever happens, workers save and end, and no run is left open."""
-    status, reason = "failed", "an error ended the study"
-    with display:
+    status, reason = "failed", ""
+    with display, _stoppable(display.line) as stop:
         try:
-            with _terminate_as_interrupt():
-                supervisor.run()
-                crown(supervisor, tracker, display, folder, config)
-            status, reason = "finished", ""
+            supervisor.run()
+            crown(supervisor, tracker, display, folder, config)
+            status = "finished"
             return 0
         except KeyboardInterrupt:
             display.line("stopping: every trial saves its state; the same command goes on from here")
             status, reason = "interrupted", "stopped by hand; the same command goes on"
             return INTERRUPTED
+        except Exception as error:
+            reason = str(error).strip() or type(error).__name__
+            raise
         finally:
+            stop.begun = True
             launcher.shut_down(_GRACE_S)
             tracker.end_study(status, reason)  # type: ignore[arg-type]  # one of its literals, chosen above
             tracker.close()
@@ -141,7 +166,7 @@ def _prepare(asked: Plan) -> tuple[Config, Dataset]:
             config = replace(config, eval=replace(config.eval, prompts=tuple(captions)[:MAX_CAPTION_PROMPTS]))
         except ValueError as error:  # a caption among eval.final_prompts
             raise ConfigError([f"eval: {error}"]) from error
-    if config.train.compile != "off" and config.train.compile_rank is None:
+    if config.train.lasts and config.train.compile_rank is None:
         largest = asked.space.largest("adapter.rank", config.adapter.rank)
         config = replace(config, train=replace(config.train, compile_rank=largest))
     return config, dataset
@@ -211,38 +236,29 @@ def _started(launcher: LocalLauncher, search: Search, config: Config) -> Iterato
         launcher.shut_down(0.0)
 
 
-@contextmanager
-def _lease(folder: Path) -> Iterator[None]:
-    """Hold the study for this process alone; the system frees it however the process ends.
+@dataclass(slots=True)
+class _Stop:
+    """The first signal interrupts the study; a later one must not cut short what the first one began."""
 
-    Raises:
-        StudyError: when another process holds it.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / ".lease").open("a+") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            file.seek(0)
-            holder = file.read().strip() or "another process"
-            raise StudyError(
-                f"study {folder.name} is being run by process {holder}; wait for it, or set study.name to another name"
-            ) from None
-        file.truncate(0)
-        file.write(str(os.getpid()))
-        file.flush()
-        yield
+    say: Callable[[str], None]
+    begun: bool = False
 
-
-@contextmanager
-def _terminate_as_interrupt() -> Iterator[None]:
-    """SIGTERM ends a study as cleanly as Ctrl-C does."""
-
-    def interrupt(_: int, __: types.FrameType | None) -> None:
+    def __call__(self, _: int, __: types.FrameType | None) -> None:
+        """Python's handler of a signal."""
+        if self.begun:
+            self.say("already stopping; everything is being saved")
+            return
+        self.begun = True
         raise KeyboardInterrupt
 
-    before = signal.signal(signal.SIGTERM, interrupt)
+
+@contextmanager
+def _stoppable(say: Callable[[str], None]) -> Iterator[_Stop]:
+    """Within the block SIGTERM, and SIGHUP of a terminal that is closed, end a study as cleanly as Ctrl-C does."""
+    stop = _Stop(say)
+    before = {number: signal.signal(number, stop) for number in _ENDING}
     try:
-        yield
+        yield stop
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)

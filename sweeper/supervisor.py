@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -11,8 +10,9 @@ from pathlib import Path
 from eval.evaluation import value_of
 from foundation.durable import write_text
 from foundation.errors import StudyError
-from sweeper.config import Config, Keep
+from sweeper.config import Config
 from sweeper.display import Display, describe
+from sweeper.drawing import sheets
 from sweeper.history import read_evaluations
 from sweeper.launchers.port import Launcher
 from sweeper.messages import (
@@ -34,8 +34,9 @@ from sweeper.messages import (
     Validated,
     Verdict,
 )
-from sweeper.objectives import measured, values_of
+from sweeper.objectives import values_of
 from sweeper.search import Search
+from sweeper.settling import chosen, left_behind, tidy
 from sweeper.tracking.port import Tracker
 from sweeper.trials import Status, Trial
 from sweeper.verdicts import verdict_on
@@ -121,11 +122,15 @@ class Supervisor:
         self._display.line(f"all trials have ended; judging them took {self._judging_s:.0f} s")
 
     def answers(self, questions: Sequence[Rescore | Draw]) -> list[Rescored | Drew]:
-        """What the first worker says to these, in their order; one that dies is asked again what is left."""
+        """What the first worker says to these, in their order; one that dies is asked again what is left.
+
+        Raises:
+            StudyError: when workers die of one question again and again.
+        """
         self._answers = []
         if self._workers[0].ready is None:
             self._launcher.start(0)
-        asked = False
+        asked, deaths = False, 0
         while len(self._answers) < len(questions):
             if self._workers[0].ready is not None and not asked:
                 asked = True
@@ -133,7 +138,13 @@ class Supervisor:
                     self._launcher.send(0, question)
             for number, event in self._launcher.wait(timeout_s=1.0):
                 self._handle(number, event)
-                asked = asked and not isinstance(event, Died)
+                if isinstance(event, Rescored | Drew):
+                    deaths = 0
+                elif isinstance(event, Died):
+                    asked, deaths = False, deaths + 1
+                    if deaths >= MAX_ATTEMPTS:
+                        checkpoint = questions[len(self._answers)].checkpoint
+                        raise StudyError(f"{checkpoint} cannot be judged: {event.reason}, in {deaths} attempts")
         return self._answers
 
     def _reconcile(self) -> None:
@@ -143,7 +154,7 @@ class Supervisor:
             trial.status, trial.reason = past.status, past.reason
             trial.evaluations = read_evaluations(trial.folder)
             trial.step = trial.evaluations[-1].step if trial.evaluations else 0
-            self._tracker.end_trial(trial.number, trial.status, trial.reason, {}, {})
+            self._tracker.recover(left_behind(trial, past.status, self._config))
         for left in self._search.running():
             self._waiting.append(self._adopt(left.number, dict(left.params)))
         if self.trials:
@@ -179,23 +190,23 @@ class Supervisor:
 
     def _admit_to(self, number: int) -> None:
         """Fill a worker's free slots: first what an earlier attempt left, then new trials."""
-        worker, chosen = self._workers[number], []
+        worker, admitted = self._workers[number], []
         while worker.ready and len(worker.trials) < worker.ready.num_slots and (self._waiting or self._left()):
             trial = self._next_waiting(worker) if self._waiting else self._ask()
             trial.status = "running"
             trial.attempts += 1
             worker.trials.append(trial.number)
             self._tracker.start_trial(trial.number, trial.params, (trial.folder / "config.yaml").read_text())
-            chosen.append(trial)
-        for trial in chosen:  # sent together, they step together and are judged together
+            admitted.append(trial)
+        for trial in admitted:  # sent together, they step together and are judged together
             self._launcher.send(number, Admit(trial=trial.number, spec=trial.spec, folder=trial.folder))
 
     def _next_waiting(self, worker: _Worker) -> Trial:
         """The first that can share its passes with what the worker trains, else the first."""
         keys = {self.trials[n].spec.pack_key for n in worker.trials}
-        chosen = next((trial for trial in self._waiting if trial.spec.pack_key in keys), self._waiting[0])
-        self._waiting.remove(chosen)
-        return chosen
+        found = next((trial for trial in self._waiting if trial.spec.pack_key in keys), self._waiting[0])
+        self._waiting.remove(found)
+        return found
 
     def _ask(self) -> Trial:
         number, params = self._search.ask()
@@ -245,8 +256,12 @@ class Supervisor:
     def _on_admitted(self, worker: _Worker, event: Admitted) -> None:
         trial = self.trials[event.trial]
         trial.evaluations, trial.step = list(event.history), event.step
-        for evaluation in event.history:  # what a crash kept from being reported
+        for evaluation in event.history:  # what a crash kept from being reported and shown
             self._search.report(trial.number, evaluation.step, value_of(evaluation))
+            images = sheets(self._config.eval, self._config.data.trigger, trial.pictures(evaluation.step))
+            self._tracker.log_evaluation(trial.number, evaluation, images)
+        for validation in event.validations:
+            self._tracker.log_validation(trial.number, validation)
         goes_on = f", goes on at step {event.step}" if event.step else ""
         self._display.line(f"trial {trial.number} starts{goes_on}: {describe(trial.params)}")
         key = trial.spec.pack_key
@@ -288,8 +303,7 @@ class Supervisor:
                 self._search.tell_failed(trial.number, reason)
         kept = tidy(trial, self._config.study.keep)
         assert status in ("finished", "pruned", "failed")
-        chosen = {"step": float(best.step), "score": best.score, **measured(best, study.objectives)} if best else {}
-        self._tracker.end_trial(trial.number, status, reason, kept, chosen)
+        self._tracker.end_trial(trial.number, status, reason, kept, chosen(trial, self._config))
         told = f", best at step {best.step} with score {best.score:.1f}" if best else ""
         looks = f"; {trial.diagnosis.kind}: {trial.diagnosis.because}" if trial.diagnosis else ""
         self._display.line(f"trial {trial.number} {status}: {reason}{told}{looks}")
@@ -310,15 +324,3 @@ class Supervisor:
                 trial.status = "waiting"
                 self._waiting.append(trial)
         self._launcher.start(number)
-
-
-def tidy(trial: Trial, keep: Keep) -> dict[str, Path]:
-    """Delete the training state and, unless all are to stay, all checkpoints but two; where best and last one lie."""
-    shutil.rmtree(trial.folder / "state", ignore_errors=True)
-    if trial.best is None:
-        return {}
-    kept = {"best": trial.checkpoint(trial.best.step), "last": trial.checkpoint(trial.evaluations[-1].step)}
-    for folder in (trial.folder / "checkpoints").glob("step-*"):
-        if keep == "best" and folder not in kept.values():
-            shutil.rmtree(folder)
-    return {name: folder for name, folder in kept.items() if folder.exists()}

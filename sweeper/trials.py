@@ -61,6 +61,10 @@ class Trial:
         """The folder of a checkpoint's adapter."""
         return self.folder / "checkpoints" / f"step-{step:06}"
 
+    def pictures(self, step: int) -> Path:
+        """The folder of what was drawn with a checkpoint."""
+        return self.folder / "samples" / f"step-{step:06}"
+
 
 def best_checkpoint(evaluations: Sequence[Evaluation], clean: float) -> Evaluation | None:
     """The evaluation of the checkpoint to keep, or None when there is none."""

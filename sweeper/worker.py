@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from contextlib import suppress
 from multiprocessing.connection import Connection
 from pathlib import Path
 
 import torch
 
-from eval.evaluation import Evaluation, Validation
-from foundation.errors import UserError
+from foundation.errors import AdapterError, UserError
 from sweeper.config import Config
+from sweeper.drawing import sheets
 from sweeper.history import append_evaluation, append_validation, rewind
 from sweeper.judging import Due, Judging
+from sweeper.lease import working
 from sweeper.messages import (
     Admit,
     Admitted,
@@ -27,7 +28,6 @@ from sweeper.messages import (
     Finished,
     Noted,
     Ready,
-    Refused,
     Rescore,
     Rescored,
     Shutdown,
@@ -35,6 +35,7 @@ from sweeper.messages import (
     Validated,
     Verdict,
 )
+from sweeper.running import Running, state_of
 from train.attention import set_attention
 from train.bases import Base, load_base
 from train.caches import EncodedDataset, encode_dataset
@@ -48,28 +49,6 @@ from train.spec import ObjectiveSpec
 
 REPORT_EVERY = 10
 """Steps of a trial between two `Stepped` events, and of a pack between two readings of its losses."""
-STATE = "state"
-CHECKPOINTS = "checkpoints"
-
-
-@dataclass(slots=True)
-class _Running:
-    """A trial in its slot."""
-
-    trial: int
-    slot: int
-    folder: Path
-    history: list[Evaluation]
-    validations: list[Validation]
-    unsent: list[StepReport] = field(default_factory=list)
-
-    def checkpoint(self, step: int) -> Path:
-        """Where the adapter of a step is kept."""
-        return self.folder / CHECKPOINTS / f"step-{step:06}"
-
-    def pictures(self, step: int) -> Path:
-        """Where the samples of a step are kept."""
-        return self.folder / "samples" / f"step-{step:06}"
 
 
 class Worker:
@@ -79,9 +58,12 @@ class Worker:
         self, config: Config, device: str, connection: Connection, objectives: Sequence[ObjectiveSpec]
     ) -> None:
         began = time.monotonic()
-        self._eval = config.eval
+        self._folder = Path(config.study.folder) / config.study.name
+        self._eval, self._trigger = config.eval, config.data.trigger
         self._connection = connection
-        self._running: dict[int, _Running] = {}
+        self._running: dict[int, Running] = {}
+        self._unanswered: list[Running] = []
+        """Those whose last evaluation an earlier process made; whether its verdict was heard, nobody knows."""
         self._stopping = False
         cache = Path(config.study.folder) / "cache"
         base = load_base(config.base, torch.device(device), config.train.precision)
@@ -97,7 +79,7 @@ class Worker:
             num_slots,
             config.train.precision,
             config.train.activation_checkpointing,
-            config.trial.compiled_rank,
+            config.trial.lasting,
             REPORT_EVERY,
         )
         self._judging = Judging(self._pack, dataset, data, config.eval, config.data.trigger, cache)
@@ -108,23 +90,23 @@ class Worker:
                 device=device,
                 num_train=len(dataset.train),
                 num_validation=len(dataset.validation),
-                base_images=self._judging.sheets(self._judging.base_pictures(config.eval)),
+                base_images=sheets(config.eval, config.data.trigger, self._judging.base_pictures(config.eval)),
                 seconds=time.monotonic() - began,
             )
         )
 
     def run(self) -> None:
         """Serve until told to shut down, or until the supervisor is gone; then save every slot."""
-        try:
-            while not self._stopping:
-                self._take_commands()
-                if not self._stopping:
-                    self._advance()
-        except (EOFError, BrokenPipeError, ConnectionResetError):
-            pass  # the supervisor is gone; what was learned is kept for the one that comes after
-        for running in self._running.values():
-            if not self._pack.failed(running.slot):  # such a one starts again from its last sound state
-                self._pack.save_state(running.slot, running.folder / STATE)
+        with working(self._folder):
+            with suppress(EOFError, BrokenPipeError, ConnectionResetError):
+                # The supervisor may be gone: what was learned is kept for the one that comes after.
+                while not self._stopping:
+                    self._take_commands()
+                    if not self._stopping:
+                        self._advance()
+            for running in self._running.values():
+                if not self._pack.failed(running.slot):  # such a one starts again from its last sound state
+                    self._pack.save_state(running.slot, running.state)
 
     def _take_commands(self) -> None:
         """Handle what has come; wait for something only when there is nothing to train."""
@@ -148,9 +130,8 @@ class Worker:
                 raise AssertionError(f"a verdict on trial {command.trial} that nobody waits for")
 
     def _admit(self, command: Admit) -> None:
-        state = command.folder / STATE
         try:
-            slot = self._pack.admit(command.spec, resume_from=state if state.exists() else None)
+            slot = self._slot_for(command)
         except UserError as error:
             self._send(Failed(trial=command.trial, reason=str(error)))
             return
@@ -159,13 +140,31 @@ class Worker:
             return
         step = self._pack.steps_done(slot)
         history, validations = rewind(command.folder, step)
-        self._running[command.trial] = _Running(command.trial, slot, command.folder, history, validations)
-        self._send(Admitted(trial=command.trial, step=step, history=tuple(history)))
+        running = Running(command.trial, slot, command.folder, history, validations)
+        self._running[command.trial] = running
+        if history and history[-1].step == step:
+            self._unanswered.append(running)
+            history = history[:-1]
+        self._send(Admitted(trial=running.trial, step=step, history=tuple(history), validations=tuple(validations)))
+
+    def _slot_for(self, command: Admit) -> int:
+        """A slot for the trial, at its last saved state; one that cannot be read is worth less than a new beginning."""
+        state = state_of(command.folder)
+        if state.exists():
+            try:
+                return self._pack.admit(command.spec, resume_from=state)
+            except AdapterError as error:
+                self._send(Noted(f"trial {command.trial} begins anew: {error}"))
+        return self._pack.admit(command.spec)
 
     def _advance(self) -> None:
+        if self._unanswered:
+            unanswered, self._unanswered = self._unanswered, []
+            self._ask(unanswered, 0.0)
+            return
         by_slot = {running.slot: running for running in self._running.values()}
-        due: list[_Running] = []
-        between: list[_Running] = []
+        due: list[Running] = []
+        between: list[Running] = []
         before = self._pack.at_once
         reports = self._pack.step()
         if any(self._is_looked_at(self._pack.steps_done(slot)) for slot in by_slot):
@@ -192,8 +191,6 @@ class Worker:
             self._validate(between)
         if due:
             self._evaluate(due)
-        for running in due:
-            self._await_verdict(running)
 
     def _is_looked_at(self, step: int) -> bool:
         """Whether a trial is evaluated, or at least validated, at this step."""
@@ -206,7 +203,7 @@ class Worker:
             return False
         return report.step % self._eval.every == 0 or self._pack.finished(report.slot)
 
-    def _validate(self, between: list[_Running]) -> None:
+    def _validate(self, between: list[Running]) -> None:
         """Take the validation loss alone."""
         began = time.monotonic()
         losses = self._judging.validate([running.slot for running in between])
@@ -218,7 +215,7 @@ class Worker:
             self._send_steps(running)
             self._send(Validated(trial=running.trial, validation=validation, seconds=seconds))
 
-    def _evaluate(self, due: list[_Running]) -> None:
+    def _evaluate(self, due: list[Running]) -> None:
         """Judge all that are due in the same batches; what each has learned is on disk before its verdict is asked."""
         began = time.monotonic()
         asked = []
@@ -235,24 +232,29 @@ class Worker:
                     pictures=running.pictures(step),
                 )
             )
-        evaluations = self._judging.judge(asked)
-        for running, evaluation in zip(due, evaluations, strict=True):
+        for running, evaluation in zip(due, self._judging.judge(asked), strict=True):
             running.history.append(evaluation)
             append_evaluation(running.folder, evaluation)
-            self._pack.save_state(running.slot, running.folder / STATE)
-        seconds = (time.monotonic() - began) / len(due)
-        for running, evaluation in zip(due, evaluations, strict=True):
+            self._pack.save_state(running.slot, running.state)
+        self._ask(due, (time.monotonic() - began) / len(due))
+
+    def _ask(self, judged: list[Running], seconds: float) -> None:
+        """Send each one's last evaluation, then wait for the verdict on each."""
+        for running in judged:
+            evaluation = running.history[-1]
             self._send(
                 Evaluated(
                     trial=running.trial,
                     evaluation=evaluation,
                     checkpoint=running.checkpoint(evaluation.step),
-                    images=self._judging.sheets(running.pictures(evaluation.step)),
+                    images=sheets(self._eval, self._trigger, running.pictures(evaluation.step)),
                     seconds=seconds,
                 )
             )
+        for running in judged:
+            self._await_verdict(running)
 
-    def _await_verdict(self, running: _Running) -> None:
+    def _await_verdict(self, running: Running) -> None:
         while not self._stopping:
             command: Command = self._connection.recv()
             if not isinstance(command, Verdict):
@@ -264,16 +266,16 @@ class Worker:
                 self._finish(running)
             return
 
-    def _finish(self, running: _Running) -> None:
+    def _finish(self, running: Running) -> None:
         self._leave(running)
         self._send(Finished(trial=running.trial))
 
-    def _fail(self, running: _Running, reason: str) -> None:
+    def _fail(self, running: Running, reason: str) -> None:
         self._send_steps(running)
         self._leave(running)
         self._send(Failed(trial=running.trial, reason=reason))
 
-    def _leave(self, running: _Running) -> None:
+    def _leave(self, running: Running) -> None:
         self._pack.release(running.slot)
         del self._running[running.trial]
 
@@ -293,7 +295,7 @@ class Worker:
             )
         )
 
-    def _send_steps(self, running: _Running) -> None:
+    def _send_steps(self, running: Running) -> None:
         if running.unsent:
             self._send(Stepped(trial=running.trial, reports=tuple(running.unsent)))
             running.unsent = []
@@ -309,18 +311,3 @@ def _slots(config: Config, capacity: Sequence[Capacity]) -> int:
 
 def _measured(base: Base, data: EncodedDataset, config: Config) -> tuple[Capacity, ...]:
     return tuple(measure_capacity(base, data, config.trial, config.study.most_at_once))
-
-
-def serve(config: Config, device: str, connection: Connection, objectives: Sequence[ObjectiveSpec]) -> None:
-    """Run a worker to its end in this process; say in one line why it cannot start.
-
-    `objectives` are all that trials may have: if its base cannot be trained by one of them, it does not start.
-    """
-    try:
-        worker = Worker(config, device, connection, objectives)
-    except UserError as error:
-        connection.send(Refused(reason=str(error)))
-        return
-    except (BrokenPipeError, ConnectionResetError):
-        return  # the supervisor is gone before anything began
-    worker.run()

@@ -33,6 +33,12 @@ class Batch:
     def of_all(batches: Sequence[Batch], device: torch.device) -> Batch:
         """The rows of several batches, which have the same columns, one after another, on the device."""
         columns = ([getattr(batch, field.name) for batch in batches] for field in fields(Batch))
-        return Batch(
-            *(None if c[0] is None else torch.cat(c).to(device, non_blocking=True) for c in columns)  # type: ignore[arg-type]
-        )
+        return Batch(*(None if column[0] is None else _joined(column, device) for column in columns))  # type: ignore[arg-type]
+
+
+def _joined(parts: Sequence[Tensor], device: torch.device) -> Tensor:
+    """One after another on the device, where some may be already; out of pinned memory, so that no one waits."""
+    if any(part.device.type != "cpu" for part in parts):
+        return torch.cat([part.to(device) for part in parts])
+    rows = torch.cat(list(parts))
+    return (rows.pin_memory() if device.type == "cuda" else rows).to(device, non_blocking=True)

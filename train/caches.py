@@ -11,11 +11,10 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save
 from torch import Tensor
 
-from foundation.durable import write_bytes
+from foundation.checked import load_checked, save_checked
+from foundation.errors import DataError
 from foundation.folder import Picture
 from train.bases import Base
 from train.buckets import Cut, Size, View
@@ -164,11 +163,11 @@ def cached(cache: Path, key: str, compute: Callable[[], dict[str, Tensor]]) -> d
     """
     file = cache / f"{key}.safetensors"
     try:
-        return load_file(file)
-    except (FileNotFoundError, SafetensorError):
+        return load_checked(file)
+    except (FileNotFoundError, DataError):
         pass  # not there yet, or damaged from outside: what it held can be computed again
-    tensors = {name: tensor.contiguous() for name, tensor in compute().items()}
-    write_bytes(file, save(tensors))
+    tensors = compute()
+    save_checked(file, tensors)
     return tensors
 
 

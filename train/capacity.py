@@ -68,7 +68,7 @@ def _measure(
 ) -> Capacity | None:
     """None when it does not fit."""
     train = spec.train
-    pack = Pack(base, data, count, train.precision, train.activation_checkpointing, spec.compiled_rank)
+    pack = Pack(base, data, count, train.precision, train.activation_checkpointing, spec.lasting)
     on_gpu = base.device.type == "cuda"
     if on_gpu:
         torch.cuda.reset_peak_memory_stats(base.device)
@@ -87,6 +87,7 @@ def _measure(
     finally:
         for slot in slots:
             pack.release(slot)
+        del pack  # and what it recorded
         if on_gpu:
             torch.cuda.empty_cache()
 

@@ -16,7 +16,7 @@ from rich.console import Console
 from foundation.adapter_files import WEIGHTS_FILE
 from foundation.compose import compose
 from foundation.durable import append_line, write_json
-from foundation.errors import ConfigError, UserError
+from foundation.errors import SAID, ConfigError
 from foundation.parse import parse
 from train.attention import set_attention
 from train.bases import load_base
@@ -61,7 +61,7 @@ def main(arguments: list[str]) -> int:
     try:
         run, out = _parse(arguments)
         return _train(run, out, console)
-    except UserError as error:
+    except SAID as error:
         print(error, file=sys.stderr)
         return 2
 
@@ -94,10 +94,10 @@ def _train(run: _Run, out: Path | None, console: Console) -> int:
     base = load_base(run.base, device, run.trial.train.precision)
     check_objectives([run.trial.objective], base.process.prediction_type)
     dataset = with_regularization(dataset, run.data, base, cache)
-    train, rank = run.trial.train, run.trial.compiled_rank
+    train = run.trial.train
     set_attention(base, train)
     data = encode_dataset(base, dataset, cache)
-    pack = Pack(base, data, 1, train.precision, train.activation_checkpointing, rank, _READ_EVERY)
+    pack = Pack(base, data, 1, train.precision, train.activation_checkpointing, run.trial.lasting, _READ_EVERY)
     slot = pack.admit(run.trial)
     out = out or _next_folder(Path("multirun/train"), run.data.name)
     write_json(out / "config.json", dataclasses.asdict(run))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -50,6 +52,12 @@ class Dataset:
         groups = self.cut.groups([picture.size for picture in self.train], resolution)
         shapes = [described(groups)] if self.cut.buckets else []
         return (*(f"left out: {reason}" for reason in self.skipped), *self.copies, *self.few, *shapes)
+
+    @property
+    def fingerprint(self) -> dict[str, str]:
+        """By side, how many pictures there are and a hash of what they and their captions are."""
+        sides = {"train": self.train, "validation": self.validation, "regularization": self.regularization}
+        return {f"data.{side}": _fingerprint(pictures) for side, pictures in sides.items()}
 
     @property
     def num_images(self) -> int:
@@ -115,6 +123,11 @@ def _load(spec: DataSpec) -> Dataset:
             f"does not hold, too; at least {MIN_TRAINED_ON} are needed"
         )
     return Dataset(pictures, held, (*skipped, *more, *lost), _copies((*pictures, *held), held))
+
+
+def _fingerprint(pictures: Sequence[Picture]) -> str:
+    said = json.dumps([(picture.digest, picture.caption, picture.repeats) for picture in pictures])
+    return f"{len(pictures)} pictures ({hashlib.sha256(said.encode()).hexdigest()[:8]})"
 
 
 def _few(train: Sequence[Picture], held: Sequence[Picture]) -> tuple[str, ...]:

@@ -35,7 +35,7 @@ def draw_set(style: str, num_train: int, num_validation: int, cache: Path) -> Pa
         return folder
     chosen = scenes(SEED, num_train + num_validation + NUM_UNSEEN, held_out=True)
     parts = {"train": num_train, "validation": num_validation, "unseen": NUM_UNSEEN}
-    with new_folder(folder) as fresh:
+    with new_folder(folder, replace=False) as fresh:
         begin = 0
         for name, count in parts.items():
             (fresh / name).mkdir()

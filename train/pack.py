@@ -24,7 +24,7 @@ from train.packed import Packed
 from train.question import Question
 from train.reports import StepReport
 from train.slot import Slot, for_use
-from train.spec import Precision, TrialSpec
+from train.spec import Lasting, Precision, TrialSpec
 from train.texts import Texts
 from train.unread import Ledger, Unread
 
@@ -36,7 +36,7 @@ class Pack:
     """Up to `num_slots` trials over one base. Not thread-safe; one pack a process.
 
     A trial in a pack trains as it would alone: what the slots share is frozen, and no row sees another's.
-    `compiled_rank` turns compiling on (see `Packed`), `read_every` is how many steps may go by before `step` reads.
+    `lasting` turns compiling and recording on (see `Packed`), `read_every` is how many steps go by before `step` reads.
     """
 
     def __init__(
@@ -46,14 +46,14 @@ class Pack:
         num_slots: int,
         precision: Precision = "fp32",
         activation_checkpointing: bool = False,
-        compiled_rank: int | None = None,
+        lasting: Lasting | None = None,
         read_every: int = 1,
     ) -> None:
         self.base = base
         self.data = data
         self._slots: list[Slot | None] = [None] * num_slots
         self._accelerator = _accelerator(base.device, precision)
-        self._packed = Packed(base.denoiser, num_slots, compiled_rank)
+        self._packed = Packed(base.denoiser, num_slots, lasting)
         self._packed_text = Packed(base.text_encoder, num_slots)
         self._both = (self._packed, self._packed_text)
         self._texts = Texts(base, partial(self._packed_text.rows_of, ()))
@@ -254,10 +254,10 @@ class Pack:
         """Forward and backward for all rows; each slot's loss (K,). Summed, so that none scales another's gradient."""
         asked = Question([slot.objective for slot in slots], batches, self.base.device)
         taught = [number for number in numbers if self.spec(number).adapter.text_encoder]
-        with self._packed.rows_of(numbers, training=True), self._packed_text.rows_of(taught, training=True):
-            with self._accelerator.autocast():
-                embeddings = self._embeddings(numbers, taught, asked)
-                predicted = self.base.predict(asked.noisy, asked.timesteps, embeddings, asked.sizes)
+        shape = tuple(batches[0].latents.shape)
+        with self._packed.rows_of(numbers, latents=shape), self._packed_text.rows_of(taught, latents=shape):
+            told = (self._embeddings(numbers, taught, asked), *([] if asked.sizes is None else [asked.sizes]))
+            predicted = self._packed.run(self._predict, asked.noisy, asked.timesteps, *told)
             losses = asked.losses(predicted)
             shares = [
                 s.scaler.scale(s.penalised(own) / s.spec.train.gradient_accumulation)
@@ -266,13 +266,18 @@ class Pack:
             torch.stack(shares).sum().backward()  # type: ignore[no-untyped-call]
         return losses.detach()
 
+    def _predict(self, noisy: Tensor, timesteps: Tensor, *told: Tensor) -> Tensor:
+        with self._accelerator.autocast():
+            return self.base.predict(noisy, timesteps, *told)
+
     def _embeddings(self, numbers: list[int], taught: list[int], asked: Question) -> Tensor:
         """Of the rows' captions (B, T, D): cached ones, and made anew for the slots that train the text encoder."""
         if not taught:
             return asked.embeddings
         tokens = dict(zip(numbers, asked.tokens.chunk(len(numbers)), strict=True))
         shares = dict(zip(numbers, asked.embeddings.chunk(len(numbers)), strict=True))
-        made = self.base.embed(torch.cat([tokens[number] for number in taught]))
+        with self._accelerator.autocast():
+            made = self.base.embed(torch.cat([tokens[number] for number in taught]))
         shares.update(zip(taught, made.chunk(len(taught)), strict=True))
         return torch.cat(list(shares.values()))
 

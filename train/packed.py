@@ -10,37 +10,46 @@ LoHa, OFT …) is no product of that kind: such adapters run one after another o
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from functools import partial
 
 import torch
 from torch import Tensor, nn
 
 from train.adapters import Adapter
+from train.graphs import Graphs, can_record
 from train.regions import Regions
+from train.spec import Lasting
 from train.stacks import Guest, Places, Rows, StackedLayer
+
+_Shape = tuple[int, ...]
 
 
 class Packed:
     """Makes a module act on each slot's rows with that slot's adapter. One for each pack and adapted module.
 
-    With `compiled_rank` the module's repeated blocks are compiled for training passes of all slots. Stacks are then
-    at least that wide and stay where they once were, so that a slot's next trial meets the same code.
+    With `lasting` the training passes of all slots are compiled, or recorded, or both. Stacks are then at least so wide
+    and stay where they once were, so that a slot's next trial meets the same code and addresses.
     """
 
-    def __init__(self, module: nn.Module, num_slots: int, compiled_rank: int | None = None) -> None:
+    def __init__(self, module: nn.Module, num_slots: int, lasting: Lasting | None = None) -> None:
         self._module = module
+        self._device = next(module.parameters()).device
         self._num_slots = num_slots
-        self._compiled_rank = compiled_rank
-        self._regions = None if compiled_rank is None else Regions(module)
+        self._lasting_rank = None if lasting is None else lasting.rank
+        self._regions = Regions(module) if lasting and lasting.compiled else None
+        self._graphs = Graphs() if lasting and lasting.recorded and can_record(self._device) else None
         self._guests: dict[int, Guest] = {}
         self._layers: dict[nn.Module, StackedLayer] = {}
         self._places: dict[int, Places] = {}
         self._indices: dict[tuple[int, ...], Tensor | None] = {}
-        self._masks: dict[tuple[int, ...], dict[StackedLayer, partial[Tensor]]] = {}
-        """For the slots of a pass with dropout: what makes an empty mask for each layer, in the order in which the pass
+        self._masks: dict[_Shape, dict[StackedLayer, Tensor]] = {}
+        """For the latents of a foreseen pass with dropout: where each layer's mask lies, in the order in which the pass
         comes to them."""
+        self._mask_of: dict[tuple[StackedLayer, _Shape], Tensor] = {}
+        """The same whoever the slots' trials are."""
+        self._replays: tuple[Tensor, ...] | None = None
+        """The masks of the pass that is on, if that is one to record and replay."""
 
     def put(self, slot: int, adapter: Adapter, chance: torch.Generator) -> None:
         """Let an adapter's part here, if it has one, act on the rows of `slot`, its dropout drawn from `chance`."""
@@ -57,7 +66,7 @@ class Packed:
         """What stands in for the layer of this name."""
         base = self._module.get_submodule(name)
         if base not in self._layers:
-            layer = self._layers[base] = StackedLayer(base, self._num_slots, self._compiled_rank)
+            layer = self._layers[base] = StackedLayer(base, self._num_slots, self._lasting_rank)
             base.forward = layer.forward
         return self._layers[base]
 
@@ -93,42 +102,55 @@ class Packed:
             torch._foreach_zero_(gradients)
 
     @contextmanager
-    def rows_of(self, slots: Sequence[int], parts: int = 1, training: bool = False) -> Iterator[None]:
+    def rows_of(self, slots: Sequence[int], parts: int = 1, latents: _Shape | None = None) -> Iterator[None]:
         """Within the block a batch is `parts` equal parts, and each part holds an equal share for every slot in turn.
 
-        Guidance makes two parts, unconditional before conditional rows. Without slots the base acts alone. One batch
-        a block in training, with its backward pass.
+        Guidance makes two parts, unconditional before conditional rows. Without slots the base acts alone. For training
+        `latents` is the shape of a slot's batch; then one batch a block, with its backward pass.
         """
-        rows = self._rows(tuple(slots), parts, training)
+        rows = self._rows(tuple(slots), parts, latents is not None)
         layers = self._layers.values()
         for layer in layers:
             layer.begin(rows)
-        regions = self._regions if self._is_regular(rows) else None
-        if regions is not None and rows.drops:
-            for layer, new in self._masks[rows.slots].items():
-                layer.draw(rows, new())
+        foreseen = latents is not None and self._is_foreseen(rows)
+        masks = self._masks.get(latents or (), {}) if foreseen and rows.drops else {}
+        regular = foreseen and (not rows.drops or bool(masks))
+        for layer, mask in masks.items():
+            layer.draw(rows, mask)
+        self._replays = tuple(masks.values()) if regular and self._graphs else None
         try:
-            with nullcontext() if regions is None else regions.compiled():
+            with self._regions.compiled() if regular and self._regions else nullcontext():
                 yield
-            if rows.dropped:
-                self._masks[rows.slots] = {layer: _like(layer.kept) for layer in rows.dropped}
+            if foreseen and latents and rows.dropped:
+                self._masks[latents] = {layer: self._mask(layer, latents) for layer in rows.dropped}
         finally:
+            self._replays = None
             for layer in layers:
                 layer.end()
+
+    def run(self, function: Callable[..., Tensor], *inputs: Tensor) -> Tensor:
+        """function(*inputs), which calls the module once, replayed from a recording where the pass is one for that."""
+        if self._graphs is None or self._replays is None:
+            return function(*inputs)
+        stacks = [stack for layer in self._layers.values() for stack in (layer.down, layer.up) if stack is not None]
+        return self._graphs.run(function, inputs, stacks, self._replays)
+
+    def _mask(self, layer: StackedLayer, latents: _Shape) -> Tensor:
+        """Where the layer's mask lies from now on."""
+        assert layer.kept is not None
+        return self._mask_of.setdefault((layer, latents), layer.kept)
 
     def _rows(self, slots: tuple[int, ...], parts: int, training: bool) -> Rows:
         guests = tuple(self._guests[slot] for slot in slots)
         drops = training and any(guest.dropout for guest in guests)
         return Rows(slots, guests, parts, self._index_of(slots), training, drops)
 
-    def _is_regular(self, rows: Rows) -> bool:
-        """Whether a pass is one that compiled code is made for: in training, of all slots, with no adapter apart.
+    def _is_foreseen(self, rows: Rows) -> bool:
+        """Whether a training pass is one to compile or record: of all slots, with no adapter apart.
 
-        What dropout keeps is drawn before such a pass, so an earlier one of the same trials must have shown the shapes.
+        With dropout an earlier one of the same trials must have shown the masks' shapes, which are drawn before it.
         """
-        if not rows.training or len(rows.slots) < self._num_slots:
-            return False
-        if rows.drops and rows.slots not in self._masks:
+        if self._lasting_rank is None or len(rows.slots) < self._num_slots:
             return False
         return not any(layer.acting_apart for layer in self._layers.values())
 
@@ -136,8 +158,7 @@ class Packed:
         """Kept, since a tensor's way to a GPU is waited for."""
         if slots not in self._indices:
             everyone = slots == tuple(range(self._num_slots))
-            device = next(self._module.parameters()).device
-            self._indices[slots] = None if everyone or not slots else torch.tensor(slots, device=device)
+            self._indices[slots] = None if everyone or not slots else torch.tensor(slots, device=self._device)
         return self._indices[slots]
 
     def _places_of(self, slot: int) -> Places:
@@ -148,9 +169,3 @@ class Packed:
                 layer.find(slot, places)
             self._places[slot] = places
         return self._places[slot]
-
-
-def _like(tensor: Tensor | None) -> partial[Tensor]:
-    """Makes empty tensors like this one, which itself may go."""
-    assert tensor is not None
-    return partial(torch.empty_strided, tensor.shape, tensor.stride(), dtype=tensor.dtype, device=tensor.device)

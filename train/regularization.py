@@ -33,7 +33,7 @@ def _drawn(base: Base, prompt: str, count: int, cache: Path) -> tuple[Picture, .
     words = [base.fingerprint, str(base.dtype), base.resolution, prompt, count]
     folder = cache / f"regularization-{hashlib.sha256(json.dumps(words).encode()).hexdigest()[:24]}"
     if not folder.exists():
-        with new_folder(folder) as fresh:
+        with new_folder(folder, replace=False) as fresh:
             _draw(base, prompt, count, fresh)
     return read_folder(folder, where="data.regularization_prompt's pictures")[0]
 

@@ -6,16 +6,16 @@ import io
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
+from pickle import UnpicklingError
+from typing import Any, Final
 
 import torch
-from safetensors.torch import load_file, save
 from torch import Tensor, nn
 from torch.amp.grad_scaler import GradScaler
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from foundation.durable import new_folder
+from foundation.durable import new_folder, write_bytes
 from foundation.errors import AdapterError
 from train.adapters import Adapter
 from train.averages import Average
@@ -30,7 +30,7 @@ from train.schedules import build_schedule
 from train.spec import TrialSpec
 from train.texts import Texts
 
-_ADAPTER_FILE, _STATE_FILE = "adapter.safetensors", "state.pt"
+_STATE_FILE: Final = "state.pt"
 
 
 class Slot:
@@ -135,9 +135,13 @@ class Slot:
         return {**self.draws.state(), "dropout": self.chance.get_state()}
 
     def save_state(self, folder: Path) -> None:
-        """Write all that a resumed slot needs to `folder`, whole or not at all: as it was after its last whole step."""
+        """Write all that a resumed slot needs to `folder`: as it was after its last whole step.
+
+        It is one file, so that at every moment either the old state is there or the new one.
+        """
         state: dict[str, Any] = {
             "step": self.step,
+            "adapter": {key: tensor.cpu() for key, tensor in self.adapter.state().items()},
             "optimizer": self.optimizer.state_dict(),
             "schedule": self.schedule.state_dict(),
             "scaler": self.scaler.state_dict(),
@@ -146,21 +150,24 @@ class Slot:
         }
         buffer = io.BytesIO()
         torch.save(state, buffer)
-        with new_folder(folder) as fresh:
-            tensors = {key: tensor.cpu() for key, tensor in self.adapter.state().items()}
-            (fresh / _ADAPTER_FILE).write_bytes(save(tensors))
-            (fresh / _STATE_FILE).write_bytes(buffer.getvalue())
+        write_bytes(folder / _STATE_FILE, buffer.getvalue())
 
     def load_state(self, folder: Path) -> None:
         """Go on from what `save_state` wrote for the same spec.
 
         Raises:
-            AdapterError: when the folder holds no state, or another adapter's.
+            AdapterError: when the folder holds no state, a damaged one, or another adapter's.
         """
-        if not (folder / _STATE_FILE).is_file():
+        file = folder / _STATE_FILE
+        if not file.is_file():
             raise AdapterError(f"{folder} holds no training state to resume from")
-        self.adapter.load_state(load_file(folder / _ADAPTER_FILE))
-        state = torch.load(folder / _STATE_FILE, weights_only=True, map_location="cpu")  # the device may be another now
+        data = io.BytesIO(file.read_bytes())  # so that what torch cannot read is the file's fault, not the disk's
+        try:
+            state = torch.load(data, weights_only=True, map_location="cpu")  # the device may be another now
+            adapter = state["adapter"]
+        except (RuntimeError, ValueError, EOFError, UnpicklingError, KeyError) as error:
+            raise AdapterError(f"{file} is damaged ({(str(error) or type(error).__name__).splitlines()[0]})") from error
+        self.adapter.load_state(adapter)
         self.step = int(state["step"])
         restore(self.optimizer, state["optimizer"])
         self.schedule.load_state_dict(state["schedule"])

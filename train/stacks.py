@@ -149,20 +149,22 @@ class StackedLayer:
             self._lay_out(max(ranks))
 
     def _lay_out(self, rank: int) -> None:
+        """In the same memory, where that has the right shape: what was recorded of passes names its addresses."""
         pair = next(iter(self.stacked.values())).learned
-        a = pair.down
-        self.down = a.new_zeros(self.num_slots, rank, *a.shape[1:]).requires_grad_()
-        self.up = a.new_zeros(self.num_slots, len(pair.up), rank).requires_grad_()
-        self.scale = torch.zeros(self.num_slots, dtype=a.dtype)
-        for stack in (self.down, self.up):
-            stack.grad = torch.zeros_like(stack)
+        if self.down is None or self.up is None or self.scale is None or self.down.shape[1] != rank:
+            self.down = pair.down.new_empty(self.num_slots, rank, *pair.down.shape[1:]).requires_grad_()
+            self.up = pair.down.new_empty(self.num_slots, len(pair.up), rank).requires_grad_()
+            self.scale = pair.down.new_empty(self.num_slots)
+            for stack in (self.down, self.up):
+                stack.grad = torch.empty_like(stack)
+        torch._foreach_zero_([self.down.detach(), self.up.detach(), *self.gradients()])
+        scales = [self.stacked[slot].scale if slot in self.stacked else 0.0 for slot in range(self.num_slots)]
+        self.scale.copy_(torch.tensor(scales, dtype=self.scale.dtype))
         for slot, product in self.stacked.items():
-            self.scale[slot] = product.scale
             places = Places()
             self.find(slot, places)
             torch._foreach_copy_(places.values, places.parameters)
             self._lay_out_frozen(slot, product)
-        self.scale = self.scale.to(a.device)
 
     def _lay_out_frozen(self, slot: int, product: Product) -> None:
         """Behind a slot's learned ranks lies what its update leaves out; no gradient is ever taken from there."""

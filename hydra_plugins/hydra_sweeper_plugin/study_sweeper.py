@@ -33,8 +33,5 @@ class StudySweeper(Sweeper):
         except UserError as error:
             print(error, file=sys.stderr)
             raise SystemExit(2) from None
-        except KeyboardInterrupt:  # later on the study takes it, and says how to go on
-            print("stopped before anything was trained", file=sys.stderr)
-            raise SystemExit(130) from None
         if code:
             raise SystemExit(code)

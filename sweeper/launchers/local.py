@@ -48,7 +48,11 @@ class LocalLauncher:
         ours, theirs = self._context.Pipe()
         arguments = (self._config, self._devices[worker], theirs, self._objectives)
         process = self._context.Process(target=_run, args=arguments, name=f"worker{worker}")
-        process.start()
+        before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # the process is born so; it imports for seconds
+        try:
+            process.start()
+        finally:
+            signal.signal(signal.SIGINT, before)
         theirs.close()
         self._workers[worker] = _Process(process, ours)
 
@@ -92,7 +96,7 @@ class LocalLauncher:
                 self._drain(worker.connection)  # a worker blocked on a full pipe could not end
                 worker.process.join(0.05)
             if worker.process.is_alive():
-                worker.process.terminate()
+                worker.process.kill()
                 worker.process.join()
             worker.connection.close()
         self._workers.clear()
@@ -136,12 +140,13 @@ def _how_it_ended(exit_code: int | None) -> str:
 
 
 def _run(config: Config, device: str, connection: Any, objectives: Sequence[ObjectiveSpec]) -> None:
-    """In the new process: Ctrl-C is the supervisor's to hear, and it tells the worker."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    """In the new process: signals to end are the supervisor's to hear, and it tells the worker."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
     from foundation.quiet import quiet_libraries
 
     quiet_libraries()
-    from sweeper.worker import serve
+    from sweeper.serving import serve
 
     try:
         serve(config, device, connection, objectives)

@@ -8,24 +8,26 @@ from pathlib import Path
 from typing import Final, cast
 
 import optuna
-from optuna.exceptions import OptunaError
+from optuna.exceptions import OptunaError, StorageInternalError
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.exc import SQLAlchemyError
 
 from foundation.errors import StudyError
-from sweeper.config import Config
+from sweeper.config import Config, defaults
 from sweeper.dimension import Params, Space
 
 SCORE: Final = "score"
 """Where a trial of several objectives keeps its score, which need not be among them."""
+DATABASE_ERRORS: Final = (SQLAlchemyError, StorageInternalError)
+"""What Optuna's calls raise when the database is gone, locked for too long, or its disk is full."""
 _DIFFERENCES_SHOWN: Final = 3
 
 
-def open_study(config: Config, space: Space, database: Path | None) -> optuna.Study:
+def open_study(config: Config, space: Space, database: Path | None, pictures: Mapping[str, str]) -> optuna.Study:
     """Create the study `config.study.name`, or open it again, with Optuna's own sampler yet to be replaced.
 
     Raises:
-        StudyError: the study exists with another config or space, or the file is no database of Optuna's.
+        StudyError: the study exists with another config, space or data, or the file is no database of Optuna's.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     spec = config.study
@@ -34,7 +36,7 @@ def open_study(config: Config, space: Space, database: Path | None) -> optuna.St
         study = optuna.create_study(
             storage=storage, study_name=spec.name, directions=spec.directions, load_if_exists=True
         )
-        asked = {"space": space.fingerprint(), "config": config.fingerprint()}
+        asked = {"space": space.fingerprint(), "config": config.fingerprint(), "pictures": dict(pictures)}
         _refuse_another(spec.name, study.user_attrs.get("asked", asked), asked)
         study.set_user_attr("asked", asked)
     return study
@@ -76,16 +78,25 @@ def _readable(database: Path | None) -> Iterator[None]:
     try:
         yield
     except (SQLAlchemyError, OptunaError, RuntimeError) as error:
-        reason = str(error).splitlines()[0]
-        raise StudyError(f"{database} cannot be used as the study's database: {reason}; move it away") from error
+        first: BaseException = error
+        while first.__cause__ is not None:  # Optuna's own words for any failed write are about length
+            first = first.__cause__
+        reason = str(first).splitlines()[0]
+        raise StudyError(
+            f"{database} cannot be used as the study's database: {reason}; bring back a copy of it, or "
+            "move it away to begin anew under another study.name"
+        ) from error
 
 
 def _refuse_another(name: str, was: Mapping[str, Mapping[str, str]], now: Mapping[str, Mapping[str, str]]) -> None:
+    # A study of an older program did without what is new: its pictures noted, or fields that had no effect then.
+    older = {"config": defaults()}
+    before = {part: {**older.get(part, {}), **was[part]} for part in now if part in was}
     differences = [
-        f"{key} was {was[part].get(key, 'absent')}, is now {now[part].get(key, 'absent')}"
-        for part in now
+        f"{key} was {before[part].get(key, 'absent')}, is now {now[part].get(key, 'absent')}"
+        for part in before
         for key in {**was[part], **now[part]}
-        if was[part].get(key) != now[part].get(key)
+        if before[part].get(key) != now[part].get(key)
     ]
     if differences:
         more = f" and {len(differences) - _DIFFERENCES_SHOWN} more" if len(differences) > _DIFFERENCES_SHOWN else ""

@@ -14,8 +14,7 @@ from sweeper.dimension import Choices, Dimension, Space, Value
 
 
 def sampler_of(spec: StudySpec, num_drawn: int) -> optuna.samplers.BaseSampler:
-    """Return Optuna's sampler for a study that has drawn `num_drawn` trials. A grid is walked by `Search` itself."""
-    # A resumed study must not draw its first trials again: the seed moves on with the trials that exist.
+    """Return Optuna's sampler for the draw after `num_drawn` trials. A grid is walked by `Search` itself."""
     seed = int(np.random.SeedSequence([spec.seed, num_drawn]).generate_state(1)[0])
     if spec.sampler != "tpe":
         return optuna.samplers.RandomSampler(seed=seed)

@@ -62,21 +62,22 @@ class Search:
         self._storage = study._storage  # intermediate values and attributes by number: Optuna offers them only here
         self._space = space
         self._spec = config.study
-        self._random = random.Random(config.study.seed)
         self._void_half_drawn()
 
     @classmethod
-    def open(cls, config: Config, space: Space, database: Path | None = None) -> Search:
+    def open(
+        cls, config: Config, space: Space, database: Path | None = None, pictures: Mapping[str, str] | None = None
+    ) -> Search:
         """Create the study `config.study.name`, or resume it.
 
-        `database` is an SQLite file, made when missing; None keeps the study in memory.
+        `database` is an SQLite file, made when missing; None keeps the study in memory. `pictures` tells by name what
+        the trials learn from and are judged by.
 
         Raises:
-            StudyError: the study exists with another config or space, or the file is no database of Optuna's.
+            StudyError: the study exists with another config, space or data, or the file is no database of Optuna's.
         """
         refuse_endless_grid(config.study, space)
-        study = open_study(config, space, database)
-        study.sampler = sampler_of(config.study, len(study.get_trials(deepcopy=False)))
+        study = open_study(config, space, database, pictures or {})
         return cls(study, space, config)
 
     def ask(self) -> tuple[int, Params]:
@@ -94,7 +95,8 @@ class Search:
                 return number, params
             self._void(number, f"drawn twice: the same as trial {same}")
             if self._space.is_finite():
-                self._study.enqueue_trial(self._random.choice(self._untried()))
+                untried = self._untried()
+                self._study.enqueue_trial(untried[random.Random(f"{self._spec.seed} {number}").randrange(len(untried))])
         raise StudyError(
             f"the sampler drew nothing new in {_MAX_DRAWS} draws; widen the space or lower study.num_trials"
         )
@@ -163,6 +165,8 @@ class Search:
         return [each.number for each in self._study.best_trials] if self._spec.has_front else []
 
     def _draw(self) -> tuple[int, Params]:
+        # A sampler for each draw: what it draws depends on the trials before, not on when the study was resumed.
+        self._study.sampler = sampler_of(self._spec, len(self._study.get_trials(deepcopy=False)))
         trial = self._study.ask()
         params: Params = {}
         for dimension in self._space.dimensions:

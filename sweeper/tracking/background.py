@@ -14,7 +14,7 @@ from queue import Empty, Queue
 from typing import Final
 
 from eval.evaluation import Evaluation, Validation
-from sweeper.tracking.port import StudyEnd, Tracker, TrialEnd
+from sweeper.tracking.port import Ended, StudyEnd, Tracker, TrialEnd
 from train.reports import StepReport
 
 MAX_WAITING: Final = 10_000
@@ -99,6 +99,9 @@ class BackgroundTracker:
         self._submit(
             _Call(f"trial {number}'s end", lambda: self._inner.end_trial(number, status, reason, kept, chosen))
         )
+
+    def recover(self, trial: Ended) -> None:
+        self._submit(_Call(f"trial {trial.number}", lambda: self._inner.recover(trial)))
 
     def crown(self, best_folder: Path, number: int, metrics: Mapping[str, float], description: str) -> str | None:
         metrics = dict(metrics)

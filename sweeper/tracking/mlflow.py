@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Final, TypeVar, get_args
 
 from mlflow import MlflowClient
 from mlflow.entities import Metric, Param, Run, RunTag
@@ -26,7 +26,7 @@ from sweeper.config import TrackingSpec
 from sweeper.tracking import ARTIFACTS, DATABASE
 from sweeper.tracking.files import must_be_sqlite, weights_digest
 from sweeper.tracking.names import entity_name, image_keys
-from sweeper.tracking.port import StudyEnd, TrialEnd
+from sweeper.tracking.port import Ended, StudyEnd, TrialEnd
 from train.reports import StepReport
 
 CHAMPION: Final = "champion"
@@ -60,7 +60,8 @@ def open_mlflow(spec: TrackingSpec, study_folder: Path) -> MlflowTracker:
         return MlflowTracker(client, _experiment(client, spec.experiment, artifacts), spec.model)
     except (MlflowException, SQLAlchemyError, sqlite3.Error, OSError, ImportError) as error:  # ImportError: its driver
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise StudyError(f"tracking.uri {uri} cannot be opened: {reason}") from error
+        way = "; move it away, and a study shows its evaluations anew" if spec.uri is None else ""
+        raise StudyError(f"tracking.uri {uri} cannot be opened: {reason}{way}") from error
 
 
 class MlflowTracker:
@@ -85,7 +86,8 @@ class MlflowTracker:
         self._study = name
         self._parent = self._open(found, name, tags, params, config)
         for run in self._search(self._children()):
-            self._trials[int(run.data.tags["trial"])] = _Trial(run.info.run_id, open=False)
+            ended = run.info.status != "RUNNING" and run.data.tags.get("ended") in get_args(TrialEnd)
+            self._trials[int(run.data.tags["trial"])] = _Trial(run.info.run_id, open=False, ended=ended)
 
     def start_trial(self, number: int, params: Mapping[str, object], config: str) -> None:
         known = self._trials.get(number)
@@ -154,6 +156,16 @@ class MlflowTracker:
                 self._client.log_artifacts(run_id, str(folder), f"checkpoints/{name}")
         finally:
             self._end(run_id, status, reason)
+
+    def recover(self, trial: Ended) -> None:
+        if trial.number in self._trials and self._trials[trial.number].ended:
+            return
+        self.start_trial(trial.number, trial.params, trial.config)
+        for validation in trial.validations:
+            self.log_validation(trial.number, validation)
+        for evaluation, images in trial.evaluations:
+            self.log_evaluation(trial.number, evaluation, images)
+        self.end_trial(trial.number, trial.status, trial.reason, trial.kept, trial.chosen)
 
     def crown(self, best_folder: Path, number: int, metrics: Mapping[str, float], description: str) -> str | None:
         parent = self._parent_id()
@@ -284,7 +296,7 @@ class MlflowTracker:
 
 @dataclass(slots=True)
 class _Trial:
-    """A trial's run, how far it was shown, and whether this process has it open."""
+    """A trial's run, how far it was shown, whether this process has it open, and whether it was shown to its end."""
 
     run_id: str
     step: int = -1
@@ -292,6 +304,7 @@ class _Trial:
     validation: int = -1
     has_base: bool = False
     open: bool = True
+    ended: bool = False
 
 
 def _experiment(client: MlflowClient, name: str, artifacts: str | None) -> str:

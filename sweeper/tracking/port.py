@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol
 
@@ -15,6 +16,22 @@ TrialEnd = Literal["finished", "pruned", "failed"]
 pruned: the study gave it up. failed: it could not go on (loss not finite, out of memory, a crash)."""
 StudyEnd = Literal["finished", "interrupted", "failed"]
 """finished: all trials ended. interrupted: Ctrl-C, it can be resumed. failed: an error ended it."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Ended:
+    """All of a trial that has ended but its steps; the fields are what the calls of `Tracker` take."""
+
+    number: int
+    params: Mapping[str, object]
+    config: str
+    evaluations: Sequence[tuple[Evaluation, Sequence[tuple[str, Path]]]]
+    """Each with its images."""
+    validations: Sequence[Validation]
+    status: TrialEnd
+    reason: str
+    kept: Mapping[str, Path]
+    chosen: Mapping[str, float]
 
 
 class Tracker(Protocol):
@@ -75,6 +92,9 @@ class Tracker(Protocol):
         ends differently (MLflow: finished is FINISHED, pruned is KILLED, failed is FAILED).
         """
 
+    def recover(self, trial: Ended) -> None:
+        """Show what is missing of a trial that an earlier process ended and had no time to show; else nothing."""
+
     def crown(self, best_folder: Path, number: int, metrics: Mapping[str, float], description: str) -> str | None:
         """Show `best_folder` as the study's result and register it as champion; return the registered version.
 
@@ -87,7 +107,7 @@ class Tracker(Protocol):
     def reconcile(self, running: AbstractSet[int]) -> None:
         """After a crash, end the runs of all trials that are not in `running` and still look as if they ran.
 
-        To be called once the study is started. A trial whose true end is known is better ended by `end_trial` first.
+        To be called once the study is started, and after `recover` of those whose end is known.
         """
 
     def close(self, timeout_s: float = 60.0) -> None:

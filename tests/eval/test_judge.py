@@ -20,6 +20,7 @@ from eval.metrics import distribution
 from eval.reference import Reference, by_prompt
 from eval.spec import EvalSpec
 from eval.views import Seen, View
+from foundation.checked import save_checked
 from foundation.errors import DataError
 
 PROMPTS, SEEDS, WIDTH, UNRELATED = 8, 4, 48, 3
@@ -280,9 +281,12 @@ def test_a_reference_is_read_back_from_its_file(tmp_path: Path) -> None:
     REFERENCE.save(path)
     assert judge(Reference.load(path), GOOD, [], SPEC) == judge(REFERENCE, GOOD, [], SPEC)
     path.write_bytes(b"torn")
-    with pytest.raises(DataError, match="reference cannot be read"):
+    with pytest.raises(DataError, match="is damaged"):
         Reference.load(path)
-    with pytest.raises(DataError, match="reference cannot be read"):
+    save_checked(path, {"other": torch.zeros(1)})
+    with pytest.raises(DataError, match="is no such file"):
+        Reference.load(path)
+    with pytest.raises(FileNotFoundError):
         Reference.load(tmp_path / "none")
 
 

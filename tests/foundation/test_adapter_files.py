@@ -142,6 +142,9 @@ def test_what_does_not_fit_is_said_in_one_line(pipeline: StableDiffusionPipeline
         assert "\n" not in str(caught.value)
         take_off(pipeline)
     assert [name for name, _ in pipeline.unet.named_modules()] == names
+    write_parts(tmp_path / "file", {"unet": Part({"nowhere.hada_w1_a": torch.full((2, 2), torch.nan)}, config)})
+    with pytest.raises(AdapterError, match=r"holds numbers that are not finite, in unet\.nowhere\.hada_w1_a"):
+        read_parts(tmp_path / "file")
     (tmp_path / "file").write_bytes(b"nothing")
     with pytest.raises(AdapterError, match="cannot be read"):
         read_parts(tmp_path / "file")

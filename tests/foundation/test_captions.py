@@ -63,6 +63,23 @@ def test_each_kind_of_table_gives_the_same_captions_in_its_order(
     assert 'has no caption "say" (other keys: text); name it by data.caption_column' in refusal(tmp_path, "say")
 
 
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("[" * 100_000, "metadata.jsonl:1 is not JSON"),
+        (
+            '{"file_name": "a.png", "text": "a cup"}\n{"file_name": "a.png", "text": "a ball"}',
+            "metadata.jsonl:2 gives a.png another caption than before",
+        ),
+        ('{"file_name": "a.png", "text": "a \\ud83d cup"}', "metadata.jsonl:1 holds half a character"),
+        (json.dumps({"file_name": "x" * 300, "text": "a"}), "captions for files that are not there: xxx"),
+    ],
+)
+def test_what_no_file_should_hold_is_refused_like_other_mistakes(text: str, words: str, tmp_path: Path) -> None:
+    (tmp_path / "metadata.jsonl").write_text(text)
+    assert words in refusal(tmp_path)
+
+
 @pytest.mark.parametrize("write", [as_jsonl, as_csv, as_parquet])
 def test_no_kind_of_table_leads_out_of_its_folder(
     write: Callable[[Path, dict[str, str]], None], tmp_path: Path

@@ -64,6 +64,14 @@ def test_a_folder_takes_the_place_of_the_drawn_set() -> None:
     assert compose(["+experiment=pencil", "data.path=/dogs"])["study"]["name"] == "dogs"
 
 
+@pytest.mark.parametrize(
+    ("folder", "name"),
+    [("Fotos für Zoë", "Fotos-fur-Zoe"), ("猫", "folder"), ("_2024_", "2024"), ("x" * 300, "x" * 80)],
+)
+def test_a_study_can_bear_the_name_of_any_folder(folder: str, name: str) -> None:
+    assert compose(["+experiment=pencil", f"data.path='/pictures/{folder}'"])["study"]["name"] == name
+
+
 def test_all_wrong_overrides_are_named_together() -> None:
     found = problems(
         "optimizer=lin",

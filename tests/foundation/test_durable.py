@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import shutil
 import stat
 from collections.abc import Callable
 from pathlib import Path
@@ -149,15 +150,59 @@ def test_a_folder_whose_replacement_fails_is_put_back(tmp_path: Path, monkeypatc
     target = tmp_path / "target"
     with durable.new_folder(target) as fresh:
         (fresh / "old").write_text("old")
-    replace, calls = os.replace, []
+    replace = os.replace
 
-    def second_fails(old: Any, new: Any) -> None:
-        calls.append(new)
-        if len(calls) == 2:
+    def fails_once_the_way_is_free(old: Any, new: Any) -> None:
+        if new == target and not target.exists() and (Path(old) / "new").exists():
             crash()
         replace(old, new)
 
-    monkeypatch.setattr(os, "replace", second_fails)
+    monkeypatch.setattr(os, "replace", fails_once_the_way_is_free)
     with pytest.raises(_Crash), durable.new_folder(target) as fresh:
         (fresh / "new").write_text("new")
     assert names(tmp_path) == ["target", "target/old"]
+
+
+@pytest.mark.parametrize("replace", [True, False])
+def test_two_that_make_one_folder_at_once_do_not_trip_over_each_other(replace: bool, tmp_path: Path) -> None:
+    with durable.new_folder(tmp_path / "target", replace=replace) as mine:
+        (mine / "mine").touch()
+        with durable.new_folder(tmp_path / "target") as other:
+            (other / "other").touch()
+    assert names(tmp_path) == ["target", "target/mine" if replace else "target/other"]
+
+
+def test_a_folder_that_another_takes_away_while_it_is_replaced_is_replaced_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = tmp_path / "target"
+    (target / "old").mkdir(parents=True)
+    replace = os.replace
+
+    def gone_before(old: Any, new: Any) -> None:
+        if old == target:
+            shutil.rmtree(target)
+        replace(old, new)
+
+    monkeypatch.setattr(os, "replace", gone_before)
+    with durable.new_folder(target) as fresh:
+        (fresh / "new").touch()
+    assert names(tmp_path) == ["target", "target/new"]
+
+
+def test_what_killed_writers_leave_is_found_and_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "below").mkdir()
+    (tmp_path / "below/.mine").touch()
+    with monkeypatch.context() as patch:  # killed: nothing is cleaned up
+        patch.setattr(os, "replace", crash)
+        patch.setattr(shutil, "rmtree", lambda *_, **__: None)
+        patch.setattr(Path, "unlink", lambda *_, **__: None)
+        with pytest.raises(_Crash):
+            durable.write_text(tmp_path / "below/file", "half")
+        with pytest.raises(_Crash), durable.new_folder(tmp_path / "folder") as fresh:
+            (fresh / "half").touch()
+    assert len(names(tmp_path)) == 5
+    durable.clear_leftovers(tmp_path, older_than_s=3600)
+    assert len(names(tmp_path)) == 5
+    durable.clear_leftovers(tmp_path)
+    assert names(tmp_path) == ["below", "below/.mine"]

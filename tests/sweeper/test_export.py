@@ -175,3 +175,25 @@ def test_kinds_that_not_every_program_takes(new_base: Callable[[], Base], winner
     torn.mkdir()
     (torn / "pytorch_lora_weights.safetensors").write_bytes(b"torn")
     assert "cannot be read" in hand_over(winner, torn).reason
+
+
+@pytest.mark.parametrize("title", ["../evil", "a/b", "", ".."])
+def test_a_title_is_a_files_name(title: str, study: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["pencil", f"folder={study}", f"out={tmp_path / 'out'}", f"title={title}"]) == 2
+    assert capsys.readouterr().err == f"error: title must be a file's name, without slashes, got {title!r}\n"
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("name", ["scores.json", "config.yaml"])
+def test_a_damaged_file_beside_the_lora_is_named(name: str, study: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (study / "pencil/best" / name).write_text("{")
+    assert main(["pencil", f"folder={study}"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"error: {study}/pencil/best/{name} is damaged: ")
+
+
+def test_what_the_machine_refuses_is_said_in_one_line(study: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (study / "file").touch()
+    assert main(["pencil", f"folder={study}", f"out={study / 'file' / 'below'}"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("error: [Errno ")

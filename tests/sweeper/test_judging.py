@@ -164,6 +164,18 @@ def test_fewer_seeds_are_judged_from_what_was_drawn_as_if_drawn_alone(
         assert np.abs(pixels(tmp_path / "alone" / name) - pixels(tmp_path / "all" / name)).max() <= 1
 
 
+@pytest.mark.parametrize("keep", [0, 100, -1])
+def test_a_damaged_reference_is_computed_again_and_put_right(
+    keep: int, pack: Pack, tiny_dataset: Dataset, tiny_data: EncodedDataset, tmp_path: Path
+) -> None:
+    Judging(pack, tiny_dataset, tiny_data, SPEC, "in pencil style", tmp_path)
+    (file,) = tmp_path.glob("reference-*.safetensors")
+    whole = file.read_bytes()
+    file.write_bytes(whole[:keep])
+    Judging(pack, tiny_dataset, tiny_data, SPEC, "in pencil style", tmp_path)
+    assert file.read_bytes() == whole
+
+
 def test_finalists_are_drawn_by_their_own_prompts_at_their_strength(
     pack: Pack, checkpoint: Path, tiny_dataset: Dataset, tiny_data: EncodedDataset, tmp_path: Path
 ) -> None:

@@ -180,6 +180,22 @@ def test_a_study_resumes_with_what_ran_what_runs_and_what_is_left(config: MakeCo
     assert stored.intermediate_values == {40: 0.15, 80: 0.4}
 
 
+@pytest.mark.parametrize("sampler", ["tpe", "random"])
+def test_a_resumed_study_draws_what_it_would_have_drawn(sampler: str, config: MakeConfig, tmp_path: Path) -> None:
+    def draw(study: Search, count: int) -> None:
+        for _ in range(count):
+            number, params = study.ask()
+            study.tell_complete(number, float(params["adapter.rank"]))
+
+    through = Search.open(config(sampler=sampler, startup_trials=3), CONTINUOUS)
+    draw(through, 8)
+    database = tmp_path / "studies.db"
+    for _ in range(4):
+        draw(Search.open(config(sampler=sampler, startup_trials=3), CONTINUOUS, database), 2)
+    stopped = Search.open(config(sampler=sampler, startup_trials=3), CONTINUOUS, database)
+    assert [past.params for past in stopped.ended()] == [past.params for past in through.ended()]
+
+
 def test_a_trial_that_was_half_drawn_when_the_process_died_counts_for_nothing(
     config: MakeConfig, tmp_path: Path
 ) -> None:
@@ -213,10 +229,36 @@ def test_another_space_or_config_under_the_same_name_is_refused_by_what_differs(
     assert Search.open(config(name="other"), Space(dimensions=(wider,)), database).num_finished == 0
 
 
+def test_other_pictures_under_the_same_name_are_refused_but_not_in_a_study_that_did_not_note_them(
+    config: MakeConfig, tmp_path: Path
+) -> None:
+    noted, older = tmp_path / "noted.db", tmp_path / "older.db"
+    Search.open(config(), FINITE, noted, {"data.train": "24 pictures (a)", "data.validation": "8 pictures (b)"})
+    with pytest.raises(StudyError, match=r"data.train was 24 pictures \(a\), is now 25 pictures \(c\); set"):
+        Search.open(config(), FINITE, noted, {"data.train": "25 pictures (c)", "data.validation": "8 pictures (b)"})
+    study = optuna.create_study(storage=f"sqlite:///{older}", study_name="pencil", direction="maximize")
+    study.set_user_attr("asked", {"space": FINITE.fingerprint(), "config": config().fingerprint()})
+    Search.open(config(), FINITE, older, {"data.train": "24 pictures (a)"})
+
+
+def test_a_study_of_an_older_program_goes_on_where_what_is_new_is_at_its_default(
+    config: MakeConfig, tmp_path: Path
+) -> None:
+    asked = config().fingerprint()
+    for name in ("train.ema_decay", "eval.thresholds.copy.warn"):
+        del asked[name]
+    study = optuna.create_study(storage=f"sqlite:///{tmp_path / 'a.db'}", study_name="pencil", direction="maximize")
+    study.set_user_attr("asked", {"space": FINITE.fingerprint(), "config": asked})
+    averaged = replace(config(), train=replace(config().train, ema_decay=0.9))
+    with pytest.raises(StudyError, match=r"train.ema_decay was None, is now 0\.9; set"):
+        Search.open(averaged, FINITE, tmp_path / "a.db")
+    Search.open(config(), FINITE, tmp_path / "a.db")
+
+
 def test_a_file_that_is_no_database_is_refused(config: MakeConfig, tmp_path: Path) -> None:
     file = tmp_path / "studies.db"
     file.write_text("not a database, and long enough to be read as one" * 40)
-    with pytest.raises(StudyError, match=r"studies\.db cannot be used as the study's database: .*; move it away"):
+    with pytest.raises(StudyError, match=r"studies\.db cannot be used as the study's database: .*; bring back a copy"):
         Search.open(config(), CONTINUOUS, file)
 
 

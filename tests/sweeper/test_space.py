@@ -291,7 +291,12 @@ def test_all_optimizers_and_curves_are_searched_together_each_with_its_own_space
 def test_how_weights_are_averaged_and_saved_is_searched_and_what_is_the_bases_is_not() -> None:
     searched = ["train.ema_decay=null,0.99", "train.save_precision=fp32,bf16", "optimizer.lr_scaling=none,sqrt,linear"]
     assert {each.partition("=")[0] for each in searched} <= set(domains(*ALONE, *searched))
-    for sweep in ("train.attention=sdpa,sliced", "train.precision=fp32,bf16", "train.compile=off,regional"):
+    for sweep in (
+        "train.attention=sdpa,sliced",
+        "train.precision=fp32,bf16",
+        "train.compile=off,regional",
+        "train.cuda_graphs=true,false",
+    ):
         (problem,) = problems(*ALONE, sweep)
         assert problem.startswith(f"{sweep.partition('=')[0]} cannot be searched; it is one for the whole study")
 

@@ -15,6 +15,7 @@ from foundation.errors import StudyError
 from sweeper.config import Keep
 from sweeper.display import Display
 from sweeper.finale import choose_finalists, choose_winner, how_chosen
+from sweeper.history import append_evaluation, append_validation
 from sweeper.messages import (
     Admit,
     Admitted,
@@ -33,8 +34,10 @@ from sweeper.messages import (
     Verdict,
 )
 from sweeper.search import Search
+from sweeper.settling import tidy
 from sweeper.space import plan
-from sweeper.supervisor import MAX_ATTEMPTS, Resolved, Supervisor, tidy
+from sweeper.supervisor import MAX_ATTEMPTS, Resolved, Supervisor
+from sweeper.tracking.port import Ended
 from sweeper.trials import Trial, best_checkpoint, diverged
 from train.reports import StepReport
 
@@ -129,6 +132,8 @@ class Notes:
         self.chosen: dict[int, dict[str, float]] = {}
         self.started: list[int] = []
         self.reconciled: set[int] | None = None
+        self.recovered: dict[int, Ended] = {}
+        self.shown: list[tuple[int, int]] = []
 
     def start_study(self, name: str, params: Mapping[str, object], config: str) -> None: ...
 
@@ -139,7 +144,8 @@ class Notes:
 
     def log_steps(self, number: int, reports: Sequence[StepReport]) -> None: ...
 
-    def log_evaluation(self, number: int, evaluation: Evaluation, images: Sequence[tuple[str, Path]]) -> None: ...
+    def log_evaluation(self, number: int, evaluation: Evaluation, images: Sequence[tuple[str, Path]]) -> None:
+        self.shown.append((number, evaluation.step))
 
     def log_validation(self, number: int, validation: Validation) -> None: ...
 
@@ -148,6 +154,9 @@ class Notes:
     ) -> None:
         self.ended[number] = (status, reason)
         self.chosen[number] = dict(chosen)
+
+    def recover(self, trial: Ended) -> None:
+        self.recovered[trial.number] = trial
 
     def crown(self, best_folder: Path, number: int, metrics: Mapping[str, float], description: str) -> str | None:
         return "1"
@@ -273,6 +282,46 @@ def test_finished_study_starts_no_worker_and_asks_nothing(make: Make, tmp_path: 
     again.run()
     assert worker.started == 0
     assert sorted(again.trials) == [0, 1, 2]
+
+
+def test_what_a_crash_kept_from_being_shown_and_deleted_is_made_up_for(make: Make, tmp_path: Path) -> None:
+    database = tmp_path / "studies.db"
+    _, _, before = make(PlayedWorker({}), database)
+    for number in (0, 1):
+        before.ask()
+        folder = tmp_path / f"pencil/trials/{number:04}"
+        append_evaluation(folder, FULL[0])
+        append_validation(folder, Validation(step=20, ratio=0.5, losses=(0.3,)))
+        (folder / "state").mkdir()
+    before.tell_complete(0, 40.0, "all steps done")  # and killed before it said so elsewhere
+
+    class Resuming(PlayedWorker):
+        def send(self, worker: int, command: Command) -> None:
+            super().send(worker, command)
+            if isinstance(command, Admit) and command.trial == 1:
+                place = self.queue.index((0, Admitted(trial=1, step=0, history=())))
+                self.queue[place] = (0, Admitted(trial=1, step=50, history=(FULL[0],)))
+                self.left[1] = []
+
+    supervisor, notes, _ = make(Resuming({1: FULL[1:], 2: FULL}), database)
+    supervisor.run()
+    ended = notes.recovered[0]
+    assert (ended.status, ended.reason, ended.chosen) == ("finished", "all steps done", {"step": 40.0, "score": 40.0})
+    ((made, images),) = ended.evaluations
+    assert (made, [validation.step for validation in ended.validations]) == (FULL[0], [20])
+    assert images[0][1] == tmp_path / "pencil/trials/0000/samples/step-000040/prompt00.png"
+    assert not (tmp_path / "pencil/trials/0000/state").exists()
+    assert [step for number, step in notes.shown if number == 1] == [40, 80]
+
+
+def test_a_question_that_always_ends_its_worker_ends_the_study_with_the_reason(make: Make) -> None:
+    class Dying(PlayedWorker):
+        def send(self, worker: int, command: Command) -> None:
+            self.queue.append((0, Died(reason="the worker ended with exit code 1")))
+
+    supervisor, _, _ = make(Dying({}))
+    with pytest.raises(StudyError, match=f"x cannot be judged: .* exit code 1, in {MAX_ATTEMPTS} attempts"):
+        supervisor.answers([Draw(checkpoint=Path("x"), prompts=1, seed=0, out=Path("a"), strength=1.0)])
 
 
 def trial(number: int, *evaluations: Evaluation) -> Trial:

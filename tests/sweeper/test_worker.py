@@ -8,7 +8,7 @@ from typing import Any
 from foundation.compose import compose
 from sweeper.config import parse_config
 from sweeper.messages import Refused
-from sweeper.worker import serve
+from sweeper.serving import serve
 from train.spec import ObjectiveSpec
 
 

@@ -13,10 +13,11 @@ from tests.train.test_packed import assert_same, doubled
 from train.bases import Base
 from train.caches import EncodedDataset
 from train.pack import Pack
-from train.spec import AdapterSpec, OptimizerSpec, TrainingSpec, TrialSpec
+from train.spec import AdapterSpec, Lasting, OptimizerSpec, TrainingSpec, TrialSpec
 
 NewBase = Callable[[], Base]
 RANK = 6
+COMPILED = Lasting(rank=RANK, compiled=True)
 
 
 @pytest.fixture(autouse=True)
@@ -83,8 +84,8 @@ def assert_equal(one: Course, other: Course) -> None:
 def test_a_compiled_pack_equals_an_uncompiled_one_and_a_refill_compiles_nothing(
     new_base: NewBase, tiny_data: EncodedDataset
 ) -> None:
-    def run(compiled_rank: int | None) -> tuple[Course, list[int]]:
-        pack = Pack(doubled(new_base()), tiny_data, 2, compiled_rank=compiled_rank)
+    def run(lasting: Lasting | None) -> tuple[Course, list[int]]:
+        pack = Pack(doubled(new_base()), tiny_data, 2, lasting=lasting)
         course = Course(pack, tiny_data)
         for spec in (WIDE, DROPPING):
             pack.admit(spec)
@@ -95,7 +96,7 @@ def test_a_compiled_pack_equals_an_uncompiled_one_and_a_refill_compiles_nothing(
         compiled += [course.train(3), course.draw([0, 1], 2), course.draw([], 1)]
         return course, compiled
 
-    compiled, graphs = run(RANK)
+    compiled, graphs = run(COMPILED)
     assert graphs[0] > 0
     assert graphs[1:] == [0] * 6
     assert not counters["graph_break"]
@@ -107,9 +108,9 @@ def test_a_compiled_pack_equals_an_uncompiled_one_and_a_refill_compiles_nothing(
 def test_a_larger_rank_than_foreseen_compiles_once_more_with_activation_checkpointing_too(
     new_base: NewBase, tiny_data: EncodedDataset
 ) -> None:
-    def run(compiled_rank: int | None) -> tuple[Course, list[int]]:
-        again = compiled_rank is not None
-        pack = Pack(doubled(new_base()), tiny_data, 1, activation_checkpointing=again, compiled_rank=compiled_rank)
+    def run(lasting: Lasting | None) -> tuple[Course, list[int]]:
+        again = lasting is not None
+        pack = Pack(doubled(new_base()), tiny_data, 1, activation_checkpointing=again, lasting=lasting)
         course, compiled = Course(pack, tiny_data), []
         for spec in (replace(BEYOND, adapter=AdapterSpec(rank=2)), BEYOND, trial(5, rank=3)):
             slot = course.pack.admit(spec)
@@ -117,7 +118,7 @@ def test_a_larger_rank_than_foreseen_compiles_once_more_with_activation_checkpoi
             course.pack.release(slot)
         return course, compiled
 
-    compiled, graphs = run(RANK)
+    compiled, graphs = run(COMPILED)
     assert graphs[0] > 0
     assert 0 < graphs[1] <= graphs[0]
     assert graphs[2] == 0
@@ -125,11 +126,11 @@ def test_a_larger_rank_than_foreseen_compiles_once_more_with_activation_checkpoi
 
 
 def test_with_an_adapter_apart_a_pass_runs_uncompiled(new_base: NewBase, tiny_data: EncodedDataset) -> None:
-    def run(compiled_rank: int | None) -> Course:
-        course = Course(Pack(doubled(new_base()), tiny_data, 2, compiled_rank=compiled_rank), tiny_data)
+    def run(lasting: Lasting | None) -> Course:
+        course = Course(Pack(doubled(new_base()), tiny_data, 2, lasting=lasting), tiny_data)
         for spec in (trial(1, rank=3, dora=True, dropout=0.1), WIDE):
             course.pack.admit(spec)
         assert course.train(2) == 0
         return course
 
-    assert_equal(run(RANK), run(None))
+    assert_equal(run(COMPILED), run(None))

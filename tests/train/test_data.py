@@ -8,6 +8,7 @@ import shutil
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image, ImageOps
@@ -253,6 +254,27 @@ def test_a_folder_of_copies_is_refused(drawn_folder: Path, tmp_path: Path) -> No
         load_dataset(spec(folder))
     told_apart = load_dataset(spec(folder, find_copies=False))
     assert len(told_apart.validation) == 3 and told_apart.copies == ()
+
+
+def test_the_fingerprint_tells_other_pictures_captions_and_sides(drawn_folder: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "pictures"
+    shutil.copytree(drawn_folder / "train", folder)
+
+    def now(**fields: Any) -> dict[str, str]:
+        return load_dataset(DataSpec(name="x", path=str(folder), **fields)).fingerprint
+
+    first = now()
+    assert first.keys() == {"data.train", "data.validation", "data.regularization"}
+    assert first["data.train"].startswith("7 pictures (")
+    assert now() == first
+    assert now(validation_path=str(drawn_folder / "validation"))["data.train"].startswith("10 pictures (")
+    table = folder / "metadata.jsonl"
+    table.write_text(table.read_text().replace("a ", "one "))
+    said = now()
+    assert all(said[side] != first[side] for side in ("data.train", "data.validation"))
+    (folder / "000.png").unlink()
+    table.write_text("".join(table.read_text().splitlines(keepends=True)[1:]))
+    assert now() != said
 
 
 def test_repeats_multiply_kohyas_own_and_count_as_images(tmp_path: Path) -> None:

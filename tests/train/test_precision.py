@@ -16,8 +16,9 @@ from safetensors.torch import load_file
 
 from foundation.adapter_files import WEIGHTS_FILE
 from foundation.errors import ConfigError
+from tests.train.families import build
 from train.attention import set_attention
-from train.bases import Base
+from train.bases import Base, load_base
 from train.caches import EncodedDataset
 from train.pack import Pack
 from train.spec import AdapterSpec, OptimizerSpec, Precision, TrainingSpec, TrialSpec
@@ -57,9 +58,8 @@ def test_an_adapter_is_written_in_the_numbers_asked_for_and_goes_on_in_fp32(
     for key, tensor in ours.items():
         assert tensor.dtype == dtype
         assert torch.equal(tensor, theirs[key].to(dtype))
-    assert {tensor.dtype for tensor in load_file(tmp_path / "state" / "adapter.safetensors").values()} == {
-        torch.float32
-    }
+    state = torch.load(tmp_path / "state" / "state.pt", weights_only=True)
+    assert {tensor.dtype for tensor in state["adapter"].values()} == {torch.float32}
     plain = StableDiffusionPipeline.from_pretrained(tiny_pipeline, safety_checker=None, requires_safety_checker=False)
     plain.load_lora_weights(str(tmp_path / "rounded"))
     with rounded.acting([0]) as base:
@@ -106,3 +106,13 @@ def test_attention_that_is_not_to_be_had_is_refused_in_one_line(
     whole: Any = SimpleNamespace(denoiser=torch.nn.Linear(1, 1))
     with pytest.raises(ConfigError, match="train.attention sliced cannot be had here: .*set_attention_slice"):
         set_attention(whole, TrainingSpec(attention="sliced"))
+
+
+def test_sdxl_decodes_in_float32_when_its_pipeline_wants_that(tmp_path: Path) -> None:
+    """In half precision such an autoencoder overflows; its pipeline then makes it float32, within a pack's autocast."""
+    vae = load_base(build("sdxl", tmp_path / "sdxl"), torch.device("cpu")).pipeline.vae
+    latents = torch.randn(1, 4, 4, 4, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        alone = vae.decode(latents).sample
+        with torch.autocast("cpu", torch.bfloat16):
+            assert torch.equal(vae.decode(latents).sample, alone)

@@ -21,7 +21,9 @@ def penalty(tuner: AdaLoraModel) -> Tensor:
     for layer in _layers(tuner):
         a, b = layer.lora_A[name], layer.lora_B[name]
         products += [a @ a.T, b.T @ b]
-    distances = [torch.linalg.norm(each - torch.eye(len(each)).to(each)) for each in products]
+    distances = [
+        torch.linalg.norm(each - torch.eye(len(each), dtype=each.dtype, device=each.device)) for each in products
+    ]
     weight: float = tuner.peft_config[name].orth_reg_weight
     return weight * torch.stack(distances).mean()
 

@@ -34,6 +34,8 @@ def load_base(spec: BaseSpec, device: torch.device, precision: Precision = "fp32
     """
     from train.bases.loading import family_of, load_pipeline  # loads diffusers: seconds, for who needs it
 
+    if device.type == "cuda" and device.index is not None:
+        torch.cuda.set_device(device)  # recordings and some libraries' kernels go to the current one
     module, name = FAMILIES[family_of(spec)]
     family: Any = getattr(import_module(module), name)
     base: Base = family(load_pipeline(spec, family, DTYPES[precision]), spec, device)

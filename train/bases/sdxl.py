@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
+from functools import partial
 from typing import Any
 
 import torch
@@ -24,6 +26,12 @@ class TextEncoders(nn.Module):
         self.text_encoder_2 = second
 
 
+def _decode(vae: Any, *arguments: Any, **options: Any) -> Any:
+    """As it decodes by itself. For half precision its pipeline puts it into float32, which autocast would undo."""
+    with torch.autocast(vae.device.type, enabled=False) if vae.dtype == torch.float32 else nullcontext():
+        return type(vae).decode(vae, *arguments, **options)
+
+
 class StableDiffusionXL(StableDiffusion):
     """`train.bases.Base` over a `StableDiffusionXLPipeline`.
 
@@ -36,7 +44,9 @@ class StableDiffusionXL(StableDiffusion):
 
     def __init__(self, pipeline: Any, spec: BaseSpec, device: torch.device) -> None:
         self._encoders = TextEncoders(pipeline.text_encoder, pipeline.text_encoder_2)
+        self._sizes: dict[tuple[int, int], Tensor] = {}
         super().__init__(pipeline, spec, device)
+        pipeline.vae.decode = partial(_decode, pipeline.vae)
 
     @staticmethod
     def options(spec: BaseSpec) -> dict[str, Any]:
@@ -78,8 +88,7 @@ class StableDiffusionXL(StableDiffusion):
         """See `Base`. Without sizes no picture was cut, nor is larger than it is: as its pipeline samples."""
         tokens, pooled = split_text(embeddings.to(self.dtype), self._pipeline.text_encoder_2.config.projection_dim)
         if sizes is None:
-            height, width = (side * self._pipeline.vae_scale_factor for side in noisy.shape[-2:])
-            sizes = torch.tensor([height, width, 0, 0, height, width], dtype=torch.float32).expand(len(noisy), -1)
+            sizes = self._size(*noisy.shape[-2:]).expand(len(noisy), -1)
         output: Tensor = self._pipeline.unet(
             noisy.to(self.dtype, memory_format=torch.channels_last),
             timesteps,
@@ -91,6 +100,14 @@ class StableDiffusionXL(StableDiffusion):
             return_dict=False,
         )[0]
         return output
+
+    def _size(self, height: int, width: int) -> Tensor:
+        """What it is told of pictures with latents of so many rows and columns; kept, since a tensor's way to a GPU is
+        waited for."""
+        if (height, width) not in self._sizes:
+            sides = [side * self._pipeline.vae_scale_factor for side in (height, width)]
+            self._sizes[height, width] = torch.tensor([*sides, 0, 0, *sides], dtype=torch.float32, device=self.device)
+        return self._sizes[height, width]
 
     def parts_of(self, denoiser: Saved, text_encoder: Saved | None) -> dict[str, Saved]:
         """See `Base`."""

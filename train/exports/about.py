@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from foundation.errors import ConfigError
+
 _TRAINING: Final = {
     "ss_learning_rate": ("optimizer", "lr"),
     "ss_optimizer": ("optimizer", "name"),
@@ -44,6 +46,17 @@ class About:
     """Training steps that are behind it."""
     training: Mapping[str, str] | None = None
     """More of kohya's `ss_…` entries."""
+
+
+def file_title(title: str) -> str:
+    """The title, which files are called by.
+
+    Raises:
+        ConfigError: it is no file's name.
+    """
+    if not title.strip(". ") or {"/", "\\", "\0"} & set(title):
+        raise ConfigError([f"title must be a file's name, without slashes, got {title!r}"])
+    return title
 
 
 def about_of(config: Mapping[str, Any], title: str, steps: int | None = None, date: str = "") -> About:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from rich.console import Console
 
-from foundation.errors import UserError
+from foundation.errors import SAID
 from foundation.quiet import quiet_libraries
 from train.merge.request import USAGE, parse
 
@@ -23,7 +23,7 @@ def main(arguments: Sequence[str]) -> int:
         from train.merge.command import run  # diffusers takes seconds; help and mistakes need it not
 
         run(request, Console())
-    except UserError as error:
+    except SAID as error:
         for line in str(error).splitlines():
             print(f"error: {line}", file=sys.stderr)
         return 2

@@ -9,7 +9,7 @@ from rich.console import Console
 from foundation.durable import new_folder
 from train.bases.folder import EMBEDDED
 from train.bases.registry import DTYPES
-from train.exports import About, Adapter, read_adapter, write_format
+from train.exports import About, Adapter, file_title, read_adapter, write_format
 from train.merge import pipeline
 from train.merge.combine import combine
 from train.merge.request import Request
@@ -22,6 +22,7 @@ def run(request: Request, console: Console) -> None:
     Raises:
         UserError: a LoRA or the base cannot be read, or they do not fit.
     """
+    title = file_title(request.title or Path(request.out).name)
     adapters = [read_adapter(Path(lora).expanduser()) for lora in request.lora]
     out = Path(request.out).expanduser()
     if request.verb in ("merge", "unmerge"):
@@ -41,7 +42,7 @@ def run(request: Request, console: Console) -> None:
         result = combine(adapters, request.weights, request.recipe)
     with new_folder(out) as fresh:
         for name in request.format:
-            written = write_format(name, result, fresh, About(title=request.title or out.name))
+            written = write_format(name, result, fresh, About(title=title))
             console.print(f"{name}: {out / written.relative_to(fresh)}", highlight=False)
 
 

@@ -14,7 +14,7 @@ from rich.console import Console
 
 from foundation.captions import captioned, read_captions
 from foundation.durable import new_folder
-from foundation.errors import ConfigError, DataError, UserError
+from foundation.errors import SAID, ConfigError, DataError
 from foundation.images import read_rgb
 from foundation.sources import located
 from train.prepare.request import USAGE, Request, read_request
@@ -45,7 +45,7 @@ def main(arguments: list[str]) -> int:
     console = Console(highlight=False, markup=False, soft_wrap=True)
     try:
         run(read_request(arguments), console)
-    except UserError as error:
+    except SAID as error:
         print(error, file=sys.stderr)
         return 2
     return 0

@@ -11,13 +11,14 @@ from train.spec.lr_scheduler import LrSchedulerName, LrSchedulerSpec
 from train.spec.objective import ObjectiveSpec
 from train.spec.optimizer import OptimizerName, OptimizerSpec, check_installed
 from train.spec.training import OF_THE_STUDY, Precision, TrainingSpec, check_attention
-from train.spec.trial import TrialSpec
+from train.spec.trial import Lasting, TrialSpec
 
 __all__ = [
     "OF_THE_STUDY",
     "AdapterSpec",
     "BaseSpec",
     "DataSpec",
+    "Lasting",
     "LrSchedulerName",
     "LrSchedulerSpec",
     "ObjectiveSpec",

@@ -14,12 +14,12 @@ class DataSpec:
 
     name: str
     """What people call it."""
-    path: str | None = None
+    path: Annotated[str, Field(min_length=1)] | None = None
     """Where the pictures are; None when the set is drawn. A folder with `metadata.jsonl`, `.csv` or `.parquet`, with
     `.txt` beside the images, or with kohya's `N_concept` folders; a `.tar` or `.zip` archive, webdataset shards
     (`shards/*.tar` or their folder); what `datasets` saved, or Parquet files with pictures inside; a data set of the
     hub (`owner/name`, wants `datasets`), or an archive of one (`hf://datasets/owner/name/file.tar`)."""
-    validation_path: str | None = None
+    validation_path: Annotated[str, Field(min_length=1)] | None = None
     """Held-out images, in any of these ways; None splits `holdout` off."""
     holdout: Annotated[float, Field(gt=0, lt=1)] = 0.2
     """Share of the images held out from training."""
@@ -56,9 +56,9 @@ class DataSpec:
     mask: Literal["none", "alpha", "folder"] = "none"
     """What part of each picture is learned from (see `objective.unmasked_weight`): `none`: all; `alpha`: what is not
     transparent; `folder`: what is white in the image of the same name in `mask_path`."""
-    mask_path: str | None = None
+    mask_path: Annotated[str, Field(min_length=1)] | None = None
     """A folder of masks, an image with the name of each picture (any suffix); with `mask=folder` only."""
-    regularization_path: str | None = None
+    regularization_path: Annotated[str, Field(min_length=1)] | None = None
     """A folder of regularisation pictures in the format of `path`; None: there are none, or they are drawn."""
     regularization_prompt: Annotated[str, Field(min_length=1)] | None = None
     """What the base draws regularisation pictures for, once per base; their caption, too."""

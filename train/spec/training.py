@@ -15,7 +15,7 @@ _ROUNDING: Final = 1e-9
 """Of epochs such as .1, so that 30 images in batches of 3 are one step and not two."""
 Precision = Literal["fp32", "bf16", "fp16"]
 
-OF_THE_STUDY: Final = ("precision", "activation_checkpointing", "attention", "compile", "compile_rank")
+OF_THE_STUDY: Final = ("precision", "activation_checkpointing", "attention", "compile", "cuda_graphs", "compile_rank")
 """Fields that are the shared base's: one for all trials, so that they cannot be searched."""
 
 
@@ -49,8 +49,12 @@ class TrainingSpec:
     whole study."""
     compile: Literal["off", "regional"] = "off"
     """`regional`: compile the denoiser's repeated blocks for passes of a full pack; see docs/decisions/002."""
+    cuda_graphs: bool = False
+    """Record a full pack's forward and backward pass once and replay it, which spares a GPU's host most work, with
+    or without `compile`; on a CPU nothing changes. See docs/decisions/002."""
     compile_rank: Annotated[int, Field(ge=1, le=1024)] | None = None
-    """Ranks up to this one share compiled code, a higher one compiles again; None is the largest that is searched."""
+    """Ranks up to this one share compiled code and recordings, a higher one makes them anew; None is the largest in the
+    search."""
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
     """Seeds initialisation, data order, timesteps and noise."""
 
@@ -58,6 +62,16 @@ class TrainingSpec:
         if (self.steps is None) == (self.epochs is None):
             got = f"{self.steps} and {self.epochs:g}" if self.epochs is not None else "null for both"
             raise ValueError(f"one of train.steps and train.epochs must be set and the other null, got {got}")
+        if self.cuda_graphs and self.activation_checkpointing:
+            raise ValueError(
+                "train.cuda_graphs cannot record train.activation_checkpointing, which asks the GPU for its state of "
+                "chance in each pass; set one of them to false"
+            )
+
+    @property
+    def lasts(self) -> bool:
+        """Whether a pack makes something once that later trials use."""
+        return self.compile != "off" or self.cuda_graphs
 
     @property
     def images_per_step(self) -> int:

@@ -12,6 +12,18 @@ from train.spec.training import TrainingSpec
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Lasting:
+    """What of a pack's passes is made once and lasts while trials come and go."""
+
+    rank: int
+    """How wide the stacks are at least."""
+    compiled: bool = False
+    """Whether the repeated blocks are compiled."""
+    recorded: bool = False
+    """Whether whole passes are recorded as CUDA graphs."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class TrialSpec:
     """One trial: everything that a slot needs to know beside the base and the data."""
 
@@ -33,11 +45,15 @@ class TrialSpec:
         return f"batch {self.train.batch_size}{alone}"
 
     @property
-    def compiled_rank(self) -> int | None:
-        """How wide a compiled pack is at least; None when it is not compiled."""
-        if self.train.compile == "off":
+    def lasting(self) -> Lasting | None:
+        """What its pack makes once; None for nothing."""
+        if not self.train.lasts:
             return None
-        return self.train.compile_rank or self.adapter.rank
+        return Lasting(
+            rank=self.train.compile_rank or self.adapter.rank,
+            compiled=self.train.compile == "regional",
+            recorded=self.train.cuda_graphs,
+        )
 
     def __post_init__(self) -> None:
         if self.adapter.name == "adalora" and self.train.precision == "fp16":

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from sweeper.tracking.port import Tracker
+from eval.evaluation import Validation
+from sweeper.tracking.port import Ended, Tracker
 from tests.sweeper.tracking.read_back import client_of, evaluation_at, experiment_of, history_of, runs_of, step_report
 
 
@@ -68,6 +69,48 @@ def test_after_a_crash_only_trials_that_go_on_stay_running_and_after_the_end_non
     tracker.close()
     assert runs_of(folder)["pencil"].info.status == "FAILED"
     assert "RUNNING" not in {run.info.status for run in runs_of(folder).values()}
+    assert tracker.lost == 0
+
+
+def test_a_trial_that_ended_unseen_is_shown_whole_and_one_that_was_seen_stays_as_it_is(
+    open_one: Callable[[], Tracker], folder: Path
+) -> None:
+    crashed = open_one()
+    crashed.start_study("pencil", {}, "")
+    for number in (0, 1):
+        crashed.start_trial(number, {}, "")
+        crashed.log_evaluation(number, evaluation_at(40), [])
+    crashed.end_trial(0, "pruned", "hopeless", {}, {})
+    crashed.close()
+    seen = runs_of(folder)["trial 0000"]
+
+    def ended(number: int) -> Ended:
+        return Ended(
+            number=number,
+            params={"adapter.rank": 4},
+            config="",
+            evaluations=[(evaluation_at(40), []), (evaluation_at(80), [])],
+            validations=[Validation(step=60, ratio=0.5, losses=(0.25,))],
+            status="finished",
+            reason="all steps done",
+            kept={},
+            chosen={"score": 7.0},
+        )
+
+    tracker = open_one()
+    tracker.start_study("pencil", {}, "")
+    for number in range(3):
+        tracker.recover(ended(number))
+    tracker.reconcile(set())
+    tracker.close()
+    runs = runs_of(folder)
+    assert runs["trial 0000"].info.end_time == seen.info.end_time
+    assert runs["trial 0000"].data.to_dictionary() == seen.data.to_dictionary()
+    for name in ("trial 0001", "trial 0002"):
+        assert (runs[name].info.status, runs[name].data.tags["reason"]) == ("FINISHED", "all steps done")
+        assert [step for step, _ in history_of(folder, runs[name], "eval/score")] == [40, 80]
+        assert (60, 0.25) in history_of(folder, runs[name], "eval/val_loss")
+        assert runs[name].data.metrics["chosen/score"] == 7.0
     assert tracker.lost == 0
 
 

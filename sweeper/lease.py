@@ -1,0 +1,83 @@
+"""Who may write to a study's folder: one supervisor at a time, and its own workers.
+
+The system frees these locks however a process ends, so no crash leaves one behind.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Final
+
+from foundation.errors import StudyError
+
+_SUPERVISOR, _WORKERS = ".lease", ".workers"
+WAIT_S: Final = 600.0
+"""How long a supervisor waits for the workers of one that was killed: they may be in the midst of an evaluation."""
+_LOOK_EVERY_S: Final = 0.2
+
+
+@contextmanager
+def supervising(folder: Path, say: Callable[[str], None], wait_s: float = WAIT_S) -> Iterator[None]:
+    """Hold the study for this process alone.
+
+    When a supervisor is killed its workers live on until they have saved their trials; they are waited for.
+
+    Raises:
+        StudyError: when another process holds it, or such a worker does not end.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / _SUPERVISOR).open("a+") as file, (folder / _WORKERS).open("a+") as workers:
+        if not _locked(file):
+            raise StudyError(
+                f"study {folder.name} is being run by process {_holder(file)}; "
+                "wait for it, or set study.name to another name"
+            )
+        file.truncate(0)
+        file.write(str(os.getpid()))
+        file.flush()
+        _await_end(workers, folder, say, wait_s)
+        yield
+
+
+@contextmanager
+def working(folder: Path) -> Iterator[None]:
+    """Be known as a worker that may still write to the study's folder."""
+    with (folder / _WORKERS).open("a+") as file:
+        fcntl.flock(file, fcntl.LOCK_SH)
+        file.write(f"{os.getpid()} ")
+        file.flush()
+        yield
+
+
+def _await_end(workers: IO[str], folder: Path, say: Callable[[str], None], wait_s: float) -> None:
+    deadline, said = time.monotonic() + wait_s, False
+    while not _locked(workers):
+        if not said:
+            say(f"a worker of an earlier run (process {_holder(workers)}) still saves its trials; waiting for it")
+            said = True
+        if time.monotonic() >= deadline:
+            raise StudyError(
+                f"study {folder.name} has a worker of an earlier run (process {_holder(workers)}) that does not end; "
+                "end it, and the same command goes on"
+            )
+        time.sleep(_LOOK_EVERY_S)
+    workers.truncate(0)
+    fcntl.flock(workers, fcntl.LOCK_UN)
+
+
+def _locked(file: IO[str]) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _holder(file: IO[str]) -> str:
+    file.seek(0)
+    return ", ".join(file.read().split()) or "unknown"

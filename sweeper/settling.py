@@ -1,0 +1,51 @@
+"""What is left of a trial that has ended: on disk, and for those who are told of it."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from sweeper.config import Config, Keep
+from sweeper.drawing import sheets
+from sweeper.history import read_evaluations, read_validations
+from sweeper.objectives import measured
+from sweeper.tracking.port import Ended, TrialEnd
+from sweeper.trials import Trial
+
+
+def tidy(trial: Trial, keep: Keep) -> dict[str, Path]:
+    """Delete the training state and, unless all are to stay, all checkpoints but two; where best and last one lie."""
+    shutil.rmtree(trial.folder / "state", ignore_errors=True)
+    if trial.best is None:
+        return {}
+    kept = {"best": trial.checkpoint(trial.best.step), "last": trial.checkpoint(trial.evaluations[-1].step)}
+    for folder in (trial.folder / "checkpoints").glob("step-*"):
+        if keep == "best" and folder not in kept.values():
+            shutil.rmtree(folder)
+    return {name: folder for name, folder in kept.items() if folder.exists()}
+
+
+def chosen(trial: Trial, config: Config) -> dict[str, float]:
+    """Step, score and objectives of the checkpoint that counts for a trial; nothing without one."""
+    best = trial.best
+    if best is None:
+        return {}
+    return {"step": float(best.step), "score": best.score, **measured(best, config.study.objectives)}
+
+
+def left_behind(trial: Trial, status: TrialEnd, config: Config) -> Ended:
+    """All that an earlier process may not have come to show, or to delete, of a trial that it ended."""
+    return Ended(
+        number=trial.number,
+        params=trial.params,
+        config=(trial.folder / "config.yaml").read_text(),
+        evaluations=tuple(
+            (each, sheets(config.eval, config.data.trigger, trial.pictures(each.step)))
+            for each in read_evaluations(trial.folder)
+        ),
+        validations=tuple(read_validations(trial.folder)),
+        status=status,
+        reason=trial.reason,
+        kept=tidy(trial, config.study.keep),
+        chosen=chosen(trial, config),
+    )
