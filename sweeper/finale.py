@@ -11,6 +11,8 @@ from PIL import Image
 
 from eval.evaluation import Evaluation, value_of
 from eval.prompts import with_trigger
+from foundation.adapter_files import WEIGHTS_FILE, read_parts
+from foundation.errors import AdapterError
 from sweeper.config import Config
 from sweeper.display import Display, describe
 from sweeper.messages import Rescored
@@ -36,7 +38,7 @@ def crown(supervisor: Supervisor, tracker: Tracker, display: Display, folder: Pa
     """Score the finalists again on fresh ground, find the winner's strength, write `best/`, register it, say so."""
     trials = [supervisor.trials[number] for number in sorted(supervisor.trials)]
     front = supervisor.front
-    finalists = choose_finalists(front or trials, config.study.finalists)
+    finalists = _readable_finalists(front or trials, config.study.finalists, display)
     if not finalists:
         display.line("no trial left a checkpoint, so there is no best; the reasons stand above")
         return
@@ -83,6 +85,28 @@ def choose_finalists(trials: list[Trial], count: int) -> list[Trial]:
     finished = [trial for trial in trials if trial.status == "finished" and trial.best]
     candidates = finished or [trial for trial in trials if trial.best and trial.checkpoint(trial.best.step).exists()]
     return sorted(candidates, key=_rank)[:count]
+
+
+def _readable_finalists(trials: list[Trial], count: int, display: Display) -> list[Trial]:
+    """As `choose_finalists`, without those whose checkpoint was lost or damaged since; these are named."""
+    left = [*trials]
+    while True:
+        finalists = choose_finalists(left, count)
+        problems = {trial.number: problem for trial in finalists if (problem := _unreadable(trial))}
+        if not problems:
+            return finalists
+        for number, problem in problems.items():
+            display.line(f"trial {number} cannot be a finalist: {problem}")
+        left = [trial for trial in left if trial.number not in problems]
+
+
+def _unreadable(trial: Trial) -> str:
+    assert trial.best is not None
+    try:
+        read_parts(trial.checkpoint(trial.best.step) / WEIGHTS_FILE)
+    except AdapterError as error:
+        return str(error)
+    return ""
 
 
 def _rank(trial: Trial) -> tuple[bool, float, int]:

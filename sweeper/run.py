@@ -85,6 +85,11 @@ def _run_study(overrides: Sequence[str]) -> int:
         tracker.start_study(config.study.name, params, (folder / "study.yaml").read_text())
         for line in dataset.notes(config.base.resolution):
             display.line(line)
+        if len(config.eval.prompts) == 1:
+            display.line(
+                "there is one prompt to judge by, so errors cannot be told and no fall of the score is sure; "
+                "name more by eval.prompts=['…','…']"
+            )
         if epochs := asked.config.train.epochs:
             display.line(f"{epochs:g} epochs of {dataset.num_images} images are {config.train.num_steps} steps")
         return _guarded(supervisor, tracker, launcher, display, folder, config)

@@ -15,6 +15,7 @@ OPTIONS = ["--batch", "1", "--slots", "1", "2", "--rounds", "1", "--stock-steps"
 WAYS = ["solo", "pack of 1", "pack of 2", "pack of 1, recorded", "pack of 2, recorded", "stock script"]
 
 
+@pytest.mark.usefixtures("fresh_accelerate")
 @pytest.mark.parametrize("base", ["sd15-tiny", "sdxl-tiny"])
 def test_every_way_runs_and_is_told_of(
     base: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import itertools
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from rich.console import Console
+from safetensors.torch import save_file
 
-from eval.evaluation import Evaluation
+from eval.evaluation import Evaluation, value_of
+from foundation.adapter_files import WEIGHTS_FILE
 from sweeper.display import Display
 from sweeper.finale import crown
 from sweeper.messages import Admit, Command, Rescore, Rescored
@@ -24,6 +28,7 @@ from tests.sweeper.test_supervisor import Notes, PlayedWorker, evaluation
 
 AIMS = ("style", "prompt_match", "drift")
 STEPS = (40, 80, 120, 160)
+LORA = {f"unet.mid_block.to_q.lora_{side}.weight": torch.ones(shape) for side, shape in (("A", (1, 4)), ("B", (4, 1)))}
 
 
 @pytest.fixture(scope="module")
@@ -57,10 +62,10 @@ class RescoringWorker(PlayedWorker):
                     assert isinstance(made, Evaluation)
                     weights = folder / "checkpoints" / f"step-{made.step:06}" / "pytorch_lora_weights.safetensors"
                     weights.parent.mkdir(parents=True)
-                    weights.write_bytes(b"weights")
+                    save_file(LORA, weights)
             case Rescore(trial=trial, step=step, seeds=seeds, out=out):
                 self.rescored.append(trial)
-                out.mkdir(parents=True)
+                out.mkdir(parents=True, exist_ok=True)
                 for prompt, seed in itertools.product(range(8), range(len(seeds))):
                     Image.new("RGB", (8, 8), "red").save(out / picture_name(PROMPT, prompt, seed))
                 made = next(e for e in self.script[trial] if isinstance(e, Evaluation) and e.step == step)
@@ -108,7 +113,7 @@ def study(asked: Plan, tmp_path_factory: pytest.TempPathFactory) -> Played:
     config = asked.config
 
     def resolve(_: dict[str, object]) -> Resolved:
-        return Resolved(spec=config.trial, yaml="trial: config\n")
+        return Resolved(spec=config.trial, yaml="adapter: {rank: 1}\n")
 
     display = Display(Console(quiet=True), "pencil", 12, 160)
     search = Search.open(config, asked.space)
@@ -116,6 +121,29 @@ def study(asked: Plan, tmp_path_factory: pytest.TempPathFactory) -> Played:
     supervisor.run()
     crown(supervisor, notes, display, folder, config)
     return supervisor, notes, worker, folder / "best"
+
+
+def cut_short(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:4])
+
+
+def test_a_finalist_whose_checkpoint_is_damaged_or_gone_makes_way(
+    study: Played, asked: Plan, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    supervisor, notes, worker, _ = study
+    trials = {trial.number: trial for trial in supervisor.front}
+    first, second, third, *_ = sorted(trials, key=lambda number: -value_of(trials[number].best))
+    for number, spoil in ((first, Path.unlink), (second, cut_short)):
+        trial = trials[number]
+        copy = shutil.copytree(trial.folder, tmp_path / str(number))
+        monkeypatch.setattr(trial, "folder", copy)
+        spoil(trial.checkpoint(trial.best.step) / WEIGHTS_FILE)
+    monkeypatch.setattr(worker, "rescored", [])
+    display = Display(Console(soft_wrap=True), "pencil", 12, 160)
+    crown(supervisor, notes, display, tmp_path / "pencil", asked.config)
+    assert {first, second}.isdisjoint(worker.rescored) and worker.rescored[0] == third
+    said = capsys.readouterr().out
+    assert f"trial {first} cannot be a finalist: " in said and f"trial {second} cannot be a finalist: " in said
 
 
 def not_beaten(values: Mapping[int, Sequence[float]]) -> list[int]:

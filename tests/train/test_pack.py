@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -211,14 +211,6 @@ def test_prodigys_rate_is_d_times_lr(tiny_base: Base, tiny_data: EncodedDataset)
     assert reports[-1].lr != reports[-1].lr * group["d"]
     assert reports[2].lr == pytest.approx(1e-6, rel=1e-3)  # after warm-up lr is 1, and d starts at 1e-6
     assert group["d"] > 1e-6
-
-
-@pytest.fixture
-def fresh_accelerate() -> Iterator[None]:
-    """accelerate holds one precision per process; a worker has one pack, this process has many."""
-    AcceleratorState._reset_state(reset_partial_state=True)
-    yield
-    AcceleratorState._reset_state(reset_partial_state=True)
 
 
 @pytest.mark.usefixtures("fresh_accelerate")
