@@ -51,7 +51,7 @@ class PrunerSpec:
     `wilcoxon`: its style is significantly behind the best trial's, prompt by prompt, and its patience is over.
     `asha`: successive halving; of those that came as far, only the best share goes on, rising or not.
     `hyperband`: the same in several brackets, which begin to halve at different steps. `none`: never."""
-    startup_trials: _Count = 4
+    startup_trials: _Count = 2
     """Finished trials before any trial is held against others."""
     warmup_evaluations: _Count = 1
     """median, wilcoxon: evaluations of each trial that never end it. asha, hyperband: where the first halving is."""
@@ -88,7 +88,7 @@ class StudySpec:
     """tpe: trials drawn at random before it models the scores."""
     slots: _Positive | Literal["auto"] = "auto"
     """Trials that train at once on a device; auto measures what the device does best, up to a third of the
-    trials, or all where none can learn from another (a grid that is not pruned, a handful of trials)."""
+    trials, or all where none can learn from another (a grid that is not pruned, no more than `startup_trials`)."""
     keep: Keep = "best"
     """Checkpoints of an ended trial that stay on disk: its best and its last, or all."""
     finalists: _Positive = 3
@@ -109,10 +109,12 @@ class StudySpec:
 
     @property
     def most_at_once(self) -> int:
-        """A third of the trials where the sampler or the pruner learns from those that have ended, else all."""
-        samples = self.sampler == "tpe" and self.num_trials > self.startup_trials
-        prunes = self.pruner.name != "none" and self.num_trials > self.pruner.startup_trials
-        return max(1, self.num_trials // 3) if samples or prunes else self.num_trials
+        """A third of the trials where the sampler or the pruner learns from those that have ended, else all.
+
+        All, too, where trials are so few that the sampler draws them at random; what a pruner could save is less then.
+        """
+        learns = self.sampler == "tpe" or self.pruner.name != "none"
+        return max(1, self.num_trials // 3) if learns and self.num_trials > self.startup_trials else self.num_trials
 
     @property
     def has_front(self) -> bool:

@@ -49,3 +49,16 @@ def left_behind(trial: Trial, status: TrialEnd, config: Config) -> Ended:
         kept=tidy(trial, config.study.keep),
         chosen=chosen(trial, config),
     )
+
+
+def in_words(trial: Trial, reason: str) -> str:
+    """What the terminal adds to the reason of its end: the best checkpoint, and what its course looks like.
+
+    Without the grounds of the diagnosis where the reason has told them.
+    """
+    best, diagnosis = trial.best, trial.diagnosis
+    told = f", best at step {best.step} with score {best.score:.1f}" if best else ""
+    if diagnosis is None:
+        return told
+    grounds = "" if reason.endswith(trial.evaluations[-1].words) else f": {diagnosis.because}"
+    return f"{told}; {diagnosis.kind}{grounds}"

@@ -36,7 +36,7 @@ from sweeper.messages import (
 )
 from sweeper.objectives import values_of
 from sweeper.search import Search
-from sweeper.settling import chosen, left_behind, tidy
+from sweeper.settling import chosen, in_words, left_behind, tidy
 from sweeper.tracking.port import Tracker
 from sweeper.trials import Status, Trial
 from sweeper.verdicts import verdict_on
@@ -304,9 +304,7 @@ class Supervisor:
         kept = tidy(trial, self._config.study.keep)
         assert status in ("finished", "pruned", "failed")
         self._tracker.end_trial(trial.number, status, reason, kept, chosen(trial, self._config))
-        told = f", best at step {best.step} with score {best.score:.1f}" if best else ""
-        looks = f"; {trial.diagnosis.kind}: {trial.diagnosis.because}" if trial.diagnosis else ""
-        self._display.line(f"trial {trial.number} {status}: {reason}{told}{looks}")
+        self._display.line(f"trial {trial.number} {status}: {reason}{in_words(trial, reason)}")
 
     def _on_death(self, number: int, worker: _Worker, event: Died) -> None:
         """Start the worker anew and give its trials their next attempt, each from its last saved state."""

@@ -305,10 +305,9 @@ def test_an_optimizer_that_is_not_installed_is_refused_by_what_pip_calls_it(
     ("study", "most"),
     [
         ({"num_trials": 12}, 4),
-        ({"num_trials": 4}, 4),  # all are drawn at random, and the median has nothing to go by
+        ({"num_trials": 6}, 6),  # all are drawn at random
         ({"num_trials": 7}, 2),
-        ({"num_trials": 5}, 1),  # the median may end the fifth
-        ({"num_trials": 5, "pruner": PrunerSpec(name="none")}, 5),
+        ({"num_trials": 7, "pruner": PrunerSpec(name="none")}, 2),
         ({"num_trials": 30, "sampler": "grid", "pruner": PrunerSpec(name="none")}, 30),
         ({"num_trials": 30, "sampler": "random"}, 10),
     ],

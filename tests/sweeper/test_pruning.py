@@ -40,7 +40,7 @@ def test_without_patience_a_trial_that_still_rises_may_end(base: Config) -> None
 
 
 def with_pruner(base: Config, *, direction: str = "maximize", **pruner: Any) -> Config:
-    patient = {"warmup_evaluations": 2, "patience": 1}
+    patient = {"startup_trials": 4, "warmup_evaluations": 2, "patience": 1}
     study = replace(base.study, pruner=PrunerSpec(**patient | pruner), direction=direction)  # type: ignore[arg-type]
     return replace(base, study=study)
 

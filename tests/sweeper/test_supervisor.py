@@ -34,7 +34,7 @@ from sweeper.messages import (
     Verdict,
 )
 from sweeper.search import Search
-from sweeper.settling import tidy
+from sweeper.settling import in_words, tidy
 from sweeper.space import plan
 from sweeper.supervisor import MAX_ATTEMPTS, Resolved, Supervisor
 from sweeper.tracking.port import Ended
@@ -356,6 +356,14 @@ def test_finalists_are_the_best_and_a_clean_one_wins_over_a_better_overfit_one()
 
     assert choose_winner(finalists, {1: again(1, 58.0, 0.0), 2: again(2, 59.0, 0.0)}).number == 2
     assert choose_winner(finalists, {1: again(1, 58.0, 0.0), 2: again(2, 59.0, 0.9)}).number == 1
+
+
+def test_what_a_reason_has_told_is_not_said_again() -> None:
+    turned = trial(0, evaluation(40, 30.0), evaluation(80, 20.0, 0.8, overfit=True))
+    best = ", best at step 40 with score 30.0; overfit"
+    assert in_words(turned, "looks overfit: copies in 4 of 16 pictures") == best
+    assert in_words(turned, "all steps done") == f"{best}: at step 80: copies in 4 of 16 pictures"
+    assert in_words(trial(0), "loss is nan") == ""
 
 
 def again(number: int, score: float, index: float) -> Rescored:
