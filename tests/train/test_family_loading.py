@@ -22,6 +22,7 @@ from foundation.errors import AdapterError, BaseModelError, ConfigError
 from foundation.parse import parse
 from foundation.text import join_text, split_text
 from tests.train.families import BUILDERS, build, sd3
+from tests.train.original import save_original
 from train.bases import Base, check_base, load_base
 from train.bases.flow import flow_of
 from train.bases.folder import TRAINS_TEXT, known_prediction
@@ -138,8 +139,22 @@ def test_a_transformer_in_one_file_takes_the_rest_from_parts(
     assert "holds a StableDiffusion3Pipeline" in said(lambda: load_base(replace(alone, parts=spec_of("sd3").path), CPU))
 
 
-def test_a_checkpoint_in_one_file_is_diffusers_to_read(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """No checkpoint in the original layout is small, so only what diffusers is asked for is seen here."""
+@pytest.mark.parametrize("family", ["stable_diffusion", "sdxl"])
+def test_a_whole_checkpoint_in_one_file_is_the_pipeline_it_was_made_of(
+    family: str, spec_of: Callable[[str], BaseSpec], tmp_path: Path
+) -> None:
+    folder = replace(spec_of(family), family=family)  # type: ignore[arg-type]
+    whole = load_base(folder, CPU)
+    save_original(whole.pipeline, tmp_path / "whole.safetensors")
+    alone = load_base(replace(folder, path=str(tmp_path / "whole.safetensors"), parts=folder.path), CPU)
+    for part in ("unet", "vae", "text_encoder", *(["text_encoder_2"] if family == "sdxl" else [])):
+        state, read = (getattr(base.pipeline, part).state_dict() for base in (whole, alone))
+        assert state.keys() == read.keys()
+        assert all(torch.equal(tensor, read[name]) for name, tensor in state.items()), part
+    assert torch.equal(alone.encode_texts(["a red cup"]), whole.encode_texts(["a red cup"]))
+
+
+def test_what_diffusers_is_asked_for_of_a_whole_checkpoint(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "sd.safetensors").write_bytes(b"")
     asked: dict[str, Any] = {}
 
