@@ -166,7 +166,8 @@ def cached(cache: Path, key: str, compute: Callable[[], dict[str, Tensor]]) -> d
         return load_checked(file)
     except (FileNotFoundError, DataError):
         pass  # not there yet, or damaged from outside: what it held can be computed again
-    tensors = compute()
+    # In the layout in which they will be read: dropout draws by it, so a resumed trial would go another way.
+    tensors = {name: tensor.contiguous() for name, tensor in compute().items()}
     save_checked(file, tensors)
     return tensors
 

@@ -181,6 +181,19 @@ def test_two_that_compute_at_once_get_the_same_and_leave_one_whole_file(before: 
     assert torch.equal(cached(tmp_path, "key", dict)["x"], torch.arange(100_000))
 
 
+def test_what_is_computed_lies_in_memory_as_what_is_read(tmp_path: Path) -> None:
+    """Dropout draws in the order of memory: in another layout a resumed trial would go another way."""
+    image = torch.arange(24.0).view(1, 2, 3, 4)
+
+    def compute() -> dict[str, torch.Tensor]:
+        return {"means": image.to(memory_format=torch.channels_last), "turned": image.transpose(2, 3)}
+
+    computed, read = (cached(tmp_path, "key", compute) for _ in range(2))
+    for name in computed:
+        assert torch.equal(computed[name], read[name])
+        assert computed[name].stride() == read[name].stride()
+
+
 def test_a_computation_that_fails_leaves_nothing(tmp_path: Path) -> None:
     def compute() -> dict[str, Tensor]:
         raise RuntimeError("out of memory")
