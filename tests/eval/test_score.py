@@ -50,7 +50,7 @@ def test_the_formula_by_hand() -> None:
 def test_all_that_the_card_names_is_100_and_prompts_followed_better_than_by_the_base_bring_more() -> None:
     assert score(parts(1.0, 1.0, val_ratio=0.0)) == pytest.approx(100.0)
     assert score(parts(1.0, 1.1, val_ratio=0.0)) == pytest.approx(80 * 1.1**8 + 20)
-    assert score(parts(1.0, 2.0, val_ratio=0.0)) == pytest.approx(80 * 1.25**4 + 20)  # the most there is
+    assert score(parts(1.0, 2.0, val_ratio=0.0)) == pytest.approx(80 * 1.12**8 + 20)  # the most there is
 
 
 def test_copying_earns_nothing_and_the_bases_own_copies_cost_nothing() -> None:
