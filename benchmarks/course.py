@@ -16,6 +16,7 @@ from PIL import Image
 from eval.prompts import with_trigger
 from sweeper.history import read_evaluations
 from sweeper.pictures import PROMPT, open_picture, picture_name, side_by_side
+from sweeper.places import pictures_of
 
 MAX_PROMPTS: Final = 5
 
@@ -41,7 +42,7 @@ def sheet(study: Path, trial: int, steps: list[int]) -> Image.Image:
     prompts = [with_trigger(prompt, config["data"]["trigger"]) for prompt in config["eval"]["prompts"][:MAX_PROMPTS]]
     rows = {
         prompt: [
-            open_picture(folder / "samples" / f"step-{step:06}" / picture_name(PROMPT, number, place))
+            open_picture(pictures_of(folder, step) / picture_name(PROMPT, number, place))
             for step in steps
             for place in range(len(seeds))
         ]

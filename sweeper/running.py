@@ -1,4 +1,4 @@
-"""A trial while it trains, as its worker sees it, and where in its folder things are."""
+"""A trial while it trains, as its worker sees it."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from eval.evaluation import Evaluation, Validation
+from sweeper.places import checkpoint_of, pictures_of, state_of
 from train.reports import StepReport
 
 
@@ -27,13 +28,8 @@ class Running:
 
     def checkpoint(self, step: int) -> Path:
         """Where the adapter of a step is kept."""
-        return self.folder / "checkpoints" / f"step-{step:06}"
+        return checkpoint_of(self.folder, step)
 
     def pictures(self, step: int) -> Path:
         """Where the samples of a step are kept."""
-        return self.folder / "samples" / f"step-{step:06}"
-
-
-def state_of(folder: Path) -> Path:
-    """Where in a trial's folder its training state is."""
-    return folder / "state"
+        return pictures_of(self.folder, step)

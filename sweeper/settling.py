@@ -9,13 +9,14 @@ from sweeper.config import Config, Keep
 from sweeper.drawing import sheets
 from sweeper.history import read_evaluations, read_validations
 from sweeper.objectives import measured
+from sweeper.places import state_of
 from sweeper.tracking.port import Ended, TrialEnd
 from sweeper.trials import Trial
 
 
 def tidy(trial: Trial, keep: Keep) -> dict[str, Path]:
     """Delete the training state and, unless all are to stay, all checkpoints but two; where best and last one lie."""
-    shutil.rmtree(trial.folder / "state", ignore_errors=True)
+    shutil.rmtree(state_of(trial.folder), ignore_errors=True)
     if trial.best is None:
         return {}
     kept = {"best": trial.checkpoint(trial.best.step), "last": trial.checkpoint(trial.evaluations[-1].step)}

@@ -11,6 +11,7 @@ from typing import Literal
 from eval.diagnosis import Diagnosis, diagnose
 from eval.evaluation import Evaluation
 from eval.selection import earliest_good_enough
+from sweeper.places import checkpoint_of, pictures_of
 from train.spec import TrialSpec
 
 Status = Literal["waiting", "running", "finished", "pruned", "failed"]
@@ -59,11 +60,11 @@ class Trial:
 
     def checkpoint(self, step: int) -> Path:
         """The folder of a checkpoint's adapter."""
-        return self.folder / "checkpoints" / f"step-{step:06}"
+        return checkpoint_of(self.folder, step)
 
     def pictures(self, step: int) -> Path:
         """The folder of what was drawn with a checkpoint."""
-        return self.folder / "samples" / f"step-{step:06}"
+        return pictures_of(self.folder, step)
 
 
 def best_checkpoint(evaluations: Sequence[Evaluation], clean: float) -> Evaluation | None:

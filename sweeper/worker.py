@@ -35,7 +35,8 @@ from sweeper.messages import (
     Validated,
     Verdict,
 )
-from sweeper.running import Running, state_of
+from sweeper.places import state_of
+from sweeper.running import Running
 from train.attention import set_attention
 from train.bases import Base, load_base
 from train.caches import EncodedDataset, encode_dataset

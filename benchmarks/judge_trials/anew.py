@@ -20,6 +20,7 @@ from eval.spec import EvalSpec
 from foundation.errors import ConfigError
 from sweeper.judging import Judging
 from sweeper.pictures import PROMPT, UNRELATED, open_picture, picture_name
+from sweeper.places import checkpoint_of, pictures_of
 from train.bases import Base
 from train.caches import encode_dataset
 from train.data import load_dataset
@@ -78,7 +79,7 @@ def _judging(chosen: TrialSet, folder: Path, base: Base, spec: EvalSpec) -> Judg
 
 def _drawing(judging: Judging, study: Path, spec: EvalSpec) -> Look:
     def look(trial: int, evaluation: Evaluation) -> Evidence:
-        checkpoint = _of_trial(study, trial) / "checkpoints" / f"step-{evaluation.step:06}"
+        checkpoint = checkpoint_of(_of_trial(study, trial), evaluation.step)
         return judging.see_file(checkpoint, evaluation.step, spec)[1]
 
     return look
@@ -92,7 +93,7 @@ def _reading(study: Path, stored: dict[str, Any], spec: EvalSpec) -> Look:
     few = seeds[: spec.unrelated_seeds]
 
     def look(trial: int, evaluation: Evaluation) -> Evidence:
-        folder = _of_trial(study, trial) / "samples" / f"step-{evaluation.step:06}"
+        folder = pictures_of(_of_trial(study, trial), evaluation.step)
         return build_evidence(
             eyes,
             step=evaluation.step,

@@ -19,6 +19,7 @@ from benchmarks.judge_trials.sets import SETS, TrialSet
 from benchmarks.judge_trials.truth import Measure, as_pixels
 from eval.sampling import sample
 from sweeper.pictures import PROMPT, open_picture, picture_name
+from sweeper.places import pictures_of
 from train.bases import Base
 from train.pocket.world import BACKGROUNDS, RELATIONS, Scene, Thing
 
@@ -41,7 +42,7 @@ def by_the_reader(courses: Sequence[Course], folder: Path, base: Base, reader: R
         for course in (each for each in courses if each.set == name):
             rows = []
             for point in course.checkpoints:
-                place = study / "trials" / f"{course.trial:04}" / "samples" / f"step-{point.evaluation.step:06}"
+                place = pictures_of(study / "trials" / f"{course.trial:04}", point.evaluation.step)
                 pictures = [
                     open_picture(place / picture_name(PROMPT, prompt, seed))
                     for prompt in range(len(stored["prompts"]))

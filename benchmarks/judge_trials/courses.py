@@ -16,6 +16,7 @@ from benchmarks.judge_trials.truth import Inspector, Truth
 from eval.evaluation import Evaluation
 from foundation.durable import append_line
 from sweeper.history import read_evaluations
+from sweeper.places import checkpoint_of
 
 _DIGITS: Final = 5
 
@@ -99,7 +100,7 @@ def _checkpoints(folder: Path, losses: Mapping[int, float], inspector: Inspector
         before = evaluation.step
         yield Checkpoint(
             evaluation=evaluation,
-            truth=inspector.inspect(folder / "checkpoints" / f"step-{evaluation.step:06}"),
+            truth=inspector.inspect(checkpoint_of(folder, evaluation.step)),
             train_loss=sum(losses[step] for step in steps) / len(steps),
         )
 
