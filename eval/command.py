@@ -21,10 +21,12 @@ from eval.pipeline import load_lora, load_pipeline, lora_file
 from eval.prompts import with_trigger, without_trigger
 from eval.reference import build_reference
 from eval.request import Request
+from eval.samplers import check_sampler
 from eval.sampling import sample
 from eval.spec import EvalSpec, Thresholds
 from eval.validation import validation_losses
 from foundation import durable
+from foundation.adapter_files import take_off
 from foundation.captions import captioned
 from foundation.errors import ConfigError
 from foundation.folder import Picture, read_folder, split
@@ -51,16 +53,18 @@ def run(request: Request, console: Console) -> Evaluation:
     Raises:
         UserError: the LoRA, the base, the CLIP or the data cannot be used.
     """
-    lora_file(Path(request.lora))  # a wrong name should not wait for the base's pictures
+    lora_file(Path(request.lora))  # a wrong name should not wait for the base
     device = _device(request.device)
     pipe = load_pipeline(request.base, device)
+    check_sampler(pipe, request.sampler, "sampler")
     family = family_of(pipe, request.resolution, request.max_tokens)
     train, held_out = _pictures(request)
     spec = _spec(request, held_out)
     eyes = load_eyes(spec, device)
-    base = _look(family, held_out, spec, request.trigger)
-    load_lora(pipe, Path(request.lora))
+    load_lora(pipe, Path(request.lora))  # first, since it may be none
     seen = _look(family, held_out, spec, request.trigger)
+    take_off(pipe)
+    base = _look(family, held_out, spec, request.trigger)
     evaluation = _judge(
         eyes,
         [square(picture.open(), family.side) for picture in train],
@@ -138,6 +142,8 @@ def _spec(request: Request, held_out: Sequence[Picture]) -> EvalSpec:
             seeds=tuple(range(request.seeds)),
             sample_steps=request.steps,
             guidance_scale=request.guidance,
+            sampler=request.sampler,
+            guidance_every=request.guidance_every,
             batch_rows=request.rows,
             warmup_evaluations=0,
             thresholds=Thresholds(in_a_row=1),  # one evaluation is all there is, so it decides alone
@@ -154,6 +160,8 @@ def _look(family: Family, held_out: Sequence[Picture], spec: EvalSpec, trigger: 
             spec.seeds,
             steps=spec.sample_steps,
             guidance_scale=spec.guidance_scale,
+            guidance_every=spec.guidance_every,
+            sampler=spec.sampler,
             batch_rows=spec.batch_rows,
             options=family.sampling,
         )

@@ -8,6 +8,7 @@ from typing import Annotated
 
 from pydantic import Field, TypeAdapter, ValidationError
 
+from eval.spec import Sampler
 from foundation.errors import ConfigError
 from foundation.folder import HOLDOUT, MIN_HELD_OUT
 from foundation.keyed import read_keyed
@@ -29,6 +30,7 @@ python -m eval lora=FILE|FOLDER [key=value …]     judge a LoRA against its bas
   image_features=   a DINOv2 to compare pictures with one another (default: the CLIP)
   style_features=   an eye for style alone, such as CSD (docs/judge.md; default: as image_features)
   seeds= 4    pictures a prompt       steps= 25    denoising steps     guidance= 5     guidance scale
+  sampler= own, ddim or dpm++, as eval.sampler       guidance_every= 1, as eval.guidance_every
   resolution= side of the pictures in pixels, as base.resolution of training (default: the pipeline's own)
   max_tokens= tokens of a caption that T5 or a language model reads, as base.max_tokens (default: the pipeline's own)
   rows= 32    denoiser rows at once   device=      cpu, cuda (default: what is there)
@@ -57,6 +59,8 @@ class Request:
     seeds: Annotated[int, Field(ge=1)] = 4
     steps: Annotated[int, Field(ge=1)] = 25
     guidance: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 5.0
+    sampler: Sampler = "own"
+    guidance_every: Annotated[int, Field(ge=1)] = 1
     resolution: Annotated[int, Field(ge=16, multiple_of=8)] | None = None
     max_tokens: Annotated[int, Field(ge=16, le=1024)] | None = None
     rows: Annotated[int, Field(ge=1)] = 32

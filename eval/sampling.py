@@ -8,7 +8,9 @@ from typing import Any
 import torch
 from PIL import Image
 
-from eval.guidance import guided, parts
+from eval.guidance import guided, in_shares, rows_of_a_picture
+from eval.samplers import drawing_with
+from eval.spec import Sampler
 
 
 def sample(
@@ -19,6 +21,8 @@ def sample(
     steps: int,
     guidance_scale: float,
     batch_rows: int,
+    guidance_every: int = 1,
+    sampler: Sampler = "own",
     options: Mapping[str, Any] | None = None,
 ) -> list[Image.Image]:
     """Return one picture for each prompt and seed, prompt by prompt: P·S pictures. See `sample_each`."""
@@ -29,6 +33,8 @@ def sample(
         copies=1,
         steps=steps,
         guidance_scale=guidance_scale,
+        guidance_every=guidance_every,
+        sampler=sampler,
         batch_rows=batch_rows,
         options=options,
     )
@@ -44,30 +50,38 @@ def sample_each(
     steps: int,
     guidance_scale: float,
     batch_rows: int,
+    guidance_every: int = 1,
+    sampler: Sampler = "own",
     options: Mapping[str, Any] | None = None,
 ) -> list[list[Image.Image]]:
     """Return a picture for each prompt with its seed, for each of `copies`.
 
-    Copies are for a pipeline that acts differently on each equal share of a batch.
+    Copies are for a denoiser that acts differently on each equal share of a batch.
 
     Each picture has its own CPU generator, seeded with its seed alone: it is the same in any batch and on any device
     (to rounding), and whoever enters prompt and seed in another program starts from the same noise. `batch_rows`
-    bounds the denoiser's rows; see `eval.guidance.parts` for those of a picture. `options` are what else the pipeline
-    is called with, such as `height` and `width`. Turns the pipeline's progress bar off.
+    bounds the denoiser's rows; a guided picture takes two. For `guidance_every` see `eval.guidance.in_shares`, for
+    `sampler` `eval.samplers`. `options` are what else the pipeline is called with, such as `height` and `width`.
+    Turns the pipeline's progress bar off.
     """
     pipe.set_progress_bar_config(disable=True)
-    at_once = max(1, batch_rows // (copies * parts(pipe, guidance_scale)))
+    at_once = max(1, batch_rows // (copies * rows_of_a_picture(pipe, guidance_scale)))
     images: list[list[Image.Image]] = [[] for _ in range(copies)]
     for start in range(0, len(pairs), at_once):
         batch = pairs[start : start + at_once]
-        drawn = pipe(
-            prompt=[prompt for prompt, _ in batch] * copies,
-            generator=[torch.Generator("cpu").manual_seed(seed) for _ in range(copies) for _, seed in batch],
-            num_inference_steps=steps,
-            output_type="pil",
-            **guided(pipe, guidance_scale, len(batch) * copies),
-            **(options or {}),
-        ).images
+        seeds = [seed for _, seed in batch]
+        with (
+            drawing_with(pipe, sampler),
+            in_shares(pipe, seeds, copies=copies, scale=guidance_scale, every=guidance_every),
+        ):
+            drawn = pipe(
+                prompt=[prompt for prompt, _ in batch] * copies,
+                generator=[torch.Generator("cpu").manual_seed(seed) for _ in range(copies) for seed in seeds],
+                num_inference_steps=steps,
+                output_type="pil",
+                **guided(pipe, guidance_scale, len(batch) * copies),
+                **(options or {}),
+            ).images
         for copy, own in enumerate(images):
             own += drawn[copy * len(batch) : (copy + 1) * len(batch)]
     return images

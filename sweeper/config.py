@@ -40,6 +40,8 @@ _Count = Annotated[int, Field(ge=0)]
 _TAKEN: Final = ("cache", "mlartifacts", "mlflow.db", "studies.db", "dashboard.log")
 """What lies beside the studies' folders."""
 Keep = Literal["best", "all"]
+_FLOWS: Final = ("sd3", "flux", "qwen_image")
+"""Families that follow a flow, which is drawn with its own sampler."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -186,6 +188,8 @@ class Config:
                 f"eval.every must be ≤ train.steps ({self.train.steps}), or a trial is never judged, "
                 f"got {self.eval.every}"
             )
+        if self.eval.sampler != "own" and self.base.family in _FLOWS:
+            raise ValueError(f"eval.sampler must be own for base.family {self.base.family}, got {self.eval.sampler}")
         self._check_objectives()
         self._check_pruner()
 

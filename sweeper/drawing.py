@@ -48,6 +48,8 @@ def draw(base: Base, spec: EvalSpec, trigger: str, copies: int) -> list[Drawn]:
         copies=copies,
         steps=spec.sample_steps,
         guidance_scale=spec.guidance_scale,
+        guidance_every=spec.guidance_every,
+        sampler=spec.sampler,
         batch_rows=spec.batch_rows,
         options=base.sampling,
     )

@@ -14,12 +14,13 @@ from torch import Tensor
 from eval.evaluation import Evaluation, Validation
 from eval.evidence import build_evidence
 from eval.eyes import load_eyes
-from eval.guidance import parts as guided_parts
+from eval.guidance import rows_of_a_picture
 from eval.judge import Evidence, judge, validation_ratio
 from eval.metrics.losses import image_means
 from eval.overfit import is_close_call
 from eval.prompts import without_trigger
 from eval.reference import Reference, build_reference
+from eval.samplers import check_sampler
 from eval.spec import EvalSpec
 from eval.validation import ValidationSet, validation_losses_each
 from eval.views import Seen, View
@@ -58,6 +59,7 @@ class Judging:
         self._spec = spec
         self._cache = cache
         self._dataset = dataset
+        check_sampler(pack.base.pipeline, spec.sampler, "eval.sampler")
         self._eyes = load_eyes(spec, pack.base.device)
         alphas = pack.base.process.alphas_cumprod
         self._validation = ValidationSet(
@@ -108,10 +110,10 @@ class Judging:
         return Validation(step=step, ratio=ratio, losses=tuple(image_means(validation_losses).tolist()))
 
     def _draw_slots(self, slots: Sequence[int], spec: EvalSpec) -> list[Drawn]:
-        parts = guided_parts(self._pack.base.pipeline, spec.guidance_scale)
+        each = rows_of_a_picture(self._pack.base.pipeline, spec.guidance_scale)
         drawn = []
-        for some in _runs(slots, spec.batch_rows // parts):
-            with self._pack.acting(some, parts) as base:
+        for some in _runs(slots, spec.batch_rows // each):
+            with self._pack.acting(some) as base:
                 drawn += draw(base, spec, self._trigger, len(some))
         return drawn
 

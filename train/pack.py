@@ -168,17 +168,16 @@ class Pack:
         return self._slot(number)
 
     @contextmanager
-    def acting(self, numbers: Sequence[int], parts: int = 1) -> Iterator[Base]:
+    def acting(self, numbers: Sequence[int]) -> Iterator[Base]:
         """Within the block the base acts without gradients, on an equal share of the rows for each slot in turn.
 
-        The denoiser's batch may consist of `parts` such batches one after another: two where guidance puts
-        unconditional before conditional rows. The text encoder has these in batches of their own. Without slots it is
-        the plain base. A slot acts as it would be saved: with its averaged weights, where it has such.
+        Without slots it is the plain base. A slot acts as it would be saved: with its averaged weights, where it has
+        such. Rows that a pipeline adds for guidance must lie in their slot's share, too.
         """
         with (
             for_use({number: self._slot(number) for number in numbers}, self._both),
             self._at_rest(),
-            self._packed.rows_of(numbers, parts),
+            self._packed.rows_of(numbers),
             self._packed_text.rows_of(numbers),
         ):
             yield self.base

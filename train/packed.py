@@ -102,13 +102,12 @@ class Packed:
             torch._foreach_zero_(gradients)
 
     @contextmanager
-    def rows_of(self, slots: Sequence[int], parts: int = 1, latents: _Shape | None = None) -> Iterator[None]:
-        """Within the block a batch is `parts` equal parts, and each part holds an equal share for every slot in turn.
+    def rows_of(self, slots: Sequence[int], latents: _Shape | None = None) -> Iterator[None]:
+        """Within the block a batch holds an equal share for every slot in turn; without slots the base acts alone.
 
-        Guidance makes two parts, unconditional before conditional rows. Without slots the base acts alone. For training
-        `latents` is the shape of a slot's batch; then one batch a block, with its backward pass.
+        For training `latents` is the shape of a slot's batch; then one batch a block, with its backward pass.
         """
-        rows = self._rows(tuple(slots), parts, latents is not None)
+        rows = self._rows(tuple(slots), latents is not None)
         layers = self._layers.values()
         for layer in layers:
             layer.begin(rows)
@@ -140,10 +139,10 @@ class Packed:
         assert layer.kept is not None
         return self._mask_of.setdefault((layer, latents), layer.kept)
 
-    def _rows(self, slots: tuple[int, ...], parts: int, training: bool) -> Rows:
+    def _rows(self, slots: tuple[int, ...], training: bool) -> Rows:
         guests = tuple(self._guests[slot] for slot in slots)
         drops = training and any(guest.dropout for guest in guests)
-        return Rows(slots, guests, parts, self._index_of(slots), training, drops)
+        return Rows(slots, guests, self._index_of(slots), training, drops)
 
     def _is_foreseen(self, rows: Rows) -> bool:
         """Whether a training pass is one to compile or record: of all slots, with no adapter apart.

@@ -33,43 +33,36 @@ class Product:
         return len(self.learned.down) + (0 if self.less is None else len(self.less.down))
 
 
-def linear_update(result: Tensor, x: Tensor, down: Tensor, up: Tensor, scale: Tensor, parts: int) -> Tensor:
+def linear_update(result: Tensor, x: Tensor, down: Tensor, up: Tensor, scale: Tensor) -> Tensor:
     """result + scale · up(down(x)) for result (B, …, out), x (B, …, in), down (K, R, in), up (K, out, R), scale (K,).
 
-    The B rows are `parts` equal parts, in each of them an equal share for every slot in turn. The products are taken in
-    autocast's numbers where it is on, else in those of `down`.
+    The B rows are an equal share for every slot in turn. The products are taken in autocast's numbers where it is on,
+    else in those of `down`.
     """
     device = x.device.type
     dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else down.dtype
     updated: Tensor = _LinearUpdate.apply(  # type: ignore[no-untyped-call]
-        result, x.to(dtype), down.to(dtype), up.to(dtype), scale.to(dtype), parts
+        result, x.to(dtype), down.to(dtype), up.to(dtype), scale.to(dtype)
     )
     return updated
 
 
-def conv_update(
-    result: Tensor, x: Tensor, down: Tensor, up: Tensor, scale: Tensor, parts: int, layer: nn.Conv2d
-) -> Tensor:
+def conv_update(result: Tensor, x: Tensor, down: Tensor, up: Tensor, scale: Tensor, layer: nn.Conv2d) -> Tensor:
     """As `linear_update`, for x (B, in, h, w), down (K, R, in, kh, kw): one convolution, a group for each slot."""
     count = len(down)
-    x, base = _by_slot(x.to(down.dtype), parts, count), _by_slot(result, parts, count)
+    x, base = _by_slot(x.to(down.dtype), count), _by_slot(result, count)
     inner = F.conv2d(
         x.transpose(0, 1).flatten(1, 2), down.flatten(0, 1), None, layer.stride, layer.padding, layer.dilation, count
     )
     inner = inner.view(len(inner), count, -1, inner.shape[-2] * inner.shape[-1])  # (n, K, R, h·w)
     inner = inner.transpose(0, 1) * scale.view(-1, 1, 1, 1)
     added = base + torch.matmul(up[:, None], inner).view(base.shape)
-    return _by_row(added.to(result.dtype), parts)
+    return added.to(result.dtype).flatten(0, 1)
 
 
-def _by_slot(x: Tensor, parts: int, count: int) -> Tensor:
-    """(parts · K · n, …) to (K, parts · n, …); a view where there is one part."""
-    return x.reshape(parts, count, -1, *x.shape[1:]).transpose(0, 1).flatten(1, 2)
-
-
-def _by_row(x: Tensor, parts: int) -> Tensor:
-    """The way back."""
-    return x.view(len(x), parts, -1, *x.shape[2:]).transpose(0, 1).flatten(0, 2)
+def _by_slot(x: Tensor, count: int) -> Tensor:
+    """(K · n, …) to (K, n, …)."""
+    return x.reshape(count, -1, *x.shape[1:])
 
 
 class _LinearUpdate(torch.autograd.Function):
@@ -79,23 +72,22 @@ class _LinearUpdate(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx: Any, result: Tensor, x: Tensor, down: Tensor, up: Tensor, scale: Tensor, parts: int) -> Tensor:
-        rows = _by_slot(x, parts, len(down)).flatten(1, -2)
+    def forward(ctx: Any, result: Tensor, x: Tensor, down: Tensor, up: Tensor, scale: Tensor) -> Tensor:
+        rows = _by_slot(x, len(down)).flatten(1, -2)
         inner = torch.bmm(rows, down.mT).mul_(scale[:, None, None])
         ctx.save_for_backward(rows, inner, down, up, scale)
-        ctx.shape, ctx.parts = x.shape, parts
-        base = _by_slot(result, parts, len(down))
+        ctx.shape = x.shape
+        base = _by_slot(result, len(down))
         added = torch.baddbmm(base.flatten(1, -2).to(inner.dtype), inner, up.mT)
-        return _by_row(added.view(base.shape), parts).to(result.dtype)
+        return added.view(result.shape).to(result.dtype)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         rows, inner, down, up, scale = ctx.saved_tensors
-        gradient = _by_slot(gradients[0], ctx.parts, len(down)).flatten(1, -2).to(inner.dtype)
+        gradient = _by_slot(gradients[0], len(down)).flatten(1, -2).to(inner.dtype)
         to_inner = torch.bmm(gradient, up).mul_(scale[:, None, None])
         to_x = None
         if ctx.needs_input_grad[1]:
-            shape = (len(down), -1, *ctx.shape[1:])
-            to_x = _by_row(torch.bmm(to_inner, down).view(shape), ctx.parts)
+            to_x = torch.bmm(to_inner, down).view(ctx.shape)
         to_down, to_up = torch.bmm(to_inner.mT, rows), torch.bmm(gradient.mT, inner)
-        return gradients[0], to_x, to_down, to_up, None, None
+        return gradients[0], to_x, to_down, to_up, None

@@ -27,12 +27,11 @@ class Guest:
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """Whose rows a pass holds: `parts` equal parts, in each of them an equal share for every slot in turn."""
+    """Whose rows a pass holds: an equal share for every slot in turn."""
 
     slots: tuple[int, ...]
     guests: tuple[Guest, ...]
     """One for each of `slots`."""
-    parts: int
     index: Tensor | None
     """`slots` as the stacks' index, None when they are all of the pack's in order."""
     training: bool
@@ -45,10 +44,10 @@ class Rows:
     backward pass, and must run the same."""
 
     def share(self, num_rows: int) -> int:
-        """Rows of one slot in one part."""
-        share, over = divmod(num_rows, len(self.slots) * self.parts)
+        """Rows of one slot."""
+        share, over = divmod(num_rows, len(self.slots))
         if over:
-            raise ValueError(f"{num_rows} rows cannot be shared by {len(self.slots)} slots in {self.parts} parts")
+            raise ValueError(f"{num_rows} rows cannot be shared by {len(self.slots)} slots")
         return share
 
 
@@ -209,9 +208,9 @@ class StackedLayer:
             down, up, scale = (stack.index_select(0, rows.index) for stack in (down, up, scale))
         rows.share(len(x))  # that there is one
         if down.dim() == 3:
-            return linear_update(result, x, down, up, scale, rows.parts)
+            return linear_update(result, x, down, up, scale)
         assert isinstance(self.base, nn.Conv2d)
-        return conv_update(result, x, down, up, scale, rows.parts, self.base)
+        return conv_update(result, x, down, up, scale, self.base)
 
     def _dropped(self, x: Tensor, rows: Rows) -> Tensor:
         """The layer's input with each slot's own dropout; a slot without any draws nothing."""
@@ -240,7 +239,8 @@ class StackedLayer:
         drops = rows.training and guest.dropout > 0
         if layer.training != drops:
             layer.train(drops)
-        share = torch.arange(len(x), device=x.device).view(rows.parts, len(rows.slots), -1)[:, place].flatten()
+        length = rows.share(len(x))
+        share = torch.arange(place * length, (place + 1) * length, device=x.device)
         own = x[share].contiguous()  # as in `_dropped`, for what PEFT's dropout draws
         self.known = own, result[share]
         try:

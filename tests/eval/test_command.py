@@ -6,14 +6,21 @@ import json
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
+from PIL import Image
 from rich.console import Console
+from safetensors.torch import save_file
 
 from eval import command
 from eval.__main__ import main
+from eval.pipeline import load_pipeline
 from eval.request import parse
+from eval.sampling import sample
 from foundation.errors import ConfigError
 from foundation.folder import Picture
 from train.data import load_dataset
@@ -49,6 +56,32 @@ def test_a_lora_is_judged_and_written_down(
     assert unmeasured == []
     assert report["metrics"]["val_ratio"] != pytest.approx(1.0, abs=1e-3)
     assert len(list((tmp_path / "samples").glob("*-lora.png"))) == 3 * 2
+
+
+def test_a_lora_that_is_none_is_refused_before_anything_is_drawn(
+    arguments: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(command, "sample", lambda *_, **__: pytest.fail("it drew"))
+    junk = tmp_path / "junk.safetensors"
+    save_file({"a.lora_A.weight": torch.ones(1, 1)}, junk)
+    assert main([f"lora={junk}", *arguments[1:]]) == 2
+    assert "lora" in capsys.readouterr().err
+
+
+def test_the_base_is_drawn_as_if_no_lora_had_been_there(
+    arguments: list[str], pipeline_folder: Path, tmp_path: Path
+) -> None:
+    assert main([*arguments, "sampler=dpm++", "guidance_every=2", f"samples={tmp_path}/samples"]) == 0
+    (prompt, *_) = (picture.caption for picture in _held_out(arguments))
+    pipe = load_pipeline(str(pipeline_folder), "cpu")
+    (alone,) = sample(pipe, [prompt], [0], steps=2, guidance_scale=5.0, batch_rows=2, sampler="dpm++", guidance_every=2)
+    (written, *_) = sorted((tmp_path / "samples").glob("*-base.png"))
+    with Image.open(written) as image:
+        assert np.abs(np.asarray(image, dtype=int) - np.asarray(alone, dtype=int)).max() <= 1
+
+
+def _held_out(arguments: list[str]) -> Sequence[Picture]:
+    return command._pictures(parse(arguments))[1]
 
 
 def test_judging_twice_gives_the_same(arguments: list[str], tmp_path: Path) -> None:

@@ -81,8 +81,8 @@ def test_each_copy_has_the_pictures_of_its_own_share_of_the_rows(
     forward = pipe.unet.forward
 
     def shifted(x: torch.Tensor, *rest: object, **more: object) -> tuple[torch.Tensor]:
-        halves = [torch.full((len(x) // 4, 1, 1, 1), shift) for shift in (0.0, 0.3)]
-        return (forward(x, *rest, **more)[0] + torch.cat(halves * 2),)  # a part without and a part with guidance
+        halves = [torch.full((len(x) // 2, 1, 1, 1), shift) for shift in (0.0, 0.3)]
+        return (forward(x, *rest, **more)[0] + torch.cat(halves),)
 
     def shifted_all(x: torch.Tensor, *rest: object, **more: object) -> tuple[torch.Tensor]:
         return (forward(x, *rest, **more)[0] + 0.3,)
@@ -96,3 +96,37 @@ def test_each_copy_has_the_pictures_of_its_own_share_of_the_rows(
     assert np.abs(pixels(both[0]) - first).max() <= 1
     assert np.abs(pixels(both[1]) - second).max() <= 1
     assert np.abs(first - second).max() > 8
+
+
+@torch.no_grad()
+def by_hand(pipe: StableDiffusionPipeline, prompt: str, seed: int, steps: int, every: int) -> np.ndarray:
+    """One picture, the unconditional answer asked for in every so many steps."""
+    text, away = pipe.encode_prompt(prompt, torch.device("cpu"), 1, True)
+    latents = torch.randn(1, 4, 8, 8, generator=torch.Generator().manual_seed(seed))
+    pipe.scheduler.set_timesteps(steps)
+    latents, difference = latents * pipe.scheduler.init_noise_sigma, torch.zeros(0)
+    for number, time in enumerate(pipe.scheduler.timesteps):
+        conditional = pipe.unet(latents, time, text).sample
+        if number % every == 0:
+            difference = conditional - pipe.unet(latents, time, away).sample
+        latents = pipe.scheduler.step(conditional + 3.0 * difference, time, latents).prev_sample
+    drawn = pipe.vae.decode(latents / pipe.vae.config.scaling_factor).sample
+    return pixels(pipe.image_processor.postprocess(drawn))[0]
+
+
+@pytest.mark.parametrize("every", [1, 2, 3])
+def test_between_guided_steps_the_last_difference_is_added_again(pipe: StableDiffusionPipeline, every: int) -> None:
+    pairs = [("a red cup", 5), ("sea", 9), ("sea", 5)]
+    (images,) = sample_each(pipe, pairs, copies=1, steps=5, guidance_scale=4.0, batch_rows=8, guidance_every=every)
+    for image, (prompt, seed) in zip(images, pairs, strict=True):
+        assert np.abs(pixels([image])[0] - by_hand(pipe, prompt, seed, 5, every)).max() <= 1
+
+
+def test_no_row_is_computed_without_need(pipe: StableDiffusionPipeline, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = []
+    forward = pipe.unet.forward
+    monkeypatch.setattr(pipe.unet, "forward", lambda x, *a, **k: seen.append(len(x)) or forward(x, *a, **k))
+    pairs = [(prompt, seed) for prompt in PROMPTS for seed in (5, 9)]
+    sample_each(pipe, pairs, copies=2, steps=4, guidance_scale=4.0, batch_rows=24, guidance_every=2)
+    assert seen == [2 * (2 + 6), 2 * 6, 2 * (6 + 6), 2 * 6]  # first one unconditional row a seed
+    assert not pipe.unet._forward_hooks and not pipe.unet._forward_pre_hooks

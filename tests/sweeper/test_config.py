@@ -210,6 +210,7 @@ def test_prodigys_own_fields_reach_it() -> None:
         ),
         (["study.objectives=[style,diversity]", "eval.seeds=[0]"], "study.objectives: diversity needs two eval.seeds"),
         (["study.pruner.name=medain"], "study.pruner.name must be one of median, wilcoxon, asha, hyperband, none"),
+        (["base=flux", "eval.sampler=ddim"], "eval.sampler must be own for base.family flux, got ddim"),
         (
             ["study.pruner.name=wilcoxon", "eval.prompts=[a,b,c,d]"],
             "study.pruner.name=wilcoxon with p_threshold 0.05 needs 5 eval.prompts or more, got 4",

@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from peft import PeftModel
 from safetensors.torch import load_file
 
-from eval.guidance import parts
 from sweeper.export import export
 from tests.train.exports import lycoris, original
 from tests.train.test_families import Family, drawn, family, picture
@@ -95,7 +94,7 @@ def written(family: Family, tmp_path_factory: pytest.TempPathFactory) -> Written
     slots = [pack.admit(TrialSpec(adapter=spec, optimizer=optimizer, train=training)) for spec in adapters.values()]
     while not all(pack.finished(slot) for slot in slots):
         pack.step()
-    with pack.acting(slots, parts(pack.base.pipeline, 3.0)) as base:
+    with pack.acting(slots) as base:
         pictures = drawn(base, copies=len(slots))
     trials = {}
     for name, slot, own in zip(adapters, slots, pictures, strict=True):

@@ -62,12 +62,12 @@ class Course:
         self.losses += [report.loss for _ in range(steps) for report in self.pack.step()]
         return num_graphs() - before
 
-    def draw(self, slots: list[int], parts: int) -> int:
-        """One row a part for each slot, as guidance wants it, without gradients."""
-        before, rows = num_graphs(), max(1, len(slots)) * parts
+    def draw(self, slots: list[int], each: int) -> int:
+        """So many rows for each slot, without gradients."""
+        before, rows = num_graphs(), max(1, len(slots)) * each
         generator = torch.Generator().manual_seed(0)
         noisy = torch.randn(rows, *self.data.train.means.shape[1:], generator=generator)
-        with self.pack.acting(slots, parts) as base:
+        with self.pack.acting(slots) as base:
             self.pictures.append(base.predict(noisy, torch.tensor([300] * rows), self.data.train.embeddings[:rows]))
         return num_graphs() - before
 

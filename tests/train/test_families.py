@@ -12,7 +12,6 @@ import pytest
 import torch
 from diffusers import DiffusionPipeline
 
-from eval.guidance import parts
 from eval.sampling import sample_each
 from tests.train.families import BUILDERS, build
 from tests.train.plain_families import plain_family_training
@@ -89,7 +88,7 @@ def test_pictures_of_a_pack_are_those_of_its_files_in_plain_diffusers(family: Fa
     slots = [pack.admit(spec) for spec in trials(family.name, lr=0.5)]
     while not all(pack.finished(slot) for slot in slots):
         pack.step()
-    with pack.acting(slots, parts(pack.base.pipeline, 3.0)) as base:
+    with pack.acting(slots) as base:
         packed = drawn(base, copies=3)
     plain = DiffusionPipeline.from_pretrained(family.spec.path)
     before = picture(plain, family.name)

@@ -17,7 +17,7 @@ from diffusers import DiffusionPipeline, FlowMatchEulerDiscreteScheduler, FluxPi
 from huggingface_hub.errors import GatedRepoError, LocalEntryNotFoundError, RepositoryNotFoundError
 from safetensors.torch import save_file
 
-from eval.guidance import guided, parts
+from eval.guidance import guided, rows_of_a_picture
 from foundation.errors import AdapterError, BaseModelError, ConfigError
 from foundation.parse import parse
 from foundation.text import join_text, split_text
@@ -235,7 +235,7 @@ def test_a_pictures_rows_are_what_the_denoiser_gets(
             output_type="latent",
             **guided(pipe, scale, 2),
         )
-        assert set(rows) == {2 * parts(pipe, scale)}
+        assert set(rows) == {2 * rows_of_a_picture(pipe, scale)}
 
 
 @pytest.mark.parametrize("family", BUILDERS)

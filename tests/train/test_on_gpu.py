@@ -10,6 +10,7 @@ import pytest
 import torch
 from accelerate.state import AcceleratorState
 
+from eval.sampling import sample_each
 from tests.train.test_compiled import DROPPING, NARROW, RANK, WIDE, trial
 from train.bases import Base, load_base
 from train.caches import EncodedDataset
@@ -182,13 +183,11 @@ def test_pictures_drawn_for_two_slots_at_once_are_those_of_each_alone(
         pack.step()
 
     def draw(slots: list[int]) -> np.ndarray:
-        with pack.acting(slots, parts=2) as base:
-            base.pipeline.set_progress_bar_config(disable=True)
-            generator = [torch.Generator().manual_seed(0) for _ in slots]
-            prompts = ["a red cup"] * len(slots)
-            return np.asarray(
-                base.pipeline(prompts, num_inference_steps=4, generator=generator, output_type="np").images
+        with pack.acting(slots) as base:
+            (*pictures,) = sample_each(
+                base.pipeline, [("a red cup", 0)], copies=len(slots), steps=4, guidance_scale=5.0, batch_rows=8
             )
+            return np.asarray([np.asarray(picture) for (picture,) in pictures], dtype=np.float64) / 255
 
     together, alone = draw([0, 1]), np.concatenate([draw([0]), draw([1])])
     assert np.isfinite(together).all()

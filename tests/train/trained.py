@@ -107,7 +107,7 @@ def _drawn(base: Base, adapter: Adapter) -> Picture:
     denoiser, text = both = Packed(base.denoiser, 1), Packed(base.text_encoder, 1)
     for packed in both:
         packed.put(0, adapter, torch.Generator())
-    with denoiser.rows_of([0], 2), text.rows_of([0]):
+    with denoiser.rows_of([0]), text.rows_of([0]):
         picture = draw(base.pipeline)
     for packed in both:
         packed.remove(0)
