@@ -96,7 +96,7 @@ class _Rows:
 
     def after(self, _: nn.Module, __: Any, output: tuple[Tensor]) -> tuple[Tensor]:
         """All of the pipeline's rows, from those that were computed."""
-        found = output[0].unflatten(0, (self._copies, -1))
+        found = output[0].reshape(self._copies, -1, *output[0].shape[1:])
         unconditional, conditional = found[:, : -self._each], found[:, -self._each :]
         if self._step == 0:
             unconditional = unconditional[:, self._place]

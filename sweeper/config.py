@@ -53,7 +53,7 @@ class PrunerSpec:
     `wilcoxon`: its style is significantly behind the best trial's, prompt by prompt, and its patience is over.
     `asha`: successive halving; of those that came as far, only the best share goes on, rising or not.
     `hyperband`: the same in several brackets, which begin to halve at different steps. `none`: never."""
-    startup_trials: _Count = 2
+    startup_trials: _Count = 1
     """Finished trials before any trial is held against others."""
     warmup_evaluations: _Count = 1
     """median, wilcoxon: evaluations of each trial that never end it. asha, hyperband: where the first halving is."""

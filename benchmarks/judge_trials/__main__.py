@@ -6,7 +6,7 @@ Without a command three things are done, each going on where it stopped: `record
 
 `rejudge` has today's judge look at the stored pictures again and writes the courses anew (a minute); arguments such as
 `eval.seeds=[0]` change what it looks at, and with `--draw` how it draws (a quarter of an hour on one core). `ceiling`
-prints what the truth's own reader would make of as few pictures.
+prints what the truth's own reader would make of what was so drawn.
 """
 
 from __future__ import annotations
@@ -40,13 +40,13 @@ def main() -> None:
     """Do what is asked."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.judge_trials", description=__doc__)
     parser.add_argument("command", nargs="?", choices=("record", "read", "rejudge", "report", "ceiling"))
-    parser.add_argument("overrides", nargs="*", help="rejudge, report: of the default study, such as eval.seeds=[0]")
+    parser.add_argument("overrides", nargs="*", help="of the default study, such as eval.seeds=[0]")
     parser.add_argument("--folder", type=Path, default=Path("multirun/judge_trials"), help="studies and pictures")
     parser.add_argument("--sets", nargs="+", choices=[each.name for each in SETS], default=[each.name for each in SETS])
     parser.add_argument("--docs", type=Path, default=DOCS, help="where the report's pictures go, and the courses are")
     parser.add_argument("--courses", type=Path, help="rejudge: where to write them; report: what to read")
     parser.add_argument("--draw", action="store_true", help="rejudge: draw all checkpoints again")
-    arguments = parser.parse_args()
+    arguments = parser.parse_intermixed_args()
     chosen = [each for each in SETS if each.name in arguments.sets]
     stored = arguments.docs / COURSES
     file = arguments.courses or stored
@@ -65,7 +65,8 @@ def main() -> None:
         spec = plan(["+experiment=pencil", *arguments.overrides]).config.eval
         _rejudge(chosen, read_courses(stored), arguments.folder, file, spec, draw=arguments.draw)
     if arguments.command == "ceiling":
-        print(_ceiling(chosen, read_courses(file), arguments.folder))
+        spec = plan(["+experiment=pencil", *arguments.overrides]).config.eval
+        print(_ceiling(chosen, read_courses(file), arguments.folder, spec))
 
 
 def _rejudge(
@@ -81,12 +82,12 @@ def _rejudge(
     fresh.replace(file)
 
 
-def _ceiling(chosen: list[TrialSet], courses: list[Course], folder: Path) -> str:
+def _ceiling(chosen: list[TrialSet], courses: list[Course], folder: Path, spec: EvalSpec) -> str:
     base = _base()
     reader = load_reader(base, folder / "reader.safetensors")
     own = {each.name: [course for course in courses if course.set == each.name] for each in chosen}
     own["all"] = [course for some in own.values() for course in some]
-    seen = by_the_reader(own["all"], folder, base, reader)
+    seen = by_the_reader(own["all"], folder, base, reader, spec)
     rows = {
         "the truth's reader on the judge's pictures": [reach(some, seen) for some in own.values()],
         "half of the truth's pictures against the other": [between_halves(some) for some in own.values()],

@@ -18,6 +18,7 @@ from eval.eyes import load_eyes
 from eval.judge import Evidence, judge
 from eval.spec import EvalSpec
 from foundation.errors import ConfigError
+from sweeper.drawing import write_pictures
 from sweeper.judging import Judging
 from sweeper.pictures import PROMPT, UNRELATED, open_picture, picture_name
 from sweeper.places import checkpoint_of, pictures_of
@@ -39,7 +40,8 @@ def judged_anew(
     """Each of a set's courses with new evaluations, truths and training losses as they are.
 
     `folder` holds what `record` left. The judge looks at the pictures and losses that the study kept, of which `spec`
-    may ask for fewer prompts and seeds; with `draw` they are drawn and taken once more, in whatever way `spec` says.
+    may ask for fewer prompts and seeds; with `draw` they are drawn and taken once more, in whatever way `spec` says,
+    and the pictures lie in `drawn_anew`.
 
     Raises:
         ConfigError: `spec` asks for pictures that the study did not keep.
@@ -51,7 +53,7 @@ def judged_anew(
     judging = _judging(chosen, folder, base, spec)
     reference = judging.reference(spec)
     if draw:
-        look = _drawing(judging, study, spec)
+        look = _drawing(judging, study, spec, folder / chosen.name)
     else:
         look = _reading(study, stored, spec)  # of each image's losses the mean was kept, and not their bins
         reference = replace(reference, base_validation=reference.base_validation.mean(1, keepdim=True))
@@ -77,10 +79,17 @@ def _judging(chosen: TrialSet, folder: Path, base: Base, spec: EvalSpec) -> Judg
     return Judging(Pack(base, data, 1), dataset, data, spec, chosen.trigger, cache)
 
 
-def _drawing(judging: Judging, study: Path, spec: EvalSpec) -> Look:
+def drawn_anew(folder: Path, trial: int, step: int) -> Path:
+    """The folder of what a checkpoint of a trial of the set in `folder` drew when it was last judged anew."""
+    return pictures_of(folder / "drawn" / f"{trial:04}", step)
+
+
+def _drawing(judging: Judging, study: Path, spec: EvalSpec, folder: Path) -> Look:
     def look(trial: int, evaluation: Evaluation) -> Evidence:
         checkpoint = checkpoint_of(_of_trial(study, trial), evaluation.step)
-        return judging.see_file(checkpoint, evaluation.step, spec)[1]
+        pictures, seen = judging.see_file(checkpoint, evaluation.step, spec)
+        write_pictures(drawn_anew(folder, trial, evaluation.step), pictures)
+        return seen
 
     return look
 

@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
-import yaml
 from numpy.typing import NDArray
 
 from benchmarks.judge_trials.analysis import auc, truly_overfit
+from benchmarks.judge_trials.anew import drawn_anew
 from benchmarks.judge_trials.courses import Course
 from benchmarks.judge_trials.reader import Reader
 from benchmarks.judge_trials.sets import SETS, TrialSet
 from benchmarks.judge_trials.truth import Measure, as_pixels
 from eval.sampling import sample
+from eval.spec import EvalSpec
 from sweeper.pictures import PROMPT, open_picture, picture_name
-from sweeper.places import pictures_of
 from train.bases import Base
 from train.pocket.world import BACKGROUNDS, RELATIONS, Scene, Thing
 
@@ -31,39 +31,43 @@ Qualities = Callable[[Course], NDArray[np.float64]]
 """Of a course, each picture's quality: (checkpoints, pictures)."""
 
 
-def by_the_reader(courses: Sequence[Course], folder: Path, base: Base, reader: Reader) -> Qualities:
-    """Qualities as the truth's reader sees them in the pictures that the judge looked at."""
+def by_the_reader(courses: Sequence[Course], folder: Path, base: Base, reader: Reader, spec: EvalSpec) -> Qualities:
+    """Qualities as the truth's reader sees them in the pictures that the judge looked at when it last judged anew.
+
+    Raises:
+        FileNotFoundError: it did not, by `rejudge --draw`.
+    """
     chosen = {each.name: each for each in SETS}
     found: dict[tuple[str, int], NDArray[np.float64]] = {}
     for name in dict.fromkeys(course.set for course in courses):
-        study = folder / name / name
-        stored = yaml.safe_load((study / "study.yaml").read_text())["config"]["eval"]
-        measure = _measure(chosen[name], stored, base, reader)
+        measure = _measure(chosen[name], spec, base, reader)
         for course in (each for each in courses if each.set == name):
             rows = []
             for point in course.checkpoints:
-                place = pictures_of(study / "trials" / f"{course.trial:04}", point.evaluation.step)
+                place = drawn_anew(folder / name, course.trial, point.evaluation.step)
                 pictures = [
                     open_picture(place / picture_name(PROMPT, prompt, seed))
-                    for prompt in range(len(stored["prompts"]))
-                    for seed in range(len(stored["seeds"]))
+                    for prompt in range(len(spec.prompts))
+                    for seed in range(len(spec.seeds))
                 ]
                 rows.append(measure.quality(as_pixels(pictures)).numpy())
             found[name, course.trial] = np.stack(rows)
     return lambda course: found[course.set, course.trial]
 
 
-def _measure(chosen: TrialSet, stored: Mapping[str, Any], base: Base, reader: Reader) -> Measure:
-    asked = [scene_of(prompt) for prompt in stored["prompts"]]
+def _measure(chosen: TrialSet, spec: EvalSpec, base: Base, reader: Reader) -> Measure:
+    asked = [scene_of(prompt) for prompt in spec.prompts]
     drawn = sample(
         base.pipeline,
         [scene.caption(chosen.style) for scene in asked],
-        stored["seeds"],
-        steps=stored["sample_steps"],
-        guidance_scale=stored["guidance_scale"],
+        spec.seeds,
+        steps=spec.sample_steps,
+        guidance_scale=spec.guidance_scale,
+        guidance_every=spec.guidance_every,
+        sampler=spec.sampler,
         batch_rows=BATCH_ROWS,
     )
-    scenes = [scene for scene in asked for _ in stored["seeds"]]
+    scenes = [scene for scene in asked for _ in spec.seeds]
     return Measure(base, reader, chosen.style, scenes, as_pixels(drawn))
 
 

@@ -155,6 +155,7 @@ class Inspector:
                 [seed],
                 steps=SAMPLE_STEPS,
                 guidance_scale=GUIDANCE,
+                sampler="dpm++",
                 batch_rows=BATCH_ROWS,
             )
         ]
