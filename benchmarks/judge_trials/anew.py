@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -30,7 +30,15 @@ from train.spec import DataSpec
 
 Look = Callable[[int, Evaluation], Evidence]
 """What is seen of a trial's checkpoint."""
-_AS_STORED: Final = ("sample_steps", "guidance_scale", "timestep_bins", "noises_per_bin", "validation_seed")
+_AS_STORED: Final = (
+    "sampler",
+    "sample_steps",
+    "guidance_scale",
+    "guidance_every",
+    "timestep_bins",
+    "noises_per_bin",
+    "validation_seed",
+)
 """What no later wish changes in pictures and losses that are there."""
 
 
@@ -49,7 +57,8 @@ def judged_anew(
     study, spec = folder / chosen.name / chosen.name, replace(spec, close_seeds=())
     if not draw:
         stored = yaml.safe_load((study / "study.yaml").read_text())["config"]["eval"]
-        spec = replace(spec, **{name: stored[name] for name in _AS_STORED})
+        before = asdict(EvalSpec()) | stored  # a study may be older than a field
+        spec = replace(spec, **{name: before[name] for name in _AS_STORED})
     judging = _judging(chosen, folder, base, spec)
     reference = judging.reference(spec)
     if draw:
