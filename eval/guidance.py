@@ -103,5 +103,6 @@ class _Rows:
         if unconditional.shape[1]:
             self._difference = conditional - unconditional
         else:
+            assert self._difference is not None
             unconditional = conditional - self._difference
         return (torch.cat([unconditional.flatten(0, 1), conditional.flatten(0, 1)]),)
