@@ -48,7 +48,8 @@ def main() -> None:
         alone = _study(Path(folder) / "alone", arguments.trials, "1")
     judge = config["eval"]
     look = {
-        "pictures": (len(judge["prompts"]) + len(judge["unrelated_prompts"])) * len(judge["seeds"]),
+        "pictures": len(judge["prompts"]) * len(judge["seeds"])
+        + len(judge["unrelated_prompts"]) * int(judge["unrelated_seeds"]),
         "validate_every": int(judge["every"]),
         "sample_steps": int(judge["sample_steps"]),
     }
