@@ -2,24 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, Final
-
-from diffusers import DDIMScheduler, DPMSolverMultistepScheduler
+from typing import Any
 
 from eval.spec import Sampler
 from foundation.errors import ConfigError
-
-_MADE_BY: Final[dict[Sampler, Callable[[Any], Any]]] = {
-    "ddim": lambda config: DDIMScheduler.from_config(config, timestep_spacing="trailing"),
-    "dpm++": lambda config: DPMSolverMultistepScheduler.from_config(
-        config, algorithm_type="dpmsolver++", solver_order=2, timestep_spacing="trailing"
-    ),
-}
-"""From a pipeline's own scheduler's configuration. Steps are counted from the end of the noise (`trailing`): with few
-of them anything else begins at a time whose pictures still show something, and what is drawn is grey (Lin et al. 2024,
-arXiv:2305.08891)."""
 
 
 def check_sampler(pipe: Any, sampler: Sampler, where: str) -> None:
@@ -37,8 +25,22 @@ def drawing_with(pipe: Any, sampler: Sampler) -> Iterator[None]:
     """Let `pipe` draw with it within the block."""
     own = pipe.scheduler
     if sampler != "own":
-        pipe.scheduler = _MADE_BY[sampler](own.config)
+        pipe.scheduler = _made_of(own.config, sampler)
     try:
         yield
     finally:
         pipe.scheduler = own
+
+
+def _made_of(config: Any, sampler: Sampler) -> Any:
+    """The sampler for the noise that a pipeline's own scheduler is configured for.
+
+    Steps are counted from the end of the noise (`trailing`): with few of them anything else begins at a time whose
+    pictures still show something, and what is drawn is grey (Lin et al. 2024, arXiv:2305.08891).
+    """
+    from diffusers import DDIMScheduler, DPMSolverMultistepScheduler  # late: a supervisor does without
+
+    if sampler == "ddim":
+        return DDIMScheduler.from_config(config, timestep_spacing="trailing")
+    solver = {"algorithm_type": "dpmsolver++", "solver_order": 2}
+    return DPMSolverMultistepScheduler.from_config(config, timestep_spacing="trailing", **solver)
