@@ -24,7 +24,7 @@ from sweeper.pictures import PROMPT, picture_name
 from sweeper.search import Search
 from sweeper.space import Plan, plan
 from sweeper.supervisor import Resolved, Supervisor
-from tests.sweeper.test_supervisor import Notes, PlayedWorker, evaluation
+from tests.sweeper.played import Notes, PlayedWorker, evaluation
 
 AIMS = ("style", "prompt_match", "drift")
 STEPS = (40, 80, 120, 160)

@@ -1,20 +1,17 @@
-"""The supervisor's rules, with workers that are played: admission, verdicts, deaths, resuming, the final choice."""
+"""The supervisor's rules, with workers that are played: admission, verdicts, deaths, resuming."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from collections.abc import Set as AbstractSet
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from rich.console import Console
 
-from eval.evaluation import Evaluation, Validation
+from eval.evaluation import Validation
 from foundation.errors import StudyError
-from sweeper.config import Keep
 from sweeper.display import Display
-from sweeper.finale import choose_finalists, choose_winner, how_chosen
 from sweeper.history import append_evaluation, append_validation
 from sweeper.messages import (
     Admit,
@@ -23,151 +20,12 @@ from sweeper.messages import (
     Died,
     Draw,
     Drew,
-    Evaluated,
-    Event,
-    Failed,
-    Finished,
-    Ready,
     Refused,
-    Rescored,
-    Stepped,
-    Verdict,
 )
 from sweeper.search import Search
-from sweeper.settling import in_words, tidy
 from sweeper.space import plan
 from sweeper.supervisor import MAX_ATTEMPTS, Resolved, Supervisor
-from sweeper.tracking.port import Ended
-from sweeper.trials import Trial, best_checkpoint, diverged
-from train.reports import StepReport
-
-OVERRIDES = ["+experiment=pencil", "study.num_trials=3", "train.steps=80", "eval.every=40", "study.pruner.name=none"]
-
-
-def evaluation(step: int, score: float = 50.0, index: float = 0.0, *, overfit: bool = False) -> Evaluation:
-    return Evaluation(
-        step=step,
-        score=score,
-        score_se=1.0,
-        overfit_index=index,
-        overfit=overfit,
-        words="copies in 4 of 16 pictures" if overfit else "no sign of overfit",
-        severities={},
-        metrics={"val_ratio": 0.5},
-        validation_losses=(0.1, 0.2),
-    )
-
-
-class PlayedWorker:
-    """A launcher with one worker, which answers every command from a script: trial → its evaluations, or a failure."""
-
-    devices = ("cpu",)
-
-    def __init__(self, script: Mapping[int, Sequence[Evaluation] | str], num_slots: int = 2, deaths: int = 0) -> None:
-        self.script = script
-        self.num_slots = num_slots
-        self.deaths = deaths
-        self.started = 0
-        self.most_at_once = 0
-        self.queue: list[tuple[int, Event]] = []
-        self.left: dict[int, list[Evaluation]] = {}
-        self.admitted: list[int] = []
-
-    def start(self, worker: int) -> None:
-        self.started += 1
-        self.left = {}
-        self.queue.append(
-            (
-                0,
-                Ready(
-                    num_slots=self.num_slots, device="cpu", num_train=6, num_validation=3, base_images=(), seconds=0.1
-                ),
-            )
-        )
-
-    def send(self, worker: int, command: Command) -> None:
-        match command:
-            case Admit(trial=trial):
-                self.admitted.append(trial)
-                if self.deaths > 0:
-                    self.deaths -= 1
-                    self.queue = [(0, Died(reason="the worker was ended by SIGKILL"))]
-                    return
-                self.queue.append((0, Admitted(trial=trial, step=0, history=())))
-                played = self.script[trial]
-                if isinstance(played, str):
-                    self.queue.append((0, Failed(trial=trial, reason=played)))
-                    return
-                self.left[trial] = list(played)
-                self.most_at_once = max(self.most_at_once, len(self.left))
-                self._evaluate(trial)
-            case Verdict(trial=trial, go_on=go_on):
-                if go_on and self.left[trial]:
-                    self._evaluate(trial)
-                else:
-                    del self.left[trial]
-                    self.queue.append((0, Finished(trial=trial)))
-
-    def _evaluate(self, trial: int) -> None:
-        made = self.left[trial].pop(0)
-        report = StepReport(slot=0, step=made.step, loss=0.3, lr=1e-3, grad_norm=1.0)
-        self.queue.append((0, Stepped(trial=trial, reports=(report,))))
-        self.queue.append((0, Evaluated(trial=trial, evaluation=made, checkpoint=Path("x"), images=(), seconds=0.1)))
-
-    def wait(self, timeout_s: float) -> list[tuple[int, Event]]:
-        events, self.queue = self.queue[:1], self.queue[1:]
-        return events
-
-    def shut_down(self, timeout_s: float) -> None:
-        self.left = {}
-
-
-class Notes:
-    """A tracker that keeps what it was told."""
-
-    lost = 0
-
-    def __init__(self) -> None:
-        self.ended: dict[int, tuple[str, str]] = {}
-        self.chosen: dict[int, dict[str, float]] = {}
-        self.started: list[int] = []
-        self.reconciled: set[int] | None = None
-        self.recovered: dict[int, Ended] = {}
-        self.shown: list[tuple[int, int]] = []
-
-    def start_study(self, name: str, params: Mapping[str, object], config: str) -> None: ...
-
-    def show_base(self, images: Sequence[tuple[str, Path]]) -> None: ...
-
-    def start_trial(self, number: int, params: Mapping[str, object], config: str) -> None:
-        self.started.append(number)
-
-    def log_steps(self, number: int, reports: Sequence[StepReport]) -> None: ...
-
-    def log_evaluation(self, number: int, evaluation: Evaluation, images: Sequence[tuple[str, Path]]) -> None:
-        self.shown.append((number, evaluation.step))
-
-    def log_validation(self, number: int, validation: Validation) -> None: ...
-
-    def end_trial(
-        self, number: int, status: str, reason: str, kept: Mapping[str, Path], chosen: Mapping[str, float]
-    ) -> None:
-        self.ended[number] = (status, reason)
-        self.chosen[number] = dict(chosen)
-
-    def recover(self, trial: Ended) -> None:
-        self.recovered[trial.number] = trial
-
-    def crown(self, best_folder: Path, number: int, metrics: Mapping[str, float], description: str) -> str | None:
-        return "1"
-
-    def end_study(self, status: str, reason: str = "") -> None: ...
-
-    def reconcile(self, running: AbstractSet[int]) -> None:
-        self.reconciled = set(running)
-
-    def close(self, timeout_s: float = 60.0) -> None: ...
-
+from tests.sweeper.played import OVERRIDES, Notes, PlayedWorker, evaluation
 
 Make = Callable[..., tuple[Supervisor, Notes, Search]]
 
@@ -324,67 +182,6 @@ def test_a_question_that_always_ends_its_worker_ends_the_study_with_the_reason(m
         supervisor.answers([Draw(checkpoint=Path("x"), prompts=1, seed=0, out=Path("a"), strength=1.0)])
 
 
-def trial(number: int, *evaluations: Evaluation) -> Trial:
-    made = Trial(number=number, params={}, spec=plan(OVERRIDES).config.trial, folder=Path("x"), clean=0.5)
-    made.evaluations, made.status = list(evaluations), "finished"
-    return made
-
-
-def test_checkpoint_is_the_earliest_clean_one_that_is_as_good_as_the_best() -> None:
-    course = [evaluation(40, 30.0), evaluation(80, 49.95), evaluation(120, 50.0), evaluation(160, 70.0, 0.8)]
-    best = best_checkpoint(course, clean=0.5)
-    assert best is not None
-    assert best.step == 80
-
-
-@pytest.mark.parametrize(("keep", "left"), [("best", [80, 120]), ("all", [40, 80, 120])])
-def test_checkpoints_of_an_ended_trial_stay_as_asked(keep: Keep, left: list[int], tmp_path: Path) -> None:
-    ended = trial(0, evaluation(40, 30.0), evaluation(80, 50.0), evaluation(120, 40.0))
-    ended.folder = tmp_path
-    for folder in (*(ended.checkpoint(step) for step in (40, 80, 120)), tmp_path / "state"):
-        folder.mkdir(parents=True)
-    kept = tidy(ended, keep)
-    assert kept == {"best": ended.checkpoint(80), "last": ended.checkpoint(120)}
-    assert [step for step in (40, 80, 120) if ended.checkpoint(step).exists()] == left
-    assert not (tmp_path / "state").exists()
-
-
-def test_finalists_are_the_best_and_a_clean_one_wins_over_a_better_overfit_one() -> None:
-    trials = [trial(0, evaluation(40, 10.0)), trial(1, evaluation(40, 60.0)), trial(2, evaluation(40, 55.0))]
-    finalists = choose_finalists(trials, 2)
-    assert [each.number for each in finalists] == [1, 2]
-
-    assert choose_winner(finalists, {1: again(1, 58.0, 0.0), 2: again(2, 59.0, 0.0)}).number == 2
-    assert choose_winner(finalists, {1: again(1, 58.0, 0.0), 2: again(2, 59.0, 0.9)}).number == 1
-
-
-def test_what_a_reason_has_told_is_not_said_again() -> None:
-    turned = trial(0, evaluation(40, 30.0), evaluation(80, 20.0, 0.8, overfit=True))
-    best = ", best at step 40 with score 30.0; overfit"
-    assert in_words(turned, "looks overfit: copies in 4 of 16 pictures") == best
-    assert in_words(turned, "all steps done") == f"{best}: at step 80: copies in 4 of 16 pictures"
-    assert in_words(trial(0), "loss is nan") == ""
-
-
-def again(number: int, score: float, index: float) -> Rescored:
-    made = evaluation(40, score, index, overfit=index > 0.5)
-    return Rescored(trial=number, evaluation=made, base=made, pictures=Path("x"), base_pictures=Path("y"))
-
-
-@pytest.mark.parametrize(
-    ("own", "other", "said"),
-    [
-        (0.0, 0.0, "the best clean score won."),
-        (0.0, 0.9, "the best clean score won. Trial 2 was not clean any more: copies in 4 of 16 pictures."),
-        (0.8, 0.9, "the best fresh score won. No finalist was free of signs of overfit; this is the least bad."),
-    ],
-)
-def test_how_the_winner_was_chosen_says_who_fell(own: float, other: float, said: str) -> None:
-    rescored = {1: again(1, 58.0, own), 2: again(2, 59.0, other)}
-    words = how_chosen(trial(1), rescored, rescored[1].evaluation, (), plan(OVERRIDES).config)
-    assert words.endswith(f"Trials 1, 2 were scored again with fresh seeds on prompts that no trial saw, and {said}")
-
-
 def test_a_worker_that_dies_is_asked_again_only_what_it_left_open(make: Make) -> None:
     asked: list[Path] = []
 
@@ -403,13 +200,3 @@ def test_a_worker_that_dies_is_asked_again_only_what_it_left_open(make: Make) ->
     questions = [Draw(checkpoint=Path("x"), prompts=1, seed=0, out=Path(name), strength=1.0) for name in "abc"]
     assert supervisor.answers(questions) == [Drew(pictures=Path(name)) for name in "abc"]
     assert asked == [Path(name) for name in "abcbc"]
-
-
-def test_diverged_means_above_the_base_twice_after_the_warm_up_or_no_number() -> None:
-    def ratio(value: float) -> Evaluation:
-        return replace(evaluation(40), metrics={"val_ratio": value})
-
-    assert not diverged([ratio(1.2), ratio(1.2)], warmup=2)
-    assert not diverged([ratio(0.9), ratio(0.9), ratio(1.2)], warmup=2)
-    assert diverged([ratio(0.9), ratio(0.9), ratio(1.2), ratio(1.1)], warmup=2)
-    assert diverged([ratio(float("inf"))], warmup=2)

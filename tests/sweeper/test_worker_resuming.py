@@ -16,7 +16,7 @@ from sweeper.config import Config, parse_config
 from sweeper.history import append_evaluation, read_evaluations
 from sweeper.messages import Admit, Admitted, Command, Evaluated, Finished, Noted, Ready, Refused, Shutdown, Verdict
 from sweeper.serving import serve
-from tests.sweeper.test_supervisor import evaluation
+from tests.sweeper.played import evaluation
 from train.spec import TrialSpec
 
 

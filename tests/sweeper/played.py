@@ -1,0 +1,160 @@
+"""A study's parts, played: workers that answer from a script, a tracker that notes what it is told, made-up trials."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from pathlib import Path
+
+from eval.evaluation import Evaluation, Validation
+from sweeper.messages import (
+    Admit,
+    Admitted,
+    Command,
+    Died,
+    Evaluated,
+    Event,
+    Failed,
+    Finished,
+    Ready,
+    Stepped,
+    Verdict,
+)
+from sweeper.space import plan
+from sweeper.tracking.port import Ended
+from sweeper.trials import Trial
+from train.reports import StepReport
+
+OVERRIDES = ["+experiment=pencil", "study.num_trials=3", "train.steps=80", "eval.every=40", "study.pruner.name=none"]
+"""A small study of the drawn set."""
+
+
+def evaluation(step: int, score: float = 50.0, index: float = 0.0, *, overfit: bool = False) -> Evaluation:
+    return Evaluation(
+        step=step,
+        score=score,
+        score_se=1.0,
+        overfit_index=index,
+        overfit=overfit,
+        words="copies in 4 of 16 pictures" if overfit else "no sign of overfit",
+        severities={},
+        metrics={"val_ratio": 0.5},
+        validation_losses=(0.1, 0.2),
+    )
+
+
+def trial(number: int, *evaluations: Evaluation) -> Trial:
+    made = Trial(number=number, params={}, spec=plan(OVERRIDES).config.trial, folder=Path("x"), clean=0.5)
+    made.evaluations, made.status = list(evaluations), "finished"
+    return made
+
+
+class PlayedWorker:
+    """A launcher with one worker, which answers every command from a script: trial → its evaluations, or a failure."""
+
+    devices = ("cpu",)
+
+    def __init__(self, script: Mapping[int, Sequence[Evaluation] | str], num_slots: int = 2, deaths: int = 0) -> None:
+        self.script = script
+        self.num_slots = num_slots
+        self.deaths = deaths
+        self.started = 0
+        self.most_at_once = 0
+        self.queue: list[tuple[int, Event]] = []
+        self.left: dict[int, list[Evaluation]] = {}
+        self.admitted: list[int] = []
+
+    def start(self, worker: int) -> None:
+        self.started += 1
+        self.left = {}
+        self.queue.append(
+            (
+                0,
+                Ready(
+                    num_slots=self.num_slots, device="cpu", num_train=6, num_validation=3, base_images=(), seconds=0.1
+                ),
+            )
+        )
+
+    def send(self, worker: int, command: Command) -> None:
+        match command:
+            case Admit(trial=trial):
+                self.admitted.append(trial)
+                if self.deaths > 0:
+                    self.deaths -= 1
+                    self.queue = [(0, Died(reason="the worker was ended by SIGKILL"))]
+                    return
+                self.queue.append((0, Admitted(trial=trial, step=0, history=())))
+                played = self.script[trial]
+                if isinstance(played, str):
+                    self.queue.append((0, Failed(trial=trial, reason=played)))
+                    return
+                self.left[trial] = list(played)
+                self.most_at_once = max(self.most_at_once, len(self.left))
+                self._evaluate(trial)
+            case Verdict(trial=trial, go_on=go_on):
+                if go_on and self.left[trial]:
+                    self._evaluate(trial)
+                else:
+                    del self.left[trial]
+                    self.queue.append((0, Finished(trial=trial)))
+
+    def _evaluate(self, trial: int) -> None:
+        made = self.left[trial].pop(0)
+        report = StepReport(slot=0, step=made.step, loss=0.3, lr=1e-3, grad_norm=1.0)
+        self.queue.append((0, Stepped(trial=trial, reports=(report,))))
+        self.queue.append((0, Evaluated(trial=trial, evaluation=made, checkpoint=Path("x"), images=(), seconds=0.1)))
+
+    def wait(self, timeout_s: float) -> list[tuple[int, Event]]:
+        events, self.queue = self.queue[:1], self.queue[1:]
+        return events
+
+    def shut_down(self, timeout_s: float) -> None:
+        self.left = {}
+
+
+class Notes:
+    """A tracker that keeps what it was told."""
+
+    lost = 0
+
+    def __init__(self) -> None:
+        self.ended: dict[int, tuple[str, str]] = {}
+        self.chosen: dict[int, dict[str, float]] = {}
+        self.started: list[int] = []
+        self.reconciled: set[int] | None = None
+        self.recovered: dict[int, Ended] = {}
+        self.shown: list[tuple[int, int]] = []
+
+    def start_study(self, name: str, params: Mapping[str, object], config: str) -> None: ...
+
+    def show_base(self, images: Sequence[tuple[str, Path]]) -> None: ...
+
+    def start_trial(self, number: int, params: Mapping[str, object], config: str) -> None:
+        self.started.append(number)
+
+    def log_steps(self, number: int, reports: Sequence[StepReport]) -> None: ...
+
+    def log_evaluation(self, number: int, evaluation: Evaluation, images: Sequence[tuple[str, Path]]) -> None:
+        self.shown.append((number, evaluation.step))
+
+    def log_validation(self, number: int, validation: Validation) -> None: ...
+
+    def end_trial(
+        self, number: int, status: str, reason: str, kept: Mapping[str, Path], chosen: Mapping[str, float]
+    ) -> None:
+        self.ended[number] = (status, reason)
+        self.chosen[number] = dict(chosen)
+
+    def recover(self, trial: Ended) -> None:
+        self.recovered[trial.number] = trial
+
+    def crown(self, best_folder: Path, number: int, metrics: Mapping[str, float], description: str) -> str | None:
+        return "1"
+
+    def end_study(self, status: str, reason: str = "") -> None: ...
+
+    def reconcile(self, running: AbstractSet[int]) -> None:
+        self.reconciled = set(running)
+
+    def close(self, timeout_s: float = 60.0) -> None: ...
