@@ -16,7 +16,7 @@ from PIL import Image
 from eval.prompts import with_trigger
 from sweeper.history import read_evaluations
 from sweeper.pictures import PROMPT, open_picture, picture_name, side_by_side
-from sweeper.places import pictures_of
+from sweeper.places import pictures_of, trial_of
 
 MAX_PROMPTS: Final = 5
 
@@ -34,7 +34,7 @@ def sheet(study: Path, trial: int, steps: list[int]) -> Image.Image:
         ValueError: there are no such checkpoints.
     """
     config = yaml.safe_load((study / "study.yaml").read_text())["config"]
-    folder = study / "trials" / f"{trial:04}"
+    folder = trial_of(study, trial)
     scores = {each.step: each.score for each in read_evaluations(folder)}
     if unknown := set(steps) - set(scores):
         raise ValueError(f"trial {trial} must have been judged at {sorted(unknown)}, but was at {sorted(scores)}")

@@ -17,6 +17,8 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import yaml
 
+from sweeper.places import trials_of
+
 PANELS = (("val_ratio", "validation loss / base's"), ("score", "score"), ("overfit_index", "overfit index"))
 
 
@@ -25,7 +27,7 @@ def main() -> None:
     folder, out = Path(sys.argv[1]), Path(sys.argv[2])
     parameter = sys.argv[3] if len(sys.argv) > 3 else "optimizer.lr"
     figure, axes = plt.subplots(1, len(PANELS), figsize=(12, 3.4), layout="constrained")
-    judged = [trial for trial in sorted((folder / "trials").iterdir()) if (trial / "evaluations.jsonl").exists()]
+    judged = [trial for trial in sorted(trials_of(folder).iterdir()) if (trial / "evaluations.jsonl").exists()]
     for trial in judged:
         value = yaml.safe_load((trial / "config.yaml").read_text())
         for part in parameter.split("."):

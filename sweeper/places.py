@@ -1,8 +1,18 @@
-"""Where things are in a trial's folder."""
+"""Where things are in a study's folder and in a trial's."""
 
 from __future__ import annotations
 
 from pathlib import Path
+
+
+def trials_of(study: Path) -> Path:
+    """The folder of all its trials' folders."""
+    return study / "trials"
+
+
+def trial_of(study: Path, number: int) -> Path:
+    """A trial's own folder."""
+    return trials_of(study) / f"{number:04}"
 
 
 def state_of(folder: Path) -> Path:

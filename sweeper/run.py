@@ -27,6 +27,7 @@ from sweeper.finale import crown
 from sweeper.launchers.local import LocalLauncher
 from sweeper.lease import supervising
 from sweeper.narrowing import narrow
+from sweeper.places import trials_of
 from sweeper.search import DATABASE_ERRORS, Search, ranking_of
 from sweeper.space import Plan, plan
 from sweeper.supervisor import Resolved, Supervisor
@@ -97,7 +98,7 @@ def _run_study(overrides: Sequence[str]) -> int:
 
 def _refuse_unknown_trials(folder: Path) -> None:
     """A database that was lost must not have the trials on disk trained over."""
-    if any((folder / "trials").glob("*")):
+    if any(trials_of(folder).glob("*")):
         raise StudyError(
             f"{folder} has trials, but {folder.parent / 'studies.db'} knows none of them; bring that file back, or set "
             "study.name to another name"

@@ -35,6 +35,7 @@ from sweeper.messages import (
     Verdict,
 )
 from sweeper.objectives import values_of
+from sweeper.places import trial_of
 from sweeper.search import Search
 from sweeper.settling import chosen, in_words, left_behind, tidy
 from sweeper.tracking.port import Tracker
@@ -166,7 +167,7 @@ class Supervisor:
 
     def _adopt(self, number: int, params: dict[str, object]) -> Trial:
         resolved = self._resolve(params)
-        folder = self._folder / "trials" / f"{number:04}"
+        folder = trial_of(self._folder, number)
         clean = self._config.eval.thresholds.clean
         trial = Trial(number=number, params=params, spec=resolved.spec, folder=folder, clean=clean)
         self.trials[number] = trial

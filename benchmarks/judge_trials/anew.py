@@ -21,7 +21,7 @@ from foundation.errors import ConfigError
 from sweeper.drawing import write_pictures
 from sweeper.judging import Judging
 from sweeper.pictures import PROMPT, UNRELATED, open_picture, picture_name
-from sweeper.places import checkpoint_of, pictures_of
+from sweeper.places import checkpoint_of, pictures_of, trial_of
 from train.bases import Base
 from train.caches import encode_dataset
 from train.data import load_dataset
@@ -90,12 +90,12 @@ def _judging(chosen: TrialSet, folder: Path, base: Base, spec: EvalSpec) -> Judg
 
 def drawn_anew(folder: Path, trial: int, step: int) -> Path:
     """The folder of what a checkpoint of a trial of the set in `folder` drew when it was last judged anew."""
-    return pictures_of(folder / "drawn" / f"{trial:04}", step)
+    return pictures_of(trial_of(folder / "drawn", trial), step)
 
 
 def _drawing(judging: Judging, study: Path, spec: EvalSpec, folder: Path) -> Look:
     def look(trial: int, evaluation: Evaluation) -> Evidence:
-        checkpoint = checkpoint_of(_of_trial(study, trial), evaluation.step)
+        checkpoint = checkpoint_of(trial_of(study, trial), evaluation.step)
         pictures, seen = judging.see_file(checkpoint, evaluation.step, spec)
         write_pictures(drawn_anew(folder, trial, evaluation.step), pictures)
         return seen
@@ -111,7 +111,7 @@ def _reading(study: Path, stored: dict[str, Any], spec: EvalSpec) -> Look:
     few = seeds[: spec.unrelated_seeds]
 
     def look(trial: int, evaluation: Evaluation) -> Evidence:
-        folder = pictures_of(_of_trial(study, trial), evaluation.step)
+        folder = pictures_of(trial_of(study, trial), evaluation.step)
         return build_evidence(
             eyes,
             step=evaluation.step,
@@ -131,7 +131,3 @@ def _places(name: str, wanted: Sequence[Any], stored: dict[str, Any]) -> list[in
     if unknown := [each for each in wanted if each not in kept]:
         raise ConfigError(f"eval.{name} must be of those that the studies drew, got {unknown[0]!r}; --draw draws anew")
     return [kept.index(each) for each in wanted]
-
-
-def _of_trial(study: Path, trial: int) -> Path:
-    return study / "trials" / f"{trial:04}"

@@ -16,7 +16,7 @@ from benchmarks.judge_trials.truth import Inspector, Truth
 from eval.evaluation import Evaluation
 from foundation.durable import append_line
 from sweeper.history import read_evaluations
-from sweeper.places import checkpoint_of
+from sweeper.places import checkpoint_of, trial_of
 
 _DIGITS: Final = 5
 
@@ -61,7 +61,7 @@ def inspect_study(study: Path, inspector: Inspector, file: Path) -> None:
         return
     losses, base = _train_losses(study), inspector.inspect(None).quality
     for trial in left:
-        points = list(_checkpoints(study / "trials" / f"{trial.number:04}", losses[trial.number], inspector))
+        points = list(_checkpoints(trial_of(study, trial.number), losses[trial.number], inspector))
         append_course(file, Course(study.name, trial.number, trial.params, base, points))
 
 
