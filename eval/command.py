@@ -154,17 +154,7 @@ def _spec(request: Request, held_out: Sequence[Picture]) -> EvalSpec:
 
 def _look(family: Family, held_out: Sequence[Picture], spec: EvalSpec, trigger: str) -> _Sight:
     def draw(prompts: Sequence[str]) -> list[Image.Image]:
-        return sample(
-            family.pipe,
-            prompts,
-            spec.seeds,
-            steps=spec.sample_steps,
-            guidance_scale=spec.guidance_scale,
-            guidance_every=spec.guidance_every,
-            sampler=spec.sampler,
-            batch_rows=spec.batch_rows,
-            options=family.sampling,
-        )
+        return sample(family.pipe, prompts, spec.seeds, spec.drawing, family.sampling)
 
     if held_out:
         losses = validation_losses(validation_set(family, held_out, spec), family.predict, spec.batch_rows)

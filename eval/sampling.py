@@ -10,34 +10,19 @@ from PIL import Image
 
 from eval.guidance import guided, in_shares, rows_of_a_picture
 from eval.samplers import drawing_with
-from eval.spec import Sampler
+from eval.spec import Drawing
 
 
 def sample(
     pipe: Any,
     prompts: Sequence[str],
     seeds: Sequence[int],
-    *,
-    steps: int,
-    guidance_scale: float,
-    batch_rows: int,
-    guidance_every: int = 1,
-    sampler: Sampler = "own",
+    drawing: Drawing,
     options: Mapping[str, Any] | None = None,
 ) -> list[Image.Image]:
     """Return one picture for each prompt and seed, prompt by prompt: P·S pictures. See `sample_each`."""
     pairs = [(prompt, seed) for prompt in prompts for seed in seeds]
-    (images,) = sample_each(
-        pipe,
-        pairs,
-        copies=1,
-        steps=steps,
-        guidance_scale=guidance_scale,
-        guidance_every=guidance_every,
-        sampler=sampler,
-        batch_rows=batch_rows,
-        options=options,
-    )
+    (images,) = sample_each(pipe, pairs, drawing, copies=1, options=options)
     return images
 
 
@@ -45,13 +30,9 @@ def sample(
 def sample_each(
     pipe: Any,
     pairs: Sequence[tuple[str, int]],
+    drawing: Drawing,
     *,
     copies: int,
-    steps: int,
-    guidance_scale: float,
-    batch_rows: int,
-    guidance_every: int = 1,
-    sampler: Sampler = "own",
     options: Mapping[str, Any] | None = None,
 ) -> list[list[Image.Image]]:
     """Return a picture for each prompt with its seed, for each of `copies`.
@@ -65,21 +46,22 @@ def sample_each(
     Turns the pipeline's progress bar off.
     """
     pipe.set_progress_bar_config(disable=True)
-    at_once = max(1, batch_rows // (copies * rows_of_a_picture(pipe, guidance_scale)))
+    scale = drawing.guidance_scale
+    at_once = max(1, drawing.batch_rows // (copies * rows_of_a_picture(pipe, scale)))
     images: list[list[Image.Image]] = [[] for _ in range(copies)]
     for start in range(0, len(pairs), at_once):
         batch = pairs[start : start + at_once]
         seeds = [seed for _, seed in batch]
         with (
-            drawing_with(pipe, sampler),
-            in_shares(pipe, seeds, copies=copies, scale=guidance_scale, every=guidance_every),
+            drawing_with(pipe, drawing.sampler),
+            in_shares(pipe, seeds, copies=copies, scale=scale, every=drawing.guidance_every),
         ):
             drawn = pipe(
                 prompt=[prompt for prompt, _ in batch] * copies,
                 generator=[torch.Generator("cpu").manual_seed(seed) for _ in range(copies) for seed in seeds],
-                num_inference_steps=steps,
+                num_inference_steps=drawing.steps,
                 output_type="pil",
-                **guided(pipe, guidance_scale, len(batch) * copies),
+                **guided(pipe, scale, len(batch) * copies),
                 **(options or {}),
             ).images
         for copy, own in enumerate(images):

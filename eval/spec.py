@@ -72,6 +72,17 @@ class Thresholds:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Drawing:
+    """How pictures are drawn, whatever they show; the fields are those of `EvalSpec`."""
+
+    steps: int
+    guidance_scale: float
+    batch_rows: int
+    guidance_every: int = 1
+    sampler: Sampler = "own"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class EvalSpec:
     """What is drawn and measured at each evaluation."""
 
@@ -144,6 +155,17 @@ class EvalSpec:
         for prompt in self.final_prompts:
             if prompt in self.prompts:
                 raise ValueError(f"final_prompts must hold none of prompts, which steer the trials, got {prompt!r}")
+
+    @property
+    def drawing(self) -> Drawing:
+        """How its pictures are drawn."""
+        return Drawing(
+            steps=self.sample_steps,
+            guidance_scale=self.guidance_scale,
+            batch_rows=self.batch_rows,
+            guidance_every=self.guidance_every,
+            sampler=self.sampler,
+        )
 
     def for_finalists(self, seeds: tuple[int, ...]) -> EvalSpec:
         """The same judge with fresh `seeds` and, where there are any, prompts that no trial saw."""

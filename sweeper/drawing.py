@@ -42,17 +42,7 @@ def draw(base: Base, spec: EvalSpec, trigger: str, copies: int) -> list[Drawn]:
     pairs = [(with_trigger(prompt, trigger), seed) for prompt in spec.prompts for seed in own]
     first = len(pairs)
     pairs += [(prompt, seed) for prompt in spec.unrelated_prompts for seed in unrelated]
-    drawn = sample_each(
-        base.pipeline,
-        pairs,
-        copies=copies,
-        steps=spec.sample_steps,
-        guidance_scale=spec.guidance_scale,
-        guidance_every=spec.guidance_every,
-        sampler=spec.sampler,
-        batch_rows=spec.batch_rows,
-        options=base.sampling,
-    )
+    drawn = sample_each(base.pipeline, pairs, spec.drawing, copies=copies, options=base.sampling)
     return [
         Drawn(samples=_rows(images[:first], len(own)), unrelated=_rows(images[first:], len(unrelated)))
         for images in drawn

@@ -23,7 +23,6 @@ from sweeper.pictures import PROMPT, open_picture, picture_name
 from train.bases import Base
 from train.pocket.world import BACKGROUNDS, RELATIONS, Scene, Thing
 
-BATCH_ROWS: Final = 64
 LITTLE_QUALITY: Final = 0.02
 """A fall from less than this is measured against it."""
 
@@ -57,16 +56,8 @@ def by_the_reader(courses: Sequence[Course], folder: Path, base: Base, reader: R
 
 def _measure(chosen: TrialSet, spec: EvalSpec, base: Base, reader: Reader) -> Measure:
     asked = [scene_of(prompt) for prompt in spec.prompts]
-    drawn = sample(
-        base.pipeline,
-        [scene.caption(chosen.style) for scene in asked],
-        spec.seeds,
-        steps=spec.sample_steps,
-        guidance_scale=spec.guidance_scale,
-        guidance_every=spec.guidance_every,
-        sampler=spec.sampler,
-        batch_rows=BATCH_ROWS,
-    )
+    captions = [scene.caption(chosen.style) for scene in asked]
+    drawn = sample(base.pipeline, captions, spec.seeds, spec.drawing)
     scenes = [scene for scene in asked for _ in spec.seeds]
     return Measure(base, reader, chosen.style, scenes, as_pixels(drawn))
 

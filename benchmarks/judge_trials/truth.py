@@ -18,7 +18,8 @@ from torch import Tensor
 
 from benchmarks.judge_trials.reader import Reader, through_vae
 from benchmarks.judge_trials.sets import TrialSet
-from eval.sampling import sample
+from eval.sampling import sample_each
+from eval.spec import Drawing
 from foundation.durable import write_bytes
 from foundation.folder import read_folder
 from train.bases import Base
@@ -26,10 +27,8 @@ from train.pocket.loop import draw_all as world_pictures
 from train.pocket.world import Scene
 
 SEEDS: Final = (501, 502)
-"""Half of the scenes are drawn with each; neither trials nor finals use them."""
-SAMPLE_STEPS: Final = 6
-GUIDANCE: Final = 5.0
-BATCH_ROWS: Final = 64
+"""An equal share of the scenes is drawn with each; neither trials nor finals use them."""
+DRAWING: Final = Drawing(steps=6, guidance_scale=5.0, batch_rows=64, sampler="dpm++")
 COPY: Final = 0.5
 """A picture nearer to a training picture than this share of what held-out pictures are (median) is a copy."""
 DRAWING_SEEDS: Final = (901, 902)
@@ -146,19 +145,9 @@ class Inspector:
     def _draw(self, pipeline: Any) -> list[Image.Image]:
         captions = [scene.caption(self._set.style) for scene in self._set.truth_scenes()]
         share = len(captions) // len(SEEDS)
-        return [
-            image
-            for number, seed in enumerate(SEEDS)
-            for image in sample(
-                pipeline,
-                captions[number * share : (number + 1) * share],
-                [seed],
-                steps=SAMPLE_STEPS,
-                guidance_scale=GUIDANCE,
-                sampler="dpm++",
-                batch_rows=BATCH_ROWS,
-            )
-        ]
+        pairs = [(caption, SEEDS[number // share]) for number, caption in enumerate(captions)]
+        (images,) = sample_each(pipeline, pairs, DRAWING, copies=1)
+        return images
 
     @contextmanager
     def _with(self, checkpoint: Path | None) -> Iterator[Any]:

@@ -21,6 +21,7 @@ from eval.__main__ import main
 from eval.pipeline import load_pipeline
 from eval.request import parse
 from eval.sampling import sample
+from eval.spec import Drawing
 from foundation.errors import ConfigError
 from foundation.folder import Picture
 from train.data import load_dataset
@@ -74,7 +75,8 @@ def test_the_base_is_drawn_as_if_no_lora_had_been_there(
     assert main([*arguments, "sampler=dpm++", "guidance_every=2", f"samples={tmp_path}/samples"]) == 0
     (prompt, *_) = (picture.caption for picture in _held_out(arguments))
     pipe = load_pipeline(str(pipeline_folder), "cpu")
-    (alone,) = sample(pipe, [prompt], [0], steps=2, guidance_scale=5.0, batch_rows=2, sampler="dpm++", guidance_every=2)
+    drawing = Drawing(steps=2, guidance_scale=5.0, batch_rows=2, sampler="dpm++", guidance_every=2)
+    (alone,) = sample(pipe, [prompt], [0], drawing)
     (written, *_) = sorted((tmp_path / "samples").glob("*-base.png"))
     with Image.open(written) as image:
         assert np.abs(np.asarray(image, dtype=int) - np.asarray(alone, dtype=int)).max() <= 1

@@ -14,7 +14,7 @@ from diffusers import DDIMScheduler, DPMSolverMultistepScheduler, FlowMatchEuler
 from eval.pipeline import load_pipeline
 from eval.samplers import check_sampler, drawing_with
 from eval.sampling import sample
-from eval.spec import Sampler
+from eval.spec import Drawing, Sampler
 from foundation.errors import ConfigError
 
 
@@ -32,7 +32,8 @@ def trained_noise(pipe: Any) -> dict[str, Any]:
 
 @pytest.mark.parametrize("sampler", ["ddim", "dpm++"])
 def test_it_draws_as_diffusers_does_with_that_scheduler(pipe: Any, sampler: Sampler) -> None:
-    (drawn,) = sample(pipe, ["a red cup"], [5], steps=4, guidance_scale=4.0, batch_rows=8, sampler=sampler)
+    drawing = Drawing(steps=4, guidance_scale=4.0, batch_rows=8, sampler=sampler)
+    (drawn,) = sample(pipe, ["a red cup"], [5], drawing)
     own = pipe.scheduler
     noise = trained_noise(pipe)
     pipe.scheduler = {

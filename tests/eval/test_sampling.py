@@ -12,6 +12,7 @@ from PIL import Image
 
 from eval.pipeline import load_pipeline
 from eval.sampling import sample, sample_each
+from eval.spec import Drawing
 
 PROMPTS = ["a red cup", "an orange star on grass", "sea"]
 
@@ -26,7 +27,7 @@ def pixels(images: list[Image.Image]) -> np.ndarray:
 
 
 def draw(pipe: StableDiffusionPipeline, prompts: list[str], seeds: list[int], rows: int = 64, guidance: float = 4.0):
-    return pixels(sample(pipe, prompts, seeds, steps=2, guidance_scale=guidance, batch_rows=rows))
+    return pixels(sample(pipe, prompts, seeds, Drawing(steps=2, guidance_scale=guidance, batch_rows=rows)))
 
 
 def test_pictures_are_the_pipelines_own_prompt_by_prompt(pipe: StableDiffusionPipeline) -> None:
@@ -71,7 +72,7 @@ def test_sampling_leaves_no_gradients_and_shows_no_bar(
 
 
 def test_no_prompts_no_pictures(pipe: StableDiffusionPipeline) -> None:
-    assert sample(pipe, [], [0, 1], steps=2, guidance_scale=4.0, batch_rows=8) == []
+    assert sample(pipe, [], [0, 1], Drawing(steps=2, guidance_scale=4.0, batch_rows=8)) == []
 
 
 @pytest.mark.parametrize("rows", [4, 64])
@@ -92,7 +93,7 @@ def test_each_copy_has_the_pictures_of_its_own_share_of_the_rows(
     second = draw(pipe, PROMPTS, [5, 9])
     monkeypatch.setattr(pipe.unet, "forward", shifted)
     pairs = [(prompt, seed) for prompt in PROMPTS for seed in (5, 9)]
-    both = sample_each(pipe, pairs, copies=2, steps=2, guidance_scale=4.0, batch_rows=rows)
+    both = sample_each(pipe, pairs, Drawing(steps=2, guidance_scale=4.0, batch_rows=rows), copies=2)
     assert np.abs(pixels(both[0]) - first).max() <= 1
     assert np.abs(pixels(both[1]) - second).max() <= 1
     assert np.abs(first - second).max() > 8
@@ -117,7 +118,8 @@ def by_hand(pipe: StableDiffusionPipeline, prompt: str, seed: int, steps: int, e
 @pytest.mark.parametrize("every", [1, 2, 3])
 def test_between_guided_steps_the_last_difference_is_added_again(pipe: StableDiffusionPipeline, every: int) -> None:
     pairs = [("a red cup", 5), ("sea", 9), ("sea", 5)]
-    (images,) = sample_each(pipe, pairs, copies=1, steps=5, guidance_scale=4.0, batch_rows=8, guidance_every=every)
+    drawing = Drawing(steps=5, guidance_scale=4.0, batch_rows=8, guidance_every=every)
+    (images,) = sample_each(pipe, pairs, drawing, copies=1)
     for image, (prompt, seed) in zip(images, pairs, strict=True):
         assert np.abs(pixels([image])[0] - by_hand(pipe, prompt, seed, 5, every)).max() <= 1
 
@@ -127,6 +129,6 @@ def test_no_row_is_computed_without_need(pipe: StableDiffusionPipeline, monkeypa
     forward = pipe.unet.forward
     monkeypatch.setattr(pipe.unet, "forward", lambda x, *a, **k: seen.append(len(x)) or forward(x, *a, **k))
     pairs = [(prompt, seed) for prompt in PROMPTS for seed in (5, 9)]
-    sample_each(pipe, pairs, copies=2, steps=4, guidance_scale=4.0, batch_rows=24, guidance_every=2)
+    sample_each(pipe, pairs, Drawing(steps=4, guidance_scale=4.0, batch_rows=24, guidance_every=2), copies=2)
     assert seen == [2 * (2 + 6), 2 * 6, 2 * (6 + 6), 2 * 6]  # first one unconditional row a seed
     assert not pipe.unet._forward_hooks and not pipe.unet._forward_pre_hooks

@@ -13,6 +13,7 @@ import torch
 from diffusers import DiffusionPipeline
 
 from eval.sampling import sample_each
+from eval.spec import Drawing
 from tests.train.families import BUILDERS, build
 from tests.train.plain_families import plain_family_training
 from tests.train.test_packed import assert_same, trained
@@ -107,14 +108,9 @@ def test_pictures_of_a_pack_are_those_of_its_files_in_plain_diffusers(family: Fa
 
 def drawn(base: Base, copies: int) -> list[list[np.ndarray]]:
     """Both prompts with seed 7, of 0 to 255."""
+    drawing = Drawing(steps=3, guidance_scale=3.0, batch_rows=64)
     images = sample_each(
-        base.pipeline,
-        [(prompt, 7) for prompt in PROMPTS],
-        copies=copies,
-        steps=3,
-        guidance_scale=3.0,
-        batch_rows=64,
-        options=base.sampling,
+        base.pipeline, [(prompt, 7) for prompt in PROMPTS], drawing, copies=copies, options=base.sampling
     )
     return [[np.asarray(image, dtype=float) for image in own] for own in images]
 

@@ -11,6 +11,7 @@ import torch
 from accelerate.state import AcceleratorState
 
 from eval.sampling import sample_each
+from eval.spec import Drawing
 from tests.train.test_compiled import DROPPING, NARROW, RANK, WIDE, trial
 from train.bases import Base, load_base
 from train.caches import EncodedDataset
@@ -185,7 +186,7 @@ def test_pictures_drawn_for_two_slots_at_once_are_those_of_each_alone(
     def draw(slots: list[int]) -> np.ndarray:
         with pack.acting(slots) as base:
             (*pictures,) = sample_each(
-                base.pipeline, [("a red cup", 0)], copies=len(slots), steps=4, guidance_scale=5.0, batch_rows=8
+                base.pipeline, [("a red cup", 0)], Drawing(steps=4, guidance_scale=5.0, batch_rows=8), copies=len(slots)
             )
             return np.asarray([np.asarray(picture) for (picture,) in pictures], dtype=np.float64) / 255
 
