@@ -17,6 +17,8 @@ from train.spec import TrialSpec
 
 WORTHWHILE: Final = 1.1
 """More slots must bring this much more throughput."""
+_IN_A_ROW: Final = 2
+"""Counts that must not pay before no more are tried: one may be unlucky, or lie in a dip."""
 MEMORY_LIMIT: Final = 0.9
 """Share of a GPU's memory that may be in use."""
 _TIMED_PASSES: Final = 4
@@ -28,28 +30,33 @@ def measure_capacity(
 ) -> list[Capacity]:
     """Train copies of a trial for a few steps at 1, 2, 4 … slots, as long as it pays; see `best_of`.
 
-    It ends with the first count that brings less than `WORTHWHILE`, and before one that passes `MEMORY_LIMIT` or runs
-    out of memory. Nothing is left in the base.
+    It ends when two counts in a row brought less than `WORTHWHILE` (after one that did not, the next may), and before
+    one that passes `MEMORY_LIMIT` or runs out of memory. Nothing is left in the base.
     """
     curve: list[Capacity] = []
     for count in _counts(most):
         measured = _measure(base, data, spec, count, clock)
-        if measured and curve and not _pays(measured, curve[-1]):  # once more: the machine may have been busy
+        if measured and curve and not _pays(measured, _best(curve)):  # once more: the machine may have been busy
             again = _measure(base, data, spec, count, clock)
             measured = again if again and again.steps_per_second > measured.steps_per_second else measured
         if measured is None or (measured.memory or 0) > MEMORY_LIMIT:
             break
         curve.append(measured)
-        if len(curve) > 1 and not _pays(measured, curve[-2]):
+        if _best(curve) not in curve[-_IN_A_ROW:]:
             break
     return curve
 
 
 def best_of(curve: Sequence[Capacity]) -> int:
     """The number of slots to take: the last that paid; 1 for an empty curve."""
-    if not curve:
-        return 1
-    return curve[-1].slots if len(curve) == 1 or _pays(curve[-1], curve[-2]) else curve[-2].slots
+    return _best(curve).slots if curve else 1
+
+
+def _best(curve: Sequence[Capacity]) -> Capacity:
+    best = curve[0]
+    for more in curve[1:]:
+        best = more if _pays(more, best) else best
+    return best
 
 
 def _pays(more: Capacity, fewer: Capacity) -> bool:
