@@ -59,11 +59,12 @@ def _may_still_rise(trial: Trial, config: Config) -> bool:
 def _below_median(trial: Trial, finished: Sequence[Trial], config: Config) -> str | None:
     step, sign = trial.evaluations[-1].step, _sign(config)
     others = [sign * value_of(seen) for each in finished for seen in each.evaluations if seen.step == step]
-    best = max(_scores(trial, config))
-    if not others or best >= statistics.median(others):
+    best, soon = max(_scores(trial, config)), _soon(trial, config)
+    if not others or soon >= statistics.median(others):
         return None
     side, median = "below" if sign > 0 else "above", sign * statistics.median(others)
-    return f"best score {sign * best:.4g} is {side} the median {median:.4g} of {len(others)} at step {step}"
+    pace = f" (soon {sign * soon:.4g}, at its pace)" if soon > best else ""
+    return f"best score {sign * best:.4g}{pace} is {side} the median {median:.4g} of {len(others)} at step {step}"
 
 
 def _behind_best(trial: Trial, finished: Sequence[Trial], config: Config) -> str | None:
@@ -76,7 +77,7 @@ def _behind_best(trial: Trial, finished: Sequence[Trial], config: Config) -> str
     step, sign = trial.evaluations[-1].step, _sign(config)
     best = max(finished, key=lambda each: _rank(each, sign))
     there = [seen for seen in best.evaluations if seen.step <= step]
-    if not there or max(_scores(trial, config)) >= max(sign * value_of(seen) for seen in there):
+    if not there or _soon(trial, config) >= max(sign * value_of(seen) for seen in there):
         return None
     theirs = _styles(there[-1])
     comparable = [styles for styles in map(_styles, trial.evaluations) if len(styles) == len(theirs) > 0]
@@ -136,6 +137,13 @@ def _rungs(config: Config) -> list[int]:
 def _scores(trial: Trial, config: Config) -> list[float]:
     """The trial's scores in order of steps, higher being better."""
     return [_sign(config) * value_of(seen) for seen in trial.evaluations]
+
+
+def _soon(trial: Trial, config: Config) -> float:
+    """The trial's best score, and on top of it what its last gain brings if it goes on for the study's outlook."""
+    *before, last = _scores(trial, config)
+    gain = last - max(before) if before else 0.0
+    return max([*before, last]) + config.study.pruner.outlook * max(0.0, gain)
 
 
 def _rank(trial: Trial, sign: int) -> tuple[bool, float, int]:

@@ -39,8 +39,27 @@ def test_without_patience_a_trial_that_still_rises_may_end(base: Config) -> None
         assert (reasons(config, others, [1.0, 3.0, 5.0])[2] is not None) == ends
 
 
+def test_what_rises_fast_is_not_hopeless_for_being_late(base: Config) -> None:
+    others = rising(10.0, 20.0, 30.0, 40.0)  # the median at step 120 is 15
+    config = with_pruner(base, patience=None, outlook=1.0)
+    slowly, fast, fallen = [1.0, 4.0, 9.0], [1.0, 4.0, 10.0], [1.0, 14.0, 13.0]
+    assert (
+        reasons(config, others, slowly)[2]
+        == "best score 9 (soon 14, at its pace) is below the median 15 of 4 at step 120"
+    )
+    assert reasons(config, others, fast) == [None] * 3
+    assert reasons(config, others, fallen)[2] == "best score 14 is below the median 15 of 4 at step 120"
+    assert reasons(with_pruner(base, patience=None), others, fast)[2] is not None
+    falling = rising(1.0, 2.0, 3.0, 4.0)  # and 1.5, where less is better
+    config = with_pruner(base, patience=None, outlook=1.0, direction="minimize")
+    assert reasons(config, falling, [9.0, 6.0, 4.0])[2] == (
+        "best score 4 (soon 2, at its pace) is above the median 1.5 of 4 at step 120"
+    )
+    assert reasons(config, falling, [9.0, 6.0, 3.0]) == [None] * 3
+
+
 def with_pruner(base: Config, *, direction: str = "maximize", **pruner: Any) -> Config:
-    patient = {"startup_trials": 4, "warmup_evaluations": 2, "patience": 1}
+    patient = {"startup_trials": 4, "warmup_evaluations": 2, "outlook": 0.0, "patience": 1}
     study = replace(base.study, pruner=PrunerSpec(**patient | pruner), direction=direction)  # type: ignore[arg-type]
     return replace(base, study=study)
 
@@ -194,6 +213,14 @@ def test_wilcoxon_waits_for_a_trial_that_rises_and_takes_it_at_its_best(base: Co
     # An overfit trial is no measure, however high it scores.
     spoilt = [replace(each, evaluations=[replace(e, overfit_index=0.9) for e in each.evaluations]) for each in others]
     assert why_hopeless(trial(9, [20.0] * 3, styles=behind), [*others[:2], spoilt[2], *others[3:]], config) is None
+
+
+def test_wilcoxon_looks_ahead_too(base: Config) -> None:
+    others = [trial(n, [s, s, s], "finished", styles=t) for n, s, t in _OTHERS]  # the best has 50 points
+    own = trial(9, [4.0, 20.0, 36.0], styles=lowered(0.1))
+    for outlook, ends in ((0.0, True), (0.5, True), (1.0, False)):
+        config = with_pruner(base, name="wilcoxon", patience=None, outlook=outlook)
+        assert (why_hopeless(own, [*others, own], config) is not None) == ends
 
 
 def test_wilcoxon_looks_at_the_best_trial_at_the_same_step_or_where_it_ended(base: Config) -> None:
