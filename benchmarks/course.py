@@ -28,7 +28,7 @@ def main() -> None:
 
 
 def sheet(study: Path, trial: int, steps: list[int]) -> Image.Image:
-    """The picture of a trial's checkpoints at `steps`.
+    """The picture of a trial's checkpoints at `steps`, with as many of the seeds as all of them were drawn with.
 
     Raises:
         ValueError: there are no such checkpoints.
@@ -38,7 +38,8 @@ def sheet(study: Path, trial: int, steps: list[int]) -> Image.Image:
     scores = {each.step: each.score for each in read_evaluations(folder)}
     if unknown := set(steps) - set(scores):
         raise ValueError(f"trial {trial} must have been judged at {sorted(unknown)}, but was at {sorted(scores)}")
-    seeds = config["eval"]["seeds"]
+    drawn = min(len(list(pictures_of(folder, step).glob(picture_name(PROMPT, 0, "*")))) for step in steps)
+    seeds = config["eval"]["seeds"][:drawn]
     prompts = [with_trigger(prompt, config["data"]["trigger"]) for prompt in config["eval"]["prompts"][:MAX_PROMPTS]]
     rows = {
         prompt: [

@@ -115,6 +115,9 @@ class EvalSpec:
     close_seeds: tuple[Annotated[int, Field(ge=0, lt=2**63)], ...] = ()
     """Further seeds for close calls: a trial that its pictures speak against is drawn with these, too, before it is
     judged."""
+    one_seed_below: Annotated[float, Field(allow_inf_nan=False)] | None = None
+    """Points of score: a checkpoint that has fewer by the first of `seeds`, and nothing that speaks against it, is
+    judged by that one alone, since more pictures of a LoRA that has hardly learned tell nothing. None: by all."""
     sampler: Sampler = "own"
     """What draws: the pipeline's `own` scheduler, `ddim`, or `dpm++`, the multistep solver of second order (Lu et al.
     2022, arXiv:2211.01095), which wants the fewest steps. Bases that follow a flow have their own alone."""
@@ -172,13 +175,23 @@ class EvalSpec:
         prompts = self.final_prompts or self.prompts
         return replace(self, prompts=prompts, final_prompts=(), seeds=seeds, close_seeds=())
 
-    def for_close_calls(self) -> EvalSpec:
-        """The same judge with the further seeds, too."""
-        return replace(self.as_drawn(), seeds=(*self.seeds, *self.close_seeds))
+    @property
+    def most_seeds(self) -> int:
+        """How many a close call is drawn with."""
+        return len(self.seeds) + len(self.close_seeds)
 
-    def as_drawn(self) -> EvalSpec:
-        """The same with its seeds counted out."""
-        return replace(self, unrelated_seeds=len(self.seeds_of_unrelated), close_seeds=())
+    def by_seeds(self, count: int) -> EvalSpec:
+        """The same judge with the first `count` of `seeds` and `close_seeds`, and no others whatever it sees."""
+        unrelated = len(self.seeds_of_unrelated[:count])
+        seeds = (*self.seeds, *self.close_seeds)[:count]
+        return replace(self, seeds=seeds, unrelated_seeds=unrelated, close_seeds=(), one_seed_below=None)
+
+    def beyond(self, known: int, count: int) -> EvalSpec:
+        """What is left to draw for `by_seeds(count)` after `by_seeds(known)`."""
+        before, whole = self.by_seeds(known), self.by_seeds(count)
+        unrelated = len(whole.seeds_of_unrelated) - len(before.seeds_of_unrelated)
+        prompts = self.unrelated_prompts if unrelated else ()
+        return replace(whole, seeds=whole.seeds[known:], unrelated_prompts=prompts, unrelated_seeds=unrelated or None)
 
     @property
     def seeds_of_unrelated(self) -> tuple[int, ...]:

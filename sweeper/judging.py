@@ -32,7 +32,15 @@ from train.caches import EncodedDataset
 from train.data import Dataset
 from train.pack import Pack
 
-_NOT_SEEN = ("thresholds", "every", "validate_every", "warmup_evaluations", "final_prompts", "close_seeds")
+_NOT_SEEN = (
+    "thresholds",
+    "every",
+    "validate_every",
+    "warmup_evaluations",
+    "final_prompts",
+    "close_seeds",
+    "one_seed_below",
+)
 """Fields of `EvalSpec` that change nothing of what is drawn and seen."""
 
 
@@ -48,6 +56,26 @@ class Due:
     """Of its trial, the validation losses between them."""
     pictures: Path
     """The folder that its pictures go to."""
+
+
+@dataclass(slots=True)
+class _Look:
+    """A slot while it is judged."""
+
+    due: Due
+    losses: Tensor
+    """The validation losses (N, B)."""
+    drawn: Drawn
+    judged: Evaluation
+    """By what was drawn so far."""
+
+    def is_close(self, spec: EvalSpec) -> bool:
+        """Whether its pictures speak against it."""
+        return is_close_call(self.judged.overfit_index, self.judged.past_best, spec.thresholds)
+
+    def is_enough(self, spec: EvalSpec) -> bool:
+        """Whether one seed told all there is to tell."""
+        return spec.one_seed_below is not None and self.judged.score < spec.one_seed_below and not self.is_close(spec)
 
 
 class Judging:
@@ -74,26 +102,35 @@ class Judging:
         )
         self._references: dict[EvalSpec, Reference] = {}
         self._seen: dict[tuple[Path, float], tuple[EvalSpec, Evidence]] = {}
-        self.reference(spec.for_close_calls())
+        self.reference(spec.by_seeds(spec.most_seeds))
 
     def judge(self, due: Sequence[Due]) -> list[Evaluation]:
         """Judge what these slots have learned, in the same batches, and write each one's pictures to its folder.
 
-        A slot whose pictures speak against it is drawn with `close_seeds`, too, and judged by all of them.
+        A slot whose pictures speak against it is drawn with `close_seeds`, too, and judged by all of them; one that has
+        hardly learned (`one_seed_below`) by its first seed.
         """
-        spec = self._spec
-        drawn = self._draw_slots([each.slot for each in due], spec)
-        losses = self.validate([each.slot for each in due])
-        judged = [self._judged(*each, spec) for each in zip(due, drawn, losses, strict=True)]
-        close = [i for i, of in enumerate(judged) if is_close_call(of.overfit_index, of.past_best, spec.thresholds)]
-        if close and spec.close_seeds:
-            further = replace(spec, seeds=spec.close_seeds, close_seeds=(), unrelated_prompts=())
-            for i, more in zip(close, self._draw_slots([due[i].slot for i in close], further), strict=True):
-                drawn[i] = drawn[i].with_seeds(more)
-                judged[i] = self._judged(due[i], drawn[i], losses[i], spec.for_close_calls())
-        for each, pictures in zip(due, drawn, strict=True):
-            write_pictures(each.pictures, pictures)
-        return judged
+        spec, slots = self._spec, [each.slot for each in due]
+        first = len(spec.seeds) if spec.one_seed_below is None else 1
+        drawn, losses = self._draw_slots(slots, spec.by_seeds(first)), self.validate(slots)
+        looks = [
+            _Look(each, own, pictures, self._judged(each, pictures, own, spec.by_seeds(first)))
+            for each, own, pictures in zip(due, losses, drawn, strict=True)
+        ]
+        self._look_again([look for look in looks if not look.is_enough(spec)], first, len(spec.seeds))
+        self._look_again([look for look in looks if look.is_close(spec)], len(spec.seeds), spec.most_seeds)
+        for look in looks:
+            write_pictures(look.due.pictures, look.drawn)
+        return [look.judged for look in looks]
+
+    def _look_again(self, looks: Sequence[_Look], known: int, count: int) -> None:
+        """Judge these by `count` seeds, of which `known` were drawn."""
+        if not looks or known == count:
+            return
+        more = self._draw_slots([look.due.slot for look in looks], self._spec.beyond(known, count))
+        for look, pictures in zip(looks, more, strict=True):
+            look.drawn = look.drawn.with_seeds(pictures)
+            look.judged = self._judged(look.due, look.drawn, look.losses, self._spec.by_seeds(count))
 
     def validate(self, slots: Sequence[int]) -> Tensor:
         """The validation losses (len(slots), N, B) of what these slots have learned, in the same batches."""
@@ -192,9 +229,9 @@ class Judging:
 
     def _whole(self, spec: EvalSpec) -> EvalSpec:
         """What the base was drawn by already, these seeds first and perhaps others after them; else `spec`."""
-        count, wanted = len(spec.seeds), spec.as_drawn()
+        count, wanted = len(spec.seeds), spec.by_seeds(len(spec.seeds))
         longer = (other for other in self._references if other.seeds[:count] == spec.seeds)
-        return next((other for other in longer if replace(other, seeds=spec.seeds).as_drawn() == wanted), wanted)
+        return next((other for other in longer if other.by_seeds(count) == wanted), wanted)
 
     def base_pictures(self, spec: EvalSpec) -> Path:
         """The folder of what the base draws, under the names that `write_pictures` gives."""

@@ -6,7 +6,7 @@ import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 from PIL import Image, ImageDraw, ImageFont
 
@@ -263,8 +263,8 @@ def _cut(word: str, size: int, width: int) -> list[str]:
     return textwrap.wrap(word, max(1, len(word) * width // _width(word, size) - 1))
 
 
-def picture_name(kind: str, prompt: int, seed: int) -> str:
-    """`prompt03-seed1.png`: the fourth prompt with the second seed."""
+def picture_name(kind: str, prompt: int, seed: int | Literal["*"]) -> str:
+    """`prompt03-seed1.png`: the fourth prompt with the second seed; with "*" what finds them with all seeds."""
     return f"{kind}{prompt:02}-seed{seed}.png"
 
 

@@ -54,7 +54,7 @@ def judged_anew(
     Raises:
         ConfigError: `spec` asks for pictures that the study did not keep.
     """
-    study, spec = folder / chosen.name / chosen.name, replace(spec, close_seeds=())
+    study, spec = folder / chosen.name / chosen.name, replace(spec, close_seeds=(), one_seed_below=None)
     if not draw:
         stored = yaml.safe_load((study / "study.yaml").read_text())["config"]["eval"]
         before = asdict(EvalSpec()) | stored  # a study may be older than a field

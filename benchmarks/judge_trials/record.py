@@ -72,6 +72,8 @@ def _study(chosen: TrialSet, folder: Path, name: str, overrides: Sequence[str]) 
         "study.slots=4",
         "study.pruner.name=none",
         "study.keep=all",
+        "eval.close_seeds=[]",
+        "eval.one_seed_below=null",
         f"train.steps={STEPS}",
         "eval.warmup_evaluations=1000",
         "eval.thresholds.past_best=1000",

@@ -122,6 +122,38 @@ def test_a_close_call_is_judged_by_more_seeds_as_if_they_had_been_drawn_at_once(
     assert pictures == [2 * 3 + 1, 2 * 2 + 1]
 
 
+def test_what_has_hardly_learned_is_judged_by_its_first_seed(
+    pack: Pack, tiny_dataset: Dataset, tiny_data: EncodedDataset, tmp_path: Path
+) -> None:
+    def judged(folder: str, first: float, **changes: object) -> list[Evaluation]:
+        spec = replace(SPEC, **changes)  # type: ignore[arg-type]
+        judging = Judging(pack, tiny_dataset, tiny_data, spec, "in pencil style", tmp_path / "cache")
+        before = replace(judging.judge_base(spec), score=first, prompt_scores=(first, first + 1))
+        history = ([before], [])
+        return judging.judge(
+            [
+                Due(slot=slot, step=3, history=past, pictures=tmp_path / folder / str(slot))
+                for slot, past in enumerate(history)
+            ]
+        )
+
+    def drawn(folder: str) -> list[int]:
+        return [len(list((tmp_path / folder / slot).glob("*seed*.png"))) for slot in ("0", "1")]
+
+    by_one, by_two = judged("one", 0.0, seeds=(0,)), judged("two", 0.0, seeds=(0, 1))
+    scores = [evaluation.score for evaluation in by_one]
+    assert scores[0] != pytest.approx(scores[1], abs=0.1)
+    between = (scores[0] + scores[1]) / 2
+    staged = judged("staged", 0.0, seeds=(0, 1), close_seeds=(5,), one_seed_below=between)
+    weak = scores.index(min(scores))
+    assert drawn("staged") == [2 + 1 if slot == weak else 2 * 2 + 2 for slot in (0, 1)]
+    for slot, alone in enumerate(by_one if each == weak else by_two for each in (0, 1)):
+        assert staged[slot].prompt_scores == pytest.approx(alone[slot].prompt_scores, abs=0.1)
+        assert staged[slot].metrics["drift"] == pytest.approx(alone[slot].metrics["drift"], abs=0.02, nan_ok=True)
+    judged("fallen", 50.0, seeds=(0, 1), close_seeds=(5,), one_seed_below=100.0)
+    assert drawn("fallen") == [2 * 3 + 2, 2 + 1]  # against the first its pictures speak
+
+
 def test_a_look_at_the_validation_loss_is_the_evaluations(
     pack: Pack, tiny_dataset: Dataset, tiny_data: EncodedDataset, tmp_path: Path
 ) -> None:
