@@ -70,6 +70,8 @@ class Ready:
     device: str
     num_train: int
     num_validation: int
+    notes: tuple[str, ...] = ()
+    """What a person should know of the data on this base, one line each."""
     base_images: tuple[tuple[str, Path], ...]
     """What the base draws, a sheet of all seeds for each prompt."""
     seconds: float

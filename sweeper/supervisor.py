@@ -246,6 +246,8 @@ class Supervisor:
     def _on_ready(self, worker: _Worker, event: Ready) -> None:
         if not any(each.ready for each in self._workers):
             self._tracker.show_base(event.base_images)
+            for words in event.notes:
+                self._display.line(words)
         worker.ready, worker.deaths_at_start = event, 0
         if event.capacity:
             self._display.line(f"{event.device}: slots and what they train together: {described(event.capacity)}")

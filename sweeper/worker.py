@@ -41,7 +41,7 @@ from train.attention import set_attention
 from train.bases import Base, load_base
 from train.caches import EncodedDataset, encode_dataset
 from train.capacity import best_of, measure_capacity
-from train.data import load_dataset
+from train.data import Dataset, load_dataset
 from train.objective import check_objectives
 from train.pack import Pack
 from train.regularization import with_regularization
@@ -91,6 +91,7 @@ class Worker:
                 device=device,
                 num_train=len(dataset.train),
                 num_validation=len(dataset.validation),
+                notes=_notes(base, dataset),
                 base_images=sheets(config.eval, config.data.trigger, self._judging.base_pictures(config.eval)),
                 seconds=time.monotonic() - began,
             )
@@ -303,6 +304,16 @@ class Worker:
 
     def _send(self, event: Event) -> None:
         self._connection.send(event)
+
+
+def _notes(base: Base, dataset: Dataset) -> tuple[str, ...]:
+    captions = [picture.caption for picture in (*dataset.train, *dataset.validation)]
+    cut = base.num_cut(captions)
+    if not cut:
+        return ()
+    verb = "is" if cut == 1 else "are"
+    said = f"{cut} of {len(captions)} captions {verb} longer than the {base.caption_tokens} tokens that this base reads"
+    return (f"{said}; what stands behind them is not learned",)
 
 
 def _slots(config: Config, capacity: Sequence[Capacity]) -> int:

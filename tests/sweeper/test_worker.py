@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,9 @@ from foundation.compose import compose
 from sweeper.config import parse_config
 from sweeper.messages import Refused
 from sweeper.serving import serve
+from sweeper.worker import _notes
+from train.bases import Base
+from train.data import Dataset
 from train.spec import ObjectiveSpec
 
 
@@ -28,3 +32,13 @@ def test_an_objective_that_the_base_cannot_have_is_refused_at_the_start(tmp_path
     assert [type(event) for event in sent] == [Refused]
     assert sent[0].reason.startswith("objective.zero_terminal_snr needs a base that predicts v, this one predicts eps")
     assert not list(tmp_path.iterdir())
+
+
+def test_captions_that_are_cut_are_said(tiny_base: Base, tiny_dataset: Dataset) -> None:
+    assert _notes(tiny_base, tiny_dataset) == ()
+    (first, *rest), count = tiny_dataset.train, len(tiny_dataset.train) + len(tiny_dataset.validation)
+    dataset = replace(tiny_dataset, train=(replace(first, caption="red " * 100), *rest))
+    assert _notes(tiny_base, dataset) == (
+        f"1 of {count} captions is longer than the {tiny_base.caption_tokens} tokens that this base reads; "
+        "what stands behind them is not learned",
+    )

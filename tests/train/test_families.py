@@ -84,6 +84,19 @@ def test_in_float64_a_packed_trial_is_the_same_alone_and_in_plain_peft(family: F
         assert own[1].abs().max() > 1e-3  # B starts at 0
 
 
+def test_captions_that_are_cut_are_counted(family: Family) -> None:
+    base = family.base
+    assert base.caption_tokens == (family.spec.max_tokens or base.pipeline.tokenizer.model_max_length)
+    captions = [" ".join(["red"] * count) for count in range(1, base.caption_tokens + 2)]
+    fit = captions[: -base.num_cut(captions)]
+    shorter, longest, cut = fit[-2], fit[-1], captions[len(fit)]
+    assert [base.num_cut([each]) for each in (shorter, longest, cut)] == [0, 0, 1]
+    if family.spec.max_tokens is None:  # of the others a CLIP reads on where these few tokens end
+        encoded = base.encode_texts([shorter, longest, cut])
+        assert not torch.equal(encoded[0], encoded[1])
+        assert torch.equal(encoded[1], encoded[2])
+
+
 def test_pictures_of_a_pack_are_those_of_its_files_in_plain_diffusers(family: Family, tmp_path: Path) -> None:
     pack = Pack(family.copy(), family.data, num_slots=3)
     slots = [pack.admit(spec) for spec in trials(family.name, lr=0.5)]

@@ -109,6 +109,22 @@ class FrozenPipeline:
         mean = posterior.mean if shift == 0 else posterior.mean - shift
         return (mean * scale).float(), (posterior.std * scale).float()
 
+    @property
+    def caption_tokens(self) -> int:
+        """See `Base`."""
+        own = int(self._reader.model_max_length)
+        return own if self.max_tokens is None else min(own, self.max_tokens)
+
+    def num_cut(self, captions: Sequence[str]) -> int:
+        """See `Base`."""
+        return sum(len(ids) > self.caption_tokens for ids in self._reader(list(captions), verbose=False).input_ids)
+
+    @property
+    def _reader(self) -> Any:
+        """The tokenizer that reads the most: where there are several, the last."""
+        parts = self._pipeline.components
+        return [parts[name] for name in sorted(parts) if name.startswith("tokenizer") and parts[name] is not None][-1]
+
     def tokenize(self, captions: Sequence[str]) -> Tensor:
         """No ids (B, 0): they are for those who train a text encoder."""
         return torch.zeros(len(captions), 0, dtype=torch.int64)

@@ -64,6 +64,13 @@ class Base(Protocol):
     def encode_images(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
         """Pixels (B, 3, H, W) in [-1, 1] to the scaled posterior's mean and standard deviation, both (B, C, h, w)."""
 
+    @property
+    def caption_tokens(self) -> int:
+        """How many tokens of a caption it reads at most, those that begin and end it counted in."""
+
+    def num_cut(self, captions: Sequence[str]) -> int:
+        """How many of the captions are longer than that."""
+
     def tokenize(self, captions: Sequence[str]) -> Tensor:
         """Captions to the ids of their tokens (B, T), on the CPU; too long ones are cut as the tokenizer does.
 
