@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Final
 
@@ -18,14 +21,14 @@ from sweeper.display import Display, describe
 from sweeper.messages import Rescored
 from sweeper.pareto import front_of
 from sweeper.pictures import PROMPT, Row, contact_sheet, open_picture, picture_name, side_by_side
-from sweeper.report import write_best
+from sweeper.report import read_chosen, write_best
 from sweeper.rescoring import question, rescore
 from sweeper.strength import AS_TRAINED
 from sweeper.strength_search import Found, draw_sheet, find_strength
 from sweeper.supervisor import Supervisor
 from sweeper.tracking.port import Tracker
 from sweeper.trials import Trial
-from sweeper.winner import CARD, SHEET, STRENGTH_SHEET, TrialSummary, Winner
+from sweeper.winner import CARD, SHEET, STRENGTH_SHEET, Chosen, TrialSummary, Winner
 from train.bases import base_location
 
 FRESH_SEEDS_FROM: Final = 1000
@@ -42,24 +45,44 @@ def crown(supervisor: Supervisor, tracker: Tracker, display: Display, folder: Pa
     if not finalists:
         display.line("no trial left a checkpoint, so there is no best; the reasons stand above")
         return
+    best, asked = folder / "best", _asked(trials, finalists, config)
+    if chosen := read_chosen(best, asked):
+        display.line(f"nothing is new since the best was chosen; without {best} it would be chosen anew")
+    else:
+        chosen = _choose(supervisor, display, best, finalists, asked, config)
+    evaluation, params = chosen.evaluation, supervisor.trials[chosen.number].params
+    metrics = {name: value for name, value in evaluation.metrics.items() if math.isfinite(value)}
+    metrics |= {"score": evaluation.score, "strength": chosen.strength}
+    said = tracker.crown(best, chosen.number, metrics, describe({**params, "strength": chosen.strength}))
+    registered = f", champion is version {said} of {config.tracking.model}" if said else ""
+    display.line(
+        f"best: trial {chosen.number} at step {evaluation.step}, to be used at strength {chosen.strength:g}, "
+        f"with score {evaluation.score:.1f} ({describe(params)}){registered}"
+    )
+    sheets = ", ".join(name for name in (SHEET, STRENGTH_SHEET) if (best / name).exists())
+    display.line(f"it is in {best}: the LoRA, its card ({CARD}) and pictures ({sheets})")
+
+
+def _asked(trials: Sequence[Trial], finalists: Sequence[Trial], config: Config) -> str:
+    """A digest of all that the choice hangs on and its card tells."""
+    ended = [(trial.number, trial.status, trial.reason, trial.best and trial.best.to_json()) for trial in trials]
+    words = json.dumps([ended, [trial.number for trial in finalists], asdict(config)], sort_keys=True, default=str)
+    return hashlib.sha256(words.encode()).hexdigest()
+
+
+def _choose(
+    supervisor: Supervisor, display: Display, best: Path, finalists: list[Trial], asked: str, config: Config
+) -> Chosen:
+    """Ask the workers, and leave the winner in `best`."""
     seeds = tuple(range(FRESH_SEEDS_FROM, FRESH_SEEDS_FROM + 2 * len(config.eval.seeds)))
     names = ", ".join(str(trial.number) for trial in finalists)
     display.line(f"scoring trials {names} again with {len(seeds)} fresh seeds a prompt")
     rescored = _rescored(supervisor, finalists, seeds)
     winner = choose_winner(finalists, rescored)
     found, sheet = _strength(supervisor, display, winner, rescored[winner.number], seeds, config)
-    best = write_best(folder / "best", _winner(winner, trials, rescored, found, sheet, front, config))
-    evaluation = found.final.evaluation
-    metrics = {name: value for name, value in evaluation.metrics.items() if math.isfinite(value)}
-    metrics |= {"score": evaluation.score, "strength": found.strength}
-    said = tracker.crown(best, winner.number, metrics, describe({**winner.params, "strength": found.strength}))
-    registered = f", champion is version {said} of {config.tracking.model}" if said else ""
-    display.line(
-        f"best: trial {winner.number} at step {evaluation.step}, to be used at strength {found.strength:g}, "
-        f"with score {evaluation.score:.1f} ({describe(winner.params)}){registered}"
-    )
-    sheets = f"{SHEET}, {STRENGTH_SHEET}" if sheet else SHEET
-    display.line(f"it is in {best}: the LoRA, its card ({CARD}) and pictures ({sheets})")
+    trials = [supervisor.trials[number] for number in sorted(supervisor.trials)]
+    write_best(best, _winner(winner, trials, rescored, found, sheet, supervisor.front, asked, config))
+    return Chosen(winner.number, found.strength, found.final.evaluation)
 
 
 def _rescored(supervisor: Supervisor, finalists: list[Trial], seeds: tuple[int, ...]) -> dict[int, Rescored]:
@@ -137,6 +160,7 @@ def _winner(
     found: Found,
     strength_sheet: Image.Image | None,
     front: list[Trial],
+    asked: str,
     config: Config,
 ) -> Winner:
     final, prompts = found.final, _prompts(config)
@@ -148,6 +172,7 @@ def _winner(
         config=(trial.folder / "config.yaml").read_text(),
         evaluation=final.evaluation,
         base_metrics=final.base.metrics,
+        chosen_from=asked,
         how_chosen=how_chosen(trial, rescored, final.evaluation, config.study.objectives if front else (), config),
         contact_sheet=_sheet(trial, found, prompts, config),
         base=base_location(config.base),

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import math
 import shutil
 from pathlib import Path
 
+from eval.evaluation import Evaluation
 from foundation.durable import new_folder, write_json, write_text
 from foundation.errors import StudyError
 from sweeper.card import card
@@ -19,6 +21,7 @@ from sweeper.winner import (
     SHEET,
     STRENGTH_SHEET,
     WEIGHTS,
+    Chosen,
     Winner,
     base_metrics,
 )
@@ -51,10 +54,22 @@ def write_best(folder: Path, winner: Winner) -> Path:
     return folder
 
 
+def read_chosen(folder: Path, chosen_from: str) -> Chosen | None:
+    """What `write_best` left in `folder`; None where it was chosen from something else, or is not all there."""
+    try:
+        stored = json.loads((folder / SCORES).read_text())
+        if stored["chosen_from"] != chosen_from or not (folder / WEIGHTS).is_file():
+            return None
+        return Chosen(int(stored["trial"]), float(stored["strength"]), Evaluation.from_json(stored["evaluation"]))
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
 def scores(winner: Winner) -> dict[str, object]:
     """Return the winner's numbers for JSON: the evaluation that decided, the base's, the finalists'."""
     return {
         "study": winner.study,
+        "chosen_from": winner.chosen_from,
         "trial": winner.number,
         "step": winner.step,
         "strength": winner.strength,

@@ -72,6 +72,18 @@ class TrialSummary:
     """What its course says about its settings."""
 
 
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """What won, in short."""
+
+    number: int
+    """The trial."""
+    strength: float
+    """The LoRA scale to use it at."""
+    evaluation: Evaluation
+    """The judgement that decided, at this strength."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Winner:
     """What won, and all that its card tells."""
@@ -89,6 +101,8 @@ class Winner:
     """The judgement that decided, with fresh seeds."""
     base_metrics: Mapping[str, float] = field(default_factory=dict)
     """The base's own values of metrics that are not 0 or 1 for it by definition."""
+    chosen_from: str
+    """Says what was chosen from, and how: while that stays the same, so does the winner."""
     how_chosen: str
     """A sentence or two: among what, by what."""
     contact_sheet: Image.Image

@@ -6,6 +6,8 @@ import hashlib
 import sqlite3
 from pathlib import Path
 
+from foundation.adapter_files import WEIGHTS_FILE
+
 
 def must_be_sqlite(path: Path) -> None:
     """Return when `path` is a SQLite database or can become one.
@@ -25,8 +27,5 @@ def must_be_sqlite(path: Path) -> None:
 
 
 def weights_digest(folder: Path) -> str:
-    """SHA-256 of all safetensors in a folder."""
-    digest = hashlib.sha256()
-    for path in sorted(folder.rglob("*.safetensors")):
-        digest.update(path.read_bytes())
-    return digest.hexdigest()
+    """SHA-256 of the LoRA in a folder, not of the same in other formats: their headers are in no certain order."""
+    return hashlib.sha256((folder / WEIGHTS_FILE).read_bytes()).hexdigest()

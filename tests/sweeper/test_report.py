@@ -20,7 +20,7 @@ from foundation.errors import StudyError
 from sweeper.card import card
 from sweeper.handed_over import HandedOver
 from sweeper.pareto import Front, Place
-from sweeper.report import scores, write_best
+from sweeper.report import read_chosen, scores, write_best
 from sweeper.winner import TrialSummary, Winner
 from train.adapters import Adapter
 from train.bases import Base
@@ -62,6 +62,7 @@ def winner(tmp_path: Path) -> Winner:
         config="adapter: {rank: 16}\n",
         evaluation=evaluation,
         base_metrics={"prompt_match": 60.0, "drift": -2.8e-16, "fid": math.nan},
+        chosen_from="these three",
         how_chosen="The best 2 trials drew again with 8 fresh seeds; this one scored highest.",
         contact_sheet=Image.new("RGB", (30, 20), "red"),
         base="weights/pipeline",
@@ -102,6 +103,21 @@ def test_scores_are_json_and_the_evaluation_comes_back(winner: Winner, tmp_path:
     assert values["base"]["fid"] is None
     assert values["finalists"] == {"1": 71.42, "2": None}
     assert values == json.loads(json.dumps(scores(winner)))
+
+
+def test_what_was_chosen_is_known_again_while_it_is_whole_and_nothing_is_new(winner: Winner, tmp_path: Path) -> None:
+    best = write_best(tmp_path / "best", winner)
+    chosen = read_chosen(best, "these three")
+    assert chosen is not None
+    assert (chosen.number, chosen.strength, chosen.evaluation.score) == (1, 1.0, 71.42)
+    assert read_chosen(best, "these four") is None
+    assert read_chosen(tmp_path / "nowhere", "these three") is None
+    for name, content in (("pytorch_lora_weights.safetensors", None), ("scores.json", "{"), ("scores.json", "[]")):
+        spoilt = write_best(tmp_path / "spoilt", winner) / name
+        spoilt.unlink()
+        if content is not None:
+            spoilt.write_text(content)
+        assert read_chosen(spoilt.parent, "these three") is None
 
 
 def test_the_card_tells_what_won_how_and_against_what(winner: Winner, tmp_path: Path) -> None:

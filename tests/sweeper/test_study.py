@@ -173,6 +173,10 @@ def test_run_again_only_what_is_left_is_done(finished: tuple[Path, str]) -> None
     _, runs = mlflow_runs(folder, "small")
     assert len(runs["parents"]) == 1
     assert len(runs["children"]) == 5
+    code, output = run(folder, "study.name=small", "study.num_trials=5", "train.steps=4", "eval.every=2")
+    assert code == 0, output
+    assert "nothing is new since the best was chosen" in output.replace("\n", "")
+    assert "slots" not in output  # no worker was started
 
 
 def test_another_config_under_the_same_name_is_refused_in_one_line(finished: tuple[Path, str]) -> None:

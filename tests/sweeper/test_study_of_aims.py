@@ -146,6 +146,23 @@ def test_a_finalist_whose_checkpoint_is_damaged_or_gone_makes_way(
     assert f"trial {first} cannot be a finalist: " in said and f"trial {second} cannot be a finalist: " in said
 
 
+def test_nobody_is_asked_again_while_nothing_is_new(
+    study: Played, asked: Plan, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    supervisor, notes, worker, best = study
+    before = {path.name: path.read_bytes() for path in best.iterdir()}
+    monkeypatch.setattr(worker, "rescored", [])
+    display = Display(Console(soft_wrap=True), "pencil", 12, 160)
+    crown(supervisor, notes, display, best.parent, asked.config)
+    assert worker.rescored == []
+    assert {path.name: path.read_bytes() for path in best.iterdir()} == before
+    said = capsys.readouterr().out
+    assert "nothing is new since the best was chosen" in said and "best: trial" in said
+    monkeypatch.setattr(supervisor.trials[0], "reason", "another")
+    crown(supervisor, notes, display, best.parent, asked.config)
+    assert worker.rescored
+
+
 def not_beaten(values: Mapping[int, Sequence[float]]) -> list[int]:
     def beats(one: Sequence[float], other: Sequence[float]) -> bool:
         better = [one[0] - other[0], one[1] - other[1], other[2] - one[2]]

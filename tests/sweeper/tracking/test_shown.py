@@ -137,6 +137,7 @@ def test_the_winner_is_registered_once_and_holds_the_alias(
     tracker.start_trial(3, {}, "")
     best = weights_in(tmp_path / "best", b"three")
     assert tracker.crown(best, 3, {"score": 61.5, "kid": math.nan}, "Trial 3 of 4") == "1"
+    (best / "pencil.safetensors").write_bytes(b"the same for another program")
     assert tracker.crown(best, 3, {"score": 61.5}, "Trial 3 of 12") == "1"  # the study was run once more
     client = client_of(folder)
     champion = client.get_model_version_by_alias("pencil", "champion")
