@@ -110,11 +110,6 @@ def is_overfit(indices: Sequence[float], thresholds: Thresholds, warmup_evaluati
     return len(tail) == thresholds.in_a_row and all(index >= thresholds.overfit for index in tail)
 
 
-def is_close_call(index: float, past_best: bool, thresholds: Thresholds) -> bool:
-    """Return whether the pictures of a checkpoint speak against it, so that more of them are worth their time."""
-    return past_best or index >= thresholds.clean
-
-
 def describe(fall: Fall) -> str:
     """Say how deep a fall is, and how sure: "21 points (57 %, t 1.8) below its best, of step 40"."""
     sure = f", t {fall.t:.1f}" if math.isfinite(fall.t) else ""

@@ -17,9 +17,9 @@ from eval.eyes import load_eyes
 from eval.guidance import rows_of_a_picture
 from eval.judge import Evidence, judge, validation_ratio
 from eval.metrics.losses import image_means
-from eval.overfit import is_close_call
 from eval.prompts import without_trigger
 from eval.reference import Reference, build_reference
+from eval.rounds import seeds_at_first, seeds_wanted
 from eval.samplers import check_sampler
 from eval.spec import EvalSpec
 from eval.validation import ValidationSet, validation_losses_each
@@ -66,16 +66,10 @@ class _Look:
     losses: Tensor
     """The validation losses (N, B)."""
     drawn: Drawn
+    num_seeds: int
+    """That it was drawn with so far."""
     judged: Evaluation
-    """By what was drawn so far."""
-
-    def is_close(self, spec: EvalSpec) -> bool:
-        """Whether its pictures speak against it."""
-        return is_close_call(self.judged.overfit_index, self.judged.past_best, spec.thresholds)
-
-    def is_enough(self, spec: EvalSpec) -> bool:
-        """Whether one seed told all there is to tell."""
-        return spec.one_seed_below is not None and self.judged.score < spec.one_seed_below and not self.is_close(spec)
+    """By these."""
 
 
 class Judging:
@@ -107,29 +101,31 @@ class Judging:
     def judge(self, due: Sequence[Due]) -> list[Evaluation]:
         """Judge what these slots have learned, in the same batches, and write each one's pictures to its folder.
 
-        A slot whose pictures speak against it is drawn with `close_seeds`, too, and judged by all of them; one that has
-        hardly learned (`one_seed_below`) by its first seed.
+        They are drawn in rounds, each with further seeds for those that want them (`eval.rounds`).
         """
         spec, slots = self._spec, [each.slot for each in due]
-        first = len(spec.seeds) if spec.one_seed_below is None else 1
+        first = seeds_at_first(spec)
         drawn, losses = self._draw_slots(slots, spec.by_seeds(first)), self.validate(slots)
         looks = [
-            _Look(each, own, pictures, self._judged(each, pictures, own, spec.by_seeds(first)))
+            _Look(each, own, pictures, first, self._judged(each, pictures, own, spec.by_seeds(first)))
             for each, own, pictures in zip(due, losses, drawn, strict=True)
         ]
-        self._look_again([look for look in looks if not look.is_enough(spec)], first, len(spec.seeds))
-        self._look_again([look for look in looks if look.is_close(spec)], len(spec.seeds), spec.most_seeds)
+        for count in (len(spec.seeds), spec.most_seeds):
+            self._look_again([look for look in looks if self._wanted(look) == count > look.num_seeds], count)
         for look in looks:
             write_pictures(look.due.pictures, look.drawn)
         return [look.judged for look in looks]
 
-    def _look_again(self, looks: Sequence[_Look], known: int, count: int) -> None:
-        """Judge these by `count` seeds, of which `known` were drawn."""
-        if not looks or known == count:
+    def _wanted(self, look: _Look) -> int:
+        return seeds_wanted(look.num_seeds, look.judged, self._spec)
+
+    def _look_again(self, looks: Sequence[_Look], count: int) -> None:
+        """Judge these, which were drawn with equally many seeds, by `count`."""
+        if not looks:
             return
-        more = self._draw_slots([look.due.slot for look in looks], self._spec.beyond(known, count))
+        more = self._draw_slots([look.due.slot for look in looks], self._spec.beyond(looks[0].num_seeds, count))
         for look, pictures in zip(looks, more, strict=True):
-            look.drawn = look.drawn.with_seeds(pictures)
+            look.drawn, look.num_seeds = look.drawn.with_seeds(pictures), count
             look.judged = self._judged(look.due, look.drawn, look.losses, self._spec.by_seeds(count))
 
     def validate(self, slots: Sequence[int]) -> Tensor:

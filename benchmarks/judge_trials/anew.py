@@ -16,6 +16,8 @@ from eval.evaluation import Evaluation
 from eval.evidence import build_evidence
 from eval.eyes import load_eyes
 from eval.judge import Evidence, judge
+from eval.reference import Reference
+from eval.rounds import seeds_at_first, seeds_wanted
 from eval.spec import EvalSpec
 from foundation.errors import ConfigError
 from sweeper.drawing import write_pictures
@@ -49,29 +51,43 @@ def judged_anew(
 
     `folder` holds what `record` left. The judge looks at the pictures and losses that the study kept, of which `spec`
     may ask for fewer prompts and seeds; with `draw` they are drawn and taken once more, in whatever way `spec` says,
-    and the pictures lie in `drawn_anew`.
+    with further seeds for those that want them, and the pictures of all seeds lie in `drawn_anew`.
 
     Raises:
         ConfigError: `spec` asks for pictures that the study did not keep.
     """
-    study, spec = folder / chosen.name / chosen.name, replace(spec, close_seeds=(), one_seed_below=None)
+    study = folder / chosen.name / chosen.name
     if not draw:
+        spec = replace(spec, close_seeds=(), one_seed_below=None)
         stored = yaml.safe_load((study / "study.yaml").read_text())["config"]["eval"]
         before = asdict(EvalSpec()) | stored  # a study may be older than a field
         spec = replace(spec, **{name: before[name] for name in _AS_STORED})
     judging = _judging(chosen, folder, base, spec)
-    reference = judging.reference(spec)
+    whole = spec.by_seeds(spec.most_seeds)
+    reference = judging.reference(whole)
     if draw:
-        look = _drawing(judging, study, spec, folder / chosen.name)
+        look = _drawing(judging, study, whole, folder / chosen.name)
     else:
         look = _reading(study, stored, spec)  # of each image's losses the mean was kept, and not their bins
         reference = replace(reference, base_validation=reference.base_validation.mean(1, keepdim=True))
     for course in courses:
         judged: list[Evaluation] = []
         for point in course.checkpoints:
-            judged.append(judge(reference, look(course.trial, point.evaluation), judged, spec))
+            judged.append(_judged(reference, look(course.trial, point.evaluation), judged, spec))
         points = [replace(point, evaluation=seen) for point, seen in zip(course.checkpoints, judged, strict=True)]
         yield replace(course, checkpoints=points)
+
+
+def _judged(reference: Reference, evidence: Evidence, history: Sequence[Evaluation], spec: EvalSpec) -> Evaluation:
+    """What a worker would say, which draws no more seeds than are wanted; `evidence` has all."""
+    count = seeds_at_first(spec)
+    while True:
+        few = spec.by_seeds(count)
+        judged = judge(reference.first_seeds(count), evidence.first_seeds(count), history, few)
+        wanted = seeds_wanted(count, judged, spec)
+        if wanted <= count:
+            return judged
+        count = wanted
 
 
 def _judging(chosen: TrialSet, folder: Path, base: Base, spec: EvalSpec) -> Judging:
