@@ -18,6 +18,8 @@ from sweeper.space import Plan
 
 ORDERS: Final = 100
 """Replays of each set for each pruning policy."""
+FEW: Final = 12
+"""Trials of the default study; each set has more."""
 
 
 def report(courses: Sequence[Course], recipes: Path, asked: Plan) -> str:
@@ -109,19 +111,31 @@ def _choices(courses: Sequence[Course], spec: EvalSpec) -> str:
 
 
 def _pruning(courses: Sequence[Course], config: Config) -> str:
-    rows = []
-    for policy in POLICIES:
-        saved, kept, quality = [], [], []
-        for own in _sets(courses).values():
-            for order in range(ORDERS):
-                ended = Replay(in_random_order(own, order), policy, config).run()
-                saved.append(1 - sum(each.steps for each in ended) / sum(each.course.last_step for each in ended))
-                best = max(ended, key=lambda each: each.course.best)
-                kept.append(best.best_kept)
-                quality.append(max(ended, key=lambda each: each.score).quality / best.course.best)
-        rows.append([policy, 100 * statistics.mean(saved), 100 * statistics.mean(kept), 100 * statistics.mean(quality)])
-    head = ["policy", "steps saved, %", "truly best trial kept, % of replays", "quality of the choice, % of the best"]
+    most = max(len(own) for own in _sets(courses).values())
+    head = ["policy"] + [
+        f"{what}, {count} trials, %" for count in (most, FEW) for what in ("steps saved", "best kept", "quality")
+    ]
+    rows = [
+        [policy, *(_pruned(courses, policy, config, most)), *_pruned(courses, policy, config, FEW)]
+        for policy in POLICIES
+    ]
     return f"## Pruning, replayed ({ORDERS} orders of each set)\n\n" + table(head, rows)
+
+
+def _pruned(courses: Sequence[Course], policy: str, config: Config, count: int) -> tuple[float, float, float]:
+    """In percent, means over replays with `count` trials of a set: steps saved, best trial kept, quality of the choice.
+
+    The quality is the choice's share of what the truly best trial of the replay has at its best.
+    """
+    saved, kept, quality = [], [], []
+    for own in _sets(courses).values():
+        for order in range(ORDERS):
+            ended = Replay(in_random_order(own, order, count), policy, config).run()
+            saved.append(1 - sum(each.steps for each in ended) / sum(each.course.last_step for each in ended))
+            best = max(ended, key=lambda each: each.course.best)
+            kept.append(best.best_kept)
+            quality.append(max(ended, key=lambda each: each.score).quality / best.course.best)
+    return 100 * statistics.mean(saved), 100 * statistics.mean(kept), 100 * statistics.mean(quality)
 
 
 def _searching(courses: Sequence[Course], recipes: Path, asked: Plan) -> str:
