@@ -6,10 +6,13 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 
+from benchmarks.judge_trials import anew
 from benchmarks.judge_trials.analysis import auc, calls, lateness, regrets, roc, truly_overfit
 from benchmarks.judge_trials.ceiling import between_halves, falls, reach, scene_of
 from benchmarks.judge_trials.courses import Checkpoint, Course, append_course, read_courses
@@ -19,6 +22,7 @@ from benchmarks.judge_trials.searches import distance, interval
 from benchmarks.judge_trials.sets import SETS
 from benchmarks.judge_trials.truth import Truth
 from eval.evaluation import Evaluation
+from eval.spec import EvalSpec
 from foundation.folder import read_folder
 from sweeper.space import plan
 from train.pocket.world import scenes
@@ -191,3 +195,24 @@ def test_courses_go_to_their_file_and_back(tmp_path: Path) -> None:
     assert [len(each.checkpoints) for each in again] == [4, 4]
     assert [point.evaluation.score for point in again[1].checkpoints] == pytest.approx([40, 80, 55, 30])
     assert [truly_overfit(again[1], i) for i in range(4)] == [truly_overfit(TURNS, i) for i in range(4)]
+
+
+@pytest.mark.parametrize(
+    ("scores", "index", "seeds"),
+    [((3.0, 50.0, 60.0), 0.0, 1), ((40.0, 50.0, 60.0), 0.0, 2), ((40.0, 50.0, 60.0), 0.6, 4)],
+)
+def test_a_trial_is_judged_anew_by_as_many_seeds_as_a_worker_would_draw(
+    scores: tuple[float, ...], index: float, seeds: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[Any, ...]] = []
+
+    def judge(reference: int, evidence: int, history: Sequence[Evaluation], spec: EvalSpec) -> Evaluation:
+        asked.append((reference, evidence, len(spec.seeds)))
+        return replace(evaluation(40, scores[len(asked) - 1]), overfit_index=index)
+
+    monkeypatch.setattr(anew, "judge", judge)
+    seen: Any = SimpleNamespace(first_seeds=lambda count: count)
+    spec = replace(SPEC, seeds=(0, 1), close_seeds=(2, 3), one_seed_below=15.0)
+    judged = anew._judged(seen, seen, [], spec)
+    assert asked[-1] == (seeds, seeds, seeds)
+    assert judged.score == scores[len(asked) - 1]
