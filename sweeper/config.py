@@ -59,7 +59,8 @@ class PrunerSpec:
     """median, wilcoxon: evaluations of each trial that never end it. asha, hyperband: where the first halving is."""
     outlook: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 1.0
     """median, wilcoxon: a trial is held against others by the score it will have after so many more evaluations, if its
-    last gain goes on; 0: by its best so far. What rises fast is not hopeless for being late."""
+    last gain goes on (the first is from 0, the base's own); 0: by its best so far. What rises fast is not hopeless for
+    being late."""
     patience: _Count | None = None
     """median, wilcoxon: evaluations, after the first, without a new best before a trial may end; None: a trial that
     still rises may end, too."""

@@ -19,6 +19,9 @@ from eval.evaluation import Evaluation, value_of
 from sweeper.config import Config
 from sweeper.trials import Trial
 
+_OF_THE_BASE = 0.0
+"""The base's own score, at which every trial begins."""
+
 
 def why_hopeless(trial: Trial, trials: Iterable[Trial], config: Config) -> str | None:
     """Why `trial` should end after its last evaluation, beside all of the study's `trials`; None when it should go on.
@@ -142,7 +145,7 @@ def _scores(trial: Trial, config: Config) -> list[float]:
 def _soon(trial: Trial, config: Config) -> float:
     """The trial's best score, and on top of it what its last gain brings if it goes on for the study's outlook."""
     *before, last = _scores(trial, config)
-    gain = last - max(before) if before else 0.0
+    gain = last - max(before, default=_OF_THE_BASE)
     return max([*before, last]) + config.study.pruner.outlook * max(0.0, gain)
 
 

@@ -50,6 +50,11 @@ def test_what_rises_fast_is_not_hopeless_for_being_late(base: Config) -> None:
     assert reasons(config, others, fast) == [None] * 3
     assert reasons(config, others, fallen)[2] == "best score 14 is below the median 15 of 4 at step 120"
     assert reasons(with_pruner(base, patience=None), others, fast)[2] is not None
+    at_once = with_pruner(base, patience=None, outlook=1.0, warmup_evaluations=0)  # the median at step 40 is 5
+    assert reasons(at_once, others, [2.0]) == [
+        "best score 2 (soon 4, at its pace) is below the median 5 of 4 at step 40"
+    ]
+    assert reasons(at_once, others, [3.0]) == [None]
     falling = rising(1.0, 2.0, 3.0, 4.0)  # and 1.5, where less is better
     config = with_pruner(base, patience=None, outlook=1.0, direction="minimize")
     assert reasons(config, falling, [9.0, 6.0, 4.0])[2] == (
