@@ -16,7 +16,7 @@ from train.pocket.draw import draw
 from train.pocket.world import Scene, scenes
 
 NUM_VALIDATION: Final = 8
-NUM_TRUTH: Final = 32
+NUM_TRUTH: Final = 96
 """Scenes that the truth is read on: neither trained on, nor held out, nor in the judge's prompts."""
 COPIES: Final = 4
 """Near-duplicates of each picture in the set that has them."""

@@ -26,7 +26,7 @@ from train.bases import Base
 from train.pocket.loop import draw_all as world_pictures
 from train.pocket.world import Scene
 
-SEEDS: Final = (501, 502)
+SEEDS: Final = range(501, 507)
 """An equal share of the scenes is drawn with each; neither trials nor finals use them."""
 DRAWING: Final = Drawing(steps=6, guidance_scale=5.0, batch_rows=64, sampler="dpm++")
 COPY: Final = 0.5
