@@ -22,6 +22,8 @@ REMEDIES: Final[Mapping[Kind, str]] = {
 
 LITTLE_STYLE = 0.05
 """Less of the way to the style than this is as good as none."""
+SOME_STYLE = 0.2
+"""A trial that was looked at once, and has gone less of the way, had only begun."""
 LITTLE_LOSS = 0.97
 """A validation loss above this share of the base's has hardly fallen."""
 STILL_RISING = 1.0
@@ -42,7 +44,7 @@ def diagnose(evaluations: Sequence[Evaluation], clean: float = 0.5) -> Diagnosis
 
     `clean` is the overfit index below which a checkpoint counts as clean. The first that fits, in this order: its loss
     left the base's behind (diverged), it learned next to nothing (too weak), its pictures or losses turned after a
-    better time (overfit), it was still improving when it ended (underfit), or none of these (good).
+    better time (overfit), it was still improving when it ended, or had only begun (underfit), or none of these (good).
     """
     if not evaluations:
         return None
@@ -53,8 +55,9 @@ def diagnose(evaluations: Sequence[Evaluation], clean: float = 0.5) -> Diagnosis
     if all(ratio > 1 for ratio in ratios):
         return Diagnosis(kind="diverged", because="its validation loss never came below the base's")
     style = best.metrics.get("style", math.nan)
+    gone = f"it went {100 * max(style, 0):.0f} % of the way to the style"
     if style < LITTLE_STYLE and not min(ratios) < LITTLE_LOSS:
-        return Diagnosis(kind="too weak", because=f"it went {100 * max(style, 0):.0f} % of the way to the style")
+        return Diagnosis(kind="too weak", because=gone)
     turned = next((each for each in evaluations if each.overfit or each.past_best), None)
     if turned is not None or last.overfit_index >= clean:
         since = turned or last
@@ -63,4 +66,6 @@ def diagnose(evaluations: Sequence[Evaluation], clean: float = 0.5) -> Diagnosis
     if len(evaluations) > 1 and last is best and value_of(last) - value_of(evaluations[-2]) >= STILL_RISING:
         gain, steps = value_of(last) - value_of(evaluations[-2]), last.step - evaluations[-2].step
         return Diagnosis(kind="underfit", because=f"it gained {gain:.1f} points in its last {steps} steps")
+    if len(evaluations) == 1 and style < SOME_STYLE:  # nobody knows what it gained last
+        return Diagnosis(kind="underfit", because=gone)
     return Diagnosis(kind="good", because="it learned, and nothing turned for the worse")

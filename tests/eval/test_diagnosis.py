@@ -33,6 +33,7 @@ def seen(
     [
         ([seen(40, 20.0), seen(80, 30.0), seen(120, 30.2)], "good", "it learned, and nothing turned for the worse"),
         ([seen(40, 20.0), seen(80, 26.0)], "underfit", "it gained 6.0 points in its last 40 steps"),
+        ([seen(40, 6.0, 0.08)], "underfit", "it went 8 % of the way to the style"),
         ([seen(40, 0.2, 0.01, 0.99), seen(80, 0.6, 0.02, 0.98)], "too weak", "it went 2 % of the way to the style"),
         ([seen(40, 50.0), seen(80, 40.0, index=0.9)], "overfit", "at step 80: copies in 9 of 32 pictures"),
         ([seen(40, 50.0), seen(80, 30.0, past_best=True)], "overfit", "at step 80: its score fell far below its best"),
