@@ -85,7 +85,9 @@ def config(tmp_path: Path) -> Config:
 @pytest.fixture
 def run(config: Config, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Serve:
     process = SimpleNamespace(prediction_type="epsilon")
-    nothing = SimpleNamespace(train=(), validation=(), process=process, base_pictures=lambda _: tmp_path)
+    nothing = SimpleNamespace(
+        train=(), validation=(), process=process, base_pictures=lambda _: tmp_path, num_cut=lambda _: 0
+    )
     for name in ("load_base", "set_attention", "load_dataset", "with_regularization", "encode_dataset", "Judging"):
         monkeypatch.setattr(worker, name, lambda *_: nothing)
     monkeypatch.setattr(worker, "Pack", Pack)
