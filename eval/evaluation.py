@@ -10,6 +10,9 @@ from typing import Any, Final
 WORST: Final = -100.0
 """What a checkpoint scores that draws nothing that can be measured; the least that a score can be."""
 
+OF_THE_BASE: Final = 0.0
+"""What the base itself scores, and an adapter that does nothing: `eval.score` counts from there."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Evaluation:

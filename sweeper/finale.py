@@ -39,9 +39,8 @@ SHEET_SEEDS: Final = 2
 
 def crown(supervisor: Supervisor, tracker: Tracker, display: Display, folder: Path, config: Config) -> None:
     """Score the finalists again on fresh ground, find the winner's strength, write `best/`, register it, say so."""
-    trials = [supervisor.trials[number] for number in sorted(supervisor.trials)]
-    front = supervisor.front
-    finalists = _readable_finalists(front or trials, config.study.finalists, display)
+    trials = _in_order(supervisor)
+    finalists = _readable_finalists(supervisor.front or trials, config.study.finalists, display)
     if not finalists:
         display.line("no trial left a checkpoint, so there is no best; the reasons stand above")
         return
@@ -63,6 +62,10 @@ def crown(supervisor: Supervisor, tracker: Tracker, display: Display, folder: Pa
     display.line(f"it is in {best}: the LoRA, its card ({CARD}) and pictures ({sheets})")
 
 
+def _in_order(supervisor: Supervisor) -> list[Trial]:
+    return [supervisor.trials[number] for number in sorted(supervisor.trials)]
+
+
 def _asked(trials: Sequence[Trial], finalists: Sequence[Trial], config: Config) -> str:
     """A digest of all that the choice hangs on and its card tells."""
     ended = [(trial.number, trial.status, trial.reason, trial.best and trial.best.to_json()) for trial in trials]
@@ -80,8 +83,7 @@ def _choose(
     rescored = _rescored(supervisor, finalists, seeds)
     winner = choose_winner(finalists, rescored)
     found, sheet = _strength(supervisor, display, winner, rescored[winner.number], seeds, config)
-    trials = [supervisor.trials[number] for number in sorted(supervisor.trials)]
-    write_best(best, _winner(winner, trials, rescored, found, sheet, supervisor.front, asked, config))
+    write_best(best, _winner(supervisor, winner, rescored, found, sheet, asked, config))
     return Chosen(winner.number, found.strength, found.final.evaluation)
 
 
@@ -154,16 +156,16 @@ def _prompts(config: Config) -> list[str]:
 
 
 def _winner(
+    supervisor: Supervisor,
     trial: Trial,
-    trials: list[Trial],
     rescored: Mapping[int, Rescored],
     found: Found,
     strength_sheet: Image.Image | None,
-    front: list[Trial],
     asked: str,
     config: Config,
 ) -> Winner:
     final, prompts = found.final, _prompts(config)
+    trials, front = _in_order(supervisor), supervisor.front
     return Winner(
         study=config.study.name,
         number=trial.number,

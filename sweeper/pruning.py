@@ -15,12 +15,9 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from eval.evaluation import Evaluation, value_of
+from eval.evaluation import OF_THE_BASE, Evaluation, value_of
 from sweeper.config import Config
 from sweeper.trials import Trial
-
-_OF_THE_BASE = 0.0
-"""The base's own score, at which every trial begins."""
 
 
 def why_hopeless(trial: Trial, trials: Iterable[Trial], config: Config) -> str | None:
@@ -143,9 +140,12 @@ def _scores(trial: Trial, config: Config) -> list[float]:
 
 
 def _soon(trial: Trial, config: Config) -> float:
-    """The trial's best score, and on top of it what its last gain brings if it goes on for the study's outlook."""
+    """The trial's best score, and on top of it what its last gain brings if it goes on for the study's outlook.
+
+    The first gain is over the base's score.
+    """
     *before, last = _scores(trial, config)
-    gain = last - max(before, default=_OF_THE_BASE)
+    gain = last - max(before, default=OF_THE_BASE)
     return max([*before, last]) + config.study.pruner.outlook * max(0.0, gain)
 
 

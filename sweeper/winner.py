@@ -10,7 +10,7 @@ from typing import Final
 from PIL import Image
 
 from eval.diagnosis import Diagnosis
-from eval.evaluation import Evaluation
+from eval.evaluation import OF_THE_BASE, Evaluation
 from sweeper.pareto import Front
 from sweeper.strength import AS_TRAINED
 
@@ -40,8 +40,8 @@ MEASURES: Final[Mapping[str, str]] = {
     "fid": "distance to held-out pictures (FID, biased on so few); lower is better",
 }
 """The measures that a card shows, in its order, and how to read each."""
-OF_THE_BASE: Final[Mapping[str, float]] = {
-    "score": 0.0,
+BASE_METRICS: Final[Mapping[str, float]] = {
+    "score": OF_THE_BASE,
     "overfit_index": 0.0,
     "val_ratio": 1.0,
     "style": 0.0,
@@ -136,4 +136,4 @@ class Winner:
 
 def base_metrics(winner: Winner) -> dict[str, float]:
     """The base's own numbers by `MEASURES`' names."""
-    return {**OF_THE_BASE, **winner.base_metrics}
+    return {**BASE_METRICS, **winner.base_metrics}

@@ -1,11 +1,11 @@
 """`python -m benchmarks.judge_trials`: train the trials, read their truth, hold the judge against it.
 
 Without a command three things are done, each going on where it stopped: `record` trains (about two hours on two cores),
-`read` reads the truth of every checkpoint, `report` prints the tables from the stored courses and draws the pictures
-(minutes).
+`read` draws and reads the truth of every checkpoint (about two hours on one), `report` prints the tables from the
+stored courses and draws the pictures (minutes).
 
 `rejudge` has today's judge look at the stored pictures again and writes the courses anew (a minute); arguments such as
-`eval.seeds=[0]` change what it looks at, and with `--draw` how it draws (a quarter of an hour on one core). `ceiling`
+`eval.seeds=[0]` change what it looks at, and with `--draw` how it draws (forty minutes on one core). `ceiling`
 prints what the truth's own reader would make of what was so drawn.
 """
 

@@ -116,8 +116,7 @@ def _pruning(courses: Sequence[Course], config: Config) -> str:
         f"{what}, {count} trials, %" for count in (most, FEW) for what in ("steps saved", "best kept", "quality")
     ]
     rows = [
-        [policy, *(_pruned(courses, policy, config, most)), *_pruned(courses, policy, config, FEW)]
-        for policy in POLICIES
+        [policy, *_pruned(courses, policy, config, most), *_pruned(courses, policy, config, FEW)] for policy in POLICIES
     ]
     return f"## Pruning, replayed ({ORDERS} orders of each set)\n\n" + table(head, rows)
 

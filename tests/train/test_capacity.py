@@ -39,7 +39,9 @@ def test_slots_are_added_as_long_as_they_bring_a_tenth(
 ) -> None:
     device = PlayedDevice(tiny_base, monkeypatch, lambda rows: 1.0 if rows <= 4 else rows / 4.2)
     curve = measure_capacity(tiny_base, tiny_data, SPEC, most=12, clock=device.clock)
-    assert described(curve) == "1: 1.0, 2: 2.0, 4: 2.1, 8: 2.1 steps/s"  # and 12 is not tried
+    found = [(each.slots, each.steps_per_second) for each in curve]
+    assert found == [(1, 1.0), (2, 2.0), (4, pytest.approx(2.1)), (8, pytest.approx(2.1))]  # and 12 is not tried
+    assert described(curve) == "1: 1.0, 2: 2.0, 4: 2.1, 8: 2.1 steps/s"
     assert best_of(curve) == 2
 
 

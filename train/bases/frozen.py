@@ -117,7 +117,8 @@ class FrozenPipeline:
 
     def num_cut(self, captions: Sequence[str]) -> int:
         """See `Base`."""
-        return sum(len(ids) > self.caption_tokens for ids in self._reader(list(captions), verbose=False).input_ids)
+        most, ids = self.caption_tokens, self._reader(list(captions), verbose=False).input_ids
+        return sum(len(each) > most for each in ids)
 
     @property
     def _reader(self) -> Any:
