@@ -170,15 +170,18 @@ def micro_batch(
     if objective.input_perturbation:
         seen = noise + objective.input_perturbation * torch.randn(*means.shape, generator=chance)
     times = asked.times(len(means), chance)
-    if objective.shuffle_tags or objective.tag_dropout:
+    varies = objective.shuffle_tags or objective.tag_dropout
+    if varies:
         words = [caption(each, objective, data.trigger, chance) for each in words]
+    if objective.caption_dropout:
+        dropped = torch.rand(len(means), generator=chance) < objective.caption_dropout
+        words = ["" if drop else each for each, drop in zip(words, dropped, strict=True)]
+        text = torch.where(dropped[:, None, None], data.empty, text)
+        tokens = torch.where(dropped[:, None], data.empty_tokens, tokens)
+    if varies:  # not from the cache, which was written in float32
         tokens = pipeline.tokenizer(words, padding="max_length", max_length=40, return_tensors="pt").input_ids
         with torch.no_grad():
             text = pipeline.text_encoder(tokens).last_hidden_state.float()
-    if objective.caption_dropout:
-        dropped = torch.rand(len(means), generator=chance) < objective.caption_dropout
-        text = torch.where(dropped[:, None, None], data.empty, text)
-        tokens = torch.where(dropped[:, None], data.empty_tokens, tokens)
     if spec.adapter.text_encoder:
         text = pipeline.text_encoder(tokens).last_hidden_state
     predicted = unet(asked.noisy(latents, seen, times).to(unet.dtype), times, text.to(unet.dtype)).sample
