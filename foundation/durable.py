@@ -9,12 +9,15 @@ import shutil
 import tempfile
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 
 _PARTIAL: Final = ".partial"
 """How the names of files and folders end that are not whole yet; they begin with a dot."""
+_SYNCED_AT_ONCE: Final = 8
+"""Paths in a folder; a busy disk brings them to safety together in little more time than one."""
 _IN_THE_WAY: Final = (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR)
 
 
@@ -32,7 +35,7 @@ def write_bytes(path: Path, data: bytes) -> None:
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
-    _sync_folder(path.parent)
+    _sync(path.parent)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -65,16 +68,14 @@ def new_folder(path: Path, *, replace: bool = True) -> Iterator[Path]:
     folder = _temporary(path)
     try:
         yield folder
-        for file in folder.rglob("*"):
-            if file.is_file():
-                with file.open("rb") as handle:
-                    os.fsync(handle.fileno())
+        with ThreadPoolExecutor(_SYNCED_AT_ONCE) as pool:
+            list(pool.map(_sync, filter(Path.exists, [folder, *folder.rglob("*")])))
         folder.chmod(0o755)
         _put(folder, path, replace)
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise
-    _sync_folder(path.parent)
+    _sync(path.parent)
 
 
 def clear_leftovers(folder: Path, older_than_s: float = 0.0) -> None:
@@ -120,8 +121,9 @@ def _put(folder: Path, path: Path, replace: bool) -> None:
     shutil.rmtree(aside)
 
 
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
+def _sync(path: Path) -> None:
+    """Wait until a file, or a folder's list of names, is on the disk."""
+    handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
     finally:

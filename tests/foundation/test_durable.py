@@ -61,9 +61,9 @@ def test_a_write_that_fails_leaves_the_old_file_or_none(
     assert "new" in file.read_text()
 
 
-def test_a_file_is_synced_before_it_takes_its_name_and_the_folder_after(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def done(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What is synced and renamed from here on, in its order."""
     done: list[str] = []
     fsync, replace = os.fsync, os.replace
 
@@ -77,8 +77,22 @@ def test_a_file_is_synced_before_it_takes_its_name_and_the_folder_after(
 
     monkeypatch.setattr(os, "fsync", noted_fsync)
     monkeypatch.setattr(os, "replace", noted_replace)
+    return done
+
+
+def test_a_file_is_synced_before_it_takes_its_name_and_the_folder_after(tmp_path: Path, done: list[str]) -> None:
     durable.write_text(tmp_path / "x", "")
     assert done == ["file", "replace", "folder"]
+
+
+def test_all_that_a_new_folder_holds_is_synced_before_it_takes_its_name(tmp_path: Path, done: list[str]) -> None:
+    with durable.new_folder(tmp_path / "x") as fresh:
+        (fresh / "deep").mkdir()
+        for name in ("a", "deep/b", "deep/c"):
+            (fresh / name).touch()
+        (fresh / "to-nowhere").symlink_to("gone")
+    assert sorted(done[:5]) == ["file", "file", "file", "folder", "folder"]
+    assert done[5:] == ["replace", "folder"]
 
 
 def test_json_is_readable_and_ends_with_a_newline(tmp_path: Path) -> None:
