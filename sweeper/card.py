@@ -24,6 +24,10 @@ from sweeper.winner import (
     base_metrics,
 )
 
+_ERROR: Final = (
+    "± is the standard error over prompts, of which some are harder than others. "
+    "Checkpoints and strengths are compared on the same prompts, which is far surer."
+)
 _NOTHING: Final = 1e-9
 """What rounding leaves of a number that is 0."""
 
@@ -70,7 +74,8 @@ def _scores_table(winner: Winner) -> str:
         for name, how in MEASURES.items()
         if math.isfinite(own.get(name, math.nan))
     ]
-    return _table(("measure", "this LoRA", "base", "how to read it"), rows, right=(1, 2))
+    table = _table(("measure", "this LoRA", "base", "how to read it"), rows, right=(1, 2))
+    return f"{table}\n\n{_ERROR}" if error else table
 
 
 def _strengths(winner: Winner) -> list[str]:

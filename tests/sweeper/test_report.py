@@ -180,6 +180,12 @@ def test_the_card_shows_every_strength_and_says_which_to_use(winner: Winner, tmp
     }
 
 
+def test_the_card_says_what_the_error_of_a_score_is_where_there_is_one(winner: Winner, tmp_path: Path) -> None:
+    unsure = replace(winner, evaluation=replace(winner.evaluation, score_se=math.nan))
+    assert "± is the standard error over prompts" in card(winner, tmp_path, FILES_MADE)
+    assert "±" not in card(unsure, tmp_path, FILES_MADE)
+
+
 def test_a_card_without_trigger_says_nothing_of_one(winner: Winner, tmp_path: Path) -> None:
     text = card(replace(winner, trigger="", prompt="a red cup"), tmp_path, FILES_MADE)
     assert "answers to" not in text
