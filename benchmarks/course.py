@@ -28,7 +28,7 @@ def main() -> None:
 
 
 def sheet(study: Path, trial: int, steps: list[int]) -> Image.Image:
-    """The picture of a trial's checkpoints at `steps`, with as many of the seeds as all of them were drawn with.
+    """The picture of a trial's checkpoints at `steps`, of the prompts and seeds that all of them were drawn for.
 
     Raises:
         ValueError: there are no such checkpoints.
@@ -48,6 +48,7 @@ def sheet(study: Path, trial: int, steps: list[int]) -> Image.Image:
             for place in range(len(seeds))
         ]
         for number, prompt in enumerate(prompts)
+        if all((pictures_of(folder, step) / picture_name(PROMPT, number, 0)).exists() for step in steps)
     }
     columns = [f"step {step}, score {scores[step]:.1f}, seed {seed}" for step in steps for seed in seeds]
     return side_by_side(f"{config['study']['name']}: trial {trial}", columns, rows, tile=128)

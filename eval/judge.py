@@ -14,7 +14,7 @@ from eval.metrics import copying, distribution, losses, similarity, spread
 from eval.overfit import Fall, Signs, explain, fall_from, is_overfit, is_past_best, overfit_index, severities
 from eval.reference import Reference
 from eval.score import Parts, pseudo_values, score, standard_error
-from eval.spec import EvalSpec
+from eval.spec import EvalSpec, Round
 from eval.views import Seen, View
 
 
@@ -52,15 +52,15 @@ class Evidence:
         """The pictures as style fidelity is measured on them."""
         return self.style or self.of_images
 
-    def first_seeds(self, count: int) -> Evidence:
-        """The same as if it had been drawn with the first `count` seeds alone."""
+    def within(self, asked: Round) -> Evidence:
+        """The same as if it had been drawn for these prompts and seeds alone."""
         return replace(
             self,
-            samples=self.samples[:, :count],
-            unrelated=self.unrelated[:, :count],
-            compositions=self.compositions[:, :count],
-            image=self.image and self.image.first_seeds(count),
-            style=self.style and self.style.first_seeds(count),
+            samples=self.samples[: asked.prompts, : asked.seeds],
+            unrelated=self.unrelated[:, : asked.seeds],
+            compositions=self.compositions[: asked.prompts, : asked.seeds],
+            image=self.image and self.image.within(asked),
+            style=self.style and self.style.within(asked),
         )
 
 

@@ -14,6 +14,7 @@ from torch import Tensor
 from eval.compositions import compositions
 from eval.eyes import Eye, Eyes
 from eval.metrics.copying import deduplicate
+from eval.spec import Round
 from eval.views import View
 from foundation.checked import load_checked, save_checked
 from foundation.errors import DataError
@@ -82,15 +83,16 @@ class Reference:
         """The pictures as style fidelity is measured on them."""
         return self.style or self.of_images
 
-    def first_seeds(self, count: int) -> Reference:
-        """The same as if the base had been drawn with the first `count` seeds alone."""
+    def within(self, asked: Round) -> Reference:
+        """The same as if the base had been drawn for these prompts and seeds alone."""
         return replace(
             self,
-            base_samples=self.base_samples[:, :count],
-            base_unrelated=self.base_unrelated[:, :count],
-            base_compositions=self.base_compositions[:, :count],
-            image=self.image and self.image.first_seeds(count),
-            style=self.style and self.style.first_seeds(count),
+            prompts=self.prompts[: asked.prompts],
+            base_samples=self.base_samples[: asked.prompts, : asked.seeds],
+            base_unrelated=self.base_unrelated[:, : asked.seeds],
+            base_compositions=self.base_compositions[: asked.prompts, : asked.seeds],
+            image=self.image and self.image.within(asked),
+            style=self.style and self.style.within(asked),
         )
 
     def save(self, path: Path) -> None:

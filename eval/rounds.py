@@ -1,23 +1,29 @@
-"""How many seeds a checkpoint is judged by: few to begin with, more where they could change what is said of it."""
+"""How many pictures a checkpoint is judged by: few to begin with, more where they could change what is said of it."""
 
 from __future__ import annotations
 
+from typing import Final
+
 from eval.evaluation import Evaluation
-from eval.spec import EvalSpec
+from eval.spec import EvalSpec, Round
+
+SURE: Final = 1.75
+"""From this paired t on, a fall that ends a trial is believed without further seeds; found with the sixty trials of
+docs/judge.md."""
 
 
-def seeds_at_first(spec: EvalSpec) -> int:
-    """How many every checkpoint is drawn with."""
-    return len(spec.seeds) if spec.one_seed_below is None else 1
+def first_round(spec: EvalSpec) -> Round:
+    """What every checkpoint is drawn for."""
+    return spec.usual if spec.glance_prompts is None else Round(min(spec.glance_prompts, len(spec.prompts)), 1)
 
 
-def seeds_wanted(known: int, judged: Evaluation, spec: EvalSpec) -> int:
-    """How many it should be judged by that was judged by `known` of them; no more than these when they are enough.
+def next_round(known: Round, judged: Evaluation, spec: EvalSpec) -> Round | None:
+    """What it is to be judged by that was judged by `known`; None when that is enough.
 
-    All of `close_seeds`, too, where its pictures speak against it; of what has hardly learned the first alone.
+    The glance is, for what has learned nothing; the usual is, unless its pictures speak against it and it is not sure.
     """
-    is_close = judged.past_best or judged.overfit_index >= spec.thresholds.clean
-    if known < len(spec.seeds):
-        is_weak = spec.one_seed_below is not None and judged.score < spec.one_seed_below
-        return known if is_weak and not is_close else len(spec.seeds)
-    return spec.most_seeds if is_close else known
+    speaks_against = judged.past_best or judged.overfit_index >= spec.thresholds.clean
+    if known not in (spec.usual, spec.whole):
+        return None if judged.score < spec.glance_below and not speaks_against else spec.usual
+    is_sure = judged.past_best and judged.metrics.get("fall_t", 0.0) >= SURE
+    return spec.whole if speaks_against and not is_sure and known != spec.whole else None

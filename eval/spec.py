@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NamedTuple
 
 from pydantic import Field
 
@@ -14,6 +14,7 @@ Sampler = Literal["own", "ddim", "dpm++"]
 
 _Positive = Annotated[int, Field(ge=1)]
 _Share = Annotated[float, Field(gt=0, le=1)]
+_Part = Annotated[float, Field(ge=0, le=1)]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -82,6 +83,13 @@ class Drawing:
     sampler: Sampler = "own"
 
 
+class Round(NamedTuple):
+    """What a checkpoint is judged by: the first so many prompts, each with the first so many seeds."""
+
+    prompts: int
+    seeds: int
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class EvalSpec:
     """What is drawn and measured at each evaluation."""
@@ -113,11 +121,14 @@ class EvalSpec:
     """How many of `seeds`, from the first on, the unrelated prompts are drawn with; None is all. One is enough to see
     how far they drifted."""
     close_seeds: tuple[Annotated[int, Field(ge=0, lt=2**63)], ...] = ()
-    """Further seeds for close calls: a trial that its pictures speak against is drawn with these, too, before it is
-    judged."""
-    one_seed_below: Annotated[float, Field(allow_inf_nan=False)] | None = None
-    """Points of score: a checkpoint that has fewer by the first of `seeds`, and nothing that speaks against it, is
-    judged by that one alone, since more pictures of a LoRA that has hardly learned tell nothing. None: by all."""
+    """Further seeds for close calls: a trial that its pictures speak against, but not surely, is drawn with these, too,
+    before it is judged."""
+    glance_prompts: _Positive | None = None
+    """A checkpoint is first drawn for so many of the prompts with the first seed alone. If it has fewer points than
+    `glance_below` and nothing speaks against it, these judge it: of a LoRA that has learned nothing more pictures tell
+    nothing. None: all are always drawn."""
+    glance_below: Annotated[float, Field(allow_inf_nan=False)] = 5.0
+    """Points of score; see `glance_prompts`."""
     sampler: Sampler = "own"
     """What draws: the pipeline's `own` scheduler, `ddim`, or `dpm++`, the multistep solver of second order (Lu et al.
     2022, arXiv:2211.01095), which wants the fewest steps. Bases that follow a flow have their own alone."""
@@ -128,8 +139,10 @@ class EvalSpec:
     guidance_every: _Positive = 1
     """Denoising steps from one to the next in which unconditional rows are computed; between these guidance adds the
     difference it found last. 2 spares a quarter of the work; SD, SDXL and SD 3 alone."""
+    timestep_range: tuple[_Part, _Part] = (0.0, 1.0)
+    """Where the validation loss is taken: from which share of the timesteps to which, 0 being the clean picture."""
     timestep_bins: _Positive = 4
-    """Equal ranges of timesteps in which the validation loss is taken."""
+    """Equal parts of that range; each has a loss of its own."""
     noises_per_bin: _Positive = 2
     """Fixed noises, each at its own timestep, of an image in each bin."""
     batch_rows: _Positive = 64
@@ -155,6 +168,9 @@ class EvalSpec:
         }.items():
             if len(set(values)) != len(values):
                 raise ValueError(f"{name} must differ from one another, got {list(values)}")
+        low, high = self.timestep_range
+        if not low < high:
+            raise ValueError(f"timestep_range must rise, got {low} and {high}")
         for prompt in self.final_prompts:
             if prompt in self.prompts:
                 raise ValueError(f"final_prompts must hold none of prompts, which steer the trials, got {prompt!r}")
@@ -176,22 +192,28 @@ class EvalSpec:
         return replace(self, prompts=prompts, final_prompts=(), seeds=seeds, close_seeds=())
 
     @property
-    def most_seeds(self) -> int:
-        """How many a close call is drawn with."""
-        return len(self.seeds) + len(self.close_seeds)
+    def usual(self) -> Round:
+        """What a checkpoint is judged by that has learned something."""
+        return Round(len(self.prompts), len(self.seeds))
 
-    def by_seeds(self, count: int) -> EvalSpec:
-        """The same judge with the first `count` of `seeds` and `close_seeds`, and no others whatever it sees."""
-        unrelated = len(self.seeds_of_unrelated[:count])
-        seeds = (*self.seeds, *self.close_seeds)[:count]
-        return replace(self, seeds=seeds, unrelated_seeds=unrelated, close_seeds=(), one_seed_below=None)
+    @property
+    def whole(self) -> Round:
+        """What a close call is judged by."""
+        return Round(len(self.prompts), len(self.seeds) + len(self.close_seeds))
 
-    def beyond(self, known: int, count: int) -> EvalSpec:
-        """What is left to draw for `by_seeds(count)` after `by_seeds(known)`."""
-        before, whole = self.by_seeds(known), self.by_seeds(count)
-        unrelated = len(whole.seeds_of_unrelated) - len(before.seeds_of_unrelated)
-        prompts = self.unrelated_prompts if unrelated else ()
-        return replace(whole, seeds=whole.seeds[known:], unrelated_prompts=prompts, unrelated_seeds=unrelated or None)
+    def within(self, asked: Round) -> EvalSpec:
+        """The same judge with these prompts and, of `seeds` and `close_seeds`, these, and no others whatever it sees.
+
+        Unrelated prompts are all asked, with those of their seeds that are among these.
+        """
+        return replace(
+            self,
+            prompts=self.prompts[: asked.prompts],
+            seeds=(*self.seeds, *self.close_seeds)[: asked.seeds],
+            unrelated_seeds=len(self.seeds_of_unrelated[: asked.seeds]),
+            close_seeds=(),
+            glance_prompts=None,
+        )
 
     @property
     def seeds_of_unrelated(self) -> tuple[int, ...]:

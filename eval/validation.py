@@ -45,8 +45,10 @@ class ValidationSet:
     """(number of training timesteps,), the noise schedule ᾱ; None for a flow."""
     prediction_type: Literal["epsilon", "v_prediction", "flow"] = "epsilon"
     """What the denoiser predicts: the noise ε, v = √ᾱ·ε − √(1−ᾱ)·x, or a flow's velocity ε − x."""
+    span: tuple[float, float] = (0.0, 1.0)
+    """The part of the timesteps that is asked about, as shares of them; 0 is the clean picture."""
     num_bins: int = 4
-    """Equal ranges of timesteps."""
+    """Equal parts of the span."""
     noises_per_bin: int = 2
     """Noises of an image in each bin, each at the middle of its own stratum of the bin."""
     seed: int = 0
@@ -62,11 +64,13 @@ class ValidationSet:
             raise ValueError(f"prediction_type must be epsilon, v_prediction or flow, got {self.prediction_type!r}")
         if (self.alphas_cumprod is None) != (self.prediction_type == "flow"):
             raise ValueError("epsilon and v_prediction need alphas_cumprod, a flow has none")
-        if self.alphas_cumprod is not None and self.num_bins * self.noises_per_bin > len(self.alphas_cumprod):
-            raise ValueError(
-                f"timestep_bins · noises_per_bin must be ≤ {len(self.alphas_cumprod)} timesteps, "
-                f"got {self.num_bins} · {self.noises_per_bin}"
-            )
+        if self.alphas_cumprod is not None:
+            asked = int((self.span[1] - self.span[0]) * len(self.alphas_cumprod))
+            if self.num_bins * self.noises_per_bin > asked:
+                raise ValueError(
+                    f"timestep_bins · noises_per_bin must be ≤ {asked} timesteps, "
+                    f"got {self.num_bins} · {self.noises_per_bin}"
+                )
 
     @property
     def timesteps(self) -> Tensor:
@@ -74,11 +78,11 @@ class ValidationSet:
 
         int64 of the training timesteps; for a flow float32 of 1000·σ, whatever way its training draws σ.
         """
-        strata = self.num_bins * self.noises_per_bin
+        strata, (low, high) = self.num_bins * self.noises_per_bin, self.span
+        middles = low + (torch.arange(strata, dtype=torch.float64) + 0.5) * (high - low) / strata
         if self.alphas_cumprod is None:
-            return ((torch.arange(strata, dtype=torch.float64) + 0.5) * _TIMES_PER_SIGMA / strata).float()
-        middles = (torch.arange(strata, dtype=torch.float64) + 0.5) * len(self.alphas_cumprod) / strata
-        return middles.floor().long()
+            return (middles * _TIMES_PER_SIGMA).float()
+        return (middles * len(self.alphas_cumprod)).floor().long()
 
     def noise(self, image: int) -> Tensor:
         """Return an image's noises, (num_bins · noises_per_bin, C, H, W); they depend on its id and `seed` only."""

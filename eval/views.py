@@ -7,6 +7,8 @@ from dataclasses import dataclass, fields
 
 from torch import Tensor
 
+from eval.spec import Round
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class View:
@@ -21,13 +23,13 @@ class View:
     base_unrelated: Tensor
     """(U, R, D) what the base draws for the unrelated prompts and the first R seeds; (0, R, D) for none."""
 
-    def first_seeds(self, count: int) -> View:
-        """The same as if the base had been drawn with the first `count` seeds alone."""
+    def within(self, asked: Round) -> View:
+        """The same as if the base had been drawn for these prompts and seeds alone."""
         return View(
             train=self.train,
             held_out=self.held_out,
-            base_samples=self.base_samples[:, :count],
-            base_unrelated=self.base_unrelated[:, :count],
+            base_samples=self.base_samples[: asked.prompts, : asked.seeds],
+            base_unrelated=self.base_unrelated[:, : asked.seeds],
         )
 
     def tensors(self, name: str) -> dict[str, Tensor]:
@@ -55,6 +57,9 @@ class Seen:
     unrelated: Tensor
     """(U, R, D) for the unrelated prompts; (0, R, D) for none."""
 
-    def first_seeds(self, count: int) -> Seen:
-        """The same as if it had been drawn with the first `count` seeds alone."""
-        return Seen(samples=self.samples[:, :count], unrelated=self.unrelated[:, :count])
+    def within(self, asked: Round) -> Seen:
+        """The same as if it had been drawn for these prompts and seeds alone."""
+        return Seen(
+            samples=self.samples[: asked.prompts, : asked.seeds],
+            unrelated=self.unrelated[:, : asked.seeds],
+        )

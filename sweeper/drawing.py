@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
+from typing import Final
 
 from PIL import Image
 
@@ -14,6 +17,8 @@ from foundation.durable import new_folder
 from sweeper.pictures import PROMPT, UNRELATED, grid, picture_name, sheet_name
 from train.bases import Base
 
+_Pair = tuple[str, int]
+"""A prompt and a seed."""
 _TILE = 128
 _PACKED = 1
 """How hard PNG tries: a third of the usual time, in which nothing trains, for files a sixth larger."""
@@ -28,31 +33,46 @@ class Drawn:
     unrelated: list[list[Image.Image]]
     """For each unrelated prompt, the same with the first seeds."""
 
-    def with_seeds(self, more: Drawn) -> Drawn:
-        """These, and after them what further seeds drew for the same prompts."""
-        return Drawn(
-            samples=[own + new for own, new in zip(self.samples, more.samples, strict=True)],
-            unrelated=[own + new for own, new in zip(self.unrelated, more.unrelated, strict=True)]
-            if more.unrelated
-            else self.unrelated,
+
+NOTHING: Final = Drawn(samples=[], unrelated=[])
+
+
+def draw(base: Base, spec: EvalSpec, trigger: str, before: Sequence[Drawn] = (NOTHING,)) -> list[Drawn]:
+    """Draw what `spec` asks for with as many adapters as have drawn `before`, which act on equal shares of a batch.
+
+    What was drawn before is the first prompts and seeds that `spec` asks for, equally many for all; it is taken over.
+    """
+    samples = [[(with_trigger(prompt, trigger), seed) for seed in spec.seeds] for prompt in spec.prompts]
+    unrelated = [[(prompt, seed) for seed in spec.seeds_of_unrelated] for prompt in spec.unrelated_prompts]
+    pairs = [*_missing(samples, before[0].samples), *_missing(unrelated, before[0].unrelated)]
+    found = sample_each(base.pipeline, pairs, spec.drawing, copies=len(before), options=base.sampling)
+    drawn = []
+    for own, images in zip(before, found, strict=True):
+        fresh = iter(images)
+        drawn.append(
+            Drawn(
+                samples=_filled(samples, own.samples, fresh),
+                unrelated=_filled(unrelated, own.unrelated, fresh),
+            )
         )
+    return drawn
 
 
-def draw(base: Base, spec: EvalSpec, trigger: str, copies: int) -> list[Drawn]:
-    """Draw what `spec` asks for with each of `copies` adapters, which act on equal shares of a batch."""
-    own, unrelated = spec.seeds, spec.seeds_of_unrelated
-    pairs = [(with_trigger(prompt, trigger), seed) for prompt in spec.prompts for seed in own]
-    first = len(pairs)
-    pairs += [(prompt, seed) for prompt in spec.unrelated_prompts for seed in unrelated]
-    drawn = sample_each(base.pipeline, pairs, spec.drawing, copies=copies, options=base.sampling)
-    return [
-        Drawn(samples=_rows(images[:first], len(own)), unrelated=_rows(images[first:], len(unrelated)))
-        for images in drawn
-    ]
+def _missing(asked: list[list[_Pair]], known: list[list[Image.Image]]) -> list[_Pair]:
+    """Of each row what goes beyond the known one's length."""
+    return [pair for number, row in enumerate(asked) for pair in row[len(_row(known, number)) :]]
 
 
-def _rows(images: list[Image.Image], width: int) -> list[list[Image.Image]]:
-    return [images[start : start + width] for start in range(0, len(images), width)]
+def _filled(
+    asked: list[list[_Pair]], known: list[list[Image.Image]], fresh: Iterator[Image.Image]
+) -> list[list[Image.Image]]:
+    """The known rows, filled up to what was asked in the order of `_missing`."""
+    rows = [(row, _row(known, number)) for number, row in enumerate(asked)]
+    return [[*own, *islice(fresh, len(row) - len(own))] for row, own in rows]
+
+
+def _row(known: list[list[Image.Image]], number: int) -> list[Image.Image]:
+    return known[number] if number < len(known) else []
 
 
 def write_pictures(folder: Path, drawn: Drawn) -> None:
@@ -66,10 +86,11 @@ def write_pictures(folder: Path, drawn: Drawn) -> None:
 
 
 def sheets(spec: EvalSpec, trigger: str, folder: Path) -> tuple[tuple[str, Path], ...]:
-    """Each prompt with the file, among what `write_pictures` wrote, that shows all its seeds side by side."""
+    """Each prompt that was drawn, with the file of those from `write_pictures` that shows its seeds side by side."""
     asked = {PROMPT: spec.prompts, UNRELATED: spec.unrelated_prompts}
-    return tuple(
+    files = (
         (with_trigger(prompt, trigger), folder / sheet_name(kind, number))
         for kind, prompts in asked.items()
         for number, prompt in enumerate(prompts)
     )
+    return tuple((prompt, file) for prompt, file in files if file.exists())

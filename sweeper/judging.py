@@ -19,14 +19,14 @@ from eval.judge import Evidence, judge, validation_ratio
 from eval.metrics.losses import image_means
 from eval.prompts import without_trigger
 from eval.reference import Reference, build_reference
-from eval.rounds import seeds_at_first, seeds_wanted
+from eval.rounds import first_round, next_round
 from eval.samplers import check_sampler
-from eval.spec import EvalSpec
+from eval.spec import EvalSpec, Round
 from eval.validation import ValidationSet, validation_losses_each
 from eval.views import Seen, View
 from foundation.errors import DataError
 from foundation.images import square
-from sweeper.drawing import Drawn, draw, write_pictures
+from sweeper.drawing import NOTHING, Drawn, draw, write_pictures
 from train.bases import Base
 from train.caches import EncodedDataset
 from train.data import Dataset
@@ -39,7 +39,8 @@ _NOT_SEEN = (
     "warmup_evaluations",
     "final_prompts",
     "close_seeds",
-    "one_seed_below",
+    "glance_prompts",
+    "glance_below",
 )
 """Fields of `EvalSpec` that change nothing of what is drawn and seen."""
 
@@ -66,8 +67,8 @@ class _Look:
     losses: Tensor
     """The validation losses (N, B)."""
     drawn: Drawn
-    num_seeds: int
-    """That it was drawn with so far."""
+    known: Round
+    """What it was drawn for so far."""
     judged: Evaluation
     """By these."""
 
@@ -90,43 +91,42 @@ class Judging:
             ids=[picture.digest for picture in dataset.validation],
             alphas_cumprod=None if alphas is None else alphas.cpu(),
             prediction_type=pack.base.process.prediction_type,
+            span=spec.timestep_range,
             num_bins=spec.timestep_bins,
             noises_per_bin=spec.noises_per_bin,
             seed=spec.validation_seed,
         )
         self._references: dict[EvalSpec, Reference] = {}
         self._seen: dict[tuple[Path, float], tuple[EvalSpec, Evidence]] = {}
-        self.reference(spec.by_seeds(spec.most_seeds))
+        self.reference(spec.within(spec.whole))
 
     def judge(self, due: Sequence[Due]) -> list[Evaluation]:
         """Judge what these slots have learned, in the same batches, and write each one's pictures to its folder.
 
-        They are drawn in rounds, each with further seeds for those that want them (`eval.rounds`).
+        They are drawn in rounds, each for more prompts or seeds, for those that want them (`eval.rounds`).
         """
         spec, slots = self._spec, [each.slot for each in due]
-        first = seeds_at_first(spec)
-        drawn, losses = self._draw_slots(slots, spec.by_seeds(first)), self.validate(slots)
+        first = first_round(spec)
+        drawn, losses = self._draw_slots(slots, spec.within(first), [NOTHING] * len(slots)), self.validate(slots)
         looks = [
-            _Look(each, own, pictures, first, self._judged(each, pictures, own, spec.by_seeds(first)))
+            _Look(each, own, pictures, first, self._judged(each, pictures, own, spec.within(first)))
             for each, own, pictures in zip(due, losses, drawn, strict=True)
         ]
-        for count in (len(spec.seeds), spec.most_seeds):
-            self._look_again([look for look in looks if self._wanted(look) == count > look.num_seeds], count)
+        for asked in (spec.usual, spec.whole):
+            self._look_again([look for look in looks if next_round(look.known, look.judged, spec) == asked], asked)
         for look in looks:
             write_pictures(look.due.pictures, look.drawn)
         return [look.judged for look in looks]
 
-    def _wanted(self, look: _Look) -> int:
-        return seeds_wanted(look.num_seeds, look.judged, self._spec)
-
-    def _look_again(self, looks: Sequence[_Look], count: int) -> None:
-        """Judge these, which were drawn with equally many seeds, by `count`."""
+    def _look_again(self, looks: Sequence[_Look], asked: Round) -> None:
+        """Judge these, of which all were drawn for the same so far, by what is asked."""
         if not looks:
             return
-        more = self._draw_slots([look.due.slot for look in looks], self._spec.beyond(looks[0].num_seeds, count))
-        for look, pictures in zip(looks, more, strict=True):
-            look.drawn, look.num_seeds = look.drawn.with_seeds(pictures), count
-            look.judged = self._judged(look.due, look.drawn, look.losses, self._spec.by_seeds(count))
+        spec = self._spec.within(asked)
+        drawn = self._draw_slots([look.due.slot for look in looks], spec, [look.drawn for look in looks])
+        for look, pictures in zip(looks, drawn, strict=True):
+            look.drawn, look.known = pictures, asked
+            look.judged = self._judged(look.due, pictures, look.losses, spec)
 
     def validate(self, slots: Sequence[int]) -> Tensor:
         """The validation losses (len(slots), N, B) of what these slots have learned, in the same batches."""
@@ -142,12 +142,13 @@ class Judging:
         ratio = validation_ratio(self.reference(self._spec), validation_losses)
         return Validation(step=step, ratio=ratio, losses=tuple(image_means(validation_losses).tolist()))
 
-    def _draw_slots(self, slots: Sequence[int], spec: EvalSpec) -> list[Drawn]:
+    def _draw_slots(self, slots: Sequence[int], spec: EvalSpec, before: Sequence[Drawn]) -> list[Drawn]:
+        """What `spec` asks for with each of these slots, of which each has drawn something `before`."""
         each = rows_of_a_picture(self._pack.base.pipeline, spec.guidance_scale)
         drawn = []
-        for some in _runs(slots, spec.batch_rows // each):
-            with self._pack.acting(some) as base:
-                drawn += draw(base, spec, self._trigger, len(some))
+        for some in _runs(range(len(slots)), spec.batch_rows // each):
+            with self._pack.acting([slots[i] for i in some]) as base:
+                drawn += draw(base, spec, self._trigger, [before[i] for i in some])
         return drawn
 
     def _judged(self, due: Due, drawn: Drawn, losses: Tensor, spec: EvalSpec) -> Evaluation:
@@ -168,12 +169,12 @@ class Judging:
             drawn, evidence = self.see_file(checkpoint, step, spec, strength)
             write_pictures(folder, drawn)
             self._seen[checkpoint, strength] = (spec, evidence)
-        return judge(self.reference(spec), evidence.first_seeds(len(seeds)), [], spec)
+        return judge(self.reference(spec), evidence.within(spec.usual), [], spec)
 
     def see_file(self, checkpoint: Path, step: int, spec: EvalSpec, strength: float = 1.0) -> tuple[Drawn, Evidence]:
         """Draw what `spec` asks for with a saved checkpoint, loaded as a user would load it, and look at it."""
         with self._pack.acting_file(checkpoint, strength) as base:
-            (drawn,) = draw(base, spec, self._trigger, 1)
+            (drawn,) = draw(base, spec, self._trigger)
             (losses,) = self._losses(base, [self._encoded(base)])
         return drawn, self._look(step, drawn, losses, spec)
 
@@ -182,7 +183,7 @@ class Judging:
         spec = self._spec.for_finalists((seed,))
         spec = replace(spec, prompts=spec.prompts[:prompts], unrelated_prompts=())
         with self._pack.acting_file(checkpoint, strength) as base:
-            (drawn,) = draw(base, spec, self._trigger, 1)
+            (drawn,) = draw(base, spec, self._trigger)
         write_pictures(folder, drawn)
 
     def judge_base(self, spec: EvalSpec) -> Evaluation:
@@ -221,13 +222,12 @@ class Judging:
                 found = self._build(whole)
                 found.save(file)
             self._references[whole] = found
-        return self._references[whole].first_seeds(len(spec.seeds))
+        return self._references[whole].within(spec.usual)
 
     def _whole(self, spec: EvalSpec) -> EvalSpec:
-        """What the base was drawn by already, these seeds first and perhaps others after them; else `spec`."""
-        count, wanted = len(spec.seeds), spec.by_seeds(len(spec.seeds))
-        longer = (other for other in self._references if other.seeds[:count] == spec.seeds)
-        return next((other for other in longer if other.by_seeds(count) == wanted), wanted)
+        """What the base was drawn by already, these prompts and seeds first and perhaps others after; else `spec`."""
+        wanted = spec.within(spec.usual)
+        return next((other for other in self._references if other.within(spec.usual) == wanted), wanted)
 
     def base_pictures(self, spec: EvalSpec) -> Path:
         """The folder of what the base draws, under the names that `write_pictures` gives."""
@@ -244,7 +244,7 @@ class Judging:
 
     def _build(self, spec: EvalSpec) -> Reference:
         with self._pack.acting([]) as base:
-            (drawn,) = draw(base, spec, self._trigger, 1)
+            (drawn,) = draw(base, spec, self._trigger)
             (losses,) = self._losses(base, [self._validation.embeddings])
         write_pictures(self.base_pictures(spec), drawn)
         side = self._pack.base.resolution

@@ -17,7 +17,7 @@ from eval.evidence import build_evidence
 from eval.eyes import load_eyes
 from eval.judge import Evidence, judge
 from eval.reference import Reference
-from eval.rounds import seeds_at_first, seeds_wanted
+from eval.rounds import first_round, next_round
 from eval.spec import EvalSpec
 from foundation.errors import ConfigError
 from sweeper.drawing import write_pictures
@@ -37,6 +37,7 @@ _AS_STORED: Final = (
     "sample_steps",
     "guidance_scale",
     "guidance_every",
+    "timestep_range",
     "timestep_bins",
     "noises_per_bin",
     "validation_seed",
@@ -58,12 +59,12 @@ def judged_anew(
     """
     study = folder / chosen.name / chosen.name
     if not draw:
-        spec = replace(spec, close_seeds=(), one_seed_below=None)
+        spec = replace(spec, close_seeds=(), glance_prompts=None)
         stored = yaml.safe_load((study / "study.yaml").read_text())["config"]["eval"]
         before = asdict(EvalSpec()) | stored  # a study may be older than a field
         spec = replace(spec, **{name: before[name] for name in _AS_STORED})
     judging = _judging(chosen, folder, base, spec)
-    whole = spec.by_seeds(spec.most_seeds)
+    whole = spec.within(spec.whole)
     reference = judging.reference(whole)
     if draw:
         look = _drawing(judging, study, whole, folder / chosen.name)
@@ -79,15 +80,14 @@ def judged_anew(
 
 
 def _judged(reference: Reference, evidence: Evidence, history: Sequence[Evaluation], spec: EvalSpec) -> Evaluation:
-    """What a worker would say, which draws no more seeds than are wanted; `evidence` has all."""
-    count = seeds_at_first(spec)
+    """What a worker would say, which draws no more than is wanted; `evidence` has all."""
+    asked = first_round(spec)
     while True:
-        few = spec.by_seeds(count)
-        judged = judge(reference.first_seeds(count), evidence.first_seeds(count), history, few)
-        wanted = seeds_wanted(count, judged, spec)
-        if wanted <= count:
+        judged = judge(reference.within(asked), evidence.within(asked), history, spec.within(asked))
+        wanted = next_round(asked, judged, spec)
+        if wanted is None:
             return judged
-        count = wanted
+        asked = wanted
 
 
 def _judging(chosen: TrialSet, folder: Path, base: Base, spec: EvalSpec) -> Judging:

@@ -73,7 +73,7 @@ def _study(chosen: TrialSet, folder: Path, name: str, overrides: Sequence[str]) 
         "study.pruner.name=none",
         "study.keep=all",
         "eval.close_seeds=[]",
-        "eval.one_seed_below=null",
+        "eval.glance_prompts=null",
         f"train.steps={STEPS}",
         "eval.warmup_evaluations=1000",
         "eval.thresholds.past_best=1000",

@@ -22,7 +22,7 @@ from benchmarks.judge_trials.searches import distance, interval
 from benchmarks.judge_trials.sets import SETS
 from benchmarks.judge_trials.truth import Truth
 from eval.evaluation import Evaluation
-from eval.spec import EvalSpec
+from eval.spec import EvalSpec, Round
 from foundation.folder import read_folder
 from sweeper.space import plan
 from train.pocket.world import scenes
@@ -198,21 +198,21 @@ def test_courses_go_to_their_file_and_back(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("scores", "index", "seeds"),
-    [((3.0, 50.0, 60.0), 0.0, 1), ((40.0, 50.0, 60.0), 0.0, 2), ((40.0, 50.0, 60.0), 0.6, 4)],
+    ("scores", "index", "wanted"),
+    [((3.0, 50.0, 60.0), 0.0, (1, 1)), ((40.0, 50.0, 60.0), 0.0, (2, 2)), ((40.0, 50.0, 60.0), 0.6, (2, 4))],
 )
-def test_a_trial_is_judged_anew_by_as_many_seeds_as_a_worker_would_draw(
-    scores: tuple[float, ...], index: float, seeds: int, monkeypatch: pytest.MonkeyPatch
+def test_a_trial_is_judged_anew_by_what_a_worker_would_draw(
+    scores: tuple[float, ...], index: float, wanted: tuple[int, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[tuple[Any, ...]] = []
 
-    def judge(reference: int, evidence: int, history: Sequence[Evaluation], spec: EvalSpec) -> Evaluation:
-        asked.append((reference, evidence, len(spec.seeds)))
+    def judge(reference: Round, evidence: Round, history: Sequence[Evaluation], spec: EvalSpec) -> Evaluation:
+        asked.append((reference, evidence, spec.usual))
         return replace(evaluation(40, scores[len(asked) - 1]), overfit_index=index)
 
     monkeypatch.setattr(anew, "judge", judge)
-    seen: Any = SimpleNamespace(first_seeds=lambda count: count)
-    spec = replace(SPEC, seeds=(0, 1), close_seeds=(2, 3), one_seed_below=15.0)
+    seen: Any = SimpleNamespace(within=lambda asked: asked)
+    spec = replace(SPEC, prompts=("a", "b"), seeds=(0, 1), close_seeds=(2, 3), glance_prompts=1)
     judged = anew._judged(seen, seen, [], spec)
-    assert asked[-1] == (seeds, seeds, seeds)
+    assert asked[-1] == (wanted, wanted, wanted)
     assert judged.score == scores[len(asked) - 1]

@@ -18,7 +18,7 @@ from eval.evaluation import Evaluation, Validation
 from eval.judge import Evidence, judge
 from eval.metrics import distribution
 from eval.reference import Reference, by_prompt
-from eval.spec import EvalSpec
+from eval.spec import EvalSpec, Round
 from eval.views import Seen, View
 from foundation.checked import save_checked
 from foundation.errors import DataError
@@ -319,16 +319,22 @@ def test_an_eye_that_only_one_side_looked_with_is_refused() -> None:
         judge(replace(REFERENCE, image=REFERENCE.of_clip), replace(GOOD, image=narrow), [], SPEC)
 
 
-def test_fewer_seeds_are_judged_as_if_the_others_had_not_been_drawn() -> None:
+def test_fewer_prompts_and_seeds_are_judged_as_if_the_others_had_not_been_drawn() -> None:
     view = View(train=TRAIN, held_out=HELD_OUT, base_samples=BASE, base_unrelated=REFERENCE.base_unrelated)
     reference, evidence = replace(REFERENCE, image=view), replace(GOOD, image=GOOD.of_clip)
+    few = len(REFERENCE.prompts) - 1
     alone = replace(
         REFERENCE,
-        base_samples=BASE[:, :2],
+        prompts=REFERENCE.prompts[:few],
+        base_samples=BASE[:few, :2],
         base_unrelated=REFERENCE.base_unrelated[:, :2],
-        base_compositions=REFERENCE.base_compositions[:, :2],
+        base_compositions=REFERENCE.base_compositions[:few, :2],
     )
     only = replace(
-        GOOD, samples=GOOD.samples[:, :2], unrelated=GOOD.unrelated[:, :2], compositions=GOOD.compositions[:, :2]
+        GOOD,
+        samples=GOOD.samples[:few, :2],
+        unrelated=GOOD.unrelated[:, :2],
+        compositions=GOOD.compositions[:few, :2],
     )
-    assert judge(reference.first_seeds(2), evidence.first_seeds(2), [], SPEC) == judge(alone, only, [], SPEC)
+    asked = Round(few, 2)
+    assert judge(reference.within(asked), evidence.within(asked), [], SPEC) == judge(alone, only, [], SPEC)

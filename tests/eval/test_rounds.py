@@ -1,4 +1,4 @@
-"""More seeds go where they could change what is said."""
+"""More pictures go where they could change what is said."""
 
 from __future__ import annotations
 
@@ -6,36 +6,61 @@ from dataclasses import replace
 
 import pytest
 
-from eval.rounds import seeds_at_first, seeds_wanted
-from eval.spec import EvalSpec
+from eval.evaluation import Evaluation
+from eval.rounds import SURE, first_round, next_round
+from eval.spec import EvalSpec, Round
 from tests.sweeper.played import evaluation
 
-SPEC = EvalSpec(seeds=(0, 1, 2), close_seeds=(3, 4), one_seed_below=15.0)
-WEAK, GOOD = evaluation(40, 14.9), evaluation(40, 15.0)
-FALLEN, COPYING = replace(WEAK, past_best=True), evaluation(40, 14.9, 0.5)
+SPEC = EvalSpec(prompts=("a", "b", "c"), seeds=(0, 1), close_seeds=(3, 4), glance_prompts=2, glance_below=5.0)
+GLANCE, USUAL, WHOLE = Round(2, 1), Round(3, 2), Round(3, 4)
+WEAK, GOOD = evaluation(40, 4.9), evaluation(40, 5.0)
+COPYING = evaluation(40, 4.9, 0.5)
+
+
+def fallen(t: float) -> Evaluation:
+    return replace(GOOD, past_best=True, overfit_index=0.7, metrics={"fall_t": t})
 
 
 @pytest.mark.parametrize(
     ("known", "judged", "wanted"),
     [
-        (1, WEAK, 1),
-        (1, GOOD, 3),
-        (1, FALLEN, 3),
-        (1, COPYING, 3),
-        (1, replace(WEAK, score=float("nan")), 3),  # not measured is not weak
-        (3, WEAK, 3),
-        (3, GOOD, 3),
-        (3, FALLEN, 5),
-        (3, COPYING, 5),
-        (5, COPYING, 5),
+        (GLANCE, WEAK, None),
+        (GLANCE, GOOD, USUAL),
+        (GLANCE, COPYING, USUAL),
+        (GLANCE, replace(WEAK, past_best=True), USUAL),
+        (GLANCE, replace(WEAK, score=float("nan")), USUAL),  # not measured is not weak
+        (USUAL, WEAK, None),
+        (USUAL, GOOD, None),
+        (USUAL, fallen(SURE - 0.01), WHOLE),
+        (USUAL, fallen(SURE), None),
+        (USUAL, fallen(float("nan")), WHOLE),
+        (USUAL, COPYING, WHOLE),
+        (USUAL, replace(COPYING, metrics={"fall_t": SURE}), WHOLE),  # sure of another thing
+        (WHOLE, COPYING, None),
+        (WHOLE, fallen(1.2), None),
     ],
 )
-def test_how_many_seeds_a_checkpoint_wants(known: int, judged, wanted: int) -> None:
-    assert seeds_wanted(known, judged, SPEC) == wanted
+def test_what_a_checkpoint_wants_to_be_judged_by(known: Round, judged: Evaluation, wanted: Round | None) -> None:
+    assert next_round(known, judged, SPEC) == wanted
 
 
-def test_without_a_limit_all_seeds_are_drawn_at_once() -> None:
-    assert seeds_at_first(SPEC) == 1
-    plain = replace(SPEC, one_seed_below=None, close_seeds=())
-    assert seeds_at_first(plain) == 3
-    assert seeds_wanted(3, COPYING, plain) == 3
+def test_without_a_glance_all_is_drawn_at_once() -> None:
+    assert first_round(SPEC) == GLANCE
+    plain = replace(SPEC, glance_prompts=None, close_seeds=())
+    assert first_round(plain) == USUAL
+    assert next_round(USUAL, COPYING, plain) is None
+
+
+def test_a_glance_at_more_than_there_is_is_a_look_at_all() -> None:
+    few = replace(SPEC, prompts=("a",), seeds=(0,), close_seeds=())
+    assert first_round(few) == Round(1, 1)
+    assert next_round(Round(1, 1), GOOD, few) is None
+
+
+def test_a_spec_within_a_round_asks_for_just_that() -> None:
+    own = replace(SPEC, unrelated_prompts=("x", "y"), unrelated_seeds=1)
+    assert own.within(WHOLE) == EvalSpec(
+        prompts=("a", "b", "c"), seeds=(0, 1, 3, 4), unrelated_prompts=("x", "y"), unrelated_seeds=1, glance_below=5.0
+    )
+    assert own.within(GLANCE).usual == GLANCE
+    assert replace(own, unrelated_seeds=None).within(WHOLE).seeds_of_unrelated == (0, 1)

@@ -34,6 +34,15 @@ def test_timesteps_are_the_middles_of_equal_strata() -> None:
     assert validation().timesteps.tolist() == [6, 18, 31, 43, 56, 68, 81, 93]
 
 
+def test_a_span_is_the_middle_of_what_more_strata_would_ask() -> None:
+    middle = {"span": (0.25, 0.75), "num_bins": 2}
+    assert validation(**middle).timesteps.tolist() == [31, 43, 56, 68]
+    flow = validation(prediction_type="flow", alphas_cumprod=None, **middle)
+    assert flow.timesteps.tolist() == [312.5, 437.5, 562.5, 687.5]
+    with pytest.raises(ValueError, match="must be ≤ 50 timesteps, got 26 · 2"):
+        validation(span=(0.25, 0.75), num_bins=26)
+
+
 def test_losses_equal_a_naive_loop_with_diffusers_noising() -> None:
     for kind in ("epsilon", "v_prediction"):
         scheduler = DDPMScheduler(num_train_timesteps=100, prediction_type=kind)

@@ -209,7 +209,7 @@ def test_prodigys_own_fields_reach_it() -> None:
             "study.objectives: drift needs two eval.unrelated_prompts or more to be measured",
         ),
         (["study.objectives=[style,diversity]", "eval.seeds=[0]"], "study.objectives: diversity needs two eval.seeds"),
-        (["study.objectives=[style,diversity]", "eval.one_seed_below=9"], "study.objectives: diversity needs eval.one"),
+        (["study.objectives=[style,diversity]", "eval.glance_prompts=2"], "study.objectives: diversity needs eval.gl"),
         (["study.pruner.name=medain"], "study.pruner.name must be one of median, wilcoxon, asha, hyperband, none"),
         (["base=flux", "eval.sampler=ddim"], "eval.sampler must be own for base.family flux, got ddim"),
         (

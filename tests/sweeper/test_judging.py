@@ -16,6 +16,7 @@ from eval.families import family_of, validation_set
 from eval.pipeline import load_lora, load_pipeline
 from eval.spec import EvalSpec
 from eval.validation import validation_losses
+from sweeper.drawing import sheets
 from sweeper.judging import Due, Judging
 from train.bases import Base
 from train.caches import EncodedDataset
@@ -100,10 +101,10 @@ def test_a_slot_is_judged_as_its_file_is_by_all_who_load_it(
 def test_a_close_call_is_judged_by_more_seeds_as_if_they_had_been_drawn_at_once(
     pack: Pack, tiny_dataset: Dataset, tiny_data: EncodedDataset, tmp_path: Path
 ) -> None:
-    def judged(folder: str, **changes: object) -> list[Evaluation]:
+    def judged(folder: str, best: tuple[float, ...] = (80.0, 15.0), **changes: object) -> list[Evaluation]:
         spec = replace(SPEC, **changes)  # type: ignore[arg-type]
         judging = Judging(pack, tiny_dataset, tiny_data, spec, "in pencil style", tmp_path / "cache")
-        better = replace(judging.judge_base(spec), score=50.0, prompt_scores=(50.0, 51.0))
+        better = replace(judging.judge_base(spec), score=50.0, prompt_scores=best)
         return judging.judge(
             [
                 Due(slot=0, step=3, history=[better], pictures=tmp_path / folder / "0"),
@@ -118,11 +119,15 @@ def test_a_close_call_is_judged_by_more_seeds_as_if_they_had_been_drawn_at_once(
     assert found[0].prompt_scores == pytest.approx(all_at_once[0].prompt_scores, abs=0.1)
     assert found[0].prompt_scores != pytest.approx(usual[0].prompt_scores, abs=0.1)
     assert found[1].prompt_scores == pytest.approx(usual[1].prompt_scores, abs=0.1)
-    pictures = [len(list((tmp_path / "close" / slot).glob("*seed*.png"))) for slot in ("0", "1")]
-    assert pictures == [2 * 3 + 1, 2 * 2 + 1]
+    judged("sure", (50.0, 51.0), seeds=(0, 1), close_seeds=(5,), unrelated_seeds=1)
+    pictures = {
+        folder: [len(list((tmp_path / folder / slot).glob("*seed*.png"))) for slot in ("0", "1")]
+        for folder in ("close", "sure")
+    }
+    assert pictures == {"close": [2 * 3 + 1, 2 * 2 + 1], "sure": [2 * 2 + 1, 2 * 2 + 1]}
 
 
-def test_what_has_hardly_learned_is_judged_by_its_first_seed(
+def test_what_has_learned_nothing_is_judged_by_a_glance(
     pack: Pack, tiny_dataset: Dataset, tiny_data: EncodedDataset, tmp_path: Path
 ) -> None:
     def judged(folder: str, first: float, **changes: object) -> list[Evaluation]:
@@ -140,18 +145,20 @@ def test_what_has_hardly_learned_is_judged_by_its_first_seed(
     def drawn(folder: str) -> list[int]:
         return [len(list((tmp_path / folder / slot).glob("*seed*.png"))) for slot in ("0", "1")]
 
-    by_one, by_two = judged("one", 0.0, seeds=(0,)), judged("two", 0.0, seeds=(0, 1))
+    by_one, by_two = judged("one", 0.0, prompts=SPEC.prompts[:1], seeds=(0,)), judged("two", 0.0, seeds=(0, 1))
     scores = [evaluation.score for evaluation in by_one]
     assert scores[0] != pytest.approx(scores[1], abs=0.1)
     between = (scores[0] + scores[1]) / 2
-    staged = judged("staged", 0.0, seeds=(0, 1), close_seeds=(5,), one_seed_below=between)
+    staged = judged("staged", 0.0, seeds=(0, 1), close_seeds=(5,), glance_prompts=1, glance_below=between)
     weak = scores.index(min(scores))
-    assert drawn("staged") == [2 + 1 if slot == weak else 2 * 2 + 2 for slot in (0, 1)]
+    assert drawn("staged") == [1 + 1 if slot == weak else 2 * 2 + 2 for slot in (0, 1)]
     for slot, alone in enumerate(by_one if each == weak else by_two for each in (0, 1)):
         assert staged[slot].prompt_scores == pytest.approx(alone[slot].prompt_scores, abs=0.1)
         assert staged[slot].metrics["drift"] == pytest.approx(alone[slot].metrics["drift"], abs=0.02, nan_ok=True)
-    judged("fallen", 50.0, seeds=(0, 1), close_seeds=(5,), one_seed_below=100.0)
-    assert drawn("fallen") == [2 * 3 + 2, 2 + 1]  # against the first its pictures speak
+    shown = sheets(SPEC, "in pencil style", tmp_path / "staged" / str(weak))
+    assert [prompt for prompt, _ in shown] == ["a red cup on grass, in pencil style", *SPEC.unrelated_prompts]
+    judged("fallen", 50.0, seeds=(0, 1), close_seeds=(5,), glance_prompts=1, glance_below=100.0)
+    assert drawn("fallen") == [2 * 2 + 2, 1 + 1]  # against the first its pictures speak, and surely
 
 
 def test_a_look_at_the_validation_loss_is_the_evaluations(
