@@ -24,6 +24,7 @@ def next_round(known: Round, judged: Evaluation, spec: EvalSpec) -> Round | None
     """
     speaks_against = judged.past_best or judged.overfit_index >= spec.thresholds.clean
     if known not in (spec.usual, spec.whole):
-        return None if judged.score < spec.glance_below and not speaks_against else spec.usual
+        is_idle = judged.score < spec.glance_below and judged.metrics.get("val_ratio", 0.0) > spec.glance_above
+        return None if is_idle and not speaks_against else spec.usual
     is_sure = judged.past_best and judged.metrics.get("fall_t", 0.0) >= SURE
     return spec.whole if speaks_against and not is_sure and known != spec.whole else None

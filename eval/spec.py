@@ -124,9 +124,11 @@ class EvalSpec:
     """Further seeds for close calls: a trial that its pictures speak against, but not surely, is drawn with these, too,
     before it is judged."""
     glance_prompts: _Positive | None = None
-    """A checkpoint is first drawn for so many of the prompts with the first seed alone. If it has fewer points than
-    `glance_below` and nothing speaks against it, these judge it: of a LoRA that has learned nothing more pictures tell
-    nothing. None: all are always drawn."""
+    """A checkpoint is first drawn for so many of the prompts with the first seed alone. These judge it where nothing
+    was learned: the validation loss is above `glance_above` of the base's, the score below `glance_below`, and nothing
+    speaks against it. None: all are always drawn."""
+    glance_above: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.95
+    """Validation loss as a share of the base's; see `glance_prompts`."""
     glance_below: Annotated[float, Field(allow_inf_nan=False)] = 5.0
     """Points of score; see `glance_prompts`."""
     sampler: Sampler = "own"

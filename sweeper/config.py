@@ -217,6 +217,8 @@ class Config:
 
     def _check_pruner(self) -> None:
         pruner, num_prompts = self.study.pruner, len(self.eval.prompts)
+        if pruner.name == "wilcoxon" and self.eval.glance_prompts is not None:
+            raise ConfigError(["study.pruner.name=wilcoxon compares prompt by prompt; set eval.glance_prompts=null"])
         # Wilcoxon's smallest p, where every prompt speaks against the trial; without prompts captions will stand in.
         if pruner.name == "wilcoxon" and num_prompts and 0.5**num_prompts >= pruner.p_threshold:
             needed = math.floor(-math.log2(pruner.p_threshold)) + 1

@@ -40,6 +40,7 @@ _NOT_SEEN = (
     "final_prompts",
     "close_seeds",
     "glance_prompts",
+    "glance_above",
     "glance_below",
 )
 """Fields of `EvalSpec` that change nothing of what is drawn and seen."""

@@ -130,13 +130,18 @@ def regrets(courses: Sequence[Course], spec: EvalSpec) -> dict[str, list[float]]
         judged = rejudged_all([point.evaluation for point in course.checkpoints], spec)
         picks = {"the judge": choose(judged, spec)}
         for name, value in CHOICES.items():
-            values = [value(point) for point in course.checkpoints]
+            values = [value(point) if _seen(point, spec) else -math.inf for point in course.checkpoints]
             picks[name] = values.index(max(values))
         for index, point in enumerate(course.checkpoints):
             picks[f"always step {point.evaluation.step}"] = index
         for name, index in picks.items():
             found.setdefault(name, []).append(_lacking(course, index))
     return found
+
+
+def _seen(point: Checkpoint, spec: EvalSpec) -> bool:
+    """Whether it was looked at in full: what a glance saw is of other prompts, and nothing to choose by."""
+    return len(point.evaluation.prompt_scores) != spec.glance_prompts
 
 
 def _lacking(course: Course, index: int) -> float:

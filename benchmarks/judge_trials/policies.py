@@ -168,6 +168,8 @@ _PRUNERS: Final[Mapping[str, Callable[[Sequence[int]], optuna.pruners.BasePruner
 """Optuna's own pruners over the same scores."""
 
 POLICIES: Final = (*_JUDGED, *_PRUNERS, "nothing stopped")
+PAIRED: Final = "ours, wilcoxon"
+"""It compares prompt by prompt, so it needs evaluations without glances at a few of them."""
 
 
 def choose(evaluations: Sequence[Evaluation], spec: EvalSpec) -> int:

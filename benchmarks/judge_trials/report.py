@@ -9,7 +9,7 @@ from typing import Final
 
 from benchmarks.judge_trials.analysis import CRITERIA, Calls, auc, calls, lateness, learned, regrets, truly_overfit
 from benchmarks.judge_trials.courses import Course
-from benchmarks.judge_trials.policies import POLICIES, Replay, in_random_order
+from benchmarks.judge_trials.policies import PAIRED, POLICIES, Replay, in_random_order
 from benchmarks.judge_trials.searches import BUDGET, REPLAYS, STRATEGIES, interval, recipe_qualities, search
 from benchmarks.judge_trials.tuning import folds
 from eval.spec import EvalSpec
@@ -116,7 +116,9 @@ def _pruning(courses: Sequence[Course], config: Config) -> str:
         f"{what}, {count} trials, %" for count in (most, FEW) for what in ("steps saved", "best kept", "quality")
     ]
     rows = [
-        [policy, *_pruned(courses, policy, config, most), *_pruned(courses, policy, config, FEW)] for policy in POLICIES
+        [policy, *_pruned(courses, policy, config, most), *_pruned(courses, policy, config, FEW)]
+        for policy in POLICIES
+        if policy != PAIRED or config.eval.glance_prompts is None
     ]
     return f"## Pruning, replayed ({ORDERS} orders of each set)\n\n" + table(head, rows)
 

@@ -13,8 +13,9 @@ from tests.sweeper.played import evaluation
 
 SPEC = EvalSpec(prompts=("a", "b", "c"), seeds=(0, 1), close_seeds=(3, 4), glance_prompts=2, glance_below=5.0)
 GLANCE, USUAL, WHOLE = Round(2, 1), Round(3, 2), Round(3, 4)
-WEAK, GOOD = evaluation(40, 4.9), evaluation(40, 5.0)
-COPYING = evaluation(40, 4.9, 0.5)
+IDLE = replace(evaluation(40, 4.9), metrics={"val_ratio": 0.96})
+GOOD = replace(IDLE, score=5.0)
+COPYING = replace(IDLE, overfit_index=0.5)
 
 
 def fallen(t: float) -> Evaluation:
@@ -24,12 +25,15 @@ def fallen(t: float) -> Evaluation:
 @pytest.mark.parametrize(
     ("known", "judged", "wanted"),
     [
-        (GLANCE, WEAK, None),
+        (GLANCE, IDLE, None),
         (GLANCE, GOOD, USUAL),
         (GLANCE, COPYING, USUAL),
-        (GLANCE, replace(WEAK, past_best=True), USUAL),
-        (GLANCE, replace(WEAK, score=float("nan")), USUAL),  # not measured is not weak
-        (USUAL, WEAK, None),
+        (GLANCE, replace(IDLE, past_best=True), USUAL),
+        (GLANCE, replace(IDLE, score=float("nan")), USUAL),  # not measured is not idle
+        (GLANCE, replace(IDLE, metrics={"val_ratio": 0.94}), USUAL),
+        (GLANCE, replace(IDLE, metrics={"val_ratio": float("nan")}), USUAL),
+        (GLANCE, replace(IDLE, metrics={}), USUAL),
+        (USUAL, IDLE, None),
         (USUAL, GOOD, None),
         (USUAL, fallen(SURE - 0.01), WHOLE),
         (USUAL, fallen(SURE), None),

@@ -213,6 +213,10 @@ def test_prodigys_own_fields_reach_it() -> None:
         (["study.pruner.name=medain"], "study.pruner.name must be one of median, wilcoxon, asha, hyperband, none"),
         (["base=flux", "eval.sampler=ddim"], "eval.sampler must be own for base.family flux, got ddim"),
         (
+            ["study.pruner.name=wilcoxon", "eval.glance_prompts=2"],
+            "study.pruner.name=wilcoxon compares prompt by prompt",
+        ),
+        (
             ["study.pruner.name=wilcoxon", "eval.prompts=[a,b,c,d]"],
             "study.pruner.name=wilcoxon with p_threshold 0.05 needs 5 eval.prompts or more, got 4",
         ),

@@ -148,8 +148,8 @@ def test_what_has_learned_nothing_is_judged_by_a_glance(
     by_one, by_two = judged("one", 0.0, prompts=SPEC.prompts[:1], seeds=(0,)), judged("two", 0.0, seeds=(0, 1))
     scores = [evaluation.score for evaluation in by_one]
     assert scores[0] != pytest.approx(scores[1], abs=0.1)
-    between = (scores[0] + scores[1]) / 2
-    staged = judged("staged", 0.0, seeds=(0, 1), close_seeds=(5,), glance_prompts=1, glance_below=between)
+    between, idle = (scores[0] + scores[1]) / 2, {"glance_above": 0.0}
+    staged = judged("staged", 0.0, seeds=(0, 1), close_seeds=(5,), glance_prompts=1, **idle, glance_below=between)
     weak = scores.index(min(scores))
     assert drawn("staged") == [1 + 1 if slot == weak else 2 * 2 + 2 for slot in (0, 1)]
     for slot, alone in enumerate(by_one if each == weak else by_two for each in (0, 1)):
@@ -157,7 +157,7 @@ def test_what_has_learned_nothing_is_judged_by_a_glance(
         assert staged[slot].metrics["drift"] == pytest.approx(alone[slot].metrics["drift"], abs=0.02, nan_ok=True)
     shown = sheets(SPEC, "in pencil style", tmp_path / "staged" / str(weak))
     assert [prompt for prompt, _ in shown] == ["a red cup on grass, in pencil style", *SPEC.unrelated_prompts]
-    judged("fallen", 50.0, seeds=(0, 1), close_seeds=(5,), glance_prompts=1, glance_below=100.0)
+    judged("fallen", 50.0, seeds=(0, 1), close_seeds=(5,), glance_prompts=1, **idle, glance_below=100.0)
     assert drawn("fallen") == [2 * 2 + 2, 1 + 1]  # against the first its pictures speak, and surely
 
 
