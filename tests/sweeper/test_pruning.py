@@ -29,7 +29,8 @@ NO_PATIENCE: dict[str, Any] = {"patience": 0, "min_improvement": math.inf}
 
 @pytest.fixture(scope="module")
 def base() -> Config:
-    return parse_config(compose(["+experiment=pencil", "train.steps=360", f"eval.every={EVERY}"]))
+    overrides = ["+experiment=pencil", "train.steps=360", f"eval.every={EVERY}", "eval.glance_prompts=null"]
+    return parse_config(compose(overrides))
 
 
 def test_without_patience_a_trial_that_still_rises_may_end(base: Config) -> None:

@@ -10,6 +10,7 @@ import pytest
 from rich.console import Console
 
 from eval.evaluation import Validation
+from foundation.durable import write_bytes
 from foundation.errors import StudyError
 from sweeper.display import Display
 from sweeper.history import append_evaluation, append_validation
@@ -151,6 +152,7 @@ def test_what_a_crash_kept_from_being_shown_and_deleted_is_made_up_for(make: Mak
         append_evaluation(folder, FULL[0])
         append_validation(folder, Validation(step=20, ratio=0.5, losses=(0.3,)))
         (folder / "state").mkdir()
+        write_bytes(folder / "samples/step-000040/prompt00.png", b"all that was drawn")
     before.tell_complete(0, 40.0, "all steps done")  # and killed before it said so elsewhere
 
     class Resuming(PlayedWorker):
@@ -167,7 +169,7 @@ def test_what_a_crash_kept_from_being_shown_and_deleted_is_made_up_for(make: Mak
     assert (ended.status, ended.reason, ended.chosen) == ("finished", "all steps done", {"step": 40.0, "score": 40.0})
     ((made, images),) = ended.evaluations
     assert (made, [validation.step for validation in ended.validations]) == (FULL[0], [20])
-    assert images[0][1] == tmp_path / "pencil/trials/0000/samples/step-000040/prompt00.png"
+    assert [file for _, file in images] == [tmp_path / "pencil/trials/0000/samples/step-000040/prompt00.png"]
     assert not (tmp_path / "pencil/trials/0000/state").exists()
     assert [step for number, step in notes.shown if number == 1] == [40, 80]
 

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from foundation.compose import compose
+from foundation.durable import write_bytes
 from foundation.errors import AdapterError
 from sweeper import worker
 from sweeper.config import Config, parse_config
@@ -111,6 +112,7 @@ def leave(admit: Admit, state: str) -> None:
     (admit.folder / "state/state").write_text(state)
     for step in (40, 80):
         append_evaluation(admit.folder, evaluation(step))
+        write_bytes(admit.folder / f"samples/step-{step:06}/prompt01.png", b"all that was drawn")
 
 
 def test_an_evaluation_whose_verdict_nobody_heard_is_asked_about_again(run: Serve, admit: Admit) -> None:
@@ -120,7 +122,7 @@ def test_an_evaluation_whose_verdict_nobody_heard_is_asked_about_again(run: Serv
     assert (admitted.step, [each.step for each in admitted.history]) == (80, [40])
     assert isinstance(evaluated, Evaluated)
     assert evaluated.evaluation == evaluation(80)
-    assert evaluated.images[0][1] == admit.folder / "samples/step-000080/prompt00.png"
+    assert [file for _, file in evaluated.images] == [admit.folder / "samples/step-000080/prompt01.png"]
     assert finished == Finished(trial=0)
 
 
