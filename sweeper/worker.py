@@ -219,7 +219,6 @@ class Worker:
 
     def _evaluate(self, due: list[Running]) -> None:
         """Judge all that are due in the same batches; what each has learned is on disk before its verdict is asked."""
-        began = time.monotonic()
         asked = []
         for running in due:
             self._send_steps(running)
@@ -234,11 +233,14 @@ class Worker:
                     pictures=running.pictures(step),
                 )
             )
-        for running, evaluation in zip(due, self._judging.judge(asked), strict=True):
+        began = time.monotonic()
+        judged = self._judging.judge(asked)
+        seconds = (time.monotonic() - began) / len(due)
+        for running, evaluation in zip(due, judged, strict=True):
             running.history.append(evaluation)
             append_evaluation(running.folder, evaluation)
             self._pack.save_state(running.slot, running.state)
-        self._ask(due, (time.monotonic() - began) / len(due))
+        self._ask(due, seconds)
 
     def _ask(self, judged: list[Running], seconds: float) -> None:
         """Send each one's last evaluation, then wait for the verdict on each."""
