@@ -78,11 +78,10 @@ class ValidationSet:
 
         int64 of the training timesteps; for a flow float32 of 1000·σ, whatever way its training draws σ.
         """
-        strata, (low, high) = self.num_bins * self.noises_per_bin, self.span
-        middles = low + (torch.arange(strata, dtype=torch.float64) + 0.5) * (high - low) / strata
-        if self.alphas_cumprod is None:
-            return (middles * _TIMES_PER_SIGMA).float()
-        return (middles * len(self.alphas_cumprod)).floor().long()
+        count = _TIMES_PER_SIGMA if self.alphas_cumprod is None else len(self.alphas_cumprod)
+        strata, first, last = self.num_bins * self.noises_per_bin, *(share * count for share in self.span)
+        middles = first + (torch.arange(strata, dtype=torch.float64) + 0.5) * (last - first) / strata
+        return middles.float() if self.alphas_cumprod is None else middles.floor().long()
 
     def noise(self, image: int) -> Tensor:
         """Return an image's noises, (num_bins · noises_per_bin, C, H, W); they depend on its id and `seed` only."""
