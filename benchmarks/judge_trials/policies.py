@@ -135,9 +135,11 @@ class Replay:
         return verdict is not None and verdict[0] == "finished"
 
 
+PAIRED: Final = "ours, wilcoxon"
+"""It compares prompt by prompt, so it needs evaluations without glances at a few of them."""
 _JUDGED: Final[Mapping[str, Literal["median", "wilcoxon", "none"]]] = {
     "ours": "median",
-    "ours, wilcoxon": "wilcoxon",
+    PAIRED: "wilcoxon",
     "the judge's verdicts alone": "none",
 }
 """Policies that are the study's own, by the pruner beside the judge's verdicts."""
@@ -168,8 +170,6 @@ _PRUNERS: Final[Mapping[str, Callable[[Sequence[int]], optuna.pruners.BasePruner
 """Optuna's own pruners over the same scores."""
 
 POLICIES: Final = (*_JUDGED, *_PRUNERS, "nothing stopped")
-PAIRED: Final = "ours, wilcoxon"
-"""It compares prompt by prompt, so it needs evaluations without glances at a few of them."""
 
 
 def choose(evaluations: Sequence[Evaluation], spec: EvalSpec) -> int:
