@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from train.products import Product, conv_update, linear_update
+from train.products import Product, conv_update, linear_update, merged_linear, merging_pays
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,26 +191,35 @@ class StackedLayer:
     def forward(self, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         """The layer's output, every row with its slot's adapter."""
         rows, base = self.rows, self.base
-        result: Tensor = type(base).forward(base, x, *args, **kwargs)
-        if rows is None:
-            return result
-        if self.adds:
-            result = self._add(result, self._dropped(x, rows), rows)
+        result: Tensor
+        if rows is not None and self.adds and not rows.training and merging_pays(base, x, len(rows.slots)):
+            result = merged_linear(base, x, *self._stacks(x, rows))
+        else:
+            result = type(base).forward(base, x, *args, **kwargs)
+            if rows is None:
+                return result
+            if self.adds:
+                result = self._add(result, self._dropped(x, rows), rows)
         for slot in self.acting_apart:
             result = self._add_apart(slot, x, result, rows)
         return result
 
     def _add(self, result: Tensor, x: Tensor, rows: Rows) -> Tensor:
         """The base layer's output plus every slot's update; a slot that has none here adds zeros."""
-        assert self.down is not None and self.up is not None and self.scale is not None
-        down, up, scale = self.down, self.up, self.scale
-        if rows.index is not None:
-            down, up, scale = (stack.index_select(0, rows.index) for stack in (down, up, scale))
-        rows.share(len(x))  # that there is one
+        down, up, scale = self._stacks(x, rows)
         if down.dim() == 3:
             return linear_update(result, x, down, up, scale)
         assert isinstance(self.base, nn.Conv2d)
         return conv_update(result, x, down, up, scale, self.base)
+
+    def _stacks(self, x: Tensor, rows: Rows) -> tuple[Tensor, Tensor, Tensor]:
+        """Those of the slots in the pass, of which x holds an equal share for each."""
+        assert self.down is not None and self.up is not None and self.scale is not None
+        rows.share(len(x))  # that there is one
+        down, up, scale = self.down, self.up, self.scale
+        if rows.index is not None:
+            down, up, scale = (stack.index_select(0, rows.index) for stack in (down, up, scale))
+        return down, up, scale
 
     def _dropped(self, x: Tensor, rows: Rows) -> Tensor:
         """The layer's input with each slot's own dropout; a slot without any draws nothing."""
