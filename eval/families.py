@@ -255,9 +255,6 @@ def validation_set(family: Family, pictures: Sequence[Picture], spec: EvalSpec) 
         latents=torch.cat([family.encode_image(square(picture.open(), family.side)) for picture in pictures]),
         embeddings=family.encode_captions([picture.caption for picture in pictures]),
         ids=[picture.digest for picture in pictures],
-        span=spec.timestep_range,
-        num_bins=spec.timestep_bins,
-        noises_per_bin=spec.noises_per_bin,
-        seed=spec.validation_seed,
+        strata=spec.strata,
         **noising,
     )

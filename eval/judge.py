@@ -57,7 +57,7 @@ class Evidence:
         return replace(
             self,
             samples=self.samples[: asked.prompts, : asked.seeds],
-            unrelated=self.unrelated[:, : asked.seeds],
+            unrelated=self.unrelated[: asked.unrelated, : asked.seeds],
             compositions=self.compositions[: asked.prompts, : asked.seeds],
             image=self.image and self.image.within(asked),
             style=self.style and self.style.within(asked),

@@ -89,7 +89,7 @@ class Reference:
             self,
             prompts=self.prompts[: asked.prompts],
             base_samples=self.base_samples[: asked.prompts, : asked.seeds],
-            base_unrelated=self.base_unrelated[:, : asked.seeds],
+            base_unrelated=self.base_unrelated[: asked.unrelated, : asked.seeds],
             base_compositions=self.base_compositions[: asked.prompts, : asked.seeds],
             image=self.image and self.image.within(asked),
             style=self.style and self.style.within(asked),

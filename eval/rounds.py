@@ -13,8 +13,8 @@ docs/judge.md."""
 
 
 def first_round(spec: EvalSpec) -> Round:
-    """What every checkpoint is drawn for."""
-    return spec.usual if spec.glance_prompts is None else Round(min(spec.glance_prompts, len(spec.prompts)), 1)
+    """What every checkpoint is drawn for. Nothing unrelated at a glance: what has learned nothing has not drifted."""
+    return spec.usual if spec.glance_prompts is None else Round(min(spec.glance_prompts, len(spec.prompts)), 1, 0)
 
 
 def next_round(known: Round, judged: Evaluation, spec: EvalSpec) -> Round | None:

@@ -83,11 +83,31 @@ class Drawing:
     sampler: Sampler = "own"
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Strata:
+    """Where the validation loss is taken: at the middles of equal strata, each with its fixed noise.
+
+    The fields are those of `EvalSpec`.
+    """
+
+    span: tuple[float, float] = (0.0, 1.0)
+    bins: int = 4
+    noises_per_bin: int = 2
+    seed: int = 0
+
+    def __len__(self) -> int:
+        return self.bins * self.noises_per_bin
+
+
 class Round(NamedTuple):
-    """What a checkpoint is judged by: the first so many prompts, each with the first so many seeds."""
+    """What a checkpoint is judged by: the first so many prompts, each with the first so many seeds.
+
+    And the first so many unrelated prompts, with those of their seeds that are among these.
+    """
 
     prompts: int
     seeds: int
+    unrelated: int
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -126,7 +146,7 @@ class EvalSpec:
     glance_prompts: _Positive | None = None
     """A checkpoint is first drawn for so many of the prompts with the first seed alone. These judge it where nothing
     was learned: the validation loss is above `glance_above` of the base's, the score below `glance_below`, and nothing
-    speaks against it. None: all are always drawn."""
+    speaks against it. Diversity and drift are not measured then. None: all are always drawn."""
     glance_above: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.95
     """Validation loss as a share of the base's; see `glance_prompts`."""
     glance_below: Annotated[float, Field(allow_inf_nan=False)] = 5.0
@@ -188,6 +208,16 @@ class EvalSpec:
             sampler=self.sampler,
         )
 
+    @property
+    def strata(self) -> Strata:
+        """Where its validation losses are taken."""
+        return Strata(
+            span=self.timestep_range,
+            bins=self.timestep_bins,
+            noises_per_bin=self.noises_per_bin,
+            seed=self.validation_seed,
+        )
+
     def for_finalists(self, seeds: tuple[int, ...]) -> EvalSpec:
         """The same judge with fresh `seeds` and, where there are any, prompts that no trial saw."""
         prompts = self.final_prompts or self.prompts
@@ -196,22 +226,20 @@ class EvalSpec:
     @property
     def usual(self) -> Round:
         """What a checkpoint is judged by that has learned something."""
-        return Round(len(self.prompts), len(self.seeds))
+        return Round(len(self.prompts), len(self.seeds), len(self.unrelated_prompts))
 
     @property
     def whole(self) -> Round:
         """What a close call is judged by."""
-        return Round(len(self.prompts), len(self.seeds) + len(self.close_seeds))
+        return self.usual._replace(seeds=len(self.seeds) + len(self.close_seeds))
 
     def within(self, asked: Round) -> EvalSpec:
-        """The same judge with these prompts and, of `seeds` and `close_seeds`, these, and no others whatever it sees.
-
-        Unrelated prompts are all asked, with those of their seeds that are among these.
-        """
+        """The same judge, of `seeds` and `close_seeds` with these, and asking for no others whatever it sees."""
         return replace(
             self,
             prompts=self.prompts[: asked.prompts],
             seeds=(*self.seeds, *self.close_seeds)[: asked.seeds],
+            unrelated_prompts=self.unrelated_prompts[: asked.unrelated],
             unrelated_seeds=len(self.seeds_of_unrelated[: asked.seeds]),
             close_seeds=(),
             glance_prompts=None,

@@ -14,6 +14,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from eval.spec import Strata
+
 _TIMES_PER_SIGMA = 1000
 """A flow's denoiser is told 1000·σ."""
 Denoise = Callable[[Tensor, Tensor, Tensor], Tensor]
@@ -40,19 +42,13 @@ class ValidationSet:
     embeddings: Tensor
     """(N, T, D), of each image's caption."""
     ids: Sequence[str]
-    """N names that stay with the images; with `seed` they fix each image's noise."""
+    """N names that stay with the images; with the strata's seed they fix each image's noise."""
     alphas_cumprod: Tensor | None = None
     """(number of training timesteps,), the noise schedule ᾱ; None for a flow."""
     prediction_type: Literal["epsilon", "v_prediction", "flow"] = "epsilon"
     """What the denoiser predicts: the noise ε, v = √ᾱ·ε − √(1−ᾱ)·x, or a flow's velocity ε − x."""
-    span: tuple[float, float] = (0.0, 1.0)
-    """The part of the timesteps that is asked about, as shares of them; 0 is the clean picture."""
-    num_bins: int = 4
-    """Equal parts of the span."""
-    noises_per_bin: int = 2
-    """Noises of an image in each bin, each at the middle of its own stratum of the bin."""
-    seed: int = 0
-    """Of the fixed noise."""
+    strata: Strata
+    """S of them: where each image is asked about."""
 
     def __post_init__(self) -> None:
         if not len(self.latents) == len(self.embeddings) == len(self.ids):
@@ -65,35 +61,38 @@ class ValidationSet:
         if (self.alphas_cumprod is None) != (self.prediction_type == "flow"):
             raise ValueError("epsilon and v_prediction need alphas_cumprod, a flow has none")
         if self.alphas_cumprod is not None:
-            asked = int((self.span[1] - self.span[0]) * len(self.alphas_cumprod))
-            if self.num_bins * self.noises_per_bin > asked:
+            first, last = self.strata.span
+            asked = int((last - first) * len(self.alphas_cumprod))
+            if len(self.strata) > asked:
                 raise ValueError(
                     f"timestep_bins · noises_per_bin must be ≤ {asked} timesteps, "
-                    f"got {self.num_bins} · {self.noises_per_bin}"
+                    f"got {self.strata.bins} · {self.strata.noises_per_bin}"
                 )
 
     @property
     def timesteps(self) -> Tensor:
-        """(num_bins · noises_per_bin,), rising: the middles of equal strata, the same for every image.
+        """(S,), rising: the middles of equal strata, the same for every image.
 
         int64 of the training timesteps; for a flow float32 of 1000·σ, whatever way its training draws σ.
         """
         count = _TIMES_PER_SIGMA if self.alphas_cumprod is None else len(self.alphas_cumprod)
-        strata, first, last = self.num_bins * self.noises_per_bin, *(share * count for share in self.span)
-        middles = first + (torch.arange(strata, dtype=torch.float64) + 0.5) * (last - first) / strata
+        first, last = (share * count for share in self.strata.span)
+        middles = first + (torch.arange(len(self.strata), dtype=torch.float64) + 0.5) * (last - first) / len(
+            self.strata
+        )
         return middles.float() if self.alphas_cumprod is None else middles.floor().long()
 
     def noise(self, image: int) -> Tensor:
-        """Return an image's noises, (num_bins · noises_per_bin, C, H, W); they depend on its id and `seed` only."""
-        digest = hashlib.sha256(f"{self.seed}/{self.ids[image]}".encode()).digest()
+        """Return an image's noises, (S, C, H, W); they depend on its id and the seed only."""
+        digest = hashlib.sha256(f"{self.strata.seed}/{self.ids[image]}".encode()).digest()
         generator = torch.Generator().manual_seed(int.from_bytes(digest[:7], "big"))
-        return torch.randn((len(self.timesteps), *self.latents.shape[1:]), generator=generator)
+        return torch.randn((len(self.strata), *self.latents.shape[1:]), generator=generator)
 
     def batches(self, max_rows: int) -> Iterator[Batch]:
         """Yield all rows, image by image and timestep by timestep, at most `max_rows` at once."""
-        timesteps, strata = self.timesteps, self.num_bins * self.noises_per_bin
-        images = torch.arange(len(self.latents)).repeat_interleave(strata)
-        steps = torch.arange(strata).repeat(len(self.latents))
+        timesteps = self.timesteps
+        images = torch.arange(len(self.latents)).repeat_interleave(len(timesteps))
+        steps = torch.arange(len(timesteps)).repeat(len(self.latents))
         for start in range(0, len(images), max_rows):
             image, step = images[start : start + max_rows], steps[start : start + max_rows]
             noise = torch.cat([self.noise(i)[step[image == i]] for i in range(int(image[0]), int(image[-1]) + 1)])
@@ -104,7 +103,7 @@ class ValidationSet:
                 timesteps=timesteps[step],
                 target=target,
                 images=image,
-                bins=step // self.noises_per_bin,
+                bins=step // self.strata.noises_per_bin,
             )
 
     def _noised(self, clean: Tensor, noise: Tensor, timesteps: Tensor) -> tuple[Tensor, Tensor]:
@@ -119,7 +118,7 @@ class ValidationSet:
 
 
 def validation_losses(validation: ValidationSet, denoise: Denoise, max_rows: int) -> Tensor:
-    """Return the mean squared error of `denoise` for each image and timestep bin: (N, num_bins) float64.
+    """Return the mean squared error of `denoise` for each image and timestep bin: (N, bins) float64.
 
     `max_rows` bounds memory and changes no loss. The denoiser must be in evaluation mode (no dropout).
     """
@@ -130,17 +129,17 @@ def validation_losses(validation: ValidationSet, denoise: Denoise, max_rows: int
 def validation_losses_each(
     validation: ValidationSet, denoise: Denoise, max_rows: int, embeddings: Sequence[Tensor]
 ) -> Tensor:
-    """As `validation_losses` for each of `embeddings`, (len(embeddings), N, num_bins).
+    """As `validation_losses` for each of `embeddings`, (len(embeddings), N, bins).
 
     For a denoiser that acts differently on each equal share of a batch: every batch goes in so often over, with the
     captions as each of `embeddings` (N, T, D) has them.
     """
     copies = len(embeddings)
-    losses = torch.zeros(copies, len(validation.latents), validation.num_bins, dtype=torch.float64)
+    losses = torch.zeros(copies, len(validation.latents), validation.strata.bins, dtype=torch.float64)
     for batch in validation.batches(max(1, max_rows // copies)):
         noisy, texts = batch.noisy.repeat(copies, 1, 1, 1), torch.cat([own[batch.images] for own in embeddings])
         predicted = denoise(noisy, batch.timesteps.repeat(copies), texts).float().cpu()
         for own, part in zip(losses, predicted.chunk(copies), strict=True):
             errors = (part - batch.target).square().flatten(1).double().mean(1)  # (R,)
             own.index_put_((batch.images, batch.bins), errors, accumulate=True)
-    return losses / validation.noises_per_bin
+    return losses / validation.strata.noises_per_bin

@@ -29,7 +29,7 @@ class View:
             train=self.train,
             held_out=self.held_out,
             base_samples=self.base_samples[: asked.prompts, : asked.seeds],
-            base_unrelated=self.base_unrelated[:, : asked.seeds],
+            base_unrelated=self.base_unrelated[: asked.unrelated, : asked.seeds],
         )
 
     def tensors(self, name: str) -> dict[str, Tensor]:
@@ -61,5 +61,5 @@ class Seen:
         """The same as if it had been drawn for these prompts and seeds alone."""
         return Seen(
             samples=self.samples[: asked.prompts, : asked.seeds],
-            unrelated=self.unrelated[:, : asked.seeds],
+            unrelated=self.unrelated[: asked.unrelated, : asked.seeds],
         )

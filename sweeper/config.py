@@ -212,8 +212,9 @@ class Config:
             raise ConfigError(["study.objectives: drift needs two eval.unrelated_prompts or more to be measured"])
         if "diversity" in names and len(self.eval.seeds) < 2:
             raise ConfigError(["study.objectives: diversity needs two eval.seeds or more to be measured"])
-        if "diversity" in names and self.eval.glance_prompts is not None:
-            raise ConfigError(["study.objectives: diversity needs eval.glance_prompts=null: one seed cannot tell it"])
+        for name in ("diversity", "drift"):
+            if name in names and self.eval.glance_prompts is not None:
+                raise ConfigError([f"study.objectives: {name} needs eval.glance_prompts=null: a glance cannot tell it"])
 
     def _check_pruner(self) -> None:
         pruner, num_prompts = self.study.pruner, len(self.eval.prompts)

@@ -92,10 +92,7 @@ class Judging:
             ids=[picture.digest for picture in dataset.validation],
             alphas_cumprod=None if alphas is None else alphas.cpu(),
             prediction_type=pack.base.process.prediction_type,
-            span=spec.timestep_range,
-            num_bins=spec.timestep_bins,
-            noises_per_bin=spec.noises_per_bin,
-            seed=spec.validation_seed,
+            strata=spec.strata,
         )
         self._references: dict[EvalSpec, Reference] = {}
         self._seen: dict[tuple[Path, float], tuple[EvalSpec, Evidence]] = {}

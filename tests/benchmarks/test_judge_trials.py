@@ -199,10 +199,10 @@ def test_courses_go_to_their_file_and_back(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("scores", "index", "wanted"),
-    [((3.0, 50.0, 60.0), 0.0, (1, 1)), ((40.0, 50.0, 60.0), 0.0, (2, 2)), ((40.0, 50.0, 60.0), 0.6, (2, 4))],
+    [((3.0, 50.0, 60.0), 0.0, (1, 1, 0)), ((40.0, 50.0, 60.0), 0.0, (2, 2, 2)), ((40.0, 50.0, 60.0), 0.6, (2, 4, 2))],
 )
 def test_a_trial_is_judged_anew_by_what_a_worker_would_draw(
-    scores: tuple[float, ...], index: float, wanted: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+    scores: tuple[float, ...], index: float, wanted: tuple[int, int, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[tuple[Any, ...]] = []
 

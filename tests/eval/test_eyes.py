@@ -91,7 +91,7 @@ def test_a_reference_holds_each_eyes_view_and_comes_back_from_its_file(
         again = Reference.load(tmp_path / "reference.safetensors")
         assert (again.image is None, again.style is None) == (made.image is None, made.style is None)
         assert torch.equal(again.of_style.base_unrelated, made.of_style.base_unrelated)
-    fewer = all_eyes.within(Round(2, 1))
+    fewer = all_eyes.within(Round(2, 1, 1))
     assert torch.equal(fewer.of_style.base_samples, all_eyes.of_style.base_samples[:, :1])
     assert fewer.of_images.base_unrelated.shape == (1, 1, 10)
 

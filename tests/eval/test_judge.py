@@ -327,14 +327,14 @@ def test_fewer_prompts_and_seeds_are_judged_as_if_the_others_had_not_been_drawn(
         REFERENCE,
         prompts=REFERENCE.prompts[:few],
         base_samples=BASE[:few, :2],
-        base_unrelated=REFERENCE.base_unrelated[:, :2],
+        base_unrelated=REFERENCE.base_unrelated[:2, :2],
         base_compositions=REFERENCE.base_compositions[:few, :2],
     )
     only = replace(
         GOOD,
         samples=GOOD.samples[:few, :2],
-        unrelated=GOOD.unrelated[:, :2],
+        unrelated=GOOD.unrelated[:2, :2],
         compositions=GOOD.compositions[:few, :2],
     )
-    asked = Round(few, 2)
+    asked = Round(few, 2, 2)
     assert judge(reference.within(asked), evidence.within(asked), [], SPEC) == judge(alone, only, [], SPEC)

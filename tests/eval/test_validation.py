@@ -10,6 +10,7 @@ import torch
 from diffusers import DDPMScheduler, FlowMatchEulerDiscreteScheduler
 from torch import Tensor
 
+from eval.spec import Strata
 from eval.validation import ValidationSet, validation_losses, validation_losses_each
 
 
@@ -20,8 +21,7 @@ def validation(**changes: Any) -> ValidationSet:
         "embeddings": torch.randn(3, 5, 6, generator=generator),
         "ids": ["a", "b", "c"],
         "alphas_cumprod": DDPMScheduler(num_train_timesteps=100).alphas_cumprod,
-        "num_bins": 4,
-        "noises_per_bin": 2,
+        "strata": Strata(bins=4, noises_per_bin=2),
     }
     return ValidationSet(**values | changes)
 
@@ -35,12 +35,12 @@ def test_timesteps_are_the_middles_of_equal_strata() -> None:
 
 
 def test_a_span_is_the_middle_of_what_more_strata_would_ask() -> None:
-    middle = {"span": (0.25, 0.75), "num_bins": 2}
-    assert validation(**middle).timesteps.tolist() == [31, 43, 56, 68]
-    flow = validation(prediction_type="flow", alphas_cumprod=None, **middle)
+    middle = Strata(span=(0.25, 0.75), bins=2)
+    assert validation(strata=middle).timesteps.tolist() == [31, 43, 56, 68]
+    flow = validation(prediction_type="flow", alphas_cumprod=None, strata=middle)
     assert flow.timesteps.tolist() == [312.5, 437.5, 562.5, 687.5]
     with pytest.raises(ValueError, match="must be ≤ 50 timesteps, got 26 · 2"):
-        validation(span=(0.25, 0.75), num_bins=26)
+        validation(strata=replace(middle, bins=26))
 
 
 def test_losses_equal_a_naive_loop_with_diffusers_noising() -> None:
@@ -112,7 +112,7 @@ def test_noise_hangs_on_id_and_seed() -> None:
     data = validation()
     assert torch.equal(data.noise(0), validation().noise(0))
     assert not torch.equal(data.noise(0), data.noise(1))
-    assert not torch.equal(data.noise(0), validation(seed=1).noise(0))
+    assert not torch.equal(data.noise(0), validation(strata=Strata(seed=1)).noise(0))
 
 
 def test_a_denoiser_in_half_precision_is_measured_in_full() -> None:
@@ -134,7 +134,7 @@ def test_what_does_not_fit_together_is_refused() -> None:
     with pytest.raises(ValueError, match="same images, got 3, 3 and 2"):
         validation(ids=["a", "b"])
     with pytest.raises(ValueError, match="≤ 100 timesteps"):
-        validation(num_bins=60)
+        validation(strata=Strata(bins=60))
     with pytest.raises(ValueError, match="prediction_type"):
         validation(prediction_type="sample")
     with pytest.raises(ValueError, match="a flow has none"):

@@ -210,6 +210,10 @@ def test_prodigys_own_fields_reach_it() -> None:
         ),
         (["study.objectives=[style,diversity]", "eval.seeds=[0]"], "study.objectives: diversity needs two eval.seeds"),
         (["study.objectives=[style,diversity]", "eval.glance_prompts=2"], "study.objectives: diversity needs eval.gl"),
+        (
+            ["study.objectives=[style,drift]", "eval.glance_prompts=2"],
+            "study.objectives: drift needs eval.glance_prompts=n",
+        ),
         (["study.pruner.name=medain"], "study.pruner.name must be one of median, wilcoxon, asha, hyperband, none"),
         (["base=flux", "eval.sampler=ddim"], "eval.sampler must be own for base.family flux, got ddim"),
         (

@@ -151,14 +151,14 @@ def test_what_has_learned_nothing_is_judged_by_a_glance(
     between, idle = (scores[0] + scores[1]) / 2, {"glance_above": 0.0}
     staged = judged("staged", 0.0, seeds=(0, 1), close_seeds=(5,), glance_prompts=1, **idle, glance_below=between)
     weak = scores.index(min(scores))
-    assert drawn("staged") == [1 + 1 if slot == weak else 2 * 2 + 2 for slot in (0, 1)]
+    assert drawn("staged") == [1 if slot == weak else 2 * 2 + 2 for slot in (0, 1)]
     for slot, alone in enumerate(by_one if each == weak else by_two for each in (0, 1)):
         assert staged[slot].prompt_scores == pytest.approx(alone[slot].prompt_scores, abs=0.1)
         assert staged[slot].metrics["drift"] == pytest.approx(alone[slot].metrics["drift"], abs=0.02, nan_ok=True)
     shown = sheets(SPEC, "in pencil style", tmp_path / "staged" / str(weak))
-    assert [prompt for prompt, _ in shown] == ["a red cup on grass, in pencil style", *SPEC.unrelated_prompts]
+    assert [prompt for prompt, _ in shown] == ["a red cup on grass, in pencil style"]
     judged("fallen", 50.0, seeds=(0, 1), close_seeds=(5,), glance_prompts=1, **idle, glance_below=100.0)
-    assert drawn("fallen") == [2 * 2 + 2, 1 + 1]  # against the first its pictures speak, and surely
+    assert drawn("fallen") == [2 * 2 + 2, 1]  # against the first its pictures speak, and surely
 
 
 def test_a_look_at_the_validation_loss_is_the_evaluations(
