@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from eval.evaluation import Evaluation, Validation
+from sweeper.history import append_steps
 from sweeper.places import checkpoint_of, pictures_of, state_of
 from train.reports import StepReport
 
@@ -20,6 +21,20 @@ class Running:
     history: list[Evaluation]
     validations: list[Validation]
     unsent: list[StepReport] = field(default_factory=list)
+    """Steps that the supervisor does not know of."""
+    unwritten: list[StepReport] = field(default_factory=list)
+    """Steps that are not on disk."""
+
+    def take(self, report: StepReport) -> None:
+        """Take in a step that was taken."""
+        self.unsent.append(report)
+        self.unwritten.append(report)
+
+    def write_steps(self) -> None:
+        """Bring the steps to the disk; before the state that they led to, so that none is ever missing there."""
+        if self.unwritten:
+            append_steps(self.folder, self.unwritten)
+            self.unwritten = []
 
     @property
     def state(self) -> Path:

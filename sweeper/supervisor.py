@@ -13,7 +13,7 @@ from foundation.errors import StudyError
 from sweeper.config import Config
 from sweeper.display import Display, describe
 from sweeper.drawing import sheets
-from sweeper.history import read_evaluations
+from sweeper.history import read_evaluations, read_steps
 from sweeper.launchers.port import Launcher
 from sweeper.messages import (
     Admit,
@@ -197,7 +197,8 @@ class Supervisor:
             trial.status = "running"
             trial.attempts += 1
             worker.trials.append(trial.number)
-            self._tracker.start_trial(trial.number, trial.params, (trial.folder / "config.yaml").read_text())
+            config = (trial.folder / "config.yaml").read_text()
+            self._tracker.start_trial(trial.number, trial.params, config, read_steps(trial.folder))
             admitted.append(trial)
         for trial in admitted:  # sent together, they step together and are judged together
             self._launcher.send(number, Admit(trial=trial.number, spec=trial.spec, folder=trial.folder))

@@ -16,6 +16,7 @@ from sweeper.drawing import sheets
 from sweeper.history import append_evaluation, append_validation, rewind
 from sweeper.judging import Due, Judging
 from sweeper.lease import working
+from sweeper.loading import load
 from sweeper.messages import (
     Admit,
     Admitted,
@@ -37,15 +38,8 @@ from sweeper.messages import (
 )
 from sweeper.places import state_of
 from sweeper.running import Running
-from train.attention import set_attention
-from train.bases import Base, load_base
-from train.caches import EncodedDataset, encode_dataset
-from train.capacity import best_of, measure_capacity
-from train.data import Dataset, load_dataset
-from train.objective import check_objectives
 from train.pack import Pack
-from train.regularization import with_regularization
-from train.reports import Capacity, StepReport
+from train.reports import StepReport
 from train.spec import ObjectiveSpec
 
 REPORT_EVERY = 10
@@ -67,31 +61,25 @@ class Worker:
         """Those whose last evaluation an earlier process made; whether its verdict was heard, nobody knows."""
         self._stopping = False
         cache = Path(config.study.folder) / "cache"
-        base = load_base(config.base, torch.device(device), config.train.precision)
-        check_objectives(objectives, base.process.prediction_type)
-        set_attention(base, config.train)
-        dataset = with_regularization(load_dataset(config.data), config.data, base, cache)
-        data = encode_dataset(base, dataset, cache)
-        capacity = () if config.study.slots != "auto" else _measured(base, data, config)
-        num_slots = _slots(config, capacity)
+        loaded = load(config, device, objectives, cache)
         self._pack = Pack(
-            base,
-            data,
-            num_slots,
+            loaded.base,
+            loaded.data,
+            loaded.num_slots,
             config.train.precision,
             config.train.activation_checkpointing,
             config.trial.lasting,
             REPORT_EVERY,
         )
-        self._judging = Judging(self._pack, dataset, data, config.eval, config.data.trigger, cache)
+        self._judging = Judging(self._pack, loaded.dataset, loaded.data, config.eval, config.data.trigger, cache)
         self._send(
             Ready(
-                num_slots=num_slots,
-                capacity=capacity,
+                num_slots=loaded.num_slots,
+                capacity=loaded.capacity,
                 device=device,
-                num_train=len(dataset.train),
-                num_validation=len(dataset.validation),
-                notes=_notes(base, dataset),
+                num_train=len(loaded.dataset.train),
+                num_validation=len(loaded.dataset.validation),
+                notes=loaded.notes,
                 base_images=sheets(config.eval, config.data.trigger, self._judging.base_pictures(config.eval)),
                 seconds=time.monotonic() - began,
             )
@@ -106,9 +94,13 @@ class Worker:
                     self._take_commands()
                     if not self._stopping:
                         self._advance()
+            by_slot = self._by_slot()
+            for report in self._pack.read():
+                if report.failure is None:
+                    by_slot[report.slot].take(report)
             for running in self._running.values():
                 if not self._pack.failed(running.slot):  # such a one starts again from its last sound state
-                    self._pack.save_state(running.slot, running.state)
+                    self._save(running)
 
     def _take_commands(self) -> None:
         """Handle what has come; wait for something only when there is nothing to train."""
@@ -164,7 +156,7 @@ class Worker:
             unanswered, self._unanswered = self._unanswered, []
             self._ask(unanswered, 0.0)
             return
-        by_slot = {running.slot: running for running in self._running.values()}
+        by_slot = self._by_slot()
         due: list[Running] = []
         between: list[Running] = []
         before = self._pack.at_once
@@ -178,7 +170,7 @@ class Worker:
             if report.failure is not None:
                 self._fail(running, report.failure)
                 continue
-            running.unsent.append(report)
+            running.take(report)
             if self._is_due(report):
                 due.append(running)
             elif report.step == self._pack.steps_done(report.slot) and self._is_looked_at(report.step):
@@ -239,8 +231,16 @@ class Worker:
         for running, evaluation in zip(due, judged, strict=True):
             running.history.append(evaluation)
             append_evaluation(running.folder, evaluation)
-            self._pack.save_state(running.slot, running.state)
+            self._save(running)
         self._ask(due, seconds)
+
+    def _save(self, running: Running) -> None:
+        """All that the trial needs to go on."""
+        running.write_steps()
+        self._pack.save_state(running.slot, running.state)
+
+    def _by_slot(self) -> dict[int, Running]:
+        return {running.slot: running for running in self._running.values()}
 
     def _ask(self, judged: list[Running], seconds: float) -> None:
         """Send each one's last evaluation, then wait for the verdict on each."""
@@ -275,6 +275,7 @@ class Worker:
         self._send(Finished(trial=running.trial))
 
     def _fail(self, running: Running, reason: str) -> None:
+        running.write_steps()
         self._send_steps(running)
         self._leave(running)
         self._send(Failed(trial=running.trial, reason=reason))
@@ -306,22 +307,3 @@ class Worker:
 
     def _send(self, event: Event) -> None:
         self._connection.send(event)
-
-
-def _notes(base: Base, dataset: Dataset) -> tuple[str, ...]:
-    captions = [picture.caption for picture in (*dataset.train, *dataset.validation)]
-    cut = base.num_cut(captions)
-    if not cut:
-        return ()
-    verb = "is" if cut == 1 else "are"
-    said = f"{cut} of {len(captions)} captions {verb} longer than the {base.caption_tokens} tokens that this base reads"
-    return (f"{said}; what stands behind them is not learned",)
-
-
-def _slots(config: Config, capacity: Sequence[Capacity]) -> int:
-    fixed = config.study.slots
-    return best_of(capacity) if fixed == "auto" else min(fixed, config.study.num_trials)
-
-
-def _measured(base: Base, data: EncodedDataset, config: Config) -> tuple[Capacity, ...]:
-    return tuple(measure_capacity(base, data, config.trial, config.study.most_at_once))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +22,15 @@ class StepReport:
     """Gradient norm before clipping."""
     failure: str | None = None
     """Why the trial cannot go on: its loss is not finite, it ran out of memory, or torch refused its step."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain values for JSON; of a step that was taken, so all are finite."""
+        return {"slot": self.slot, "step": self.step, "loss": self.loss, "lr": self.lr, "grad_norm": self.grad_norm}
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> StepReport:
+        """Read what `to_json` returned."""
+        return cls(**values)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from functools import partial
@@ -69,9 +69,11 @@ class BackgroundTracker:
         params = dict(params)
         self._submit(_Call("the study's start", lambda: self._inner.start_study(name, params, config)))
 
-    def start_trial(self, number: int, params: Mapping[str, object], config: str) -> None:
+    def start_trial(
+        self, number: int, params: Mapping[str, object], config: str, steps: Iterable[StepReport] = ()
+    ) -> None:
         params = dict(params)
-        self._submit(_Call(f"trial {number}'s start", lambda: self._inner.start_trial(number, params, config)))
+        self._submit(_Call(f"trial {number}'s start", lambda: self._inner.start_trial(number, params, config, steps)))
 
     def show_base(self, images: Sequence[tuple[str, Path]]) -> None:
         images = tuple(images)

@@ -7,7 +7,7 @@ import math
 import os
 import sqlite3
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from pathlib import Path
@@ -89,7 +89,9 @@ class MlflowTracker:
             ended = run.info.status != "RUNNING" and run.data.tags.get("ended") in get_args(TrialEnd)
             self._trials[int(run.data.tags["trial"])] = _Trial(run.info.run_id, open=False, ended=ended)
 
-    def start_trial(self, number: int, params: Mapping[str, object], config: str) -> None:
+    def start_trial(
+        self, number: int, params: Mapping[str, object], config: str, steps: Iterable[StepReport] = ()
+    ) -> None:
         known = self._trials.get(number)
         found = self._client.get_run(known.run_id) if known else None
         tags = {"role": "trial", "study": self._study, "trial": str(number), MLFLOW_PARENT_RUN_ID: self._parent_id()}
@@ -102,6 +104,7 @@ class MlflowTracker:
             trial.validation = self._last_step(run_id, "eval/val_ratio")
             trial.has_base = _BASE_SHOWN in found.data.tags
         self._show_base(trial)
+        self.log_steps(number, steps)
 
     def show_base(self, images: Sequence[tuple[str, Path]]) -> None:
         self._base = images
@@ -109,7 +112,7 @@ class MlflowTracker:
             if trial.open:
                 self._show_base(trial)
 
-    def log_steps(self, number: int, reports: Sequence[StepReport]) -> None:
+    def log_steps(self, number: int, reports: Iterable[StepReport]) -> None:
         trial, metrics = self._trial(number), []
         for report in reports:
             if report.step > trial.step and report.failure is None:
@@ -160,7 +163,7 @@ class MlflowTracker:
     def recover(self, trial: Ended) -> None:
         if trial.number in self._trials and self._trials[trial.number].ended:
             return
-        self.start_trial(trial.number, trial.params, trial.config)
+        self.start_trial(trial.number, trial.params, trial.config, trial.steps)
         for validation in trial.validations:
             self.log_validation(trial.number, validation)
         for evaluation, images in trial.evaluations:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,11 +20,12 @@ StudyEnd = Literal["finished", "interrupted", "failed"]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Ended:
-    """All of a trial that has ended but its steps; the fields are what the calls of `Tracker` take."""
+    """All of a trial that has ended; the fields are what the calls of `Tracker` take."""
 
     number: int
     params: Mapping[str, object]
     config: str
+    steps: Iterable[StepReport]
     evaluations: Sequence[tuple[Evaluation, Sequence[tuple[str, Path]]]]
     """Each with its images."""
     validations: Sequence[Validation]
@@ -55,10 +56,13 @@ class Tracker(Protocol):
         stays; a value that differs from it now is shown beside it.
         """
 
-    def start_trial(self, number: int, params: Mapping[str, object], config: str) -> None:
+    def start_trial(
+        self, number: int, params: Mapping[str, object], config: str, steps: Iterable[StepReport] = ()
+    ) -> None:
         """Open a trial's run under the study's, or reopen it when the trial goes on in a new attempt.
 
-        Steps and evaluations that an earlier attempt has shown already are not shown twice.
+        Steps and evaluations that an earlier attempt has shown already are not shown twice. `steps` are those that it
+        may not have come to show; they are taken once, and later.
         """
 
     def show_base(self, images: Sequence[tuple[str, Path]]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from pathlib import Path
 
@@ -122,6 +122,8 @@ class Notes:
         self.ended: dict[int, tuple[str, str]] = {}
         self.chosen: dict[int, dict[str, float]] = {}
         self.started: list[int] = []
+        self.caught_up: dict[int, list[int]] = {}
+        """Steps that a trial's start brought along."""
         self.reconciled: set[int] | None = None
         self.recovered: dict[int, Ended] = {}
         self.shown: list[tuple[int, int]] = []
@@ -130,8 +132,11 @@ class Notes:
 
     def show_base(self, images: Sequence[tuple[str, Path]]) -> None: ...
 
-    def start_trial(self, number: int, params: Mapping[str, object], config: str) -> None:
+    def start_trial(
+        self, number: int, params: Mapping[str, object], config: str, steps: Iterable[StepReport] = ()
+    ) -> None:
         self.started.append(number)
+        self.caught_up[number] = [report.step for report in steps]
 
     def log_steps(self, number: int, reports: Sequence[StepReport]) -> None: ...
 

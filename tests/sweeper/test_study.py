@@ -18,7 +18,9 @@ import yaml
 from diffusers import StableDiffusionPipeline
 from mlflow import MlflowClient
 
+from sweeper.history import read_steps
 from sweeper.objectives import DIRECTIONS
+from sweeper.places import trial_of
 
 ROOT = Path(__file__).parents[2]
 SMALL = [
@@ -123,7 +125,10 @@ def test_mlflow_holds_a_parent_a_child_per_trial_metrics_images_and_the_champion
     assert len(runs["children"]) == 4
     assert "RUNNING" not in {each.info.status for each in [*runs["parents"], *runs["children"]]}
     child = runs["children"][0].info.run_id
-    assert [point.step for point in client.get_metric_history(child, "train/loss")][:2] == [1, 2]
+    losses = [(point.step, point.value) for point in client.get_metric_history(child, "train/loss")]
+    assert [step for step, _ in losses][:2] == [1, 2]
+    trial = trial_of(folder / "small", int(runs["children"][0].data.tags["trial"]))
+    assert [(each.step, each.loss) for each in read_steps(trial)] == losses
     assert client.get_metric_history(child, "eval/score")[0].step == 2
     assert [point.step for point in client.get_metric_history(child, "eval/val_ratio")][:2] == [1, 2]
     kept = {artifact.path for artifact in client.list_artifacts(child, "checkpoints")}

@@ -13,7 +13,7 @@ from eval.evaluation import Validation
 from foundation.durable import write_bytes
 from foundation.errors import StudyError
 from sweeper.display import Display
-from sweeper.history import append_evaluation, append_validation
+from sweeper.history import append_evaluation, append_steps, append_validation
 from sweeper.messages import (
     Admit,
     Admitted,
@@ -27,6 +27,7 @@ from sweeper.search import Search
 from sweeper.space import plan
 from sweeper.supervisor import MAX_ATTEMPTS, Resolved, Supervisor
 from tests.sweeper.played import OVERRIDES, Notes, PlayedWorker, evaluation
+from train.reports import StepReport
 
 Make = Callable[..., tuple[Supervisor, Notes, Search]]
 
@@ -149,6 +150,7 @@ def test_what_a_crash_kept_from_being_shown_and_deleted_is_made_up_for(make: Mak
     for number in (0, 1):
         before.ask()
         folder = tmp_path / f"pencil/trials/{number:04}"
+        append_steps(folder, [StepReport(slot=0, step=step, loss=0.5, lr=1e-4, grad_norm=0.1) for step in (1, 2)])
         append_evaluation(folder, FULL[0])
         append_validation(folder, Validation(step=20, ratio=0.5, losses=(0.3,)))
         (folder / "state").mkdir()
@@ -170,6 +172,8 @@ def test_what_a_crash_kept_from_being_shown_and_deleted_is_made_up_for(make: Mak
     ((made, images),) = ended.evaluations
     assert (made, [validation.step for validation in ended.validations]) == (FULL[0], [20])
     assert [file for _, file in images] == [tmp_path / "pencil/trials/0000/samples/step-000040/prompt00.png"]
+    assert [report.step for report in ended.steps] == [1, 2]
+    assert (notes.caught_up[1], notes.caught_up[2]) == ([1, 2], [])
     assert not (tmp_path / "pencil/trials/0000/state").exists()
     assert [step for number, step in notes.shown if number == 1] == [40, 80]
 

@@ -8,9 +8,9 @@ from typing import Any
 
 from foundation.compose import compose
 from sweeper.config import parse_config
+from sweeper.loading import Loaded
 from sweeper.messages import Refused
 from sweeper.serving import serve
-from sweeper.worker import _notes
 from train.bases import Base
 from train.data import Dataset
 from train.spec import ObjectiveSpec
@@ -35,10 +35,12 @@ def test_an_objective_that_the_base_cannot_have_is_refused_at_the_start(tmp_path
 
 
 def test_captions_that_are_cut_are_said(tiny_base: Base, tiny_dataset: Dataset) -> None:
-    assert _notes(tiny_base, tiny_dataset) == ()
+    data: Any = None
+    loaded = Loaded(base=tiny_base, dataset=tiny_dataset, data=data, num_slots=1, capacity=())
+    assert loaded.notes == ()
     (first, *rest), count = tiny_dataset.train, len(tiny_dataset.train) + len(tiny_dataset.validation)
     dataset = replace(tiny_dataset, train=(replace(first, caption="red " * 100), *rest))
-    assert _notes(tiny_base, dataset) == (
+    assert replace(loaded, dataset=dataset).notes == (
         f"1 of {count} captions is longer than the {tiny_base.caption_tokens} tokens that this base reads; "
         "what stands behind them is not learned",
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -12,12 +13,13 @@ import pytest
 from foundation.compose import compose
 from foundation.durable import write_bytes
 from foundation.errors import AdapterError
-from sweeper import worker
+from sweeper import loading, worker
 from sweeper.config import Config, parse_config
-from sweeper.history import append_evaluation, read_evaluations
+from sweeper.history import append_evaluation, append_steps, read_evaluations, read_steps
 from sweeper.messages import Admit, Admitted, Command, Evaluated, Finished, Noted, Ready, Refused, Shutdown, Verdict
 from sweeper.serving import serve
 from tests.sweeper.played import evaluation
+from train.reports import StepReport
 from train.spec import TrialSpec
 
 
@@ -77,6 +79,10 @@ class Supervisor:
 Serve = Callable[..., Supervisor]
 
 
+def report(step: int) -> StepReport:
+    return StepReport(slot=0, step=step, loss=0.5, lr=1e-4, grad_norm=0.125)
+
+
 @pytest.fixture
 def config(tmp_path: Path) -> Config:
     (tmp_path / "pencil").mkdir()
@@ -89,8 +95,9 @@ def run(config: Config, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Serv
     nothing = SimpleNamespace(
         train=(), validation=(), process=process, base_pictures=lambda _: tmp_path, num_cut=lambda _: 0
     )
-    for name in ("load_base", "set_attention", "load_dataset", "with_regularization", "encode_dataset", "Judging"):
-        monkeypatch.setattr(worker, name, lambda *_: nothing)
+    for name in ("load_base", "set_attention", "load_dataset", "with_regularization", "encode_dataset"):
+        monkeypatch.setattr(loading, name, lambda *_: nothing)
+    monkeypatch.setattr(worker, "Judging", lambda *_: nothing)
     monkeypatch.setattr(worker, "Pack", Pack)
 
     def run(*commands: Command) -> Supervisor:
@@ -166,5 +173,18 @@ def test_a_worker_whose_supervisor_is_gone_saves_and_ends(
     monkeypatch.setattr(Supervisor, "recv", gone)
     monkeypatch.setattr(Supervisor, "poll", lambda _: True)
     leave(admit, "60")
+    monkeypatch.setattr(Pack, "read", lambda _: [report(60), replace(report(61), failure="loss is nan")])
     assert run(admit).commands == []
     assert (admit.folder / "state/state").read_text() == "60"
+    assert list(read_steps(admit.folder)) == [report(60)]
+
+
+def test_steps_that_the_saved_state_does_not_know_will_come_again(run: Serve, admit: Admit) -> None:
+    leave(admit, "60")
+    append_steps(admit.folder, [report(step) for step in (59, 60, 61)])
+    with (admit.folder / "steps.jsonl").open("a") as file:
+        file.write('{"slot": 0, "step"')  # cut off by a crash
+    run(admit, Shutdown())
+    assert list(read_steps(admit.folder)) == [report(59), report(60)]
+    append_steps(admit.folder, [report(61)])
+    assert [each.step for each in read_steps(admit.folder)] == [59, 60, 61]

@@ -25,7 +25,8 @@ def test_a_resumed_study_goes_on_in_the_same_runs_and_shows_nothing_twice(
 
     second = open_one()
     second.start_study("pencil", {"study.num_trials": 4, "study.seed": 0}, "second")
-    second.start_trial(0, {"adapter.rank": 4}, "")
+    unseen = (step_report(step) for step in range(55, 64))  # on disk, but the last three were not shown
+    second.start_trial(0, {"adapter.rank": 4}, "", unseen)
     second.log_steps(0, [step_report(step, loss=0.1) for step in range(41, 81)])  # from the state saved at step 40
     second.log_evaluation(0, evaluation_at(40), [])
     second.log_evaluation(0, evaluation_at(80), [])
@@ -35,7 +36,7 @@ def test_a_resumed_study_goes_on_in_the_same_runs_and_shows_nothing_twice(
     assert all(runs[name].info.run_id == run.info.run_id for name, run in before.items())
     assert {run.info.status for run in runs.values()} == {"RUNNING"}
     losses = history_of(folder, runs["trial 0000"], "train/loss")
-    assert losses == [*((step, 0.5) for step in range(1, 61)), *((step, 0.1) for step in range(61, 81))]
+    assert losses == [*((step, 0.5) for step in range(1, 64)), *((step, 0.1) for step in range(64, 81))]
     assert [step for step, _ in history_of(folder, runs["trial 0000"], "eval/score")] == [40, 80]
     assert runs["trial 0000"].data.tags["attempt"] == "2"
     assert not {"ended", "reason"} & set(runs["trial 0000"].data.tags)
@@ -79,6 +80,7 @@ def test_a_trial_that_ended_unseen_is_shown_whole_and_one_that_was_seen_stays_as
     crashed.start_study("pencil", {}, "")
     for number in (0, 1):
         crashed.start_trial(number, {}, "")
+        crashed.log_steps(number, [step_report(step) for step in range(1, 34)])
         crashed.log_evaluation(number, evaluation_at(40), [])
     crashed.end_trial(0, "pruned", "hopeless", {}, {})
     crashed.close()
@@ -89,6 +91,7 @@ def test_a_trial_that_ended_unseen_is_shown_whole_and_one_that_was_seen_stays_as
             number=number,
             params={"adapter.rank": 4},
             config="",
+            steps=(step_report(step) for step in range(1, 81)),
             evaluations=[(evaluation_at(40), []), (evaluation_at(80), [])],
             validations=[Validation(step=60, ratio=0.5, losses=(0.25,))],
             status="finished",
@@ -110,6 +113,7 @@ def test_a_trial_that_ended_unseen_is_shown_whole_and_one_that_was_seen_stays_as
         assert (runs[name].info.status, runs[name].data.tags["reason"]) == ("FINISHED", "all steps done")
         assert [step for step, _ in history_of(folder, runs[name], "eval/score")] == [40, 80]
         assert (60, 0.25) in history_of(folder, runs[name], "eval/val_loss")
+        assert [step for step, _ in history_of(folder, runs[name], "train/loss")] == list(range(1, 81))
         assert runs[name].data.metrics["chosen/score"] == 7.0
     assert tracker.lost == 0
 
