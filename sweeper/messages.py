@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from eval.evaluation import Evaluation, Validation
+from sweeper.costs import Costs
 from train.reports import Capacity, StepReport
 from train.spec import TrialSpec
 
@@ -114,7 +115,8 @@ class Evaluated:
     checkpoint: Path
     images: tuple[tuple[str, Path], ...]
     """A sheet of all seeds for each prompt, named by the prompt."""
-    seconds: float
+    costs: Costs
+    """Of this trial, since its last such event or `Validated`; what several trials share counts in equal parts."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -123,7 +125,8 @@ class Validated:
 
     trial: int
     validation: Validation
-    seconds: float
+    costs: Costs
+    """As in `Evaluated`."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

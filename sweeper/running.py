@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from eval.evaluation import Evaluation, Validation
+from sweeper.costs import Costs
 from sweeper.history import append_steps
 from sweeper.places import checkpoint_of, pictures_of, state_of
 from train.reports import StepReport
@@ -25,10 +26,18 @@ class Running:
     unwritten: list[StepReport] = field(default_factory=list)
     """Steps that are not on disk."""
 
+    costs: Costs = field(default_factory=Costs)
+    """Since the supervisor last heard of them."""
+
     def take(self, report: StepReport) -> None:
         """Take in a step that was taken."""
         self.unsent.append(report)
         self.unwritten.append(report)
+
+    def take_costs(self) -> Costs:
+        """What is to be told of costs."""
+        costs, self.costs = self.costs, Costs()
+        return costs
 
     def write_steps(self) -> None:
         """Bring the steps to the disk; before the state that they led to, so that none is ever missing there."""

@@ -11,6 +11,7 @@ from eval.evaluation import value_of
 from foundation.durable import write_text
 from foundation.errors import StudyError
 from sweeper.config import Config
+from sweeper.costs import Costs
 from sweeper.display import Display, describe
 from sweeper.drawing import sheets
 from sweeper.history import read_evaluations, read_steps
@@ -91,7 +92,7 @@ class Supervisor:
         self._waiting: deque[Trial] = deque()
         self._ending: dict[int, tuple[Status, str]] = {}
         self._answers: list[Rescored | Drew] = []
-        self._judging_s = 0.0
+        self._costs = Costs()
         self.trials: dict[int, Trial] = {}
 
     @property
@@ -120,7 +121,7 @@ class Supervisor:
                 self._handle(number, event)
                 self._admit_to(number)
             self._display.refresh(list(self.trials.values()), self._places())
-        self._display.line(f"all trials have ended; judging them took {self._judging_s:.0f} s")
+        self._display.line(f"all trials have ended; {self._costs}")
 
     def answers(self, questions: Sequence[Rescore | Draw]) -> list[Rescored | Drew]:
         """What the first worker says to these, in their order; one that dies is asked again what is left.
@@ -230,7 +231,7 @@ class Supervisor:
             case Evaluated():
                 self._on_evaluated(number, event)
             case Validated():
-                self._judging_s += event.seconds
+                self._costs += event.costs
                 self._tracker.log_validation(event.trial, event.validation)
             case Finished():
                 status, reason = self._ending.pop(event.trial, ("finished", "all steps done"))
@@ -276,8 +277,8 @@ class Supervisor:
     def _on_evaluated(self, number: int, event: Evaluated) -> None:
         trial, evaluation = self.trials[event.trial], event.evaluation
         trial.evaluations.append(evaluation)
-        self._judging_s += event.seconds
-        self._tracker.log_evaluation(trial.number, evaluation, event.images)
+        self._costs += event.costs
+        self._tracker.log_evaluation(trial.number, evaluation, event.images, event.costs)
         self._search.report(trial.number, evaluation.step, value_of(evaluation))
         verdict = verdict_on(trial, self.trials.values(), self._config)
         if verdict is not None:

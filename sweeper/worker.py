@@ -12,6 +12,7 @@ import torch
 
 from foundation.errors import AdapterError, UserError
 from sweeper.config import Config
+from sweeper.costs import Costs
 from sweeper.drawing import sheets
 from sweeper.history import append_evaluation, append_validation, rewind
 from sweeper.judging import Due, Judging
@@ -36,6 +37,7 @@ from sweeper.messages import (
     Validated,
     Verdict,
 )
+from sweeper.meter import Meter
 from sweeper.places import state_of
 from sweeper.running import Running
 from train.pack import Pack
@@ -60,6 +62,7 @@ class Worker:
         self._unanswered: list[Running] = []
         """Those whose last evaluation an earlier process made; whether its verdict was heard, nobody knows."""
         self._stopping = False
+        self._meter = Meter(torch.device(device))
         cache = Path(config.study.folder) / "cache"
         loaded = load(config, device, objectives, cache)
         self._pack = Pack(
@@ -154,15 +157,18 @@ class Worker:
     def _advance(self) -> None:
         if self._unanswered:
             unanswered, self._unanswered = self._unanswered, []
-            self._ask(unanswered, 0.0)
+            self._ask(unanswered)
             return
         by_slot = self._by_slot()
         due: list[Running] = []
         between: list[Running] = []
         before = self._pack.at_once
-        reports = self._pack.step()
-        if any(self._is_looked_at(self._pack.steps_done(slot)) for slot in by_slot):
-            reports += self._pack.read()
+        with self._meter.measure() as measured:
+            reports = self._pack.step()
+            if any(self._is_looked_at(self._pack.steps_done(slot)) for slot in by_slot):
+                reports += self._pack.read()
+        for running in by_slot.values():
+            running.costs += Costs(training=measured[0].shared(len(by_slot)))
         if self._pack.at_once < before:
             self._send(Noted(f"out of memory: from here on {self._pack.at_once} trials share a pass, not {before}"))
         for report in reports:
@@ -199,15 +205,15 @@ class Worker:
 
     def _validate(self, between: list[Running]) -> None:
         """Take the validation loss alone."""
-        began = time.monotonic()
-        losses = self._judging.validate([running.slot for running in between])
-        seconds = (time.monotonic() - began) / len(between)
+        with self._meter.measure() as measured:
+            losses = self._judging.validate([running.slot for running in between])
         for running, own in zip(between, losses, strict=True):
+            running.costs += Costs(judging=measured[0].shared(len(between)))
             validation = self._judging.validation(self._pack.steps_done(running.slot), own)
             running.validations.append(validation)
             append_validation(running.folder, validation)
             self._send_steps(running)
-            self._send(Validated(trial=running.trial, validation=validation, seconds=seconds))
+            self._send(Validated(trial=running.trial, validation=validation, costs=running.take_costs()))
 
     def _evaluate(self, due: list[Running]) -> None:
         """Judge all that are due in the same batches; what each has learned is on disk before its verdict is asked."""
@@ -225,14 +231,14 @@ class Worker:
                     pictures=running.pictures(step),
                 )
             )
-        began = time.monotonic()
-        judged = self._judging.judge(asked)
-        seconds = (time.monotonic() - began) / len(due)
+        with self._meter.measure() as measured:
+            judged = self._judging.judge(asked)
         for running, evaluation in zip(due, judged, strict=True):
+            running.costs += Costs(judging=measured[0].shared(len(due)))
             running.history.append(evaluation)
             append_evaluation(running.folder, evaluation)
             self._save(running)
-        self._ask(due, seconds)
+        self._ask(due)
 
     def _save(self, running: Running) -> None:
         """All that the trial needs to go on."""
@@ -242,7 +248,7 @@ class Worker:
     def _by_slot(self) -> dict[int, Running]:
         return {running.slot: running for running in self._running.values()}
 
-    def _ask(self, judged: list[Running], seconds: float) -> None:
+    def _ask(self, judged: list[Running]) -> None:
         """Send each one's last evaluation, then wait for the verdict on each."""
         for running in judged:
             evaluation = running.history[-1]
@@ -252,7 +258,7 @@ class Worker:
                     evaluation=evaluation,
                     checkpoint=running.checkpoint(evaluation.step),
                     images=sheets(self._eval, self._trigger, running.pictures(evaluation.step)),
-                    seconds=seconds,
+                    costs=running.take_costs(),
                 )
             )
         for running in judged:

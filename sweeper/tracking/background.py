@@ -14,6 +14,7 @@ from queue import Empty, Queue
 from typing import Final
 
 from eval.evaluation import Evaluation, Validation
+from sweeper.costs import Costs
 from sweeper.tracking.port import Ended, StudyEnd, Tracker, TrialEnd
 from train.reports import StepReport
 
@@ -83,11 +84,13 @@ class BackgroundTracker:
         if self._has_room(f"steps of trial {number}", len(reports)):
             self._submit(_Steps(number, tuple(reports)))
 
-    def log_evaluation(self, number: int, evaluation: Evaluation, images: Sequence[tuple[str, Path]]) -> None:
+    def log_evaluation(
+        self, number: int, evaluation: Evaluation, images: Sequence[tuple[str, Path]], costs: Costs | None = None
+    ) -> None:
         what = f"trial {number}'s evaluation at step {evaluation.step}"
         images = tuple(images)
         if self._has_room(what, 1):
-            self._submit(_Call(what, lambda: self._inner.log_evaluation(number, evaluation, images)))
+            self._submit(_Call(what, lambda: self._inner.log_evaluation(number, evaluation, images, costs)))
 
     def log_validation(self, number: int, validation: Validation) -> None:
         what = f"trial {number}'s validation at step {validation.step}"

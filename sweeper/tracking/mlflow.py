@@ -23,8 +23,10 @@ from sqlalchemy.exc import SQLAlchemyError
 from eval.evaluation import Evaluation, Validation
 from foundation.errors import ConfigError, StudyError
 from sweeper.config import TrackingSpec
+from sweeper.costs import Costs
 from sweeper.tracking import ARTIFACTS, DATABASE
 from sweeper.tracking.files import must_be_sqlite, weights_digest
+from sweeper.tracking.metrics import of_evaluation, of_step, of_validation
 from sweeper.tracking.names import entity_name, image_keys
 from sweeper.tracking.port import Ended, StudyEnd, TrialEnd
 from train.reports import StepReport
@@ -116,24 +118,17 @@ class MlflowTracker:
         trial, metrics = self._trial(number), []
         for report in reports:
             if report.step > trial.step and report.failure is None:
-                values = {"train/loss": report.loss, "train/lr": report.lr, "train/grad_norm": report.grad_norm}
-                metrics += _metrics(values, report.step)
+                metrics += _metrics(of_step(report), report.step)
                 trial.step = report.step
         self._log_metrics(trial.run_id, metrics)
 
-    def log_evaluation(self, number: int, evaluation: Evaluation, images: Sequence[tuple[str, Path]]) -> None:
+    def log_evaluation(
+        self, number: int, evaluation: Evaluation, images: Sequence[tuple[str, Path]], costs: Costs | None = None
+    ) -> None:
         trial = self._trial(number)
         if evaluation.step <= trial.evaluation:
             return
-        values = {f"eval/{name}": value for name, value in evaluation.metrics.items()}
-        values |= {f"eval/severity/{name}": value for name, value in evaluation.severities.items()}
-        values |= {
-            "eval/score": evaluation.score,
-            "eval/score_se": evaluation.score_se,
-            "eval/overfit_index": evaluation.overfit_index,
-            "eval/overfit": float(evaluation.overfit),
-        }
-        self._log_metrics(trial.run_id, _metrics(values, evaluation.step))
+        self._log_metrics(trial.run_id, _metrics(of_evaluation(evaluation, costs), evaluation.step))
         self._tag(trial.run_id, {"verdict": f"step {evaluation.step}: {evaluation.words}"})
         trial.evaluation = evaluation.step
         self._log_images(trial.run_id, evaluation.step, images)
@@ -141,9 +136,7 @@ class MlflowTracker:
     def log_validation(self, number: int, validation: Validation) -> None:
         trial = self._trial(number)
         if validation.step > trial.validation:
-            loss = sum(validation.losses) / len(validation.losses)
-            values = {"eval/val_loss": loss, "eval/val_ratio": validation.ratio}
-            self._log_metrics(trial.run_id, _metrics(values, validation.step))
+            self._log_metrics(trial.run_id, _metrics(of_validation(validation), validation.step))
             trial.validation = validation.step
 
     def end_trial(

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Literal, Protocol
 
 from eval.evaluation import Evaluation, Validation
+from sweeper.costs import Costs
 from train.reports import StepReport
 
 TrialEnd = Literal["finished", "pruned", "failed"]
@@ -74,11 +75,13 @@ class Tracker(Protocol):
     def log_steps(self, number: int, reports: Sequence[StepReport]) -> None:
         """Show training loss, learning rate and gradient norm by step; values that are not finite are left out."""
 
-    def log_evaluation(self, number: int, evaluation: Evaluation, images: Sequence[tuple[str, Path]]) -> None:
+    def log_evaluation(
+        self, number: int, evaluation: Evaluation, images: Sequence[tuple[str, Path]], costs: Costs | None = None
+    ) -> None:
         """Show score, overfit index and all finite metrics at the evaluation's step, and the verdict in words.
 
         `images` are sample pictures by name, a name for the same prompt and seed at every step; the files are read
-        later and must stay.
+        later and must stay. `costs` are the trial's since its last evaluation.
         """
 
     def log_validation(self, number: int, validation: Validation) -> None:

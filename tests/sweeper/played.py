@@ -7,6 +7,7 @@ from collections.abc import Set as AbstractSet
 from pathlib import Path
 
 from eval.evaluation import Evaluation, Validation
+from sweeper.costs import Cost, Costs
 from sweeper.messages import (
     Admit,
     Admitted,
@@ -27,6 +28,7 @@ from train.reports import StepReport
 
 OVERRIDES = ["+experiment=pencil", "study.num_trials=3", "train.steps=80", "eval.every=40", "study.pruner.name=none"]
 """A small study of the drawn set."""
+COSTS = Costs(training=Cost(seconds=0.3, gigabytes=2.0), judging=Cost(seconds=0.1, gigabytes=3.0))
 
 
 def evaluation(step: int, score: float = 50.0, index: float = 0.0, *, overfit: bool = False) -> Evaluation:
@@ -103,7 +105,7 @@ class PlayedWorker:
         made = self.left[trial].pop(0)
         report = StepReport(slot=0, step=made.step, loss=0.3, lr=1e-3, grad_norm=1.0)
         self.queue.append((0, Stepped(trial=trial, reports=(report,))))
-        self.queue.append((0, Evaluated(trial=trial, evaluation=made, checkpoint=Path("x"), images=(), seconds=0.1)))
+        self.queue.append((0, Evaluated(trial=trial, evaluation=made, checkpoint=Path("x"), images=(), costs=COSTS)))
 
     def wait(self, timeout_s: float) -> list[tuple[int, Event]]:
         events, self.queue = self.queue[:1], self.queue[1:]
@@ -140,7 +142,9 @@ class Notes:
 
     def log_steps(self, number: int, reports: Sequence[StepReport]) -> None: ...
 
-    def log_evaluation(self, number: int, evaluation: Evaluation, images: Sequence[tuple[str, Path]]) -> None:
+    def log_evaluation(
+        self, number: int, evaluation: Evaluation, images: Sequence[tuple[str, Path]], costs: Costs | None = None
+    ) -> None:
         self.shown.append((number, evaluation.step))
 
     def log_validation(self, number: int, validation: Validation) -> None: ...

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -99,6 +100,9 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
 def test_small_study_ends_well_and_says_what_won_and_where(finished: tuple[Path, str]) -> None:
     folder, output = finished
     assert "best: trial" in output
+    assert re.search(
+        r"training took \d+ s and at most \d+\.\d GB, judging \d+ s and at most", output.replace("\n", " ")
+    )
     assert "trying trial" in output and "at strengths 0.6" in output
     assert f"it is in {folder / 'small' / 'best'}" in output.replace("\n", "")
     assert "Traceback" not in output
@@ -130,6 +134,9 @@ def test_mlflow_holds_a_parent_a_child_per_trial_metrics_images_and_the_champion
     trial = trial_of(folder / "small", int(runs["children"][0].data.tags["trial"]))
     assert [(each.step, each.loss) for each in read_steps(trial)] == losses
     assert client.get_metric_history(child, "eval/score")[0].step == 2
+    for what in ("training", "judging"):
+        assert client.get_metric_history(child, f"cost/{what}_seconds")[0].value > 0
+        assert 0.1 < client.get_metric_history(child, f"cost/{what}_gigabytes")[0].value < 100
     assert [point.step for point in client.get_metric_history(child, "eval/val_ratio")][:2] == [1, 2]
     kept = {artifact.path for artifact in client.list_artifacts(child, "checkpoints")}
     assert kept == {"checkpoints/best", "checkpoints/last"}
