@@ -78,7 +78,8 @@ class Replay:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         steps = [point.evaluation.step for point in self.courses[0].checkpoints]
         pruner = _PRUNERS[self.policy](steps) if self.policy in _PRUNERS else optuna.pruners.NopPruner()
-        self._study = optuna.create_study(direction="maximize", pruner=pruner)
+        order = "/".join(str(course.trial) for course in self.courses)  # Hyperband draws its brackets from the name
+        self._study = optuna.create_study(direction="maximize", pruner=pruner, study_name=order)
 
     def run(self) -> list[Stopped]:
         """All courses as the policy cut them, in the order in which they ended."""
