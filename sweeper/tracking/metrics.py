@@ -21,7 +21,7 @@ def of_evaluation(evaluation: Evaluation, costs: Costs | None) -> dict[str, floa
         "eval/score_se": evaluation.score_se,
         "eval/overfit_index": evaluation.overfit_index,
         "eval/overfit": float(evaluation.overfit),
-        **{f"cost/{name}": value for name, value in (costs.metrics() if costs else {}).items()},
+        **{f"usage/{name}": value for name, value in (costs.metrics() if costs else {}).items()},
     }
 
 

@@ -135,8 +135,8 @@ def test_mlflow_holds_a_parent_a_child_per_trial_metrics_images_and_the_champion
     assert [(each.step, each.loss) for each in read_steps(trial)] == losses
     assert client.get_metric_history(child, "eval/score")[0].step == 2
     for what in ("training", "judging"):
-        assert client.get_metric_history(child, f"cost/{what}_seconds")[0].value > 0
-        assert 0.1 < client.get_metric_history(child, f"cost/{what}_gigabytes")[0].value < 100
+        assert client.get_metric_history(child, f"usage/{what}_seconds")[0].value > 0
+        assert 0.1 < client.get_metric_history(child, f"usage/{what}_gigabytes")[0].value < 100
     assert [point.step for point in client.get_metric_history(child, "eval/val_ratio")][:2] == [1, 2]
     kept = {artifact.path for artifact in client.list_artifacts(child, "checkpoints")}
     assert kept == {"checkpoints/best", "checkpoints/last"}
