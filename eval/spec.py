@@ -234,7 +234,7 @@ class EvalSpec:
         return self.usual._replace(seeds=len(self.seeds) + len(self.close_seeds))
 
     def within(self, asked: Round) -> EvalSpec:
-        """The same judge, of `seeds` and `close_seeds` with these, and asking for no others whatever it sees."""
+        """The same judge asking for this, and for no more whatever it sees; seeds are of `seeds` and `close_seeds`."""
         return replace(
             self,
             prompts=self.prompts[: asked.prompts],

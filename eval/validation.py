@@ -76,10 +76,8 @@ class ValidationSet:
         int64 of the training timesteps; for a flow float32 of 1000·σ, whatever way its training draws σ.
         """
         count = _TIMES_PER_SIGMA if self.alphas_cumprod is None else len(self.alphas_cumprod)
-        first, last = (share * count for share in self.strata.span)
-        middles = first + (torch.arange(len(self.strata), dtype=torch.float64) + 0.5) * (last - first) / len(
-            self.strata
-        )
+        number, first, last = len(self.strata), *(share * count for share in self.strata.span)
+        middles = first + (torch.arange(number, dtype=torch.float64) + 0.5) * (last - first) / number
         return middles.float() if self.alphas_cumprod is None else middles.floor().long()
 
     def noise(self, image: int) -> Tensor:

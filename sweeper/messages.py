@@ -116,7 +116,7 @@ class Evaluated:
     images: tuple[tuple[str, Path], ...]
     """A sheet of all seeds for each prompt, named by the prompt."""
     costs: Costs
-    """Of this trial, since its last such event or `Validated`; what several trials share counts in equal parts."""
+    """Of this trial, since its last such event; what several trials share counts in equal parts."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -125,8 +125,6 @@ class Validated:
 
     trial: int
     validation: Validation
-    costs: Costs
-    """As in `Evaluated`."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -25,9 +25,8 @@ class Running:
     """Steps that the supervisor does not know of."""
     unwritten: list[StepReport] = field(default_factory=list)
     """Steps that are not on disk."""
-
     costs: Costs = field(default_factory=Costs)
-    """Since the supervisor last heard of them."""
+    """Since its last evaluation."""
 
     def take(self, report: StepReport) -> None:
         """Take in a step that was taken."""
@@ -35,7 +34,7 @@ class Running:
         self.unwritten.append(report)
 
     def take_costs(self) -> Costs:
-        """What is to be told of costs."""
+        """The costs, which begin anew."""
         costs, self.costs = self.costs, Costs()
         return costs
 

@@ -231,7 +231,6 @@ class Supervisor:
             case Evaluated():
                 self._on_evaluated(number, event)
             case Validated():
-                self._costs += event.costs
                 self._tracker.log_validation(event.trial, event.validation)
             case Finished():
                 status, reason = self._ending.pop(event.trial, ("finished", "all steps done"))

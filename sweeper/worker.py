@@ -213,7 +213,7 @@ class Worker:
             running.validations.append(validation)
             append_validation(running.folder, validation)
             self._send_steps(running)
-            self._send(Validated(trial=running.trial, validation=validation, costs=running.take_costs()))
+            self._send(Validated(trial=running.trial, validation=validation))
 
     def _evaluate(self, due: list[Running]) -> None:
         """Judge all that are due in the same batches; what each has learned is on disk before its verdict is asked."""
