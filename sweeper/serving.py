@@ -27,7 +27,9 @@ def serve(config: Config, device: str, connection: Connection, objectives: Seque
     except UserError as error:
         _refuse(connection, str(error))
     except (OSError, SafetensorError) as error:  # a full disk, a folder that is gone: no trial's fault
-        _refuse(connection, f"{error}; put that right, and the same command goes on")
+        _refuse(
+            connection, f"the worker on {device} cannot go on: {error}; put that right, and the same command goes on"
+        )
 
 
 def _refuse(connection: Connection, reason: str) -> None:

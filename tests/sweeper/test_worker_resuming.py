@@ -158,7 +158,8 @@ def test_a_full_disk_ends_the_worker_with_one_line_and_fails_no_trial(
     admitted, refused = run(admit, Shutdown()).heard
     assert isinstance(admitted, Admitted)
     assert refused == Refused(
-        reason="[Errno 28] No space left on device: 'state.pt'; put that right, and the same command goes on"
+        reason="the worker on cpu cannot go on: [Errno 28] No space left on device: 'state.pt'; put that right, "
+        "and the same command goes on"
     )
 
 
