@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Final
 
+from foundation.plain import number, plain
+
 WORST: Final = -100.0
 """What a checkpoint scores that draws nothing that can be measured; the least that a score can be."""
 
@@ -45,18 +47,18 @@ class Evaluation:
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values for JSON, which knows no NaN and no infinity: they become null, "inf", "-inf"."""
-        return {name: _plain(value) for name, value in asdict(self).items()}
+        return {name: plain(value) for name, value in asdict(self).items()}
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Evaluation:
         """Read what `to_json` returned; keys that a later version added are passed over."""
         known = {field.name: values[field.name] for field in fields(cls) if field.name in values}
         for name in ("score", "score_se", "overfit_index"):
-            known[name] = _number(known[name])
+            known[name] = number(known[name])
         for name in ("severities", "metrics"):
-            known[name] = {key: _number(value) for key, value in known[name].items()}
+            known[name] = {key: number(value) for key, value in known[name].items()}
         for name in ("validation_losses", "prompt_styles", "prompt_scores"):
-            known[name] = tuple(_number(value) for value in known.get(name, ()))
+            known[name] = tuple(number(value) for value in known.get(name, ()))
         return cls(**known)
 
 
@@ -73,29 +75,15 @@ class Validation:
 
     def to_json(self) -> dict[str, Any]:
         """As `Evaluation.to_json`."""
-        return {name: _plain(value) for name, value in asdict(self).items()}
+        return {name: plain(value) for name, value in asdict(self).items()}
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Validation:
         """Read what `to_json` returned."""
-        losses = tuple(_number(value) for value in values["losses"])
-        return cls(step=values["step"], ratio=_number(values["ratio"]), losses=losses)
+        losses = tuple(number(value) for value in values["losses"])
+        return cls(step=values["step"], ratio=number(values["ratio"]), losses=losses)
 
 
 def value_of(evaluation: Evaluation) -> float:
     """The score as a number to rank by, always finite: what cannot be measured ranks below everything."""
     return evaluation.score if math.isfinite(evaluation.score) else WORST
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None if math.isnan(value) else str(value)
-    return value
-
-
-def _number(value: float | str | None) -> float:
-    return math.nan if value is None else float(value)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from typing import Any
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -40,3 +42,25 @@ class Costs:
     def metrics(self) -> dict[str, float]:
         """What was measured, by names such as `training_seconds`."""
         return {f"{what}_{unit}": value for what, cost in asdict(self).items() for unit, value in cost.items() if value}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Spent:
+    """What a trial took from the entry before to this one; goes to JSON and back unchanged."""
+
+    step: int
+    """Training steps done by then."""
+    costs: Costs
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain values for JSON."""
+        return {"step": self.step, **asdict(self.costs)}
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Spent:
+        """Read what `to_json` returned."""
+        training, judging = (
+            Cost(seconds=values[what]["seconds"], gigabytes=values[what]["gigabytes"])
+            for what in ("training", "judging")
+        )
+        return cls(step=values["step"], costs=Costs(training=training, judging=judging))

@@ -1,4 +1,4 @@
-"""A trial's steps, evaluations and validation losses on disk: one JSON line each, written by its worker.
+"""A trial's steps, evaluations, validation losses and costs on disk: one JSON line each, written by its worker.
 
 Whoever comes after reads them.
 """
@@ -8,14 +8,30 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, Protocol, Self, TypeVar
 
 from eval.evaluation import Evaluation, Validation
 from foundation.durable import append_line, append_lines, write_text
+from sweeper.costs import Costs, Spent
 from train.reports import StepReport
 
 _STEPS, _EVALUATIONS, _VALIDATIONS = "steps.jsonl", "evaluations.jsonl", "validations.jsonl"
-Told = TypeVar("Told", StepReport, Evaluation, Validation)
+_COSTS = "costs.jsonl"
+
+
+class _Told(Protocol):
+    """What stands in a line."""
+
+    @property
+    def step(self) -> int: ...
+
+    def to_json(self) -> dict[str, Any]: ...
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any], /) -> Self: ...
+
+
+_Kind = TypeVar("_Kind", bound=_Told)
 
 
 def append_steps(folder: Path, reports: Sequence[StepReport]) -> None:
@@ -33,8 +49,13 @@ def append_validation(folder: Path, validation: Validation) -> None:
     append_line(folder / _VALIDATIONS, _line(validation))
 
 
+def append_costs(folder: Path, spent: Spent) -> None:
+    """Add to a trial's folder what it took since this was last done."""
+    append_line(folder / _COSTS, _line(spent))
+
+
 def read_steps(folder: Path) -> Iterator[StepReport]:
-    """All steps of a trial, in order, read as they are taken; see `read_evaluations`."""
+    """All steps of a trial, in order. The file is read when the first is taken; see `read_evaluations`."""
     return _read(folder / _STEPS, StepReport)
 
 
@@ -48,28 +69,45 @@ def read_validations(folder: Path) -> list[Validation]:
     return list(_read(folder / _VALIDATIONS, Validation))
 
 
+def costs_until(folder: Path, step: int) -> Costs:
+    """What a trial took behind its last evaluation before `step`, and up to there."""
+    before = max((each.step for each in read_evaluations(folder) if each.step < step), default=-1)
+    return _total(folder, before, step)
+
+
+def costs_in_all(folder: Path) -> Costs:
+    """What a trial took. What a crash undid, and had to be done again, counts once."""
+    return _total(folder)
+
+
+def _total(folder: Path, after: int = -1, until: float = float("inf")) -> Costs:
+    found = _read(folder / _COSTS, Spent)
+    return sum((each.costs for each in found if after < each.step <= until), start=Costs())
+
+
 def rewind(folder: Path, step: int) -> tuple[list[Evaluation], list[Validation]]:
     """What was seen up to `step`, where the saved state stands; what came later will come again, so it is dropped."""
     evaluations = [each for each in read_evaluations(folder) if each.step <= step]
     validations = [each for each in read_validations(folder) if each.step <= step]
     _write(folder / _EVALUATIONS, evaluations)
     _write(folder / _VALIDATIONS, validations)
-    _write(folder / _STEPS, [each for each in read_steps(folder) if each.step <= step])
+    for name, kind in ((_STEPS, StepReport), (_COSTS, Spent)):
+        _write(folder / name, [each for each in _read(folder / name, kind) if each.step <= step])
     return evaluations, validations
 
 
-def _read(file: Path, kind: type[Told]) -> Iterator[Told]:
+def _read(file: Path, kind: type[_Kind]) -> Iterator[_Kind]:
     for line in file.read_text(errors="replace").splitlines() if file.exists() else ():
         try:
             yield kind.from_json(json.loads(line))
-        except (json.JSONDecodeError, KeyError, TypeError):
+        except (json.JSONDecodeError, KeyError):
             continue
 
 
-def _write(file: Path, told: Sequence[StepReport] | Sequence[Evaluation] | Sequence[Validation]) -> None:
+def _write(file: Path, told: Sequence[_Told]) -> None:
     if file.exists():
         write_text(file, "".join(f"{_line(each)}\n" for each in told))
 
 
-def _line(told: StepReport | Evaluation | Validation) -> str:
+def _line(told: _Told) -> str:
     return json.dumps(told.to_json(), allow_nan=False)

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from eval.evaluation import Evaluation, Validation
-from sweeper.costs import Costs
 from train.reports import Capacity, StepReport
 from train.spec import TrialSpec
 
@@ -115,8 +114,6 @@ class Evaluated:
     checkpoint: Path
     images: tuple[tuple[str, Path], ...]
     """A sheet of all seeds for each prompt, named by the prompt."""
-    costs: Costs
-    """Of this trial, since its last such event; what several trials share counts in equal parts."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

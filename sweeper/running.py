@@ -6,10 +6,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from eval.evaluation import Evaluation, Validation
-from sweeper.costs import Costs
-from sweeper.history import append_steps
+from eval.spec import EvalSpec
+from sweeper.costs import Costs, Spent
+from sweeper.history import append_costs, append_steps
 from sweeper.places import checkpoint_of, pictures_of, state_of
 from train.reports import StepReport
+
+
+def is_looked_at(step: int, spec: EvalSpec) -> bool:
+    """Whether a trial is judged, or at least validated, after so many steps."""
+    often = spec.validate_every
+    return step % spec.every == 0 or (often is not None and step % often == 0)
 
 
 @dataclass(slots=True)
@@ -26,23 +33,31 @@ class Running:
     unwritten: list[StepReport] = field(default_factory=list)
     """Steps that are not on disk."""
     costs: Costs = field(default_factory=Costs)
-    """Since its last evaluation."""
+    """Those that are not on disk."""
 
     def take(self, report: StepReport) -> None:
         """Take in a step that was taken."""
         self.unsent.append(report)
         self.unwritten.append(report)
 
-    def take_costs(self) -> Costs:
-        """The costs, which begin anew."""
-        costs, self.costs = self.costs, Costs()
-        return costs
-
-    def write_steps(self) -> None:
-        """Bring the steps to the disk; before the state that they led to, so that none is ever missing there."""
+    def write(self, step: int) -> None:
+        """Bring steps up to `step`, and costs, to the disk; before the state that they led to: so none is missing."""
         if self.unwritten:
             append_steps(self.folder, self.unwritten)
             self.unwritten = []
+        if self.costs != Costs():
+            append_costs(self.folder, Spent(step=step, costs=self.costs))
+            self.costs = Costs()
+
+    def owes_evaluation(self, step: int, ended: bool, spec: EvalSpec) -> bool:
+        """Whether it is to be judged after these steps, the last ones if it has `ended`, and was not."""
+        due = step > 0 and (step % spec.every == 0 or ended)
+        return due and not (self.history and self.history[-1].step == step)
+
+    def owes_validation(self, step: int, spec: EvalSpec) -> bool:
+        """Whether its validation loss is to be taken after these steps, and was not, alone or with an evaluation."""
+        known = {each.step for each in self.history} | {each.step for each in self.validations}
+        return step > 0 and is_looked_at(step, spec) and step not in known
 
     @property
     def state(self) -> Path:

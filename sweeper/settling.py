@@ -7,7 +7,7 @@ from pathlib import Path
 
 from sweeper.config import Config, Keep
 from sweeper.drawing import sheets
-from sweeper.history import read_evaluations, read_steps, read_validations
+from sweeper.history import costs_until, read_evaluations, read_steps, read_validations
 from sweeper.objectives import measured
 from sweeper.places import state_of
 from sweeper.tracking.port import Ended, TrialEnd
@@ -42,7 +42,11 @@ def left_behind(trial: Trial, status: TrialEnd, config: Config) -> Ended:
         config=(trial.folder / "config.yaml").read_text(),
         steps=read_steps(trial.folder),
         evaluations=tuple(
-            (each, sheets(config.eval, config.data.trigger, trial.pictures(each.step)))
+            (
+                each,
+                sheets(config.eval, config.data.trigger, trial.pictures(each.step)),
+                costs_until(trial.folder, each.step),
+            )
             for each in read_evaluations(trial.folder)
         ),
         validations=tuple(read_validations(trial.folder)),

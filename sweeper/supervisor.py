@@ -14,7 +14,7 @@ from sweeper.config import Config
 from sweeper.costs import Costs
 from sweeper.display import Display, describe
 from sweeper.drawing import sheets
-from sweeper.history import read_evaluations, read_steps
+from sweeper.history import costs_in_all, costs_until, read_evaluations, read_steps
 from sweeper.launchers.port import Launcher
 from sweeper.messages import (
     Admit,
@@ -92,7 +92,6 @@ class Supervisor:
         self._waiting: deque[Trial] = deque()
         self._ending: dict[int, tuple[Status, str]] = {}
         self._answers: list[Rescored | Drew] = []
-        self._costs = Costs()
         self.trials: dict[int, Trial] = {}
 
     @property
@@ -121,7 +120,8 @@ class Supervisor:
                 self._handle(number, event)
                 self._admit_to(number)
             self._display.refresh(list(self.trials.values()), self._places())
-        self._display.line(f"all trials have ended; {self._costs}")
+        took = sum((costs_in_all(trial.folder) for trial in self.trials.values()), start=Costs())
+        self._display.line(f"all trials have ended; {took}")
 
     def answers(self, questions: Sequence[Rescore | Draw]) -> list[Rescored | Drew]:
         """What the first worker says to these, in their order; one that dies is asked again what is left.
@@ -263,7 +263,8 @@ class Supervisor:
         for evaluation in event.history:  # what a crash kept from being reported and shown
             self._search.report(trial.number, evaluation.step, value_of(evaluation))
             images = sheets(self._config.eval, self._config.data.trigger, trial.pictures(evaluation.step))
-            self._tracker.log_evaluation(trial.number, evaluation, images)
+            costs = costs_until(trial.folder, evaluation.step)
+            self._tracker.log_evaluation(trial.number, evaluation, images, costs)
         for validation in event.validations:
             self._tracker.log_validation(trial.number, validation)
         goes_on = f", goes on at step {event.step}" if event.step else ""
@@ -276,8 +277,8 @@ class Supervisor:
     def _on_evaluated(self, number: int, event: Evaluated) -> None:
         trial, evaluation = self.trials[event.trial], event.evaluation
         trial.evaluations.append(evaluation)
-        self._costs += event.costs
-        self._tracker.log_evaluation(trial.number, evaluation, event.images, event.costs)
+        costs = costs_until(trial.folder, evaluation.step)
+        self._tracker.log_evaluation(trial.number, evaluation, event.images, costs)
         self._search.report(trial.number, evaluation.step, value_of(evaluation))
         verdict = verdict_on(trial, self.trials.values(), self._config)
         if verdict is not None:

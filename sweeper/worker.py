@@ -39,7 +39,7 @@ from sweeper.messages import (
 )
 from sweeper.meter import Meter
 from sweeper.places import state_of
-from sweeper.running import Running
+from sweeper.running import Running, is_looked_at
 from train.pack import Pack
 from train.reports import StepReport
 from train.spec import ObjectiveSpec
@@ -97,10 +97,7 @@ class Worker:
                     self._take_commands()
                     if not self._stopping:
                         self._advance()
-            by_slot = self._by_slot()
-            for report in self._pack.read():
-                if report.failure is None:
-                    by_slot[report.slot].take(report)
+            self._take(self._pack.read())
             for running in self._running.values():
                 if not self._pack.failed(running.slot):  # such a one starts again from its last sound state
                     self._save(running)
@@ -155,53 +152,56 @@ class Worker:
         return self._pack.admit(command.spec)
 
     def _advance(self) -> None:
+        """One more pass, and a look at those that are due then; or at those that an earlier process came not to."""
         if self._unanswered:
             unanswered, self._unanswered = self._unanswered, []
             self._ask(unanswered)
             return
-        by_slot = self._by_slot()
-        due: list[Running] = []
-        between: list[Running] = []
-        before = self._pack.at_once
-        with self._meter.measure() as measured:
-            reports = self._pack.step()
-            if any(self._is_looked_at(self._pack.steps_done(slot)) for slot in by_slot):
-                reports += self._pack.read()
-        for running in by_slot.values():
-            running.costs += Costs(training=measured[0].shared(len(by_slot)))
-        if self._pack.at_once < before:
-            self._send(Noted(f"out of memory: from here on {self._pack.at_once} trials share a pass, not {before}"))
-        for report in reports:
-            running = by_slot[report.slot]
-            if report.failure is not None:
-                self._fail(running, report.failure)
-                continue
-            running.take(report)
-            if self._is_due(report):
+        if not self._look():
+            self._train()
+            self._look()
+
+    def _look(self) -> bool:
+        """Validate and judge those that are due; whether any were."""
+        due, between = [], []
+        for running in self._running.values():
+            step, ended = self._pack.steps_done(running.slot), self._pack.finished(running.slot)
+            if running.owes_evaluation(step, ended, self._eval):
                 due.append(running)
-            elif report.step == self._pack.steps_done(report.slot) and self._is_looked_at(report.step):
+            elif running.owes_validation(step, self._eval):
                 between.append(running)
-            elif len(running.unsent) >= REPORT_EVERY:
-                self._send_steps(running)
-        # A slot that was already full when a verdict or a crash came has nothing left to train, only to end.
-        done = [r for r in self._running.values() if r not in due and self._pack.finished(r.slot)]
-        for running in done:
-            self._finish(running)
         if between:
             self._validate(between)
         if due:
             self._evaluate(due)
+        return bool(due or between)
 
-    def _is_looked_at(self, step: int) -> bool:
-        """Whether a trial is evaluated, or at least validated, at this step."""
-        often = self._eval.validate_every
-        return step % self._eval.every == 0 or (often is not None and step % often == 0)
+    def _train(self) -> None:
+        """One more pass of the pack; tell what came of the trials in it."""
+        by_slot = self._by_slot()
+        before = self._pack.at_once
+        with self._meter.measure() as measured:
+            reports = self._pack.step()
+            if any(is_looked_at(self._pack.steps_done(slot), self._eval) for slot in by_slot):
+                reports += self._pack.read()
+        for running in by_slot.values():
+            running.costs += Costs(training=measured[0].shared(len(by_slot)))
+        failed = self._take(reports)  # before anything is sent: should nobody be there to hear it, all is kept
+        if self._pack.at_once < before:
+            self._send(Noted(f"out of memory: from here on {self._pack.at_once} trials share a pass, not {before}"))
+        for report in failed:
+            self._fail(by_slot[report.slot], report)
+        for running in self._running.values():
+            if len(running.unsent) >= REPORT_EVERY:
+                self._send_steps(running)
 
-    def _is_due(self, report: StepReport) -> bool:
-        """Whether a trial is to be judged as it stands now: of several steps read at once, only at the last."""
-        if report.step != self._pack.steps_done(report.slot):
-            return False
-        return report.step % self._eval.every == 0 or self._pack.finished(report.slot)
+    def _take(self, reports: Sequence[StepReport]) -> list[StepReport]:
+        """Let each trial take in its steps; the reports of those that cannot go on."""
+        by_slot = self._by_slot()
+        for report in reports:
+            if report.failure is None:
+                by_slot[report.slot].take(report)
+        return [report for report in reports if report.failure is not None]
 
     def _validate(self, between: list[Running]) -> None:
         """Take the validation loss alone."""
@@ -242,7 +242,7 @@ class Worker:
 
     def _save(self, running: Running) -> None:
         """All that the trial needs to go on."""
-        running.write_steps()
+        running.write(self._pack.steps_done(running.slot))
         self._pack.save_state(running.slot, running.state)
 
     def _by_slot(self) -> dict[int, Running]:
@@ -258,7 +258,6 @@ class Worker:
                     evaluation=evaluation,
                     checkpoint=running.checkpoint(evaluation.step),
                     images=sheets(self._eval, self._trigger, running.pictures(evaluation.step)),
-                    costs=running.take_costs(),
                 )
             )
         for running in judged:
@@ -280,11 +279,12 @@ class Worker:
         self._leave(running)
         self._send(Finished(trial=running.trial))
 
-    def _fail(self, running: Running, reason: str) -> None:
-        running.write_steps()
+    def _fail(self, running: Running, report: StepReport) -> None:
+        assert report.failure is not None
+        running.write(report.step)
         self._send_steps(running)
         self._leave(running)
-        self._send(Failed(trial=running.trial, reason=reason))
+        self._send(Failed(trial=running.trial, reason=report.failure))
 
     def _leave(self, running: Running) -> None:
         self._pack.release(running.slot)

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from foundation.plain import number, plain
+
 
 @dataclass(frozen=True, slots=True)
 class StepReport:
@@ -24,13 +26,25 @@ class StepReport:
     """Why the trial cannot go on: its loss is not finite, it ran out of memory, or torch refused its step."""
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain values for JSON; of a step that was taken, so all are finite."""
-        return {"slot": self.slot, "step": self.step, "loss": self.loss, "lr": self.lr, "grad_norm": self.grad_norm}
+        """Return plain values for JSON, of a step that was taken; in fp16 its norm may be infinite all the same."""
+        return {
+            "slot": self.slot,
+            "step": self.step,
+            "loss": self.loss,
+            "lr": self.lr,
+            "grad_norm": plain(self.grad_norm),
+        }
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> StepReport:
-        """Read what `to_json` returned."""
-        return cls(**values)
+        """Read what `to_json` returned; keys that a later version added are passed over."""
+        return cls(
+            slot=values["slot"],
+            step=values["step"],
+            loss=values["loss"],
+            lr=values["lr"],
+            grad_norm=number(values["grad_norm"]),
+        )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -159,8 +159,8 @@ class MlflowTracker:
         self.start_trial(trial.number, trial.params, trial.config, trial.steps)
         for validation in trial.validations:
             self.log_validation(trial.number, validation)
-        for evaluation, images in trial.evaluations:
-            self.log_evaluation(trial.number, evaluation, images)
+        for evaluation, images, costs in trial.evaluations:
+            self.log_evaluation(trial.number, evaluation, images, costs)
         self.end_trial(trial.number, trial.status, trial.reason, trial.kept, trial.chosen)
 
     def crown(self, best_folder: Path, number: int, metrics: Mapping[str, float], description: str) -> str | None:

@@ -27,8 +27,8 @@ class Ended:
     params: Mapping[str, object]
     config: str
     steps: Iterable[StepReport]
-    evaluations: Sequence[tuple[Evaluation, Sequence[tuple[str, Path]]]]
-    """Each with its images."""
+    evaluations: Sequence[tuple[Evaluation, Sequence[tuple[str, Path]], Costs]]
+    """Each with its images, and what it and the training before it took."""
     validations: Sequence[Validation]
     status: TrialEnd
     reason: str

@@ -7,7 +7,8 @@ from collections.abc import Set as AbstractSet
 from pathlib import Path
 
 from eval.evaluation import Evaluation, Validation
-from sweeper.costs import Cost, Costs
+from sweeper.costs import Cost, Costs, Spent
+from sweeper.history import append_costs
 from sweeper.messages import (
     Admit,
     Admitted,
@@ -65,6 +66,7 @@ class PlayedWorker:
         self.queue: list[tuple[int, Event]] = []
         self.left: dict[int, list[Evaluation]] = {}
         self.admitted: list[int] = []
+        self.folders: dict[int, Path] = {}
 
     def start(self, worker: int) -> None:
         self.started += 1
@@ -82,6 +84,7 @@ class PlayedWorker:
         match command:
             case Admit(trial=trial):
                 self.admitted.append(trial)
+                self.folders[trial] = command.folder
                 if self.deaths > 0:
                     self.deaths -= 1
                     self.queue = [(0, Died(reason="the worker was ended by SIGKILL"))]
@@ -103,9 +106,10 @@ class PlayedWorker:
 
     def _evaluate(self, trial: int) -> None:
         made = self.left[trial].pop(0)
+        append_costs(self.folders[trial], Spent(step=made.step, costs=COSTS))
         report = StepReport(slot=0, step=made.step, loss=0.3, lr=1e-3, grad_norm=1.0)
         self.queue.append((0, Stepped(trial=trial, reports=(report,))))
-        self.queue.append((0, Evaluated(trial=trial, evaluation=made, checkpoint=Path("x"), images=(), costs=COSTS)))
+        self.queue.append((0, Evaluated(trial=trial, evaluation=made, checkpoint=Path("x"), images=())))
 
     def wait(self, timeout_s: float) -> list[tuple[int, Event]]:
         events, self.queue = self.queue[:1], self.queue[1:]
@@ -129,6 +133,8 @@ class Notes:
         self.reconciled: set[int] | None = None
         self.recovered: dict[int, Ended] = {}
         self.shown: list[tuple[int, int]] = []
+        self.costs: dict[tuple[int, int], Costs | None] = {}
+        """Of a trial's evaluation at a step."""
 
     def start_study(self, name: str, params: Mapping[str, object], config: str) -> None: ...
 
@@ -146,6 +152,7 @@ class Notes:
         self, number: int, evaluation: Evaluation, images: Sequence[tuple[str, Path]], costs: Costs | None = None
     ) -> None:
         self.shown.append((number, evaluation.step))
+        self.costs[number, evaluation.step] = costs
 
     def log_validation(self, number: int, validation: Validation) -> None: ...
 

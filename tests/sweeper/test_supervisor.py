@@ -12,8 +12,9 @@ from rich.console import Console
 from eval.evaluation import Validation
 from foundation.durable import write_bytes
 from foundation.errors import StudyError
+from sweeper.costs import Spent
 from sweeper.display import Display
-from sweeper.history import append_evaluation, append_steps, append_validation
+from sweeper.history import append_costs, append_evaluation, append_steps, append_validation
 from sweeper.messages import (
     Admit,
     Admitted,
@@ -26,7 +27,7 @@ from sweeper.messages import (
 from sweeper.search import Search
 from sweeper.space import plan
 from sweeper.supervisor import MAX_ATTEMPTS, Resolved, Supervisor
-from tests.sweeper.played import OVERRIDES, Notes, PlayedWorker, evaluation
+from tests.sweeper.played import COSTS, OVERRIDES, Notes, PlayedWorker, evaluation
 from train.reports import StepReport
 
 Make = Callable[..., tuple[Supervisor, Notes, Search]]
@@ -152,6 +153,7 @@ def test_what_a_crash_kept_from_being_shown_and_deleted_is_made_up_for(make: Mak
         folder = tmp_path / f"pencil/trials/{number:04}"
         append_steps(folder, [StepReport(slot=0, step=step, loss=0.5, lr=1e-4, grad_norm=0.1) for step in (1, 2)])
         append_evaluation(folder, FULL[0])
+        append_costs(folder, Spent(step=40, costs=COSTS))
         append_validation(folder, Validation(step=20, ratio=0.5, losses=(0.3,)))
         (folder / "state").mkdir()
         write_bytes(folder / "samples/step-000040/prompt00.png", b"all that was drawn")
@@ -169,13 +171,24 @@ def test_what_a_crash_kept_from_being_shown_and_deleted_is_made_up_for(make: Mak
     supervisor.run()
     ended = notes.recovered[0]
     assert (ended.status, ended.reason, ended.chosen) == ("finished", "all steps done", {"step": 40.0, "score": 40.0})
-    ((made, images),) = ended.evaluations
+    ((made, images, costs),) = ended.evaluations
+    assert costs == COSTS
     assert (made, [validation.step for validation in ended.validations]) == (FULL[0], [20])
     assert [file for _, file in images] == [tmp_path / "pencil/trials/0000/samples/step-000040/prompt00.png"]
     assert [report.step for report in ended.steps] == [1, 2]
     assert (notes.caught_up[1], notes.caught_up[2]) == ([1, 2], [])
     assert not (tmp_path / "pencil/trials/0000/state").exists()
     assert [step for number, step in notes.shown if number == 1] == [40, 80]
+    assert (notes.costs[1, 40], notes.costs[1, 80]) == (COSTS, COSTS)
+
+
+def test_what_all_trials_took_is_told_when_they_have_ended(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    lines: list[str] = []
+    monkeypatch.setattr(Display, "line", lambda _, text: lines.append(text))
+    supervisor, _, _ = make(PlayedWorker({0: FULL, 1: FULL, 2: FULL}))
+    supervisor.run()
+    took = "training took 2 s and at most 2.0 GB, judging 1 s and at most 3.0 GB"  # six times COSTS
+    assert lines[-1] == f"all trials have ended; {took}"
 
 
 def test_a_question_that_always_ends_its_worker_ends_the_study_with_the_reason(make: Make) -> None:

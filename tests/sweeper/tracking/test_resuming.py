@@ -7,6 +7,7 @@ from pathlib import Path
 
 from eval.evaluation import Validation
 from sweeper.tracking.port import Ended, Tracker
+from tests.sweeper.played import COSTS
 from tests.sweeper.tracking.read_back import client_of, evaluation_at, experiment_of, history_of, runs_of, step_report
 
 
@@ -92,7 +93,7 @@ def test_a_trial_that_ended_unseen_is_shown_whole_and_one_that_was_seen_stays_as
             params={"adapter.rank": 4},
             config="",
             steps=(step_report(step) for step in range(1, 81)),
-            evaluations=[(evaluation_at(40), []), (evaluation_at(80), [])],
+            evaluations=[(evaluation_at(40), [], COSTS), (evaluation_at(80), [], COSTS)],
             validations=[Validation(step=60, ratio=0.5, losses=(0.25,))],
             status="finished",
             reason="all steps done",
@@ -113,6 +114,7 @@ def test_a_trial_that_ended_unseen_is_shown_whole_and_one_that_was_seen_stays_as
         assert (runs[name].info.status, runs[name].data.tags["reason"]) == ("FINISHED", "all steps done")
         assert [step for step, _ in history_of(folder, runs[name], "eval/score")] == [40, 80]
         assert (60, 0.25) in history_of(folder, runs[name], "eval/val_loss")
+        assert (80, COSTS.judging.seconds) in history_of(folder, runs[name], "usage/judging_seconds")
         assert [step for step, _ in history_of(folder, runs[name], "train/loss")] == list(range(1, 81))
         assert runs[name].data.metrics["chosen/score"] == 7.0
     assert tracker.lost == 0
