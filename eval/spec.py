@@ -87,13 +87,13 @@ class Drawing:
 class Strata:
     """Where the validation loss is taken: at the middles of equal strata, each with its fixed noise.
 
-    The fields are those of `EvalSpec`.
+    The fields are `timestep_range`, `timestep_bins`, `noises_per_bin` and `validation_seed` of `EvalSpec`.
     """
 
-    span: tuple[float, float] = (0.0, 1.0)
-    bins: int = 4
-    noises_per_bin: int = 2
-    seed: int = 0
+    span: tuple[float, float]
+    bins: int
+    noises_per_bin: int
+    seed: int
 
     def __len__(self) -> int:
         return self.bins * self.noises_per_bin

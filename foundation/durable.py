@@ -54,7 +54,7 @@ def append_line(path: Path, line: str) -> None:
 
 
 def append_lines(path: Path, lines: Sequence[str]) -> None:
-    """As `append_line`, in a single write for all."""
+    """As `append_line`, in a single write for all; a crash can lose these, and cut one of them short."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a", encoding="utf-8") as file:
         file.write("".join(line.rstrip("\n") + "\n" for line in lines))

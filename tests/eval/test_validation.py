@@ -14,6 +14,9 @@ from eval.spec import Strata
 from eval.validation import ValidationSet, validation_losses, validation_losses_each
 
 
+ALL = Strata(span=(0.0, 1.0), bins=4, noises_per_bin=2, seed=0)
+
+
 def validation(**changes: Any) -> ValidationSet:
     generator = torch.Generator().manual_seed(0)
     values: dict[str, Any] = {
@@ -21,7 +24,7 @@ def validation(**changes: Any) -> ValidationSet:
         "embeddings": torch.randn(3, 5, 6, generator=generator),
         "ids": ["a", "b", "c"],
         "alphas_cumprod": DDPMScheduler(num_train_timesteps=100).alphas_cumprod,
-        "strata": Strata(bins=4, noises_per_bin=2),
+        "strata": ALL,
     }
     return ValidationSet(**values | changes)
 
@@ -35,7 +38,7 @@ def test_timesteps_are_the_middles_of_equal_strata() -> None:
 
 
 def test_a_span_is_the_middle_of_what_more_strata_would_ask() -> None:
-    middle = Strata(span=(0.25, 0.75), bins=2)
+    middle = replace(ALL, span=(0.25, 0.75), bins=2)
     assert validation(strata=middle).timesteps.tolist() == [31, 43, 56, 68]
     flow = validation(prediction_type="flow", alphas_cumprod=None, strata=middle)
     assert flow.timesteps.tolist() == [312.5, 437.5, 562.5, 687.5]
@@ -112,7 +115,7 @@ def test_noise_hangs_on_id_and_seed() -> None:
     data = validation()
     assert torch.equal(data.noise(0), validation().noise(0))
     assert not torch.equal(data.noise(0), data.noise(1))
-    assert not torch.equal(data.noise(0), validation(strata=Strata(seed=1)).noise(0))
+    assert not torch.equal(data.noise(0), validation(strata=replace(ALL, seed=1)).noise(0))
 
 
 def test_a_denoiser_in_half_precision_is_measured_in_full() -> None:
@@ -134,7 +137,7 @@ def test_what_does_not_fit_together_is_refused() -> None:
     with pytest.raises(ValueError, match="same images, got 3, 3 and 2"):
         validation(ids=["a", "b"])
     with pytest.raises(ValueError, match="≤ 100 timesteps"):
-        validation(strata=Strata(bins=60))
+        validation(strata=replace(ALL, bins=60))
     with pytest.raises(ValueError, match="prediction_type"):
         validation(prediction_type="sample")
     with pytest.raises(ValueError, match="a flow has none"):
