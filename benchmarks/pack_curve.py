@@ -59,10 +59,8 @@ def _curve(where: Setting, arguments: argparse.Namespace, batch: int) -> None:
     for _ in range(arguments.rounds):
         for name, (_, step) in ways.items():
             seconds[name] = min(seconds[name], _seconds(step, where.device, clock))
-        for name, (
-            k,
-            lasting,
-        ) in packs.items():  # one pack at a time: the adapters of others would lie in the same layers
+        # One pack at a time: the adapters of others would lie in the same layers.
+        for name, (k, lasting) in packs.items():
             pack = Pack(where.base, where.data, k, where.precision, lasting=lasting)  # type: ignore[arg-type]
             slots = [pack.admit(trial(batch, seed, where.precision)) for seed in range(k)]
             seconds[name] = min(seconds[name], _seconds(pack.step, where.device, clock))
