@@ -13,7 +13,6 @@ from torch import Tensor
 from eval.spec import Strata
 from eval.validation import ValidationSet, validation_losses, validation_losses_each
 
-
 ALL = Strata(span=(0.0, 1.0), bins=4, noises_per_bin=2, seed=0)
 
 
