@@ -212,8 +212,9 @@ class Worker:
             validation = self._judging.validation(self._pack.steps_done(running.slot), own)
             running.validations.append(validation)
             append_validation(running.folder, validation)
+        for running in between:  # only now: should nobody be there to hear it, all of them have kept theirs
             self._send_steps(running)
-            self._send(Validated(trial=running.trial, validation=validation))
+            self._send(Validated(trial=running.trial, validation=running.validations[-1]))
 
     def _evaluate(self, due: list[Running]) -> None:
         """Judge all that are due in the same batches; what each has learned is on disk before its verdict is asked."""
