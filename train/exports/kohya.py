@@ -52,8 +52,7 @@ def kohya_state(adapter: Adapter, family: Family) -> dict[str, Tensor]:
         common = Counter(layer.alpha for layer in layers).most_common(1)[0][0]
         for prefix, layer in _named(layers, part, family, adapter.is_plain):
             alpha = layer.alpha if part == "transformer" else common
-            unbiased = part == "unet" and layer.name.endswith(_UNBIASED)
-            tensors = _ia3(layer, saved, unbiased) if kind_of(saved) == "IA3" else _tensors(layer, saved, alpha)
+            tensors = _ia3(layer, saved, part) if kind_of(saved) == "IA3" else _tensors(layer, saved, alpha)
             state |= {f"{prefix}.{name}": tensor.contiguous() for name, tensor in tensors.items()}
     return state
 
@@ -103,10 +102,14 @@ def _scales_input(layer: str, feedforward: str | list[str]) -> bool:
     return any(layer.endswith(name) for name in feedforward)
 
 
-def _ia3(layer: Layer, part: Part, unbiased: bool) -> dict[str, Tensor]:
+def _ia3(layer: Layer, saved: Part, part: str) -> dict[str, Tensor]:
     """LyCORIS learns what is added to a factor of 1, PEFT the factor."""
-    on_input = _scales_input(layer.name, part.config.get("feedforward_modules") or [])
-    if not on_input and not unbiased:
+    if part == "transformer":
+        raise AdapterError(
+            "no program reads IA3 of a transformer from kohya's files; export formats peft or merged instead"
+        )
+    on_input = _scales_input(layer.name, saved.config.get("feedforward_modules") or [])
+    if not on_input and not (part == "unet" and layer.name.endswith(_UNBIASED)):
         raise AdapterError(
             f"kohya's format cannot hold IA3 on the outputs of {layer.name}: PEFT scales its bias, too, other programs "
             "do not; export formats peft or merged instead"

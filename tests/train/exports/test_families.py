@@ -175,6 +175,14 @@ def test_a_part_that_a_family_has_not() -> None:
         kohya_state(adapter, FAMILIES["sd1"])
 
 
+def test_ia3_of_a_transformer_is_read_by_nobody() -> None:
+    layer = "single_transformer_blocks.0.proj_out"
+    config = {"peft_type": "IA3", "feedforward_modules": [layer]}
+    adapter = Adapter({"transformer": Part({f"{layer}.ia3_l": torch.ones(1, 6)}, config)})
+    with pytest.raises(AdapterError, match="no program reads IA3 of a transformer"):
+        kohya_state(adapter, FAMILIES["flux"])
+
+
 def test_patterns_are_pefts() -> None:
     """Which rank and alpha a layer has is decided as `get_pattern_key` does."""
     layers = ["a.to_q", "a.b.to_q", "to_q", "a.not_to_q", "a.10.x", "a.1.x"]
