@@ -6,7 +6,8 @@ Whoever comes after reads them.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Protocol, Self, TypeVar
 
@@ -15,8 +16,7 @@ from foundation.durable import append_line, append_lines, write_text
 from sweeper.costs import Costs, Spent
 from train.reports import StepReport
 
-_STEPS, _EVALUATIONS, _VALIDATIONS = "steps.jsonl", "evaluations.jsonl", "validations.jsonl"
-_COSTS = "costs.jsonl"
+_STEPS, _EVALUATIONS, _VALIDATIONS, _COSTS = "steps.jsonl", "evaluations.jsonl", "validations.jsonl", "costs.jsonl"
 
 
 class _Told(Protocol):
@@ -69,31 +69,35 @@ def read_validations(folder: Path) -> list[Validation]:
     return list(_read(folder / _VALIDATIONS, Validation))
 
 
-def costs_until(folder: Path, step: int) -> Costs:
-    """What a trial took behind its last evaluation before `step`, and up to there."""
-    before = max((each.step for each in read_evaluations(folder) if each.step < step), default=-1)
-    return _total(folder, before, step)
+def costs_of(folder: Path, evaluations: Sequence[Evaluation]) -> list[Costs]:
+    """What a trial took up to each of its first evaluations, behind the one before it."""
+    spent = list(_read(folder / _COSTS, Spent))
+    bounds = pairwise([-1, *(each.step for each in evaluations)])
+    return [_total(each for each in spent if after < each.step <= until) for after, until in bounds]
 
 
 def costs_in_all(folder: Path) -> Costs:
     """What a trial took. What a crash undid, and had to be done again, counts once."""
-    return _total(folder)
+    return _total(_read(folder / _COSTS, Spent))
 
 
-def _total(folder: Path, after: int = -1, until: float = float("inf")) -> Costs:
-    found = _read(folder / _COSTS, Spent)
-    return sum((each.costs for each in found if after < each.step <= until), start=Costs())
+def _total(spent: Iterable[Spent]) -> Costs:
+    return sum((each.costs for each in spent), start=Costs())
 
 
 def rewind(folder: Path, step: int) -> tuple[list[Evaluation], list[Validation]]:
     """What was seen up to `step`, where the saved state stands; what came later will come again, so it is dropped."""
-    evaluations = [each for each in read_evaluations(folder) if each.step <= step]
-    validations = [each for each in read_validations(folder) if each.step <= step]
-    _write(folder / _EVALUATIONS, evaluations)
-    _write(folder / _VALIDATIONS, validations)
-    for name, kind in ((_STEPS, StepReport), (_COSTS, Spent)):
-        _write(folder / name, [each for each in _read(folder / name, kind) if each.step <= step])
-    return evaluations, validations
+    _cut(folder / _STEPS, StepReport, step)
+    _cut(folder / _COSTS, Spent, step)
+    return _cut(folder / _EVALUATIONS, Evaluation, step), _cut(folder / _VALIDATIONS, Validation, step)
+
+
+def _cut(file: Path, kind: type[_Kind], step: int) -> list[_Kind]:
+    """Leave in the file what was told up to `step`, and return that."""
+    kept = [each for each in _read(file, kind) if each.step <= step]
+    if file.exists():
+        write_text(file, "".join(f"{_line(each)}\n" for each in kept))
+    return kept
 
 
 def _read(file: Path, kind: type[_Kind]) -> Iterator[_Kind]:
@@ -102,11 +106,6 @@ def _read(file: Path, kind: type[_Kind]) -> Iterator[_Kind]:
             yield kind.from_json(json.loads(line))
         except (json.JSONDecodeError, KeyError):
             continue
-
-
-def _write(file: Path, told: Sequence[_Told]) -> None:
-    if file.exists():
-        write_text(file, "".join(f"{_line(each)}\n" for each in told))
 
 
 def _line(told: _Told) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -51,13 +52,11 @@ class Running:
 
     def owes_evaluation(self, step: int, ended: bool, spec: EvalSpec) -> bool:
         """Whether it is to be judged after these steps, the last ones if it has `ended`, and was not."""
-        due = step > 0 and (step % spec.every == 0 or ended)
-        return due and not (self.history and self.history[-1].step == step)
+        return step > _last(self.history) and (step % spec.every == 0 or ended)
 
     def owes_validation(self, step: int, spec: EvalSpec) -> bool:
         """Whether its validation loss is to be taken after these steps, and was not, alone or with an evaluation."""
-        known = {each.step for each in self.history} | {each.step for each in self.validations}
-        return step > 0 and is_looked_at(step, spec) and step not in known
+        return step > max(_last(self.history), _last(self.validations)) and is_looked_at(step, spec)
 
     @property
     def state(self) -> Path:
@@ -71,3 +70,8 @@ class Running:
     def pictures(self, step: int) -> Path:
         """Where the samples of a step are kept."""
         return pictures_of(self.folder, step)
+
+
+def _last(told: Sequence[Evaluation] | Sequence[Validation]) -> int:
+    """The step of the last of them; 0 where there is none."""
+    return told[-1].step if told else 0

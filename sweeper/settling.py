@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
+from eval.evaluation import Evaluation
 from sweeper.config import Config, Keep
 from sweeper.drawing import sheets
-from sweeper.history import costs_until, read_evaluations, read_steps, read_validations
+from sweeper.history import costs_of, read_evaluations, read_steps, read_validations
 from sweeper.objectives import measured
 from sweeper.places import state_of
-from sweeper.tracking.port import Ended, TrialEnd
+from sweeper.tracking.port import Ended, Shown, TrialEnd
 from sweeper.trials import Trial
 
 
@@ -34,6 +36,12 @@ def chosen(trial: Trial, config: Config) -> dict[str, float]:
     return {"step": float(best.step), "score": best.score, **measured(best, config.study.objectives)}
 
 
+def shown(trial: Trial, evaluations: Sequence[Evaluation], config: Config) -> list[Shown]:
+    """A trial's first evaluations, all up to the last of these, as a tracker shows them."""
+    pictures = [sheets(config.eval, config.data.trigger, trial.pictures(each.step)) for each in evaluations]
+    return list(zip(evaluations, pictures, costs_of(trial.folder, evaluations), strict=True))
+
+
 def left_behind(trial: Trial, status: TrialEnd, config: Config) -> Ended:
     """All that an earlier process may not have come to show, or to delete, of a trial that it ended."""
     return Ended(
@@ -41,14 +49,7 @@ def left_behind(trial: Trial, status: TrialEnd, config: Config) -> Ended:
         params=trial.params,
         config=(trial.folder / "config.yaml").read_text(),
         steps=read_steps(trial.folder),
-        evaluations=tuple(
-            (
-                each,
-                sheets(config.eval, config.data.trigger, trial.pictures(each.step)),
-                costs_until(trial.folder, each.step),
-            )
-            for each in read_evaluations(trial.folder)
-        ),
+        evaluations=shown(trial, read_evaluations(trial.folder), config),
         validations=tuple(read_validations(trial.folder)),
         status=status,
         reason=trial.reason,

@@ -13,8 +13,7 @@ from foundation.errors import StudyError
 from sweeper.config import Config
 from sweeper.costs import Costs
 from sweeper.display import Display, describe
-from sweeper.drawing import sheets
-from sweeper.history import costs_in_all, costs_until, read_evaluations, read_steps
+from sweeper.history import costs_in_all, costs_of, read_evaluations, read_steps
 from sweeper.launchers.port import Launcher
 from sweeper.messages import (
     Admit,
@@ -38,7 +37,7 @@ from sweeper.messages import (
 from sweeper.objectives import values_of
 from sweeper.places import trial_of
 from sweeper.search import Search
-from sweeper.settling import chosen, in_words, left_behind, tidy
+from sweeper.settling import chosen, in_words, left_behind, shown, tidy
 from sweeper.tracking.port import Tracker
 from sweeper.trials import Status, Trial
 from sweeper.verdicts import verdict_on
@@ -260,10 +259,9 @@ class Supervisor:
     def _on_admitted(self, worker: _Worker, event: Admitted) -> None:
         trial = self.trials[event.trial]
         trial.evaluations, trial.step = list(event.history), event.step
-        for evaluation in event.history:  # what a crash kept from being reported and shown
+        # What a crash kept from being reported and shown:
+        for evaluation, images, costs in shown(trial, event.history, self._config):
             self._search.report(trial.number, evaluation.step, value_of(evaluation))
-            images = sheets(self._config.eval, self._config.data.trigger, trial.pictures(evaluation.step))
-            costs = costs_until(trial.folder, evaluation.step)
             self._tracker.log_evaluation(trial.number, evaluation, images, costs)
         for validation in event.validations:
             self._tracker.log_validation(trial.number, validation)
@@ -277,7 +275,7 @@ class Supervisor:
     def _on_evaluated(self, number: int, event: Evaluated) -> None:
         trial, evaluation = self.trials[event.trial], event.evaluation
         trial.evaluations.append(evaluation)
-        costs = costs_until(trial.folder, evaluation.step)
+        costs = costs_of(trial.folder, trial.evaluations)[-1]
         self._tracker.log_evaluation(trial.number, evaluation, event.images, costs)
         self._search.report(trial.number, evaluation.step, value_of(evaluation))
         verdict = verdict_on(trial, self.trials.values(), self._config)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal, Protocol, TypeAlias
 
 from eval.evaluation import Evaluation, Validation
 from sweeper.costs import Costs
@@ -18,6 +18,9 @@ pruned: the study gave it up. failed: it could not go on (loss not finite, out o
 StudyEnd = Literal["finished", "interrupted", "failed"]
 """finished: all trials ended. interrupted: Ctrl-C, it can be resumed. failed: an error ended it."""
 
+Shown: TypeAlias = tuple[Evaluation, Sequence[tuple[str, Path]], Costs]
+"""An evaluation with its images, and what it and the training before it took."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Ended:
@@ -27,8 +30,7 @@ class Ended:
     params: Mapping[str, object]
     config: str
     steps: Iterable[StepReport]
-    evaluations: Sequence[tuple[Evaluation, Sequence[tuple[str, Path]], Costs]]
-    """Each with its images, and what it and the training before it took."""
+    evaluations: Sequence[Shown]
     validations: Sequence[Validation]
     status: TrialEnd
     reason: str

@@ -21,7 +21,7 @@ from sweeper.history import (
     append_evaluation,
     append_steps,
     costs_in_all,
-    costs_until,
+    costs_of,
     read_evaluations,
     read_steps,
     read_validations,
@@ -31,9 +31,6 @@ from sweeper.serving import serve
 from tests.sweeper.played import COSTS, evaluation
 from tests.sweeper.served import Judge, Lively, Meter, Pack, Supervisor, report
 from train.reports import StepReport
-
-Serve = Callable[..., Supervisor]
-
 
 Run = Callable[..., Supervisor]
 
@@ -56,8 +53,8 @@ def run(config: Config, monkeypatch: pytest.MonkeyPatch) -> Run:
     )
     for name in ("load_base", "set_attention", "load_dataset", "with_regularization", "encode_dataset"):
         monkeypatch.setattr(loading, name, lambda *_: nothing)
-    for played in (Judge, Meter, Pack):
-        monkeypatch.setattr(worker, "Judging" if played is Judge else played.__name__, played)
+    for name, played in {"Judging": Judge, "Meter": Meter, "Pack": Pack}.items():
+        monkeypatch.setattr(worker, name, played)
 
     def run(*commands: Any, asked: Config = config) -> Supervisor:
         supervisor: Any = commands[0] if isinstance(commands[0], Supervisor) else Supervisor(*commands)
@@ -76,6 +73,13 @@ def admit(config: Config) -> Admit:
 def admits(config: Config, count: int = 1) -> list[Admit]:
     trials = Path(config.study.folder) / "pencil/trials"
     return [Admit(trial=number, spec=config.trial, folder=trials / f"{number:04}") for number in range(count)]
+
+
+def costs_until(admit: Admit, step: int) -> Costs:
+    """What led to its evaluation at this step."""
+    evaluations = read_evaluations(admit.folder)
+    found = dict(zip((each.step for each in evaluations), costs_of(admit.folder, evaluations), strict=True))
+    return found[step]
 
 
 def leave(admit: Admit, state: str) -> None:
@@ -170,16 +174,16 @@ def test_a_validation_that_was_not_come_to_is_made_up_for(run: Run, tmp_path: Pa
     run(Lively(*both, until=45, hears=True), asked=config)
     taken = [[each.step for each in read_validations(admit.folder)] for admit in both]
     assert taken == [[5, 10, 15, 20, 25, 30, 35, 45]] * 2
-    assert [costs_until(admit.folder, 40).judging.seconds for admit in both] == [4.0] * 2  # with the evaluation's
+    assert [costs_until(admit, 40).judging.seconds for admit in both] == [4.0] * 2  # with the evaluation's
 
 
 def test_costs_are_each_trials_share_of_all_that_was_done_over_a_stop(run: Run, config: Config) -> None:
     both = admits(config, 2)
     run(Lively(*both, until=70, hears=True))
     until_40 = Costs(training=Cost(seconds=20, gigabytes=2), judging=Cost(seconds=0.5, gigabytes=2))
-    assert [costs_until(admit.folder, 40) for admit in both] == [until_40] * 2
+    assert [costs_until(admit, 40) for admit in both] == [until_40] * 2
     run(Lively(*both, until=90, hears=True))
-    assert [costs_until(admit.folder, 80) for admit in both] == [until_40] * 2
+    assert [costs_until(admit, 80) for admit in both] == [until_40] * 2
     in_all = Costs(training=Cost(seconds=45, gigabytes=2), judging=Cost(seconds=1, gigabytes=2))
     assert [costs_in_all(admit.folder) for admit in both] == [in_all] * 2
 
