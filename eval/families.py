@@ -5,6 +5,7 @@ Each says it in its pipeline's own terms, one row a picture, as diffusers' train
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any, ClassVar, Final
 
@@ -26,7 +27,7 @@ _TOLD_GUIDANCE: Final = 1.0
 """What a guidance-distilled transformer is told here: `base.train_guidance` as it is by default."""
 
 
-class Family:
+class Family(ABC):
     """A float32 pipeline with its own size of pictures, or `side` pixels, and length of captions, or `max_tokens`."""
 
     latents_by: ClassVar[int] = 2
@@ -71,16 +72,18 @@ class Family:
         """All that the denoiser is told of captions, (N, T, D), by the text encoders as they are now."""
         return torch.cat([self._encode(caption).cpu() for caption in captions])
 
+    @abstractmethod
     def _encode(self, caption: str) -> Tensor:
-        raise NotImplementedError
+        """All that the denoiser is told of one caption, (1, T, D)."""
 
     def predict(self, noisy: Tensor, timesteps: Tensor, embeddings: Tensor) -> Tensor:
         """The denoiser's answer, with whatever LoRA is on: an `eval.validation.Denoise`."""
         device = self.pipe.device
         return self._predict(noisy.to(device), timesteps.to(device), embeddings.to(device))
 
+    @abstractmethod
     def _predict(self, noisy: Tensor, timesteps: Tensor, embeddings: Tensor) -> Tensor:
-        raise NotImplementedError
+        """See `predict`; all are on the pipeline's device."""
 
     def _by_tokens(self, noisy: Tensor, **told: Any) -> Tensor:
         """The answer of a transformer that takes latents as tokens, (B, C, h, w) or with one frame (B, C, 1, h, w)."""

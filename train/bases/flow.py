@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import math
+from abc import abstractmethod
+from collections.abc import Sequence
 from typing import Any, ClassVar, Final
 
+import torch
 from torch import Tensor
 
+from foundation.errors import AdapterError
 from train.bases.frozen import FrozenPipeline
 from train.noising import Flow, NoiseProcess
 
@@ -25,6 +29,7 @@ JOINT_FEED_FORWARD: Final = ("ff.net.0.proj", "ff.net.2", "ff_context.net.0.proj
 JOINT_MODULATION: Final = ("norm1.linear", "norm1_context.linear")
 _PATCH: Final = 2
 """A token is so many latents wide and high in all of them."""
+_CAPTIONS_AT_ONCE: Final = 8
 
 
 class FlowTransformer(FrozenPipeline):
@@ -40,6 +45,32 @@ class FlowTransformer(FrozenPipeline):
 
     def _process(self) -> NoiseProcess:
         return flow_of(self._pipeline.scheduler, (self.resolution // self._pipeline.vae_scale_factor // _PATCH) ** 2)
+
+    def tokenize(self, captions: Sequence[str]) -> Tensor:
+        """No ids (B, 0): they are for those who train a text encoder."""
+        return torch.zeros(len(captions), 0, dtype=torch.int64)
+
+    def embed(self, tokens: Tensor) -> Tensor:
+        """See `Base`."""
+        raise AdapterError(self._no_text_training)
+
+    @torch.no_grad()
+    def encode_texts(self, captions: Sequence[str]) -> Tensor:
+        """See `Base`."""
+        starts = range(0, len(captions), _CAPTIONS_AT_ONCE)
+        return torch.cat([self._encode(list(captions[i : i + _CAPTIONS_AT_ONCE])).float() for i in starts])
+
+    @abstractmethod
+    def _encode(self, captions: list[str]) -> Tensor:
+        """What `encode_texts` gives, of a few captions."""
+
+    def text_target_modules(self, preset: str) -> list[str]:
+        """See `Base`."""
+        raise AdapterError(self._no_text_training)
+
+    @property
+    def _no_text_training(self) -> str:
+        return f"adapter.text_encoder cannot be true for base.family {self.family}: only its denoiser is trained here"
 
     def _as_tokens(self, noisy: Tensor) -> Tensor:
         """Latents (B, C, h, w) as tokens (B, h·w/4, 4·C)."""

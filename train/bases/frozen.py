@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,10 +18,8 @@ from train.bases.port import Saved
 from train.noising import NoiseProcess
 from train.spec import BaseSpec
 
-_CAPTIONS_AT_ONCE = 8
 
-
-class FrozenPipeline:
+class FrozenPipeline(ABC):
     """The part of `train.bases.Base` that is the same for every family; see there."""
 
     family: ClassVar[str]
@@ -56,8 +55,9 @@ class FrozenPipeline:
         """What its pipeline is loaded with, beside type and weights."""
         return {}
 
+    @abstractmethod
     def _process(self) -> NoiseProcess:
-        raise NotImplementedError
+        """The noise that the denoiser was trained with."""
 
     def _settings(self) -> tuple[object, ...]:
         """What of the config changes what is computed."""
@@ -126,35 +126,9 @@ class FrozenPipeline:
         parts = self._pipeline.components
         return [parts[name] for name in sorted(parts) if name.startswith("tokenizer") and parts[name] is not None][-1]
 
-    def tokenize(self, captions: Sequence[str]) -> Tensor:
-        """No ids (B, 0): they are for those who train a text encoder."""
-        return torch.zeros(len(captions), 0, dtype=torch.int64)
-
-    def embed(self, tokens: Tensor) -> Tensor:
-        """See `Base`."""
-        raise AdapterError(self._no_text_training)
-
-    @torch.no_grad()
-    def encode_texts(self, captions: Sequence[str]) -> Tensor:
-        """See `Base`."""
-        starts = range(0, len(captions), _CAPTIONS_AT_ONCE)
-        return torch.cat([self._encode(list(captions[i : i + _CAPTIONS_AT_ONCE])).float() for i in starts])
-
-    def _encode(self, captions: list[str]) -> Tensor:
-        """What `encode_texts` gives, of a few captions."""
-        raise NotImplementedError
-
     def target_modules(self, preset: str) -> list[str]:
         """See `Base`."""
         return list(self.targets[preset])
-
-    def text_target_modules(self, preset: str) -> list[str]:
-        """See `Base`."""
-        raise AdapterError(self._no_text_training)
-
-    @property
-    def _no_text_training(self) -> str:
-        return f"adapter.text_encoder cannot be true for base.family {self.family}: only its denoiser is trained here"
 
     def save_adapter(self, folder: Path, denoiser: Saved, text_encoder: Saved | None = None) -> None:
         """See `Base`. diffusers keeps alpha only in the header's metadata; without it alpha = rank is assumed.
