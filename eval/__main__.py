@@ -5,30 +5,25 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from rich.console import Console
-
 from eval.request import USAGE, parse
-from foundation.errors import SAID, ConfigError
+from foundation.console import complain, say
+from foundation.errors import SAID
 from foundation.quiet import quiet_libraries
 
 
 def main(arguments: Sequence[str]) -> int:
     """Run the command; 0 when it is done, 2 with one clear line for each mistake a person can put right."""
     if not arguments or any(argument in ("-h", "--help", "help") for argument in arguments):
-        print(USAGE)
+        say(USAGE)
         return 0 if arguments else 2
     try:
         request = parse(arguments)
         quiet_libraries()  # before the libraries are imported: some speak at import
         from eval.command import run  # torch and diffusers take seconds; help and mistakes need neither
 
-        run(request, Console())
-    except ConfigError as error:
-        for problem in error.problems:
-            print(f"error: {problem}", file=sys.stderr)
-        return 2
+        run(request)
     except SAID as error:
-        print(f"error: {error}", file=sys.stderr)
+        complain(error)
         return 2
     return 0
 

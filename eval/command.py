@@ -8,8 +8,6 @@ from pathlib import Path
 
 import torch
 from PIL import Image
-from rich.console import Console
-from rich.table import Table
 from torch import Tensor
 
 from eval.evaluation import Evaluation
@@ -28,6 +26,7 @@ from eval.validation import validation_losses
 from foundation import durable
 from foundation.adapter_files import take_off
 from foundation.captions import captioned
+from foundation.console import columns, say
 from foundation.errors import ConfigError
 from foundation.folder import Picture, read_folder, split
 from foundation.images import square
@@ -47,7 +46,7 @@ class _Sight:
     losses: Tensor  # (N, B)
 
 
-def run(request: Request, console: Console) -> Evaluation:
+def run(request: Request) -> Evaluation:
     """Draw, look and judge; print the table, write what was asked for.
 
     Raises:
@@ -74,9 +73,7 @@ def run(request: Request, console: Console) -> Evaluation:
         spec,
         request.trigger,
     )
-    console.print(f"{request.lora} on {request.base}", markup=False, highlight=False, soft_wrap=True)
-    console.print(table(evaluation))
-    console.print(evaluation.words, markup=False, highlight=False, soft_wrap=True)
+    say(f"{request.lora} on {request.base}", *table(evaluation), evaluation.words)
     if request.json is not None:
         durable.write_json(Path(request.json), {"lora": request.lora, "base": request.base} | evaluation.to_json())
     if request.samples is not None:
@@ -84,19 +81,17 @@ def run(request: Request, console: Console) -> Evaluation:
     return evaluation
 
 
-def table(evaluation: Evaluation) -> Table:
-    """Lay an evaluation out for a terminal; what could not be measured is a dash."""
-    result = Table()
-    result.add_column("measure")
-    result.add_column("value", justify="right")
-    result.add_column("severity", justify="right")
-    result.add_row("score", f"{_cell(evaluation.score)} ± {_cell(evaluation.score_se)}", "")
-    result.add_row("overfit index", _cell(evaluation.overfit_index), "", end_section=True)
+def table(evaluation: Evaluation) -> list[str]:
+    """An evaluation in lines; what could not be measured is a dash."""
+    rows = [
+        ("score", f"{_cell(evaluation.score)} ± {_cell(evaluation.score_se)}", ""),
+        ("overfit index", _cell(evaluation.overfit_index), ""),
+    ]
     severe = {"copy_rate": "copy"} | {name: name for name in evaluation.severities}
     for name, value in evaluation.metrics.items():
         part = evaluation.severities.get(severe.get(name, ""))
-        result.add_row(name, _cell(value), "" if part is None else _cell(part))
-    return result
+        rows.append((name, _cell(value), "" if part is None else _cell(part)))
+    return columns(("measure", "value", "severity"), rows, right=(1, 2))
 
 
 def _cell(value: float) -> str:

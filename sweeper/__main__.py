@@ -8,6 +8,7 @@ import hydra
 from omegaconf import DictConfig
 
 from foundation.compose import CONF, CONFIG, HYDRA_VERSION
+from foundation.console import complain, say
 from foundation.errors import SAID
 from foundation.quiet import quiet_libraries
 from sweeper.space import plan
@@ -26,7 +27,7 @@ def main() -> None:
     try:
         _main()
     except KeyboardInterrupt:  # later on the study takes it, and says how to go on
-        print("stopped before anything was trained", file=sys.stderr)
+        say("stopped before anything was trained", to=sys.stderr)
         raise SystemExit(EXIT_INTERRUPTED) from None
 
 
@@ -36,7 +37,7 @@ def _main() -> None:
         try:
             plan(overrides)
         except SAID as error:
-            print(error, file=sys.stderr)
+            complain(error)
             raise SystemExit(EXIT_BAD_INPUT) from None
     _run()
 
@@ -44,7 +45,7 @@ def _main() -> None:
 @hydra.main(config_path=str(CONF), config_name=CONFIG, version_base=HYDRA_VERSION)
 def _run(_: DictConfig) -> None:
     """Called with `hydra.mode=RUN` alone: a study is Hydra's multirun, which the sweeper plugin takes."""
-    print("python -m sweeper runs studies; python -m train trains one LoRA", file=sys.stderr)
+    complain("python -m sweeper runs studies; python -m train trains one LoRA")
     raise SystemExit(EXIT_BAD_INPUT)
 
 

@@ -17,8 +17,10 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
+from foundation.console import complain, say
 from foundation.errors import SAID, StudyError
 from sweeper.tracking import ARTIFACTS, DATABASE, MLFLOW_SETTINGS
+from sweeper.urls import folder_url, sqlite_url
 
 LOG: Final = "dashboard.log"
 """What the server says, in the folder of studies."""
@@ -38,7 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return serve(Path(arguments.folder), arguments.host, arguments.port)
     except SAID as error:
-        print(error, file=sys.stderr)
+        complain(error)
         return 2
 
 
@@ -66,7 +68,7 @@ def serve(folder: Path, host: str, port: int) -> int:
         with _ended_by(signal.SIGTERM):
             address = f"http://{_in_url(host)}:{port}"
             _wait(server, address, log)
-            print(f"MLflow shows {folder}/ at {address} (Ctrl-C ends it)", *_pages(address), sep="\n", flush=True)
+            say(f"MLflow shows {folder}/ at {address} (Ctrl-C ends it)", *_pages(address))
             return server.wait()
     except KeyboardInterrupt:
         return 0
@@ -86,9 +88,9 @@ def _command(folder: Path, host: str, port: int) -> list[str]:
     names = {host, "127.0.0.1", "localhost"}  # any other name in a request's Host header is refused: DNS rebinding
     return [
         *(sys.executable, "-m", "mlflow", "server"),
-        *("--backend-store-uri", f"sqlite:///{folder / DATABASE}"),
-        *("--default-artifact-root", (folder / ARTIFACTS).as_uri()),
-        *("--artifacts-destination", (folder / ARTIFACTS).as_uri()),
+        *("--backend-store-uri", sqlite_url(folder / DATABASE)),
+        *("--default-artifact-root", folder_url(folder / ARTIFACTS)),
+        *("--artifacts-destination", folder_url(folder / ARTIFACTS)),
         *("--host", host, "--port", str(port), "--workers", "1"),
         *("--allowed-hosts", ",".join(sorted(f"{_in_url(name)}{end}" for name in names for end in ("", f":{port}")))),
         *("--uvicorn-opts", "--log-level warning"),

@@ -3,29 +3,29 @@
 from __future__ import annotations
 
 import math
+import sys
 import time
 from collections.abc import Mapping, Sequence
 
 from rich.console import Console, Group
 from rich.live import Live
-from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from foundation.console import printable, say
 from sweeper.trials import Trial
 
 
 class Display:
     """One study's progress. `line` says what happened; `refresh` redraws the table (terminals only)."""
 
-    def __init__(self, console: Console, name: str, num_trials: int, steps: int) -> None:
-        self._console = console
+    def __init__(self, name: str, num_trials: int, steps: int) -> None:
         self._name = name
         self._num_trials = num_trials
         self._steps = steps
         self._began = time.monotonic()
         self._steps_before = 0
-        self._live = Live(console=console, refresh_per_second=2, transient=True) if console.is_terminal else None
+        self._live = _live() if sys.stdout.isatty() else None
 
     def __enter__(self) -> Display:
         if self._live:
@@ -39,7 +39,11 @@ class Display:
     def line(self, text: str) -> None:
         """Say one thing that happened, for good."""
         seconds = int(time.monotonic() - self._began)
-        self._console.print(f"[dim]{seconds // 60:3}:{seconds % 60:02}[/dim]  {escape(text)}", highlight=False)
+        clock = f"{seconds // 60:3}:{seconds % 60:02}"
+        if self._live:
+            self._live.console.print(Text.assemble((clock, "dim"), "  ", printable(text)))
+        else:
+            say(f"{clock}  {text}")
 
     def starts_from(self, trials: Sequence[Trial]) -> None:
         """Steps that an earlier run made do not count in this run's pace."""
@@ -70,7 +74,12 @@ class Display:
         words = f"{self._name}: {len(ended)}/{self._num_trials} trials, " + (
             "about " + _span(left) + " left" if math.isfinite(left) else "starting"
         )
-        return Group(Text(words, style="bold"), table)
+        return Group(Text(printable(words), style="bold"), table)
+
+
+def _live() -> Live:
+    console = Console(markup=False, emoji=False, highlight=False)
+    return Live(console=console, refresh_per_second=2, transient=True)
 
 
 def describe(params: Mapping[str, object]) -> str:
@@ -82,14 +91,14 @@ def describe(params: Mapping[str, object]) -> str:
     return ", ".join(words)
 
 
-def _cells(trial: Trial, steps: int) -> tuple[str, ...]:
+def _cells(trial: Trial, steps: int) -> tuple[str | Text, ...]:
     last = trial.evaluations[-1] if trial.evaluations else None
     return (
         f"{trial.step}/{steps}",
         "–" if math.isnan(trial.loss) else f"{trial.loss:.3f}",
         f"{last.score:.1f}" if last else "–",
         f"{last.overfit_index:.2f}" if last else "–",
-        escape(describe(trial.params)),
+        Text(printable(describe(trial.params))),
     )
 
 

@@ -12,6 +12,7 @@ from typing import Any, Final
 import yaml
 
 from foundation.adapter_files import WEIGHTS_FILE
+from foundation.console import complain, say
 from foundation.durable import new_folder
 from foundation.errors import SAID, AdapterError, ConfigError
 from foundation.keyed import read_keyed
@@ -64,14 +65,12 @@ class _Source:
 def main(arguments: Sequence[str]) -> int:
     """Export as told; 0, or 2 with one clear line for each mistake a person can put right."""
     if not arguments or {"-h", "--help", "help"} & set(arguments):
-        print(USAGE)
+        say(USAGE)
         return 0 if arguments else 2
     try:
-        for line in export(arguments):
-            print(line)
+        say(*export(arguments))
     except SAID as error:
-        for line in str(error).splitlines():
-            print(f"error: {line}", file=sys.stderr)
+        complain(error)
         return 2
     return 0
 

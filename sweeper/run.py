@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any, Final
 
 import yaml
-from rich.console import Console
 
+from foundation.console import say
 from foundation.durable import clear_leftovers, write_text
 from foundation.errors import ConfigError, StudyError
 from sweeper.config import Config
@@ -65,10 +65,9 @@ def run_study(overrides: Sequence[str]) -> int:
 def _run_study(overrides: Sequence[str]) -> int:
     asked, first = _narrowed(plan(overrides))
     config, dataset = _prepare(asked)
-    console = Console(highlight=False, soft_wrap=not sys.stdout.isatty())
     folder = Path(config.study.folder) / config.study.name
     with ExitStack() as stack:
-        stack.enter_context(supervising(folder, console.print))
+        stack.enter_context(supervising(folder, say))
         clear_leftovers(folder)
         clear_leftovers(folder.parent / "cache", older_than_s=_A_DAY_S)  # other studies may be writing there
         search = Search.open(asked.config, asked.space, folder.parent / "studies.db", dataset.fingerprint)
@@ -79,7 +78,7 @@ def _run_study(overrides: Sequence[str]) -> int:
         _write_study(folder, asked)
         launcher = stack.enter_context(_started(LocalLauncher(config, asked.objectives), search, config))
         tracker = open_tracker(config.tracking, folder.parent)
-        display = Display(console, config.study.name, config.study.num_trials, config.train.num_steps)
+        display = Display(config.study.name, config.study.num_trials, config.train.num_steps)
         resolve = partial(_resolve, asked, dataset)
         supervisor = Supervisor(config, folder, search, tracker, launcher, display, resolve)
         params = {name: str(values) for name, values in asked.space.fingerprint().items()}

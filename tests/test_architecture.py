@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -49,3 +51,34 @@ def test_nothing_from_outside_is_unpickled() -> None:
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Call) and ast.unparse(node.func) == "torch.load":
                 assert {keyword.arg for keyword in node.keywords} >= {"weights_only"}, path
+
+
+def test_one_module_prints_and_none_prints_markup() -> None:
+    """A path, a name or a caption is never read as markup; a live table is the one other thing that is drawn."""
+    draws = {ROOT / "foundation" / "console.py", ROOT / "sweeper" / "display.py"}
+    for path in set(FILES) - draws:
+        tree = ast.parse(path.read_text())
+        called = {ast.unparse(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)}
+        assert not called & {"print", "sys.stdout.write", "sys.stderr.write"}, path
+        assert "rich" not in {name.partition(".")[0] for name in _imported(tree)}, path
+    for path in draws:
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call) and ast.unparse(node.func) == "Console":
+                assert "markup=False" in map(ast.unparse, node.keywords), path
+
+
+def test_addresses_are_made_in_one_place() -> None:
+    """A path put into a URL by hand breaks at the first `?`, `#` or `%`."""
+    for path in set(FILES) - {ROOT / "sweeper" / "urls.py"}:
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.JoinedStr):
+                assert not re.match(r"f['\"](sqlite|file):", ast.unparse(node)), path
+            assert not (isinstance(node, ast.Attribute) and node.attr == "as_uri"), path
+
+
+def _imported(tree: ast.AST) -> Iterator[str]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom):
+            yield node.module or ""
+        elif isinstance(node, ast.Import):
+            yield from (name.name for name in node.names)

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
-from rich.console import Console
 
 from foundation.adapter_files import WEIGHTS_FILE
 from foundation.compose import compose
+from foundation.console import complain, say
 from foundation.durable import append_line, write_json
 from foundation.errors import SAID, ConfigError
 from foundation.parse import parse
@@ -55,14 +54,13 @@ class _Run:
 def main(arguments: list[str]) -> int:
     """Train as told; 0, or 2 after one clear line about bad input, or 1 when the training failed."""
     if {"-h", "--help"} & set(arguments):
-        print(USAGE)
+        say(USAGE)
         return 0
-    console = Console(highlight=False)
     try:
         run, out = _parse(arguments)
-        return _train(run, out, console)
+        return _train(run, out)
     except SAID as error:
-        print(error, file=sys.stderr)
+        complain(error)
         return 2
 
 
@@ -84,11 +82,10 @@ def _without_space(values: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in values.items() if name != "space"}
 
 
-def _train(run: _Run, out: Path | None, console: Console) -> int:
+def _train(run: _Run, out: Path | None) -> int:
     cache = Path("multirun/cache")
     dataset = load_dataset(with_folders(run.data, cache))
-    for line in dataset.notes(run.base.resolution):
-        console.print(line)
+    say(*dataset.notes(run.base.resolution))
     run = replace(run, trial=replace(run.trial, train=run.trial.train.for_images(dataset.num_images)))
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     base = load_base(run.base, device, run.trial.train.precision)
@@ -101,26 +98,26 @@ def _train(run: _Run, out: Path | None, console: Console) -> int:
     slot = pack.admit(run.trial)
     out = out or _next_folder(Path("multirun/train"), run.data.name)
     write_json(out / "config.json", dataclasses.asdict(run))
-    console.print(f"{len(dataset.train)} pictures, {train.num_steps} steps on {device}, into {out}")
+    say(f"{len(dataset.train)} pictures, {train.num_steps} steps on {device}, into {out}")
     while not pack.finished(slot):
         for report in pack.step():
             if report.failure is not None:
-                console.print(f"failed: {report.failure}")
+                say(f"failed: {report.failure}")
                 return 1
-            _log(report, train.num_steps, out, console)
+            _log(report, train.num_steps, out)
     pack.save_adapter(slot, out / "lora")
     file, use = out / "lora" / WEIGHTS_FILE, f"pipe.load_lora_weights({str(out / 'lora')!r})"
     if not KINDS[run.trial.adapter.name].as_lora:
         use = f"foundation.adapter_files.put_on(pipe, Path({str(file)!r}), 'mine')"
-    console.print(f"done: {file}\nuse it: {use}")
+    say(f"done: {file}", f"use it: {use}")
     return 0
 
 
-def _log(report: StepReport, num_steps: int, out: Path, console: Console) -> None:
+def _log(report: StepReport, num_steps: int, out: Path) -> None:
     values = {"step": report.step, "loss": report.loss, "lr": report.lr, "grad_norm": report.grad_norm}
     append_line(out / "steps.jsonl", json.dumps(values))
     if report.step % 20 == 0 or report.step == num_steps:
-        console.print(f"step {report.step}/{num_steps}  loss {report.loss:.4f}  lr {report.lr:.3g}")
+        say(f"step {report.step}/{num_steps}  loss {report.loss:.4f}  lr {report.lr:.3g}")
 
 
 def _next_folder(parent: Path, name: str) -> Path:

@@ -17,6 +17,7 @@ from eval.evaluation import Evaluation
 from foundation.durable import append_line
 from sweeper.history import read_evaluations
 from sweeper.places import checkpoint_of, trial_of
+from sweeper.urls import sqlite_url
 
 _DIGITS: Final = 5
 
@@ -106,13 +107,13 @@ def _checkpoints(folder: Path, losses: Mapping[int, float], inspector: Inspector
 
 
 def _finished(study: Path) -> list[FrozenTrial]:
-    stored = optuna.load_study(study_name=study.name, storage=f"sqlite:///{study.parent / 'studies.db'}")
+    stored = optuna.load_study(study_name=study.name, storage=sqlite_url(study.parent / "studies.db"))
     return [trial for trial in stored.get_trials(deepcopy=False) if trial.state == optuna.trial.TrialState.COMPLETE]
 
 
 def _train_losses(study: Path) -> dict[int, dict[int, float]]:
     """For each trial its training loss by step, as the study showed it."""
-    client = MlflowClient(f"sqlite:///{study.parent / 'mlflow.db'}")
+    client = MlflowClient(sqlite_url(study.parent / "mlflow.db"))
     experiments = [each.experiment_id for each in client.search_experiments()]
     runs = client.search_runs(experiments, f"tags.study = '{study.name}' and tags.role = 'trial'", max_results=1000)
     return {

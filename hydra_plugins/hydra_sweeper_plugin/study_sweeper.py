@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import sys
-
 from hydra.core.config_store import ConfigStore
 from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
+from foundation.console import complain
 from foundation.errors import UserError
 
 ConfigStore.instance().store(group="hydra/sweeper", name="study", node={"_target_": f"{__name__}.StudySweeper"})
@@ -31,7 +30,7 @@ class StudySweeper(Sweeper):
         try:
             code = run_study(arguments)
         except UserError as error:
-            print(error, file=sys.stderr)
+            complain(error)
             raise SystemExit(2) from None
         if code:
             raise SystemExit(code)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from foundation.compose import CONF
+from foundation.console import complain, say
 from foundation.durable import write_text
 from foundation.errors import UserError
 from sweeper.reference.page import COMMAND, page
@@ -23,17 +24,17 @@ def main(arguments: Sequence[str], path: Path = PAGE) -> int:
     """Write the page, or check it; 0, or 1 when it is stale, or 2 for arguments or fields that it cannot take."""
     if list(arguments) not in ([], ["--check"]):
         asked = {"-h", "--help"} & set(arguments)
-        print(USAGE, file=sys.stdout if asked else sys.stderr)
+        say(USAGE, to=sys.stdout if asked else sys.stderr)
         return 0 if asked else 2
     try:
         text = page()
     except UserError as error:
-        print(error, file=sys.stderr)
+        complain(error)
         return 2
     if path.is_file() and path.read_text(encoding="utf-8") == text:
         return 0
     if arguments:
-        print(f"{path} is stale; run {COMMAND}", file=sys.stderr)
+        complain(f"{path} is stale; run {COMMAND}")
         return 1
     write_text(path, text)
     return 0

@@ -15,6 +15,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from foundation.errors import StudyError
 from sweeper.config import Config, defaults
 from sweeper.dimension import Params, Space
+from sweeper.urls import sqlite_url
 
 SCORE: Final = "score"
 """Where a trial of several objectives keeps its score, which need not be among them."""
@@ -70,7 +71,7 @@ def score_of(trial: FrozenTrial) -> float | None:
 
 def _sqlite(database: Path) -> optuna.storages.RDBStorage:
     database.parent.mkdir(parents=True, exist_ok=True)
-    return optuna.storages.RDBStorage(f"sqlite:///{database}", engine_kwargs={"connect_args": {"timeout": 60}})
+    return optuna.storages.RDBStorage(sqlite_url(database), engine_kwargs={"connect_args": {"timeout": 60}})
 
 
 @contextmanager

@@ -29,6 +29,7 @@ from sweeper.tracking.files import must_be_sqlite, weights_digest
 from sweeper.tracking.metrics import of_evaluation, of_step, of_validation
 from sweeper.tracking.names import entity_name, image_keys
 from sweeper.tracking.port import Ended, StudyEnd, TrialEnd
+from sweeper.urls import folder_url, sqlite_url
 from train.reports import StepReport
 
 CHAMPION: Final = "champion"
@@ -52,9 +53,9 @@ def open_mlflow(spec: TrackingSpec, study_folder: Path) -> MlflowTracker:
     for name in ("mlflow", "alembic"):  # again, for when another library has imported mlflow before
         logging.getLogger(name).setLevel(os.environ["MLFLOW_LOGGING_LEVEL"].upper())
     folder = study_folder.resolve()
-    uri = spec.uri or f"sqlite:///{folder / DATABASE}"
+    uri = spec.uri or sqlite_url(folder / DATABASE)
     remote = uri.startswith(("http://", "https://", "databricks"))  # keeps artifacts itself
-    artifacts = None if remote else (folder / ARTIFACTS).as_uri()
+    artifacts = None if remote else folder_url(folder / ARTIFACTS)
     try:
         if spec.uri is None:
             must_be_sqlite(folder / DATABASE)

@@ -13,7 +13,6 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from rich.console import Console
 from safetensors.torch import save_file
 
 from eval import command
@@ -116,7 +115,7 @@ def held_out_by(arguments: list[str], monkeypatch: pytest.MonkeyPatch) -> list[P
 
     monkeypatch.setattr(command, "_look", look)
     with pytest.raises(_SeenError):
-        command.run(parse(arguments), Console())
+        command.run(parse(arguments))
     return seen
 
 

@@ -58,10 +58,10 @@ def test_the_real_command_says_every_mistake_on_its_own_line_and_leaves_nothing(
     assert done.stdout == ""
     heads = [line.partition(",")[0] for line in done.stderr.splitlines()]
     assert heads == [
-        "train.steps=range(1 cannot be parsed: no viable alternative at input 'range(1'; sweeps are written a",
-        "optimizer must be one of adafactor",
-        "adapter.rnk is unknown",
-        "adapter.rank must be ≥ 1",
+        "error: train.steps=range(1 cannot be parsed: no viable alternative at input 'range(1'; sweeps are written a",
+        "error: optimizer must be one of adafactor",
+        "error: adapter.rnk is unknown",
+        "error: adapter.rank must be ≥ 1",
     ]
     assert list(tmp_path.iterdir()) == []
 
@@ -102,8 +102,8 @@ def test_an_optimizer_that_is_not_installed_is_named(
     )
     assert run(monkeypatch, "+experiment=pencil") == 2
     assert capsys.readouterr().err.splitlines() == [
-        "optimizer adamw8bit is not installed; run `pip install bitsandbytes` or choose another",
-        "optimizer lion is not installed; run `pip install lion-pytorch` or choose another",
+        "error: optimizer adamw8bit is not installed; run `pip install bitsandbytes` or choose another",
+        "error: optimizer lion is not installed; run `pip install lion-pytorch` or choose another",
     ]
     assert received == []
 
@@ -121,7 +121,7 @@ def test_what_the_study_refuses_and_how_it_ends_become_the_exit_code(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], received: list[list[str]]
 ) -> None:
     assert run(monkeypatch, "study.seed=13") == 2
-    assert capsys.readouterr().err == "no study of that name\n"
+    assert capsys.readouterr().err == "error: no study of that name\n"
     assert run(monkeypatch, "study.seed=14") == 3
 
 

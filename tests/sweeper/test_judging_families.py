@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from rich.console import Console
 
 from eval.command import run
 from eval.request import Request
@@ -64,6 +63,6 @@ def test_judged_together_as_judged_alone(
         steps=2,
         device="cpu",
     )
-    evaluation = run(asked, Console(quiet=True))
+    evaluation = run(asked)
     assert evaluation.score == evaluation.score
     assert evaluation.validation_losses == pytest.approx(of_file.validation_losses, rel=1e-5)

@@ -17,6 +17,7 @@ from sweeper.config import Config
 from sweeper.dimension import Choices, Dimension, Numbers, Space
 from sweeper.search import Search
 from sweeper.space import Plan, plan
+from sweeper.urls import sqlite_url
 
 LR = Dimension(name="optimizer.lr", key="optimizer.lr", domain=Numbers(low=1e-5, high=1e-1, log=True))
 RANK = Dimension(name="adapter.rank", key="adapter.rank", domain=Choices(of=(4, 8, 16, 32)))
@@ -201,7 +202,7 @@ def test_a_trial_that_was_half_drawn_when_the_process_died_counts_for_nothing(
 ) -> None:
     database = tmp_path / "studies.db"
     Search.open(config(), CONTINUOUS, database)
-    optuna.load_study(study_name="pencil", storage=f"sqlite:///{database}").ask().suggest_float(
+    optuna.load_study(study_name="pencil", storage=sqlite_url(database)).ask().suggest_float(
         "optimizer.lr", 1e-5, 1e-1, log=True
     )
     search = Search.open(config(), CONTINUOUS, database)
@@ -236,7 +237,7 @@ def test_other_pictures_under_the_same_name_are_refused_but_not_in_a_study_that_
     Search.open(config(), FINITE, noted, {"data.train": "24 pictures (a)", "data.validation": "8 pictures (b)"})
     with pytest.raises(StudyError, match=r"data.train was 24 pictures \(a\), is now 25 pictures \(c\); set"):
         Search.open(config(), FINITE, noted, {"data.train": "25 pictures (c)", "data.validation": "8 pictures (b)"})
-    study = optuna.create_study(storage=f"sqlite:///{older}", study_name="pencil", direction="maximize")
+    study = optuna.create_study(storage=sqlite_url(older), study_name="pencil", direction="maximize")
     study.set_user_attr("asked", {"space": FINITE.fingerprint(), "config": config().fingerprint()})
     Search.open(config(), FINITE, older, {"data.train": "24 pictures (a)"})
 
@@ -247,7 +248,7 @@ def test_a_study_of_an_older_program_goes_on_where_what_is_new_is_at_its_default
     asked = config().fingerprint()
     for name in ("train.ema_decay", "eval.thresholds.copy.warn"):
         del asked[name]
-    study = optuna.create_study(storage=f"sqlite:///{tmp_path / 'a.db'}", study_name="pencil", direction="maximize")
+    study = optuna.create_study(storage=sqlite_url(tmp_path / "a.db"), study_name="pencil", direction="maximize")
     study.set_user_attr("asked", {"space": FINITE.fingerprint(), "config": asked})
     averaged = replace(config(), train=replace(config().train, ema_decay=0.9))
     with pytest.raises(StudyError, match=r"train.ema_decay was None, is now 0\.9; set"):
@@ -296,4 +297,4 @@ def test_optuna_says_nothing(config: MakeConfig, tmp_path: Path, capfd: pytest.C
 
 
 def _trials(database: Path) -> list[optuna.trial.FrozenTrial]:
-    return optuna.load_study(study_name="pencil", storage=f"sqlite:///{database}").trials
+    return optuna.load_study(study_name="pencil", storage=sqlite_url(database)).trials

@@ -14,6 +14,7 @@ from foundation.errors import StudyError
 from sweeper.config import Config, parse_config
 from sweeper.dimension import Choices, Dimension, Numbers, Space
 from sweeper.search import Search, ranking_of
+from sweeper.urls import sqlite_url
 
 LR = Dimension(name="optimizer.lr", key="optimizer.lr", domain=Numbers(low=1e-5, high=1e-1, log=True))
 RANK = Dimension(name="adapter.rank", key="adapter.rank", domain=Choices(of=(4, 8, 16, 32)))
@@ -73,7 +74,7 @@ def test_a_resumed_study_has_its_front_and_its_scores(config: Config, tmp_path: 
     again = Search.open(config, SPACE, tmp_path / "studies.db")
     assert again.front() == search.front() == [0]
     assert [past.value for past in again.ended()] == [10.0, 11.0, None]
-    stored = optuna.load_study(study_name="pencil", storage=f"sqlite:///{tmp_path / 'studies.db'}").trials
+    stored = optuna.load_study(study_name="pencil", storage=sqlite_url(tmp_path / "studies.db")).trials
     assert [each.constraints for each in stored] == [{"overfit": -0.1}, {"overfit": 0.2}, {}]
 
 

@@ -22,6 +22,7 @@ from mlflow import MlflowClient
 from sweeper.history import read_steps
 from sweeper.objectives import DIRECTIONS
 from sweeper.places import trial_of
+from sweeper.urls import sqlite_url
 
 ROOT = Path(__file__).parents[2]
 SMALL = [
@@ -76,11 +77,11 @@ def run(folder: Path, *overrides: str) -> tuple[int, str]:
 
 
 def optuna_study(folder: Path, name: str) -> optuna.Study:
-    return optuna.load_study(study_name=name, storage=f"sqlite:///{folder / 'studies.db'}")
+    return optuna.load_study(study_name=name, storage=sqlite_url(folder / "studies.db"))
 
 
 def mlflow_runs(folder: Path, name: str) -> tuple[MlflowClient, dict[str, list]]:
-    client = MlflowClient(f"sqlite:///{folder / 'mlflow.db'}")
+    client = MlflowClient(sqlite_url(folder / "mlflow.db"))
     experiment = client.get_experiment_by_name(name)
     assert experiment is not None
     runs = client.search_runs([experiment.experiment_id])

@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from rich.console import Console
 from safetensors.torch import save_file
 
 from eval.evaluation import Evaluation, value_of
@@ -116,7 +115,7 @@ def study(asked: Plan, tmp_path_factory: pytest.TempPathFactory) -> Played:
     def resolve(_: dict[str, object]) -> Resolved:
         return Resolved(spec=config.trial, yaml="adapter: {rank: 1}\n")
 
-    display = Display(Console(quiet=True), "pencil", 12, 160)
+    display = Display("pencil", 12, 160)
     search = Search.open(config, asked.space)
     supervisor = Supervisor(config, folder, search, notes, worker, display, resolve)
     supervisor.run()
@@ -140,7 +139,7 @@ def test_a_finalist_whose_checkpoint_is_damaged_or_gone_makes_way(
         monkeypatch.setattr(trial, "folder", copy)
         spoil(trial.checkpoint(trial.best.step) / WEIGHTS_FILE)
     monkeypatch.setattr(worker, "rescored", [])
-    display = Display(Console(soft_wrap=True), "pencil", 12, 160)
+    display = Display("pencil", 12, 160)
     crown(supervisor, notes, display, tmp_path / "pencil", asked.config)
     assert {first, second}.isdisjoint(worker.rescored) and worker.rescored[0] == third
     said = capsys.readouterr().out
@@ -153,7 +152,7 @@ def test_nobody_is_asked_again_while_nothing_is_new(
     supervisor, notes, worker, best = study
     before = {path.name: path.read_bytes() for path in best.iterdir()}
     monkeypatch.setattr(worker, "rescored", [])
-    display = Display(Console(soft_wrap=True), "pencil", 12, 160)
+    display = Display("pencil", 12, 160)
     crown(supervisor, notes, display, best.parent, asked.config)
     assert worker.rescored == []
     assert {path.name: path.read_bytes() for path in best.iterdir()} == before

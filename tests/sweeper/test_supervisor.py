@@ -7,7 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from rich.console import Console
 
 from eval.evaluation import Validation
 from foundation.durable import write_bytes
@@ -39,7 +38,7 @@ def make(tmp_path: Path) -> Make:
 
     def build(launcher: PlayedWorker, database: Path | None = None) -> tuple[Supervisor, Notes, Search]:
         search, notes = Search.open(asked.config, asked.space, database), Notes()
-        display = Display(Console(quiet=True), "pencil", 3, 80)
+        display = Display("pencil", 3, 80)
 
         def resolve(params: dict[str, object]) -> Resolved:
             return Resolved(spec=asked.config.trial, yaml="trial: config\n")

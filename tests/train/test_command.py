@@ -34,7 +34,9 @@ def test_out_folder_is_never_overwritten(
     arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main([*arguments, f"out={tmp_path}"]) == 2
-    assert capsys.readouterr().err == f"out {tmp_path} exists already; name a new folder, nothing is overwritten\n"
+    assert (
+        capsys.readouterr().err == f"error: out {tmp_path} exists already; name a new folder, nothing is overwritten\n"
+    )
 
 
 def test_bad_arguments_get_one_line_each_and_nothing_is_written(
@@ -61,7 +63,9 @@ def test_what_is_not_installed_is_named_before_anything_is_loaded(
     arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main([*arguments, "train.attention=xformers"]) == 2
-    assert capsys.readouterr().err.startswith("train.attention xformers is not installed; run `pip install xformers`")
+    assert capsys.readouterr().err.startswith(
+        "error: train.attention xformers is not installed; run `pip install xformers`"
+    )
     assert not (tmp_path / "multirun").exists()
 
 

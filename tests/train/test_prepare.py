@@ -129,7 +129,7 @@ def test_mistakes_get_one_line_and_leave_nothing(
     before = state(folder.parent)
     assert prepare(folder, *arguments) == 2
     said = capsys.readouterr().err
-    assert said.startswith(words) and said.count("\n") == 1
+    assert said.startswith(f"error: {words}") and said.count("\n") == 1
     assert state(folder.parent) == before
 
 

@@ -69,6 +69,6 @@ def test_a_run_says_so_before_anything_is_loaded(
     arguments = ["+experiment=pencil", f"base.path={tiny_spec.path}", "base.quantization=nf4", "adapter=oft"]
     assert main(arguments) == 2
     assert capsys.readouterr().err.splitlines() == [
-        "base.quantization=nf4 is for adapters of the kinds lora, locon, got oft; leave these out, "
+        "error: base.quantization=nf4 is for adapters of the kinds lora, locon, got oft; leave these out, "
         "or leave base.quantization null"
     ]

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from rich.console import Console
-
+from foundation.console import say
 from foundation.durable import new_folder
 from train.bases.folder import EMBEDDED
 from train.bases.registry import DTYPES
@@ -16,7 +15,7 @@ from train.merge.request import Request
 from train.merge.resize import resize
 
 
-def run(request: Request, console: Console) -> None:
+def run(request: Request) -> None:
     """Do what is asked, into a new folder, whole or not at all.
 
     Raises:
@@ -27,23 +26,22 @@ def run(request: Request, console: Console) -> None:
     out = Path(request.out).expanduser()
     if request.verb in ("merge", "unmerge"):
         _into_pipeline(request, adapters, out)
-        console.print(f"{out} is a pipeline: DiffusionPipeline.from_pretrained({str(out)!r})", highlight=False)
+        say(f"{out} is a pipeline: DiffusionPipeline.from_pretrained({str(out)!r})")
         return
     if request.verb == "resize":
         assert request.recipe.rank is not None
         resized = resize(adapters[0], request.recipe.rank)
         result = resized.adapter
-        console.print(
+        say(
             f"rank {request.recipe.rank} keeps {resized.kept:.1%} of the update's norm; "
             f"least, {resized.worst:.1%}, of {resized.worst_layer}",
-            highlight=False,
         )
     else:
         result = combine(adapters, request.weights, request.recipe)
     with new_folder(out) as fresh:
         for name in request.format:
             written = write_format(name, result, fresh, About(title=title))
-            console.print(f"{name}: {out / written.relative_to(fresh)}", highlight=False)
+            say(f"{name}: {out / written.relative_to(fresh)}")
 
 
 def _into_pipeline(request: Request, adapters: list[Adapter], out: Path) -> None:

@@ -15,6 +15,7 @@ import torch
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
+from foundation.console import say
 from foundation.durable import write_bytes
 from train.pocket.draw import SIZE, draw
 from train.pocket.world import Scene
@@ -87,7 +88,7 @@ def train_loop(
         seen = loss.item() if index == first else 0.98 * seen + 0.02 * loss.item()
         if index % 50 == 49 or index == num_steps - 1:
             pace = (time.monotonic() - began) / (index + 1 - first)
-            print(f"{name} {index + 1}/{num_steps}  loss {seen:.4f}  {word}  {pace:.3f} s/step", flush=True)
+            say(f"{name} {index + 1}/{num_steps}  loss {seen:.4f}  {word}  {pace:.3f} s/step")
             now_and_then()
         if index % 250 == 249:
             _save(state_path, index + 1, modules, optimizer, generator, ema)

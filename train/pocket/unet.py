@@ -19,6 +19,7 @@ from diffusers import AutoencoderKL, DDIMScheduler, StableDiffusionPipeline, UNe
 from torch import Tensor, nn
 from transformers import CLIPTextConfig, CLIPTextModel
 
+from foundation.console import say
 from train.pocket.draw import layout
 from train.pocket.loop import EMA, Pictures, draw_all, learning_rate_factor, to_unit, train_loop
 from train.pocket.tokens import MAX_TOKENS, build_tokenizer
@@ -203,7 +204,7 @@ def teach_words(text_encoder: CLIPTextModel, seed: int, num_steps: int = WORD_ST
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         if index % 50 == 49 or index == num_steps - 1:
-            print(f"words {index + 1}/{num_steps}  loss {loss.item():.4f}", flush=True)
+            say(f"words {index + 1}/{num_steps}  loss {loss.item():.4f}")
 
 
 def _pool(seed: int) -> Pictures:

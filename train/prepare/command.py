@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import shutil
-import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
 from PIL import Image
-from rich.console import Console
 
 from foundation.captions import captioned, read_captions
+from foundation.console import complain, say
 from foundation.durable import new_folder
 from foundation.errors import SAID, ConfigError, DataError
 from foundation.images import read_rgb
@@ -40,18 +39,17 @@ class Prepared:
 def main(arguments: list[str]) -> int:
     """Prepare as told; 0, or 2 after one clear line about bad input."""
     if {"-h", "--help"} & set(arguments):
-        print(USAGE)
+        say(USAGE)
         return 0
-    console = Console(highlight=False, markup=False, soft_wrap=True)
     try:
-        run(read_request(arguments), console)
+        run(read_request(arguments))
     except SAID as error:
-        print(error, file=sys.stderr)
+        complain(error)
         return 2
     return 0
 
 
-def run(request: Request, console: Console) -> None:
+def run(request: Request) -> None:
     """Show what becomes of the pictures; with `apply`, write all of them to `request.out`.
 
     Raises:
@@ -67,14 +65,14 @@ def run(request: Request, console: Console) -> None:
     shown = found if request.apply else found[:_SHOWN]
     prepared = [_tagged(picture, request) for picture in _captioned(shown, request)]
     for each in prepared[:_SHOWN]:
-        console.print(_line(each))
+        say(_line(each))
     if len(found) > _SHOWN:
-        console.print(f"… and {len(found) - _SHOWN} more")
+        say(f"… and {len(found) - _SHOWN} more")
     if not request.apply:
-        console.print(f"{len(found)} pictures would go to {out}; nothing was written, add apply=true to do it")
+        say(f"{len(found)} pictures would go to {out}; nothing was written, add apply=true to do it")
         return
     _write(prepared, out)
-    console.print(f"{len(prepared)} pictures with captions are in {out}; train with data.path={out}")
+    say(f"{len(prepared)} pictures with captions are in {out}; train with data.path={out}")
 
 
 def _found(folder: Path, request: Request) -> Iterator[Prepared]:

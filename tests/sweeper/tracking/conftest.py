@@ -12,6 +12,7 @@ import pytest
 
 from sweeper.tracking import open_tracker
 from sweeper.tracking.port import Tracker
+from tests.hostile import HOSTILE
 from tests.sweeper.tracking.read_back import SPEC, client_of, experiment_of
 
 
@@ -27,11 +28,13 @@ def created(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
 
 @pytest.fixture
 def folder(created: tuple[Path, str], tmp_path: Path) -> Path:
-    """A folder of studies with an empty database, but no experiment that points elsewhere."""
-    shutil.copyfile(created[0] / "mlflow.db", tmp_path / "mlflow.db")
-    client = client_of(tmp_path)
+    """A folder of studies with an empty database, but no experiment that points elsewhere; its name is no easy one."""
+    folder = tmp_path / HOSTILE
+    folder.mkdir(parents=True)
+    shutil.copyfile(created[0] / "mlflow.db", folder / "mlflow.db")
+    client = client_of(folder)
     client.rename_experiment(experiment_of(client), "the template's")
-    return tmp_path
+    return folder
 
 
 @pytest.fixture

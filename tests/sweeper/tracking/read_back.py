@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 from mlflow import MlflowClient
 from mlflow.entities import Run
@@ -12,13 +13,14 @@ from PIL import Image
 
 from eval.evaluation import Evaluation
 from sweeper.config import TrackingSpec
+from sweeper.urls import sqlite_url
 from train.reports import StepReport
 
 SPEC = TrackingSpec(experiment="pencil", model="pencil")
 
 
 def client_of(folder: Path) -> MlflowClient:
-    return MlflowClient(f"sqlite:///{folder / 'mlflow.db'}")
+    return MlflowClient(sqlite_url(folder / "mlflow.db"))
 
 
 def runs_of(folder: Path) -> dict[str, Run]:
@@ -49,6 +51,11 @@ def evaluation_at(step: int, **changes: Any) -> Evaluation:
         "validation_losses": (0.1, 0.2),
     }
     return Evaluation(**(values | changes))
+
+
+def local(address: str) -> Path:
+    """The folder that a percent-encoded address means."""
+    return Path(unquote(urlsplit(address).path))
 
 
 def history_of(folder: Path, run: Run, key: str) -> list[tuple[int, float]]:

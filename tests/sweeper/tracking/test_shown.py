@@ -12,6 +12,7 @@ from tests.sweeper.tracking.read_back import (
     client_of,
     evaluation_at,
     history_of,
+    local,
     paths_of,
     picture_at,
     runs_of,
@@ -38,7 +39,7 @@ def test_a_trial_is_a_child_of_its_study_with_parameters_and_config(
     assert trial.data.params == {"adapter.rank": "8", "optimizer.lr_lion": "0.0001", "adapter.targets": "None"}
     assert trial.data.tags["mlflow.parentRunId"] == study.info.run_id
     assert trial.data.tags["trial"] == "7"
-    artifacts = Path(trial.info.artifact_uri.removeprefix("file://"))
+    artifacts = local(trial.info.artifact_uri)
     assert (artifacts / "config.yaml").read_text() == "adapter: {rank: 8}\n"
     assert artifacts.is_relative_to(folder / "mlartifacts")
     assert {study.info.status, trial.info.status} == {"RUNNING"}
@@ -146,7 +147,7 @@ def test_the_winner_is_registered_once_and_holds_the_alias(
     tracker.close()
     assert str(client.get_model_version_by_alias("pencil", "champion").version) == "2"
     for version, content in (("1", b"three"), ("2", b"five")):
-        source = client.get_model_version_download_uri("pencil", version).removeprefix("file://")
+        source = local(client.get_model_version_download_uri("pencil", version))
         assert (Path(source) / "pytorch_lora_weights.safetensors").read_bytes() == content
     study = runs_of(folder)["pencil"]
     assert study.data.metrics == {"best/score": 70.0}
