@@ -24,12 +24,12 @@ from eval.samplers import check_sampler
 from eval.spec import EvalSpec, Round
 from eval.validation import ValidationSet, validation_losses_each
 from eval.views import Seen, View
+from foundation.data.dataset import Dataset
 from foundation.errors import DataError
 from foundation.images import square
 from sweeper.drawing import NOTHING, Drawn, draw, write_pictures
 from train.bases import Base
 from train.caches import EncodedDataset
-from train.data import Dataset
 from train.pack import Pack
 
 _NOT_SEEN = (

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import torch
 
+from foundation.data.dataset import Dataset, load_dataset
 from sweeper.config import Config
 from train.attention import set_attention
 from train.bases import Base, load_base
 from train.caches import EncodedDataset, encode_dataset
 from train.capacity import best_of, measure_capacity
-from train.data import Dataset, load_dataset
 from train.objective import check_objectives
 from train.regularization import with_regularization
 from train.reports import Capacity

@@ -18,6 +18,8 @@ from typing import Any, Final
 import yaml
 
 from foundation.console import say
+from foundation.data.buckets import Cut
+from foundation.data.dataset import Dataset, load_dataset, with_folders
 from foundation.durable import clear_leftovers, write_text
 from foundation.errors import ConfigError, StudyError
 from sweeper.config import Config
@@ -35,8 +37,7 @@ from sweeper.tracking import open_tracker
 from sweeper.tracking.port import Tracker
 from train.bases import check_base
 from train.bases.folder import known_prediction
-from train.buckets import Cut
-from train.data import Dataset, load_dataset, with_folders
+from train.drawn import with_drawn_folder
 from train.objective import check_objectives
 
 INTERRUPTED: Final = 130
@@ -159,7 +160,8 @@ def _prepare(asked: Plan) -> tuple[Config, Dataset]:
         check_objectives(asked.objectives, predicts)
     Cut.of(config.data).sizes(config.base.resolution)
     drawn = config.data.path is None
-    config = replace(config, data=with_folders(config.data, Path(config.study.folder) / "cache"))
+    cache = Path(config.study.folder) / "cache"
+    config = replace(config, data=with_folders(with_drawn_folder(config.data, cache), cache))
     dataset = load_dataset(config.data)
     if not drawn:
         dataset_path = Path(config.data.path or "").expanduser().resolve()

@@ -14,13 +14,13 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from foundation.checked import load_checked, save_checked
+from foundation.data.buckets import Cut, Size, View
+from foundation.data.dataset import Dataset
+from foundation.data.masks import Mask
 from foundation.errors import DataError
 from foundation.folder import Picture
 from train.bases import Base
-from train.buckets import Cut, Size, View
-from train.data import Dataset
 from train.images import to_pixels
-from train.masks import Mask
 
 _BATCH = 16
 

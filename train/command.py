@@ -14,13 +14,14 @@ import torch
 from foundation.adapter_files import WEIGHTS_FILE
 from foundation.compose import compose
 from foundation.console import complain, say
+from foundation.data.dataset import load_dataset, with_folders
 from foundation.durable import append_line, write_json
 from foundation.errors import SAID, ConfigError
 from foundation.parse import parse
 from train.attention import set_attention
 from train.bases import load_base
 from train.caches import encode_dataset
-from train.data import load_dataset, with_folders
+from train.drawn import with_drawn_folder
 from train.objective import check_objectives
 from train.pack import Pack
 from train.regularization import with_regularization
@@ -84,7 +85,7 @@ def _without_space(values: Mapping[str, Any]) -> dict[str, Any]:
 
 def _train(run: _Run, out: Path | None) -> int:
     cache = Path("multirun/cache")
-    dataset = load_dataset(with_folders(run.data, cache))
+    dataset = load_dataset(with_folders(with_drawn_folder(run.data, cache), cache))
     say(*dataset.notes(run.base.resolution))
     run = replace(run, trial=replace(run.trial, train=run.trial.train.for_images(dataset.num_images)))
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")

@@ -10,10 +10,10 @@ from typing import Any
 
 import torch
 
+from foundation.data.dataset import Dataset
 from foundation.durable import new_folder
 from foundation.folder import Picture, read_folder
 from train.bases import Base
-from train.data import Dataset
 from train.spec import DataSpec
 
 _BATCH = 4

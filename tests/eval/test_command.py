@@ -21,9 +21,9 @@ from eval.pipeline import load_pipeline
 from eval.request import parse
 from eval.sampling import sample
 from eval.spec import Drawing
+from foundation.data.dataset import load_dataset
 from foundation.errors import ConfigError
 from foundation.folder import Picture
-from train.data import load_dataset
 from train.spec import DataSpec
 
 

@@ -16,11 +16,11 @@ from eval.families import family_of, validation_set
 from eval.pipeline import load_lora, load_pipeline
 from eval.spec import EvalSpec
 from eval.validation import validation_losses
+from foundation.data.dataset import Dataset
 from sweeper.drawing import sheets
 from sweeper.judging import Due, Judging
 from train.bases import Base
 from train.caches import EncodedDataset
-from train.data import Dataset
 from train.pack import Pack
 from train.spec import AdapterSpec, OptimizerSpec, TrainingSpec, TrialSpec
 

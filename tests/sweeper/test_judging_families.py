@@ -10,13 +10,13 @@ import torch
 
 from eval.command import run
 from eval.request import Request
+from foundation.data.dataset import Dataset
 from sweeper.judging import Due, Judging
 from tests.sweeper.test_judging import SPEC
 from tests.train.families import BUILDERS, build
 from tests.train.test_families import trials
 from train.bases import load_base
 from train.caches import encode_dataset
-from train.data import Dataset
 from train.pack import Pack
 
 QUICK = replace(

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from foundation.compose import compose
+from foundation.data.dataset import Dataset
 from sweeper.config import parse_config
 from sweeper.loading import Loaded
 from sweeper.messages import Refused
 from sweeper.serving import serve
 from train.bases import Base
-from train.data import Dataset
 from train.spec import ObjectiveSpec
 
 

@@ -14,10 +14,10 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from foundation.data.dataset import Dataset, load_dataset
 from foundation.images import square
 from train.bases import Base
 from train.caches import EncodedDataset, cached, encode_dataset
-from train.data import Dataset, load_dataset
 from train.spec import BaseSpec, DataSpec
 
 

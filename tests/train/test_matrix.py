@@ -15,11 +15,11 @@ from torch import Tensor
 
 from foundation.adapter_files import WEIGHTS_FILE
 from foundation.compose import compose, options
+from foundation.data.dataset import Dataset
 from foundation.errors import ConfigError
 from sweeper.config import parse_part, trial_of
 from train.bases import load_base
 from train.caches import EncodedDataset, encode_dataset
-from train.data import Dataset
 from train.pack import Pack
 from train.spec import BaseSpec, TrainingSpec, TrialSpec
 

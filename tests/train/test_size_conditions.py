@@ -11,14 +11,14 @@ import pytest
 import torch
 from PIL import Image, ImageOps
 
+from foundation.data.buckets import View
+from foundation.data.dataset import Dataset, load_dataset
 from tests.train.families import SIDE, build
 from tests.train.plain_families import plain_family_training
 from tests.train.test_families import doubled
 from tests.train.test_packed import assert_same, trained
 from train.bases import Base, load_base
-from train.buckets import View
 from train.caches import encode_dataset
-from train.data import Dataset, load_dataset
 from train.spec import AdapterSpec, BaseSpec, DataSpec, OptimizerSpec, TrainingSpec, TrialSpec
 
 SIZES = [(48, 32), (64, 96), (16, 20), (40, 80), (32, 32), (128, 64)]

@@ -4,9 +4,9 @@ A config names things; code finds them in tables. Single fields carry their rang
 holds them to it); what two fields must be to each other is checked in `__post_init__`, where the fields live.
 """
 
+from foundation.data.spec import DataSpec
 from train.spec.adapter import AdapterSpec
 from train.spec.base import BaseSpec, check_quantized
-from train.spec.data import DataSpec
 from train.spec.lr_scheduler import LrSchedulerName, LrSchedulerSpec
 from train.spec.objective import ObjectiveSpec
 from train.spec.optimizer import OptimizerName, OptimizerSpec, check_installed

@@ -9,10 +9,10 @@ from pathlib import Path
 
 from PIL import Image
 
+from foundation.data.spec import DataSpec
 from foundation.errors import DataError
 from foundation.folder import Picture
 from foundation.images import SUFFIXES, read_alpha, read_rgb
-from train.spec import DataSpec
 
 _NAMED = 5
 """Files that one message names."""

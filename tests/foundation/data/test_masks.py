@@ -10,12 +10,12 @@ import pytest
 import torch
 from PIL import Image
 
+from foundation.data.dataset import load_dataset
 from foundation.errors import ConfigError, DataError
 from foundation.parse import parse
 from tests.train.test_data import spec, write
 from train.bases import Base
 from train.caches import encode_dataset
-from train.data import load_dataset
 from train.spec import DataSpec
 
 

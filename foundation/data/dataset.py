@@ -10,14 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from foundation.captions import captioned
+from foundation.data.buckets import Cut, described
+from foundation.data.masks import Mask, find_masks
+from foundation.data.spec import DataSpec
 from foundation.errors import DataError
 from foundation.folder import MIN_TRAINED_ON, Picture, read_folder, split
 from foundation.looks import alike, groups
 from foundation.sources import located
-from train.buckets import Cut, described
-from train.drawn import with_drawn_folder
-from train.masks import Mask, find_masks
-from train.spec import DataSpec
 
 _KNOBS = "data"
 _FEWEST = MIN_TRAINED_ON + 1
@@ -68,13 +67,12 @@ class Dataset:
 def with_folders(spec: DataSpec, cache: Path) -> DataSpec:
     """The same data with plain folders in `path`, `validation_path` and `regularization_path`.
 
-    What is drawn, unpacked or fetched for that goes to `cache`, once.
+    What is unpacked or fetched for that goes to `cache`, once. A set that is to be drawn has no folder yet: see
+    `train.drawn.with_drawn_folder`.
 
     Raises:
         DataError: see `foundation.sources.located`.
     """
-    spec = with_drawn_folder(spec, cache)
-
     paths = {name: getattr(spec, name) for name in ("path", "validation_path", "regularization_path")}
     folders: dict[str, Any] = {
         name: str(located(path, cache, where=f"{_KNOBS}.{name}", caption_column=spec.caption_column))

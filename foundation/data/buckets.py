@@ -10,8 +10,8 @@ from typing import Final
 
 from PIL import Image, ImageOps
 
+from foundation.data.spec import DataSpec
 from foundation.errors import ConfigError
-from train.spec import DataSpec
 
 RANDOM_CROPS: Final = 4
 """Crops of a picture that `data.crop=random` makes; their latents are computed once, like all others."""
