@@ -158,13 +158,15 @@ def draw_noise(spec: ObjectiveSpec, shape: Sequence[int], generator: torch.Gener
 def with_coarser_noise(noise: Tensor, iterations: int, discount: float, generator: torch.Generator) -> Tensor:
     """Noise plus Σ discountⁱ · upsampled noise of ever smaller sides, brought back to a standard deviation of 1.
 
-    At iteration i the sides shrink by rⁱ, with r drawn evenly from [2, 4); it ends when one is 1. Source: Whitaker
-    2023, Multi-Resolution Noise for Diffusion Model Training, as kohya's sd-scripts have it (`pyramid_noise_like`).
+    Noise i has the latents' own sides divided by rⁱ, with r drawn evenly from [2, 4) for each i; the last is the one
+    with a side of 1. Source: kohya-ss/sd-scripts library/custom_train_functions.py `pyramid_noise_like`. Whitaker 2023,
+    Multi-Resolution Noise for Diffusion Model Training, from which it comes, divides what the noise before had: there
+    the sides fall to 1 in three or four steps and most of what is added are whole shifts.
     """
-    size, sides = noise.shape[2:], [int(side) for side in noise.shape[2:]]
+    size = noise.shape[2:]
     for i in range(iterations):
         shrink = float(2 + 2 * torch.rand(1, generator=generator)) ** i
-        sides = [max(1, int(side / shrink)) for side in sides]
+        sides = [max(1, int(side / shrink)) for side in size]
         coarse = torch.randn((*noise.shape[:2], *sides), generator=generator)
         noise = noise + discount**i * F.interpolate(coarse, size, mode="bilinear")
         if 1 in sides:

@@ -102,11 +102,9 @@ def noise_like(latents: torch.Tensor, spec: ObjectiveSpec, chance: torch.Generat
     enlarge = nn.Upsample(size=(height, width), mode="bilinear")
     for i in range(spec.multires_iterations):
         r = torch.rand(1, generator=chance).item() * 2 + 2
-        height, width = max(1, int(height / r**i)), max(1, int(width / r**i))
-        noise = noise + spec.multires_discount**i * enlarge(
-            torch.randn(batch, channels, height, width, generator=chance)
-        )
-        if height == 1 or width == 1:
+        low, narrow = max(1, int(height / r**i)), max(1, int(width / r**i))
+        noise = noise + spec.multires_discount**i * enlarge(torch.randn(batch, channels, low, narrow, generator=chance))
+        if low == 1 or narrow == 1:
             break
     return noise / noise.std()
 

@@ -51,6 +51,35 @@ def test_coarser_noise_is_of_unit_size_and_neighbours_are_alike() -> None:
     assert likeness(coarser) > 0.2
 
 
+def test_coarser_noises_are_fractions_of_the_latents_own_sides(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Noise i is 2ⁱ to 4ⁱ times as small as the latents, not as the noise before it."""
+    randn, sides = torch.randn, []
+
+    def recorded(shape: tuple[int, ...], **options: torch.Generator) -> torch.Tensor:
+        sides.append(shape[-2:])
+        return randn(shape, **options)
+
+    noise = torch.randn(1, 1, 256, 512, generator=generator())
+    monkeypatch.setattr(torch, "randn", recorded)
+    for seed in range(20):
+        sides.clear()
+        with_coarser_noise(noise, 10, 0.9, generator(seed))
+        assert sides[0] == (256, 512) and min(sides[-1]) == 1 and len(sides) >= 5
+        for i, (height, width) in enumerate(sides[:-1]):
+            assert 256 / 4**i - 1 < height <= 256 / 2**i and 512 / 4**i - 1 < width <= 512 / 2**i
+
+
+def test_how_much_of_coarser_noise_is_a_shift_of_the_whole() -> None:
+    """The power at frequency 0 is that of the formula, and far from that of sides that shrink ever faster."""
+    chance = generator(3)
+    noises = [with_coarser_noise(torch.randn(1, 4, 64, 64, generator=chance), 6, 0.9, chance) for _ in range(400)]
+    power = 64 * 64 * torch.stack([noise.mean((2, 3)) for noise in noises]).square().mean()
+    theirs = ObjectiveSpec(multires_iterations=6, multires_discount=0.9)
+    reference = [noise_like(torch.zeros(1, 4, 64, 64), theirs, chance).mean((2, 3)) for _ in range(400)]
+    wanted = 64 * 64 * torch.stack(reference).square().mean()
+    assert float(power) == pytest.approx(float(wanted), rel=0.15)
+
+
 def test_a_constant_is_added_to_each_channel() -> None:
     spec = ObjectiveSpec(noise_offset=0.5)
     offset = draw_noise(spec, SHAPE, generator()) - torch.randn(SHAPE, generator=generator())
