@@ -17,6 +17,7 @@ from diffusers import (
 )
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
 
+from train.bases.saving import save_pipeline
 from train.pocket.tokens import build_tokenizer
 
 _SIZE_EMBEDDING: Final = 256
@@ -114,7 +115,7 @@ def write_base(name: str, folder: Path, device: torch.device, dtype: torch.dtype
         parts = _xl(shape) if len(shape.texts) == 2 else _single(shape)
     pipeline: Any = StableDiffusionXLPipeline if len(shape.texts) == 2 else StableDiffusionPipeline
     scheduler = DDIMScheduler(beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", clip_sample=False)
-    pipeline(vae=vae, scheduler=scheduler, **parts).to(dtype).save_pretrained(folder)
+    save_pipeline(pipeline(vae=vae, scheduler=scheduler, **parts).to(dtype), folder)
 
 
 def _single(shape: Shape) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from torch import nn
 from foundation.adapter_files import put_parts_on, take_off
 from foundation.durable import new_folder
 from foundation.errors import AdapterError, BaseModelError
+from train.bases.saving import save_pipeline
 from train.exports.adapter import Adapter
 
 _PIPELINES: Any = DiffusionPipeline  # untyped upstream
@@ -133,7 +134,7 @@ def unmerge_all(pipe: Any, adapters: list[tuple[Adapter, float]]) -> None:
 def write_pipeline(pipe: Any, folder: Path) -> None:
     """Write a pipeline as `from_pretrained` takes it, whole or not at all."""
     with new_folder(folder) as fresh:
-        pipe.save_pretrained(fresh, safe_serialization=True)
+        save_pipeline(pipe, fresh)
 
 
 def _modules(pipe: Any) -> list[nn.Module]:

@@ -18,6 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import CLIPConfig, CLIPImageProcessor, CLIPModel
 
+from train.bases.saving import load_unless_told
 from train.pocket import world
 from train.pocket.loop import EMA, Pictures, draw_all, in_stages, train_loop
 from train.pocket.tokens import MAX_TOKENS, build_tokenizer
@@ -84,6 +85,7 @@ def train_clip(folder: Path, state_path: Path, seed: int) -> CLIPModel:
     clip = build_clip()
     in_stages(clip, STAGES, lambda stage, number: _train_stage(clip, stage, state_path, seed + number), state_path)
     clip.eval().to(torch.float16).save_pretrained(folder)
+    load_unless_told(folder / "config.json")
     build_tokenizer().save_pretrained(folder)
     image_processor().save_pretrained(folder)
     return clip.float()

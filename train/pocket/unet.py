@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from transformers import CLIPTextConfig, CLIPTextModel
 
 from foundation.console import say
+from train.bases.saving import save_pipeline
 from train.pocket.draw import layout
 from train.pocket.loop import EMA, Pictures, draw_all, learning_rate_factor, to_unit, train_loop
 from train.pocket.tokens import MAX_TOKENS, build_tokenizer
@@ -145,7 +146,7 @@ def train_unet(
     hook.remove()
     ema.apply()
     pipeline = _assembled(vae, text_encoder, unet, scheduler)
-    pipeline.to(torch.float16).save_pretrained(folder)
+    save_pipeline(pipeline.to(torch.float16), folder)
 
 
 def _assembled(
