@@ -23,6 +23,7 @@ from sweeper.history import read_steps
 from sweeper.objectives import DIRECTIONS
 from sweeper.places import trial_of
 from sweeper.urls import sqlite_url
+from tests.hostile import HOSTILE, quoted
 
 ROOT = Path(__file__).parents[2]
 SMALL = [
@@ -44,7 +45,7 @@ SMALL = [
 
 
 def command(folder: Path, *overrides: str) -> list[str]:
-    return [sys.executable, "-m", "sweeper", *SMALL, f"study.folder={folder}", *overrides]
+    return [sys.executable, "-m", "sweeper", *SMALL, f"study.folder={quoted(folder)}", *overrides]
 
 
 def start(folder: Path, *overrides: str) -> subprocess.Popen[str]:
@@ -92,7 +93,7 @@ def mlflow_runs(folder: Path, name: str) -> tuple[MlflowClient, dict[str, list]]
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     """A study of four trials that ran to its end, and what it said."""
-    folder = tmp_path_factory.mktemp("multirun")
+    folder = tmp_path_factory.mktemp("multirun") / HOSTILE
     code, output = run(folder, "study.name=small", "study.num_trials=4", "train.steps=4", "eval.every=2")
     assert code == 0, output
     return folder, output
