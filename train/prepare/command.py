@@ -15,6 +15,7 @@ from foundation.console import complain, say
 from foundation.durable import new_folder
 from foundation.errors import SAID, ConfigError, DataError
 from foundation.images import read_rgb
+from foundation.keyed import as_override
 from foundation.sources import located
 from train.prepare.request import USAGE, Request, read_request
 
@@ -72,7 +73,7 @@ def run(request: Request) -> None:
         say(f"{len(found)} pictures would go to {out}; nothing was written, add apply=true to do it")
         return
     _write(prepared, out)
-    say(f"{len(prepared)} pictures with captions are in {out}; train with data.path={out}")
+    say(f"{len(prepared)} pictures with captions are in {out}; train with {as_override('data.path', out)}")
 
 
 def _found(folder: Path, request: Request) -> Iterator[Prepared]:
