@@ -12,7 +12,7 @@ from PIL import Image
 
 from foundation.captions import METADATA, read_captions
 from foundation.errors import DataError
-from foundation.images import read_rgb
+from foundation.images import read_image, read_rgb
 from foundation.looks import groups, thumbnail
 
 MIN_HELD_OUT: Final = 3
@@ -38,6 +38,8 @@ class Picture:
     """Width and height upright, pixels."""
     thumbnail: bytes = field(default=b"", repr=False, compare=False)
     """What it looks like, in small; see `foundation.looks`."""
+    notes: tuple[str, ...] = field(default=(), compare=False)
+    """What is to be said of how it was read; see `foundation.images`."""
 
     def open(self) -> Image.Image:
         """The picture in upright RGB."""
@@ -70,7 +72,7 @@ def read_folder(
     for entry in read_captions(folder, caption_column, where, knobs):
         path = folder / entry.name
         try:
-            image = read_rgb(path)
+            read = read_image(path)
         except DataError as error:
             if not skip_broken:
                 way = f", or go on without it by {knobs}.skip_broken=true" if knobs else ""
@@ -78,7 +80,9 @@ def read_folder(
             skipped.append(str(error))
             continue
         digest = hashlib.sha256(path.read_bytes()).hexdigest()
-        pictures.append(Picture(path, entry.caption, digest, entry.repeats, image.size, thumbnail(image)))
+        pictures.append(
+            Picture(path, entry.caption, digest, entry.repeats, read.rgb.size, thumbnail(read.rgb), read.notes)
+        )
     different = len({picture.digest for picture in pictures})
     if different < min_images:
         copies = f" ({len(pictures) - different} more are copies)" if different < len(pictures) else ""

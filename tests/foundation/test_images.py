@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from foundation.errors import DataError
-from foundation.images import read_rgb, square, to_rgb
+from foundation.images import read_rgb, square
 
 CORNERS = np.array([[0, 1], [2, 3]])
 """A picture of four pixels by index, so that each must come out at its own place."""
@@ -148,10 +148,6 @@ def test_of_an_animation_the_first_frame_is_read(tmp_path: Path) -> None:
     frames = [Image.new("RGB", (4, 4), colour) for colour in (RED, BLUE)]
     file = saved(frames[0], tmp_path / "x.gif", save_all=True, append_images=frames[1:])
     assert pixels(read_rgb(file))[0][0] == RED
-
-
-def test_a_picture_in_memory_is_read_as_one_on_disk() -> None:
-    assert pixels(to_rgb(of("LA", [(9, 255), (9, 0), (0, 255), (0, 0)]))) == [[(9,) * 3, WHITE], [BLACK, WHITE]]
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 900), (900, 1), (3, 2), (64, 64)])
