@@ -22,6 +22,8 @@ MIN_TRAINED_ON: Final = 2
 MIN_IMAGES: Final = MIN_HELD_OUT + MIN_TRAINED_ON
 HOLDOUT: Final = 0.2
 """Share that is held out when nobody says otherwise."""
+_NAMED: Final = 5
+"""Files that one line names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,10 +81,8 @@ def read_folder(
                 raise DataError(f"{error}; repair or remove it{way}") from error
             skipped.append(str(error))
             continue
-        digest = hashlib.sha256(path.read_bytes()).hexdigest()
-        pictures.append(
-            Picture(path, entry.caption, digest, entry.repeats, read.rgb.size, thumbnail(read.rgb), read.notes)
-        )
+        digest, small = hashlib.sha256(path.read_bytes()).hexdigest(), thumbnail(read.rgb)
+        pictures.append(Picture(path, entry.caption, digest, entry.repeats, read.rgb.size, small, read.notes))
     different = len({picture.digest for picture in pictures})
     if different < min_images:
         copies = f" ({len(pictures) - different} more are copies)" if different < len(pictures) else ""
@@ -90,6 +90,18 @@ def read_folder(
             f"{where} {folder} has {different} usable images{copies}; at least {min_images} are needed{remedy}"
         )
     return tuple(pictures), tuple(skipped)
+
+
+def how_read(pictures: Sequence[Picture]) -> list[str]:
+    """A line for each thing that is to be said of how pictures were read, with how many these are."""
+    of: dict[str, list[str]] = {}
+    for picture in pictures:
+        for note in picture.notes:
+            of.setdefault(note, []).append(picture.path.name)
+    return [
+        f"{note}: {len(names)} pictures ({', '.join(names[:_NAMED])}{' …' if len(names) > _NAMED else ''})"
+        for note, names in of.items()
+    ]
 
 
 def split(

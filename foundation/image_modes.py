@@ -47,10 +47,10 @@ def layers(image: Image.Image, profile: bytes | None, depth: int) -> tuple[Image
 def _split(image: Image.Image, depth: int) -> tuple[Image.Image, Image.Image | None]:
     """Colours (L, RGB, CMYK, LAB) and opacity, where there is one."""
     if image.mode in ("La", "LA"):
-        grey, alpha = image.convert("LA").split()
-        return grey, alpha
+        layer = image.convert("LA")
+        return layer.getchannel("L"), layer.getchannel("A")
     if image.mode in ("RGBA", "RGBa", "PA") or (image.mode == "P" and "transparency" in image.info):
-        layer: Image.Image = image.convert("RGBA")
+        layer = image.convert("RGBA")
         return layer.convert("RGB"), layer.getchannel("A")
     alpha = _keyed(image, depth) if "transparency" in image.info else None
     if image.mode.startswith(("I", "F")):

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import io
+import os
 import re
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -164,6 +165,7 @@ def _decoded(data: bytes) -> ReadImage:
     with (
         warnings.catch_warnings(action="ignore"),
         _limit(None if kind == "JPEG" else MOST_PIXELS // 2),  # Pillow refuses twice as many
+        _mute_libtiff() if kind == "TIFF" else nullcontext(),
         Image.open(io.BytesIO(parts.data), formats=(kind,)) as image,
     ):
         reduced = _reduced(image) if kind == "JPEG" else 1
@@ -196,6 +198,23 @@ def _limit(most: int | None) -> Iterator[None]:
         yield
     finally:
         Image.MAX_IMAGE_PIXELS = before
+
+
+@contextmanager
+def _mute_libtiff() -> Iterator[None]:
+    """Within the block nothing is written to stderr: libtiff says there what Pillow raises."""
+    try:
+        kept = os.dup(2)
+    except OSError:  # it is closed
+        yield
+        return
+    with Path(os.devnull).open("wb") as nowhere:
+        os.dup2(nowhere.fileno(), 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
 
 
 def _reduced(image: ImageFile) -> int:

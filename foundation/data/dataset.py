@@ -14,7 +14,7 @@ from foundation.data.buckets import Cut, described
 from foundation.data.masks import Mask, find_masks
 from foundation.data.spec import DataSpec
 from foundation.errors import DataError
-from foundation.folder import MIN_TRAINED_ON, Picture, read_folder, split
+from foundation.folder import MIN_TRAINED_ON, Picture, how_read, read_folder, split
 from foundation.looks import alike, groups
 from foundation.sources import located
 
@@ -50,7 +50,8 @@ class Dataset:
         """What a person should know of these pictures on a base of this resolution, one line each."""
         groups = self.cut.groups([picture.size for picture in self.train], resolution)
         shapes = [described(groups)] if self.cut.buckets else []
-        return (*(f"left out: {reason}" for reason in self.skipped), *self.copies, *self.few, *shapes)
+        read = how_read((*self.train, *self.validation, *self.regularization))
+        return (*(f"left out: {reason}" for reason in self.skipped), *read, *self.copies, *self.few, *shapes)
 
     @property
     def fingerprint(self) -> dict[str, str]:
