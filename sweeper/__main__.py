@@ -37,7 +37,7 @@ def _main() -> None:
     if not any(argument.startswith("-") for argument in overrides):  # with other flags, Hydra prints something and ends
         try:
             if lines := already_finished(plan(overrides)):
-                print("\n".join(lines))
+                say(*lines)
                 return
         except SAID as error:
             complain(error)

@@ -100,7 +100,7 @@ def _num_trials(database: Path, name: str) -> int:
     if not database.is_file():
         return 0
     try:
-        with closing(sqlite3.connect(f"{database.resolve().as_uri()}?mode=ro", uri=True)) as connection:
+        with closing(sqlite3.connect(database)) as connection:
             found = connection.execute(
                 "SELECT count(*) FROM trials JOIN studies USING (study_id) "
                 "WHERE study_name = ? AND state NOT IN ('RUNNING', 'WAITING')",

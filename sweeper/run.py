@@ -68,7 +68,6 @@ def run_study(overrides: Sequence[str]) -> int:
 
 
 def _run_study(overrides: Sequence[str]) -> int:
-    console = Console(highlight=False, soft_wrap=not sys.stdout.isatty())
     asked, first = _narrowed(plan(overrides))
     config, dataset = _prepare(asked)
     folder = Path(config.study.folder) / config.study.name
