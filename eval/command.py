@@ -25,11 +25,11 @@ from eval.spec import EvalSpec, Thresholds
 from eval.validation import validation_losses
 from foundation import durable
 from foundation.adapter_files import take_off
-from foundation.captions import captioned
 from foundation.console import columns, say
 from foundation.errors import ConfigError
 from foundation.folder import Picture, read_folder, split
 from foundation.images import square
+from foundation.phrases import captioned
 from foundation.sources import located
 
 _MAX_DEFAULT_PROMPTS = 8

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from eval.spec import TRIGGER
+from foundation.errors import ConfigError
+from foundation.phrases import replace_phrase
 
 
 def with_trigger(prompt: str, trigger: str) -> str:
@@ -15,12 +18,22 @@ def with_trigger(prompt: str, trigger: str) -> str:
 def without_trigger(prompt: str, trigger: str, stand_in: str = "") -> str:
     """Return `prompt` as prompt match is measured: the trigger phrase taken out, or replaced by `stand_in`.
 
-    A rare token says nothing to CLIP, and a style's name would reward the style twice.
+    A rare token says nothing to CLIP, and a style's name would reward the style twice. Where nothing else is said the
+    phrase stays: a prompt is never empty.
     """
-    prompt = prompt.replace(TRIGGER, stand_in)
-    if trigger:
-        prompt = re.sub(rf"(?<!\w){re.escape(trigger)}(?!\w)", lambda _: stand_in, prompt, flags=re.IGNORECASE)
-    return _tidy(prompt)
+    said = replace_phrase(prompt.replace(TRIGGER, stand_in), trigger, stand_in)
+    return _tidy(said) or with_trigger(prompt, trigger)
+
+
+def check_prompts(prompts: Sequence[str], trigger: str, where: str) -> None:
+    """Check that each prompt says something once the trigger is in it; `where` is what gave them.
+
+    Raises:
+        ConfigError: one line for each that does not.
+    """
+    blank = [prompt for prompt in prompts if not with_trigger(prompt, trigger)]
+    if blank:
+        raise ConfigError([f"{where}: {prompt!r} says nothing without a trigger; write more" for prompt in blank])
 
 
 def _tidy(text: str) -> str:

@@ -182,6 +182,9 @@ class EvalSpec:
         for prompt in self.unrelated_prompts:
             if TRIGGER in prompt:
                 raise ValueError(f"unrelated_prompts must not hold {TRIGGER}, got {prompt!r}")
+        for name in ("prompts", "final_prompts", "unrelated_prompts"):
+            if not all(prompt.strip() for prompt in getattr(self, name)):
+                raise ValueError(f"{name} must each say something, got {list(getattr(self, name))}")
         for name, values in {
             "prompts": self.prompts,
             "final_prompts": self.final_prompts,

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
 from PIL import Image
 
-from foundation.captions import METADATA, read_captions
+from foundation.captions import read_captions
+from foundation.data.left_out import LeftOut
+from foundation.data.metadata import METADATA
 from foundation.errors import DataError
-from foundation.images import read_image, read_rgb
+from foundation.images import read_rgb
 from foundation.looks import groups, thumbnail
 
 MIN_HELD_OUT: Final = 3
@@ -22,8 +24,6 @@ MIN_TRAINED_ON: Final = 2
 MIN_IMAGES: Final = MIN_HELD_OUT + MIN_TRAINED_ON
 HOLDOUT: Final = 0.2
 """Share that is held out when nobody says otherwise."""
-_NAMED: Final = 5
-"""Files that one line names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +40,10 @@ class Picture:
     """Width and height upright, pixels."""
     thumbnail: bytes = field(default=b"", repr=False, compare=False)
     """What it looks like, in small; see `foundation.looks`."""
-    notes: tuple[str, ...] = field(default=(), compare=False)
-    """What is to be said of how it was read; see `foundation.images`."""
+    name: str = field(default="", compare=False)
+    """Its name in its folder, with the folders between (`below/a.png`)."""
+    mask: Path | None = field(default=None, compare=False)
+    """The image beside it that is its mask, if there is one."""
 
     def open(self) -> Image.Image:
         """The picture in upright RGB."""
@@ -57,9 +59,11 @@ def read_folder(
     min_images: int = 1,
     remedy: str = "",
     knobs: str = "",
+    apart: Mapping[Path, str] | None = None,
 ) -> tuple[tuple[Picture, ...], tuple[str, ...]]:
-    """Every captioned picture in order, and why any was left out, one line each; see `foundation.captions`.
+    """Every captioned picture in order, and what a person should know of the folder, one line each.
 
+    That is which files were left out and why, and how captions were read; see `foundation.captions`, and there `apart`.
     Messages call the folder `where`, and name the settings `<knobs>.caption_column` and `<knobs>.skip_broken` where a
     person has them. Copies of one file count once towards `min_images`; `remedy` says what to do about too few.
 
@@ -69,39 +73,40 @@ def read_folder(
     """
     if not folder.is_dir():
         raise DataError(f"{where} {folder} is not a folder; name a folder of images with {METADATA[0]}")
+    captions = read_captions(folder, caption_column, where, knobs, apart=apart)
     pictures: list[Picture] = []
-    skipped: list[str] = []
-    for entry in read_captions(folder, caption_column, where, knobs):
+    broken: list[str] = []
+    for entry in captions.entries:
         path = folder / entry.name
         try:
-            read = read_image(path)
+            image = read_rgb(path)
         except DataError as error:
             if not skip_broken:
                 way = f", or go on without it by {knobs}.skip_broken=true" if knobs else ""
                 raise DataError(f"{error}; repair or remove it{way}") from error
-            skipped.append(str(error))
+            broken.append(f"{entry.name} ({str(error).removeprefix(f'{path} is not a readable image: ')})")
             continue
-        digest, small = hashlib.sha256(path.read_bytes()).hexdigest(), thumbnail(read.rgb)
-        pictures.append(Picture(path, entry.caption, digest, entry.repeats, read.rgb.size, small, read.notes))
+        pictures.append(
+            Picture(
+                path,
+                entry.caption,
+                hashlib.sha256(path.read_bytes()).hexdigest(),
+                entry.repeats,
+                image.size,
+                thumbnail(image),
+                name=entry.name,
+                mask=None if entry.mask is None else folder / entry.mask,
+            )
+        )
     different = len({picture.digest for picture in pictures})
     if different < min_images:
         copies = f" ({len(pictures) - different} more are copies)" if different < len(pictures) else ""
+        left = "".join(f"; {each}" for each in captions.left_out)
         raise DataError(
-            f"{where} {folder} has {different} usable images{copies}; at least {min_images} are needed{remedy}"
+            f"{where} {folder} has {different} usable images{copies}{left}; at least {min_images} are needed{remedy}"
         )
-    return tuple(pictures), tuple(skipped)
-
-
-def how_read(pictures: Sequence[Picture]) -> list[str]:
-    """A line for each thing that is to be said of how pictures were read, with how many these are."""
-    of: dict[str, list[str]] = {}
-    for picture in pictures:
-        for note in picture.notes:
-            of.setdefault(note, []).append(picture.path.name)
-    return [
-        f"{note}: {len(names)} pictures ({', '.join(names[:_NAMED])}{' …' if len(names) > _NAMED else ''})"
-        for note, names in of.items()
-    ]
+    left_out = (*captions.left_out, *([LeftOut("broken", tuple(broken))] if broken else []))
+    return tuple(pictures), tuple(f"{where}: {line}" for line in (*left_out, *captions.notes))
 
 
 def split(

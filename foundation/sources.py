@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Final
 
 from foundation.archives import is_archive, unpack
-from foundation.captions import METADATA, images_below
+from foundation.data.metadata import METADATA
+from foundation.data.survey import survey
 from foundation.durable import new_folder
 from foundation.errors import DataError
 from foundation.tables import picture_tables, write_pictures
@@ -47,9 +48,7 @@ def located(path: str, cache: Path, *, where: str, caption_column: str = "text")
     if any(sign in local.name for sign in "*?["):
         files = sorted(local.parent.glob(local.name))
         if not files:
-            raise DataError(
-                f"{where} {path} is not there, and as a pattern it matches no file (archives are shards/*.tar)"
-            )
+            raise DataError(f"{where} {path} matches no file; name archives, as shards/*.tar")
         return _of_files(files, cache, where, caption_column)
     if _HUB_NAME.fullmatch(path) and not local.parent.exists():
         return _hub(path, cache, where, caption_column)
@@ -57,13 +56,8 @@ def located(path: str, cache: Path, *, where: str, caption_column: str = "text")
 
 
 def _of_folder(folder: Path, cache: Path, where: str, column: str) -> Path:
-    if any((folder / name).is_file() for name in METADATA):
+    if any((folder / name).is_file() for name in METADATA) or survey(folder).images:
         return folder
-    if any(images_below(folder)):
-        inner = [path for path in folder.iterdir() if not path.name.startswith(".")]
-        # As archives often are: one folder, and in it the table.
-        alone = len(inner) == 1 and any((inner[0] / name).is_file() for name in METADATA)
-        return inner[0] if alone else folder
     if tables := picture_tables(folder):
         return _of_tables(tables, cache, where, column)
     if archives := sorted(path for path in folder.iterdir() if is_archive(path)):

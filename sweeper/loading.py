@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 
 from foundation.data.dataset import Dataset, load_dataset
+from foundation.tokens import words_on_cut
 from sweeper.config import Config
 from train.attention import set_attention
 from train.bases import Base, load_base
@@ -34,13 +35,8 @@ class Loaded:
     @property
     def notes(self) -> tuple[str, ...]:
         """What a person should know of the data on this base, one line each."""
-        captions = [picture.caption for picture in (*self.dataset.train, *self.dataset.validation)]
-        cut = self.base.num_cut(captions)
-        if not cut:
-            return ()
-        verb, tokens = "is" if cut == 1 else "are", self.base.caption_tokens
-        said = f"{cut} of {len(captions)} captions {verb} longer than the {tokens} tokens that this base reads"
-        return (f"{said}; what stands behind them is not learned",)
+        captions = self.dataset.captions
+        return words_on_cut(self.base.num_cut(captions), len(captions), self.base.caption_tokens)
 
 
 def load(config: Config, device: str, objectives: Sequence[ObjectiveSpec], cache: Path) -> Loaded:

@@ -17,6 +17,7 @@ from typing import Any, Final
 
 import yaml
 
+from eval.prompts import check_prompts
 from foundation.console import say
 from foundation.data.buckets import Cut
 from foundation.data.dataset import Dataset, load_dataset, with_folders
@@ -26,24 +27,20 @@ from sweeper.config import Config
 from sweeper.dimension import Params, Value
 from sweeper.display import Display
 from sweeper.finale import crown
-from sweeper.finished import STUDIES, forget_finished, note_finished
 from sweeper.launchers.local import LocalLauncher
 from sweeper.lease import supervising
-from sweeper.lost import refuse_lost_trials, why_no_best
 from sweeper.narrowing import narrow
+from sweeper.places import trials_of
 from sweeper.search import DATABASE_ERRORS, Search, ranking_of
 from sweeper.space import Plan, plan
-from sweeper.supervisor import Supervisor
+from sweeper.supervisor import Resolved, Supervisor
 from sweeper.tracking import open_tracker
 from sweeper.tracking.port import Tracker
-from sweeper.trials import Resolved
 from train.bases import check_base
 from train.bases.folder import known_prediction
 from train.drawn import with_drawn_folder
 from train.objective import check_objectives
 
-NO_BEST: Final = 1
-"""Exit code when all trials have ended and none left a checkpoint."""
 INTERRUPTED: Final = 130
 """Exit code after Ctrl-C, as shells know it."""
 MAX_CAPTION_PROMPTS: Final = 8
@@ -73,13 +70,11 @@ def _run_study(overrides: Sequence[str]) -> int:
     folder = Path(config.study.folder) / config.study.name
     with ExitStack() as stack:
         stack.enter_context(supervising(folder, say))
-        forget_finished(folder)
         clear_leftovers(folder)
         clear_leftovers(folder.parent / "cache", older_than_s=_A_DAY_S)  # other studies may be writing there
-        database = folder.parent / STUDIES
-        search = Search.open(asked.config, asked.space, database, dataset.fingerprint)
-        refuse_lost_trials(folder, database, search.started, search.ended())
+        search = Search.open(asked.config, asked.space, folder.parent / "studies.db", dataset.fingerprint)
         if not search.started:
+            _refuse_unknown_trials(folder)
             for params in first:
                 search.enqueue(params)
         _write_study(folder, asked)
@@ -99,10 +94,16 @@ def _run_study(overrides: Sequence[str]) -> int:
             )
         if epochs := asked.config.train.epochs:
             display.line(f"{epochs:g} epochs of {dataset.num_images} images are {config.train.num_steps} steps")
-        code = _guarded(supervisor, tracker, launcher, display, folder, config)
-        if code == 0 and not tracker.lost:  # else the next run has something to show
-            note_finished(asked)
-        return code
+        return _guarded(supervisor, tracker, launcher, display, folder, config)
+
+
+def _refuse_unknown_trials(folder: Path) -> None:
+    """A database that was lost must not have the trials on disk trained over."""
+    if any(trials_of(folder).glob("*")):
+        raise StudyError(
+            f"{folder} has trials, but {folder.parent / 'studies.db'} knows none of them; bring that file back, or set "
+            "study.name to another name"
+        )
 
 
 def _narrowed(asked: Plan) -> tuple[Plan, list[Params]]:
@@ -132,10 +133,7 @@ def _guarded(
     with display, _stoppable(display.line) as stop:
         try:
             supervisor.run()
-            if crown(supervisor, tracker, display, folder, config) is None:
-                reason = why_no_best(list(supervisor.trials.values()))
-                display.line(reason)
-                return NO_BEST
+            crown(supervisor, tracker, display, folder, config)
             status = "finished"
             return 0
         except KeyboardInterrupt:
@@ -170,16 +168,33 @@ def _prepare(asked: Plan) -> tuple[Config, Dataset]:
         dataset_path = Path(config.data.path or "").expanduser().resolve()
         config = replace(config, data=replace(config.data, path=str(dataset_path)))
     config = _in_steps(config, dataset)
-    if not config.eval.prompts:
-        captions = dict.fromkeys(picture.caption for picture in (*dataset.validation, *dataset.train))
-        try:
-            config = replace(config, eval=replace(config.eval, prompts=tuple(captions)[:MAX_CAPTION_PROMPTS]))
-        except ValueError as error:  # a caption among eval.final_prompts
-            raise ConfigError([f"eval: {error}"]) from error
+    config = _with_prompts(config, dataset)
     if config.train.lasts and config.train.compile_rank is None:
         largest = asked.space.largest("adapter.rank", config.adapter.rank)
         config = replace(config, train=replace(config.train, compile_rank=largest))
     return config, dataset
+
+
+def _with_prompts(config: Config, dataset: Dataset) -> Config:
+    """The config with prompts to judge by: its own, or captions, held-out ones first; none of them is empty."""
+    trigger = config.data.trigger
+    check_prompts(config.eval.final_prompts, trigger, "eval.final_prompts")
+    if config.eval.prompts:
+        check_prompts(config.eval.prompts, trigger, "eval.prompts")
+        return config
+    pictures = (*dataset.validation, *dataset.train)
+    captions = tuple(dict.fromkeys(picture.caption for picture in pictures if picture.caption))
+    if not captions:
+        raise ConfigError(
+            [
+                f"all {len(pictures)} captions of data.path {config.data.path} are empty, so there is no prompt to "
+                "judge by; write captions (python -m train.prepare), set data.trigger, or eval.prompts=['…','…']"
+            ]
+        )
+    try:
+        return replace(config, eval=replace(config.eval, prompts=captions[:MAX_CAPTION_PROMPTS]))
+    except ValueError as error:  # a caption among eval.final_prompts
+        raise ConfigError([f"eval: {error}"]) from error
 
 
 def _resolve(asked: Plan, dataset: Dataset, params: Mapping[str, object]) -> Resolved:

@@ -18,6 +18,7 @@ from foundation.data.dataset import load_dataset, with_folders
 from foundation.durable import append_line, write_json
 from foundation.errors import SAID, ConfigError
 from foundation.parse import parse
+from foundation.tokens import words_on_cut
 from train.attention import set_attention
 from train.bases import load_base
 from train.caches import encode_dataset
@@ -66,7 +67,7 @@ def main(arguments: list[str]) -> int:
 
 
 def _parse(arguments: list[str]) -> tuple[_Run, Path | None]:
-    outs = [_unquoted(argument.removeprefix("out=")) for argument in arguments if argument.startswith("out=")]
+    outs = [argument.removeprefix("out=") for argument in arguments if argument.startswith("out=")]
     config = compose([argument for argument in arguments if not argument.startswith("out=")])
     trial = {group: _without_space(config[group]) for group in _TRIAL_GROUPS}
     run = parse(_Run, {"base": config["base"], "data": config["data"], "trial": trial})
@@ -77,13 +78,6 @@ def _parse(arguments: list[str]) -> tuple[_Run, Path | None]:
     if out is not None and out.exists():
         raise ConfigError([f"out {out} exists already; name a new folder, nothing is overwritten"])
     return run, out
-
-
-def _unquoted(path: str) -> str:
-    """A path as it is, or in quotes as Hydra takes the other values."""
-    quote = path[:1]
-    is_quoted = quote in ("'", '"') and len(path) > 1 and path.endswith(quote)
-    return path[1:-1].replace(f"\\{quote}", quote) if is_quoted else path
 
 
 def _without_space(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -99,7 +93,8 @@ def _train(run: _Run, out: Path | None) -> int:
     base = load_base(run.base, device, run.trial.train.precision)
     check_objectives([run.trial.objective], base.process.prediction_type)
     dataset = with_regularization(dataset, run.data, base, cache)
-    train = run.trial.train
+    captions, train = dataset.captions, run.trial.train
+    say(*words_on_cut(base.num_cut(captions), len(captions), base.caption_tokens))
     set_attention(base, train)
     data = encode_dataset(base, dataset, cache)
     pack = Pack(base, data, 1, train.precision, train.activation_checkpointing, run.trial.lasting, _READ_EVERY)

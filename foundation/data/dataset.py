@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from foundation.captions import captioned
 from foundation.data.buckets import Cut, described
+from foundation.data.left_out import LeftOut
 from foundation.data.masks import Mask, find_masks
 from foundation.data.spec import DataSpec
 from foundation.errors import DataError
-from foundation.folder import MIN_TRAINED_ON, Picture, how_read, read_folder, split
+from foundation.folder import MIN_TRAINED_ON, Picture, read_folder, split
 from foundation.looks import alike, groups
+from foundation.phrases import captioned
 from foundation.sources import located
 
 _KNOBS = "data"
+FOLDERS = ("path", "validation_path", "regularization_path")
+"""Keys of a `DataSpec` that name pictures."""
 _FEWEST = MIN_TRAINED_ON + 1
 """Pictures that a split needs at least, where a person wants it so."""
 _MOST_LINES = 20
@@ -31,8 +35,8 @@ class Dataset:
 
     train: tuple[Picture, ...]
     validation: tuple[Picture, ...]
-    skipped: tuple[str, ...] = ()
-    """Why images were left out, one line each (broken ones only with `data.skip_broken`)."""
+    notes_of_reading: tuple[str, ...] = ()
+    """Which files were left out and why, how captions were read, and what was cut off; one line each."""
     copies: tuple[str, ...] = ()
     """Which pictures are copies of one another, and on which side, one line each."""
     few: tuple[str, ...] = ()
@@ -50,8 +54,21 @@ class Dataset:
         """What a person should know of these pictures on a base of this resolution, one line each."""
         groups = self.cut.groups([picture.size for picture in self.train], resolution)
         shapes = [described(groups)] if self.cut.buckets else []
-        read = how_read((*self.train, *self.validation, *self.regularization))
-        return (*(f"left out: {reason}" for reason in self.skipped), *read, *self.copies, *self.few, *shapes)
+        return (self.count, *self.notes_of_reading, *self.copies, *self.few, *shapes)
+
+    @property
+    def count(self) -> str:
+        """`pictures: 6 to train on (60 an epoch: 6 × 10), 3 held out, 12 of regularisation`."""
+        repeats = Counter(picture.repeats for picture in self.train)
+        times = ", ".join(f"{num} × {often}" for often, num in sorted(repeats.items()))
+        epoch = "" if set(repeats) <= {1} else f" ({self.num_images} an epoch: {times})"
+        others = f", {len(self.regularization)} of regularisation" if self.regularization else ""
+        return f"pictures: {len(self.train)} to train on{epoch}, {len(self.validation)} held out{others}"
+
+    @property
+    def captions(self) -> list[str]:
+        """What is said of all its pictures."""
+        return [picture.caption for picture in (*self.train, *self.validation, *self.regularization)]
 
     @property
     def fingerprint(self) -> dict[str, str]:
@@ -74,7 +91,7 @@ def with_folders(spec: DataSpec, cache: Path) -> DataSpec:
     Raises:
         DataError: see `foundation.sources.located`.
     """
-    paths = {name: getattr(spec, name) for name in ("path", "validation_path", "regularization_path")}
+    paths = {name: getattr(spec, name) for name in FOLDERS}
     folders: dict[str, Any] = {
         name: str(located(path, cache, where=f"{_KNOBS}.{name}", caption_column=spec.caption_column))
         for name, path in paths.items()
@@ -83,45 +100,53 @@ def with_folders(spec: DataSpec, cache: Path) -> DataSpec:
     return replace(spec, **folders)
 
 
-def load_dataset(spec: DataSpec) -> Dataset:
+def load_dataset(spec: DataSpec, *, to_train: bool = True) -> Dataset:
     """Read `spec.path`, and hold out `spec.validation_path` or a share that depends on the files alone.
 
     Captions that lack the trigger get it at their end. Masks and regularisation pictures come with it; those that the
-    base is to draw come by `train.regularization`.
+    base is to draw come by `train.regularization`. Where nobody wants `to_train`, a set may be too small for that, and
+    none of it is held out then.
 
     Raises:
         DataError: see `foundation.folder.read_folder` and `find_masks`; for too few images to split, too.
     """
-    dataset = _load(spec)
+    dataset = _load(spec, to_train)
     others: tuple[Picture, ...] = ()
+    more: tuple[str, ...] = ()
     if spec.regularization_path is not None:
-        others, more = _read(spec.regularization_path, replace(spec, trigger=""), "data.regularization_path", 1)
-        dataset = replace(dataset, skipped=(*dataset.skipped, *more))
-    masks = find_masks(dataset.train, spec)
-    return replace(dataset, trigger=spec.trigger, masks=masks, regularization=others, cut=Cut.of(spec))
+        others, more = _read(spec, "regularization_path", 1)
+    masks, of_masks = find_masks(dataset.train, dataset.validation, spec)
+    return replace(
+        dataset,
+        trigger=spec.trigger,
+        masks=masks,
+        regularization=others,
+        notes_of_reading=(*dataset.notes_of_reading, *more, *of_masks),
+        cut=Cut.of(spec),
+    )
 
 
-def _load(spec: DataSpec) -> Dataset:
+def _load(spec: DataSpec, to_train: bool) -> Dataset:
     if spec.path is None:
         raise DataError("data.path is not set; name a folder of images with metadata.jsonl")
     held_out = spec.holdout_at_least if spec.validation_path is None else 0
-    pictures, skipped = _read(spec.path, spec, "data.path", MIN_TRAINED_ON + held_out)
+    pictures, notes = _read(spec, "path", MIN_TRAINED_ON + held_out if to_train else 1)
     if spec.validation_path is None:
         train, validation = split(pictures, spec.holdout, spec.holdout_at_least)
-        if not validation:
+        if not validation and to_train:
             raise DataError(
                 f"data.path {spec.path} has {len(pictures)} images, but no 3 that are not copies of one another; "
                 "none can be held out; add others, or set data.find_copies=false if they are no copies"
             )
-        return Dataset(train, validation, skipped, _copies(pictures, validation), few=_few(train, validation))
-    held, more = _read(spec.validation_path, spec, "data.validation_path", 1)
+        return Dataset(train, validation, notes, _copies(pictures, validation), few=_few(train, validation))
+    held, more = _read(spec, "validation_path", 1)
     pictures, lost = _without(pictures, held)
-    if len(pictures) < MIN_TRAINED_ON:
+    if len(pictures) < MIN_TRAINED_ON and to_train:
         raise DataError(
             f"data.path {spec.path} has {len(pictures)} images that data.validation_path {spec.validation_path} "
             f"does not hold, too; at least {MIN_TRAINED_ON} are needed"
         )
-    return Dataset(pictures, held, (*skipped, *more, *lost), _copies((*pictures, *held), held))
+    return Dataset(pictures, held, (*notes, *more, *lost), _copies((*pictures, *held), held))
 
 
 def _fingerprint(pictures: Sequence[Picture]) -> str:
@@ -139,18 +164,18 @@ def _few(train: Sequence[Picture], held: Sequence[Picture]) -> tuple[str, ...]:
 
 
 def _without(pictures: Sequence[Picture], held: Sequence[Picture]) -> tuple[tuple[Picture, ...], list[str]]:
-    """The pictures that are no copies of held-out ones, and a line for each that is."""
-    seen = {picture.digest for picture in held}
+    """The pictures that are no copies of held-out ones, and a line on those that are."""
+    seen = {picture.digest: picture for picture in reversed(held)}
     near = dict(alike([picture.thumbnail for picture in pictures], [picture.thumbnail for picture in held]))
     kept, lost = [], []
     for number, picture in enumerate(pictures):
-        if picture.digest in seen:
-            lost.append(f"{picture.path} is also held out, so it is not trained on")
-        elif number in near:
-            lost.append(f"{picture.path} looks like {held[near[number]].path}, which is held out; it is not trained on")
-        else:
+        other = seen.get(picture.digest) or (held[near[number]] if number in near else None)
+        if other is None:
             kept.append(picture)
-    return tuple(kept), lost
+        else:
+            lost.append(f"{picture.name} (as {other.path})")
+    reason = "copies of held-out pictures, which are not trained on"
+    return tuple(kept), [f"data.path: {LeftOut(reason, tuple(lost))}"] if lost else []
 
 
 def _copies(pictures: Sequence[Picture], held: Sequence[Picture]) -> tuple[str, ...]:
@@ -168,23 +193,33 @@ def _copies(pictures: Sequence[Picture], held: Sequence[Picture]) -> tuple[str, 
     return (*lines[:_MOST_LINES], *([f"{more} more groups of copies, each on one side"] if more > 0 else []))
 
 
-def _read(path: str, spec: DataSpec, where: str, min_images: int) -> tuple[tuple[Picture, ...], tuple[str, ...]]:
-    pictures, skipped = read_folder(
-        Path(path).expanduser(),
-        where=where,
+def _read(spec: DataSpec, key: str, min_images: int) -> tuple[tuple[Picture, ...], tuple[str, ...]]:
+    """The pictures of the folder that the key of the spec names, with the trigger but for regularisation."""
+    folder = Path(getattr(spec, key)).expanduser()
+    pictures, notes = read_folder(
+        folder,
+        where=f"{_KNOBS}.{key}",
         caption_column=spec.caption_column,
         skip_broken=spec.skip_broken,
         min_images=min_images,
         remedy="" if min_images <= _FEWEST else ", or data.holdout_at_least=1, which holds out one",
         knobs=_KNOBS,
+        apart=_apart(spec, key),
     )
+    trigger = "" if key == "regularization_path" else spec.trigger
     ours = (
         replace(
             each,
-            caption=captioned(each.caption, spec.trigger),
+            caption=captioned(each.caption, trigger),
             repeats=each.repeats * spec.repeats,
             thumbnail=each.thumbnail if spec.find_copies else b"",
         )
         for each in pictures
     )
-    return tuple(ours), skipped
+    return tuple(ours), notes
+
+
+def _apart(spec: DataSpec, key: str) -> dict[Path, str]:
+    """Folders of the spec that are another thing than the one that the key names, and may lie in it."""
+    others = {name: getattr(spec, name) for name in (*FOLDERS, "mask_path") if name != key}
+    return {Path(path).expanduser().resolve(): f"of {_KNOBS}.{name}" for name, path in others.items() if path}

@@ -15,8 +15,8 @@ class DataSpec:
     name: str
     """What people call it."""
     path: Annotated[str, Field(min_length=1)] | None = None
-    """Where the pictures are; None when the set is drawn. A folder with `metadata.jsonl`, `.csv` or `.parquet`, with
-    `.txt` beside the images, or with kohya's `N_concept` folders; a `.tar` or `.zip` archive, webdataset shards
+    """Where the pictures are; None when the set is drawn. A folder with `metadata.jsonl`, `.csv`, `.tsv` or `.parquet`,
+    with `.txt` beside the images, or with kohya's `N_concept` folders; a `.tar` or `.zip` archive, webdataset shards
     (`shards/*.tar` or their folder); what `datasets` saved, or Parquet files with pictures inside; a data set of the
     hub (`owner/name`, wants `datasets`), or an archive of one (`hf://datasets/owner/name/file.tar`)."""
     validation_path: Annotated[str, Field(min_length=1)] | None = None
@@ -53,11 +53,13 @@ class DataSpec:
     """The longest side of a bucket, pixels; None is twice `base.resolution`."""
     bucket_step: Annotated[int, Field(ge=8, multiple_of=8)] | None = None
     """Sides of buckets are multiples of this, a multiple of 8; None is an eighth of `base.resolution`, 8 to 64."""
-    mask: Literal["none", "alpha", "folder"] = "none"
+    mask: Literal["none", "alpha", "folder", "beside"] = "none"
     """What part of each picture is learned from (see `objective.unmasked_weight`): `none`: all; `alpha`: what is not
-    transparent; `folder`: what is white in the image of the same name in `mask_path`."""
+    transparent; `folder`: what is white in the image of the same name in `mask_path`; `beside`: what is white in the
+    mask beside it (`a-masklabel.png`, `a_mask.png` or `masks/a.png` of `a.png`)."""
     mask_path: Annotated[str, Field(min_length=1)] | None = None
-    """A folder of masks, an image with the name of each picture (any suffix); with `mask=folder` only."""
+    """A folder of masks, an image with the name of each picture (any suffix), in the same folders within it where
+    pictures lie in folders; with `mask=folder` only."""
     regularization_path: Annotated[str, Field(min_length=1)] | None = None
     """A folder of regularisation pictures in the format of `path`; None: there are none, or they are drawn."""
     regularization_prompt: Annotated[str, Field(min_length=1)] | None = None

@@ -55,7 +55,7 @@ def test_a_validation_folder_is_held_out_whole_and_nothing_else(tmp_path: Path) 
     dataset = load_dataset(spec(train, validation_path=str(held)))
     assert names(dataset.train) == [f"{i}.png" for i in range(6)]
     assert names(dataset.validation) == ["100.png", "101.png"]
-    assert dataset.skipped == ()
+    assert dataset.notes_of_reading == ()
 
 
 def test_copies_of_held_out_pictures_are_not_trained_on_and_said(tmp_path: Path) -> None:
@@ -65,7 +65,9 @@ def test_copies_of_held_out_pictures_are_not_trained_on_and_said(tmp_path: Path)
     dataset = load_dataset(spec(train, validation_path=str(held)))
     assert names(dataset.train) == ["0.png", "1.png", "2.png", "4.png", "5.png"]
     assert names(dataset.validation) == ["100.png", "101.png"]
-    assert dataset.skipped == (f"{train}/3.png is also held out, so it is not trained on",)
+    assert dataset.notes_of_reading == (
+        f"data.path: 1 file left out, copies of held-out pictures, which are not trained on: 3.png (as {held}/101.png)",
+    )
 
 
 def test_a_validation_folder_that_holds_all_of_the_training_folder_is_refused(tmp_path: Path) -> None:
@@ -83,7 +85,7 @@ def test_mistakes_name_the_folder_they_are_in(tmp_path: Path) -> None:
         load_dataset(spec(gone))
     with pytest.raises(DataError, match=rf"^data\.validation_path {gone} is not a folder"):
         load_dataset(spec(folder, validation_path=str(gone)))
-    with pytest.raises(DataError, match=r"has no caption \"say\" .* name it by data\.caption_column$"):
+    with pytest.raises(DataError, match=r"has no caption \"say\" .* name it by data\.caption_column=text$"):
         load_dataset(spec(folder, caption_column="say"))
     with pytest.raises(DataError, match=r"data\.path is not set"):
         load_dataset(DataSpec(name="test", drawn="pencil"))
@@ -100,13 +102,13 @@ def test_of_a_handful_fewer_are_held_out_where_a_person_says_so(tmp_path: Path) 
     folder = write(tmp_path / "data", ["x"] * 4)
     dataset = load_dataset(spec(folder, holdout_at_least=1))
     assert len(dataset.train) == 3 and len(dataset.validation) == 1
-    assert not dataset.notes(64)
+    assert dataset.notes(64) == ("pictures: 3 to train on, 1 held out",)
 
 
 def test_most_of_a_handful_held_out_is_said_with_what_to_do(tmp_path: Path) -> None:
     dataset = load_dataset(spec(write(tmp_path / "data", ["x"] * 5)))
     assert len(dataset.train) == 2 and len(dataset.validation) == 3
-    assert dataset.notes(64)[0].startswith("2 pictures are trained on and 3 held out; data.holdout_at_least=1 holds")
+    assert dataset.notes(64)[1].startswith("2 pictures are trained on and 3 held out; data.holdout_at_least=1 holds")
 
 
 def test_beside_a_validation_folder_two_pictures_are_enough(tmp_path: Path) -> None:
@@ -122,7 +124,8 @@ def test_broken_images_are_refused_or_left_out_with_their_reason(tmp_path: Path)
         load_dataset(spec(folder))
     dataset = load_dataset(spec(folder, skip_broken=True))
     assert sorted(names((*dataset.train, *dataset.validation))) == ["0.png", "1.png", "3.png", "4.png", "5.png"]
-    assert len(dataset.skipped) == 1 and dataset.skipped[0].startswith(f"{folder}/2.png is not a readable image")
+    (why,) = dataset.notes_of_reading
+    assert why.startswith("data.path: 1 file left out, broken: 2.png (")
 
 
 def test_the_trigger_is_added_where_it_is_missing(tmp_path: Path) -> None:
@@ -174,7 +177,7 @@ def test_the_drawn_set_has_24_8_and_60_pictures_in_the_format_of_any_folder(penc
         "unseen": 60,
     }
     dataset = load_dataset(pencil)
-    assert (len(dataset.train), len(dataset.validation), dataset.skipped) == (24, 8, ())
+    assert (len(dataset.train), len(dataset.validation), dataset.notes_of_reading) == (24, 8, ())
     assert {picture.open().size for picture in (*dataset.train, *dataset.validation)} == {(64, 64)}
 
 
@@ -243,8 +246,8 @@ def test_what_looks_like_a_picture_of_the_validation_folder_is_not_trained_on(
     held = captioned(tmp_path / "held", [images[3].resize((90, 90)), scene(drawn_folder, 9)])
     dataset = load_dataset(spec(train, validation_path=str(held)))
     assert names(dataset.train) == [f"{i}.png" for i in range(8) if i != 3]
-    (line,) = dataset.skipped
-    assert line == f"{train}/3.png looks like {held}/0.png, which is held out; it is not trained on"
+    (line,) = dataset.notes_of_reading
+    assert line.endswith(f"copies of held-out pictures, which are not trained on: 3.png (as {held}/0.png)")
 
 
 def test_a_folder_of_copies_is_refused(drawn_folder: Path, tmp_path: Path) -> None:

@@ -71,6 +71,7 @@ def test_a_preview_shows_each_change_and_writes_nothing(folder: Path, capsys: py
     assert prepare(folder, *TAGS) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines == [
+        "data: 1 picture without a caption file, so the folder's name is the caption: 3_cup/small.png",
         "3_cup/large.jpg  400×200 → 200×100  'Red, a cup, watermark' → 'a cup, drawing, in my style'",
         "3_cup/small.png  20×30  'cup' → 'cup, drawing, a cup, in my style'",
         f"2 pictures would go to {folder.parent}/out; nothing was written, add apply=true to do it",
@@ -83,7 +84,7 @@ def test_applied_it_writes_a_folder_that_training_reads_and_touches_no_original(
     assert prepare(folder, *TAGS, "apply=true") == 0
     assert state(folder) == before
     out = folder.parent / "out"
-    entries = {each.name: (each.caption, each.repeats) for each in read_captions(out, "text", "data")}
+    entries = {each.name: (each.caption, each.repeats) for each in read_captions(out, "text", "data").entries}
     assert entries == {
         "3_cup/large.jpg": ("a cup, drawing, in my style", 3),
         "3_cup/small.png": ("cup, drawing, a cup, in my style", 3),
@@ -100,7 +101,7 @@ def test_a_model_captions_what_has_none_or_all_with_the_words_asked_for(blip: Pa
 
     def captions(out: str, *arguments: str) -> list[str]:
         assert main([f"data={tmp_path / 'data'}", f"out={tmp_path / out}", f"model={blip}", *arguments]) == 0
-        return [each.caption for each in read_captions(tmp_path / out, "text", "data")]
+        return [each.caption for each in read_captions(tmp_path / out, "text", "data").entries]
 
     some, every = captions("one", "apply=true"), captions("two", "recaption=true", "prefix=a photo of", "apply=true")
     assert some[1] == "my own words"

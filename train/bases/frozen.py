@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from foundation.errors import AdapterError, BaseModelError
+from foundation.tokens import caption_reader, num_longer
 from train.bases.port import Saved
 from train.noising import NoiseProcess
 from train.spec import BaseSpec
@@ -117,14 +118,11 @@ class FrozenPipeline(ABC):
 
     def num_cut(self, captions: Sequence[str]) -> int:
         """See `Base`."""
-        most, ids = self.caption_tokens, self._reader(list(captions), verbose=False).input_ids
-        return sum(len(each) > most for each in ids)
+        return num_longer(self._reader, captions, self.caption_tokens)
 
     @property
     def _reader(self) -> Any:
-        """The tokenizer that reads the most: where there are several, the last."""
-        parts = self._pipeline.components
-        return [parts[name] for name in sorted(parts) if name.startswith("tokenizer") and parts[name] is not None][-1]
+        return caption_reader(self._pipeline)
 
     def target_modules(self, preset: str) -> list[str]:
         """See `Base`."""

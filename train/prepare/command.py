@@ -10,12 +10,12 @@ from typing import Final
 
 from PIL import Image
 
-from foundation.captions import captioned, read_captions
+from foundation.captions import Captions, read_captions
 from foundation.console import complain, say
 from foundation.durable import new_folder
 from foundation.errors import SAID, ConfigError, DataError
 from foundation.images import read_rgb
-from foundation.keyed import as_override
+from foundation.phrases import captioned
 from foundation.sources import located
 from train.prepare.request import USAGE, Request, read_request
 
@@ -62,7 +62,9 @@ def run(request: Request) -> None:
         raise ConfigError([f"out {out} exists already; name a new folder, nothing is overwritten"])
     if folder.resolve() in out.resolve().parents:
         raise ConfigError([f"out {out} is inside {folder}; name a folder elsewhere, originals are not touched"])
-    found = list(_found(folder, request))
+    captions = _captions(folder, request)
+    found = list(_found(folder, captions, request))
+    say(*(f"data: {line}" for line in (*captions.left_out, *captions.notes)))
     shown = found if request.apply else found[:_SHOWN]
     prepared = [_tagged(picture, request) for picture in _captioned(shown, request)]
     for each in prepared[:_SHOWN]:
@@ -73,14 +75,18 @@ def run(request: Request) -> None:
         say(f"{len(found)} pictures would go to {out}; nothing was written, add apply=true to do it")
         return
     _write(prepared, out)
-    say(f"{len(prepared)} pictures with captions are in {out}; train with {as_override('data.path', out)}")
+    say(f"{len(prepared)} pictures with captions are in {out}; train with data.path={out}")
 
 
-def _found(folder: Path, request: Request) -> Iterator[Prepared]:
+def _captions(folder: Path, request: Request) -> Captions:
     if not folder.is_dir():
         raise DataError(f"data {request.data} is not a folder; name a folder or an archive of images")
+    return read_captions(folder, request.column, "data", allow_missing=True)
+
+
+def _found(folder: Path, captions: Captions, request: Request) -> Iterator[Prepared]:
     stems: dict[Path, str] = {}
-    for entry in read_captions(folder, request.column, "data", allow_missing=True):
+    for entry in captions.entries:
         stem = Path(entry.name).with_suffix("")
         if stem in stems:
             raise DataError(f"data {folder}: {stems[stem]} and {entry.name} would share {stem}.txt; rename one of them")
