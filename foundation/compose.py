@@ -23,6 +23,7 @@ from omegaconf import DictConfig, ListConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
 from foundation.errors import ConfigError
+from foundation.keyed import as_override
 from foundation.parse import did_you_mean, show, unknown_key
 
 CONF: Final = Path(__file__).resolve().parent.parent / "conf"
@@ -35,6 +36,8 @@ SWEEPS: Final = "a,b or choice(a,b) or range(start,stop,step) or interval(low,hi
 """The sweeps of Hydra's grammar, for messages."""
 
 _LONGEST_NAME: Final = 80
+_FUNCTION: Final = re.compile(r"\w\(")
+"""How sweeps and casts begin."""
 _COMPOSE_ERRORS = (HydraException, OmegaConfBaseException, ValueError)  # a group set to null is a bare ValueError
 
 
@@ -66,7 +69,7 @@ def parse_overrides(overrides: Iterable[str]) -> tuple[list[Override], list[str]
         try:
             parsed += parser.parse_overrides([text])
         except HydraException as error:
-            problems.append(f"{text} cannot be parsed: {_reason(error)}")
+            problems.append(f"{text} cannot be parsed: {_reason(error, text)}")
     return parsed, problems
 
 
@@ -249,12 +252,15 @@ def _text(override: Override) -> str:
     return override.input_line
 
 
-def _reason(error: HydraException) -> str:
+def _reason(error: HydraException, text: str) -> str:
     """The telling line of Hydra's parse errors, which wrap it in `Error parsing …` and a link."""
     lines = [line for line in str(error).splitlines() if line and not line.startswith(("Error parsing", "See http"))]
     reason = re.sub(r"^\w+ while evaluating '.*?': ", "", lines[0]) if lines else str(error)
     if "EQUAL" in reason:
         return "write key=value"
+    key, _, value = text.partition("=")
+    if not _FUNCTION.search(value) and not value.startswith(("'", '"', "[", "{")):
+        return f"a character of the value needs quotes; write {as_override(key, value)}"
     if reason.startswith("LexerNoViableAlt"):
         return "quotes are not balanced, or a character needs quotes around the value"
     known = [f"; there are {line.removeprefix('Available: ')}" for line in lines if line.startswith("Available: ")]

@@ -18,6 +18,8 @@ _PARTIAL: Final = ".partial"
 """How the names of files and folders end that are not whole yet; they begin with a dot."""
 _SYNCED_AT_ONCE: Final = 8
 """Paths in a folder; a busy disk brings them to safety together in little more time than one."""
+_HALVES: Final = "backslashreplace"
+"""What becomes of lone surrogates, which UTF-8 cannot hold."""
 _IN_THE_WAY: Final = (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR)
 
 
@@ -39,8 +41,8 @@ def write_bytes(path: Path, data: bytes) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """As `write_bytes`, in UTF-8."""
-    write_bytes(path, text.encode())
+    """As `write_bytes`, in UTF-8; half a character, of a file's name that is no UTF-8, as JSON and YAML escape it."""
+    write_bytes(path, text.encode(errors=_HALVES))
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -56,7 +58,7 @@ def append_line(path: Path, line: str) -> None:
 def append_lines(path: Path, lines: Sequence[str]) -> None:
     """As `append_line`, in a single write for all; a crash can lose these, and cut one of them short."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a", encoding="utf-8") as file:
+    with path.open("a", encoding="utf-8", errors=_HALVES) as file:
         file.write("".join(line.rstrip("\n") + "\n" for line in lines))
         file.flush()
         os.fsync(file.fileno())

@@ -14,7 +14,7 @@ from foundation.captions import read_captions
 from foundation.data.left_out import LeftOut
 from foundation.data.metadata import METADATA
 from foundation.errors import DataError
-from foundation.images import read_rgb
+from foundation.images import read_image, read_rgb
 from foundation.looks import groups, thumbnail
 
 MIN_HELD_OUT: Final = 3
@@ -24,6 +24,8 @@ MIN_TRAINED_ON: Final = 2
 MIN_IMAGES: Final = MIN_HELD_OUT + MIN_TRAINED_ON
 HOLDOUT: Final = 0.2
 """Share that is held out when nobody says otherwise."""
+_NAMED: Final = 5
+"""Files that one line names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +42,8 @@ class Picture:
     """Width and height upright, pixels."""
     thumbnail: bytes = field(default=b"", repr=False, compare=False)
     """What it looks like, in small; see `foundation.looks`."""
+    notes: tuple[str, ...] = field(default=(), compare=False)
+    """What is to be said of how it was read; see `foundation.images`."""
     name: str = field(default="", compare=False)
     """Its name in its folder, with the folders between (`below/a.png`)."""
     mask: Path | None = field(default=None, compare=False)
@@ -79,7 +83,7 @@ def read_folder(
     for entry in captions.entries:
         path = folder / entry.name
         try:
-            image = read_rgb(path)
+            read = read_image(path)
         except DataError as error:
             if not skip_broken:
                 way = f", or go on without it by {knobs}.skip_broken=true" if knobs else ""
@@ -92,8 +96,9 @@ def read_folder(
                 entry.caption,
                 hashlib.sha256(path.read_bytes()).hexdigest(),
                 entry.repeats,
-                image.size,
-                thumbnail(image),
+                read.rgb.size,
+                thumbnail(read.rgb),
+                read.notes,
                 name=entry.name,
                 mask=None if entry.mask is None else folder / entry.mask,
             )
@@ -107,6 +112,18 @@ def read_folder(
         )
     left_out = (*captions.left_out, *([LeftOut("broken", tuple(broken))] if broken else []))
     return tuple(pictures), tuple(f"{where}: {line}" for line in (*left_out, *captions.notes))
+
+
+def how_read(pictures: Sequence[Picture]) -> list[str]:
+    """A line for each thing that is to be said of how pictures were read, with how many these are."""
+    of: dict[str, list[str]] = {}
+    for picture in pictures:
+        for note in picture.notes:
+            of.setdefault(note, []).append(picture.path.name)
+    return [
+        f"{note}: {len(names)} pictures ({', '.join(names[:_NAMED])}{' …' if len(names) > _NAMED else ''})"
+        for note, names in of.items()
+    ]
 
 
 def split(

@@ -3,8 +3,33 @@
 from __future__ import annotations
 
 import difflib
+import re
+import shlex
 from collections.abc import Collection, Sequence
-from typing import Any
+from pathlib import Path
+from typing import Any, Final
+
+_PLAIN: Final = re.compile(r"[\w./:+-]+", re.ASCII)
+"""What neither a shell nor Hydra's grammar reads as anything but itself."""
+_ACTS_IN_QUOTES: Final = frozenset('"$`\\!')
+"""What a shell does not leave alone between double quotes."""
+
+
+def is_keyed(argument: str) -> bool:
+    """Whether an argument is `key=value`, and no path that holds a `=`."""
+    key, equals, _ = argument.partition("=")
+    return bool(equals) and key.isidentifier() and not Path(argument).expanduser().exists()
+
+
+def as_override(key: str, value: object) -> str:
+    """`key=value` to be typed into a shell as one of Hydra's overrides, in quotes where any are needed."""
+    text = str(value)
+    if _PLAIN.fullmatch(text):
+        return f"{key}={text}"
+    escaped = re.sub(r"(\\*)'", r"\1\1\\'", text)  # backslashes count only before a quote
+    trailing = len(escaped) - len(escaped.rstrip("\\"))
+    typed = f"{key}='{escaped}{chr(92) * trailing}'"
+    return shlex.quote(typed) if _ACTS_IN_QUOTES & set(typed) else f'"{typed}"'
 
 
 def read_keyed(

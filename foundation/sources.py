@@ -48,7 +48,9 @@ def located(path: str, cache: Path, *, where: str, caption_column: str = "text")
     if any(sign in local.name for sign in "*?["):
         files = sorted(local.parent.glob(local.name))
         if not files:
-            raise DataError(f"{where} {path} matches no file; name archives, as shards/*.tar")
+            raise DataError(
+                f"{where} {path} is not there, and as a pattern it matches no file (archives are shards/*.tar)"
+            )
         return _of_files(files, cache, where, caption_column)
     if _HUB_NAME.fullmatch(path) and not local.parent.exists():
         return _hub(path, cache, where, caption_column)

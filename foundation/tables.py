@@ -5,15 +5,13 @@ A folder that `datasets.Dataset.save_to_disk` wrote is Arrow streams and JSON, s
 
 from __future__ import annotations
 
-import io
 import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
-from PIL import Image
-
 from foundation.errors import DataError
+from foundation.images import FORMATS, format_of
 
 _STATE: Final = "state.json"
 _SPLITS: Final = "dataset_dict.json"
@@ -79,7 +77,7 @@ def write_pictures(tables: list[Path], out: Path, column: str, where: str) -> No
                 texts = ", ".join(name for name, value in row.items() if isinstance(value, str)) or "none"
                 raise DataError(f'{where}: {table} has no caption "{column}" (texts: {texts}); set data.caption_column')
             data = row[key]["bytes"]
-            name = f"{len(lines):06}.{_kind_of(data, f'{where}: row {len(lines)} of {table}')}"
+            name = f"{len(lines):06}{_suffix_of(data, f'{where}: row {len(lines)} of {table}')}"
             (out / name).write_bytes(data)
             lines.append(json.dumps({"file_name": name, column: row[column]}, ensure_ascii=False))
     (out / "metadata.jsonl").write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
@@ -89,9 +87,7 @@ def _is_picture(value: object) -> bool:
     return isinstance(value, dict) and isinstance(value.get("bytes"), bytes)
 
 
-def _kind_of(data: bytes, where: str) -> str:
-    try:
-        with Image.open(io.BytesIO(data)) as image:
-            return str(image.format or "png").lower()
-    except (OSError, Image.DecompressionBombError) as error:
-        raise DataError(f"{where} is not a readable image: {error}") from error
+def _suffix_of(data: bytes, where: str) -> str:
+    if (kind := format_of(data)) is None:
+        raise DataError(f"{where} is not a readable image: it is none of {', '.join(FORMATS)}")
+    return FORMATS[kind][0]

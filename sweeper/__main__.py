@@ -11,6 +11,7 @@ from foundation.compose import CONF, CONFIG, HYDRA_VERSION
 from foundation.console import complain, say
 from foundation.errors import SAID
 from foundation.quiet import quiet_libraries
+from sweeper.finished import already_finished
 from sweeper.space import plan
 
 EXIT_BAD_INPUT = 2
@@ -35,7 +36,9 @@ def _main() -> None:
     overrides = [argument for argument in sys.argv[1:] if argument not in ("-m", "--multirun")]
     if not any(argument.startswith("-") for argument in overrides):  # with other flags, Hydra prints something and ends
         try:
-            plan(overrides)
+            if lines := already_finished(plan(overrides)):
+                say(*lines)
+                return
         except SAID as error:
             complain(error)
             raise SystemExit(EXIT_BAD_INPUT) from None

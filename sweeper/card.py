@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
 from eval.diagnosis import REMEDIES, Kind
 from sweeper.handed_over import HandedOver
+from sweeper.markdown import code, plain, table
 from sweeper.pareto import Front
 from sweeper.strength import AS_TRAINED, gain
 from sweeper.winner import (
@@ -58,9 +60,9 @@ def card(winner: Winner, folder: Path, files: HandedOver) -> str:
 
 
 def _opening(winner: Winner) -> str:
-    settings = ", ".join(f"`{name}={_text(value)}`" for name, value in winner.params.items())
-    trigger = f" It answers to the words **{winner.trigger}** in a prompt." if winner.trigger else ""
-    what = f"A LoRA for `{winner.base}`, the best of {len(winner.trials)} trials"
+    settings = ", ".join(code(f"{name}={_text(value)}") for name, value in winner.params.items())
+    trigger = f" It answers to the words {code(winner.trigger)} in a prompt." if winner.trigger else ""
+    what = f"A LoRA for {code(winner.base)}, the best of {len(winner.trials)} trials"
     return f"{what}: {settings}.{trigger}" if settings else f"{what}.{trigger}"
 
 
@@ -74,8 +76,8 @@ def _scores_table(winner: Winner) -> str:
         for name, how in MEASURES.items()
         if math.isfinite(own.get(name, math.nan))
     ]
-    table = _table(("measure", "this LoRA", "base", "how to read it"), rows, right=(1, 2))
-    return f"{table}\n\n{_ERROR}" if error else table
+    scores = table(("measure", "this LoRA", "base", "how to read it"), rows, right=(1, 2))
+    return f"{scores}\n\n{_ERROR}" if error else scores
 
 
 def _strengths(winner: Winner) -> list[str]:
@@ -97,7 +99,7 @@ def _strengths(winner: Winner) -> list[str]:
         "## How strong",
         "Judged at several LoRA scales, all with the same fresh seeds; 1 is as trained. The scores above are "
         f"at strength {winner.strength:g} with all fresh seeds, those of the trials below are as trained.",
-        _table(head, rows, right=range(len(head))),
+        table(head, rows, right=range(len(head))),
         winner.strength_words,
         f"![Rows of strengths, columns of steps, blocks of prompts]({STRENGTH_SHEET})" if winner.strength_sheet else "",
     ]
@@ -105,7 +107,7 @@ def _strengths(winner: Winner) -> list[str]:
 
 def _files(winner: Winner, files: HandedOver) -> list[str]:
     """Which file is for which program, and why one is missing."""
-    prompt = f", and `{winner.trigger}` in the prompt" if winner.trigger else ""
+    prompt = f", and {code(winner.trigger)} in the prompt" if winner.trigger else ""
     rows = [(f"`{WEIGHTS}`", "diffusers", "the code below")] if files.in_diffusers else []
     if files.kohya:
         name = files.kohya.removesuffix(".safetensors")
@@ -118,12 +120,16 @@ def _files(winner: Winner, files: HandedOver) -> list[str]:
             comfyui = "not to be used there: it does not know IA3"
         rows += [(f"`{files.kohya}`", files.web_uis, a1111)] if files.web_uis else []
         rows += [(f"`{files.kohya}`", "ComfyUI", comfyui)]
-    table = [_table(("file", "program", "how"), rows, right=())] if rows else []
-    return [*table, f"There is no file for A1111 and ComfyUI: {files.reason}."] if files.reason else table
+    files_table = [table(("file", "program", "how"), rows, right=())] if rows else []
+    return (
+        [*files_table, f"There is no file for A1111 and ComfyUI: {plain(files.reason)}."]
+        if files.reason
+        else files_table
+    )
 
 
 def _usage(winner: Winner, folder: Path) -> str:
-    trigger = f"\n\nPut `{winner.trigger}` into every prompt that should have it." if winner.trigger else ""
+    trigger = f"\n\nPut {code(winner.trigger)} into every prompt that should have it." if winner.trigger else ""
     return f"""\
 ```python
 import torch
@@ -149,7 +155,7 @@ def _usage_merged(winner: Winner, folder: Path) -> str:
 diffusers does not load this kind. The pipeline with it in its weights draws as any other:
 
 ```sh
-python -m sweeper.export {folder} merged out=merged  # at strength {winner.strength:g}
+python -m sweeper.export {shlex.quote(str(folder))} merged out=merged  # at strength {winner.strength:g}
 ```"""
 
 
@@ -161,7 +167,7 @@ def _front(front: Front) -> str:
             "## The Pareto front",
             "Of the finished clean trials those that no other equals in every objective and beats in one, as they were "
             "judged before the finalists were scored again:",
-            _table(head, rows, right=range(len(head))),
+            table(head, rows, right=range(len(head))),
             f"![All finished trials by their objectives, the front among them]({PARETO})",
         ]
     )
@@ -194,26 +200,16 @@ def _trials_table(winner: Winner) -> str:
     for trial in winner.trials:
         cells = [
             str(trial.number),
-            *(_text(trial.params[name]) if name in trial.params else "" for name in names),
+            *(plain(_text(trial.params[name])) if name in trial.params else "" for name in names),
             _number(trial.score),
             "–" if trial.step is None else str(trial.step),
             _number(winner.finalists.get(trial.number)),
         ]
         if trial.number == winner.number:
             cells = [f"**{cell}**" if cell else "" for cell in cells]
-        rows.append((*cells, f"{trial.status}: {trial.reason}" if trial.reason else trial.status))
+        rows.append((*cells, plain(f"{trial.status}: {trial.reason}" if trial.reason else trial.status)))
     right = (0, *range(len(names) + 1, len(names) + 4))
-    return _table(head, rows, right)
-
-
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[int]) -> str:
-    rule = ["---:" if column in right else "---" for column in range(len(head))]
-    return "\n".join("| " + " | ".join(map(_cell, row)) + " |" for row in (head, rule, *rows))
-
-
-def _cell(text: str) -> str:
-    """Text that stays in its cell."""
-    return " ".join(text.replace("|", "\\|").split())
+    return table(head, rows, right)
 
 
 def _number(value: float | None) -> str:

@@ -15,7 +15,7 @@ from foundation.adapter_files import WEIGHTS_FILE
 from foundation.console import complain, say
 from foundation.durable import new_folder
 from foundation.errors import SAID, AdapterError, ConfigError
-from foundation.keyed import read_keyed
+from foundation.keyed import is_keyed, read_keyed
 from foundation.quiet import quiet_libraries
 from sweeper.strength import AS_TRAINED
 from sweeper.winner import CONFIG, SCORES
@@ -109,8 +109,8 @@ def export(arguments: Sequence[str]) -> list[str]:
 
 
 def _parsed(arguments: Sequence[str]) -> tuple[str, list[str], dict[str, str]]:
-    words = [argument for argument in arguments if "=" not in argument]
-    keys, problems = read_keyed([argument for argument in arguments if "=" in argument], _KEYS, ())
+    words = [argument for argument in arguments if not is_keyed(argument)]
+    keys, problems = read_keyed([argument for argument in arguments if is_keyed(argument)], _KEYS, ())
     known = [*FILE_FORMATS, MERGED]
     problems += [f"a format must be one of {', '.join(known)}, got {word}" for word in words[1:] if word not in known]
     if not words:

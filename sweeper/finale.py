@@ -6,7 +6,6 @@ import hashlib
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Final
 
@@ -14,13 +13,13 @@ from PIL import Image
 
 from eval.evaluation import Evaluation, value_of
 from eval.prompts import with_trigger
-from foundation.adapter_files import WEIGHTS_FILE, read_parts
-from foundation.errors import AdapterError
 from sweeper.config import Config
 from sweeper.display import Display, describe
+from sweeper.lost import lost_checkpoint
 from sweeper.messages import Rescored
 from sweeper.pareto import front_of
 from sweeper.pictures import PROMPT, Row, contact_sheet, open_picture, picture_name, side_by_side
+from sweeper.places import best_of
 from sweeper.report import read_chosen, write_best
 from sweeper.rescoring import question, rescore
 from sweeper.strength import AS_TRAINED
@@ -37,14 +36,19 @@ SHEET_PROMPTS: Final = 6
 SHEET_SEEDS: Final = 2
 
 
-def crown(supervisor: Supervisor, tracker: Tracker, display: Display, folder: Path, config: Config) -> None:
-    """Score the finalists again on fresh ground, find the winner's strength, write `best/`, register it, say so."""
-    trials = _in_order(supervisor)
-    finalists = _readable_finalists(supervisor.front or trials, config.study.finalists, display)
+def crown(supervisor: Supervisor, tracker: Tracker, display: Display, folder: Path, config: Config) -> Chosen | None:
+    """Score the finalists again on fresh ground, find the winner's strength, write `best/`, register it, say so.
+
+    None when no trial left a checkpoint.
+    """
+    best = best_of(folder)
+    finalists = choose_finalists(_candidates(supervisor), config.study.finalists)
+    asked = _asked(_in_order(supervisor), finalists, config)
+    if finalists and not read_chosen(best, asked):  # what was chosen before needs no checkpoint any more
+        finalists = _readable_finalists(supervisor, config.study.finalists, display)
+        asked = _asked(_in_order(supervisor), finalists, config)
     if not finalists:
-        display.line("no trial left a checkpoint, so there is no best; the reasons stand above")
-        return
-    best, asked = folder / "best", _asked(trials, finalists, config)
+        return None
     if chosen := read_chosen(best, asked):
         display.line(f"nothing is new since the best was chosen; without {best} it would be chosen anew")
     else:
@@ -60,6 +64,7 @@ def crown(supervisor: Supervisor, tracker: Tracker, display: Display, folder: Pa
     )
     sheets = ", ".join(name for name in (SHEET, STRENGTH_SHEET) if (best / name).exists())
     display.line(f"it is in {best}: the LoRA, its card ({CARD}) and pictures ({sheets})")
+    return chosen
 
 
 def _in_order(supervisor: Supervisor) -> list[Trial]:
@@ -69,7 +74,9 @@ def _in_order(supervisor: Supervisor) -> list[Trial]:
 def _asked(trials: Sequence[Trial], finalists: Sequence[Trial], config: Config) -> str:
     """A digest of all that the choice hangs on and its card tells."""
     ended = [(trial.number, trial.status, trial.reason, trial.best and trial.best.to_json()) for trial in trials]
-    words = json.dumps([ended, [trial.number for trial in finalists], asdict(config)], sort_keys=True, default=str)
+    study, final = config.study, config.eval.final_prompts
+    how = [[trial.number for trial in finalists], study.finalists, study.strengths, final, study.name]
+    words = json.dumps([ended, how, config.fingerprint()], sort_keys=True, default=str)
     return hashlib.sha256(words.encode()).hexdigest()
 
 
@@ -108,30 +115,27 @@ def _strength(
 def choose_finalists(trials: list[Trial], count: int) -> list[Trial]:
     """The best finished trials; when none finished, the best of those that left a checkpoint at all."""
     finished = [trial for trial in trials if trial.status == "finished" and trial.best]
-    candidates = finished or [trial for trial in trials if trial.best and trial.checkpoint(trial.best.step).exists()]
+    candidates = finished or [trial for trial in trials if trial.best]
     return sorted(candidates, key=_rank)[:count]
 
 
-def _readable_finalists(trials: list[Trial], count: int, display: Display) -> list[Trial]:
-    """As `choose_finalists`, without those whose checkpoint was lost or damaged since; these are named."""
-    left = [*trials]
+def _candidates(supervisor: Supervisor) -> list[Trial]:
+    return supervisor.front or _in_order(supervisor)
+
+
+def _readable_finalists(supervisor: Supervisor, count: int, display: Display) -> list[Trial]:
+    """As `choose_finalists`; those whose checkpoint was lost or damaged since are trained again, once."""
+    given_up: set[int] = set()
     while True:
-        finalists = choose_finalists(left, count)
-        problems = {trial.number: problem for trial in finalists if (problem := _unreadable(trial))}
+        finalists = choose_finalists([each for each in _candidates(supervisor) if each.number not in given_up], count)
+        problems = {trial.number: problem for trial in finalists if (problem := lost_checkpoint(trial))}
         if not problems:
             return finalists
-        for number, problem in problems.items():
-            display.line(f"trial {number} cannot be a finalist: {problem}")
-        left = [trial for trial in left if trial.number not in problems]
-
-
-def _unreadable(trial: Trial) -> str:
-    assert trial.best is not None
-    try:
-        read_parts(trial.checkpoint(trial.best.step) / WEIGHTS_FILE)
-    except AdapterError as error:
-        return str(error)
-    return ""
+        for number in problems:
+            if number in supervisor.trained_again:
+                display.line(f"trial {number} cannot be a finalist: {problems[number]}")
+                given_up.add(number)
+        supervisor.train_again({number: words for number, words in problems.items() if number not in given_up})
 
 
 def _rank(trial: Trial) -> tuple[bool, float, int]:

@@ -104,7 +104,7 @@ def _read(file: Path, kind: type[_Kind]) -> Iterator[_Kind]:
     for line in file.read_text(errors="replace").splitlines() if file.exists() else ():
         try:
             yield kind.from_json(json.loads(line))
-        except (json.JSONDecodeError, KeyError):
+        except (ValueError, KeyError, TypeError, AttributeError):  # not JSON, or not an object of this kind
             continue
 
 

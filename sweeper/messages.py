@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from eval.evaluation import Evaluation, Validation
-from train.reports import Capacity, StepReport
+from train.reports import Capacity, StepReport, described
 from train.spec import TrialSpec
 
 
@@ -178,3 +178,13 @@ class Died:
 Event = (
     Ready | Refused | Admitted | Stepped | Evaluated | Validated | Finished | Failed | Rescored | Drew | Noted | Died
 )
+
+
+def loaded_words(event: Ready) -> list[str]:
+    """What a person is told of a worker that has loaded, one line each."""
+    capacity = [f"{event.device}: slots and what they train together: {described(event.capacity)}"]
+    return [
+        *(capacity if event.capacity else []),
+        f"{event.device}: {event.num_slots} slots, {event.num_train} pictures to learn from, "
+        f"{event.num_validation} held out ({event.seconds:.0f} s to load)",
+    ]

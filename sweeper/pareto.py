@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from PIL import Image
 
+from foundation.images import decode
 from sweeper.config import StudySpec
 from sweeper.objectives import measured
 from sweeper.trials import Trial
@@ -72,8 +73,7 @@ def _drawn(aims: Sequence[str], places: Sequence[Place], others: Sequence[Place]
     figure.suptitle("Pareto front (blue) among all finished trials; the star won")
     file = io.BytesIO()
     figure.savefig(file, format="png")
-    with Image.open(file) as image:
-        return image.convert("RGB")
+    return decode(file.getvalue(), "the Pareto front").rgb
 
 
 def _panel(axes: Axes, points: Sequence[tuple[int, float, float]], colour: str, winner: int) -> None:

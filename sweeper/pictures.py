@@ -10,6 +10,8 @@ from typing import Final, Literal
 
 from PIL import Image, ImageDraw, ImageFont
 
+from foundation.images import read_rgb
+
 PAPER: Final = (250, 249, 246)
 INK: Final = (32, 34, 40)
 FAINT: Final = (118, 120, 128)
@@ -185,9 +187,12 @@ def grid(images: Sequence[Image.Image], num_columns: int, tile: int = 128) -> Im
 
 
 def open_picture(path: Path) -> Image.Image:
-    """A picture of a file, in memory."""
-    with Image.open(path) as image:
-        return image.convert("RGB")
+    """A picture of a file, in memory.
+
+    Raises:
+        DataError: when it is damaged.
+    """
+    return read_rgb(path)
 
 
 def _head_height(subtitle_lines: Sequence[str]) -> int:

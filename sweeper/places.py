@@ -5,6 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 
+def best_of(study: Path) -> Path:
+    """The folder of the winner."""
+    return study / "best"
+
+
 def trials_of(study: Path) -> Path:
     """The folder of all its trials' folders."""
     return study / "trials"

@@ -27,20 +27,24 @@ from sweeper.config import Config
 from sweeper.dimension import Params, Value
 from sweeper.display import Display
 from sweeper.finale import crown
+from sweeper.finished import STUDIES, forget_finished, note_finished
 from sweeper.launchers.local import LocalLauncher
 from sweeper.lease import supervising
+from sweeper.lost import refuse_lost_trials, why_no_best
 from sweeper.narrowing import narrow
-from sweeper.places import trials_of
 from sweeper.search import DATABASE_ERRORS, Search, ranking_of
 from sweeper.space import Plan, plan
-from sweeper.supervisor import Resolved, Supervisor
+from sweeper.supervisor import Supervisor
 from sweeper.tracking import open_tracker
 from sweeper.tracking.port import Tracker
+from sweeper.trials import Resolved
 from train.bases import check_base
 from train.bases.folder import known_prediction
 from train.drawn import with_drawn_folder
 from train.objective import check_objectives
 
+NO_BEST: Final = 1
+"""Exit code when all trials have ended and none left a checkpoint."""
 INTERRUPTED: Final = 130
 """Exit code after Ctrl-C, as shells know it."""
 MAX_CAPTION_PROMPTS: Final = 8
@@ -70,11 +74,13 @@ def _run_study(overrides: Sequence[str]) -> int:
     folder = Path(config.study.folder) / config.study.name
     with ExitStack() as stack:
         stack.enter_context(supervising(folder, say))
+        forget_finished(folder)
         clear_leftovers(folder)
         clear_leftovers(folder.parent / "cache", older_than_s=_A_DAY_S)  # other studies may be writing there
-        search = Search.open(asked.config, asked.space, folder.parent / "studies.db", dataset.fingerprint)
+        database = folder.parent / STUDIES
+        search = Search.open(asked.config, asked.space, database, dataset.fingerprint)
+        refuse_lost_trials(folder, database, search.started, search.ended())
         if not search.started:
-            _refuse_unknown_trials(folder)
             for params in first:
                 search.enqueue(params)
         _write_study(folder, asked)
@@ -94,16 +100,10 @@ def _run_study(overrides: Sequence[str]) -> int:
             )
         if epochs := asked.config.train.epochs:
             display.line(f"{epochs:g} epochs of {dataset.num_images} images are {config.train.num_steps} steps")
-        return _guarded(supervisor, tracker, launcher, display, folder, config)
-
-
-def _refuse_unknown_trials(folder: Path) -> None:
-    """A database that was lost must not have the trials on disk trained over."""
-    if any(trials_of(folder).glob("*")):
-        raise StudyError(
-            f"{folder} has trials, but {folder.parent / 'studies.db'} knows none of them; bring that file back, or set "
-            "study.name to another name"
-        )
+        code = _guarded(supervisor, tracker, launcher, display, folder, config)
+        if code == 0 and not tracker.lost:  # else the next run has something to show
+            note_finished(asked)
+        return code
 
 
 def _narrowed(asked: Plan) -> tuple[Plan, list[Params]]:
@@ -133,7 +133,10 @@ def _guarded(
     with display, _stoppable(display.line) as stop:
         try:
             supervisor.run()
-            crown(supervisor, tracker, display, folder, config)
+            if crown(supervisor, tracker, display, folder, config) is None:
+                reason = why_no_best(list(supervisor.trials.values()))
+                display.line(reason)
+                return NO_BEST
             status = "finished"
             return 0
         except KeyboardInterrupt:

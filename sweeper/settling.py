@@ -3,17 +3,41 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from eval.evaluation import Evaluation
+from eval.evaluation import Evaluation, value_of
 from sweeper.config import Config, Keep
+from sweeper.costs import Costs
+from sweeper.display import describe
 from sweeper.drawing import sheets
-from sweeper.history import costs_of, read_evaluations, read_steps, read_validations
-from sweeper.objectives import measured
+from sweeper.history import costs_in_all, costs_of, read_evaluations, read_steps, read_validations
+from sweeper.objectives import Objective, measured, values_of
 from sweeper.places import state_of
+from sweeper.search import Search
 from sweeper.tracking.port import Ended, Shown, TrialEnd
 from sweeper.trials import Trial
+
+
+def tell_end(search: Search, trial: Trial, objectives: Sequence[Objective]) -> None:
+    """Tell the search how a trial ended, with its best checkpoint where it finished."""
+    best = trial.best
+    if best and len(objectives) > 1:
+        search.constrain(trial.number, trial.excess(best))
+    match trial.status:
+        case "finished":
+            assert best is not None
+            search.tell_complete(trial.number, value_of(best), trial.reason, values_of(best, objectives))
+        case "pruned":
+            search.tell_pruned(trial.number, trial.reason)
+        case _:
+            search.tell_failed(trial.number, trial.reason)
+
+
+def resuming(there: int, going: int, asked: int) -> str:
+    """What is said of a study that goes on: `there` trials, of which `going` have not ended; `asked` are wanted."""
+    more = f"; study.num_trials={asked} is less than the {there} that are there: all count" if there > asked else ""
+    return f"resuming: {there - going} trials have ended, {going} go on, {max(0, asked - there)} are new{more}"
 
 
 def tidy(trial: Trial, keep: Keep) -> dict[str, Path]:
@@ -69,3 +93,20 @@ def in_words(trial: Trial, reason: str) -> str:
         return told
     grounds = "" if reason.endswith(trial.evaluations[-1].words) else f": {diagnosis.because}"
     return f"{told}; {diagnosis.kind}{grounds}"
+
+
+def started_words(trial: Trial, beside: Sequence[Trial]) -> list[str]:
+    """What is said of a trial that has its slot `beside` the others of its worker, one line each."""
+    goes_on = f", goes on at step {trial.step}" if trial.step else ""
+    lines = [f"trial {trial.number} starts{goes_on}: {describe(trial.params)}"]
+    key = trial.spec.pack_key
+    others = ", ".join(sorted({each.spec.pack_key for each in beside} - {key}))
+    if others:
+        lines.append(f"trial {trial.number} ({key}) takes turns with {others}: they can share no pass")
+    return lines
+
+
+def ended_words(trials: Iterable[Trial]) -> str:
+    """What is said when all trials have ended: what they took."""
+    took = sum((costs_in_all(trial.folder) for trial in trials), start=Costs())
+    return f"all trials have ended; {took}"

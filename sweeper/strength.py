@@ -5,9 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from statistics import stdev
 from typing import Final
-
-import torch
 
 from eval.evaluation import Evaluation
 
@@ -41,10 +40,11 @@ def gain(now: Evaluation, before: Evaluation) -> Gain:
 
     Source: Efron & Tibshirani 1993, An introduction to the bootstrap, chapter 11.
     """
-    one, other = (torch.tensor(tuple(each.prompt_scores), dtype=torch.float64) for each in (now, before))
+    one, other = now.prompt_scores, before.prompt_scores
     if len(one) != len(other) or len(one) < 2:
         return Gain(points=now.score - before.score, error=math.nan)
-    return Gain(points=now.score - before.score, error=float((one - other).std()) / math.sqrt(len(one)))
+    differences = [mine - its for mine, its in zip(one, other, strict=True)]
+    return Gain(points=now.score - before.score, error=stdev(differences) / math.sqrt(len(differences)))
 
 
 def choose_strength(tried: Mapping[float, Evaluation], clean: float) -> float:

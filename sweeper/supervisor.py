@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from eval.evaluation import value_of
+from eval.evaluation import Evaluation, value_of
 from foundation.durable import write_text
 from foundation.errors import StudyError
 from sweeper.config import Config
-from sweeper.costs import Costs
-from sweeper.display import Display, describe
-from sweeper.history import costs_in_all, costs_of, read_evaluations, read_steps
+from sweeper.display import Display
+from sweeper.history import costs_of, read_evaluations, read_steps
 from sweeper.launchers.port import Launcher
+from sweeper.lost import lost_evaluations, worth_training_again
 from sweeper.messages import (
     Admit,
     Admitted,
@@ -33,29 +33,19 @@ from sweeper.messages import (
     Stepped,
     Validated,
     Verdict,
+    loaded_words,
 )
-from sweeper.objectives import values_of
 from sweeper.places import trial_of
-from sweeper.search import Search
-from sweeper.settling import chosen, in_words, left_behind, shown, tidy
+from sweeper.search import Past, Search
+from sweeper.settling import chosen, ended_words, in_words, left_behind, resuming, shown, started_words, tell_end, tidy
 from sweeper.tracking.port import Tracker
-from sweeper.trials import Status, Trial
+from sweeper.trials import Resolved, Status, Trial
 from sweeper.verdicts import verdict_on
-from train.reports import described
-from train.spec import TrialSpec
 
 MAX_ATTEMPTS = 3
 """A trial whose worker dies so often is the likely cause, and fails."""
 MAX_DEATHS_AT_START = 2
 """A worker that dies before it is ready so often in a row will not come up."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Resolved:
-    """What one set of parameters means: the trial's spec, and its whole config as YAML."""
-
-    spec: TrialSpec
-    yaml: str
 
 
 @dataclass(slots=True)
@@ -91,6 +81,8 @@ class Supervisor:
         self._waiting: deque[Trial] = deque()
         self._ending: dict[int, tuple[Status, str]] = {}
         self._answers: list[Rescored | Drew] = []
+        self.trained_again: dict[int, Past] = {}
+        """Trials that had ended and are trained again, since their folder has lost what the study needs of them."""
         self.trials: dict[int, Trial] = {}
 
     @property
@@ -110,17 +102,26 @@ class Supervisor:
             StudyError: when no worker can start.
         """
         self._reconcile()
-        if self._left() == 0 and not self._waiting:
+        self._train()
+
+    def train_again(self, lost: Mapping[int, str]) -> None:
+        """Train ended trials once more under their numbers, each to where it ended before; `lost` says why."""
+        self._take_back(lost)
+        self._train()
+
+    def _train(self) -> None:
+        if not self._busy():
             return
-        for number in range(len(self._workers)):
-            self._launcher.start(number)
+        for number, worker in enumerate(self._workers):
+            if worker.ready is None:
+                self._launcher.start(number)
+            self._admit_to(number)
         while self._busy():
             for number, event in self._launcher.wait(timeout_s=1.0):
                 self._handle(number, event)
                 self._admit_to(number)
             self._display.refresh(list(self.trials.values()), self._places())
-        took = sum((costs_in_all(trial.folder) for trial in self.trials.values()), start=Costs())
-        self._display.line(f"all trials have ended; {took}")
+        self._display.line(ended_words(self.trials.values()))
 
     def answers(self, questions: Sequence[Rescore | Draw]) -> list[Rescored | Drew]:
         """What the first worker says to these, in their order; one that dies is asked again what is left.
@@ -150,20 +151,32 @@ class Supervisor:
 
     def _reconcile(self) -> None:
         """Take up what an earlier run left: ended trials are known, running ones go on in their own slot and run."""
-        for past in self._search.ended():
+        lost, ended = {}, self._search.ended()
+        for past in ended:
             trial = self._adopt(past.number, dict(past.params))
-            trial.status, trial.reason = past.status, past.reason
-            trial.evaluations = read_evaluations(trial.folder)
-            trial.step = trial.evaluations[-1].step if trial.evaluations else 0
-            self._tracker.recover(left_behind(trial, past.status, self._config))
+            trial.take_up(past.status, past.reason, read_evaluations(trial.folder))
+            if problem := lost_evaluations(past, trial.evaluations):
+                lost[past.number] = problem
+            else:
+                self._tracker.recover(left_behind(trial, past.status, self._config))
         for left in self._search.running():
             self._waiting.append(self._adopt(left.number, dict(left.params)))
         if self.trials:
-            ended = len(self.trials) - len(self._waiting)
-            going, new = len(self._waiting), self._left()
-            self._display.line(f"resuming: {ended} trials have ended, {going} go on, {new} are new")
+            self._display.line(resuming(len(self.trials), len(self._waiting), self._config.study.num_trials))
+        wanted, others = worth_training_again(lost, ended)
+        for words in others:
+            self._display.line(words)
+        self._take_back(wanted)
         self._tracker.reconcile({trial.number for trial in self._waiting})
         self._display.starts_from(list(self.trials.values()))
+
+    def _take_back(self, lost: Mapping[int, str]) -> None:
+        past = {each.number: each for each in self._search.ended()} if lost else {}
+        for number, problem in lost.items():
+            trial, self.trained_again[number] = self.trials[number], past[number]
+            trial.take_up("waiting", "", [])
+            self._waiting.append(trial)
+            self._display.line(f"trial {number} is trained again under its number: {problem}")
 
     def _adopt(self, number: int, params: dict[str, object]) -> Trial:
         resolved = self._resolve(params)
@@ -249,36 +262,29 @@ class Supervisor:
             for words in event.notes:
                 self._display.line(words)
         worker.ready, worker.deaths_at_start = event, 0
-        if event.capacity:
-            self._display.line(f"{event.device}: slots and what they train together: {described(event.capacity)}")
-        self._display.line(
-            f"{event.device}: {event.num_slots} slots, {event.num_train} pictures to learn from, "
-            f"{event.num_validation} held out ({event.seconds:.0f} s to load)"
-        )
+        for words in loaded_words(event):
+            self._display.line(words)
 
     def _on_admitted(self, worker: _Worker, event: Admitted) -> None:
         trial = self.trials[event.trial]
         trial.evaluations, trial.step = list(event.history), event.step
         # What a crash kept from being reported and shown:
         for evaluation, images, costs in shown(trial, event.history, self._config):
-            self._search.report(trial.number, evaluation.step, value_of(evaluation))
+            self._report(trial, evaluation)
             self._tracker.log_evaluation(trial.number, evaluation, images, costs)
         for validation in event.validations:
             self._tracker.log_validation(trial.number, validation)
-        goes_on = f", goes on at step {event.step}" if event.step else ""
-        self._display.line(f"trial {trial.number} starts{goes_on}: {describe(trial.params)}")
-        key = trial.spec.pack_key
-        others = ", ".join(sorted({self.trials[n].spec.pack_key for n in worker.trials} - {key}))
-        if others:
-            self._display.line(f"trial {trial.number} ({key}) takes turns with {others}: they can share no pass")
+        for words in started_words(trial, [self.trials[n] for n in worker.trials]):
+            self._display.line(words)
 
     def _on_evaluated(self, number: int, event: Evaluated) -> None:
         trial, evaluation = self.trials[event.trial], event.evaluation
         trial.evaluations.append(evaluation)
         costs = costs_of(trial.folder, trial.evaluations)[-1]
         self._tracker.log_evaluation(trial.number, evaluation, event.images, costs)
-        self._search.report(trial.number, evaluation.step, value_of(evaluation))
-        verdict = verdict_on(trial, self.trials.values(), self._config)
+        self._report(trial, evaluation)
+        past = self.trained_again.get(trial.number)
+        verdict = past.verdict_at(evaluation.step) if past else verdict_on(trial, self.trials.values(), self._config)
         if verdict is not None:
             self._ending[trial.number] = verdict
         self._launcher.send(number, Verdict(trial=trial.number, go_on=verdict is None))
@@ -287,23 +293,18 @@ class Supervisor:
             f"overfit {evaluation.overfit_index:.2f} ({evaluation.words})"
         )
 
+    def _report(self, trial: Trial, evaluation: Evaluation) -> None:
+        if trial.number not in self.trained_again:  # the search knows how such a one ended
+            self._search.report(trial.number, evaluation.step, value_of(evaluation))
+
     def _end(self, worker: _Worker, trial: Trial, status: Status, reason: str) -> None:
         """Settle a trial everywhere: search, tracker, disk."""
         worker.trials.remove(trial.number)
-        best, study = trial.best, self._config.study
-        if status == "finished" and best is None:
+        if status == "finished" and trial.best is None:
             status, reason = "failed", "it ended without an evaluation"
         trial.status, trial.reason = status, reason
-        if best and study.has_front:
-            self._search.constrain(trial.number, trial.excess(best))
-        match status:
-            case "finished":
-                assert best is not None
-                self._search.tell_complete(trial.number, value_of(best), reason, values_of(best, study.objectives))
-            case "pruned":
-                self._search.tell_pruned(trial.number, reason)
-            case _:
-                self._search.tell_failed(trial.number, reason)
+        if trial.number not in self.trained_again:
+            tell_end(self._search, trial, self._config.study.objectives)
         kept = tidy(trial, self._config.study.keep)
         assert status in ("finished", "pruned", "failed")
         self._tracker.end_trial(trial.number, status, reason, kept, chosen(trial, self._config))

@@ -18,6 +18,14 @@ Status = Literal["waiting", "running", "finished", "pruned", "failed"]
 DIVERGED_IN_A_ROW = 2
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Resolved:
+    """What one set of parameters means: the trial's spec, and its whole config as YAML."""
+
+    spec: TrialSpec
+    yaml: str
+
+
 @dataclass(slots=True)
 class Trial:
     """One set of hyperparameters and what came of it."""
@@ -34,6 +42,11 @@ class Trial:
     loss: float = math.nan
     attempts: int = 0
     evaluations: list[Evaluation] = field(default_factory=list)
+
+    def take_up(self, status: Status, reason: str, evaluations: list[Evaluation]) -> None:
+        """Stand as an earlier run left it."""
+        self.status, self.reason, self.evaluations = status, reason, evaluations
+        self.step = evaluations[-1].step if evaluations else 0
 
     @property
     def best(self) -> Evaluation | None:

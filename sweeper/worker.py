@@ -18,6 +18,7 @@ from sweeper.history import append_evaluation, append_validation, rewind
 from sweeper.judging import Due, Judging
 from sweeper.lease import working
 from sweeper.loading import load
+from sweeper.lost import lost_before
 from sweeper.messages import (
     Admit,
     Admitted,
@@ -134,6 +135,11 @@ class Worker:
             return
         step = self._pack.steps_done(slot)
         history, validations = rewind(command.folder, step)
+        if lost := lost_before(command.folder, step, self._eval.every, history):
+            self._send(Noted(f"trial {command.trial} begins anew: {lost}"))
+            self._pack.release(slot)
+            slot, step = self._pack.admit(command.spec), 0
+            history, validations = rewind(command.folder, step)
         running = Running(command.trial, slot, command.folder, history, validations)
         self._running[command.trial] = running
         if history and history[-1].step == step:

@@ -67,7 +67,7 @@ def main(arguments: list[str]) -> int:
 
 
 def _parse(arguments: list[str]) -> tuple[_Run, Path | None]:
-    outs = [argument.removeprefix("out=") for argument in arguments if argument.startswith("out=")]
+    outs = [_unquoted(argument.removeprefix("out=")) for argument in arguments if argument.startswith("out=")]
     config = compose([argument for argument in arguments if not argument.startswith("out=")])
     trial = {group: _without_space(config[group]) for group in _TRIAL_GROUPS}
     run = parse(_Run, {"base": config["base"], "data": config["data"], "trial": trial})
@@ -78,6 +78,13 @@ def _parse(arguments: list[str]) -> tuple[_Run, Path | None]:
     if out is not None and out.exists():
         raise ConfigError([f"out {out} exists already; name a new folder, nothing is overwritten"])
     return run, out
+
+
+def _unquoted(path: str) -> str:
+    """A path as it is, or in quotes as Hydra takes the other values."""
+    quote = path[:1]
+    is_quoted = quote in ("'", '"') and len(path) > 1 and path.endswith(quote)
+    return path[1:-1].replace(f"\\{quote}", quote) if is_quoted else path
 
 
 def _without_space(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from foundation.data.left_out import LeftOut
 from foundation.data.masks import Mask, find_masks
 from foundation.data.spec import DataSpec
 from foundation.errors import DataError
-from foundation.folder import MIN_TRAINED_ON, Picture, read_folder, split
+from foundation.folder import MIN_TRAINED_ON, Picture, how_read, read_folder, split
 from foundation.looks import alike, groups
 from foundation.phrases import captioned
 from foundation.sources import located
@@ -54,7 +54,8 @@ class Dataset:
         """What a person should know of these pictures on a base of this resolution, one line each."""
         groups = self.cut.groups([picture.size for picture in self.train], resolution)
         shapes = [described(groups)] if self.cut.buckets else []
-        return (self.count, *self.notes_of_reading, *self.copies, *self.few, *shapes)
+        read = how_read((*self.train, *self.validation, *self.regularization))
+        return (self.count, *self.notes_of_reading, *read, *self.copies, *self.few, *shapes)
 
     @property
     def count(self) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Literal
 
@@ -25,6 +25,8 @@ _STATUS: Final[Mapping[TrialState, Status]] = {
     TrialState.FAIL: "failed",
 }
 _REASON: Final = "reason"
+_REPORTED: Final = "score at step "
+"""Begins the names under which a study of several objectives notes its trials' scores."""
 _VOID: Final = "void"
 """Marks trials that were never trained: drawn twice, or half drawn when the process died. They count for nothing."""
 _OVERFIT: Final = "constraints:overfit"
@@ -44,6 +46,12 @@ class Past:
     """Its score. Of a pruned trial the last reported; None without any."""
     reason: str
     """Why it ended."""
+    reported: Mapping[int, float] = field(default_factory=dict)
+    """Step to score of every evaluation that was noted."""
+
+    def verdict_at(self, step: int) -> tuple[Status, str] | None:
+        """How it ended, and why, once it is as far again as it was judged; None before."""
+        return (self.status, self.reason) if step >= max(self.reported, default=0) else None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -108,10 +116,12 @@ class Search:
     def report(self, number: int, step: int, score: float) -> None:
         """Note a running trial's score at a step; a score noted before for that step is replaced.
 
-        Not in a study of several objectives: Optuna's sampler compares what pruned trials have reported, which it
-        refuses there.
+        In a study of several objectives as an attribute: Optuna's sampler compares what pruned trials have reported,
+        which it refuses there.
         """
-        if not self._spec.has_front:
+        if self._spec.has_front:
+            self._storage.set_trial_user_attr(self._id(number), f"{_REPORTED}{step}", score)
+        else:
             self._storage.set_trial_intermediate_value(self._id(number), step, score)
 
     def constrain(self, number: int, excess: float) -> None:
@@ -206,4 +216,14 @@ def _past(trial: FrozenTrial) -> Past:
         status=_STATUS[trial.state],
         value=score_of(trial),
         reason=str(trial.user_attrs.get(_REASON, "")),
+        reported=_reported(trial),
     )
+
+
+def _reported(trial: FrozenTrial) -> dict[int, float]:
+    noted = {
+        int(name.removeprefix(_REPORTED)): float(score)
+        for name, score in trial.user_attrs.items()
+        if name.startswith(_REPORTED)
+    }
+    return {**trial.intermediate_values, **noted}

@@ -17,11 +17,11 @@ from mlflow import MlflowClient
 from mlflow.entities import Metric, Param, Run, RunTag
 from mlflow.exceptions import MlflowException
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NOTE, MLFLOW_SOURCE_NAME
-from PIL import Image
 from sqlalchemy.exc import SQLAlchemyError
 
 from eval.evaluation import Evaluation, Validation
 from foundation.errors import ConfigError, StudyError
+from foundation.images import read_rgb
 from sweeper.config import TrackingSpec
 from sweeper.costs import Costs
 from sweeper.tracking import ARTIFACTS, DATABASE
@@ -263,8 +263,7 @@ class MlflowTracker:
 
     def _log_images(self, run_id: str, step: int, images: Sequence[tuple[str, Path]]) -> None:
         for key, (_, path) in zip(image_keys(name for name, _ in images), images, strict=True):
-            with Image.open(path) as image:
-                self._client.log_image(run_id, image, key=f"{_IMAGES}/{key}", step=step)
+            self._client.log_image(run_id, read_rgb(path), key=f"{_IMAGES}/{key}", step=step)
 
     def _last_step(self, run_id: str, key: str) -> int:
         return max((metric.step for metric in self._client.get_metric_history(run_id, key)), default=-1)

@@ -121,7 +121,7 @@ def test_what_fits_nothing_gets_one_line(tmp_path: Path) -> None:
     (tmp_path / "a.rar").touch()
     assert refusal(tmp_path / "a.rar", cache).startswith(f"data.path {tmp_path}/a.rar is not a folder of images, nor a")
     assert refusal(tmp_path / "*.tar", cache) == (
-        f"data.path {tmp_path}/*.tar matches no file; name archives, as shards/*.tar"
+        f"data.path {tmp_path}/*.tar is not there, and as a pattern it matches no file (archives are shards/*.tar)"
     )
     assert refusal(tmp_path / "none", cache).startswith(f"data.path {tmp_path}/none is not a folder; name a folder")
     saved(tmp_path / "two/a")

@@ -22,6 +22,7 @@ from sweeper.handed_over import HandedOver
 from sweeper.pareto import Front, Place
 from sweeper.report import read_chosen, scores, write_best
 from sweeper.winner import TrialSummary, Winner
+from tests.hostile import HOSTILE
 from train.adapters import Adapter
 from train.bases import Base
 from train.spec import AdapterSpec
@@ -124,7 +125,7 @@ def test_the_card_tells_what_won_how_and_against_what(winner: Winner, tmp_path: 
     text = card(winner, tmp_path / "best", FILES_MADE)
     assert "# pencil: trial 1, step 160" in text
     assert "`adapter.rank=16`, `optimizer=lion`, `optimizer.lr=0.0001235`" in text
-    assert "**in pencil style**" in text
+    assert "`in pencil style`" in text
     assert "| score | 71.4 ± 2.13 | 0 |" in text
     assert "| val_ratio | 0.432 | 1 |" in text
     assert "| prompt_match | 88.2 | 60.0 |" in text
@@ -248,3 +249,16 @@ def test_the_cards_code_block_draws_with_the_lora(
     assert layer.scaling == {"best": pytest.approx(0.6 * AdapterSpec(rank=2).alpha_ratio)}
     with Image.open(tmp_path / "picture.png") as picture:
         assert picture.size == (32, 32)
+
+
+def test_text_of_users_is_neither_a_tag_nor_a_link_nor_a_column(winner: Winner, tmp_path: Path) -> None:
+    trials = [replace(each, reason=HOSTILE, params={"optimizer": HOSTILE}) for each in winner.trials]
+    told = replace(winner, trigger=HOSTILE, base=HOSTILE, params={"data.name": HOSTILE}, trials=trials)
+    text = card(told, tmp_path / HOSTILE, HandedOver(reason=HOSTILE))
+    prose = re.sub(r"```.*?```", "", text, flags=re.DOTALL)
+    prose = re.sub(r"(?<![`\\])(`+)(?!`).*?[^`]\1(?!`)", "", prose)
+    assert r"b\>" in prose
+    assert not re.search(r"(?<!\\)(<b>|\[v2|\*x|`)", prose)
+    rows = [line for line in text.splitlines() if HOSTILE[:5] in line and line.startswith("|")]
+    assert len(rows) == len(trials)
+    assert {len(re.findall(r"(?<!\\)\|", row)) for row in rows} == {7}

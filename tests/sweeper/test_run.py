@@ -25,13 +25,6 @@ def test_the_first_signal_interrupts_and_later_ones_do_not_cut_the_saving_short(
     assert signal.getsignal(signal.SIGTERM) is before
 
 
-def test_a_lost_database_does_not_have_its_trials_trained_over(tmp_path: Path) -> None:
-    run._refuse_unknown_trials(tmp_path / "pencil")
-    (tmp_path / "pencil/trials/0000").mkdir(parents=True)
-    with pytest.raises(StudyError, match=r"pencil has trials, but .*studies\.db knows none of them"):
-        run._refuse_unknown_trials(tmp_path / "pencil")
-
-
 def test_a_folder_that_cannot_be_made_is_said_in_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(StudyError, match=r"^the study cannot go on: \[Errno 20\] Not a directory: .*file.*$"):

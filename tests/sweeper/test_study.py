@@ -23,6 +23,7 @@ from sweeper.history import read_steps
 from sweeper.objectives import DIRECTIONS
 from sweeper.places import trial_of
 from sweeper.urls import sqlite_url
+from tests.hostile import HOSTILE, quoted
 
 ROOT = Path(__file__).parents[2]
 SMALL = [
@@ -44,7 +45,7 @@ SMALL = [
 
 
 def command(folder: Path, *overrides: str) -> list[str]:
-    return [sys.executable, "-m", "sweeper", *SMALL, f"study.folder={folder}", *overrides]
+    return [sys.executable, "-m", "sweeper", *SMALL, f"study.folder={quoted(folder)}", *overrides]
 
 
 def start(folder: Path, *overrides: str) -> subprocess.Popen[str]:
@@ -92,7 +93,7 @@ def mlflow_runs(folder: Path, name: str) -> tuple[MlflowClient, dict[str, list]]
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     """A study of four trials that ran to its end, and what it said."""
-    folder = tmp_path_factory.mktemp("multirun")
+    folder = tmp_path_factory.mktemp("multirun") / HOSTILE
     code, output = run(folder, "study.name=small", "study.num_trials=4", "train.steps=4", "eval.every=2")
     assert code == 0, output
     return folder, output
@@ -188,8 +189,14 @@ def test_run_again_only_what_is_left_is_done(finished: tuple[Path, str]) -> None
     assert len(runs["children"]) == 5
     code, output = run(folder, "study.name=small", "study.num_trials=5", "train.steps=4", "eval.every=2")
     assert code == 0, output
-    assert "nothing is new since the best was chosen" in output.replace("\n", "")
-    assert "slots" not in output  # no worker was started
+    assert output.startswith("study small is finished: the best of 5 trials is trial")
+    assert "resuming" not in output
+    code, output = run(folder, "study.name=small", "study.num_trials=3", "train.steps=4", "eval.every=2")
+    assert code == 0, output
+    said = " ".join(output.split())
+    assert "study.num_trials=3 is less than the 5 that are there: all count" in said
+    assert "nothing is new since the best was chosen" in said
+    assert "slots" not in said  # no worker was started
 
 
 def test_another_config_under_the_same_name_is_refused_in_one_line(finished: tuple[Path, str]) -> None:
@@ -237,13 +244,15 @@ def test_ctrl_c_keeps_everything_and_the_same_command_goes_on(tmp_path: Path) ->
     assert len(after["children"]) == len(optuna_study(tmp_path, "stopped").trials)
 
 
-def test_nan_loss_fails_its_trial_with_a_reason_and_the_study_goes_on(tmp_path: Path) -> None:
+def test_nan_loss_fails_its_trial_with_a_reason_and_a_study_of_such_alone(
+    tmp_path: Path,
+) -> None:
     asked = ["study.name=wild", "study.num_trials=2", "train.steps=4", "eval.every=2", "adapter.rank=choice(4,8)"]
     code, output = run(tmp_path, *asked, "optimizer=adamw", "optimizer.lr=1e30", "lr_scheduler=constant")
     trials = optuna_study(tmp_path, "wild").trials
-    assert code == 0, output
+    assert code == 1, output
     assert [trial.state.name for trial in trials] == ["FAIL", "FAIL"]
     assert all("loss is nan" in trial.user_attrs["reason"] for trial in trials)
-    assert "no trial left a checkpoint, so there is no best" in output
+    assert "no best; all 2 ended as trial 0: loss is nan" in " ".join(output.split())
     _, runs = mlflow_runs(tmp_path, "wild")
-    assert {run.info.status for run in runs["children"]} == {"FAILED"}
+    assert {run.info.status for run in (*runs["parents"], *runs["children"])} == {"FAILED"}

@@ -22,7 +22,8 @@ from sweeper.messages import Admit, Command, Rescore, Rescored
 from sweeper.pictures import PROMPT, picture_name
 from sweeper.search import Search
 from sweeper.space import Plan, plan
-from sweeper.supervisor import Resolved, Supervisor
+from sweeper.supervisor import Supervisor
+from sweeper.trials import Resolved
 from tests.sweeper.played import Notes, PlayedWorker, evaluation
 
 AIMS = ("style", "prompt_match", "drift")
@@ -53,15 +54,16 @@ class RescoringWorker(PlayedWorker):
         super().__init__(script)
         self.folders: dict[int, Path] = {}
         self.rescored: list[int] = []
+        self.writes = True
 
     def send(self, worker: int, command: Command) -> None:
         match command:
             case Admit(trial=trial, folder=folder):
                 self.folders[trial] = folder
-                for made in self.script[trial]:
+                for made in self.script[trial] if self.writes else ():
                     assert isinstance(made, Evaluation)
                     weights = folder / "checkpoints" / f"step-{made.step:06}" / "pytorch_lora_weights.safetensors"
-                    weights.parent.mkdir(parents=True)
+                    weights.parent.mkdir(parents=True, exist_ok=True)
                     save_file(LORA, weights)
             case Rescore(trial=trial, step=step, seeds=seeds, out=out):
                 self.rescored.append(trial)
@@ -127,8 +129,14 @@ def cut_short(path: Path) -> None:
     path.write_bytes(path.read_bytes()[:4])
 
 
-def test_a_finalist_whose_checkpoint_is_damaged_or_gone_makes_way(
-    study: Played, asked: Plan, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("comes_back", [True, False])
+def test_a_finalist_whose_checkpoint_is_damaged_or_gone_is_trained_again_and_else_makes_way(
+    comes_back: bool,
+    study: Played,
+    asked: Plan,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     supervisor, notes, worker, _ = study
     trials = {trial.number: trial for trial in supervisor.front}
@@ -139,11 +147,19 @@ def test_a_finalist_whose_checkpoint_is_damaged_or_gone_makes_way(
         monkeypatch.setattr(trial, "folder", copy)
         spoil(trial.checkpoint(trial.best.step) / WEIGHTS_FILE)
     monkeypatch.setattr(worker, "rescored", [])
+    monkeypatch.setattr(worker, "writes", comes_back)
+    monkeypatch.setattr(supervisor, "trained_again", {})
     display = Display("pencil", 12, 160)
+    monkeypatch.setattr(supervisor, "_display", display)
     crown(supervisor, notes, display, tmp_path / "pencil", asked.config)
-    assert {first, second}.isdisjoint(worker.rescored) and worker.rescored[0] == third
     said = capsys.readouterr().out
-    assert f"trial {first} cannot be a finalist: " in said and f"trial {second} cannot be a finalist: " in said
+    assert f"trial {first} is trained again under its number: its checkpoint " in said
+    assert f"trial {second} is trained again under its number: " in said
+    if comes_back:
+        assert worker.rescored[:3] == [first, second, third] and "cannot be a finalist" not in said
+    else:
+        assert {first, second}.isdisjoint(worker.rescored) and worker.rescored[0] == third
+        assert f"trial {first} cannot be a finalist: " in said and f"trial {second} cannot be a finalist: " in said
 
 
 def test_nobody_is_asked_again_while_nothing_is_new(

@@ -25,7 +25,8 @@ from sweeper.messages import (
 )
 from sweeper.search import Search
 from sweeper.space import plan
-from sweeper.supervisor import MAX_ATTEMPTS, Resolved, Supervisor
+from sweeper.supervisor import MAX_ATTEMPTS, Supervisor
+from sweeper.trials import Resolved
 from tests.sweeper.played import COSTS, OVERRIDES, Notes, PlayedWorker, evaluation
 from train.reports import StepReport
 
@@ -137,11 +138,51 @@ def test_finished_study_starts_no_worker_and_asks_nothing(make: Make, tmp_path: 
     database = tmp_path / "studies.db"
     first, _, _ = make(PlayedWorker({0: FULL, 1: FULL, 2: FULL}), database)
     first.run()
+    keep_evaluations(first)
     worker = PlayedWorker({})
     again, _, _ = make(worker, database)
     again.run()
     assert worker.started == 0
     assert sorted(again.trials) == [0, 1, 2]
+
+
+def keep_evaluations(supervisor: Supervisor) -> None:
+    """As workers do, which a played one does not."""
+    for trial in supervisor.trials.values():
+        for each in trial.evaluations:
+            append_evaluation(trial.folder, each)
+
+
+def test_an_ended_trial_that_lost_what_it_was_judged_by_is_trained_again_to_where_it_ended(
+    make: Make, tmp_path: Path
+) -> None:
+    database = tmp_path / "studies.db"
+    turned = (evaluation(40, 60.0), evaluation(60, 45.0, 0.9, overfit=True), evaluation(80, 90.0))
+    first, _, before = make(PlayedWorker({0: FULL, 1: turned, 2: FULL}), database)
+    first.run()
+    keep_evaluations(first)
+    (first.trials[1].folder / "evaluations.jsonl").write_text("")
+    never = (evaluation(40, 60.0), evaluation(60, 45.0), evaluation(80, 90.0))  # nothing of now ends it
+    worker = PlayedWorker({1: never})
+    again, notes, search = make(worker, database)
+    again.run()
+    assert worker.admitted == [1]
+    assert [each.step for each in again.trials[1].evaluations] == [40, 60]
+    assert notes.ended == {1: ("finished", "looks overfit: copies in 4 of 16 pictures")}
+    assert sorted(notes.recovered) == [0, 2]
+    assert search.ended() == before.ended()
+
+
+def test_a_finalist_that_lost_its_checkpoint_is_trained_again_after_the_study_ended(make: Make) -> None:
+    worker = PlayedWorker({0: FULL, 1: FULL, 2: FULL})
+    supervisor, notes, search = make(worker)
+    supervisor.run()
+    before = search.ended()
+    supervisor.train_again({2: "its checkpoint is gone"})
+    assert worker.admitted == [0, 1, 2, 2]
+    assert [each.step for each in supervisor.trials[2].evaluations] == [40, 80]
+    assert notes.ended[2] == ("finished", "all steps done")
+    assert search.ended() == before
 
 
 def test_what_a_crash_kept_from_being_shown_and_deleted_is_made_up_for(make: Make, tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from foundation.console import complain, say
 from foundation.durable import new_folder
 from foundation.errors import SAID, ConfigError, DataError
 from foundation.images import read_rgb
+from foundation.keyed import as_override
 from foundation.phrases import captioned
 from foundation.sources import located
 from train.prepare.request import USAGE, Request, read_request
@@ -75,7 +76,7 @@ def run(request: Request) -> None:
         say(f"{len(found)} pictures would go to {out}; nothing was written, add apply=true to do it")
         return
     _write(prepared, out)
-    say(f"{len(prepared)} pictures with captions are in {out}; train with data.path={out}")
+    say(f"{len(prepared)} pictures with captions are in {out}; train with {as_override('data.path', out)}")
 
 
 def _captions(folder: Path, request: Request) -> Captions:
