@@ -25,6 +25,7 @@ from sweeper.winner import (
     Winner,
     base_metrics,
 )
+from train.exports.programs import COMFYUI, WEB_UIS
 
 _ERROR: Final = (
     "± is the standard error over prompts, of which some are harder than others. "
@@ -113,19 +114,13 @@ def _files(winner: Winner, files: HandedOver) -> list[str]:
         name = files.kohya.removesuffix(".safetensors")
         a1111 = f"into `models/Lora`, then `<lora:{name}:{winner.strength:g}>`{prompt}"
         comfyui = f"into `models/loras`, then *Load LoRA* with both strengths at {winner.strength:g}{prompt}"
-        if files.kind == "DORA":
-            a1111 = "not to be used there: they take a DoRA's magnitudes for those of inputs"
-            comfyui += "; nearly the same picture, as it divides by the norms of the base's weights"
-        if files.kind == "IA3":
-            comfyui = "not to be used there: it does not know IA3"
-        rows += [(f"`{files.kohya}`", files.web_uis, a1111)] if files.web_uis else []
-        rows += [(f"`{files.kohya}`", "ComfyUI", comfyui)]
+        web_uis = ", ".join(program for program in files.read_by if program in WEB_UIS)
+        rows += [(f"`{files.kohya}`", web_uis, a1111)] if web_uis else []
+        rows += [(f"`{files.kohya}`", COMFYUI, comfyui)] if COMFYUI in files.read_by else []
     files_table = [table(("file", "program", "how"), rows, right=())] if rows else []
-    return (
-        [*files_table, f"There is no file for A1111 and ComfyUI: {plain(files.reason)}."]
-        if files.reason
-        else files_table
-    )
+    if files.reason:
+        return [*files_table, f"There is no kohya file for A1111, Forge and ComfyUI: {plain(files.reason)}."]
+    return [*files_table, f"`{files.kohya}` is {files.unread}."] if files.unread else files_table
 
 
 def _usage(winner: Winner, folder: Path) -> str:

@@ -16,30 +16,43 @@ from foundation.console import complain, say
 from foundation.durable import new_folder
 from foundation.errors import SAID, AdapterError, ConfigError
 from foundation.keyed import is_keyed, read_keyed
-from foundation.quiet import quiet_libraries
+from sweeper.bases import layers_of_base, open_base, open_parts_of_base
 from sweeper.strength import AS_TRAINED
 from sweeper.winner import CONFIG, SCORES
-from train.bases.folder import EMBEDDED
-from train.exports import FILE_FORMATS, about_of, file_title, read_adapter, write_format
+from train.exports import (
+    FILE_FORMATS,
+    About,
+    Adapter,
+    about_of,
+    file_title,
+    read_adapter,
+    readers_of,
+    takes_base,
+    write_format,
+    write_full,
+)
 
 USAGE: Final = """\
 python -m sweeper.export STUDY|FOLDER|FILE [FORMAT …] [out=FOLDER] [key=value …]     a LoRA for other programs
 
   STUDY      a study's name: its best; or any checkpoint's folder, or a LoRA file
-  FORMAT     kohya      one file for A1111, Forge, ComfyUI and kohya's trainers, as far as they know the base's family
+  FORMAT     kohya      one file for ComfyUI, Forge, A1111 and kohya's trainers, as far as they know kind and family
+             full       one large file of all weights' differences, of every kind: for ComfyUI, Forge and A1111
              diffusers  one file for diffusers
              peft       a folder for each part, for PeftModel.from_pretrained
-             merged     the whole pipeline with the LoRA in its weights, for anything that takes a base
+             merged     the whole pipeline with the LoRA in its weights, for anything that takes a base; alone it is
+                        out= itself, beside others out/merged
              (default: kohya, diffusers and peft)
   out=       a new folder (default: FOLDER-export)
   strength=  of the merged pipeline (default: what the study chose, else 1 as trained)
-  base=      what to merge into (default: what it was trained on)
+  base=      what to merge into, or to tell differences from (default: what it was trained on)
   title=     what the file is called (default: the study's name)
   folder=    where studies are (default: multirun)
 
   python -m sweeper.export pencil
   python -m sweeper.export multirun/pencil/trials/0007/checkpoints/step-000120 kohya out=seventh"""
 MERGED: Final = "merged"
+FULL: Final = "full"
 _KEYS: Final = ("out", "strength", "base", "title", "folder")
 _TRIAL_CONFIGS: Final = (CONFIG, "config.json")
 """A trial's config as a study writes it, and as `python -m train` does."""
@@ -93,31 +106,48 @@ def export(arguments: Sequence[str]) -> list[str]:
     now = datetime.now(UTC).isoformat(timespec="seconds")
     about = about_of(source.config, title=title, date=now)
     lines = []
+    asked = formats or list(FILE_FORMATS)
     with new_folder(out) as fresh:
-        for name in formats:
-            if name == MERGED:
-                _write_merged(source, keys.get("base"), strength, fresh / MERGED)
-                lines.append(
-                    f"{MERGED}: {out / MERGED} at strength {strength:g}, for DiffusionPipeline.from_pretrained"
-                )
+        for name in asked:
+            try:
+                place = fresh / MERGED if name == MERGED and len(asked) > 1 else fresh
+                written, words = _write(name, source, adapter, place, about, keys.get("base"), strength)
+            except AdapterError as error:
+                if formats:
+                    raise
+                lines.append(f"{name}: not written: {error}")  # nobody asked for this one by its name
             else:
-                written = write_format(name, adapter, fresh, about)
-                lines.append(
-                    f"{name}: {out / written.relative_to(fresh)}, for {FILE_FORMATS[name].programs(adapter, about)}"
-                )
+                lines.append(f"{name}: {out / written.relative_to(fresh)} {words}")
     return lines
+
+
+def _write(
+    name: str, source: _Source, adapter: Adapter, folder: Path, about: About, base: str | None, strength: float
+) -> tuple[Path, str]:
+    """Write one format into a folder: what was written, and what to say of it."""
+    if name == MERGED:
+        _write_merged(source, base, strength, folder)
+        return folder, f"at strength {strength:g}, for DiffusionPipeline.from_pretrained"
+    if name == FULL:
+        written = _write_full(source, adapter, base, folder, about)
+        size = f"{written.stat().st_size / 2**20:.0f} MiB, "
+    else:
+        layers = layers_of_base(adapter, source.config, base) if takes_base(name, adapter) else None
+        written = write_format(name, adapter, folder, about, layers)
+        size = ""
+    return written, f"{size}{readers_of(name, adapter, about)}"
 
 
 def _parsed(arguments: Sequence[str]) -> tuple[str, list[str], dict[str, str]]:
     words = [argument for argument in arguments if not is_keyed(argument)]
     keys, problems = read_keyed([argument for argument in arguments if is_keyed(argument)], _KEYS, ())
-    known = [*FILE_FORMATS, MERGED]
+    known = [*FILE_FORMATS, FULL, MERGED]
     problems += [f"a format must be one of {', '.join(known)}, got {word}" for word in words[1:] if word not in known]
     if not words:
         problems.append("name a study, a folder or a file first")
     if problems:
         raise ConfigError(problems)
-    return words[0], list(dict.fromkeys(words[1:])) or list(FILE_FORMATS), keys
+    return words[0], list(dict.fromkeys(words[1:])), keys
 
 
 def _strength(text: str) -> float:
@@ -161,15 +191,19 @@ def _read(file: Path) -> dict[str, Any]:
 
 
 def _write_merged(source: _Source, base: str | None, strength: float, folder: Path) -> None:
-    location = base or (source.config.get("base") or {}).get("path")
-    if not location:
-        raise ConfigError([f"nothing beside {source.path} tells its base; name it: base=FOLDER or a hub id"])
-    quiet_libraries()  # before they are imported: some speak at import
-    from train.merge import pipeline
+    pipe = open_base(source.config, base)
+    from train.bases.saving import save_pipeline  # these load diffusers, which takes seconds
+    from train.merge.pipeline import merge_all
 
-    pipe = pipeline.open_pipeline(str(EMBEDDED.get(location, location)))
-    pipeline.merge_all(pipe, [(read_adapter(source.path), strength)])
-    pipeline.write_pipeline(pipe, folder)
+    merge_all(pipe, [(read_adapter(source.path), strength)])
+    save_pipeline(pipe, folder)
+
+
+def _write_full(source: _Source, adapter: Adapter, base: str | None, folder: Path, about: About) -> Path:
+    pipe = open_parts_of_base(adapter, source.config, base)
+    from train.merge.difference import differences  # loads diffusers, which takes seconds
+
+    return write_full(adapter, differences(pipe, adapter), folder, about)
 
 
 if __name__ == "__main__":

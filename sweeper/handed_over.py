@@ -9,9 +9,11 @@ from typing import Any
 
 import yaml
 
-from foundation.errors import AdapterError
+from foundation.errors import AdapterError, UserError
+from sweeper.bases import layers_of_base
 from sweeper.winner import WEIGHTS, Winner
-from train.exports import about_of, kohya_web_uis, read_adapter, write_format
+from train.exports import about_of, read_adapter, readers_of, takes_base, write_format
+from train.exports.programs import PROGRAMS
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -24,10 +26,10 @@ class HandedOver:
     """The name of the file in kohya's format; empty where there is none."""
     reason: str = ""
     """Why there is none."""
-    kind: str = "LORA"
-    """PEFT's type, or DORA: not every program acts out every kind."""
-    web_uis: str = "A1111, Forge"
-    """Who of A1111's line reads the kohya file; empty for none."""
+    read_by: tuple[str, ...] = PROGRAMS
+    """The programs that read the kohya file."""
+    unread: str = ""
+    """Which do not, and why; empty where all do."""
 
 
 def hand_over(winner: Winner, folder: Path) -> HandedOver:
@@ -41,10 +43,11 @@ def hand_over(winner: Winner, folder: Path) -> HandedOver:
         return HandedOver(reason=str(error).replace(f"{folder}/", ""))
     config: Mapping[str, Any] = yaml.safe_load(winner.config) or {}
     in_diffusers = adapter.kinds == {"LORA"}
-    kind = "DORA" if adapter.has_dora else min(adapter.kinds)
     about = about_of(config, title=winner.study, steps=winner.step)
     try:
-        file = write_format("kohya", adapter, folder, about)
-    except AdapterError as error:
-        return HandedOver(in_diffusers=in_diffusers, kind=kind, reason=str(error))
-    return HandedOver(in_diffusers=in_diffusers, kind=kind, kohya=file.name, web_uis=kohya_web_uis(adapter, about))
+        base = layers_of_base(adapter, config) if takes_base("kohya", adapter) else None
+        file = write_format("kohya", adapter, folder, about, base)
+    except UserError as error:
+        return HandedOver(in_diffusers=in_diffusers, reason=str(error))
+    who = readers_of("kohya", adapter, about)
+    return HandedOver(in_diffusers=in_diffusers, kohya=file.name, read_by=who.read, unread=who.unread_words)

@@ -102,7 +102,7 @@ def test_a_trials_checkpoint_and_a_run_without_a_study(study: Path, tiny_pipelin
         (["nothing"], ["there is no LoRA in nothing and no study nothing with a best one"]),
         (
             ["a", "khoya", "uot=b"],
-            ["got 'uot=b'; did you mean out=?", "a format must be one of diffusers, kohya, peft, merged, got"],
+            ["got 'uot=b'; did you mean out=?", "a format must be one of diffusers, kohya, peft, full, merged, got"],
         ),
         (["a", "out=b", "out=c"], ["out must be given once, got it again as 'out=c'"]),
         (["out=b"], ["name a study, a folder or a file first"]),
@@ -144,37 +144,92 @@ def test_best_holds_a_kohya_file_and_the_card_says_whose(study: Path, winner: Wi
     assert "| `pytorch_lora_weights.safetensors` | diffusers |" in text and "ComfyUI" in text
 
 
-def test_the_card_names_no_program_that_does_not_know_the_family(winner: Winner, tmp_path: Path) -> None:
-    rows = {
-        web_uis: card(winner, tmp_path, HandedOver(kohya="pencil.safetensors", web_uis=web_uis))
-        for web_uis in ("Forge", "")
-    }
-    assert "| `pencil.safetensors` | Forge |" in rows["Forge"] and "A1111" not in rows["Forge"]
-    assert "models/Lora" not in rows[""] and "| `pencil.safetensors` | ComfyUI |" in rows[""]
+def test_the_card_names_no_program_that_does_not_read_the_file(winner: Winner, tmp_path: Path) -> None:
+    def text(*programs: str, unread: str = "") -> str:
+        return card(winner, tmp_path, HandedOver(kohya="pencil.safetensors", read_by=programs, unread=unread))
+
+    forge = text("Forge", "ComfyUI", unread="not for A1111 (does not know the family)")
+    assert "| `pencil.safetensors` | Forge |" in forge and "| `pencil.safetensors` | ComfyUI |" in forge
+    assert "`pencil.safetensors` is not for A1111 (does not know the family)." in forge
+    assert "models/Lora" not in text("ComfyUI") and "| `pencil.safetensors` | ComfyUI |" in text("ComfyUI")
 
 
-def test_kinds_that_not_every_program_takes(new_base: Callable[[], Base], winner: Winner, tmp_path: Path) -> None:
-    specs = {
-        "dora": AdapterSpec(rank=2, dora=True),
-        "loha": AdapterSpec(name="loha", rank=2),
-        "oft": AdapterSpec(name="oft", block_size=4),
-        "ia3": AdapterSpec(name="ia3", targets=("to_k", "to_v")),
-    }
-    cards = {}
-    for name, spec in specs.items():
+KINDS = {
+    "dora": AdapterSpec(rank=2, dora=True, alpha_ratio=0.5),
+    "loha": AdapterSpec(name="loha", rank=2),
+    "oft": AdapterSpec(name="oft", block_size=4),
+    "ia3": AdapterSpec(name="ia3", targets=("to_k", "to_v")),
+}
+
+
+@pytest.fixture
+def kinds(tiny_pipeline: Path, new_base: Callable[[], Base], tmp_path: Path) -> Path:
+    """A folder with a LoRA of each of `KINDS`, as trials' checkpoints lie, their configs beside them."""
+    for name, spec in KINDS.items():
         (tmp_path / name).mkdir()
         save(new_base(), spec, tmp_path / name)
-        cards[name] = card(winner, tmp_path, hand_over(winner, tmp_path / name))
-    assert "not to be used there" in cards["dora"] and "nearly the same" in cards["dora"]
-    assert "| diffusers |" not in cards["loha"] and "`pencil.safetensors`" in cards["loha"]
-    assert "There is no file for A1111 and ComfyUI: kohya's format has no words for OFT" in cards["oft"]
-    assert all(f"python -m sweeper.export {tmp_path} merged" in cards[name] for name in ("loha", "oft"))
+        write_text(tmp_path / name / "config.yaml", CONFIG % tiny_pipeline)
+    return tmp_path
+
+
+def test_kinds_that_not_every_program_takes(kinds: Path, winner: Winner) -> None:
+    told = {name: replace(winner, config=(kinds / name / "config.yaml").read_text()) for name in KINDS}
+    cards = {name: card(told[name], kinds, hand_over(told[name], kinds / name)) for name in KINDS}
+    for name in ("dora", "ia3"):
+        assert "| Forge |" in cards[name] and "| ComfyUI |" in cards[name] and "| A1111" not in cards[name]
+        assert "`pencil.safetensors` is not for A1111 (takes the " in cards[name]
+        assert "format full is for A1111" in cards[name]
+    assert "| diffusers |" not in cards["loha"] and "| A1111, Forge |" in cards["loha"]
+    assert "There is no kohya file for A1111, Forge and ComfyUI: kohya's format has no words for OFT" in cards["oft"]
+    assert all(f"python -m sweeper.export {kinds} merged" in cards[name] for name in ("loha", "oft"))
     assert "load_lora_weights" in cards["dora"] and "load_lora_weights" not in cards["loha"]
-    assert "does not know IA3" in cards["ia3"] and "<lora:pencil:1>" in cards["ia3"]
-    torn = tmp_path / "torn"
+    torn = kinds / "torn"
     torn.mkdir()
     (torn / "pytorch_lora_weights.safetensors").write_bytes(b"torn")
     assert "cannot be read" in hand_over(winner, torn).reason
+
+
+def test_a_base_that_is_gone_leaves_the_winner_without_its_kohya_file(kinds: Path, winner: Winner) -> None:
+    files = hand_over(replace(winner, config="base: {path: /nowhere/at/all}"), kinds / "dora")
+    assert not files.kohya and files.in_diffusers and "/nowhere/at/all is no pipeline that loads" in files.reason
+
+
+def test_what_is_said_where_files_of_other_kinds_are_written(kinds: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """One line each: who reads it, who does not and why, and what was not written."""
+    said = {}
+    for name in KINDS:
+        assert main([str(kinds / name)]) == 0
+        said[name] = dict(line.split(": ", 1) for line in capsys.readouterr().out.splitlines())
+    assert "for Forge, ComfyUI; not for A1111 (takes the magnitudes" in said["dora"]["kohya"]
+    assert "for diffusers; not for A1111, Forge, ComfyUI" in said["dora"]["diffusers"]
+    assert said["loha"]["diffusers"].startswith("not written: diffusers loads LoRA only")
+    assert "for A1111, Forge, ComfyUI; not for kohya's trainer" in said["loha"]["kohya"]
+    assert said["oft"]["kohya"].startswith("not written: kohya's format has no words for OFT")
+    assert all("for PEFT" in lines["peft"] for lines in said.values())
+    for name in KINDS:
+        assert main([str(kinds / name), "full", f"out={kinds / name}-whole"]) == 0
+        (line,) = capsys.readouterr().out.splitlines()
+        assert line.startswith(f"full: {kinds / name}-whole/pencil-full.safetensors ")
+        assert "MiB, for A1111, Forge, ComfyUI; not for kohya's trainer, diffusers (loads LoRA only)" in line
+    assert main([str(kinds / "oft"), "kohya", f"out={kinds / 'asked'}"]) == 2  # asked for by its name
+    assert "kohya's format has no words for OFT" in capsys.readouterr().err
+    assert not (kinds / "asked").exists()
+
+
+def test_files_that_need_the_base_take_another_that_is_named(
+    kinds: Path, tiny_pipeline: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (kinds / "dora" / "config.yaml").unlink()
+    for format_ in ("kohya", "full", "merged"):
+        out = kinds / f"{format_}-out"
+        assert main([str(kinds / "dora"), format_, f"out={out}"]) == 2
+        (line,) = capsys.readouterr().err.splitlines()
+        assert line == "error: nothing beside the LoRA tells its base; name it: base=FOLDER or a hub id"
+        assert main([str(kinds / "dora"), format_, f"out={out}", f"base={kinds / 'ia3'}"]) == 2
+        (line,) = capsys.readouterr().err.splitlines()
+        assert line.startswith(f"error: {kinds / 'ia3'} is no pipeline that loads")
+        assert main([str(kinds / "dora"), format_, f"out={out}", f"base={tiny_pipeline}"]) == 0
+        capsys.readouterr()
 
 
 @pytest.mark.parametrize("title", ["../evil", "a/b", "", ".."])

@@ -15,7 +15,7 @@ from peft import PeftModel
 from safetensors.torch import load_file
 
 from sweeper.export import export
-from tests.train.exports import lycoris, original
+from tests.train.exports import loaders, original
 from tests.train.test_families import Family, drawn, family, picture
 from train.bases.folder import TRAINS_TEXT
 from train.exports import read_adapter
@@ -158,7 +158,8 @@ def test_kohya_file_after_the_formulas(trial: str, written: Written) -> None:
     pipe, exported = written.new_pipeline(), written.trials[trial]
     state = load_file(exported.folder / "mine.safetensors")
     if trial == "loha":
-        lycoris.put_into({prefix: getattr(pipe, part) for prefix, part in modules.items()}, state)
+        prefixes = {prefix: getattr(pipe, part) for prefix, part in modules.items()}
+        loaders.put_into(prefixes, state, loaders.comfyui)
     else:
         original.put_into(pipe.transformer, written.family, state, exported.layers)
     assert_drawn(written, pipe, trial)

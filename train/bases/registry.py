@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from importlib import import_module
 from typing import Any, Final
 
@@ -32,14 +33,29 @@ def load_base(spec: BaseSpec, device: torch.device, precision: Precision = "fp32
     Raises:
         BaseModelError: when the path is no pipeline of the family, or is not to be had.
     """
-    from train.bases.loading import family_of, load_pipeline  # loads diffusers: seconds, for who needs it
-
     if device.type == "cuda" and device.index is not None:
         torch.cuda.set_device(device)  # recordings and some libraries' kernels go to the current one
+    family, pipeline = _loaded(spec, precision)
+    base: Base = family(pipeline, spec, device)
+    return base
+
+
+def load_plain(spec: BaseSpec) -> Any:
+    """Load a base as diffusers' own pipeline, in float32.
+
+    Raises:
+        BaseModelError: as `load_base`.
+    """
+    return _loaded(replace(spec, quantization=None), "fp32")[1]
+
+
+def _loaded(spec: BaseSpec, precision: Precision) -> tuple[Any, Any]:
+    """The class of its family, and diffusers' pipeline."""
+    from train.bases.loading import family_of, load_pipeline  # loads diffusers: seconds, for who needs it
+
     module, name = FAMILIES[family_of(spec)]
     family: Any = getattr(import_module(module), name)
-    base: Base = family(load_pipeline(spec, family, DTYPES[precision]), spec, device)
-    return base
+    return family, load_pipeline(spec, family, DTYPES[precision])
 
 
 def check_base(spec: BaseSpec, trains_text: bool = False) -> None:

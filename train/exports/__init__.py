@@ -2,16 +2,22 @@
 
 from train.exports.about import About, about_of, file_title
 from train.exports.adapter import Adapter, read_adapter
-from train.exports.formats import FILE_FORMATS, KOHYA_FILE, kohya_web_uis, write_format
+from train.exports.formats import FILE_FORMATS, KOHYA_FILE, readers_of, takes_base, write_format, write_full
+from train.exports.layers import BaseLayers
+from train.exports.programs import Readers
 
 __all__ = [
     "FILE_FORMATS",
     "KOHYA_FILE",
     "About",
     "Adapter",
+    "BaseLayers",
+    "Readers",
     "about_of",
     "file_title",
-    "kohya_web_uis",
     "read_adapter",
+    "readers_of",
+    "takes_base",
     "write_format",
+    "write_full",
 ]

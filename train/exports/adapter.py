@@ -42,12 +42,17 @@ class Adapter:
     @property
     def is_plain(self) -> bool:
         """Whether it is B·A in every layer and nothing else."""
-        return self.kinds == {"LORA"} and not self.has_dora
+        return self.kinds == {"LORA"} and not self.has_dora and not self.has_bias
 
     @property
     def has_dora(self) -> bool:
         """Whether any layer has a magnitude of its own."""
         return any("lora_magnitude_vector" in name for part in self.parts.values() for name in part.state)
+
+    @property
+    def has_bias(self) -> bool:
+        """Whether any layer's update adds to its bias, too (`adapter.lora_bias`)."""
+        return any(name.endswith("lora_B.bias") for part in self.parts.values() for name in part.state)
 
 
 def kind_of(part: Part) -> str:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from torch import Tensor
@@ -80,10 +80,14 @@ class Family:
     """`ss_network_module` of a LoRA: which of kohya's trains such."""
     denoiser_name: Callable[[str], str] = _as_diffusers
     """A layer of the denoiser, from diffusers' name."""
-    web_uis: str = "A1111, Forge"
-    """Who of A1111's line reads its kohya files; empty for none."""
-    others: str = "kohya's trainer, diffusers"
-    """Who reads them beside these and ComfyUI."""
+    title: str
+    """What people call it."""
+    trainer: str = "kohya's trainer"
+    """Which of kohya's programs trains it, and reads its files."""
+    unread: Mapping[str, str] = field(default_factory=dict)
+    """Programs that do not read its kohya files, and why."""
+    unread_unfused: Mapping[str, str] = field(default_factory=dict)
+    """The same of kinds that keep diffusers' names, since they cannot be fused."""
     places: Places | None = None
     """Where layers of the denoiser are, if the original code has some of diffusers' in one."""
 
@@ -98,11 +102,13 @@ FAMILIES: Final[Mapping[str, Family]] = {
         prefixes={"unet": "lora_unet_", "text_encoder": "lora_te_"},
         architecture="stable-diffusion-v1",
         base_model_version="sd_v1",
+        title="SD 1",
     ),
     "sd2": Family(
         prefixes={"unet": "lora_unet_", "text_encoder": "lora_te_"},
         architecture="stable-diffusion-v2-512",
         base_model_version="sd_v2",
+        title="SD 2",
     ),
     "sdxl": Family(
         prefixes={"unet": "lora_unet_", "text_encoder": "lora_te1_", "text_encoder_2": "lora_te2_"},
@@ -110,6 +116,7 @@ FAMILIES: Final[Mapping[str, Family]] = {
         base_model_version="sdxl_base_v1-0",
         implementation="https://github.com/Stability-AI/generative-models",
         denoiser_name=_as_stability,
+        title="SDXL",
     ),
     "sd3": Family(
         prefixes={
@@ -121,17 +128,19 @@ FAMILIES: Final[Mapping[str, Family]] = {
         architecture="stable-diffusion-3",
         base_model_version="sd3m",
         network_module="networks.lora_sd3",
-        web_uis="Forge",
-        others="kohya's trainer",
+        title="SD 3",
+        unread={"A1111": "does not know its names", "diffusers": "takes nothing from it and says nothing"},
+        unread_unfused={"Forge": "does not know diffusers' names of its layers"},
         places=sd3_place,
     ),
     "flux": Family(
-        prefixes={"transformer": "lora_unet_", "text_encoder": "lora_te1_", "text_encoder_2": "lora_te2_"},
+        prefixes={"transformer": "lora_unet_", "text_encoder": "lora_te1_", "text_encoder_2": "lora_te3_"},
         architecture="flux-1",
         base_model_version="flux1",
         implementation="https://github.com/black-forest-labs/flux",
         network_module="networks.lora_flux",
-        web_uis="Forge",
+        title="FLUX.1",
+        unread={"A1111": "does not know the family"},
         places=flux_place,
     ),
     "qwen_image": Family(
@@ -140,8 +149,9 @@ FAMILIES: Final[Mapping[str, Family]] = {
         base_model_version="qwen_image",
         implementation="https://github.com/QwenLM/Qwen-Image",
         network_module="networks.lora_qwen_image",
-        web_uis="",
-        others="musubi-tuner, diffusers",
+        title="Qwen-Image",
+        trainer="musubi-tuner",
+        unread={"A1111": "does not know the family", "Forge": "does not know the family"},
     ),
 }
 _SD2_TEXT_WIDTH: Final = 1024

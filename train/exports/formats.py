@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, cast
 
 from safetensors.torch import save
 
@@ -15,11 +14,15 @@ from foundation.errors import AdapterError
 from train.exports.about import About
 from train.exports.adapter import Adapter, write_diffusers
 from train.exports.families import FAMILIES, family_of
+from train.exports.full import Differences, full_state
 from train.exports.header import kohya_header
-from train.exports.kohya import kohya_state
+from train.exports.kohya import kohya_state, needs_base
+from train.exports.layers import BaseLayers
+from train.exports.programs import Format, Readers, kind_name, readers
 
 KOHYA_FILE: Final = "{title}.safetensors"
 """A kohya file's name: what is written between the colons of A1111's `<lora:…:1>`."""
+FULL_FILE: Final = "{title}-full.safetensors"
 PEFT_WEIGHTS: Final = "adapter_model.safetensors"
 PEFT_CONFIG: Final = "adapter_config.json"
 """What `PeftModel.from_pretrained` looks for in a folder."""
@@ -27,32 +30,26 @@ _PEFT_PREFIX: Final = "base_model.model."
 """Before every name: a `PeftModel` holds the model twice wrapped."""
 
 
-@dataclass(frozen=True, slots=True)
-class FileFormat:
-    """One way to write an adapter."""
-
-    write: Callable[[Adapter, Path, About], Path]
-    """Writes it into a folder; what was written: a file or a folder."""
-    programs: Callable[[Adapter, About], str]
-    """Who reads it."""
+Writer = Callable[[Adapter, Path, About, BaseLayers | None], Path]
+"""Writes an adapter into a folder; what was written: a file or a folder."""
 
 
-def _diffusers(adapter: Adapter, folder: Path, about: About) -> Path:
+def _diffusers(adapter: Adapter, folder: Path, about: About, base: BaseLayers | None) -> Path:
     if others := ", ".join(sorted(adapter.kinds - {"LORA"})):
-        raise AdapterError(f"diffusers loads LoRA only, this is {others}; export formats kohya, peft or merged")
+        raise AdapterError(f"diffusers loads LoRA only, this is {others}; export formats kohya, full, peft or merged")
     write_diffusers(adapter, folder / WEIGHTS_FILE)
     return folder / WEIGHTS_FILE
 
 
-def _kohya(adapter: Adapter, folder: Path, about: About) -> Path:
+def _kohya(adapter: Adapter, folder: Path, about: About, base: BaseLayers | None) -> Path:
     family = FAMILIES[family_of(adapter, about.family)]
-    state = kohya_state(adapter, family)
+    state = kohya_state(adapter, family, base)
     file = folder / KOHYA_FILE.format(title=about.title)
     write_bytes(file, save(state, kohya_header(adapter, state, family, about)))
     return file
 
 
-def _peft(adapter: Adapter, folder: Path, about: About) -> Path:
+def _peft(adapter: Adapter, folder: Path, about: About, base: BaseLayers | None) -> Path:
     """One folder a part: a `PeftModel` wraps one module."""
     for part, saved in adapter.parts.items():
         tensors = {f"{_PEFT_PREFIX}{name}": tensor.contiguous() for name, tensor in saved.state.items()}
@@ -61,29 +58,40 @@ def _peft(adapter: Adapter, folder: Path, about: About) -> Path:
     return folder / "peft"
 
 
-def kohya_web_uis(adapter: Adapter, about: About) -> str:
-    """Who of A1111's line reads an adapter's kohya file; empty for none."""
-    family = FAMILIES[family_of(adapter, about.family)]
-    return family.web_uis if adapter.is_plain or family.places is None else ""
+FILE_FORMATS: Final[Mapping[str, Writer]] = {"diffusers": _diffusers, "kohya": _kohya, "peft": _peft}
 
 
-def kohya_programs(adapter: Adapter, about: About) -> str:
-    """All who read an adapter's kohya file; of kinds that are no plain LoRA see docs/exports.md."""
-    others = FAMILIES[family_of(adapter, about.family)].others if adapter.is_plain else ""
-    return ", ".join(each for each in (kohya_web_uis(adapter, about), "ComfyUI", others) if each)
-
-
-FILE_FORMATS: Final[Mapping[str, FileFormat]] = {
-    "diffusers": FileFormat(_diffusers, lambda adapter, about: "diffusers, ComfyUI"),
-    "kohya": FileFormat(_kohya, kohya_programs),
-    "peft": FileFormat(_peft, lambda adapter, about: "PEFT"),
-}
-
-
-def write_format(name: str, adapter: Adapter, folder: Path, about: About) -> Path:
+def write_format(name: str, adapter: Adapter, folder: Path, about: About, base: BaseLayers | None = None) -> Path:
     """Write an adapter as one of `FILE_FORMATS` into a folder; what was written.
+
+    `base` where the format `takes_base`.
 
     Raises:
         AdapterError: the format cannot hold it.
     """
-    return FILE_FORMATS[name].write(adapter, folder, about)
+    return FILE_FORMATS[name](adapter, folder, about, base)
+
+
+def write_full(adapter: Adapter, differences: Differences, folder: Path, about: About) -> Path:
+    """Write what an adapter changes in each layer as one file; which.
+
+    Raises:
+        AdapterError: there are no names for it.
+    """
+    family = FAMILIES[family_of(adapter, about.family)]
+    state = full_state(differences, family)
+    file = folder / FULL_FILE.format(title=about.title)
+    write_bytes(file, save(state, kohya_header(adapter, state, family, about, full=True)))
+    return file
+
+
+def takes_base(name: str, adapter: Adapter) -> bool:
+    """Whether a format needs the base's weights to write this adapter."""
+    return name == "kohya" and needs_base(adapter)
+
+
+def readers_of(name: str, adapter: Adapter, about: About) -> Readers:
+    """Who reads a file of a format, or the folder."""
+    if name == "peft":
+        return Readers(("PEFT",), {})
+    return readers(cast("Format", name), kind_name(adapter), FAMILIES[family_of(adapter, about.family)])

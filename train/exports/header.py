@@ -19,20 +19,32 @@ from train.exports.adapter import Adapter
 from train.exports.families import Family
 from train.exports.layers import layers_of
 
-_LYCORIS: Final = {"LOHA": "loha", "LOKR": "lokr", "IA3": "ia3"}
+_LYCORIS: Final = {"LOHA": "loha", "LOKR": "lokr"}
 """PEFT's types that LyCORIS knows, by its own names."""
 
 
-def kohya_header(adapter: Adapter, state: Mapping[str, Tensor], family: Family, about: About) -> dict[str, str]:
-    """What is known of an adapter, as A1111, ComfyUI and kohya's trainer show it; `state` is what the file holds."""
+DORA_NORMS: Final = "dora_scale_norms"
+"""Our own entry: of which weights the norms are that outputs' `dora_scale` is divided by, see `train.exports.kohya`."""
+
+
+def kohya_header(
+    adapter: Adapter, state: Mapping[str, Tensor], family: Family, about: About, full: bool = False
+) -> dict[str, str]:
+    """What is known of an adapter, as A1111, ComfyUI and kohya's trainer show it.
+
+    `state` is what the file holds; `full` where these are whole differences.
+    """
     layers = [layer for part in adapter.parts.values() for layer in layers_of(part, "a header")]
     ranks, alphas = [layer.rank for layer in layers if layer.rank], [layer.alpha for layer in layers if layer.rank]
-    algorithms = sorted({_LYCORIS[kind] for kind in adapter.kinds if kind in _LYCORIS})
+    if full:
+        ranks, alphas = [], []
+    algorithms = ["full"] if full else sorted({_LYCORIS[kind] for kind in adapter.kinds if kind in _LYCORIS})
     network = {
         "ss_network_module": "lycoris.kohya" if algorithms else family.network_module,
         "ss_network_dim": f"{_most_common(ranks)}" if ranks else None,
         "ss_network_alpha": f"{_most_common(alphas):g}" if alphas else None,
         "ss_network_args": json.dumps({"algo": algorithms[0]}) if algorithms else None,
+        DORA_NORMS: "base" if any(name.endswith(".dora_scale") for name in state) else None,
     }
     training = {
         "ss_output_name": about.title,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -15,7 +15,8 @@ from foundation.errors import AdapterError
 from train.exports.adapter import Adapter, kind_of
 
 _TENSOR: Final = re.compile(
-    r"(?P<layer>.+)\.(?P<tensor>lora_[AB]|lora_magnitude_vector|hada_\w+|lokr_\w+|ia3_l|oft_\w+)(\.weight)?"
+    r"(?P<layer>.+)\.(?P<tensor>lora_B\.bias|(lora_[AB]|lora_magnitude_vector|hada_\w+|lokr_\w+|ia3_l|oft_\w+))"
+    r"(\.weight)?"
 )
 
 
@@ -38,11 +39,24 @@ class Layer:
         return self.scale * self.rank
 
 
+@dataclass(frozen=True, slots=True)
+class BaseLayer:
+    """What the base has where an adapter's layer is."""
+
+    weight: Tensor
+    """(out, in), or (out, in, k, k)."""
+    bias: Tensor | None
+
+
+BaseLayers = Callable[[str, str], BaseLayer]
+"""The base's layer by part and the layer's name there."""
+
+
 def layers_of(part: Part, what: str) -> list[Layer]:
     """The layers of a part, by name.
 
     Raises:
-        AdapterError: there is more in it (biases, whole modules); `what` says what has no place for that.
+        AdapterError: there is more in it (whole modules); `what` says what has no place for that.
     """
     grouped: dict[str, dict[str, Tensor]] = {}
     for name, tensor in part.state.items():
@@ -81,6 +95,8 @@ def plain_loras(adapter: Adapter, who: str) -> dict[str, list[Layer]]:
     """
     if adapter.has_dora:
         raise AdapterError(f"{who} takes no DoRA: its magnitudes cannot be told apart from the base; merge it instead")
+    if adapter.has_bias:
+        raise AdapterError(f"{who} takes no LoRA with biases (adapter.lora_bias); merge it into the base instead")
     if others := _names(adapter.kinds - {"LORA"}):
         raise AdapterError(f"{who} takes LoRA only, got {others}; merge it into the base instead")
     return {part: layers_of(saved, who) for part, saved in adapter.parts.items()}

@@ -145,10 +145,18 @@ def in_original(layers: Sequence[Layer], places: Places) -> list[Layer]:
     ]
 
 
+def swaps_halves(name: str, weight: Tensor) -> bool:
+    """Whether an original layer's outputs are shift and scale, where diffusers' are scale and shift.
+
+    So it is of modulations without gates.
+    """
+    return name.endswith("adaLN_modulation.1") and len(weight) == 2 * weight.shape[1]
+
+
 def _whole(name: str, layer: Layer) -> Layer:
-    """A layer that is one there, too. Where a modulation has no gates it is shift, scale there, here scale, shift."""
+    """A layer that is one there, too."""
     down, up = layer.tensors["lora_A"], layer.tensors["lora_B"]
-    if name.endswith("adaLN_modulation.1") and len(up) == 2 * down.shape[1]:
+    if swaps_halves(name, torch.empty(len(up), down.shape[1], device="meta")):
         up = torch.cat(up.chunk(2)[::-1])
     return replace(layer, name=name, tensors={"lora_A": down, "lora_B": up})
 

@@ -6,9 +6,12 @@ back (merged or not, as they are), `delete` takes one adapter away. Several are 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, Final
 
 import torch
 from diffusers import DiffusionPipeline
@@ -23,6 +26,8 @@ from train.bases.saving import save_pipeline
 from train.exports.adapter import Adapter
 
 _PIPELINES: Any = DiffusionPipeline  # untyped upstream
+_LIBRARIES: Final = ("diffusers", "transformers")
+"""Where the models of pipelines come from; nothing is imported from elsewhere."""
 
 
 def open_pipeline(location: str, dtype: torch.dtype = torch.float32) -> Any:
@@ -31,14 +36,40 @@ def open_pipeline(location: str, dtype: torch.dtype = torch.float32) -> Any:
     Raises:
         BaseModelError: when it is none.
     """
-    try:
+    with _one_line(location):
         pipe = _PIPELINES.from_pretrained(location, dtype=dtype, use_safetensors=True)
-    except (OSError, ValueError, TypeError, AttributeError, KeyError) as error:
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise BaseModelError(f"{location} is no pipeline that loads: {reason}") from error
     for component in _modules(pipe):
         component.requires_grad_(False)
     return pipe
+
+
+def open_parts(location: str, parts: Iterable[str]) -> Any:
+    """Load some models of a pipeline alone, in float32, as attributes of what is returned; safetensors only.
+
+    Raises:
+        BaseModelError: when there is no such pipeline, or it lacks one of them.
+    """
+    with _one_line(location):
+        index = _PIPELINES.load_config(location)
+        return SimpleNamespace(**{part: _model(location, index, part) for part in parts})
+
+
+def _model(location: str, index: Mapping[str, Any], part: str) -> nn.Module:
+    library, name = index.get(part) or ("", "")
+    if library not in _LIBRARIES:
+        raise BaseModelError(f"{location} has no {part} of {' or '.join(_LIBRARIES)}")
+    kind: Any = getattr(import_module(library), name)
+    model: nn.Module = kind.from_pretrained(location, subfolder=part, dtype=torch.float32, use_safetensors=True)
+    return model.requires_grad_(False)
+
+
+@contextmanager
+def _one_line(location: str) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, ValueError, TypeError, AttributeError, KeyError) as error:
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise BaseModelError(f"{location} is no pipeline that loads: {reason}") from error
 
 
 def put(pipe: Any, adapter: Adapter, name: str, strength: float = 1.0) -> None:

@@ -1,44 +1,11 @@
-"""What other programs do with a kohya file, after their own formulas: the weights it makes of a base's.
-
-ComfyUI comfy/weight_adapter/{lora,loha,lokr}.py; LyCORIS lycoris/modules/{loha,lokr,ia3}.py and its `wd_on_out`.
-"""
+"""What LyCORIS adds to a weight for a kohya file's tensors: lycoris/modules/{locon,loha,lokr}.py."""
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Mapping
 
 import torch
-from torch import Tensor, nn
-
-
-def put_into(modules: Mapping[str, nn.Module], state: Mapping[str, Tensor]) -> int:
-    """Change the weights of modules, given by the prefix of their layers, as a kohya file says; how many layers."""
-    layers = {
-        prefix + name.replace(".", "_"): layer
-        for prefix, module in modules.items()
-        for name, layer in module.named_modules()
-    }
-    grouped: dict[str, dict[str, Tensor]] = defaultdict(dict)
-    for key, tensor in state.items():
-        name, _, tensor_name = key.partition(".")
-        grouped[name][tensor_name] = tensor
-    for name, tensors in grouped.items():
-        weight: Tensor = layers[name].weight.data
-        weight.copy_(changed(weight.double(), {key: tensor.double() for key, tensor in tensors.items()}))
-    return len(grouped)
-
-
-def changed(weight: Tensor, t: Mapping[str, Tensor]) -> Tensor:
-    """A weight with the update that one layer's tensors make."""
-    if "on_input" in t:
-        factor = t["weight"] if t["on_input"] else t["weight"].reshape(-1, *[1] * (weight.ndim - 1))
-        return weight * (1 + factor)
-    result = weight + update(t).reshape(weight.shape)
-    if "dora_scale" in t:
-        norm = result.reshape(len(result), -1).norm(dim=1).reshape(-1, *[1] * (result.ndim - 1))
-        result = t["dora_scale"] * result / norm
-    return result
+from torch import Tensor
 
 
 def update(t: Mapping[str, Tensor]) -> Tensor:

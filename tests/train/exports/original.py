@@ -43,13 +43,18 @@ def put_into(transformer: nn.Module, family: str, state: Mapping[str, Tensor], l
 
 
 def changes(state: Mapping[str, Tensor], names: list[str]) -> Changes:
-    """ΔW of each layer of the original."""
+    """What is added to each layer of the original."""
     grouped: dict[str, dict[str, Tensor]] = defaultdict(dict)
     for key, tensor in state.items():
         layer, _, what = key.partition(".")
         grouped[layer][what] = tensor
     by_key = {f"lora_unet_{name.replace('.', '_')}": name for name in names}
-    return Changes({f"{by_key[key]}.weight": lycoris.update(tensors) for key, tensors in grouped.items()})
+    changed = Changes()
+    for key, tensors in grouped.items():
+        changed[f"{by_key[key]}.weight"] = tensors["diff"] if "diff" in tensors else lycoris.update(tensors)
+        if "diff_b" in tensors:
+            changed[f"{by_key[key]}.bias"] = tensors["diff_b"]
+    return changed
 
 
 def original_names(family: str) -> list[str]:

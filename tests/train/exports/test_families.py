@@ -20,11 +20,11 @@ from torch import Tensor, nn
 
 from foundation.adapter_files import Part
 from foundation.errors import AdapterError
-from train.exports import FILE_FORMATS, About, Adapter, about_of, write_format
+from train.exports import About, Adapter, about_of, readers_of, write_format
 from train.exports.adapter import lora_config
 from train.exports.families import FAMILIES, family_of
 from train.exports.kohya import kohya_state
-from train.exports.layers import layers_of
+from train.exports.layers import BaseLayer, layers_of
 
 
 def lora_part(layers: dict[str, int], width: int = 6) -> Part:
@@ -107,7 +107,7 @@ def test_sdxl_names_are_stabilitys_as_diffusers_reads_them(sdxl_unet: nn.Module)
         (
             "flux",
             {"transformer": {"single_transformer_blocks.3.attn.to_k": 1}, "text_encoder_2": {"encoder.block.0.x": 1}},
-            ["lora_unet_single_blocks_3_linear1", "lora_te2_encoder_block_0_x"],
+            ["lora_unet_single_blocks_3_linear1", "lora_te3_encoder_block_0_x"],
         ),
         (
             "qwen_image",
@@ -149,24 +149,42 @@ def test_a_unets_family_as_it_is_told(told: str, family: str) -> None:
     assert family_of(adapter, about_of({"base": {"family": told or "auto"}}, title="x").family) == family
 
 
+TRAINER = "kohya's trainer"
+
+
 @pytest.mark.parametrize(
-    ("family", "programs"),
+    ("family", "plain", "others"),
     [
-        ("stable_diffusion", "A1111, Forge, ComfyUI, kohya's trainer, diffusers"),
-        ("sd3", "Forge, ComfyUI, kohya's trainer"),
-        ("flux", "Forge, ComfyUI, kohya's trainer, diffusers"),
-        ("qwen_image", "ComfyUI, musubi-tuner, diffusers"),
+        ("stable_diffusion", ("A1111", "Forge", "ComfyUI", TRAINER, "diffusers"), ("A1111", "Forge", "ComfyUI")),
+        ("sd3", ("Forge", "ComfyUI", TRAINER), ("ComfyUI",)),
+        ("flux", ("Forge", "ComfyUI", TRAINER, "diffusers"), ("Forge", "ComfyUI")),
+        ("qwen_image", ("ComfyUI", "musubi-tuner", "diffusers"), ("ComfyUI",)),
     ],
 )
-def test_who_reads_a_kohya_file(family: str, programs: str) -> None:
+def test_who_reads_a_kohya_file(family: str, plain: tuple[str, ...], others: tuple[str, ...]) -> None:
     about = About(family=family)
     part = "unet" if family == "stable_diffusion" else "transformer"
-    plain = lora_part({"transformer_blocks.0.attn.to_q": 1})
-    dora = Part({**plain.state, "transformer_blocks.0.attn.to_q.lora_magnitude_vector": torch.ones(6)}, plain.config)
-    of = FILE_FORMATS["kohya"].programs
-    assert of(Adapter({part: plain}), about) == programs
-    others = "A1111, Forge, ComfyUI" if family == "stable_diffusion" else "ComfyUI"
-    assert of(Adapter({part: dora}), about) == others
+    lora = Adapter({part: lora_part({"transformer_blocks.0.attn.to_q": 1})})
+    loha = Adapter({part: Part({}, {"peft_type": "LOHA"})})
+    assert readers_of("kohya", lora, about).read == plain
+    assert readers_of("kohya", loha, about).read == others
+
+
+def test_what_is_said_of_a_file() -> None:
+    name = "transformer_blocks.0.attn.to_q"
+    lora = lora_part({name: 1})
+    dora = Adapter({"unet": Part({**lora.state, f"{name}.lora_magnitude_vector": torch.ones(6)}, lora.config)})
+    assert str(readers_of("kohya", dora, About())) == (
+        "for Forge, ComfyUI; not for A1111 (takes the magnitudes of outputs for those of inputs), kohya's trainer, "
+        "diffusers (leaves the magnitudes out); format full is for A1111"
+    )
+    assert str(readers_of("diffusers", Adapter({"unet": lora}), About())).startswith(
+        "for diffusers; not for A1111, Forge, ComfyUI, kohya's trainer (knows few of its names"
+    )
+    assert str(readers_of("kohya", Adapter({"transformer": lora}), About(family="qwen_image"))) == (
+        "for ComfyUI, musubi-tuner, diffusers; not for A1111, Forge (does not know the family)"
+    )
+    assert str(readers_of("peft", dora, About())) == "for PEFT"
 
 
 def test_a_part_that_a_family_has_not() -> None:
@@ -175,12 +193,12 @@ def test_a_part_that_a_family_has_not() -> None:
         kohya_state(adapter, FAMILIES["sd1"])
 
 
-def test_ia3_of_a_transformer_is_read_by_nobody() -> None:
-    layer = "single_transformer_blocks.0.proj_out"
+@pytest.mark.parametrize("layer", ["single_transformer_blocks.0.proj_out", "transformer_blocks.0.attn.to_q"])
+def test_ia3_where_layers_are_fused_is_read_by_nobody(layer: str) -> None:
     config = {"peft_type": "IA3", "feedforward_modules": [layer]}
     adapter = Adapter({"transformer": Part({f"{layer}.ia3_l": torch.ones(1, 6)}, config)})
-    with pytest.raises(AdapterError, match="no program reads IA3 of a transformer"):
-        kohya_state(adapter, FAMILIES["flux"])
+    with pytest.raises(AdapterError, match=f"cannot hold IA3 of {layer}.*export formats full"):
+        kohya_state(adapter, FAMILIES["flux"], lambda part, name: BaseLayer(torch.ones(6, 6), None))
 
 
 def test_patterns_are_pefts() -> None:

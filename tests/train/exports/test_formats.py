@@ -11,9 +11,10 @@ import torch
 from peft import PeftModel
 from safetensors.torch import load_file
 
-from tests.train.exports import lycoris
+from tests.train.exports import loaders
 from tests.train.trained import LORAS, SPECS, Picture, difference, draw
-from train.exports import About, read_adapter, write_format
+from train.exports import About, read_adapter, write_format, write_full
+from train.merge.difference import base_layers, differences
 
 ABOUT = About(title="pencil")
 CLOSE = 1.0
@@ -47,10 +48,22 @@ def test_kohya_file_after_the_formulas(
     folder, picture = trained(name)
     assert difference(picture, plain_picture) > 4 * CLOSE
     pipe = new_pipeline()
-    state = load_file(write_format("kohya", read_adapter(folder), tmp_path, ABOUT))
+    base = base_layers(new_pipeline())
+    state = load_file(write_format("kohya", read_adapter(folder), tmp_path, ABOUT, base))
     # transformers 5 took `text_model` out of CLIP's modules; kohya's names have it.
-    count = lycoris.put_into({"lora_unet_": pipe.unet, "lora_te_text_model_": pipe.text_encoder}, state)
+    modules = {"lora_unet_": pipe.unet, "lora_te_text_model_": pipe.text_encoder}
+    count = loaders.put_into(modules, state, loaders.comfyui)
     assert count == len({key.partition(".")[0] for key in state}) > 0
+    assert difference(draw(pipe), picture) < CLOSE
+
+
+def test_file_of_differences(trained: Trained, new_pipeline: Callable[[], Any], tmp_path: Path) -> None:
+    """DoRA in A1111, which reads no other file of it; all other kinds are in test_kinds.py."""
+    folder, picture = trained("dora")
+    adapter, pipe = read_adapter(folder), new_pipeline()
+    state = load_file(write_full(adapter, differences(new_pipeline(), adapter), tmp_path, ABOUT))
+    modules = {"lora_unet_": pipe.unet, "lora_te_text_model_": pipe.text_encoder}
+    assert loaders.put_into(modules, state, loaders.a1111) > 0
     assert difference(draw(pipe), picture) < CLOSE
 
 

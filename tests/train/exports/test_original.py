@@ -19,7 +19,7 @@ from train.exports import About, Adapter, write_format
 from train.exports.adapter import lora_config
 from train.exports.families import FAMILIES
 from train.exports.kohya import kohya_state
-from train.exports.layers import layers_of
+from train.exports.layers import BaseLayer, layers_of
 
 
 def lora(layers: dict[str, nn.Linear], ranks: tuple[int, ...], alphas: dict[str, float]) -> Adapter:
@@ -120,7 +120,9 @@ def test_kinds_that_cannot_be_fused_keep_diffusers_names() -> None:
     dora = lora({"transformer_blocks.0.attn.to_q": nn.Linear(6, 6)}, (2,), {}).parts["transformer"]
     dora = Part({**dora.state, "transformer_blocks.0.attn.to_q.lora_magnitude_vector": torch.ones(6)}, dora.config)
     for part in (Part(loha, {"peft_type": "LOHA", "r": 2, "alpha": 2}), dora):
-        state = kohya_state(Adapter({"transformer": part}), FAMILIES["sd3"])
+        state = kohya_state(
+            Adapter({"transformer": part}), FAMILIES["sd3"], lambda _, __: BaseLayer(torch.eye(6), None)
+        )
         assert {key.partition(".")[0] for key in state} == {"lora_transformer_transformer_blocks_0_attn_to_q"}
 
 
