@@ -14,7 +14,7 @@ import yaml
 from foundation.adapter_files import WEIGHTS_FILE
 from foundation.console import complain, say
 from foundation.durable import new_folder
-from foundation.errors import SAID, AdapterError, ConfigError
+from foundation.errors import SAID, AdapterError, ConfigError, UserError
 from foundation.keyed import is_keyed, read_keyed
 from sweeper.bases import layers_of_base, open_base, open_parts_of_base
 from sweeper.strength import AS_TRAINED
@@ -112,7 +112,7 @@ def export(arguments: Sequence[str]) -> list[str]:
             try:
                 place = fresh / MERGED if name == MERGED and len(asked) > 1 else fresh
                 written, words = _write(name, source, adapter, place, about, keys.get("base"), strength)
-            except AdapterError as error:
+            except UserError as error:
                 if formats:
                     raise
                 lines.append(f"{name}: not written: {error}")  # nobody asked for this one by its name

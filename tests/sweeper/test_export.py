@@ -220,6 +220,9 @@ def test_files_that_need_the_base_take_another_that_is_named(
     kinds: Path, tiny_pipeline: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (kinds / "dora" / "config.yaml").unlink()
+    assert main([str(kinds / "dora"), f"out={kinds / 'all'}"]) == 0
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("kohya: ")]
+    assert line.startswith("kohya: not written: nothing beside the LoRA tells its base")
     for format_ in ("kohya", "full", "merged"):
         out = kinds / f"{format_}-out"
         assert main([str(kinds / "dora"), format_, f"out={out}"]) == 2
