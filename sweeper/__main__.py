@@ -11,6 +11,7 @@ from foundation.compose import CONF, CONFIG, HYDRA_VERSION
 from foundation.console import complain, say
 from foundation.errors import SAID
 from foundation.quiet import quiet_libraries
+from foundation.secrets import guard_output, remember
 from sweeper.finished import already_finished
 from sweeper.space import plan
 
@@ -24,6 +25,8 @@ def main() -> None:
 
     Hydra stops at the first mistake; checked beforehand, all of them are said together.
     """
+    remember(sys.argv)
+    guard_output()
     quiet_libraries()  # before the libraries are imported: some speak at import
     try:
         _main()

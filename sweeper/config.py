@@ -8,11 +8,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Final, Literal, cast, get_type_hints
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from eval.spec import EvalSpec
 from foundation.errors import ConfigError
 from foundation.parse import parse
+from foundation.secrets import hidden
 from sweeper.objectives import DIRECTIONS, Direction, Objective
 from train.spec import (
     AdapterSpec,
@@ -150,8 +151,9 @@ class TrackingSpec:
 
     name: Literal["mlflow"] = "mlflow"
     """MLflow."""
-    uri: Annotated[str, Field(min_length=1)] | None = None
-    """A tracking server or database; None is `mlflow.db` in the study's folder."""
+    uri: Annotated[str, Field(min_length=1), AfterValidator(hidden)] | None = None
+    """A tracking server or database; None is `mlflow.db` in the study's folder. A password in it is kept in memory
+    alone; `${oc.env:NAME}` takes the whole from the environment, so that no list of processes shows it."""
     experiment: Annotated[str, Field(min_length=1)]
     """The MLflow experiment that holds the study's runs."""
     model: Annotated[str, Field(min_length=1)]

@@ -23,6 +23,7 @@ from foundation.data.buckets import Cut
 from foundation.data.dataset import Dataset, load_dataset, with_folders
 from foundation.durable import clear_leftovers, write_text
 from foundation.errors import ConfigError, StudyError
+from foundation.secrets import redacted
 from sweeper.config import Config
 from sweeper.dimension import Params, Value
 from sweeper.display import Display
@@ -144,7 +145,7 @@ def _guarded(
             status, reason = "interrupted", "stopped by hand; the same command goes on"
             return INTERRUPTED
         except Exception as error:
-            reason = str(error).strip() or type(error).__name__
+            reason = redacted(str(error).strip()) or type(error).__name__
             raise
         finally:
             stop.begun = True

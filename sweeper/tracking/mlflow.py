@@ -22,6 +22,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from eval.evaluation import Evaluation, Validation
 from foundation.errors import ConfigError, StudyError
 from foundation.images import read_rgb
+from foundation.secrets import in_full, redacted
 from sweeper.config import TrackingSpec
 from sweeper.costs import Costs
 from sweeper.tracking import ARTIFACTS, DATABASE
@@ -59,10 +60,11 @@ def open_mlflow(spec: TrackingSpec, study_folder: Path) -> MlflowTracker:
     try:
         if spec.uri is None:
             must_be_sqlite(folder / DATABASE)
-        client = MlflowClient(uri, uri)
+        address = in_full(uri)
+        client = MlflowClient(address, address)
         return MlflowTracker(client, _experiment(client, spec.experiment, artifacts), spec.model)
     except (MlflowException, SQLAlchemyError, sqlite3.Error, OSError, ImportError) as error:  # ImportError: its driver
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        reason = redacted((str(error).strip() or type(error).__name__).splitlines()[0])
         way = "; move it away, and a study shows its evaluations anew" if spec.uri is None else ""
         raise StudyError(f"tracking.uri {uri} cannot be opened: {reason}{way}") from error
 

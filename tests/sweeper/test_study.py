@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from urllib.parse import quote, quote_plus
 
 import numpy as np
 import optuna
@@ -42,6 +43,11 @@ SMALL = [
     "study.finalists=2",
     "study.strengths=[0.6]",
 ]
+SECRET = "hunter2/ö pass"
+SECRET_FORMS = [
+    form.encode() for form in (SECRET, quote(SECRET), quote(SECRET, safe=""), quote_plus(SECRET), "hunter2")
+]
+FINISHED = ["study.name=small", "train.steps=4", "eval.every=2", "tracking.uri=${oc.env:TRACKER}"]
 
 
 def command(folder: Path, *overrides: str) -> list[str]:
@@ -94,9 +100,27 @@ def mlflow_runs(folder: Path, name: str) -> tuple[MlflowClient, dict[str, list]]
 def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     """A study of four trials that ran to its end, and what it said."""
     folder = tmp_path_factory.mktemp("multirun") / HOSTILE
-    code, output = run(folder, "study.name=small", "study.num_trials=4", "train.steps=4", "eval.every=2")
-    assert code == 0, output
+    os.environ["TRACKER"] = f"{sqlite_url(folder / 'mlflow.db')}?password={quote(SECRET)}"
+    process = start(folder, *FINISHED, "study.num_trials=4")
+    assert process.stdout is not None
+    lines, commands = [], set()
+    for line in process.stdout:
+        lines.append(line)
+        commands |= {file.read_bytes() for file in Path("/proc").glob("[0-9]*/cmdline") if file.exists()}
+    output = "".join(lines)
+    assert process.wait(timeout=600) == 0, output
+    assert not any(form in command for command in commands for form in SECRET_FORMS)
     return folder, output
+
+
+def test_no_byte_of_a_password_is_written_or_said(finished: tuple[Path, str]) -> None:
+    folder, output = finished
+    assert "password=***" in (folder / "small" / "study.yaml").read_text()
+    assert "password=***" in (folder / "small" / "best" / "config.yaml").read_text()
+    files = [file for file in folder.parent.rglob("*") if file.is_file()]
+    assert len(files) > 100
+    assert [file for file in files if any(form in file.read_bytes() for form in SECRET_FORMS)] == []
+    assert not any(form in output.encode() for form in SECRET_FORMS)
 
 
 def test_small_study_ends_well_and_says_what_won_and_where(finished: tuple[Path, str]) -> None:
@@ -180,14 +204,14 @@ def picture(pipeline: StableDiffusionPipeline) -> np.ndarray:
 
 def test_run_again_only_what_is_left_is_done(finished: tuple[Path, str]) -> None:
     folder, _ = finished
-    code, output = run(folder, "study.name=small", "study.num_trials=5", "train.steps=4", "eval.every=2")
+    code, output = run(folder, *FINISHED, "study.num_trials=5")
     assert code == 0, output
     assert "resuming: 4 trials have ended, 0 go on, 1 are new" in output
     assert len(optuna_study(folder, "small").trials) == 5
     _, runs = mlflow_runs(folder, "small")
     assert len(runs["parents"]) == 1
     assert len(runs["children"]) == 5
-    code, output = run(folder, "study.name=small", "study.num_trials=5", "train.steps=4", "eval.every=2")
+    code, output = run(folder, *FINISHED, "study.num_trials=5")
     assert code == 0, output
     assert output.startswith("study small is finished: the best of 5 trials is trial")
     assert "resuming" not in output

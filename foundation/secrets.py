@@ -1,0 +1,95 @@
+"""Passwords in addresses: known to this process's memory alone, `***` wherever anything is written or said."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import sys
+from collections.abc import Iterable
+from typing import Any, Final, TextIO, cast
+from urllib.parse import quote, quote_plus, unquote, unquote_plus
+
+HIDDEN: Final = "***"
+_USER: Final = re.compile(r"(?P<before>\w[\w+.-]*://[^:/?#@\s]*:)(?P<secret>.+)(?P<after>@)")
+_USER_IN_TEXT: Final = re.compile(_USER.pattern.replace(".+", r"\S+"))
+_TOKEN: Final = re.compile(r"(?P<before>https?://)(?P<secret>[^:/?#@\s]+)(?P<after>@)")
+_QUERY: Final = re.compile(
+    r"(?P<before>[?&;][\w.-]*(?:pass|pwd|secret|token|key|sig|credential)[\w.-]*=)(?P<secret>[^&;\s'\"]+)(?P<after>)",
+    re.IGNORECASE,
+)
+_SHORTEST: Final = {_USER: 4, _TOKEN: 12, _QUERY: 8}
+"""What has fewer characters is hidden where it stands in an address only: elsewhere it may be any word."""
+_OF_MLFLOW: Final = ("MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN")
+
+_in_full: dict[str, str] = {}
+_known: set[str] = set()
+
+
+def hidden(address: str) -> str:
+    """The address without its password, key or token. `in_full` gives it back, in this process only."""
+    remember([address])
+    shown = _masked(address, _USER)
+    if shown != address:
+        _in_full[shown] = address
+    return shown
+
+
+def in_full(shown: str) -> str:
+    """The address that `hidden` made this of; itself where it had nothing to hide."""
+    return _in_full.get(shown, shown)
+
+
+def remember(texts: Iterable[str]) -> None:
+    """Note the passwords of all addresses in these texts, so that `redacted` finds them where they stand alone, too."""
+    for text in texts:
+        for pattern in (_USER, _TOKEN, _QUERY):
+            for found in pattern.finditer(text):
+                plain = {found["secret"], unquote(found["secret"]), unquote_plus(found["secret"])} - {HIDDEN}
+                long = [each for each in plain if len(each) >= _SHORTEST[pattern]]
+                _known.update(form for each in long for form in _forms(each))
+
+
+def redacted(text: str) -> str:
+    """Text with every password, of an address in it or noted before, as `***`."""
+    text = _masked(text, _USER_IN_TEXT)
+    for secret in sorted(_known, key=len, reverse=True):
+        text = text.replace(secret, HIDDEN)
+    return text
+
+
+def guard_output() -> None:
+    """From here on nothing that this process prints to stdout or stderr, a trace of an error included, tells one."""
+    _known.update(form for name in _OF_MLFLOW if name in os.environ for form in _forms(os.environ[name]) if form)
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if not isinstance(stream, _Guarded):
+            setattr(sys, name, cast(TextIO, _Guarded(stream)))
+
+
+def _forms(secret: str) -> set[str]:
+    return {secret, quote(secret, safe=""), quote(secret), quote_plus(secret), json.dumps(secret)[1:-1]}
+
+
+def _masked(text: str, of_user: re.Pattern[str]) -> str:
+    for pattern in (of_user, _TOKEN, _QUERY):
+        text = pattern.sub(rf"\g<before>{HIDDEN}\g<after>", text)
+    return text
+
+
+class _Guarded:
+    """A stream that redacts what is written to it, and is the one below in all else."""
+
+    def __init__(self, below: TextIO) -> None:
+        self._below = below
+
+    def write(self, text: str) -> int:
+        self._below.write(redacted(text))
+        return len(text)
+
+    def writelines(self, lines: Iterable[str]) -> None:
+        for line in lines:
+            self.write(line)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._below, name)

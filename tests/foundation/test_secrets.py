@@ -1,0 +1,67 @@
+"""A password is known to memory alone: not to what is printed, not to a trace, in none of its forms."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from urllib.parse import quote, quote_plus, urlsplit
+
+import pytest
+from sqlalchemy import make_url
+
+from foundation.secrets import hidden, in_full, redacted
+
+PASSWORDS = ["s3cret/ü %41", "p@ss:word", "a b?c#d", "pass'word\"", "longer-than-most-0123456789"]
+
+
+@pytest.mark.parametrize("password", PASSWORDS)
+@pytest.mark.parametrize(
+    "address",
+    [
+        "postgresql+psycopg2://ann:{}@db.host:5432/x",
+        "http://ann:{}@host:5000/p?q=1",
+        "sqlite:////a b/c.db?sslpassword={}",
+    ],
+)
+def test_an_address_is_shown_without_its_password_and_given_back_in_full(password: str, address: str) -> None:
+    whole = address.format(quote(password, safe=""))
+    shown = hidden(whole)
+    assert shown == address.format("***")
+    assert in_full(shown) == whole
+    for form in (password, quote(password), quote_plus(password), quote(password, safe="")):
+        assert form not in redacted(f"cannot open {whole}: {form} was refused")
+
+
+def test_what_libraries_read_as_a_password_is_hidden() -> None:
+    url = "mysql://root:top secret@db/x"
+    assert make_url(url).password == "top secret"
+    assert urlsplit(url).password == "top secret"
+    assert hidden(url) == "mysql://root:***@db/x"
+
+
+@pytest.mark.parametrize(
+    "address", ["sqlite:////a/b.db", "http://127.0.0.1:5000", "databricks://profile", "postgresql://mlflow@db/x"]
+)
+def test_an_address_without_a_password_stays_as_it_is(address: str) -> None:
+    assert hidden(address) == address == in_full(address)
+
+
+def test_a_token_is_a_password() -> None:
+    assert hidden("https://dapi0123456789@host/x") == "https://***@host/x"
+
+
+def test_traces_logs_and_prints_of_a_guarded_process_tell_nothing() -> None:
+    code = """
+import logging, sys, warnings
+from foundation.secrets import guard_output, remember
+remember(sys.argv)
+guard_output()
+print("print", sys.argv[1])
+warnings.warn(sys.argv[1])
+logging.getLogger("x").error("log %s", sys.argv[1])
+raise ValueError("trace hunter-two of " + sys.argv[1])
+"""
+    done = subprocess.run([sys.executable, "-c", code, "u=http://a:hunter-two@h"], capture_output=True, text=True)
+    said = done.stdout + done.stderr
+    assert "hunter" not in said
+    assert said.count("http://a:***@h") == 4 and "trace *** of" in said
