@@ -39,6 +39,7 @@ def card(winner: Winner, folder: Path, files: HandedOver) -> str:
     """Return the card in Markdown; `folder` is where the reader finds the LoRA in these files."""
     parts = [
         f"# {winner.study}: trial {winner.number}, step {winner.step}",
+        f"> **{winner.within_noise}.**" if winner.within_noise else "",
         _opening(winner),
         f"![The base's pictures beside the winner's, prompt by prompt]({SHEET})",
         "## Scores",

@@ -158,6 +158,9 @@ class TrackingSpec:
     """The MLflow experiment that holds the study's runs."""
     model: Annotated[str, Field(min_length=1)]
     """The registered model whose alias `champion` is the winner."""
+    register: Literal["better", "always", "never"] = "better"
+    """When a study's best becomes the champion: `better`, only where its score is above the base's by more than noise
+    (a 95 % interval over prompts, and a point or more); `always`; `never`."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

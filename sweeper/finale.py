@@ -15,6 +15,7 @@ from eval.evaluation import Evaluation, value_of
 from eval.prompts import with_trigger
 from sweeper.config import Config
 from sweeper.display import Display, describe
+from sweeper.lead import in_words, lead_over_base
 from sweeper.lost import lost_checkpoint
 from sweeper.messages import Rescored
 from sweeper.pareto import front_of
@@ -56,12 +57,21 @@ def crown(supervisor: Supervisor, tracker: Tracker, display: Display, folder: Pa
     evaluation, params = chosen.evaluation, supervisor.trials[chosen.number].params
     metrics = {name: value for name, value in evaluation.metrics.items() if math.isfinite(value)}
     metrics |= {"score": evaluation.score, "strength": chosen.strength}
-    said = tracker.crown(best, chosen.number, metrics, describe({**params, "strength": chosen.strength}))
+    register = config.tracking.register
+    is_champion = register == "always" or (register == "better" and not chosen.within_noise)
+    said = tracker.crown(
+        best, chosen.number, metrics, describe({**params, "strength": chosen.strength}), register=is_champion
+    )
     registered = f", champion is version {said} of {config.tracking.model}" if said else ""
     display.line(
         f"best: trial {chosen.number} at step {evaluation.step}, to be used at strength {chosen.strength:g}, "
         f"with score {evaluation.score:.1f} ({describe(params)}){registered}"
     )
+    if chosen.within_noise:
+        unregistered = (
+            "; it is not registered as champion (tracking.register=always does so)" if not is_champion else ""
+        )
+        display.line(f"{chosen.within_noise}{unregistered}")
     sheets = ", ".join(name for name in (SHEET, STRENGTH_SHEET) if (best / name).exists())
     display.line(f"it is in {best}: the LoRA, its card ({CARD}) and pictures ({sheets})")
     return chosen
@@ -91,7 +101,11 @@ def _choose(
     winner = choose_winner(finalists, rescored)
     found, sheet = _strength(supervisor, display, winner, rescored[winner.number], seeds, config)
     write_best(best, _winner(supervisor, winner, rescored, found, sheet, asked, config))
-    return Chosen(winner.number, found.strength, found.final.evaluation)
+    return Chosen(winner.number, found.strength, found.final.evaluation, _within_noise(found))
+
+
+def _within_noise(found: Found) -> str:
+    return in_words(lead_over_base(found.final.evaluation, found.final.base))
 
 
 def _rescored(supervisor: Supervisor, finalists: list[Trial], seeds: tuple[int, ...]) -> dict[int, Rescored]:
@@ -194,6 +208,7 @@ def _winner(
         strength=found.strength,
         tried={strength: each.evaluation for strength, each in found.tried.items()},
         strength_words=found.words,
+        within_noise=_within_noise(found),
         strength_sheet=strength_sheet,
         finalists_sheet=_finalists_sheet(trials, rescored, prompts, config) if len(rescored) > 1 else None,
     )

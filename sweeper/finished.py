@@ -66,6 +66,7 @@ def already_finished(asked: Plan) -> list[str]:
             f"it is in {best_of(folder)}: the LoRA and its card ({CARD}); nothing was done. A higher study.num_trials "
             "goes on, another study.name begins anew",
         ]
+        lines += [chosen["within_noise"]] if chosen["within_noise"] else []
         there = _trials_files(folder)
         gone = [name for name, size in record["trials"].items() if there.get(name) != size]
     except (OSError, ValueError, KeyError, TypeError, AttributeError):

@@ -60,7 +60,8 @@ def read_chosen(folder: Path, chosen_from: str) -> Chosen | None:
         stored = json.loads((folder / SCORES).read_text())
         if stored["chosen_from"] != chosen_from or not (folder / WEIGHTS).is_file():
             return None
-        return Chosen(int(stored["trial"]), float(stored["strength"]), Evaluation.from_json(stored["evaluation"]))
+        evaluation = Evaluation.from_json(stored["evaluation"])
+        return Chosen(int(stored["trial"]), float(stored["strength"]), evaluation, str(stored["within_noise"]))
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
@@ -74,6 +75,7 @@ def scores(winner: Winner) -> dict[str, object]:
         "step": winner.step,
         "strength": winner.strength,
         "params": {name: _plain(value) for name, value in winner.params.items()},
+        "within_noise": winner.within_noise,
         "evaluation": winner.evaluation.to_json(),
         "base": {name: _finite(value) for name, value in base_metrics(winner).items()},
         "finalists": {str(number): _finite(value) for number, value in winner.finalists.items()},

@@ -82,6 +82,8 @@ class Chosen:
     """The LoRA scale to use it at."""
     evaluation: Evaluation
     """The judgement that decided, at this strength."""
+    within_noise: str = ""
+    """Says that it may be no better than the base; empty where it surely is."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -129,6 +131,8 @@ class Winner:
     """Its judgements at every strength that was tried, of the same prompts and seeds; none where none was."""
     strength_words: str = ""
     """Why this strength."""
+    within_noise: str = ""
+    """Says that it may be no better than the base; empty where it surely is."""
     strength_sheet: Image.Image | None = None
     finalists_sheet: Image.Image | None = None
     """The base and the finalists side by side; None for one finalist."""

@@ -108,14 +108,16 @@ class BackgroundTracker:
     def recover(self, trial: Ended) -> None:
         self._submit(_Call(f"trial {trial.number}", lambda: self._inner.recover(trial)))
 
-    def crown(self, best_folder: Path, number: int, metrics: Mapping[str, float], description: str) -> str | None:
+    def crown(
+        self, best_folder: Path, number: int, metrics: Mapping[str, float], description: str, *, register: bool = True
+    ) -> str | None:
         metrics = dict(metrics)
         answer: list[str | None] = []
         done = threading.Event()
 
         def make() -> None:
             try:
-                answer.append(self._inner.crown(best_folder, number, metrics, description))
+                answer.append(self._inner.crown(best_folder, number, metrics, description, register=register))
             finally:
                 done.set()
 

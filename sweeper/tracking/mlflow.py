@@ -166,12 +166,16 @@ class MlflowTracker:
             self.log_evaluation(trial.number, evaluation, images, costs)
         self.end_trial(trial.number, trial.status, trial.reason, trial.kept, trial.chosen)
 
-    def crown(self, best_folder: Path, number: int, metrics: Mapping[str, float], description: str) -> str | None:
+    def crown(
+        self, best_folder: Path, number: int, metrics: Mapping[str, float], description: str, *, register: bool = True
+    ) -> str | None:
         parent = self._parent_id()
         place = f"best/trial-{number:04d}"  # a later winner must not overwrite what an older version points to
         self._client.log_artifacts(parent, str(best_folder), place)
         self._log_metrics(parent, _metrics({f"best/{name}": value for name, value in metrics.items()}, 0))
         self._tag(parent, {"best_trial": str(number)})
+        if not register:
+            return None
         version = self._register(
             f"{self._client.get_run(parent).info.artifact_uri}/{place}",
             {"study": self._study, "trial": str(number), "sha256": weights_digest(best_folder)},

@@ -104,10 +104,13 @@ class Tracker(Protocol):
     def recover(self, trial: Ended) -> None:
         """Show what is missing of a trial that an earlier process ended and had no time to show; else nothing."""
 
-    def crown(self, best_folder: Path, number: int, metrics: Mapping[str, float], description: str) -> str | None:
-        """Show `best_folder` as the study's result and register it as champion; return the registered version.
+    def crown(
+        self, best_folder: Path, number: int, metrics: Mapping[str, float], description: str, *, register: bool = True
+    ) -> str | None:
+        """Show `best_folder` as the study's result, and `register` it as champion; return the registered version.
 
-        Waits until it is done. The same weights crowned again stay the same version. None when it could not be shown.
+        Waits until it is done. The same weights crowned again stay the same version. None when it could not be shown,
+        or was not to be registered.
         """
 
     def end_study(self, status: StudyEnd, reason: str = "") -> None:

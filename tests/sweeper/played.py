@@ -123,6 +123,8 @@ class Notes:
     """A tracker that keeps what it was told."""
 
     lost = 0
+    registered: bool | None = None
+    """Whether the winner was to be registered."""
 
     def __init__(self) -> None:
         self.ended: dict[int, tuple[str, str]] = {}
@@ -165,8 +167,11 @@ class Notes:
     def recover(self, trial: Ended) -> None:
         self.recovered[trial.number] = trial
 
-    def crown(self, best_folder: Path, number: int, metrics: Mapping[str, float], description: str) -> str | None:
-        return "1"
+    def crown(
+        self, best_folder: Path, number: int, metrics: Mapping[str, float], description: str, *, register: bool = True
+    ) -> str | None:
+        self.registered = register
+        return "1" if register else None
 
     def end_study(self, status: str, reason: str = "") -> None: ...
 

@@ -41,7 +41,13 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
         search.tell_complete(number, 50.0)
         write_text(checkpoint_of(trial_of(folder, number), 80) / "weights", "learned")
         write_text(trial_of(folder, number) / "evaluations.jsonl", "judged")
-    chosen = {"trial": 1, "step": 80, "strength": 0.8, "evaluation": evaluation(80, 51.26).to_json()}
+    chosen = {
+        "trial": 1,
+        "step": 80,
+        "strength": 0.8,
+        "within_noise": "",
+        "evaluation": evaluation(80, 51.26).to_json(),
+    }
     write_json(best_of(folder) / "scores.json", chosen)
     write_text(best_of(folder) / "weights", "learned")
     write_text(folder / "study.yaml", "study: pencil")

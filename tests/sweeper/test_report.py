@@ -106,6 +106,15 @@ def test_scores_are_json_and_the_evaluation_comes_back(winner: Winner, tmp_path:
     assert values == json.loads(json.dumps(scores(winner)))
 
 
+def test_a_best_within_noise_of_the_base_is_said_on_top_of_the_card(winner: Winner, tmp_path: Path) -> None:
+    unsure = replace(winner, within_noise="Nothing was learned for sure: the best is +0.2 points above the base")
+    lines = card(unsure, tmp_path, FILES_MADE).splitlines()
+    assert lines[2] == f"> **{unsure.within_noise}.**"
+    assert not card(winner, tmp_path, FILES_MADE).splitlines()[2].startswith(">")
+    chosen = read_chosen(write_best(tmp_path / "best", unsure), winner.chosen_from)
+    assert chosen is not None and chosen.within_noise == unsure.within_noise
+
+
 def test_what_was_chosen_is_known_again_while_it_is_whole_and_nothing_is_new(winner: Winner, tmp_path: Path) -> None:
     best = write_best(tmp_path / "best", winner)
     chosen = read_chosen(best, "these three")

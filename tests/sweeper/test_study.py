@@ -42,6 +42,7 @@ SMALL = [
     "study.slots=2",
     "study.finalists=2",
     "study.strengths=[0.6]",
+    "tracking.register=always",  # so few steps teach nothing for sure
 ]
 SECRET = "hunter2/ö pass"
 SECRET_FORMS = [

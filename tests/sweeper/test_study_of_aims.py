@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from safetensors.torch import save_file
 
 from eval.evaluation import Evaluation, value_of
 from foundation.adapter_files import WEIGHTS_FILE
+from sweeper.config import Config
 from sweeper.display import Display
 from sweeper.finale import crown
 from sweeper.messages import Admit, Command, Rescore, Rescored
@@ -174,9 +176,19 @@ def test_nobody_is_asked_again_while_nothing_is_new(
     assert {path.name: path.read_bytes() for path in best.iterdir()} == before
     said = capsys.readouterr().out
     assert "nothing is new since the best was chosen" in said and "best: trial" in said
+    assert "-5.0 points above the base" in said  # the played worker scores everything five points below it
+    assert "which is within noise" in said and "it is not registered as champion" in said
+    assert notes.registered is False
+    crown(supervisor, notes, display, best.parent, registering(asked.config, "always"))
+    assert notes.registered is True
+    assert "not registered" not in capsys.readouterr().out
     monkeypatch.setattr(supervisor.trials[0], "reason", "another")
     crown(supervisor, notes, display, best.parent, asked.config)
     assert worker.rescored
+
+
+def registering(config: Config, register: Literal["better", "always", "never"]) -> Config:
+    return replace(config, tracking=replace(config.tracking, register=register))
 
 
 def not_beaten(values: Mapping[int, Sequence[float]]) -> list[int]:

@@ -48,7 +48,7 @@ class _Recorder:
         self.may_go.set()
 
     def __getattr__(self, name: str) -> Callable[..., None]:
-        def call(*arguments: object) -> None:
+        def call(*arguments: object, **_: object) -> None:
             assert self.may_go.wait(timeout=30)
             self.calls.append((name, *arguments))
             if name == "start_trial":

@@ -144,6 +144,7 @@ def test_the_winner_is_registered_once_and_holds_the_alias(
     champion = client.get_model_version_by_alias("pencil", "champion")
     assert (str(champion.version), champion.description, champion.tags["trial"]) == ("1", "Trial 3 of 12", "3")
     assert tracker.crown(weights_in(tmp_path / "best", b"five"), 5, {"score": 70.0}, "Trial 5") == "2"
+    assert tracker.crown(weights_in(tmp_path / "best", b"six"), 6, {"score": 70.0}, "Trial 6", register=False) is None
     tracker.close()
     assert str(client.get_model_version_by_alias("pencil", "champion").version) == "2"
     for version, content in (("1", b"three"), ("2", b"five")):

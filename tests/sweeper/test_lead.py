@@ -1,0 +1,54 @@
+"""Whether the best is better than the base: Student's interval of the paired differences, and a point at least."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from scipy.stats import ttest_rel
+
+from sweeper.lead import in_words, lead_over_base
+from tests.sweeper.test_strength import judged
+
+BASE = judged(-3.0, 1.0, 2.0, 0.0)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_interval_is_that_of_the_paired_t_test(seed: int) -> None:
+    made = np.random.default_rng(seed).normal(8, 6, 4).tolist()
+    lead = lead_over_base(judged(*made), BASE)
+    expected = ttest_rel(made, BASE.prompt_scores).confidence_interval(0.95)
+    assert (lead.low, lead.high) == (pytest.approx(expected.low), pytest.approx(expected.high))
+    assert lead.is_within_noise == (expected.low <= 0)
+
+
+@pytest.mark.parametrize(
+    ("scores", "within"),
+    [
+        ((27.0, 33.0, 30.0, 31.0), False),  # far above on every prompt
+        ((-3.0, 1.0, 2.0, 30.0), True),  # on one prompt alone
+        ((-9.0, -4.0, -3.0, -5.0), True),  # surely below
+        ((-2.5, 1.5, 2.5, 0.5), True),  # half a point on each: surely more, but nothing that one would see
+        ((-1.5, 2.5, 3.5, 1.5), False),  # a point and a half on each
+    ],
+)
+def test_both_sides_of_the_noise(scores: tuple[float, ...], within: bool) -> None:
+    lead = lead_over_base(judged(*scores), BASE)
+    assert lead.is_within_noise is within
+    assert bool(in_words(lead)) is within
+
+
+def test_one_prompt_has_no_interval_and_says_so() -> None:
+    lead = lead_over_base(judged(30.0), judged(0.0))
+    assert not lead.is_within_noise and math.isnan(lead.low)
+    assert str(lead) == "+30.0 points above the base, with one prompt"
+    assert lead_over_base(judged(0.0), judged(0.0)).is_within_noise
+
+
+def test_the_words_name_the_interval() -> None:
+    lead = lead_over_base(judged(-3.0, 1.0, 2.0, 30.0), BASE)
+    assert in_words(lead).startswith(
+        "Nothing was learned for sure: the best is +7.5 points above the base, 95 % interval -16.4 to +31.4 over 4 "
+        "prompts, which is within noise. "
+    )
