@@ -3,22 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Literal
 
 from eval.evaluation import Evaluation, value_of
+from eval.selection import earliest_good_enough
 
 Kind = Literal["diverged", "overfit", "too weak", "underfit", "good"]
-
-REMEDIES: Final[Mapping[Kind, str]] = {
-    "diverged": "lower the learning rate, warm it up, or clip gradients harder",
-    "overfit": "take an earlier checkpoint; lower the learning rate, the rank or the steps; add pictures",
-    "too weak": "raise the learning rate, alpha or the steps, or adapt more layers",
-    "underfit": "give it more steps, a higher learning rate or a higher rank",
-    "good": "narrow the space around it",
-}
-"""What to change next; of `good`, where to look next."""
 
 LITTLE_STYLE = 0.05
 """Less of the way to the style than this is as good as none."""
@@ -37,6 +29,8 @@ class Diagnosis:
     kind: Kind
     because: str
     """What was seen, in a few words."""
+    advice: str
+    """What to change next; of `good`, where to look next."""
 
 
 def diagnose(evaluations: Sequence[Evaluation], clean: float = 0.5) -> Diagnosis | None:
@@ -48,24 +42,71 @@ def diagnose(evaluations: Sequence[Evaluation], clean: float = 0.5) -> Diagnosis
     """
     if not evaluations:
         return None
+    kind, because = _seen(evaluations, clean)
+    return Diagnosis(kind=kind, because=because, advice=_advice(kind, evaluations, clean))
+
+
+def _seen(evaluations: Sequence[Evaluation], clean: float) -> tuple[Kind, str]:
     last, best = evaluations[-1], max(evaluations, key=value_of)
     ratios = [each.metrics.get("val_ratio", math.nan) for each in evaluations]
     if not all(math.isfinite(loss) for loss in last.validation_losses) or math.isinf(ratios[-1]):
-        return Diagnosis(kind="diverged", because="its validation loss is no longer a number")
+        return "diverged", "its validation loss is no longer a number"
     if all(ratio > 1 for ratio in ratios):
-        return Diagnosis(kind="diverged", because="its validation loss never came below the base's")
+        return "diverged", "its validation loss never came below the base's"
     style = best.metrics.get("style", math.nan)
     gone = f"it went {100 * max(style, 0):.0f} % of the way to the style"
     if style < LITTLE_STYLE and not min(ratios) < LITTLE_LOSS:
-        return Diagnosis(kind="too weak", because=gone)
+        return "too weak", gone
     turned = next((each for each in evaluations if each.overfit or each.past_best), None)
     if turned is not None or last.overfit_index >= clean:
         since = turned or last
         why = since.words if since.overfit_index >= clean else "its score fell far below its best"
-        return Diagnosis(kind="overfit", because=f"at step {since.step}: {why}")
+        return "overfit", f"at step {since.step}: {why}"
     if len(evaluations) > 1 and last is best and value_of(last) - value_of(evaluations[-2]) >= STILL_RISING:
         gain, steps = value_of(last) - value_of(evaluations[-2]), last.step - evaluations[-2].step
-        return Diagnosis(kind="underfit", because=f"it gained {gain:.1f} points in its last {steps} steps")
+        return "underfit", f"it gained {gain:.1f} points in its last {steps} steps"
     if len(evaluations) == 1 and style < SOME_STYLE:  # nobody knows what it gained last
-        return Diagnosis(kind="underfit", because=gone)
-    return Diagnosis(kind="good", because="it learned, and nothing turned for the worse")
+        return "underfit", gone
+    if value_of(best) - value_of(last) >= STILL_RISING:
+        fallen = value_of(best) - value_of(last)
+        return "good", f"it learned, and lost {fallen:.1f} points after step {best.step} without a sign of overfit"
+    return "good", "it learned, and nothing turned for the worse"
+
+
+def _advice(kind: Kind, evaluations: Sequence[Evaluation], clean: float) -> str:
+    """What to change next. The best checkpoint is the one that is kept, so nobody has to be told to take it."""
+    often = _why_more_often(evaluations, clean)
+    match kind:
+        case "diverged":
+            return "lower the learning rate, warm it up, or clip gradients harder"
+        case "too weak":
+            return "raise the learning rate, alpha or the steps, or adapt more layers"
+        case "overfit" if often:
+            return f"{often}; lower the learning rate, the rank or the steps; add pictures"
+        case "overfit":
+            return (
+                "its best checkpoint is kept, fewer steps lead to it; lower the learning rate or the rank; add pictures"
+            )
+        case "underfit":
+            return "give it more steps, a higher learning rate or a higher rank"
+        case "good" if often:
+            return f"{often}; narrow the space around it"
+        case "good":
+            return "narrow the space around it"
+
+
+def _why_more_often(evaluations: Sequence[Evaluation], clean: float) -> str:
+    """Advice to evaluate more often, where a better checkpoint may lie before the first one; empty elsewhere."""
+    kept = earliest_good_enough(
+        [each.score for each in evaluations],
+        [each.score_se for each in evaluations],
+        [each.overfit_index for each in evaluations],
+        clean,
+    )
+    if kept > 0:
+        return ""
+    if evaluations[0].overfit_index >= clean:
+        why = "it was overfit at its first evaluation already" if len(evaluations) > 1 else "it was overfit when judged"
+    else:
+        why = "its best is its first evaluation" if len(evaluations) > 1 else "it was evaluated once"
+    return f"evaluate more often (a smaller eval.every): {why}, so a better checkpoint may lie before"

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from eval.diagnosis import REMEDIES, Kind
+from eval.diagnosis import Kind
 from sweeper.handed_over import HandedOver
 from sweeper.markdown import code, plain, table
 from sweeper.pareto import Front
@@ -178,13 +178,13 @@ def _study_line(trials: Sequence[TrialSummary]) -> str:
 
 def _advice(trials: Sequence[TrialSummary]) -> str:
     """Each diagnosis that was made, of which trials, and what to change."""
-    found: dict[Kind, list[int]] = {}
+    found: dict[tuple[Kind, str], list[int]] = {}
     for trial in trials:
         if trial.diagnosis:
-            found.setdefault(trial.diagnosis.kind, []).append(trial.number)
+            found.setdefault((trial.diagnosis.kind, trial.diagnosis.advice), []).append(trial.number)
     lines = [
-        f"- **{kind}** (trial{'s' if len(numbers) > 1 else ''} {', '.join(map(str, numbers))}): {REMEDIES[kind]}."
-        for kind, numbers in sorted(found.items(), key=lambda item: -len(item[1]))
+        f"- **{kind}** (trial{'s' if len(numbers) > 1 else ''} {', '.join(map(str, numbers))}): {advice}."
+        for (kind, advice), numbers in sorted(found.items(), key=lambda item: -len(item[1]))
     ]
     return "\n".join(["What their courses say, and what to change next:", "", *lines]) if lines else ""
 

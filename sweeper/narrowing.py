@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -16,6 +16,14 @@ LEAST: Final = 3
 """… but at least so many."""
 MARGIN: Final = 0.25
 """A range keeps so much of its old width on each side of what worked."""
+
+_MATTERS: Final = {
+    "train.steps": "learning rates that were best there may be too high for more steps, too low for fewer",
+    "train.epochs": "learning rates that were best there may be too high for more steps, too low for fewer",
+    "train.batch_size": "learning rates that were best there may be too low for larger batches, too high for smaller",
+    "base.name": "what was best on one base may not be on another",
+}
+"""What decides on which learning rate is best, and how."""
 
 
 def narrow(space: Space, ranking: Sequence[Params]) -> tuple[Space, list[Params]]:
@@ -40,6 +48,27 @@ def narrow(space: Space, ranking: Sequence[Params]) -> tuple[Space, list[Params]
         kept.append(replace(dimension, domain=_around(dimension.domain, seen)))
     smaller = Space(dimensions=tuple(kept))
     return smaller, [params for params in map(smaller.within, best) if params]
+
+
+def changes(before: Space, after: Space, first: int) -> str:
+    """Say what of the space `before` was narrowed, from what to what; `first` of the earlier trials come first."""
+    was, now = before.fingerprint(), after.fingerprint()
+    parts = [f"{name} from {was[name]} to {now[name]}" for name in was if name in now and now[name] != was[name]]
+    parts += [f"{name} is gone with its option" for name in was if name not in now]
+    tried = f"; {first} of the best are tried first" if first else ""
+    return f"narrowed: {'; '.join(parts) or 'nothing, the best lie all over the space'}{tried}"
+
+
+def differences(name: str, before: Mapping[str, str], now: Mapping[str, str], searched: Collection[str]) -> list[str]:
+    """Say where the earlier study `name` was run otherwise, so that what was best there may not be best here.
+
+    `before` and `now` are dotted names to values; what is `searched` now is not compared.
+    """
+    lines = []
+    for key, consequence in _MATTERS.items():
+        if key not in searched and key in before and key in now and before[key] != now[key]:
+            lines.append(f"study {name} had {key}={before[key]}, this one has {now[key]}: {consequence}")
+    return lines
 
 
 def _is_offered(condition: tuple[str, Value], dimensions: Sequence[Dimension]) -> bool:

@@ -32,8 +32,8 @@ from sweeper.finished import STUDIES, forget_finished, note_finished
 from sweeper.launchers.local import LocalLauncher
 from sweeper.lease import supervising
 from sweeper.lost import refuse_lost_trials, why_no_best
-from sweeper.narrowing import narrow
-from sweeper.search import DATABASE_ERRORS, Search, ranking_of
+from sweeper.narrowing import changes, differences, narrow
+from sweeper.search import DATABASE_ERRORS, Search, config_of, ranking_of
 from sweeper.space import Plan, plan
 from sweeper.supervisor import Supervisor
 from sweeper.tracking import open_tracker
@@ -114,11 +114,16 @@ def _narrowed(asked: Plan) -> tuple[Plan, list[Params]]:
         return asked, []
     if study.narrow_from == study.name:
         raise StudyError(f"study.narrow_from is the study itself; give this one another study.name than {study.name}")
-    ranking = ranking_of(study.narrow_from, Path(study.folder) / "studies.db", study.direction)
-    space, first = narrow(asked.space, ranking)
+    database = Path(study.folder) / STUDIES
+    space, first = narrow(asked.space, ranking_of(study.narrow_from, database, study.direction))
     num_trials = space.num_points(at_most=study.num_trials)
+    first = first[:num_trials]
+    say(f"study.narrow_from={study.narrow_from} {changes(asked.space, space, len(first))}")
+    searched = {dimension.key for dimension in asked.space.dimensions}
+    before = config_of(study.narrow_from, database)
+    say(*differences(study.narrow_from, before, asked.config.fingerprint(), searched))
     config = replace(asked.config, study=replace(study, num_trials=num_trials))
-    return replace(asked, config=config, space=space), first[:num_trials]
+    return replace(asked, config=config, space=space), first
 
 
 def _guarded(

@@ -62,6 +62,14 @@ def ranking_of(name: str, database: Path, direction: str) -> list[Params]:
     return [dict(each.params) for each in sorted(finished, key=lambda each: sign * cast(float, score_of(each)))]
 
 
+def config_of(name: str, database: Path) -> Mapping[str, str]:
+    """The config that another study was asked with, dotted names to values, as `Config.fingerprint` wrote it."""
+    with _readable(database):
+        study = optuna.load_study(study_name=name, storage=_sqlite(database))
+    config: Mapping[str, str] = study.user_attrs.get("asked", {}).get("config", {})
+    return config
+
+
 def score_of(trial: FrozenTrial) -> float | None:
     """An ended trial's score; of a pruned trial of one objective the last that was reported. None without any."""
     if SCORE in trial.user_attrs:

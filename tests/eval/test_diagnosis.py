@@ -33,6 +33,7 @@ def seen(
     [
         ([seen(40, 20.0), seen(80, 30.0), seen(120, 30.2)], "good", "it learned, and nothing turned for the worse"),
         ([seen(40, 20.0), seen(80, 26.0)], "underfit", "it gained 6.0 points in its last 40 steps"),
+        ([seen(40, 30.0), seen(80, 24.5)], "good", "lost 5.5 points after step 40 without a sign of overfit"),
         ([seen(40, 6.0, 0.08)], "underfit", "it went 8 % of the way to the style"),
         ([seen(40, 0.2, 0.01, 0.99), seen(80, 0.6, 0.02, 0.98)], "too weak", "it went 2 % of the way to the style"),
         ([seen(40, 50.0), seen(80, 40.0, index=0.9)], "overfit", "at step 80: copies in 9 of 32 pictures"),
@@ -45,6 +46,35 @@ def test_a_course_has_its_word(course: Sequence[Evaluation], kind: Kind, because
     diagnosis = diagnose(course)
     assert diagnosis is not None
     assert diagnosis.kind == kind and because in diagnosis.because
+
+
+OFTEN = "evaluate more often (a smaller eval.every): "
+
+
+@pytest.mark.parametrize(
+    ("course", "advice"),
+    [
+        ([seen(40, 50.0), seen(80, 40.0, index=0.9)], f"{OFTEN}its best is its first evaluation, so a better"),
+        ([seen(40, 50.0), seen(80, 30.0, past_best=True)], f"{OFTEN}its best is its first evaluation, so a better"),
+        ([seen(40, 50.0, index=0.9)], f"{OFTEN}it was overfit when judged, so"),
+        (
+            [seen(40, 50.0, index=0.8), seen(80, 40.0, index=0.9)],
+            f"{OFTEN}it was overfit at its first evaluation",
+        ),
+        ([seen(40, 30.0), seen(80, 60.0), seen(120, 40.0, index=0.9)], "its best checkpoint is kept, with fewer steps"),
+        ([seen(40, 30.0)], f"{OFTEN}it was evaluated once, so a better checkpoint may lie before; narrow the space"),
+        ([seen(40, 30.0), seen(80, 24.0)], f"{OFTEN}its best is its first evaluation, so a better"),
+        ([seen(40, 20.0), seen(80, 30.0), seen(120, 30.5)], "narrow the space around it"),
+        ([seen(40, 20.0), seen(80, 26.0)], "give it more steps, a higher learning rate or a higher rank"),
+        ([seen(40, 6.0, 0.08)], "give it more steps, a higher learning rate or a higher rank"),
+        ([seen(40, 0.2, 0.01, 0.99)], "raise the learning rate, alpha or the steps, or adapt more layers"),
+        ([seen(40, -9.0, 0.2, 1.2)], "lower the learning rate, warm it up, or clip gradients harder"),
+    ],
+)
+def test_the_advice_is_true_of_the_course(course: Sequence[Evaluation], advice: str) -> None:
+    diagnosis = diagnose(course)
+    assert diagnosis is not None and diagnosis.advice.startswith(advice)
+    assert "earlier checkpoint" not in diagnosis.advice  # the best one is kept already
 
 
 def test_one_evaluation_is_enough_and_none_says_nothing() -> None:

@@ -8,8 +8,8 @@ import pytest
 
 from foundation.errors import StudyError
 from sweeper.dimension import Choices, Dimension, Numbers, Params, Space
-from sweeper.narrowing import narrow
-from sweeper.search import ranking_of
+from sweeper.narrowing import changes, differences, narrow
+from sweeper.search import config_of, ranking_of
 from sweeper.space import plan
 
 RANKS = Choices(of=(2, 4, 8, 16, 32, 64))
@@ -43,6 +43,27 @@ def test_each_kind_of_dimension_shrinks_around_the_best_quarter() -> None:
     rate = domains["optimizer=lion:lr"]
     assert isinstance(rate, Numbers)
     assert (rate.low, rate.high) == (pytest.approx(1e-4, rel=1e-3), pytest.approx(2e-2, rel=1e-3))  # a decade each
+
+
+def test_what_was_narrowed_is_said_from_what_to_what() -> None:
+    space, first = narrow(SPACE, RANKING)
+    assert changes(SPACE, space, len(first)) == (
+        "narrowed: optimizer from choice(adamw, lion, prodigy) to choice(lion); "
+        "adapter.rank from choice(2, 4, 8, 16, 32, 64) to choice(4, 8, 16, 32); "
+        f"train.steps from {SPACE.fingerprint()['train.steps']} to {space.fingerprint()['train.steps']}; "
+        f"optimizer=lion:lr from {SPACE.fingerprint()['optimizer=lion:lr']} to "
+        f"{space.fingerprint()['optimizer=lion:lr']}; optimizer=adamw:lr is gone with its option; "
+        "3 of the best are tried first"
+    )
+    assert changes(SPACE, SPACE, 0) == "narrowed: nothing, the best lie all over the space"
+
+
+def test_where_steps_differ_it_is_said_unless_they_are_searched() -> None:
+    before, now = {"train.steps": "40", "base.name": "pocket"}, {"train.steps": "160", "base.name": "pocket"}
+    (line,) = differences("small", before, now, set())
+    assert line.startswith("study small had train.steps=40, this one has 160: learning rates that were best there may")
+    assert differences("small", before, now, {"train.steps"}) == []
+    assert differences("small", {}, now, set()) == []
 
 
 def test_the_best_come_first_and_lie_in_the_new_space() -> None:
@@ -90,6 +111,7 @@ def test_a_study_without_a_finished_trial_is_no_start_and_others_come_best_first
         search.tell_complete(number, score)
     ranking = ranking_of("before", tmp_path / "studies.db", "maximize")
     assert ranking == [drawn[1][1], drawn[2][1], drawn[0][1]]
+    assert config_of("before", tmp_path / "studies.db")["train.steps"] == str(asked.config.train.steps)
     space, first = narrow(asked.space, ranking)
     assert first == ranking
     after = plan(["+experiment=pencil", "study.name=after", "study.narrow_from=before"])

@@ -14,7 +14,7 @@ from diffusers import DiffusionPipeline
 from peft.tuners.lora.layer import LoraLayer
 from PIL import Image
 
-from eval.diagnosis import REMEDIES, Diagnosis, Kind
+from eval.diagnosis import Diagnosis, Kind
 from eval.evaluation import Evaluation
 from foundation.errors import StudyError
 from sweeper.card import card
@@ -153,14 +153,14 @@ def test_the_card_tells_what_won_how_and_against_what(winner: Winner, tmp_path: 
 
 
 def test_the_card_says_what_to_change_next(winner: Winner, tmp_path: Path) -> None:
-    kinds: list[Kind] = ["overfit", "underfit", "overfit"]
+    said: list[tuple[Kind, str]] = [("overfit", "fewer steps"), ("underfit", "more steps"), ("overfit", "fewer steps")]
     told = [
-        replace(trial, diagnosis=Diagnosis(kind=kind, because="seen"))
-        for trial, kind in zip(winner.trials, kinds, strict=True)
+        replace(trial, diagnosis=Diagnosis(kind=kind, because="seen", advice=advice))
+        for trial, (kind, advice) in zip(winner.trials, said, strict=True)
     ]
     text = card(replace(winner, trials=told), tmp_path, FILES_MADE)
-    assert f"- **overfit** (trials 0, 2): {REMEDIES['overfit']}." in text
-    assert f"- **underfit** (trial 1): {REMEDIES['underfit']}." in text
+    assert "- **overfit** (trials 0, 2): fewer steps." in text
+    assert "- **underfit** (trial 1): more steps." in text
     assert "What their courses say" not in card(winner, tmp_path, FILES_MADE)
 
 
