@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,7 +17,7 @@ from eval.eyes import Eyes, load_eyes
 from eval.families import Family, family_of, validation_set
 from eval.judge import judge
 from eval.pipeline import load_lora, load_pipeline, lora_file
-from eval.prompts import with_trigger, without_trigger
+from eval.prompts import check_prompts, with_trigger, without_trigger
 from eval.reference import build_reference
 from eval.request import Request
 from eval.samplers import check_sampler
@@ -26,13 +27,14 @@ from eval.validation import validation_losses
 from foundation import durable
 from foundation.adapter_files import take_off
 from foundation.console import columns, say
+from foundation.data.dataset import Dataset, load_dataset, with_folders
 from foundation.errors import ConfigError
-from foundation.folder import Picture, read_folder, split
+from foundation.folder import Picture
 from foundation.images import square
-from foundation.phrases import captioned
-from foundation.sources import located
+from foundation.tokens import words_on_cut
 
 _MAX_DEFAULT_PROMPTS = 8
+_COMPARE = "figures compare with those of the same base, pictures, prompts, seeds, steps, sampler and guidance alone"
 _CACHE = Path("multirun/cache")
 """Where archives are unpacked to, as for training."""
 
@@ -57,7 +59,9 @@ def run(request: Request) -> Evaluation:
     pipe = load_pipeline(request.base, device)
     check_sampler(pipe, request.sampler, "sampler")
     family = family_of(pipe, request.resolution, request.max_tokens)
-    train, held_out = _pictures(request)
+    dataset = _pictures(request)
+    say(*_notes(dataset, family))
+    train, held_out = dataset.train, dataset.validation
     spec = _spec(request, held_out)
     eyes = load_eyes(spec, device)
     load_lora(pipe, Path(request.lora))  # first, since it may be none
@@ -73,7 +77,7 @@ def run(request: Request) -> Evaluation:
         spec,
         request.trigger,
     )
-    say(f"{request.lora} on {request.base}", *table(evaluation), evaluation.words)
+    say(f"{request.lora} on {request.base}", *table(evaluation), evaluation.words, *limits_of(evaluation, request))
     if request.json is not None:
         durable.write_json(Path(request.json), {"lora": request.lora, "base": request.base} | evaluation.to_json())
     if request.samples is not None:
@@ -94,6 +98,18 @@ def table(evaluation: Evaluation) -> list[str]:
     return columns(("measure", "value", "severity"), rows, right=(1, 2))
 
 
+def limits_of(evaluation: Evaluation, request: Request) -> list[str]:
+    """What a reader must not take the figures for."""
+    lines = []
+    missing = [name for name, value in evaluation.metrics.items() if math.isnan(value)]
+    if request.data is None:
+        missing = ["score", "overfit index", *missing]
+        lines.append(f"{len(missing)} measures need the pictures it was trained on, data=: {', '.join(missing)}")
+    elif missing:
+        lines.append(f"not measured: {', '.join(missing)}")
+    return [*lines, _COMPARE]
+
+
 def _cell(value: float) -> str:
     return "–" if value != value else f"{value:.4g}"
 
@@ -107,25 +123,31 @@ def _device(name: str | None) -> torch.device:
     return device
 
 
-def _pictures(request: Request) -> tuple[Sequence[Picture], Sequence[Picture]]:
-    """What was trained on and what was not, told apart as training does it."""
-    data = _read(request.data, "data", request.trigger) if request.data else ()
-    if not request.held_out:
-        return split(data, request.holdout, request.holdout_at_least)
-    held_out = _read(request.held_out, "held_out", request.trigger)
-    unseen = {picture.digest for picture in held_out}
-    return [picture for picture in data if picture.digest not in unseen], held_out
+def _pictures(request: Request) -> Dataset:
+    """What was trained on and what was not, read and told apart as training does it."""
+    if request.data is None:
+        return Dataset((), ())
+    dataset = load_dataset(with_folders(request.data, _CACHE), to_train=False)
+    if request.trained_on:
+        return dataset
+    return replace(dataset, train=(), validation=(*dataset.validation, *dataset.train), few=())
 
 
-def _read(folder: str, where: str, trigger: str) -> Sequence[Picture]:
-    pictures, _ = read_folder(located(folder, _CACHE, where=where), where=where)
-    return [replace(picture, caption=captioned(picture.caption, trigger)) for picture in pictures]
+def _notes(dataset: Dataset, family: Family) -> Sequence[str]:
+    captions = dataset.captions
+    if not captions:
+        return ()
+    cut = words_on_cut(family.num_cut(captions), len(captions), family.reads)
+    return (*dataset.notes(family.side), *cut)
 
 
 def _spec(request: Request, held_out: Sequence[Picture]) -> EvalSpec:
-    prompts = tuple(dict.fromkeys(request.prompt or [picture.caption for picture in held_out][:_MAX_DEFAULT_PROMPTS]))
+    check_prompts(request.prompt, request.trigger, "prompt")
+    captions = [picture.caption for picture in held_out if picture.caption][:_MAX_DEFAULT_PROMPTS]
+    prompts = tuple(dict.fromkeys(request.prompt or captions))
     if not prompts:
-        raise ConfigError(["there is nothing to draw: give prompt=… (as often as needed), or data=FOLDER"])
+        why = f" (the captions of {len(held_out)} held-out pictures are empty)" if held_out else ""
+        raise ConfigError([f"there is nothing to draw{why}: give prompt=… (as often as needed), or data=FOLDER"])
     try:
         return EvalSpec(
             clip=request.clip,

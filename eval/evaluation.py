@@ -27,13 +27,13 @@ class Evaluation:
     score_se: float
     """Standard error of the score, bootstrap over prompts and seeds; NaN with one prompt."""
     overfit_index: float
-    """0 to 1, see `eval.overfit`."""
+    """0 to 1, see `eval.overfit`; NaN where neither copies nor the validation loss were measured."""
     overfit: bool
     """Whether this and the evaluations before it say that the trial is overfit."""
     words: str
     """Why, in one line."""
     severities: Mapping[str, float]
-    """Each criterion's, 0 to 1."""
+    """Each criterion's, 0 to 1; NaN for what was not measured."""
     metrics: Mapping[str, float]
     """Everything measured, by name; NaN where it could not be."""
     validation_losses: Sequence[float]

@@ -5,6 +5,7 @@ Each says it in its pipeline's own terms, one row a picture, as diffusers' train
 
 from __future__ import annotations
 
+import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any, ClassVar, Final
@@ -21,6 +22,7 @@ from foundation.errors import BaseModelError, ConfigError
 from foundation.folder import Picture
 from foundation.images import square
 from foundation.text import join_text, split_text
+from foundation.tokens import caption_reader, num_longer
 
 _TIMES_PER_SIGMA: Final = 1000
 _TOLD_GUIDANCE: Final = 1.0
@@ -46,6 +48,17 @@ class Family(ABC):
         multiple = int(pipe.vae_scale_factor) * self.latents_by
         if self.side % multiple:
             raise ConfigError([f"resolution must be a multiple of {multiple} for this base, got {self.side}"])
+
+    @property
+    def reads(self) -> int:
+        """How many tokens of a caption it reads at most."""
+        own, chosen = int(caption_reader(self.pipe).model_max_length), self._length.get("max_sequence_length")
+        of_pipeline = inspect.signature(self.pipe.encode_prompt).parameters.get("max_sequence_length")
+        return own if of_pipeline is None else min(own, chosen or of_pipeline.default)
+
+    def num_cut(self, captions: Sequence[str]) -> int:
+        """How many of the captions are longer than that."""
+        return num_longer(caption_reader(self.pipe), captions, self.reads)
 
     def _own_side(self) -> int:
         return int(self.pipe.default_sample_size) * int(self.pipe.vae_scale_factor)

@@ -11,7 +11,18 @@ from torch import Tensor
 
 from eval.evaluation import WORST, Evaluation, Validation, value_of
 from eval.metrics import copying, distribution, losses, similarity, spread
-from eval.overfit import Fall, Signs, explain, fall_from, is_overfit, is_past_best, overfit_index, severities
+from eval.overfit import (
+    Fall,
+    Signs,
+    explain,
+    fall_from,
+    is_overfit,
+    is_past_best,
+    is_untold,
+    overfit_index,
+    severities,
+    unmeasured,
+)
 from eval.reference import Reference
 from eval.score import Parts, pseudo_values, score, standard_error
 from eval.spec import EvalSpec, Round
@@ -96,8 +107,8 @@ def judge(
     signs = Signs(
         val_rise=course["val_rise"],
         val_t=course["val_t"],
-        rose_in_a_row=bool(course["val_rose_in_a_row"]),
-        copy_rate=copying.copy_rate(copies, base_copies),
+        rose_in_a_row=course["val_rose_in_a_row"] == 1,
+        copy_rate=copying.copy_rate(copies, base_copies) if _shows_copies(reference) else math.nan,
         copies=int(copies.sum()),
         num_samples=copies.numel(),
         diversity=_diversity(reference.of_images, evidence.of_images),
@@ -106,7 +117,7 @@ def judge(
         fall=fall,
     )
     severe = severities(signs, spec.thresholds)
-    index = overfit_index(severe)
+    index = math.nan if is_untold(signs) else overfit_index(severe)
     indices = [*(past.overfit_index for past in history), index]
     return Evaluation(
         step=evidence.step,
@@ -115,7 +126,7 @@ def judge(
         overfit_index=index,
         overfit=is_overfit(indices, spec.thresholds, spec.warmup_evaluations),
         words=explain(signs, severe),
-        severities=severe,
+        severities=severe | dict.fromkeys(unmeasured(signs), math.nan),
         metrics=_metrics(reference, evidence, signs, parts) | course,
         validation_losses=tuple(losses.image_means(evidence.validation_losses).tolist()),
         prompt_styles=tuple(parts.style.mean(1).tolist()),
@@ -126,6 +137,11 @@ def judge(
 
 def _is_measurable(evidence: Evidence) -> bool:
     return all(bool(seen.samples.isfinite().all()) for seen in (evidence.of_clip, evidence.of_style))
+
+
+def _shows_copies(reference: Reference) -> bool:
+    """Whether there are training pictures enough to tell a copy of one by."""
+    return len(reference.train_compositions) >= copying.MIN_TRAIN
 
 
 def _copied(reference: Reference, compositions: Tensor) -> Tensor:
@@ -166,7 +182,7 @@ def _course(
     """
     now = losses.image_means(evidence.validation_losses)  # (N,)
     if not len(now):
-        return {"val_ratio": math.nan, "val_rise": math.nan, "val_t": math.nan, "val_rose_in_a_row": 0.0}
+        return {"val_ratio": math.nan, "val_rise": math.nan, "val_t": math.nan, "val_rose_in_a_row": math.nan}
     base = losses.image_means(reference.base_validation)
     past = [base, *(torch.tensor(tuple(past.validation_losses), dtype=torch.float64) for past in history)]
     past = [values for values in past if bool(values.isfinite().all())]
@@ -215,7 +231,7 @@ def _metrics(reference: Reference, evidence: Evidence, signs: Signs, parts: Part
         "prompt_kept": float(parts.match.mean() / parts.base_match.mean().clamp(min=similarity.MIN_MARGIN)),
         "prompt_drop": signs.prompt_drop,
         "copy_rate": signs.copy_rate,
-        "copies": float(signs.copies),
+        "copies": math.nan if math.isnan(signs.copy_rate) else float(signs.copies),
         "diversity": signs.diversity,
         "drift": signs.drift,
         "leak": _leak(reference.of_style, evidence.of_style),

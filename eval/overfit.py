@@ -17,6 +17,14 @@ from dataclasses import dataclass
 from eval.spec import Limits, Thresholds
 
 CRITERIA = ("copy", "fall", "val_rise", "diversity", "prompt_drop", "drift")
+_NAMES = {
+    "copy": "copies",
+    "fall": "score",
+    "val_rise": "validation loss",
+    "diversity": "diversity",
+    "prompt_drop": "prompt match",
+    "drift": "drift",
+}
 LITTLE_SCORE = 5.0
 """Points of score; a fall from less than this is measured against it, since little was there to lose."""
 
@@ -87,6 +95,23 @@ def severities(signs: Signs, thresholds: Thresholds) -> dict[str, float]:
     }
 
 
+def unmeasured(signs: Signs) -> list[str]:
+    """Return those of `CRITERIA` that were not measured; where there is no earlier score there is no fall either."""
+    values = {
+        "copy": signs.copy_rate,
+        "val_rise": signs.val_rise,
+        "diversity": signs.diversity,
+        "prompt_drop": signs.prompt_drop,
+        "drift": signs.drift,
+    }
+    return [name for name in CRITERIA if math.isnan(values.get(name, 0.0))]
+
+
+def is_untold(signs: Signs) -> bool:
+    """Return whether the two measures that overfit is mostly told by, copies and validation loss, both are missing."""
+    return {"copy", "val_rise"} <= set(unmeasured(signs))
+
+
 def overfit_index(parts: Mapping[str, float]) -> float:
     """Return O of the module's formula, 0 to 1, from the severities."""
     pictures = max(parts["diversity"], parts["prompt_drop"], parts["drift"])
@@ -128,4 +153,7 @@ def explain(signs: Signs, parts: Mapping[str, float]) -> str:
         "drift": f"unrelated prompts drifted by {signs.drift:.2f}",
     }
     speaking = sorted((name for name in CRITERIA if parts[name] > 0), key=lambda name: -parts[name])
-    return "; ".join(words[name] for name in speaking) or "no sign of overfit"
+    said, unknown = "; ".join(words[name] for name in speaking), ", ".join(_NAMES[each] for each in unmeasured(signs))
+    if is_untold(signs):
+        return f"overfit cannot be told: {unknown} not measured" + (f"; {said}" if said else "")
+    return said or "no sign of overfit" + (f"; {unknown} not measured" if unknown else "")

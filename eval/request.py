@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import Field, TypeAdapter, ValidationError
 
 from eval.spec import Sampler
+from foundation.data.spec import DataSpec
 from foundation.errors import ConfigError
-from foundation.folder import HOLDOUT, MIN_HELD_OUT
-from foundation.keyed import read_keyed
+from foundation.keyed import read_keyed, typed
+from foundation.parse import parse as parse_as
 
 USAGE = """\
 python -m eval lora=FILE|FOLDER [key=value …]     judge a LoRA against its base
@@ -19,8 +20,11 @@ python -m eval lora=FILE|FOLDER [key=value …]     judge a LoRA against its bas
   lora=       the LoRA: a .safetensors file or a folder with one; diffusers' or kohya's names
   base=       pipeline it belongs to: pocket (default), a folder, a hub id; docs/families.md says of which families
   data=       what it was trained on: a folder or archive of captioned images, as data.path of training takes it
-  held_out=   such pictures it was not trained on; without it those of data= that training holds out:
-              holdout= 0.2, the share, and holdout_at_least= 3, as data.holdout and data.holdout_at_least of training
+  held_out=   such pictures it was not trained on; without it those of data= that training holds out
+  data.KEY=   any other setting of training's data group, so that pictures are read as they were for training:
+              data.caption_column, data.skip_broken, data.find_copies, data.mask … (docs/reference.md). data.path,
+              data.validation_path, data.trigger, data.holdout and data.holdout_at_least are also called data=,
+              held_out=, trigger=, holdout= and holdout_at_least=
   prompt=     what to draw, {trigger} where the trigger goes; give it as often as needed (default: held-out captions)
   unrelated=  a prompt that asks for nothing of the kind; two or more to measure drift
   trigger=    the trigger phrase; captions that lack it get it at their end, as in training; it is left out where
@@ -37,6 +41,15 @@ python -m eval lora=FILE|FOLDER [key=value …]     judge a LoRA against its bas
   json=FILE   also write the numbers there       samples=FOLDER   also write the pictures there"""
 
 _REPEATED = ("prompt", "unrelated")
+_NOT_DRAWN = ("drawn", "num_train", "num_validation")
+_DATA = {f"data.{field.name}": str(field.type) for field in fields(DataSpec) if field.name not in (*_NOT_DRAWN, "name")}
+_SHORT = {
+    "data": "data.path",
+    "held_out": "data.validation_path",
+    "holdout": "data.holdout",
+    "holdout_at_least": "data.holdout_at_least",
+    "trigger": "data.trigger",
+}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -45,13 +58,13 @@ class Request:
 
     lora: Annotated[str, Field(min_length=1)]
     base: str = "pocket"
-    data: str | None = None
-    held_out: str | None = None
-    holdout: Annotated[float, Field(gt=0, lt=1)] = HOLDOUT
-    holdout_at_least: Annotated[int, Field(ge=1)] = MIN_HELD_OUT
+    data: DataSpec | None = None
+    """The pictures; None for none. Where only held-out ones are named, these are its `path`."""
+    trained_on: bool = True
+    """Whether `data.path` is what it was trained on."""
+    trigger: str = ""
     prompt: tuple[str, ...] = ()
     unrelated: tuple[str, ...] = ()
-    trigger: str = ""
     stand_in: str = ""
     clip: str = "pocket"
     image_features: str = ""
@@ -75,8 +88,12 @@ def parse(arguments: Sequence[str]) -> Request:
     Raises:
         ConfigError: with every mistake at once.
     """
-    known = {field.name for field in fields(Request)}
-    values, problems = read_keyed(arguments, known, _REPEATED)
+    own = {field.name for field in fields(Request)} - {"trained_on"}
+    drawn = [argument for argument in arguments if argument.partition("=")[0].removeprefix("data.") in _NOT_DRAWN]
+    others = [argument for argument in arguments if argument not in drawn]
+    values, problems = read_keyed(others, own | _SHORT.keys() | _DATA.keys(), _REPEATED)
+    problems += [f"{each}: what is drawn for training lies in multirun/cache; name its folder: data=" for each in drawn]
+    values |= _pictures(values, problems)
     if "lora" not in values:
         problems.append("lora must be given: lora=FILE or lora=FOLDER")
         values["lora"] = "missing"
@@ -88,3 +105,34 @@ def parse(arguments: Sequence[str]) -> Request:
     if problems:
         raise ConfigError(problems)
     return request
+
+
+def _pictures(values: dict[str, Any], problems: list[str]) -> dict[str, Any]:
+    """`data`, `trained_on` and `trigger` of a `Request`; takes their keys from `values` and adds what is wrong."""
+    said: dict[str, str] = {}
+    for key in [key for key in values if key in _SHORT or key in _DATA]:
+        name = _SHORT.get(key, key)
+        if name in said:
+            problems.append(f"{key} and {name if key != name else 'its short name'} are the same; give one of them")
+        said[name] = _unquoted(values.pop(key))
+    trigger = said.get("data.trigger", "")
+    held_out_alone = "data.path" not in said and "data.validation_path" in said
+    if held_out_alone:
+        said["data.path"] = said.pop("data.validation_path")
+    if "data.path" not in said:
+        idle = sorted(said.keys() - {"data.trigger"})
+        problems += [f"{key} says how pictures are read, but there are none; give data=FOLDER" for key in idle]
+        return {"trigger": trigger}
+    fields_of_data = {name.removeprefix("data."): typed(text, _DATA[name]) for name, text in said.items()}
+    try:
+        data = parse_as(DataSpec, {"name": "data", **fields_of_data}, where="data")
+    except ConfigError as error:
+        problems += error.problems
+        return {"trigger": trigger}
+    return {"data": data, "trained_on": not held_out_alone, "trigger": trigger}
+
+
+def _unquoted(text: str) -> str:
+    """A value without the quotes that the other commands' grammar wants around some."""
+    quoted = len(text) > 1 and text[0] == text[-1] and text[0] in "'\""
+    return text[1:-1].replace(f"\\{text[0]}", text[0]) if quoted else text

@@ -9,6 +9,8 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+import yaml
+
 _PLAIN: Final = re.compile(r"[\w./:+-]+", re.ASCII)
 """What neither a shell nor Hydra's grammar reads as anything but itself."""
 _ACTS_IN_QUOTES: Final = frozenset('"$`\\!')
@@ -54,3 +56,20 @@ def read_keyed(
         else:
             values[key] = value
     return values, problems
+
+
+def typed(text: str, kind: str) -> object:
+    """What is written for a field of a type, as its annotation reads: tags, a text, or a number as YAML writes it.
+
+    What is neither is returned as it is, for the field's own check to refuse.
+    """
+    if kind.startswith("tuple"):
+        return [tag.strip() for tag in text.split(",") if tag.strip()]
+    if text == "null" and "None" in kind:
+        return None
+    if "str" in kind or "Literal" in kind:
+        return text
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError:
+        return text

@@ -8,6 +8,8 @@ from torch import Tensor
 NEAREST_RATIO = 1 / 3
 HELD_OUT_SHARE = 1 / 2
 DUPLICATE_SHARE = 1 / 4
+MIN_TRAIN = 2
+"""Training pictures that a copy can be told by."""
 
 
 def deduplicate(features: Tensor, share: float = DUPLICATE_SHARE) -> Tensor:
@@ -53,7 +55,7 @@ def copied(samples: Tensor, train: Tensor, held_out: Tensor) -> Tensor:
     Gu et al. 2023, arXiv:2310.02664; the second is ours, against pictures near a cluster of alike training pictures.
     """
     rows = samples.reshape(-1, samples.shape[-1]).double()
-    if len(train) < 2 or len(rows) == 0:
+    if len(train) < MIN_TRAIN or len(rows) == 0:
         return torch.zeros(samples.shape[:-1], dtype=torch.bool)
     nearest = torch.cdist(rows, train.double()).topk(2, largest=False).values  # (N, 2)
     first, second = nearest.unbind(1)

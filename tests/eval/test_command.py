@@ -82,7 +82,7 @@ def test_the_base_is_drawn_as_if_no_lora_had_been_there(
 
 
 def _held_out(arguments: list[str]) -> Sequence[Picture]:
-    return command._pictures(parse(arguments))[1]
+    return command._pictures(parse(arguments)).validation
 
 
 def test_judging_twice_gives_the_same(arguments: list[str], tmp_path: Path) -> None:
@@ -138,6 +138,89 @@ def test_shares_and_captions_are_those_of_a_training_that_was_told_otherwise(
     assert [picture.caption[-8:] for picture in dataset.validation] == [", in ink"]
 
 
+def test_pictures_are_read_as_training_reads_them_whatever_it_was_told(
+    arguments: list[str], data_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another caption column, a broken picture, thumbnails, masks beside, and a share of its own."""
+    folder = tmp_path / "set"
+    shutil.copytree(data_folder, folder)
+    table = folder / "metadata.jsonl"
+    table.write_text(table.read_text().replace('"text"', '"prompt"'))
+    first = json.loads(table.read_text().splitlines()[0])["file_name"]
+    (folder / first).write_bytes(b"broken")
+    (folder / "@eaDir").mkdir()
+    (folder / "@eaDir" / first).touch()
+    told = {"caption_column": "prompt", "skip_broken": True, "find_copies": False, "buckets": True, "holdout": 0.4}
+    dataset = load_dataset(DataSpec(name="same", path=str(folder), trigger="in ink", **told))  # type: ignore[arg-type]
+    asked = [each for each in arguments if not each.startswith(("data=", "trigger="))]
+    asked += [f"data.{key}={str(value).lower()}" for key, value in told.items()]
+    asked += [f"data.path={folder}", "data.trigger='in ink'"]
+    assert command._pictures(parse(asked)) == dataset
+    assert held_out_by(asked, monkeypatch) == list(dataset.validation)
+
+
+def test_held_out_pictures_alone_are_judged_by_whole(arguments: list[str], data_folder: Path) -> None:
+    asked = [each for each in arguments if not each.startswith("data=")]
+    found = command._pictures(parse([*asked, f"held_out={data_folder}"]))
+    whole = command._pictures(parse([*asked, f"data={data_folder}"]))
+    assert found.train == () and set(found.validation) == {*whole.train, *whole.validation}
+
+
+def test_what_was_not_measured_is_no_figure_and_no_clean_bill(
+    arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    without = [argument for argument in arguments if not argument.startswith("data=")]
+    assert main([*without, "prompt=a cup {trigger}", "prompt=a star {trigger}", f"json={tmp_path}/out.json"]) == 0
+    printed = capsys.readouterr().out
+    report = json.loads((tmp_path / "out.json").read_text())
+    unmeasured = [name for name, value in report["metrics"].items() if value is None]
+    assert {"style", "copy_rate", "copies", "val_ratio", "kid"} <= set(unmeasured)
+    assert "no sign of overfit" not in printed and "overfit cannot be told: copies, validation loss not" in printed
+    named = ", ".join(["score", "overfit index", *unmeasured])
+    assert f"{len(unmeasured) + 2} measures need the pictures it was trained on, data=: {named}" in printed
+    assert "figures compare with those of the same base, pictures, prompts, seeds," in printed
+    for line in printed.splitlines():
+        if line.split()[:1] and line.split()[0] in unmeasured:
+            assert set(line.split()[1:]) == {"–"}
+    assert report["overfit_index"] is None and report["severities"]["copy"] is None
+    assert report["severities"]["diversity"] is not None
+
+
+@pytest.mark.parametrize(
+    ("asked", "words"),
+    [
+        (["trigger=a", "data.trigger=b"], "data.trigger and its short name are the same; give one of them"),
+        (["data.mask_path=x"], "data.mask=folder and data.mask_path go together"),
+        (["data.skip_broken=maybe"], "data.skip_broken must be true or false, got 'maybe'"),
+        (["data.skip_brokn=true"], "did you mean data.skip_broken=?"),
+        (["data.drawn=pencil"], "data.drawn=pencil: what is drawn for training lies in multirun/cache"),
+    ],
+)
+def test_settings_of_the_data_are_checked_as_training_checks_them(asked: list[str], words: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        parse(["lora=a", "data=b", *asked])
+    assert words in str(caught.value)
+    with pytest.raises(ConfigError, match=r"data\.skip_broken says how pictures are read, but there are none"):
+        parse(["lora=a", "data.skip_broken=true"])
+
+
+def test_captions_that_are_empty_or_cut_are_said_and_never_prompts(
+    arguments: list[str], data_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(data_folder, tmp_path / "set")
+    table = tmp_path / "set/metadata.jsonl"
+    rows = [json.loads(line) | {"text": ""} for line in table.read_text().splitlines()]
+    table.write_text("\n".join(map(json.dumps, rows)))
+    asked = [each for each in arguments if not each.startswith(("data=", "trigger="))] + [f"data={tmp_path / 'set'}"]
+    assert main(asked) == 2
+    captured = capsys.readouterr()
+    assert "all captions are empty" in captured.out
+    assert "there is nothing to draw (the captions of 3 held-out pictures are empty)" in captured.err
+    table.write_text("\n".join(json.dumps(row | {"text": "a cup " * 60}) for row in rows))
+    assert main([*asked, "prompt=a cup"]) == 0
+    assert f"{len(rows)} of {len(rows)} captions are longer than the " in capsys.readouterr().out
+
+
 def test_a_folder_too_small_to_train_on_can_be_judged_by_and_nothing_of_it_is_held_out(
     arguments: list[str], data_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -170,7 +253,7 @@ def test_all_mistakes_come_at_once() -> None:
         ("lora=nowhere", "lora must be a file or folder, got nowhere"),
         ("base=./nowhere", "base cannot be loaded, got './nowhere'"),
         ("clip=./nowhere", "eval.clip cannot be loaded, got './nowhere'"),
-        ("data=nowhere", "data nowhere is not a folder; name a folder of images with metadata.jsonl"),
+        ("data=nowhere", "data.path nowhere is not a folder; name a folder of images with metadata.jsonl"),
         ("device=abacus", "device must be one that torch finds here, got 'abacus'"),
         ("unrelated=a {trigger}", "unrelated_prompts must not hold {trigger}"),
     ],

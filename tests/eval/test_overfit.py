@@ -18,6 +18,7 @@ from eval.overfit import (
     overfit_index,
     severities,
     severity,
+    unmeasured,
 )
 from eval.spec import Limits, Thresholds
 
@@ -116,7 +117,11 @@ def test_what_was_not_measured_accuses_nobody() -> None:
     signs = replace(CLEAN, val_rise=nan, val_t=nan, copy_rate=nan, diversity=nan, prompt_drop=nan, drift=nan)
     parts = severities(signs, THRESHOLDS)
     assert parts == dict.fromkeys(CRITERIA, 0.0)
-    assert explain(signs, parts) == "no sign of overfit"
+    unknown = "copies, validation loss, diversity, prompt match, drift"
+    assert explain(signs, parts) == f"overfit cannot be told: {unknown} not measured"
+    glance = replace(CLEAN, diversity=nan, drift=nan)
+    assert explain(glance, severities(glance, THRESHOLDS)) == "no sign of overfit; diversity, drift not measured"
+    assert unmeasured(CLEAN) == []
 
 
 def test_overfit_needs_two_in_a_row_after_the_warm_up() -> None:

@@ -6,11 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Annotated
 
-import yaml
 from pydantic import Field
 
 from foundation.errors import ConfigError
-from foundation.keyed import read_keyed
+from foundation.keyed import read_keyed, typed
 from foundation.parse import parse
 
 USAGE = """\
@@ -59,21 +58,9 @@ def read_request(arguments: Sequence[str]) -> Request:
     types = {field.name: str(field.type) for field in fields(Request)}
     texts, problems = read_keyed(arguments, types, ())
     try:
-        request = parse(Request, {key: _value(text, types[key]) for key, text in texts.items()})
+        request = parse(Request, {key: typed(text, types[key]) for key, text in texts.items()})
     except ConfigError as error:
         raise ConfigError([*problems, *error.problems]) from error
     if problems:
         raise ConfigError(problems)
     return request
-
-
-def _value(text: str, kind: str) -> object:
-    """Tags, a text, or a number or truth value as YAML writes it; what is neither is refused by its type."""
-    if kind.startswith("tuple"):
-        return [tag.strip() for tag in text.split(",") if tag.strip()]
-    if "str" in kind:
-        return text
-    try:
-        return yaml.safe_load(text)
-    except yaml.YAMLError:
-        return text
