@@ -6,6 +6,7 @@
     ├── BaseModelError          a base path that is no pipeline, or a base that is not to be had
     ├── AdapterError            a LoRA file that cannot be read or does not fit
     └── StudyError              a study that cannot start or resume
+        └── DeviceError         no device is left to go on with; ends with exit code 1, since the input was good
 
 A command also says an OSError in one line (`SAID`): a full disk, a folder that may not be written to. Anything else
 that escapes is a defect of ours and keeps its trace.
@@ -14,11 +15,14 @@ that escapes is a defect of ours and keeps its trace.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
+from typing import ClassVar, Final
 
 
 class UserError(ValueError):
     """Something a person can put right; the message is one clear line."""
+
+    exit_code: ClassVar[int] = 2
+    """What the command that says it ends with."""
 
 
 class ConfigError(UserError):
@@ -43,6 +47,12 @@ class AdapterError(UserError):
 
 class StudyError(UserError):
     """A study that cannot start or resume as asked."""
+
+
+class DeviceError(StudyError):
+    """No device can be used: none was found fit, or all of them failed on the way."""
+
+    exit_code: ClassVar[int] = 1
 
 
 SAID: Final = (UserError, OSError)

@@ -94,8 +94,9 @@ class StudySpec:
     startup_trials: _Count = 6
     """tpe: trials drawn at random before it models the scores."""
     slots: _Positive | Literal["auto"] = "auto"
-    """Trials that train at once on a device; auto measures what the device does best, up to a third of the
-    trials, or all where none can learn from another (a grid that is not pruned, no more than `startup_trials`)."""
+    """Trials that train at once on a device. auto measures what a device does best, once for each kind, up to an even
+    share of a third of the trials, or of all where none can learn from another (a grid that is not pruned, no more than
+    `startup_trials`): of 12 trials 4 train at once on one device, 2 on each of two, 1 on each of four or more."""
     keep: Keep = "best"
     """Checkpoints of an ended trial that stay on disk: its best and its last, or all."""
     finalists: _Positive = 3
@@ -114,14 +115,17 @@ class StudySpec:
         """Which way each objective is better."""
         return tuple(self.direction if name == "score" else DIRECTIONS[name] for name in self.objectives)
 
-    @property
-    def most_at_once(self) -> int:
-        """A third of the trials where the sampler or the pruner learns from those that have ended, else all.
+    def most_on(self, num_devices: int) -> int:
+        """Trials that train at once on each of so many devices, at most.
 
-        All, too, where trials are so few that the sampler draws them at random; what a pruner could save is less then.
+        Where the sampler or the pruner learns from those that have ended, a third of the trials on all devices
+        together, but one on each: a device that stands idle learns nothing either. Else all of them. All, too, where
+        trials are so few that the sampler draws them at random; what a pruner could save is less then.
         """
         learns = self.sampler == "tpe" or self.pruner.name != "none"
-        return max(1, self.num_trials // 3) if learns and self.num_trials > self.startup_trials else self.num_trials
+        if learns and self.num_trials > self.startup_trials:
+            return max(1, self.num_trials // 3 // num_devices)
+        return math.ceil(self.num_trials / num_devices)
 
     @property
     def has_front(self) -> bool:
@@ -142,7 +146,16 @@ class LauncherSpec:
     name: Literal["local"] = "local"
     """Worker processes on this machine."""
     devices: Literal["auto"] | Annotated[tuple[str, ...], Field(min_length=1)] = "auto"
-    """Devices as torch names them (`cuda:0`), one worker each; auto takes every GPU, or the CPU."""
+    """Devices as torch names them (`cuda:0`), one worker each; auto takes every GPU, or the CPU. One that is not there,
+    or fails, is said, and the others go on with its trials."""
+    load_timeout_s: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = 7200.0
+    """A worker that is silent for so long while it loads, encodes the pictures or measures has hung: it is ended, and
+    its trials go on from their last evaluation; null: it never counts as hung there."""
+    first_timeout_s: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = 1800.0
+    """The same for the first steps of a trial, which may compile, and for a worker's first judgement."""
+    hang_factor: Annotated[float, Field(ge=2, allow_inf_nan=False)] | None = 20.0
+    """The same after them: silent for so many times its longest silence so far while it trains (ten steps) or judges
+    (one denoising step of a batch), and for a minute at least; null: never."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from PIL import Image
 
@@ -37,15 +37,33 @@ class Drawn:
 NOTHING: Final = Drawn(samples=[], unrelated=[])
 
 
-def draw(base: Base, spec: EvalSpec, trigger: str, before: Sequence[Drawn] = (NOTHING,)) -> list[Drawn]:
+def draw(
+    base: Base,
+    spec: EvalSpec,
+    trigger: str,
+    before: Sequence[Drawn] = (NOTHING,),
+    working: Callable[[], None] = lambda: None,
+) -> list[Drawn]:
     """Draw what `spec` asks for with as many adapters as have drawn `before`, which act on equal shares of a batch.
 
     What was drawn before is the first prompts and seeds that `spec` asks for, equally many for all; it is taken over.
+    `working` is called after each denoising step.
     """
+
+    def after_step(*_: Any) -> dict[str, Any]:  # diffusers hands over pipeline, step, timestep, tensors
+        working()
+        return {}
+
     samples = [[(with_trigger(prompt, trigger), seed) for seed in spec.seeds] for prompt in spec.prompts]
     unrelated = [[(prompt, seed) for seed in spec.seeds_of_unrelated] for prompt in spec.unrelated_prompts]
     pairs = [*_missing(samples, before[0].samples), *_missing(unrelated, before[0].unrelated)]
-    found = sample_each(base.pipeline, pairs, spec.drawing, copies=len(before), options=base.sampling)
+    found = sample_each(
+        base.pipeline,
+        pairs,
+        spec.drawing,
+        copies=len(before),
+        options={**base.sampling, "callback_on_step_end": after_step},
+    )
     drawn = []
     for own, images in zip(before, found, strict=True):
         fresh = iter(images)

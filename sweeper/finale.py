@@ -109,7 +109,7 @@ def _within_noise(found: Found) -> str:
 
 
 def _rescored(supervisor: Supervisor, finalists: list[Trial], seeds: tuple[int, ...]) -> dict[int, Rescored]:
-    questions = [question(trial, trial.best.step, seeds) for trial in finalists if trial.best]
+    questions = [question(trial, trial.best.step, seeds, seeds) for trial in finalists if trial.best]
     return {answer.trial: answer for answer in rescore(supervisor, questions)}
 
 

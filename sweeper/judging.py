@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 
@@ -28,6 +28,7 @@ from foundation.data.dataset import Dataset
 from foundation.errors import DataError
 from foundation.images import square
 from sweeper.drawing import NOTHING, Drawn, draw, write_pictures
+from sweeper.lease import making
 from train.bases import Base
 from train.caches import EncodedDataset
 from train.pack import Pack
@@ -77,8 +78,19 @@ class _Look:
 class Judging:
     """The judge of one study on one device. The reference is computed once and shared through the cache."""
 
-    def __init__(self, pack: Pack, dataset: Dataset, data: EncodedDataset, spec: EvalSpec, trigger: str, cache: Path):
+    def __init__(
+        self,
+        pack: Pack,
+        dataset: Dataset,
+        data: EncodedDataset,
+        spec: EvalSpec,
+        trigger: str,
+        cache: Path,
+        working: Callable[[], None] = lambda: None,
+    ):
+        """`working` is called often while the judge is at work."""
         self._pack = pack
+        self._working = working
         self._trigger = trigger
         self._spec = spec
         self._cache = cache
@@ -146,7 +158,7 @@ class Judging:
         drawn = []
         for some in _runs(range(len(slots)), spec.batch_rows // each):
             with self._pack.acting([slots[i] for i in some]) as base:
-                drawn += draw(base, spec, self._trigger, [before[i] for i in some])
+                drawn += draw(base, spec, self._trigger, [before[i] for i in some], self._working)
         return drawn
 
     def _judged(self, due: Due, drawn: Drawn, losses: Tensor, spec: EvalSpec) -> Evaluation:
@@ -172,7 +184,7 @@ class Judging:
     def see_file(self, checkpoint: Path, step: int, spec: EvalSpec, strength: float = 1.0) -> tuple[Drawn, Evidence]:
         """Draw what `spec` asks for with a saved checkpoint, loaded as a user would load it, and look at it."""
         with self._pack.acting_file(checkpoint, strength) as base:
-            (drawn,) = draw(base, spec, self._trigger)
+            (drawn,) = draw(base, spec, self._trigger, working=self._working)
             (losses,) = self._losses(base, [self._encoded(base)])
         return drawn, self._look(step, drawn, losses, spec)
 
@@ -181,7 +193,7 @@ class Judging:
         spec = self._spec.for_finalists((seed,))
         spec = replace(spec, prompts=spec.prompts[:prompts], unrelated_prompts=())
         with self._pack.acting_file(checkpoint, strength) as base:
-            (drawn,) = draw(base, spec, self._trigger)
+            (drawn,) = draw(base, spec, self._trigger, working=self._working)
         write_pictures(folder, drawn)
 
     def judge_base(self, spec: EvalSpec) -> Evaluation:
@@ -215,10 +227,11 @@ class Judging:
         whole = self._whole(spec)
         if whole not in self._references:
             file = self._cache / f"reference-{self._key(whole)}.safetensors"
-            found = self._read(file, whole)
-            if found is None:
-                found = self._build(whole)
-                found.save(file)
+            with making(file, self._working):
+                found = self._read(file, whole)
+                if found is None:
+                    found = self._build(whole)
+                    found.save(file)
             self._references[whole] = found
         return self._references[whole].within(spec.usual)
 
@@ -242,7 +255,7 @@ class Judging:
 
     def _build(self, spec: EvalSpec) -> Reference:
         with self._pack.acting([]) as base:
-            (drawn,) = draw(base, spec, self._trigger)
+            (drawn,) = draw(base, spec, self._trigger, working=self._working)
             (losses,) = self._losses(base, [self._validation.embeddings])
         write_pictures(self.base_pictures(spec), drawn)
         side = self._pack.base.resolution
@@ -271,6 +284,7 @@ class Judging:
 
     def _losses(self, base: Base, embeddings: Sequence[Tensor]) -> Tensor:
         def denoise(noisy: Tensor, timesteps: Tensor, embeddings: Tensor) -> Tensor:
+            self._working()
             device = base.device
             return base.predict(noisy.to(device), timesteps.to(device), embeddings.to(device))
 

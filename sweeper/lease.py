@@ -54,6 +54,17 @@ def working(folder: Path) -> Iterator[None]:
         yield
 
 
+@contextmanager
+def making(path: Path, working: Callable[[], None]) -> Iterator[None]:
+    """Let one worker at a time make what all share and find at `path`; the others call `working` while they wait."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.with_name(f".{path.name}.lock").open("a") as file:
+        while not _locked(file):
+            working()
+            time.sleep(_LOOK_EVERY_S)
+        yield
+
+
 def _await_end(workers: IO[str], folder: Path, say: Callable[[str], None], wait_s: float) -> None:
     deadline, said = time.monotonic() + wait_s, False
     while not _locked(workers):

@@ -4,10 +4,28 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from eval.evaluation import Evaluation, Validation
-from train.reports import Capacity, StepReport, described
+from train.reports import Capacity, StepReport
 from train.spec import TrialSpec
+
+Activity = Literal["loading", "training", "judging"]
+"""What a worker does while it is not waiting for the supervisor."""
+
+
+@dataclass(frozen=True, slots=True)
+class MeasureCapacity:
+    """Measure how many trials the device trains best at once, `most` of them at most; the answer to `BaseLoaded`."""
+
+    most: int
+
+
+@dataclass(frozen=True, slots=True)
+class OpenSlots:
+    """Make so many slots and load the judge; the answer to `BaseLoaded` or `CapacityMeasured`."""
+
+    num_slots: int
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -36,6 +54,9 @@ class Rescore:
     checkpoint: Path
     seeds: tuple[int, ...]
     out: Path
+    all_seeds: tuple[int, ...]
+    """What finalists are drawn with; `seeds` are the first of these. The base's own pictures are of all of them, so
+    that every worker judges against the same ones."""
     strength: float = 1.0
     """The LoRA's scale; 1 is as it was trained."""
 
@@ -57,7 +78,24 @@ class Shutdown:
     """Save every slot's state and end."""
 
 
-Command = Admit | Verdict | Rescore | Draw | Shutdown
+Command = MeasureCapacity | OpenSlots | Admit | Verdict | Rescore | Draw | Shutdown
+
+
+@dataclass(frozen=True, slots=True)
+class BaseLoaded:
+    """Base and data are on the device, and the study leaves the number of slots open: what should they be?"""
+
+    kind: str
+    """Devices of the same kind hold as many slots."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CapacityMeasured:
+    """The answer to `MeasureCapacity`."""
+
+    capacity: tuple[Capacity, ...]
+    num_slots: int
+    """What it comes to."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -65,8 +103,6 @@ class Ready:
     """The worker has loaded base, data and judge."""
 
     num_slots: int
-    capacity: tuple[Capacity, ...] = ()
-    """What was measured to find `num_slots`; empty when the config said it."""
     device: str
     num_train: int
     num_validation: int
@@ -79,7 +115,14 @@ class Ready:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Refused:
-    """The worker cannot start or go on: something a person can put right, in one line."""
+    """No worker can start or go on: something of the study that a person can put right, in one line."""
+
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DeviceFailed:
+    """This worker's device cannot be used, in one line; the worker has ended. Others may go on."""
 
     reason: str
 
@@ -168,6 +211,13 @@ class Noted:
     words: str
 
 
+@dataclass(frozen=True, slots=True)
+class Working:
+    """The worker is at work on this; said when it begins, and again wherever it takes long."""
+
+    activity: Activity
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Died:
     """The worker's process ended without being asked; told by the launcher."""
@@ -176,15 +226,20 @@ class Died:
 
 
 Event = (
-    Ready | Refused | Admitted | Stepped | Evaluated | Validated | Finished | Failed | Rescored | Drew | Noted | Died
+    BaseLoaded
+    | CapacityMeasured
+    | Ready
+    | Refused
+    | DeviceFailed
+    | Admitted
+    | Stepped
+    | Evaluated
+    | Validated
+    | Finished
+    | Failed
+    | Rescored
+    | Drew
+    | Noted
+    | Working
+    | Died
 )
-
-
-def loaded_words(event: Ready) -> list[str]:
-    """What a person is told of a worker that has loaded, one line each."""
-    capacity = [f"{event.device}: slots and what they train together: {described(event.capacity)}"]
-    return [
-        *(capacity if event.capacity else []),
-        f"{event.device}: {event.num_slots} slots, {event.num_train} pictures to learn from, "
-        f"{event.num_validation} held out ({event.seconds:.0f} s to load)",
-    ]

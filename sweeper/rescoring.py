@@ -15,8 +15,10 @@ def rescore(supervisor: Supervisor, questions: Sequence[Rescore]) -> list[Rescor
     return [answer for answer in supervisor.answers(questions) if isinstance(answer, Rescored)]
 
 
-def question(trial: Trial, step: int, seeds: Sequence[int], strength: float = AS_TRAINED) -> Rescore:
-    """What to ask a worker to have a checkpoint judged with fresh seeds."""
+def question(
+    trial: Trial, step: int, seeds: Sequence[int], all_seeds: Sequence[int], strength: float = AS_TRAINED
+) -> Rescore:
+    """What to ask a worker to have a checkpoint judged with fresh seeds, the first of all that the study uses."""
     suffix = "" if strength == AS_TRAINED else f"-strength-{strength:g}"
     out = trial.folder / "samples" / f"final-step-{step:06}{suffix}"
     return Rescore(
@@ -24,6 +26,7 @@ def question(trial: Trial, step: int, seeds: Sequence[int], strength: float = AS
         step=step,
         checkpoint=trial.checkpoint(step),
         seeds=tuple(seeds),
+        all_seeds=tuple(all_seeds),
         out=out,
         strength=strength,
     )

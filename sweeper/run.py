@@ -29,7 +29,7 @@ from sweeper.dimension import Params, Value
 from sweeper.display import Display
 from sweeper.finale import crown
 from sweeper.finished import STUDIES, forget_finished, note_finished
-from sweeper.launchers.local import LocalLauncher
+from sweeper.launchers.local import LocalLauncher, devices_of
 from sweeper.lease import supervising
 from sweeper.lost import refuse_lost_trials, why_no_best
 from sweeper.narrowing import changes, differences, narrow
@@ -72,6 +72,7 @@ def run_study(overrides: Sequence[str]) -> int:
 def _run_study(overrides: Sequence[str]) -> int:
     asked, first = _narrowed(plan(overrides))
     config, dataset = _prepare(asked)
+    _, missing = devices_of(config.launcher)
     folder = Path(config.study.folder) / config.study.name
     with ExitStack() as stack:
         stack.enter_context(supervising(folder, say))
@@ -92,7 +93,7 @@ def _run_study(overrides: Sequence[str]) -> int:
         supervisor = Supervisor(config, folder, search, tracker, launcher, display, resolve)
         params = {name: str(values) for name, values in asked.space.fingerprint().items()}
         tracker.start_study(config.study.name, params, (folder / "study.yaml").read_text())
-        for line in dataset.notes(config.base.resolution):
+        for line in (*(f"{line}; the others go on" for line in missing), *dataset.notes(config.base.resolution)):
             display.line(line)
         if len(config.eval.prompts) == 1:
             display.line(
@@ -154,7 +155,7 @@ def _guarded(
             raise
         finally:
             stop.begun = True
-            launcher.shut_down(_GRACE_S)
+            supervisor.shut_down(_GRACE_S)
             tracker.end_study(status, reason)  # type: ignore[arg-type]  # one of its literals, chosen above
             tracker.close()
             if tracker.lost:

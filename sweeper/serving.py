@@ -2,36 +2,77 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 from multiprocessing.connection import Connection
+from pathlib import Path
 
+import torch
 from safetensors import SafetensorError
 
 from foundation.errors import UserError
 from sweeper.config import Config
-from sweeper.messages import Refused
+from sweeper.loading import Loaded, load
+from sweeper.messages import DeviceFailed, Ready, Refused
+from sweeper.signs import Signs
+from sweeper.slots import find_slots
 from sweeper.worker import Worker
 from train.spec import ObjectiveSpec
 
 
 def serve(config: Config, device: str, connection: Connection, objectives: Sequence[ObjectiveSpec]) -> None:
-    """Run a worker to its end in this process; say in one line why it cannot start or go on.
+    """Run a worker to its end in this process; say in one line why it, or its device, cannot start or go on.
 
     `objectives` are all that trials may have: if its base cannot be trained by one of them, it does not start.
     """
+    began = time.monotonic()
     try:
-        Worker(config, device, connection, objectives).run()
-    except (BrokenPipeError, ConnectionResetError):
+        _must_answer(device)
+        loaded = load(config, device, objectives, Path(config.study.folder) / "cache", Signs(connection.send))
+        if num_slots := find_slots(config, device, loaded, connection):
+            worker = Worker(config, device, connection, loaded, num_slots)
+            connection.send(_ready(loaded, worker, num_slots, device, time.monotonic() - began))
+            worker.run()
+    except (EOFError, BrokenPipeError, ConnectionResetError):
         return  # the supervisor is gone before anything began
     except UserError as error:
-        _refuse(connection, str(error))
+        _say_last(connection, Refused(reason=str(error)))
+    except (torch.OutOfMemoryError, torch.AcceleratorError, _NoAnswerError) as error:
+        _say_last(connection, DeviceFailed(reason=_first_line(error)))
     except (OSError, SafetensorError) as error:  # a full disk, a folder that is gone: no trial's fault
-        _refuse(
-            connection, f"the worker on {device} cannot go on: {error}; put that right, and the same command goes on"
-        )
+        said = f"the worker on {device} cannot go on: {error}; put that right, and the same command goes on"
+        _say_last(connection, Refused(reason=said))
 
 
-def _refuse(connection: Connection, reason: str) -> None:
+class _NoAnswerError(Exception):
+    """Nothing can be put on the device."""
+
+
+def _must_answer(device: str) -> None:
+    """Touch the device: one that is busy, lost or not there says so now."""
+    try:
+        torch.zeros(1, device=device).item()
+    except (RuntimeError, AssertionError) as error:
+        raise _NoAnswerError(_first_line(error)) from error
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
+def _ready(loaded: Loaded, worker: Worker, num_slots: int, device: str, seconds: float) -> Ready:
+    return Ready(
+        num_slots=num_slots,
+        device=device,
+        num_train=len(loaded.dataset.train),
+        num_validation=len(loaded.dataset.validation),
+        notes=loaded.notes,
+        base_images=worker.base_images(),
+        seconds=seconds,
+    )
+
+
+def _say_last(connection: Connection, event: Refused | DeviceFailed) -> None:
     with suppress(BrokenPipeError, ConnectionResetError):
-        connection.send(Refused(reason=reason))
+        connection.send(event)

@@ -45,12 +45,14 @@ def find_strength(supervisor: Supervisor, trial: Trial, final: Rescored, seeds: 
     clean, step = config.eval.thresholds.clean, final.evaluation.step
     strengths = sorted({AS_TRAINED, *config.study.strengths})
     few = seeds[: max(MIN_SEEDS, len(config.eval.seeds))]
-    tried = dict(zip(strengths, rescore(supervisor, [question(trial, step, few, s) for s in strengths]), strict=True))
+    tried = dict(
+        zip(strengths, rescore(supervisor, [question(trial, step, few, seeds, s) for s in strengths]), strict=True)
+    )
     looks = choose_strength({strength: each.evaluation for strength, each in tried.items()}, clean)
     if looks == AS_TRAINED:
         words = "No other strength is clean and better by more than one standard error, so it stays as trained."
         return Found(strength=AS_TRAINED, final=final, tried=tried, words=words)
-    (again,) = rescore(supervisor, [question(trial, step, seeds, looks)])
+    (again,) = rescore(supervisor, [question(trial, step, seeds, seeds, looks)])
     holds = choose_strength({AS_TRAINED: final.evaluation, looks: again.evaluation}, clean) == looks
     if final.evaluation.overfit_index >= clean and again.evaluation.overfit_index < clean:
         seen = "it is clean, which strength 1 is not"

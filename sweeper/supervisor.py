@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from collections import deque
+import time
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from eval.evaluation import Evaluation, value_of
 from foundation.durable import write_text
-from foundation.errors import StudyError
 from sweeper.config import Config
+from sweeper.dealing import deal
 from sweeper.display import Display
+from sweeper.fleet import Fleet, WorkerState
 from sweeper.history import costs_of, read_evaluations, read_steps
+from sweeper.judgements import Judgements
 from sweeper.launchers.port import Launcher
 from sweeper.lost import lost_evaluations, worth_training_again
 from sweeper.messages import (
     Admit,
     Admitted,
+    DeviceFailed,
     Died,
     Draw,
     Drew,
@@ -25,36 +28,21 @@ from sweeper.messages import (
     Event,
     Failed,
     Finished,
-    Noted,
     Ready,
-    Refused,
     Rescore,
     Rescored,
     Stepped,
     Validated,
     Verdict,
-    loaded_words,
 )
 from sweeper.places import trial_of
 from sweeper.search import Past, Search
 from sweeper.settling import chosen, ended_words, in_words, left_behind, resuming, shown, started_words, tell_end, tidy
+from sweeper.suspects import Suspects
 from sweeper.tracking.port import Tracker
 from sweeper.trials import Resolved, Status, Trial
 from sweeper.verdicts import verdict_on
-
-MAX_ATTEMPTS = 3
-"""A trial whose worker dies so often is the likely cause, and fails."""
-MAX_DEATHS_AT_START = 2
-"""A worker that dies before it is ready so often in a row will not come up."""
-
-
-@dataclass(slots=True)
-class _Worker:
-    """A worker as the supervisor sees it."""
-
-    ready: Ready | None = None
-    trials: list[int] = field(default_factory=list)
-    deaths_at_start: int = 0
+from sweeper.waiting import WaitingTrials
 
 
 class Supervisor:
@@ -69,6 +57,7 @@ class Supervisor:
         launcher: Launcher,
         display: Display,
         resolve: Callable[[dict[str, object]], Resolved],
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._config = config
         self._folder = folder
@@ -77,18 +66,17 @@ class Supervisor:
         self._launcher = launcher
         self._display = display
         self._resolve = resolve
-        self._workers = [_Worker() for _ in launcher.devices]
-        self._waiting: deque[Trial] = deque()
+        self._fleet = Fleet(config, launcher, display.line, clock)
+        self._suspects = Suspects()
+        self._waiting = WaitingTrials(self._suspects)
         self._ending: dict[int, tuple[Status, str]] = {}
-        self._answers: list[Rescored | Drew] = []
+        self._parked: set[int] = set()
+        """Trials that leave their slot and go on later."""
+        self._base_shown = False
+        self._judgements = Judgements(self._fleet)
         self.trained_again: dict[int, Past] = {}
         """Trials that had ended and are trained again, since their folder has lost what the study needs of them."""
         self.trials: dict[int, Trial] = {}
-
-    @property
-    def ready(self) -> Ready:
-        """What the first worker said when it was up."""
-        return next(worker.ready for worker in self._workers if worker.ready)
 
     @property
     def front(self) -> list[Trial]:
@@ -112,42 +100,22 @@ class Supervisor:
     def _train(self) -> None:
         if not self._busy():
             return
-        for number, worker in enumerate(self._workers):
-            if worker.ready is None:
-                self._launcher.start(number)
-            self._admit_to(number)
+        self._fleet.start()
+        self._admit()
         while self._busy():
-            for number, event in self._launcher.wait(timeout_s=1.0):
-                self._handle(number, event)
-                self._admit_to(number)
+            for worker, event in self._fleet.events():
+                self._handle(worker, event)
+                self._admit()
             self._display.refresh(list(self.trials.values()), self._places())
         self._display.line(ended_words(self.trials.values()))
 
     def answers(self, questions: Sequence[Rescore | Draw]) -> list[Rescored | Drew]:
-        """What the first worker says to these, in their order; one that dies is asked again what is left.
+        """What workers say to these, in their order; see `Judgements`."""
+        return self._judgements.answers(questions)
 
-        Raises:
-            StudyError: when workers die of one question again and again.
-        """
-        self._answers = []
-        if self._workers[0].ready is None:
-            self._launcher.start(0)
-        asked, deaths = False, 0
-        while len(self._answers) < len(questions):
-            if self._workers[0].ready is not None and not asked:
-                asked = True
-                for question in questions[len(self._answers) :]:
-                    self._launcher.send(0, question)
-            for number, event in self._launcher.wait(timeout_s=1.0):
-                self._handle(number, event)
-                if isinstance(event, Rescored | Drew):
-                    deaths = 0
-                elif isinstance(event, Died):
-                    asked, deaths = False, deaths + 1
-                    if deaths >= MAX_ATTEMPTS:
-                        checkpoint = questions[len(self._answers)].checkpoint
-                        raise StudyError(f"{checkpoint} cannot be judged: {event.reason}, in {deaths} attempts")
-        return self._answers
+    def shut_down(self, timeout_s: float) -> None:
+        """End all workers; those that have trials get so long to save them."""
+        self._launcher.shut_down(timeout_s, {worker.number for worker in self._fleet.workers if worker.trials})
 
     def _reconcile(self) -> None:
         """Take up what an earlier run left: ended trials are known, running ones go on in their own slot and run."""
@@ -160,14 +128,14 @@ class Supervisor:
             else:
                 self._tracker.recover(left_behind(trial, past.status, self._config))
         for left in self._search.running():
-            self._waiting.append(self._adopt(left.number, dict(left.params)))
+            self._waiting.add(self._adopt(left.number, dict(left.params)))
         if self.trials:
             self._display.line(resuming(len(self.trials), len(self._waiting), self._config.study.num_trials))
         wanted, others = worth_training_again(lost, ended)
         for words in others:
             self._display.line(words)
         self._take_back(wanted)
-        self._tracker.reconcile({trial.number for trial in self._waiting})
+        self._tracker.reconcile(self._waiting.numbers)
         self._display.starts_from(list(self.trials.values()))
 
     def _take_back(self, lost: Mapping[int, str]) -> None:
@@ -175,7 +143,7 @@ class Supervisor:
         for number, problem in lost.items():
             trial, self.trained_again[number] = self.trials[number], past[number]
             trial.take_up("waiting", "", [])
-            self._waiting.append(trial)
+            self._waiting.add(trial)
             self._display.line(f"trial {number} is trained again under its number: {problem}")
 
     def _adopt(self, number: int, params: dict[str, object]) -> Trial:
@@ -192,48 +160,63 @@ class Supervisor:
         return max(0, self._config.study.num_trials - len(self.trials))
 
     def _busy(self) -> bool:
-        return bool(self._waiting or self._left() or any(worker.trials for worker in self._workers))
+        return bool(len(self._waiting) or self._left() or any(worker.trials for worker in self._fleet.workers))
 
     def _places(self) -> dict[int, str]:
         """Where each running trial is."""
         return {
-            trial: f"{device}/{place}"
-            for worker, device in zip(self._workers, self._launcher.devices, strict=True)
+            trial: f"{worker.name}/{place}"
+            for worker in self._fleet.workers
             for place, trial in enumerate(worker.trials)
         }
 
-    def _admit_to(self, number: int) -> None:
-        """Fill a worker's free slots: first what an earlier attempt left, then new trials."""
-        worker, admitted = self._workers[number], []
-        while worker.ready and len(worker.trials) < worker.ready.num_slots and (self._waiting or self._left()):
-            trial = self._next_waiting(worker) if self._waiting else self._ask()
-            trial.status = "running"
-            trial.attempts += 1
-            worker.trials.append(trial.number)
-            config = (trial.folder / "config.yaml").read_text()
-            self._tracker.start_trial(trial.number, trial.params, config, read_steps(trial.folder))
-            admitted.append(trial)
-        for trial in admitted:  # sent together, they step together and are judged together
-            self._launcher.send(number, Admit(trial=trial.number, spec=trial.spec, folder=trial.folder))
+    def _admit(self) -> None:
+        """Fill free slots: a suspect where it is alone, then what an earlier attempt left, then new trials."""
+        admitted: dict[int, list[Trial]] = defaultdict(list)
+        for worker in self._fleet.ready:
+            if not worker.trials and (trial := self._waiting.take_suspect(worker.number, self._live())):
+                admitted[worker.number].append(self._start(trial, worker))
+        for number in self._dealt():
+            worker = self._fleet.workers[number]
+            if worker.ready:  # what is dealt to one that is not up yet is kept for it
+                keys = {self.trials[n].spec.pack_key for n in worker.trials}
+                admitted[number].append(self._start(self._waiting.take(keys) or self._ask(), worker))
+        for number, trials in admitted.items():  # sent together, they step together and are judged together
+            for trial in trials:
+                command = Admit(trial=trial.number, spec=trial.spec, folder=trial.folder)
+                self._fleet.send(self._fleet.workers[number], command)
 
-    def _next_waiting(self, worker: _Worker) -> Trial:
-        """The first that can share its passes with what the worker trains, else the first."""
-        keys = {self.trials[n].spec.pack_key for n in worker.trials}
-        found = next((trial for trial in self._waiting if trial.spec.pack_key in keys), self._waiting[0])
-        self._waiting.remove(found)
-        return found
+    def _dealt(self) -> Sequence[int]:
+        """The workers that the trials to come go to, in order; none to one that a suspect has to itself."""
+        open_to_all = [
+            worker
+            for worker in self._fleet.live
+            if not any(trial in self._suspects or trial in self._parked for trial in worker.trials)
+        ]
+        loads = {worker.number: len(worker.trials) for worker in open_to_all}
+        slots = {worker.number: self._fleet.room(worker) for worker in open_to_all}
+        return deal(self._waiting.num_open + self._left(), loads, slots)
+
+    def _live(self) -> list[int]:
+        return [worker.number for worker in self._fleet.live]
+
+    def _start(self, trial: Trial, worker: WorkerState) -> Trial:
+        """Give a trial a slot."""
+        trial.status = "running"
+        worker.trials.append(trial.number)
+        self._suspects.start(trial.number)
+        config = (trial.folder / "config.yaml").read_text()
+        self._tracker.start_trial(trial.number, trial.params, config, read_steps(trial.folder))
+        return trial
 
     def _ask(self) -> Trial:
         number, params = self._search.ask()
         return self._adopt(number, dict(params))
 
-    def _handle(self, number: int, event: Event) -> None:
-        worker = self._workers[number]
+    def _handle(self, worker: WorkerState, event: Event) -> None:
         match event:
             case Ready():
-                self._on_ready(worker, event)
-            case Refused():
-                raise StudyError(event.reason)
+                self._on_ready(event)
             case Admitted():
                 self._on_admitted(worker, event)
             case Stepped():
@@ -241,33 +224,28 @@ class Supervisor:
                 trial.step, trial.loss = event.reports[-1].step, event.reports[-1].loss
                 self._tracker.log_steps(event.trial, event.reports)
             case Evaluated():
-                self._on_evaluated(number, event)
+                self._on_evaluated(worker, event)
             case Validated():
                 self._tracker.log_validation(event.trial, event.validation)
             case Finished():
-                status, reason = self._ending.pop(event.trial, ("finished", "all steps done"))
-                self._end(worker, self.trials[event.trial], status, reason)
+                self._on_finished(worker, self.trials[event.trial])
             case Failed():
                 self._end(worker, self.trials[event.trial], "failed", event.reason)
-            case Rescored() | Drew():
-                self._answers.append(event)
-            case Noted(words=words):
-                self._display.line(f"{self._launcher.devices[number]}: {words}")
-            case Died():
-                self._on_death(number, worker, event)
+            case Died() | DeviceFailed():
+                self._on_death(worker, event.reason)
 
-    def _on_ready(self, worker: _Worker, event: Ready) -> None:
-        if not any(each.ready for each in self._workers):
-            self._tracker.show_base(event.base_images)
-            for words in event.notes:
-                self._display.line(words)
-        worker.ready, worker.deaths_at_start = event, 0
-        for words in loaded_words(event):
+    def _on_ready(self, event: Ready) -> None:
+        if self._base_shown:
+            return
+        self._base_shown = True
+        self._tracker.show_base(event.base_images)
+        for words in event.notes:
             self._display.line(words)
 
-    def _on_admitted(self, worker: _Worker, event: Admitted) -> None:
+    def _on_admitted(self, worker: WorkerState, event: Admitted) -> None:
         trial = self.trials[event.trial]
         trial.evaluations, trial.step = list(event.history), event.step
+        self._suspects.resume(trial.number, event.step)
         # What a crash kept from being reported and shown:
         for evaluation, images, costs in shown(trial, event.history, self._config):
             self._report(trial, evaluation)
@@ -277,7 +255,7 @@ class Supervisor:
         for words in started_words(trial, [self.trials[n] for n in worker.trials]):
             self._display.line(words)
 
-    def _on_evaluated(self, number: int, event: Evaluated) -> None:
+    def _on_evaluated(self, worker: WorkerState, event: Evaluated) -> None:
         trial, evaluation = self.trials[event.trial], event.evaluation
         trial.evaluations.append(evaluation)
         costs = costs_of(trial.folder, trial.evaluations)[-1]
@@ -285,19 +263,35 @@ class Supervisor:
         self._report(trial, evaluation)
         past = self.trained_again.get(trial.number)
         verdict = past.verdict_at(evaluation.step) if past else verdict_on(trial, self.trials.values(), self._config)
+        makes_room = self._makes_room(trial, worker, evaluation.step)
         if verdict is not None:
             self._ending[trial.number] = verdict
-        self._launcher.send(number, Verdict(trial=trial.number, go_on=verdict is None))
+        elif makes_room and evaluation.step < trial.spec.train.num_steps:
+            self._parked.add(trial.number)
+        leaves = trial.number in self._ending or trial.number in self._parked
+        self._fleet.send(worker, Verdict(trial=trial.number, go_on=not leaves))
         self._display.line(
             f"trial {trial.number} step {evaluation.step}: score {evaluation.score:.1f}, "
             f"overfit {evaluation.overfit_index:.2f} ({evaluation.words})"
         )
 
+    def _makes_room(self, trial: Trial, worker: WorkerState, step: int) -> bool:
+        """Whether a trial, now that its state is saved, is no suspect any more, and should make room for another."""
+        cleared = self._suspects.get_further(trial.number, worker.number, step)
+        return cleared and self._waiting.suspect_for(worker.number, self._live()) is not None
+
+    def _on_finished(self, worker: WorkerState, trial: Trial) -> None:
+        if trial.number in self._parked:
+            self._wait(worker, trial)
+            return
+        status, reason = self._ending.pop(trial.number, ("finished", "all steps done"))
+        self._end(worker, trial, status, reason)
+
     def _report(self, trial: Trial, evaluation: Evaluation) -> None:
         if trial.number not in self.trained_again:  # the search knows how such a one ended
             self._search.report(trial.number, evaluation.step, value_of(evaluation))
 
-    def _end(self, worker: _Worker, trial: Trial, status: Status, reason: str) -> None:
+    def _end(self, worker: WorkerState, trial: Trial, status: Status, reason: str) -> None:
         """Settle a trial everywhere: search, tracker, disk."""
         worker.trials.remove(trial.number)
         if status == "finished" and trial.best is None:
@@ -310,19 +304,22 @@ class Supervisor:
         self._tracker.end_trial(trial.number, status, reason, kept, chosen(trial, self._config))
         self._display.line(f"trial {trial.number} {status}: {reason}{in_words(trial, reason)}")
 
-    def _on_death(self, number: int, worker: _Worker, event: Died) -> None:
-        """Start the worker anew and give its trials their next attempt, each from its last saved state."""
-        self._display.line(f"worker {number} died: {event.reason}")
-        worker.deaths_at_start = worker.deaths_at_start + 1 if worker.ready is None else 0
-        if worker.deaths_at_start >= MAX_DEATHS_AT_START:
-            raise StudyError(f"worker {number} cannot start: {event.reason}; its trace stands above")
-        worker.ready = None
+    def _on_death(self, worker: WorkerState, reason: str) -> None:
+        """Let a dead worker's trials go on from their last saved states; end the one that must have done it."""
+        self._suspects.note_death(worker.number, worker.trials)
+        at_fault = not worker.given_up and len(self._fleet.live) > 1 and self._suspects.is_at_fault(worker.number)
         for trial in [self.trials[n] for n in list(worker.trials)]:
             self._ending.pop(trial.number, None)
-            if trial.attempts >= MAX_ATTEMPTS:
-                self._end(worker, trial, "failed", f"{event.reason}, in {trial.attempts} attempts")
+            if self._suspects.is_guilty(trial.number) and not at_fault:
+                attempts = len(self._suspects.deaths(trial.number))
+                self._end(worker, trial, "failed", f"{reason}, in {attempts} attempts")
             else:
-                worker.trials.remove(trial.number)
-                trial.status = "waiting"
-                self._waiting.append(trial)
-        self._launcher.start(number)
+                self._wait(worker, trial)
+        if at_fault:
+            self._fleet.give_up(worker, f"every trial that was alone there died: {reason}")
+
+    def _wait(self, worker: WorkerState, trial: Trial) -> None:
+        """Take a trial out of its slot, to go on later."""
+        worker.trials.remove(trial.number)
+        self._parked.discard(trial.number)
+        self._waiting.add(trial)

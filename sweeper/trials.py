@@ -40,7 +40,6 @@ class Trial:
     reason: str = ""
     step: int = 0
     loss: float = math.nan
-    attempts: int = 0
     evaluations: list[Evaluation] = field(default_factory=list)
 
     def take_up(self, status: Status, reason: str, evaluations: list[Evaluation]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from contextlib import suppress
 from multiprocessing.connection import Connection
@@ -17,7 +16,7 @@ from sweeper.drawing import sheets
 from sweeper.history import append_evaluation, append_validation, rewind
 from sweeper.judging import Due, Judging
 from sweeper.lease import working
-from sweeper.loading import load
+from sweeper.loading import Loaded
 from sweeper.lost import lost_before
 from sweeper.messages import (
     Admit,
@@ -30,7 +29,6 @@ from sweeper.messages import (
     Failed,
     Finished,
     Noted,
-    Ready,
     Rescore,
     Rescored,
     Shutdown,
@@ -41,9 +39,9 @@ from sweeper.messages import (
 from sweeper.meter import Meter
 from sweeper.places import state_of
 from sweeper.running import Running, is_looked_at
+from sweeper.signs import Signs
 from train.pack import Pack
 from train.reports import StepReport
-from train.spec import ObjectiveSpec
 
 REPORT_EVERY = 10
 """Steps of a trial between two `Stepped` events, and of a pack between two readings of its losses."""
@@ -52,10 +50,7 @@ REPORT_EVERY = 10
 class Worker:
     """The loop of one device: take commands, step the pack, judge, wait for verdicts."""
 
-    def __init__(
-        self, config: Config, device: str, connection: Connection, objectives: Sequence[ObjectiveSpec]
-    ) -> None:
-        began = time.monotonic()
+    def __init__(self, config: Config, device: str, connection: Connection, loaded: Loaded, num_slots: int) -> None:
         self._folder = Path(config.study.folder) / config.study.name
         self._eval, self._trigger = config.eval, config.data.trigger
         self._connection = connection
@@ -64,30 +59,22 @@ class Worker:
         """Those whose last evaluation an earlier process made; whether its verdict was heard, nobody knows."""
         self._stopping = False
         self._meter = Meter(torch.device(device))
-        cache = Path(config.study.folder) / "cache"
-        loaded = load(config, device, objectives, cache)
+        self._signs = Signs(self._send)
         self._pack = Pack(
             loaded.base,
             loaded.data,
-            loaded.num_slots,
+            num_slots,
             config.train.precision,
             config.train.activation_checkpointing,
             config.trial.lasting,
             REPORT_EVERY,
         )
-        self._judging = Judging(self._pack, loaded.dataset, loaded.data, config.eval, config.data.trigger, cache)
-        self._send(
-            Ready(
-                num_slots=loaded.num_slots,
-                capacity=loaded.capacity,
-                device=device,
-                num_train=len(loaded.dataset.train),
-                num_validation=len(loaded.dataset.validation),
-                notes=loaded.notes,
-                base_images=sheets(config.eval, config.data.trigger, self._judging.base_pictures(config.eval)),
-                seconds=time.monotonic() - began,
-            )
-        )
+        cache = Path(config.study.folder) / "cache"
+        self._judging = Judging(self._pack, loaded.dataset, loaded.data, config.eval, self._trigger, cache, self._signs)
+
+    def base_images(self) -> tuple[tuple[str, Path], ...]:
+        """What the base draws, a sheet of all seeds for each prompt."""
+        return sheets(self._eval, self._trigger, self._judging.base_pictures(self._eval))
 
     def run(self) -> None:
         """Serve until told to shut down, or until the supervisor is gone; then save every slot."""
@@ -113,16 +100,18 @@ class Worker:
             case Admit():
                 self._admit(command)
             case Rescore():
+                self._signs.begin("judging")
                 self._rescore(command)
             case Draw():
+                self._signs.begin("judging")
                 self._judging.draw_file(
                     command.checkpoint, command.out, command.prompts, command.seed, command.strength
                 )
                 self._send(Drew(pictures=command.out))
             case Shutdown():
                 self._stopping = True
-            case Verdict():
-                raise AssertionError(f"a verdict on trial {command.trial} that nobody waits for")
+            case _:
+                raise AssertionError(f"{command}, for which nobody waits")
 
     def _admit(self, command: Admit) -> None:
         try:
@@ -211,6 +200,7 @@ class Worker:
 
     def _validate(self, between: list[Running]) -> None:
         """Take the validation loss alone."""
+        self._signs.begin("judging")
         with self._meter.measure() as measured:
             losses = self._judging.validate([running.slot for running in between])
         for running, own in zip(between, losses, strict=True):
@@ -238,6 +228,7 @@ class Worker:
                     pictures=running.pictures(step),
                 )
             )
+        self._signs.begin("judging")
         with self._meter.measure() as measured:
             judged = self._judging.judge(asked)
         for running, evaluation in zip(due, judged, strict=True):
@@ -300,6 +291,7 @@ class Worker:
     def _rescore(self, command: Rescore) -> None:
         """Judge a saved checkpoint, loaded as a user would load it; nothing of a running trial is touched."""
         spec = self._eval.for_finalists(command.seeds)
+        self._judging.reference(self._eval.for_finalists(command.all_seeds))
         evaluation = self._judging.judge_file(
             command.checkpoint, command.step, command.out, command.seeds, command.strength
         )

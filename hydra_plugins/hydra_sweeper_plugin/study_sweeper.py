@@ -23,7 +23,7 @@ class StudySweeper(Sweeper):
         """Run the study that `arguments` (overrides, sweeps among them) describe.
 
         Raises:
-            SystemExit: always when the study did not end well; 2 after a clear line about bad input.
+            SystemExit: always when the study did not end well; after one clear line, 2 where the input is bad.
         """
         from sweeper.run import run_study  # Hydra scans its plugins at every start; torch is not for that
 
@@ -31,6 +31,6 @@ class StudySweeper(Sweeper):
             code = run_study(arguments)
         except UserError as error:
             complain(error)
-            raise SystemExit(2) from None
+            raise SystemExit(error.exit_code) from None
         if code:
             raise SystemExit(code)

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import math
 import multiprocessing
 import signal
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
-from typing import Any
+from typing import Any, Final
 
 import torch
 
 from foundation.errors import ConfigError
 from sweeper.config import Config, LauncherSpec
-from sweeper.messages import Command, Died, Event, Refused, Shutdown
+from sweeper.messages import Command, DeviceFailed, Died, Event, Refused, Shutdown
 from train.spec import ObjectiveSpec
+
+_MOMENT_S: Final = 4.0
+"""How long a worker may take to end that has nothing to save."""
 
 
 @dataclass(slots=True)
@@ -32,8 +36,11 @@ class LocalLauncher:
     def __init__(self, config: Config, objectives: Sequence[ObjectiveSpec]) -> None:
         self._config = config
         self._objectives = tuple(objectives)
-        self._devices = devices_of(config.launcher)
+        self._devices, _ = devices_of(config.launcher)
         self._workers: dict[int, _Process] = {}
+        self._killed: list[tuple[int, Event]] = []
+        self._latest = math.inf
+        """When `shut_down` waits for nobody any more."""
         self._context = multiprocessing.get_context("spawn")  # fork and CUDA do not mix
 
     @property
@@ -65,9 +72,9 @@ class LocalLauncher:
 
     def wait(self, timeout_s: float) -> list[tuple[int, Event]]:
         """See `Launcher`."""
-        events: list[tuple[int, Event]] = []
+        events, self._killed = self._killed, []
         connections = {worker.connection: number for number, worker in self._workers.items()}
-        for ready in wait(list(connections), timeout_s):
+        for ready in wait(list(connections), 0 if events else timeout_s):
             assert isinstance(ready, Connection)
             events += self._read(connections[ready], ready)
         return events
@@ -81,25 +88,33 @@ class LocalLauncher:
             process = self._workers.pop(number).process
             process.join()
             connection.close()
-            refused = any(isinstance(event, Refused) for _, event in events)
-            if not refused:
+            said_why = any(isinstance(event, Refused | DeviceFailed) for _, event in events)
+            if not said_why:
                 events.append((number, Died(reason=_how_it_ended(process.exitcode))))
         return events
 
-    def shut_down(self, timeout_s: float) -> None:
+    def kill(self, worker: int, reason: str) -> None:
+        """See `Launcher`."""
+        if worker in self._workers:
+            _kill(self._workers.pop(worker))
+            self._killed.append((worker, Died(reason=reason)))
+
+    def hurry(self) -> None:
+        """See `Launcher`."""
+        self._latest = min(self._latest, time.monotonic() + _MOMENT_S)
+
+    def shut_down(self, timeout_s: float, saving: Collection[int] = ()) -> None:
         """See `Launcher`."""
         for number in list(self._workers):
             self.send(number, Shutdown())
-        deadline = time.monotonic() + timeout_s
-        for worker in self._workers.values():
-            while worker.process.is_alive() and time.monotonic() < deadline:
+        began = time.monotonic()
+        while self._workers:
+            for number, worker in list(self._workers.items()):
+                patience = timeout_s if number in saving else min(timeout_s, _MOMENT_S)
                 self._drain(worker.connection)  # a worker blocked on a full pipe could not end
-                worker.process.join(0.05)
-            if worker.process.is_alive():
-                worker.process.kill()
-                worker.process.join()
-            worker.connection.close()
-        self._workers.clear()
+                if not worker.process.is_alive() or time.monotonic() >= min(began + patience, self._latest):
+                    _kill(self._workers.pop(number))
+            time.sleep(0.02 if self._workers else 0)
 
     @staticmethod
     def _drain(connection: Connection) -> None:
@@ -110,25 +125,49 @@ class LocalLauncher:
             return
 
 
-def devices_of(spec: LauncherSpec) -> tuple[str, ...]:
-    """The devices that a config means, each checked to be there.
+def devices_of(spec: LauncherSpec) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The devices that a config means and that are there, and a line for each that is not.
+
+    Nothing is put on them: whether one is busy its worker finds out.
 
     Raises:
-        ConfigError: for a name that torch does not know or a device that is not there.
+        ConfigError: none is there.
     """
     if spec.devices == "auto":
         count = torch.cuda.device_count()
-        return tuple(f"cuda:{i}" for i in range(count)) if count else ("cpu",)
-    problems = []
-    for name in spec.devices:
-        try:
-            torch.empty(0, device=name)
-        except (RuntimeError, AssertionError) as error:
-            reason = str(error).splitlines()[0]
-            problems.append(f"launcher.devices: {name} is not to be had ({reason}); use auto, cpu, cuda:0 …")
-    if problems:
+        return tuple(f"cuda:{i}" for i in range(count)) if count else ("cpu",), ()
+    reasons = {name: _why_missing(name) for name in spec.devices}
+    problems = [
+        f"launcher.devices: {name} is not to be had ({reason}); use auto, cpu, cuda:0 …"
+        for name, reason in reasons.items()
+        if reason
+    ]
+    there = tuple(name for name in spec.devices if not reasons[name])
+    if not there:
         raise ConfigError(problems)
-    return tuple(spec.devices)
+    return there, tuple(problems)
+
+
+def _why_missing(name: str) -> str:
+    """Why there is no such device; nothing if there is."""
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        return str(error).splitlines()[0]
+    if device.type == "cpu":
+        return ""
+    own = torch.accelerator.current_accelerator()
+    if own is None or device.type != own.type:
+        return f"this machine, or this build of torch, has {own.type if own else 'no accelerator'}"
+    count = torch.accelerator.device_count()
+    return f"there are {count} of them, counted from 0" if (device.index or 0) >= count else ""
+
+
+def _kill(worker: _Process) -> None:
+    """End a process that may be gone, and wait for it a moment: one that the system holds up does no more harm."""
+    worker.process.kill()
+    worker.process.join(_MOMENT_S)
+    worker.connection.close()
 
 
 def _how_it_ended(exit_code: int | None) -> str:

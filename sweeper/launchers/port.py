@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Protocol
 
 from sweeper.messages import Command, Event
@@ -16,7 +16,9 @@ class Launcher(Protocol):
         """Device of each worker."""
 
     def start(self, worker: int) -> None:
-        """Start a worker, unless it runs; one that died starts anew. It says `Ready` or `Refused` when it is up."""
+        """Start a worker, unless it runs; one that died starts anew. When it is up it says `Ready`, or `Refused` or
+
+        `DeviceFailed` if it cannot be."""
 
     def send(self, worker: int, command: Command) -> None:
         """Hand a command to a worker; to one that died it is lost."""
@@ -27,5 +29,14 @@ class Launcher(Protocol):
         A worker that ended without being asked is reported once as `Died`, after its last words.
         """
 
-    def shut_down(self, timeout_s: float) -> None:
-        """Let every worker save and end; end by force what has not within `timeout_s`."""
+    def kill(self, worker: int, reason: str) -> None:
+        """End a worker by force; the next `wait` reports it as `Died` for this reason."""
+
+    def shut_down(self, timeout_s: float, saving: Collection[int] = ()) -> None:
+        """Let every worker end; end by force what has not: those that are `saving` after `timeout_s`, others soon.
+
+        `hurry` may be called meanwhile.
+        """
+
+    def hurry(self) -> None:
+        """From a signal handler: let a `shut_down` that is going on, or comes, wait for nobody."""

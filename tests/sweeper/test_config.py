@@ -312,18 +312,26 @@ def test_an_optimizer_that_is_not_installed_is_refused_by_what_pip_calls_it(
 
 
 @pytest.mark.parametrize(
-    ("study", "most"),
+    ("study", "devices", "most"),
     [
-        ({"num_trials": 12}, 4),
-        ({"num_trials": 6}, 6),  # all are drawn at random
-        ({"num_trials": 7}, 2),
-        ({"num_trials": 7, "pruner": PrunerSpec(name="none")}, 2),
-        ({"num_trials": 30, "sampler": "grid", "pruner": PrunerSpec(name="none")}, 30),
-        ({"num_trials": 30, "sampler": "random"}, 10),
+        ({"num_trials": 12}, 1, 4),
+        ({"num_trials": 12}, 2, 2),
+        ({"num_trials": 12}, 3, 1),
+        ({"num_trials": 12}, 8, 1),  # eight at once; four come after the first results
+        ({"num_trials": 100}, 8, 4),
+        ({"num_trials": 6}, 1, 6),  # all are drawn at random
+        ({"num_trials": 6}, 4, 2),
+        ({"num_trials": 7}, 1, 2),
+        ({"num_trials": 7, "pruner": PrunerSpec(name="none")}, 1, 2),
+        ({"num_trials": 30, "sampler": "grid", "pruner": PrunerSpec(name="none")}, 1, 30),
+        ({"num_trials": 30, "sampler": "grid", "pruner": PrunerSpec(name="none")}, 8, 4),
+        ({"num_trials": 30, "sampler": "random"}, 1, 10),
     ],
 )
-def test_only_trials_that_others_could_learn_from_wait_for_one_another(study: dict[str, Any], most: int) -> None:
-    assert StudySpec(name="one", **study).most_at_once == most
+def test_only_trials_that_others_could_learn_from_wait_for_one_another(
+    study: dict[str, Any], devices: int, most: int
+) -> None:
+    assert StudySpec(name="one", **study).most_on(devices) == most
 
 
 def test_the_fingerprint_holds_what_a_score_depends_on_and_nothing_else() -> None:

@@ -36,7 +36,7 @@ def test_an_objective_that_the_base_cannot_have_is_refused_at_the_start(tmp_path
 
 def test_captions_that_are_cut_are_said(tiny_base: Base, tiny_dataset: Dataset) -> None:
     data: Any = None
-    loaded = Loaded(base=tiny_base, dataset=tiny_dataset, data=data, num_slots=1, capacity=())
+    loaded = Loaded(base=tiny_base, dataset=tiny_dataset, data=data)
     assert loaded.notes == ()
     (first, *rest), count = tiny_dataset.train, len(tiny_dataset.train) + len(tiny_dataset.validation)
     dataset = replace(tiny_dataset, train=(replace(first, caption="red " * 100), *rest))
