@@ -18,6 +18,7 @@ from transformers.utils import cached_file
 from eval.features import IMAGE_PROCESSORS, Extractor, first_line, load_extractor, pixel_batches, unit
 from eval.spec import EvalSpec
 from foundation.errors import BaseModelError
+from foundation.own_code import NO_CODE, refuse_models_code
 
 STYLE_FILE: Final = "style_projection.safetensors"
 """Beside a style eye's backbone: its head."""
@@ -85,11 +86,12 @@ def load_image_eye(source: str, device: torch.device | str) -> ImageEye:
         BaseModelError: there is no such model, or it is no DINOv2.
     """
     with _loading("image_features", source, "name a DINOv2 as a folder with config.json, safetensors and processor"):
-        kind = AutoConfig.from_pretrained(source).model_type
+        refuse_models_code(source, "eval.image_features")
+        kind = AutoConfig.from_pretrained(source, **NO_CODE).model_type
         if not kind.startswith("dinov2"):
             raise BaseModelError(f"eval.image_features must be a DINOv2, got {source!r} of type {kind!r}")
-        model = _frozen(AutoModel.from_pretrained(source, dtype=torch.float32, use_safetensors=True), device)
-        processor = IMAGE_PROCESSORS.from_pretrained(source)
+        model = _frozen(AutoModel.from_pretrained(source, dtype=torch.float32, use_safetensors=True, **NO_CODE), device)
+        processor = IMAGE_PROCESSORS.from_pretrained(source, **NO_CODE)
 
     def look(pixels: Tensor) -> Tensor:
         tokens: Tensor = model(pixel_values=pixels).last_hidden_state
@@ -112,8 +114,11 @@ def load_style_eye(source: str, device: torch.device | str) -> ImageEye:
     """
     parts = f"name a folder with a CLIP vision model, its image processor and {STYLE_FILE}"
     with _loading("style_features", source, parts):
-        model = _frozen(_VISION_MODELS.from_pretrained(source, dtype=torch.float32, use_safetensors=True), device)
-        processor = IMAGE_PROCESSORS.from_pretrained(source)
+        refuse_models_code(source, "eval.style_features")
+        model = _frozen(
+            _VISION_MODELS.from_pretrained(source, dtype=torch.float32, use_safetensors=True, **NO_CODE), device
+        )
+        processor = IMAGE_PROCESSORS.from_pretrained(source, **NO_CODE)
         head = safetensors.torch.load_file(cached_file(source, STYLE_FILE))[STYLE_KEY].float().to(device)
     if head.ndim != 2 or len(head) != model.config.hidden_size:
         raise BaseModelError(

@@ -13,6 +13,7 @@ from torch import Tensor
 from transformers import AutoConfig, AutoImageProcessor, AutoModel, AutoTokenizer
 
 from foundation.errors import BaseModelError
+from foundation.own_code import NO_CODE, refuse_models_code
 
 POCKET = Path(__file__).parent / "pocket_clip"
 _BATCH = 32
@@ -77,15 +78,16 @@ def load_extractor(clip: str, device: torch.device | str = "cpu") -> Extractor:
     if clip == "pocket" and not (POCKET / "config.json").is_file():
         raise BaseModelError(f"eval.clip: the embedded CLIP is missing in {POCKET}; fetch the repository whole")
     try:
-        config = AutoConfig.from_pretrained(source)
+        refuse_models_code(source, "eval.clip")
+        config = AutoConfig.from_pretrained(source, **NO_CODE)
         if not hasattr(config, "vision_config") or not hasattr(config, "text_config"):
             raise BaseModelError(
                 f"eval.clip must be a CLIP or SigLIP, got {clip!r} of type {config.model_type!r}; "
                 "name a model with an image and a text side, or 'pocket'"
             )
-        model = AutoModel.from_pretrained(source, dtype=torch.float32, use_safetensors=True)
-        tokenizer = AutoTokenizer.from_pretrained(source)
-        processor = IMAGE_PROCESSORS.from_pretrained(source)
+        model = AutoModel.from_pretrained(source, dtype=torch.float32, use_safetensors=True, **NO_CODE)
+        tokenizer = AutoTokenizer.from_pretrained(source, **NO_CODE)
+        processor = IMAGE_PROCESSORS.from_pretrained(source, **NO_CODE)
     except BaseModelError:
         raise
     except (OSError, ValueError, KeyError, RuntimeError) as error:

@@ -12,6 +12,7 @@ from safetensors import SafetensorError
 from eval.families import FAMILIES
 from foundation.adapter_files import WEIGHTS_FILE, is_diffusers_own, put_on
 from foundation.errors import AdapterError, BaseModelError
+from foundation.own_code import NO_CODE, refuse_models_code, refuse_pipelines_code
 
 _ADAPTER = "judged"
 _PIPELINES: Any = DiffusionPipeline  # untyped upstream
@@ -35,12 +36,14 @@ def load_pipeline(base: str, device: torch.device | str) -> Any:
     if base == "pocket" and not Path(source, "model_index.json").is_file():
         raise BaseModelError(f"base: the embedded pipeline is missing in {source}; fetch the repository whole")
     try:
+        refuse_models_code(source, "base")
         index = _PIPELINES.load_config(source)
+        refuse_pipelines_code(index, f"base {base}")
         family = index.get("_class_name") if isinstance(index, dict) else None
         if family not in FAMILIES:
             raise BaseModelError(f"base must be one of {', '.join(FAMILIES)}, got {base!r} of {family}")
         unchecked = {"safety_checker": None, "requires_safety_checker": False} if family == _HAS_CHECKER else {}
-        pipe = _PIPELINES.from_pretrained(source, dtype=torch.float32, use_safetensors=True, **unchecked)
+        pipe = _PIPELINES.from_pretrained(source, dtype=torch.float32, use_safetensors=True, **NO_CODE, **unchecked)
     except BaseModelError:
         raise
     except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:

@@ -24,6 +24,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from foundation.errors import ConfigError
 from foundation.keyed import as_override
+from foundation.own_code import NOT_FOR_US, changes_hydra
 from foundation.parse import did_you_mean, show, unknown_key
 
 CONF: Final = Path(__file__).resolve().parent.parent / "conf"
@@ -88,7 +89,7 @@ def options(group: str) -> tuple[str, ...]:
 def is_option(group: str, value: Any) -> bool:
     """Whether a config group has this option, or a preset of this name in a folder of its own (`adapter=ranks/r4`)."""
     folder, _, name = f"{group}/{value}".rpartition("/")
-    return name in options(folder)
+    return ".." not in folder.split("/") and name in options(folder)
 
 
 def dotted_paths(value: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
@@ -207,6 +208,8 @@ def _refused(override: Override) -> str | None:
     """What is wrong with an override whatever the others are."""
     group, value = override.key_or_group, override.value()
     adds = override.is_add() or override.is_force_add()
+    if changes_hydra(group, override.package):
+        return f"{_text(override)}: {NOT_FOR_US}"
     if group in groups():
         if override.is_delete():
             return f"{_text(override)}: every group is needed; leave it as it is"

@@ -9,7 +9,8 @@ from omegaconf import DictConfig
 
 from foundation.compose import CONF, CONFIG, HYDRA_VERSION
 from foundation.console import complain, say
-from foundation.errors import SAID
+from foundation.errors import SAID, ConfigError
+from foundation.own_code import refuse_hydras_code
 from foundation.quiet import quiet_libraries
 from foundation.secrets import guard_output, remember
 from sweeper.finished import already_finished
@@ -36,6 +37,11 @@ def main() -> None:
 
 
 def _main() -> None:
+    try:
+        refuse_hydras_code(sys.argv[1:])
+    except ConfigError as error:
+        complain(error)
+        raise SystemExit(EXIT_BAD_INPUT) from None
     overrides = [argument for argument in sys.argv[1:] if argument not in ("-m", "--multirun")]
     if not any(argument.startswith("-") for argument in overrides):  # with other flags, Hydra prints something and ends
         try:

@@ -18,6 +18,7 @@ from huggingface_hub.errors import (
 from safetensors import SafetensorError
 
 from foundation.errors import BaseModelError
+from foundation.own_code import NO_CODE, refuse_models_code, refuse_pipelines_code
 from train.bases.folder import agreed, base_location, is_file, known_family
 from train.bases.quantization import quantization_options
 from train.spec import BaseSpec
@@ -62,10 +63,13 @@ def load_pipeline(spec: BaseSpec, family: Any, dtype: torch.dtype) -> Any:
         BaseModelError: when it is none of that family, is not to be had, or wants its licence accepted.
     """
     location, pipeline = base_location(spec), family.pipeline_class
+    for own, what in ((location, "base.path"), (spec.parts, "base.parts")):
+        refuse_models_code(str(own), what)
     options = {**family.options(spec), **quantization_options(spec, family.denoiser_name, dtype), "dtype": dtype}
     if not is_file(location):
         with _one_line(spec.path):
-            return pipeline.from_pretrained(location, use_safetensors=True, **options)
+            refuse_pipelines_code(pipeline.load_config(location), f"base.path {spec.path}")
+            return pipeline.from_pretrained(location, use_safetensors=True, **NO_CODE, **options)
     if not hasattr(family, "transformer_class"):
         with _one_line(spec.path, "set base.parts to a diffusers folder of its kind, for configs and tokenizers"):
             return pipeline.from_single_file(location, config=spec.parts, **options)
@@ -75,7 +79,7 @@ def load_pipeline(spec: BaseSpec, family: Any, dtype: torch.dtype) -> Any:
         parts = {"config": spec.parts, "subfolder": "transformer"}
         transformer = family.transformer_class.from_single_file(location, dtype=dtype, **parts)
     with _one_line(str(spec.parts)):
-        return pipeline.from_pretrained(spec.parts, transformer=transformer, use_safetensors=True, **options)
+        return pipeline.from_pretrained(spec.parts, transformer=transformer, use_safetensors=True, **NO_CODE, **options)
 
 
 @contextmanager

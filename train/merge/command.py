@@ -8,7 +8,7 @@ from foundation.console import say
 from foundation.durable import new_folder
 from train.bases.folder import EMBEDDED
 from train.bases.registry import DTYPES
-from train.exports import About, Adapter, file_title, read_adapter, write_format
+from train.exports import About, Adapter, file_title, read_adapter, readers_of, write_format
 from train.merge import pipeline
 from train.merge.combine import combine
 from train.merge.request import Request
@@ -40,8 +40,9 @@ def run(request: Request) -> None:
         result = combine(adapters, request.weights, request.recipe)
     with new_folder(out) as fresh:
         for name in request.format:
-            written = write_format(name, result, fresh, About(title=title))
-            say(f"{name}: {out / written.relative_to(fresh)}")
+            about = About(title=title)
+            written = write_format(name, result, fresh, about)
+            say(f"{name}: {out / written.relative_to(fresh)} {readers_of(name, result, about)}")
 
 
 def _into_pipeline(request: Request, adapters: list[Adapter], out: Path) -> None:

@@ -22,6 +22,7 @@ from torch import nn
 from foundation.adapter_files import put_parts_on, take_off
 from foundation.durable import new_folder
 from foundation.errors import AdapterError, BaseModelError
+from foundation.own_code import NO_CODE, refuse_models_code, refuse_pipelines_code
 from train.bases.saving import save_pipeline
 from train.exports.adapter import Adapter
 
@@ -37,7 +38,8 @@ def open_pipeline(location: str, dtype: torch.dtype = torch.float32) -> Any:
         BaseModelError: when it is none.
     """
     with _one_line(location):
-        pipe = _PIPELINES.from_pretrained(location, dtype=dtype, use_safetensors=True)
+        _check(location)
+        pipe = _PIPELINES.from_pretrained(location, dtype=dtype, use_safetensors=True, **NO_CODE)
     for component in _modules(pipe):
         component.requires_grad_(False)
     return pipe
@@ -50,8 +52,16 @@ def open_parts(location: str, parts: Iterable[str]) -> Any:
         BaseModelError: when there is no such pipeline, or it lacks one of them.
     """
     with _one_line(location):
-        index = _PIPELINES.load_config(location)
+        index = _check(location)
         return SimpleNamespace(**{part: _model(location, index, part) for part in parts})
+
+
+def _check(location: str) -> Mapping[str, Any]:
+    """The pipeline's index, which names no code but the libraries'."""
+    refuse_models_code(location, "base")
+    index: Mapping[str, Any] = _PIPELINES.load_config(location)
+    refuse_pipelines_code(index, f"base {location}")
+    return index
 
 
 def _model(location: str, index: Mapping[str, Any], part: str) -> nn.Module:
@@ -67,6 +77,8 @@ def _model(location: str, index: Mapping[str, Any], part: str) -> nn.Module:
 def _one_line(location: str) -> Iterator[None]:
     try:
         yield
+    except BaseModelError:
+        raise
     except (OSError, ValueError, TypeError, AttributeError, KeyError) as error:
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise BaseModelError(f"{location} is no pipeline that loads: {reason}") from error

@@ -11,6 +11,7 @@ from PIL import Image
 from transformers import AutoModelForImageTextToText, AutoProcessor
 
 from foundation.errors import BaseModelError
+from foundation.own_code import NO_CODE, refuse_models_code
 
 BATCH: Final = 8
 """Pictures that are captioned at once."""
@@ -30,9 +31,10 @@ class Captioner:
         local = Path(path).expanduser()
         where = str(local) if local.exists() else path
         self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        refuse_models_code(where, "model")
         try:
-            self._processor: Any = AutoProcessor.from_pretrained(where)
-            model: Any = AutoModelForImageTextToText.from_pretrained(where)
+            self._processor: Any = AutoProcessor.from_pretrained(where, **NO_CODE)
+            model: Any = AutoModelForImageTextToText.from_pretrained(where, **NO_CODE)
         except (OSError, ValueError, KeyError) as error:
             said = str(error).strip().splitlines()[0]
             raise BaseModelError(
