@@ -7,7 +7,7 @@ import math
 import os
 import sqlite3
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from pathlib import Path
@@ -194,7 +194,7 @@ class MlflowTracker:
     def reconcile(self, running: AbstractSet[int]) -> None:
         self._end_running(running, "interrupted", _CRASHED)
 
-    def close(self, timeout_s: float = 60.0) -> None:
+    def close(self, timeout_s: float = 60.0, hurried: Callable[[], bool] = lambda: False) -> None:
         """Nothing is held back here."""
 
     def _parent_id(self) -> str:
