@@ -62,7 +62,9 @@ def run_study(overrides: Sequence[str]) -> int:
     """
     try:
         with stoppable(say) as stop:
-            return _run_study(overrides, stop)
+            code = _run_study(overrides, stop)
+            stop.leave(code)
+            return code
     except (OSError, *DATABASE_ERRORS) as error:
         said = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise StudyError(f"the study cannot go on: {said}; put that right, and the same command goes on") from error
