@@ -14,12 +14,11 @@ from eval.prompts import with_trigger
 from eval.sampling import sample_each
 from eval.spec import EvalSpec
 from foundation.durable import new_folder
-from sweeper.pictures import PROMPT, UNRELATED, grid, picture_name, sheet_name
+from sweeper.pictures import PROMPT, UNRELATED, picture_name, sheet_name, square_sheet
 from train.bases import Base
 
 _Pair = tuple[str, int]
 """A prompt and a seed."""
-_TILE = 128
 _PACKED = 1
 """How hard PNG tries: a third of the usual time, in which nothing trains, for files a sixth larger."""
 
@@ -94,21 +93,21 @@ def _row(known: list[list[Image.Image]], number: int) -> list[Image.Image]:
 
 
 def write_pictures(folder: Path, drawn: Drawn) -> None:
-    """Write each picture, and for each prompt a sheet with all its seeds, whole or not at all."""
+    """Write each picture, and for each prompt a square sheet of its seeds, whole or not at all."""
     with new_folder(folder) as fresh:
         for kind, rows in ((PROMPT, drawn.samples), (UNRELATED, drawn.unrelated)):
             for number, row in enumerate(rows):
                 for seed, image in enumerate(row):
                     image.save(fresh / picture_name(kind, number, seed), compress_level=_PACKED)
-                grid(row, len(row), _TILE).save(fresh / sheet_name(kind, number), compress_level=_PACKED)
+                square_sheet(row).save(fresh / sheet_name(kind, number), compress_level=_PACKED)
 
 
 def sheets(spec: EvalSpec, trigger: str, folder: Path) -> tuple[tuple[str, Path], ...]:
-    """Each prompt that was drawn, with the file of those from `write_pictures` that shows its seeds side by side."""
-    asked = {PROMPT: spec.prompts, UNRELATED: spec.unrelated_prompts}
-    files = (
-        (with_trigger(prompt, trigger), folder / sheet_name(kind, number))
-        for kind, prompts in asked.items()
-        for number, prompt in enumerate(prompts)
-    )
-    return tuple((prompt, file) for prompt, file in files if file.exists())
+    """Each prompt that was drawn, by a name that sorts as prompts do, with its sheet of those from `write_pictures`."""
+    asked = {"samples": (PROMPT, spec.prompts), "unrelated": (UNRELATED, spec.unrelated_prompts)}
+    found = []
+    for group, (kind, prompts) in asked.items():
+        for number, prompt in enumerate(prompts):
+            words = with_trigger(prompt, trigger).replace("/", "-")  # which would begin another section
+            found.append((f"{group}/{number + 1:02} {words}", folder / sheet_name(kind, number)))
+    return tuple((name, file) for name, file in found if file.exists())

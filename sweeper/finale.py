@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
@@ -55,13 +54,10 @@ def crown(supervisor: Supervisor, tracker: Tracker, display: Display, folder: Pa
     else:
         chosen = _choose(supervisor, display, best, finalists, asked, config)
     evaluation, params = chosen.evaluation, supervisor.trials[chosen.number].params
-    metrics = {name: value for name, value in evaluation.metrics.items() if math.isfinite(value)}
-    metrics |= {"score": evaluation.score, "strength": chosen.strength}
     register = config.tracking.register
     is_champion = register == "always" or (register == "better" and not chosen.within_noise)
-    said = tracker.crown(
-        best, chosen.number, metrics, describe({**params, "strength": chosen.strength}), register=is_champion
-    )
+    description = describe({**params, "strength": chosen.strength})
+    said = tracker.crown(best, chosen.number, _numbers(chosen), chosen.finalists, description, register=is_champion)
     registered = f", champion is version {said} of {config.tracking.model}" if said else ""
     display.line(
         f"best: trial {chosen.number} at step {evaluation.step}, to be used at strength {chosen.strength:g}, "
@@ -75,6 +71,19 @@ def crown(supervisor: Supervisor, tracker: Tracker, display: Display, folder: Pa
     sheets = ", ".join(name for name in (SHEET, STRENGTH_SHEET) if (best / name).exists())
     display.line(f"it is in {best}: the LoRA, its card ({CARD}) and pictures ({sheets})")
     return chosen
+
+
+def _numbers(chosen: Chosen) -> dict[str, float]:
+    """The winner's numbers as its card has them."""
+    evaluation = chosen.evaluation
+    return {
+        **evaluation.metrics,
+        "step": float(evaluation.step),
+        "score": evaluation.score,
+        "score_se": evaluation.score_se,
+        "overfit_index": evaluation.overfit_index,
+        "strength": chosen.strength,
+    }
 
 
 def _in_order(supervisor: Supervisor) -> list[Trial]:
@@ -101,7 +110,8 @@ def _choose(
     winner = choose_winner(finalists, rescored)
     found, sheet = _strength(supervisor, display, winner, rescored[winner.number], seeds, config)
     write_best(best, _winner(supervisor, winner, rescored, found, sheet, asked, config))
-    return Chosen(winner.number, found.strength, found.final.evaluation, _within_noise(found))
+    fresh = {number: answer.evaluation.score for number, answer in rescored.items()}
+    return Chosen(winner.number, found.strength, found.final.evaluation, fresh, _within_noise(found))
 
 
 def _within_noise(found: Found) -> str:

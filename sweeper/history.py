@@ -1,22 +1,25 @@
 """A trial's steps, evaluations, validation losses and costs on disk: one JSON line each, written by its worker.
 
-Whoever comes after reads them.
+Whoever comes after reads them. Beside them, for the study, where the base's pictures are.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Protocol, Self, TypeVar
 
 from eval.evaluation import Evaluation, Validation
-from foundation.durable import append_line, append_lines, write_text
+from foundation.durable import append_line, append_lines, write_json, write_text
 from sweeper.costs import Costs, Spent
 from train.reports import StepReport
 
 _STEPS, _EVALUATIONS, _VALIDATIONS, _COSTS = "steps.jsonl", "evaluations.jsonl", "validations.jsonl", "costs.jsonl"
+_BASE_IMAGES = "base_images.json"
 
 
 class _Told(Protocol):
@@ -54,9 +57,37 @@ def append_costs(folder: Path, spent: Spent) -> None:
     append_line(folder / _COSTS, _line(spent))
 
 
-def read_steps(folder: Path) -> Iterator[StepReport]:
-    """All steps of a trial, in order. The file is read when the first is taken; see `read_evaluations`."""
-    return _read(folder / _STEPS, StepReport)
+@dataclass(frozen=True, slots=True)
+class StepFile:
+    """All steps of the trial in a folder, in order, read anew each time; see `read_evaluations`."""
+
+    folder: Path
+
+    def __iter__(self) -> Iterator[StepReport]:
+        return _read(self.folder / _STEPS, StepReport)
+
+
+def write_base_images(study: Path, images: Sequence[tuple[str, Path]]) -> None:
+    """Note in a study's folder where the base's pictures are, by name."""
+    write_json(study / _BASE_IMAGES, {name: str(path) for name, path in images})
+
+
+def read_base_images(study: Path) -> tuple[tuple[str, Path], ...]:
+    """What `write_base_images` noted, of pictures that are still there; empty before it."""
+    try:
+        found = json.loads((study / _BASE_IMAGES).read_text(encoding="utf-8"))
+        return tuple((name, Path(path)) for name, path in found.items() if Path(path).is_file())
+    except (OSError, ValueError, TypeError, AttributeError):
+        return ()
+
+
+def digest_of(folder: Path) -> str:
+    """A digest of all that is told here of a trial, to know whether any of it is new."""
+    digest = hashlib.sha256()
+    for name in (_STEPS, _EVALUATIONS, _VALIDATIONS, _COSTS):
+        file = folder / name
+        digest.update(hashlib.sha256(file.read_bytes() if file.exists() else b"").digest())
+    return digest.hexdigest()
 
 
 def read_evaluations(folder: Path) -> list[Evaluation]:

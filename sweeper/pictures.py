@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -32,6 +33,8 @@ FRAME: Final = 3
 CHOSEN: Final = (74, 122, 54)
 """The frame of what was chosen."""
 TEXT, SMALL, TITLE, STRENGTH = 15, 13, 24, 20
+SQUARE: Final = 256
+"""Side of a square sheet; MLflow's page scales pictures to it (`mlflow.tracking.multimedia`)."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -168,21 +171,28 @@ def side_by_side(
     return sheet
 
 
-def grid(images: Sequence[Image.Image], num_columns: int, tile: int = 128) -> Image.Image:
-    """Return pictures side by side, row by row, as squares of `tile` pixels: the samples of one evaluation.
+def square_sheet(images: Sequence[Image.Image]) -> Image.Image:
+    """Return as many of a prompt's pictures as fill a square (1, 4, 9 …), the first ones, edge to edge.
+
+    For a page that shows a picture in a square of some 250 pixels, as MLflow's does: a strip of all of them would be
+    too small there to be seen. Twice that for pictures that are larger.
 
     Raises:
-        ValueError: there are no pictures or no columns.
+        ValueError: there are no pictures.
     """
-    if not images or num_columns < 1:
-        raise ValueError(f"a grid wants pictures and columns, got {len(images)} and {num_columns}")
-    num_columns = min(num_columns, len(images))
-    num_rows = -(-len(images) // num_columns)
-    step = tile + GAP
-    sheet = Image.new("RGB", (num_columns * step + GAP, num_rows * step + GAP), PAPER)
-    for number, image in enumerate(images):
+    if not images:
+        raise ValueError("a square sheet wants pictures, got none")
+    num_columns = math.isqrt(len(images))
+    side = SQUARE if max(images[0].size) <= SQUARE else 2 * SQUARE
+    tile = side // num_columns
+    sheet = Image.new("RGB", (num_columns * tile, num_columns * tile), PAPER)
+    for number, image in enumerate(images[: num_columns**2]):
         row, column = divmod(number, num_columns)
-        sheet.paste(_fit(image, tile), (GAP + column * step, GAP + row * step))
+        sheet.paste(_fit(image, tile), (column * tile, row * tile))
+    pen = ImageDraw.Draw(sheet)
+    for seam in range(tile, num_columns * tile, tile):
+        pen.rectangle((seam - 1, 0, seam, sheet.height), fill=PAPER)
+        pen.rectangle((0, seam - 1, sheet.width, seam), fill=PAPER)
     return sheet
 
 
@@ -274,5 +284,5 @@ def picture_name(kind: str, prompt: int, seed: int | Literal["*"]) -> str:
 
 
 def sheet_name(kind: str, prompt: int) -> str:
-    """`prompt03.png`: the fourth prompt with all seeds."""
+    """`prompt03.png`: the fourth prompt's square sheet."""
     return f"{kind}{prompt:02}.png"

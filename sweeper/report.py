@@ -10,6 +10,7 @@ from pathlib import Path
 from eval.evaluation import Evaluation
 from foundation.durable import new_folder, write_json, write_text
 from foundation.errors import StudyError
+from foundation.plain import number
 from sweeper.card import card
 from sweeper.handed_over import hand_over
 from sweeper.winner import (
@@ -60,9 +61,14 @@ def read_chosen(folder: Path, chosen_from: str) -> Chosen | None:
         stored = json.loads((folder / SCORES).read_text())
         if stored["chosen_from"] != chosen_from or not (folder / WEIGHTS).is_file():
             return None
-        evaluation = Evaluation.from_json(stored["evaluation"])
-        return Chosen(int(stored["trial"]), float(stored["strength"]), evaluation, str(stored["within_noise"]))
-    except (OSError, ValueError, KeyError, TypeError):
+        return Chosen(
+            int(stored["trial"]),
+            float(stored["strength"]),
+            Evaluation.from_json(stored["evaluation"]),
+            {int(trial): number(score) for trial, score in stored["finalists"].items()},
+            str(stored["within_noise"]),
+        )
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
 
 

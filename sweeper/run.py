@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import signal
 import subprocess
 import sys
+import types
+import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -33,7 +36,6 @@ from sweeper.lost import refuse_lost_trials, why_no_best
 from sweeper.narrowing import changes, differences, narrow
 from sweeper.search import DATABASE_ERRORS, Search, config_of, ranking_of
 from sweeper.space import Plan, plan
-from sweeper.stopping import Stop, stoppable
 from sweeper.supervisor import Supervisor
 from sweeper.tracking import open_tracker
 from sweeper.tracking.port import Tracker
@@ -47,9 +49,12 @@ NO_BEST: Final = 1
 """Exit code when all trials have ended and none left a checkpoint."""
 INTERRUPTED: Final = 130
 """Exit code after Ctrl-C, as shells know it."""
+BEHIND: Final = 3
+"""Exit code when all is done, but MLflow does not show all of it."""
 MAX_CAPTION_PROMPTS: Final = 8
 _GRACE_S: Final = 120.0
 _A_DAY_S: Final = 86_400.0
+_ENDING: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _VERSIONS_OF: Final = ("torch", "diffusers", "transformers", "peft", "accelerate", "optuna", "mlflow", "hydra-core")
 
 
@@ -61,16 +66,13 @@ def run_study(overrides: Sequence[str]) -> int:
             the disk is full or a database is lost on the way; what was learned until then is kept.
     """
     try:
-        with stoppable(say) as stop:
-            code = _run_study(overrides, stop)
-            stop.leave(code)
-            return code
+        return _run_study(overrides)
     except (OSError, *DATABASE_ERRORS) as error:
         said = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise StudyError(f"the study cannot go on: {said}; put that right, and the same command goes on") from error
 
 
-def _run_study(overrides: Sequence[str], stop: Stop) -> int:
+def _run_study(overrides: Sequence[str]) -> int:
     asked, first = _narrowed(plan(overrides))
     config, dataset = _prepare(asked)
     _, missing = devices_of(config.launcher)
@@ -86,23 +88,24 @@ def _run_study(overrides: Sequence[str], stop: Stop) -> int:
         if not search.started:
             for params in first:
                 search.enqueue(params)
-        _write_study(folder, asked)
+        identity = _write_study(folder, asked)
         launcher = stack.enter_context(_started(LocalLauncher(config, asked.objectives), search, config))
         tracker = open_tracker(config.tracking, folder.parent)
         display = Display(config.study.name, config.study.num_trials, config.train.num_steps)
         resolve = partial(_resolve, asked, dataset)
         supervisor = Supervisor(config, folder, search, tracker, launcher, display, resolve)
-        stop.say, stop.hurry = display.line, launcher.hurry
-
-        def run() -> object:
-            params = {name: str(values) for name, values in asked.space.fingerprint().items()}
-            tracker.start_study(config.study.name, params, (folder / "study.yaml").read_text())
-            for line in (*(f"{line}; the others go on" for line in missing), *_notes(asked, config, dataset)):
-                display.line(line)
-            supervisor.run()
-            return crown(supervisor, tracker, display, folder, config)
-
-        code = _guarded(run, supervisor, tracker, display, stop, folder)
+        params = {name: str(values) for name, values in asked.space.fingerprint().items()}
+        tracker.start_study(config.study.name, identity, params, (folder / "study.yaml").read_text())
+        for line in (*(f"{line}; the others go on" for line in missing), *dataset.notes(config.base.resolution)):
+            display.line(line)
+        if len(config.eval.prompts) == 1:
+            display.line(
+                "there is one prompt to judge by, so errors cannot be told and no fall of the score is sure; "
+                "name more by eval.prompts=['…','…']"
+            )
+        if epochs := asked.config.train.epochs:
+            display.line(f"{epochs:g} epochs of {dataset.num_images} images are {config.train.num_steps} steps")
+        code = _guarded(supervisor, tracker, launcher, display, folder, config)
         if code == 0 and not tracker.lost:  # else the next run has something to show
             note_finished(asked)
         return code
@@ -127,53 +130,43 @@ def _narrowed(asked: Plan) -> tuple[Plan, list[Params]]:
     return replace(asked, config=config, space=space), first
 
 
-def _notes(asked: Plan, config: Config, dataset: Dataset) -> Iterator[str]:
-    """What a person should know before the study begins, one line each."""
-    yield from dataset.notes(config.base.resolution)
-    if len(config.eval.prompts) == 1:
-        yield (
-            "there is one prompt to judge by, so errors cannot be told and no fall of the score is sure; "
-            "name more by eval.prompts=['…','…']"
-        )
-    if epochs := asked.config.train.epochs:
-        yield f"{epochs:g} epochs of {dataset.num_images} images are {config.train.num_steps} steps"
-
-
 def _guarded(
-    run: Callable[[], object],
     supervisor: Supervisor,
     tracker: Tracker,
+    launcher: LocalLauncher,
     display: Display,
-    stop: Stop,
     folder: Path,
+    config: Config,
 ) -> int:
     """Search and choose; whatever happens, workers save and end, and no run is left open."""
-    status, reason = "failed", ""
-    with display:
+    status, reason, code = "failed", "", 0
+    with display, _stoppable(display.line) as stop:
         try:
-            if run() is None:
+            supervisor.run()
+            if crown(supervisor, tracker, display, folder, config) is None:
                 reason = why_no_best(list(supervisor.trials.values()))
                 display.line(reason)
-                return NO_BEST
-            status = "finished"
-            return 0
+                code = NO_BEST
+            else:
+                status = "finished"
         except KeyboardInterrupt:
-            display.line(
-                f"{stop.reason}: every trial saves its state; the same command goes on from here (Ctrl-C again ends at "
-                "once; then trials go on from their last evaluation)"
-            )
-            status, reason = "interrupted", f"{stop.reason}; the same command goes on"
-            return INTERRUPTED
+            display.line("stopping: every trial saves its state; the same command goes on from here")
+            status, reason = "interrupted", "stopped by hand; the same command goes on"
+            code = INTERRUPTED
         except Exception as error:
             reason = redacted(str(error).strip()) or type(error).__name__
             raise
         finally:
-            stop.begin()
+            stop.begun = True
             supervisor.shut_down(_GRACE_S)
             tracker.end_study(status, reason)  # type: ignore[arg-type]  # one of its literals, chosen above
-            tracker.close(hurried=lambda: stop.hurried)
+            tracker.close()
             if tracker.lost:
-                display.line(f"{tracker.lost} records could not be shown in MLflow; files in {folder} are complete")
+                display.line(
+                    f"MLflow is behind: {tracker.lost} records could not be shown there, though the files in {folder} "
+                    "are complete; once the store works again, the same command shows them"
+                )
+    return code or (BEHIND if tracker.lost else 0)
 
 
 def _prepare(asked: Plan) -> tuple[Config, Dataset]:
@@ -252,10 +245,12 @@ def _listed(value: Any) -> Any:
     return [_listed(item) for item in value] if isinstance(value, list | tuple) else value
 
 
-def _write_study(folder: Path, asked: Plan) -> None:
-    """study.yaml: what was asked for, with what versions."""
+def _write_study(folder: Path, asked: Plan) -> str:
+    """study.yaml: what was asked for, with what versions; the study's identity, which stays as it was."""
+    identity = _identity(folder / "study.yaml")
     about = {
         "study": asked.config.study.name,
+        "id": identity,
         "space": asked.space.fingerprint(),
         "config": dataclasses.asdict(asked.config),
         "python": sys.version.split()[0],
@@ -263,6 +258,15 @@ def _write_study(folder: Path, asked: Plan) -> None:
         "git": _revision(),
     }
     write_text(folder / "study.yaml", to_yaml(about))
+    return identity
+
+
+def _identity(file: Path) -> str:
+    """The study's own for good, by which trackers know it: others may have its name."""
+    try:
+        return uuid.UUID(yaml.safe_load(file.read_text(encoding="utf-8"))["id"]).hex
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, yaml.YAMLError):
+        return uuid.uuid4().hex
 
 
 def _revision() -> str | None:
@@ -283,3 +287,31 @@ def _started(launcher: LocalLauncher, search: Search, config: Config) -> Iterato
         yield launcher
     finally:
         launcher.shut_down(0.0)
+
+
+@dataclass(slots=True)
+class _Stop:
+    """The first signal interrupts the study; a later one must not cut short what the first one began."""
+
+    say: Callable[[str], None]
+    begun: bool = False
+
+    def __call__(self, _: int, __: types.FrameType | None) -> None:
+        """Python's handler of a signal."""
+        if self.begun:
+            self.say("already stopping; everything is being saved")
+            return
+        self.begun = True
+        raise KeyboardInterrupt
+
+
+@contextmanager
+def _stoppable(say: Callable[[str], None]) -> Iterator[_Stop]:
+    """Within the block SIGTERM, and SIGHUP of a terminal that is closed, end a study as cleanly as Ctrl-C does."""
+    stop = _Stop(say)
+    before = {number: signal.signal(number, stop) for number in _ENDING}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -2,21 +2,32 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import shutil
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Final
 
 from eval.evaluation import Evaluation, value_of
 from sweeper.config import Config, Keep
 from sweeper.costs import Costs
 from sweeper.display import describe
 from sweeper.drawing import sheets
-from sweeper.history import costs_in_all, costs_of, read_evaluations, read_steps, read_validations
+from sweeper.history import StepFile, costs_in_all, costs_of, digest_of, read_validations
 from sweeper.objectives import Objective, measured, values_of
 from sweeper.places import state_of
 from sweeper.search import Search
-from sweeper.tracking.port import Ended, Shown, TrialEnd
+from sweeper.tracking.port import Shown, TrialEnd, TrialRecord
 from sweeper.trials import Trial
+from train.spec.adapter_kinds import KINDS
+
+_SHOWN_AS: Final = 1
+"""To be raised when a tracker shows more of a trial than before, or under other names."""
+
+
+_TOLD_ALREADY: Final = ("optimizer", "lr_scheduler", "adapter.rank")
+"""Searched values that `shown_params` has under shorter names. MLflow writes them all over every picture."""
 
 
 def tell_end(search: Search, trial: Trial, objectives: Sequence[Objective]) -> None:
@@ -41,11 +52,16 @@ def resuming(there: int, going: int, asked: int) -> str:
 
 
 def tidy(trial: Trial, keep: Keep) -> dict[str, Path]:
-    """Delete the training state and, unless all are to stay, all checkpoints but two; where best and last one lie."""
+    """Delete the training state and, unless all are to stay, all checkpoints but two; where best and last one lie.
+
+    Where the last is the best, it is named once.
+    """
     shutil.rmtree(state_of(trial.folder), ignore_errors=True)
     if trial.best is None:
         return {}
-    kept = {"best": trial.checkpoint(trial.best.step), "last": trial.checkpoint(trial.evaluations[-1].step)}
+    kept = {"best": trial.checkpoint(trial.best.step)}
+    if (last := trial.evaluations[-1].step) != trial.best.step:
+        kept["last"] = trial.checkpoint(last)
     for folder in (trial.folder / "checkpoints").glob("step-*"):
         if keep == "best" and folder not in kept.values():
             shutil.rmtree(folder)
@@ -53,11 +69,37 @@ def tidy(trial: Trial, keep: Keep) -> dict[str, Path]:
 
 
 def chosen(trial: Trial, config: Config) -> dict[str, float]:
-    """Step, score and objectives of the checkpoint that counts for a trial; nothing without one."""
+    """All numbers of the checkpoint that counts for a trial; nothing without one."""
     best = trial.best
     if best is None:
         return {}
-    return {"step": float(best.step), "score": best.score, **measured(best, config.study.objectives)}
+    return {
+        **best.metrics,
+        **measured(best, config.study.objectives),
+        "step": float(best.step),
+        "score": best.score,
+        "score_se": best.score_se,
+        "overfit_index": best.overfit_index,
+    }
+
+
+def chosen_so_far(trial: Trial) -> dict[str, float]:
+    """Of a trial that goes on those of `chosen` that every checkpoint has: what is shown once cannot be taken back."""
+    best = trial.best
+    if best is None:
+        return {}
+    always = {name: best.metrics[name] for name in ("style", "prompt_match", "val_ratio") if name in best.metrics}
+    return {**always, "step": float(best.step), "score": best.score, "overfit_index": best.overfit_index}
+
+
+def shown_params(trial: Trial) -> dict[str, object]:
+    """What every trial is compared by, under the same names for all, and what else was searched."""
+    adapter, optimizer = trial.spec.adapter, trial.spec.optimizer
+    common: dict[str, object] = {"optimizer": optimizer.name, "lr": optimizer.lr}
+    if "rank" in KINDS[adapter.name].fields:
+        common |= {"rank": adapter.rank, "alpha": adapter.alpha}
+    common |= {"scheduler": trial.spec.lr_scheduler.name}
+    return {**common, **{name: value for name, value in trial.params.items() if name not in _TOLD_ALREADY}}
 
 
 def shown(trial: Trial, evaluations: Sequence[Evaluation], config: Config) -> list[Shown]:
@@ -66,19 +108,26 @@ def shown(trial: Trial, evaluations: Sequence[Evaluation], config: Config) -> li
     return list(zip(evaluations, pictures, costs_of(trial.folder, evaluations), strict=True))
 
 
-def left_behind(trial: Trial, status: TrialEnd, config: Config) -> Ended:
-    """All that an earlier process may not have come to show, or to delete, of a trial that it ended."""
-    return Ended(
+def record_of(trial: Trial, status: TrialEnd, reason: str, config: Config) -> TrialRecord:
+    """All that is to be seen of a trial that has ended, once `tidy` has deleted the rest."""
+    kept = tidy(trial, config.study.keep)
+    params, yaml = shown_params(trial), (trial.folder / "config.yaml").read_text(encoding="utf-8")
+    told = shown(trial, trial.evaluations, config)
+    numbers = chosen(trial, config)
+    pictures = [(each.step, name, path.stat().st_size) for each, images, _ in told for name, path in images]
+    words = [_SHOWN_AS, digest_of(trial.folder), params, yaml, status, reason, list(kept), numbers, pictures]
+    return TrialRecord(
         number=trial.number,
-        params=trial.params,
-        config=(trial.folder / "config.yaml").read_text(),
-        steps=read_steps(trial.folder),
-        evaluations=shown(trial, read_evaluations(trial.folder), config),
+        params=params,
+        config=yaml,
+        steps=StepFile(trial.folder),
+        evaluations=told,
         validations=tuple(read_validations(trial.folder)),
         status=status,
-        reason=trial.reason,
-        kept=tidy(trial, config.study.keep),
-        chosen=chosen(trial, config),
+        reason=reason,
+        kept=kept,
+        chosen=numbers,
+        digest=hashlib.sha256(json.dumps(words, default=str).encode()).hexdigest(),
     )
 
 

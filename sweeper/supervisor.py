@@ -9,11 +9,12 @@ from pathlib import Path
 
 from eval.evaluation import Evaluation, value_of
 from foundation.durable import write_text
+from sweeper import settling
 from sweeper.config import Config
 from sweeper.dealing import deal
 from sweeper.display import Display
 from sweeper.fleet import Fleet, WorkerState
-from sweeper.history import costs_of, read_evaluations, read_steps
+from sweeper.history import StepFile, costs_of, read_base_images, read_evaluations, write_base_images
 from sweeper.judgements import Judgements
 from sweeper.launchers.port import Launcher
 from sweeper.lost import lost_evaluations, worth_training_again
@@ -37,7 +38,6 @@ from sweeper.messages import (
 )
 from sweeper.places import trial_of
 from sweeper.search import Past, Search
-from sweeper.settling import chosen, ended_words, in_words, left_behind, resuming, shown, started_words, tell_end, tidy
 from sweeper.suspects import Suspects
 from sweeper.tracking.port import Tracker
 from sweeper.trials import Resolved, Status, Trial
@@ -107,7 +107,7 @@ class Supervisor:
                 self._handle(worker, event)
                 self._admit()
             self._display.refresh(list(self.trials.values()), self._places())
-        self._display.line(ended_words(self.trials.values()))
+        self._display.line(settling.ended_words(self.trials.values()))
 
     def answers(self, questions: Sequence[Rescore | Draw]) -> list[Rescored | Drew]:
         """What workers say to these, in their order; see `Judgements`."""
@@ -119,6 +119,7 @@ class Supervisor:
 
     def _reconcile(self) -> None:
         """Take up what an earlier run left: ended trials are known, running ones go on in their own slot and run."""
+        self._tracker.show_base(read_base_images(self._folder))
         lost, ended = {}, self._search.ended()
         for past in ended:
             trial = self._adopt(past.number, dict(past.params))
@@ -126,11 +127,11 @@ class Supervisor:
             if problem := lost_evaluations(past, trial.evaluations):
                 lost[past.number] = problem
             else:
-                self._tracker.recover(left_behind(trial, past.status, self._config))
+                self._tracker.end_trial(settling.record_of(trial, past.status, past.reason, self._config))
         for left in self._search.running():
             self._waiting.add(self._adopt(left.number, dict(left.params)))
         if self.trials:
-            self._display.line(resuming(len(self.trials), len(self._waiting), self._config.study.num_trials))
+            self._display.line(settling.resuming(len(self.trials), len(self._waiting), self._config.study.num_trials))
         wanted, others = worth_training_again(lost, ended)
         for words in others:
             self._display.line(words)
@@ -206,7 +207,7 @@ class Supervisor:
         worker.trials.append(trial.number)
         self._suspects.start(trial.number)
         config = (trial.folder / "config.yaml").read_text()
-        self._tracker.start_trial(trial.number, trial.params, config, read_steps(trial.folder))
+        self._tracker.start_trial(trial.number, settling.shown_params(trial), config, StepFile(trial.folder))
         return trial
 
     def _ask(self) -> Trial:
@@ -238,6 +239,7 @@ class Supervisor:
         if self._base_shown:
             return
         self._base_shown = True
+        write_base_images(self._folder, event.base_images)
         self._tracker.show_base(event.base_images)
         for words in event.notes:
             self._display.line(words)
@@ -247,19 +249,19 @@ class Supervisor:
         trial.evaluations, trial.step = list(event.history), event.step
         self._suspects.resume(trial.number, event.step)
         # What a crash kept from being reported and shown:
-        for evaluation, images, costs in shown(trial, event.history, self._config):
+        for evaluation, images, costs in settling.shown(trial, event.history, self._config):
             self._report(trial, evaluation)
-            self._tracker.log_evaluation(trial.number, evaluation, images, costs)
+            self._tracker.log_evaluation(trial.number, evaluation, images, costs, settling.chosen_so_far(trial))
         for validation in event.validations:
             self._tracker.log_validation(trial.number, validation)
-        for words in started_words(trial, [self.trials[n] for n in worker.trials]):
+        for words in settling.started_words(trial, [self.trials[n] for n in worker.trials]):
             self._display.line(words)
 
     def _on_evaluated(self, worker: WorkerState, event: Evaluated) -> None:
         trial, evaluation = self.trials[event.trial], event.evaluation
         trial.evaluations.append(evaluation)
         costs = costs_of(trial.folder, trial.evaluations)[-1]
-        self._tracker.log_evaluation(trial.number, evaluation, event.images, costs)
+        self._tracker.log_evaluation(trial.number, evaluation, event.images, costs, settling.chosen_so_far(trial))
         self._report(trial, evaluation)
         past = self.trained_again.get(trial.number)
         verdict = past.verdict_at(evaluation.step) if past else verdict_on(trial, self.trials.values(), self._config)
@@ -298,11 +300,10 @@ class Supervisor:
             status, reason = "failed", "it ended without an evaluation"
         trial.status, trial.reason = status, reason
         if trial.number not in self.trained_again:
-            tell_end(self._search, trial, self._config.study.objectives)
-        kept = tidy(trial, self._config.study.keep)
+            settling.tell_end(self._search, trial, self._config.study.objectives)
         assert status in ("finished", "pruned", "failed")
-        self._tracker.end_trial(trial.number, status, reason, kept, chosen(trial, self._config))
-        self._display.line(f"trial {trial.number} {status}: {reason}{in_words(trial, reason)}")
+        self._tracker.end_trial(settling.record_of(trial, status, reason, self._config))
+        self._display.line(f"trial {trial.number} {status}: {reason}{settling.in_words(trial, reason)}")
 
     def _on_death(self, worker: WorkerState, reason: str) -> None:
         """Let a dead worker's trials go on from their last saved states; end the one that must have done it."""

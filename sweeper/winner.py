@@ -82,6 +82,8 @@ class Chosen:
     """The LoRA scale to use it at."""
     evaluation: Evaluation
     """The judgement that decided, at this strength."""
+    finalists: Mapping[int, float]
+    """Trial to its score with fresh seeds, as trained, of those that were scored again; NaN where it has none."""
     within_noise: str = ""
     """Says that it may be no better than the base; empty where it surely is."""
 

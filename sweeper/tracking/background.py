@@ -5,33 +5,38 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from queue import Empty, Queue
-from typing import Final
+from typing import Final, TypeAlias
 
 from eval.evaluation import Evaluation, Validation
+from foundation.errors import StudyError
+from foundation.secrets import redacted
 from sweeper.costs import Costs
-from sweeper.tracking.port import Ended, StudyEnd, Tracker, TrialEnd
+from sweeper.tracking.port import Images, StudyEnd, Tracker, TrialRecord
 from train.reports import StepReport
 
 MAX_WAITING: Final = 10_000
-"""Calls that may wait. Beyond it steps and evaluations are dropped; starts and ends never are, they are few."""
+"""Calls that may wait. Beyond it steps and evaluations are left out; starts and ends never are, they are few."""
 BATCH_STEPS: Final = 300
 """Steps of all trials that are held back at most: three metrics each, and MLflow takes 1000 in a batch."""
 BATCH_SECONDS: Final = 2.0
 """How long a step is held back at most. A batch costs MLflow about as much as a single metric."""
 CROWN_SECONDS: Final = 300.0
 """How long `crown` waits for its turn and its end."""
-LOOK_SECONDS: Final = 0.2
-"""How often `close` looks whether it is hurried."""
-HURRIED_SECONDS: Final = 3.0
-"""How long `close` takes at most once it is."""
+MAX_FAILURES: Final = 3
+"""After so many in a row the store is left alone for `PAUSE_SECONDS`: each call to a dead server takes its time."""
+PAUSE_SECONDS: Final = 30.0
 
 log = logging.getLogger("sweeper.tracking")
+
+Key: TypeAlias = int | str
+"""What a call is about: a trial's number, or the study's start, its winner or its end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,20 +51,34 @@ class _Steps:
 class _Call:
     """Anything else: made as it is, after all that came before it."""
 
+    about: Key
     what: str
     make: Callable[[], None]
+    weight: int = 1
+    """Records in it."""
+    must: bool = False
+    """Whether it is tried again when it fails, and makes good what else failed of its trial."""
+    now: bool = False
+    """Whether it is made even while the store is left alone, and has what failed tried again before it."""
     last: bool = False
 
 
 class BackgroundTracker:
-    """A `Tracker` that hands every call to `inner` from one thread of its own; see the port for its promises."""
+    """A `Tracker` that hands every call to `inner` from one thread of its own; see the port for its promises.
+
+    What fails is counted by what it is about. Calls that show a trial or the study whole are tried again: when the
+    store answers once more, and before the study's end.
+    """
 
     def __init__(self, inner: Tracker) -> None:
         self._inner = inner
         self._calls: Queue[_Steps | _Call] = Queue()
         self._held: dict[int, list[StepReport]] = {}
         self._flush_at = 0.0
-        self._lost = 0
+        self._missing: Counter[Key] = Counter()
+        self._owed: dict[Key, _Call] = {}
+        self._failures, self._paused_until, self._retry_at = 0, 0.0, 0.0
+        self._said = False
         self._lock = threading.Lock()
         self._closed = threading.Event()
         self._given_up = threading.Event()
@@ -68,116 +87,119 @@ class BackgroundTracker:
 
     @property
     def lost(self) -> int:
-        return self._lost
+        with self._lock:
+            return self._missing.total()
 
-    def start_study(self, name: str, params: Mapping[str, object], config: str) -> None:
+    def start_study(self, name: str, identity: str, params: Mapping[str, object], config: str) -> None:
         params = dict(params)
-        self._submit(_Call("the study's start", lambda: self._inner.start_study(name, params, config)))
+        self._must("start", "the study's start", lambda: self._inner.start_study(name, identity, params, config))
 
     def start_trial(
         self, number: int, params: Mapping[str, object], config: str, steps: Iterable[StepReport] = ()
     ) -> None:
         params = dict(params)
-        self._submit(_Call(f"trial {number}'s start", lambda: self._inner.start_trial(number, params, config, steps)))
+        what = f"trial {number}'s start"
+        self._submit(_Call(number, what, lambda: self._inner.start_trial(number, params, config, steps)))
 
-    def show_base(self, images: Sequence[tuple[str, Path]]) -> None:
+    def show_base(self, images: Images) -> None:
         images = tuple(images)
-        self._submit(_Call("the base's pictures", lambda: self._inner.show_base(images)))
+        self._must("base", "the base's pictures", lambda: self._inner.show_base(images))
 
     def log_steps(self, number: int, reports: Sequence[StepReport]) -> None:
-        if self._has_room(f"steps of trial {number}", len(reports)):
+        if self._has_room(number, f"steps of trial {number}", len(reports)):
             self._submit(_Steps(number, tuple(reports)))
 
     def log_evaluation(
-        self, number: int, evaluation: Evaluation, images: Sequence[tuple[str, Path]], costs: Costs | None = None
+        self,
+        number: int,
+        evaluation: Evaluation,
+        images: Images,
+        costs: Costs | None = None,
+        chosen: Mapping[str, float] | None = None,
     ) -> None:
         what = f"trial {number}'s evaluation at step {evaluation.step}"
-        images = tuple(images)
-        if self._has_room(what, 1):
-            self._submit(_Call(what, lambda: self._inner.log_evaluation(number, evaluation, images, costs)))
+        images, chosen = tuple(images), dict(chosen or {})
+        if self._has_room(number, what, 1):
+            make = partial(self._inner.log_evaluation, number, evaluation, images, costs, chosen)
+            self._submit(_Call(number, what, make))
 
     def log_validation(self, number: int, validation: Validation) -> None:
         what = f"trial {number}'s validation at step {validation.step}"
-        if self._has_room(what, 1):
-            self._submit(_Call(what, lambda: self._inner.log_validation(number, validation)))
+        if self._has_room(number, what, 1):
+            self._submit(_Call(number, what, lambda: self._inner.log_validation(number, validation)))
 
-    def end_trial(
-        self, number: int, status: TrialEnd, reason: str, kept: Mapping[str, Path], chosen: Mapping[str, float]
-    ) -> None:
-        kept, chosen = dict(kept), dict(chosen)
-        self._submit(
-            _Call(f"trial {number}'s end", lambda: self._inner.end_trial(number, status, reason, kept, chosen))
-        )
-
-    def recover(self, trial: Ended) -> None:
-        self._submit(_Call(f"trial {trial.number}", lambda: self._inner.recover(trial)))
+    def end_trial(self, trial: TrialRecord) -> None:
+        self._must(trial.number, f"trial {trial.number}'s end", lambda: self._inner.end_trial(trial))
 
     def crown(
-        self, best_folder: Path, number: int, metrics: Mapping[str, float], description: str, *, register: bool = True
+        self,
+        best_folder: Path,
+        number: int,
+        metrics: Mapping[str, float],
+        fresh: Mapping[int, float],
+        description: str,
+        *,
+        register: bool = True,
     ) -> str | None:
-        metrics = dict(metrics)
+        metrics, fresh = dict(metrics), dict(fresh)
         answer: list[str | None] = []
         done = threading.Event()
 
         def make() -> None:
             try:
-                answer.append(self._inner.crown(best_folder, number, metrics, description, register=register))
+                answer.append(self._inner.crown(best_folder, number, metrics, fresh, description, register=register))
             finally:
                 done.set()
 
-        if not self._submit(_Call("the winner", make)):
+        if not self._must("winner", "the winner", make, now=True):
             return None
         if not done.wait(CROWN_SECONDS):
             log.warning("the winner was not registered within %.0f s; the study goes on", CROWN_SECONDS)
         return answer[0] if answer else None
 
     def end_study(self, status: StudyEnd, reason: str = "") -> None:
-        self._submit(_Call("the study's end", lambda: self._inner.end_study(status, reason)))
+        self._must("end", "the study's end", lambda: self._inner.end_study(status, reason), now=True)
 
     def reconcile(self, running: AbstractSet[int]) -> None:
         running = frozenset(running)
-        self._submit(_Call("runs left by a crash", lambda: self._inner.reconcile(running)))
+        self._must("crash", "runs left by a crash", lambda: self._inner.reconcile(running))
 
-    def close(self, timeout_s: float = 60.0, hurried: Callable[[], bool] = lambda: False) -> None:
+    def close(self, timeout_s: float = 60.0) -> None:
         if self._closed.is_set():
             return
-        self._submit(_Call("the last records", lambda: self._inner.close(timeout_s), last=True))
+        self._submit(_Call("last", "the last records", lambda: self._inner.close(timeout_s), now=True, last=True))
         self._closed.set()
-        deadline, was_hurried = time.monotonic() + timeout_s, False
-        while self._thread.is_alive() and (left := deadline - time.monotonic()) > 0:
-            self._thread.join(min(left, LOOK_SECONDS))
-            if hurried() and not was_hurried:
-                was_hurried, deadline = True, min(deadline, time.monotonic() + HURRIED_SECONDS)
+        self._thread.join(timeout_s)
         if self._thread.is_alive():
             self._given_up.set()
             waiting = self._calls.qsize()  # the close itself among them, in place of the call that is stuck
-            self._lose("the last records", max(1, waiting), f"it took longer than {timeout_s:.0f} s")
-        if self._lost:
-            log.warning("%d records of this study are not in MLflow; its own files hold them all", self._lost)
+            self._lose("last", "the last records", max(1, waiting), f"it took longer than {timeout_s:.0f} s")
+
+    def _must(self, about: Key, what: str, make: Callable[[], None], *, now: bool = False) -> bool:
+        return self._submit(_Call(about, what, make, must=True, now=now))
 
     def _submit(self, call: _Steps | _Call) -> bool:
         if self._closed.is_set():
-            what = f"steps of trial {call.number}" if isinstance(call, _Steps) else call.what
-            self._lose(what, 1, "the tracker is closed")
+            about, what = (call.about, call.what) if isinstance(call, _Call) else (call.number, _steps_of(call.number))
+            self._lose(about, what, 1, "the tracker is closed")
             return False
         self._calls.put(call)
         return True
 
-    def _has_room(self, what: str, count: int) -> bool:
+    def _has_room(self, about: Key, what: str, count: int) -> bool:
         if self._calls.qsize() < MAX_WAITING:
             return True
-        self._lose(what, count, f"{MAX_WAITING} calls are waiting already")
+        self._lose(about, what, count, f"{MAX_WAITING} calls are waiting already")
         return False
 
-    def _lose(self, what: str, count: int, why: object) -> None:
-        """Count what is lost; the first time say it, later only the log's debug level knows."""
+    def _lose(self, about: Key, what: str, count: int, why: object) -> None:
+        """Count what is missing; the first time say it, later only the log's debug level knows."""
         with self._lock:
-            level = logging.DEBUG if self._lost else logging.WARNING
-            self._lost += count
-        reason = (str(why).strip() or type(why).__name__).splitlines()[0]
-        log.log(
-            level, "%s could not be shown in MLflow (%s); the study goes on, more of this is only counted", what, reason
-        )
+            level = logging.DEBUG if self._said else logging.WARNING
+            self._said = True
+            self._missing[about] += count
+        reason = redacted((str(why).strip() or type(why).__name__).splitlines()[0])
+        log.log(level, "%s could not be shown in MLflow (%s); the study goes on, and shows it later", what, reason)
 
     def _work(self) -> None:
         while not self._given_up.is_set():
@@ -190,7 +212,7 @@ class BackgroundTracker:
                 self._hold(call)
                 continue
             self._flush()
-            self._make(call.what, 1, call.make)
+            self._make(call)
             if call.last:
                 return
 
@@ -204,11 +226,50 @@ class BackgroundTracker:
     def _flush(self) -> None:
         held, self._held = self._held, {}
         for number, reports in held.items():
-            self._make(f"steps of trial {number}", len(reports), partial(self._inner.log_steps, number, reports))
+            make = partial(self._inner.log_steps, number, reports)
+            self._make(_Call(number, _steps_of(number), make, weight=len(reports)))
 
-    def _make(self, what: str, count: int, make: Callable[[], None]) -> None:
+    def _make(self, call: _Call) -> None:
+        """Make a call, and before it those that failed and are due again."""
+        if not call.now and time.monotonic() < self._paused_until:
+            self._failed(call, "the store has failed several times and is left alone for a while")
+            return
+        if self._owed and (call.now or time.monotonic() >= self._retry_at):
+            self._retry()
+        self._try(call)
+
+    def _retry(self) -> None:
+        """Make the calls that failed once more, in their order, until the store fails too often again."""
+        self._failures = 0
+        for call in list(self._owed.values()):
+            if self._failures < MAX_FAILURES:
+                self._try(call)
+
+    def _try(self, call: _Call) -> None:
         try:
-            make()
+            call.make()
         except Exception as error:
-            self._lose(what, count, error)
-            log.debug("%s", what, exc_info=error)
+            log.debug("%s", call.what, exc_info=error)
+            self._retry_at = time.monotonic() + PAUSE_SECONDS
+            if not isinstance(error, StudyError):  # which says what is wrong with this call alone
+                self._failures += 1
+            if self._failures >= MAX_FAILURES:
+                self._paused_until = self._retry_at
+            self._failed(call, error)
+            return
+        self._failures = 0
+        if call.must:
+            self._owed.pop(call.about, None)
+            with self._lock:
+                del self._missing[call.about]
+
+    def _failed(self, call: _Call, why: object) -> None:
+        if call.about in self._owed:  # it is counted already
+            return
+        if call.must:
+            self._owed[call.about] = call
+        self._lose(call.about, call.what, call.weight, why)
+
+
+def _steps_of(number: int) -> str:
+    return f"steps of trial {number}"

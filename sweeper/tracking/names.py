@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Final
 
 MAX_KEY: Final = 250
@@ -29,3 +30,29 @@ def image_keys(names: Iterable[str]) -> list[str]:
             key = f"{stem} {count}"
         keys.append(key)
     return keys
+
+
+def keyed(images: Iterable[tuple[str, Path]]) -> dict[str, Path]:
+    """Return pictures under the keys that MLflow shows them by, a section of its charts for each kind of prompt."""
+    pairs = list(images)
+    return dict(zip(image_keys(name for name, _ in pairs), (path for _, path in pairs), strict=True))
+
+
+def run_name(number: int, params: Mapping[str, object]) -> str:
+    """`0011 lion r4 lr 1.8e-3`: a trial's run among others, as far as its parameters tell."""
+    rank, lr = params.get("rank"), params.get("lr")
+    words = [
+        f"{number:04d}",
+        str(params.get("optimizer", "")),
+        f"r{rank}" if rank is not None else "",
+        f"lr {_short(lr)}" if isinstance(lr, float) else "",
+    ]
+    return " ".join(word for word in words if word)
+
+
+def _short(value: float) -> str:
+    """Two digits and, where that is shorter than zeros, a power of ten: 1, 0.05, 1.8e-3."""
+    if value == 0 or value >= 0.01:
+        return f"{value:.2g}"
+    digits, power = f"{value:.1e}".split("e")
+    return f"{digits.removesuffix('.0')}e{int(power)}"

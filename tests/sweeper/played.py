@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from pathlib import Path
 
@@ -23,7 +23,7 @@ from sweeper.messages import (
     Verdict,
 )
 from sweeper.space import plan
-from sweeper.tracking.port import Ended
+from sweeper.tracking.port import TrialRecord
 from sweeper.trials import Trial
 from train.reports import StepReport
 
@@ -133,12 +133,12 @@ class Notes:
         self.caught_up: dict[int, list[int]] = {}
         """Steps that a trial's start brought along."""
         self.reconciled: set[int] | None = None
-        self.recovered: dict[int, Ended] = {}
+        self.records: dict[int, TrialRecord] = {}
         self.shown: list[tuple[int, int]] = []
         self.costs: dict[tuple[int, int], Costs | None] = {}
         """Of a trial's evaluation at a step."""
 
-    def start_study(self, name: str, params: Mapping[str, object], config: str) -> None: ...
+    def start_study(self, name: str, identity: str, params: Mapping[str, object], config: str) -> None: ...
 
     def show_base(self, images: Sequence[tuple[str, Path]]) -> None: ...
 
@@ -151,24 +151,32 @@ class Notes:
     def log_steps(self, number: int, reports: Sequence[StepReport]) -> None: ...
 
     def log_evaluation(
-        self, number: int, evaluation: Evaluation, images: Sequence[tuple[str, Path]], costs: Costs | None = None
+        self,
+        number: int,
+        evaluation: Evaluation,
+        images: Sequence[tuple[str, Path]],
+        costs: Costs | None = None,
+        chosen: Mapping[str, float] | None = None,
     ) -> None:
         self.shown.append((number, evaluation.step))
         self.costs[number, evaluation.step] = costs
 
     def log_validation(self, number: int, validation: Validation) -> None: ...
 
-    def end_trial(
-        self, number: int, status: str, reason: str, kept: Mapping[str, Path], chosen: Mapping[str, float]
-    ) -> None:
-        self.ended[number] = (status, reason)
-        self.chosen[number] = dict(chosen)
-
-    def recover(self, trial: Ended) -> None:
-        self.recovered[trial.number] = trial
+    def end_trial(self, trial: TrialRecord) -> None:
+        self.ended[trial.number] = (trial.status, trial.reason)
+        self.chosen[trial.number] = dict(trial.chosen)
+        self.records[trial.number] = trial
 
     def crown(
-        self, best_folder: Path, number: int, metrics: Mapping[str, float], description: str, *, register: bool = True
+        self,
+        best_folder: Path,
+        number: int,
+        metrics: Mapping[str, float],
+        fresh: Mapping[int, float],
+        description: str,
+        *,
+        register: bool = True,
     ) -> str | None:
         self.registered = register
         return "1" if register else None
@@ -178,4 +186,4 @@ class Notes:
     def reconcile(self, running: AbstractSet[int]) -> None:
         self.reconciled = set(running)
 
-    def close(self, timeout_s: float = 60.0, hurried: Callable[[], bool] = lambda: False) -> None: ...
+    def close(self, timeout_s: float = 60.0) -> None: ...

@@ -8,12 +8,9 @@ import signal
 import socket
 import subprocess
 import sys
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
-import psutil
 import pytest
 from selenium import webdriver
 from selenium.common.exceptions import StaleElementReferenceException
@@ -27,6 +24,7 @@ from eval.evaluation import Evaluation
 from sweeper import dashboard
 from sweeper.config import TrackingSpec
 from sweeper.tracking import open_tracker
+from tests.sweeper.tracking.read_back import record, weights_in
 from train.pocket.draw import draw
 from train.pocket.world import scenes
 from train.reports import StepReport
@@ -49,19 +47,31 @@ FLAGS = (
 )
 
 
+CARD = "# The winner\n\n![Base and best](contact_sheet.png)\n\n| a | b |\n| --- | --- |\n| 1 | 2 |\n"
+
+
 @pytest.fixture(scope="module")
 def studies(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a study of two trials, each judged twice, with drawn pictures for samples."""
     folder = tmp_path_factory.mktemp("multirun")
     tracker = open_tracker(TrackingSpec(experiment="pencil", model="pencil"), folder)
-    tracker.start_study("pencil", {"base.name": "pocket"}, "base: {name: pocket}\n")
+    tracker.start_study("pencil", "id of pencil", {"base.name": "pocket"}, "base: {name: pocket}\n")
     tracker.show_base(_drawn(folder / "base", "photo"))
     for number in (0, 1):
-        tracker.start_trial(number, {"adapter.rank": 4 * (number + 1)}, "")
+        params = {"optimizer": "lion", "lr": 0.0018, "rank": 4 * (number + 1), "adapter.rank": 4 * (number + 1)}
+        tracker.start_trial(number, params, "")
         for step in (20, 40):
             tracker.log_steps(number, [StepReport(slot=0, step=step, loss=1 / step, lr=1e-3, grad_norm=1.0)])
             tracker.log_evaluation(number, _evaluation(step), _drawn(folder / f"{number}-{step}", "pencil"))
-        tracker.end_trial(number, "finished", "all steps done", {}, {})
+        values = {"score": 60.0 + number, "style": 0.5}
+        tracker.end_trial(record(number, params=params, reason="all steps done", chosen=values))
+    (folder / "best").mkdir()
+    _drawn(folder / "best/pictures", "pencil")[0][1].rename(folder / "best/contact_sheet.png")
+    (folder / "best/card.md").write_text(
+        "# The winner\n\n![Base and best](contact_sheet.png)\n\n| a | b |\n| --- | --- |\n| 1 | 2 |\n"
+    )
+    weights_in(folder / "best", b"weights")
+    assert tracker.crown(folder / "best", 1, {"score": 61.0}, {1: 61.0}, "rank 8") == "1"
     tracker.end_study("finished")
     tracker.close()
     assert tracker.lost == 0
@@ -69,10 +79,10 @@ def studies(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def _drawn(folder: Path, style: str) -> list[tuple[str, Path]]:
-    folder.mkdir()
-    images = []
+    folder.mkdir(parents=True)
+    images: list[tuple[str, Path]] = []
     for scene in scenes(0, 3, held_out=True):
-        images.append((str(scene), folder / f"{scene}.png"))
+        images.append((f"samples/{len(images) + 1:02} {scene}", folder / f"{scene}.png"))
         draw(scene, style, seed=0).save(images[-1][1])
     return images
 
@@ -151,11 +161,13 @@ def test_the_page_shows_the_studys_runs_and_the_images_of_a_trial(
         return [str(image.get_attribute("src")) for image in images if int(image.get_attribute("naturalWidth") or 0)]
 
     browser.get(address)
-    wait.until(lambda _: "3 matching runs" in text())
-    find(".ag-row button").click()  # unfolds the study
-    wait.until(lambda _: "trial 0000" in text() and "trial 0001" in text())
+    wait.until(lambda _: "2 matching runs" in text())
+    wait.until(lambda _: {"0000 lion r4 lr 1.8e-3", "0001 lion r8 lr 1.8e-3"} <= set(text().splitlines()))
+    assert "chosen/score" in text()  # the column that they are sorted by
     browser.save_screenshot(str(tmp_path / "runs.png"))
-    run = browser.find_element(By.LINK_TEXT, "trial 0001").get_attribute("href")
+    trials = [link for link in browser.find_elements(By.CSS_SELECTOR, "a[href*='/runs/']") if link.text]
+    assert trials[0].text == "0001 lion r8 lr 1.8e-3"  # the best comes first
+    run = trials[0].get_attribute("href")
     assert run is not None
     browser.get(f"{run.partition('?')[0]}/model-metrics")
     wait.until(lambda _: "eval" in text() and "samples" in text())
@@ -168,51 +180,6 @@ def test_the_page_shows_the_studys_runs_and_the_images_of_a_trial(
     find("[role='slider']").send_keys(Keys.ARROW_RIGHT)
     wait.until(lambda _: any("%2Bstep%2B20%2B" in source for source in pictures()))
     browser.save_screenshot(str(tmp_path / "images-20.png"))
-
-
-def test_the_server_ends_with_the_dashboard_however_that_ends(studies: Path) -> None:
-    port = _free_port()
-    command = [
-        sys.executable,
-        "-m",
-        "sweeper.dashboard",
-        "--folder",
-        str(studies),
-        "--host",
-        "0.0.0.0",
-        "--port",
-        str(port),
-    ]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True)
-    try:
-        assert process.stdout is not None
-        said = process.stdout.readline()
-        for name in dashboard._names("0.0.0.0"):
-            if ":" in name or name in (socket.gethostname(), socket.getfqdn()):
-                continue  # whether these lead anywhere is the network's matter
-            origin = f"http://{name}:{port}"
-            asked = {"Content-Type": "application/json", "Origin": origin}
-            search = f"{origin}/ajax-api/2.0/mlflow/experiments/search"  # as its own page does
-            with urllib.request.urlopen(
-                urllib.request.Request(search, b'{"max_results": 1}', asked), timeout=30
-            ) as answer:
-                assert answer.status == 200, said
-        rebound = urllib.request.Request(f"http://127.0.0.1:{port}/", headers={"Host": f"evil.example:{port}"})
-        with pytest.raises(urllib.error.HTTPError, match="403"):
-            urllib.request.urlopen(rebound, timeout=30)
-        (guardian,) = psutil.Process(process.pid).children()
-        family = [guardian, *guardian.children(recursive=True)]
-    finally:
-        process.kill()
-        process.wait()
-    _, alive = psutil.wait_procs(family, timeout=30)
-    assert len(family) > 1 and not alive
-
-
-def test_a_server_answers_to_its_own_names_alone() -> None:
-    assert dashboard._names("192.0.2.7") == ["192.0.2.7", "127.0.0.1", "localhost", "::1"]
-    everywhere = dashboard._names("::")
-    assert {"127.0.0.1", socket.gethostname(), *dashboard._own_addresses()} <= set(everywhere)
 
 
 def test_a_folder_without_studies_is_said_in_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

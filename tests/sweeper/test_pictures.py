@@ -14,8 +14,8 @@ from sweeper.pictures import (
     Block,
     Row,
     contact_sheet,
-    grid,
     side_by_side,
+    square_sheet,
     strength_sheet,
 )
 from train.pocket.draw import draw
@@ -45,8 +45,8 @@ def test_a_row_holds_base_and_best_of_each_seed() -> None:
 
 def test_tiny_pictures_are_magnified_by_whole_pixels() -> None:
     picture = draw(scenes(0, 1, held_out=True)[0], "pencil", 0)
-    tile = np.asarray(grid([picture], 1, tile=192))[6:198, 6:198]
-    assert np.array_equal(tile, np.asarray(picture).repeat(3, axis=0).repeat(3, axis=1))
+    tile = np.asarray(square_sheet([picture]))
+    assert np.array_equal(tile, np.asarray(picture).repeat(4, axis=0).repeat(4, axis=1))
 
 
 def test_captions_are_drawn_in_full_or_end_in_dots() -> None:
@@ -59,15 +59,21 @@ def test_captions_are_drawn_in_full_or_end_in_dots() -> None:
 
 def test_pictures_of_any_mode_and_aspect_stay_whole() -> None:
     wide = Image.new("L", (400, 100), 255)
-    tile = np.asarray(grid([wide], 3, tile=100))[6:106, 6:106]
-    assert (tile[38:62] == 255).all()
-    assert not (tile[:30] == 255).any()
+    tile = np.asarray(square_sheet([wide]))
+    assert tile.shape == (512, 512, 3)
+    assert (tile[200:312] == 255).all()
+    assert not (tile[:180] == 255).any()
 
 
-def test_a_grid_breaks_into_rows() -> None:
-    pictures = [Image.new("RGB", (8, 8), "red")] * 5
-    assert grid(pictures, 2, tile=10).size == (2 * 16 + 6, 3 * 16 + 6)
-    assert grid(pictures, 9, tile=10).size == (5 * 16 + 6, 16 + 6)
+@pytest.mark.parametrize(("count", "columns"), [(1, 1), (2, 1), (3, 1), (4, 2), (8, 2), (9, 3)])
+def test_a_sheet_of_seeds_is_square_and_as_large_as_mlflow_shows_it(count: int, columns: int) -> None:
+    pictures = [Image.new("RGB", (64, 64), (9 * number, 0, 0)) for number in range(1, count + 1)]
+    sheet = square_sheet(pictures)
+    side = 256 // columns
+    assert sheet.size == (side * columns,) * 2
+    lines = [side * number + side // 2 for number in range(columns)]
+    middles = [(x, y) for y in lines for x in lines]
+    assert [sheet.getpixel(middle) for middle in middles] == [(9 * n, 0, 0) for n in range(1, columns**2 + 1)]
 
 
 def test_what_does_not_fit_together_is_refused() -> None:
@@ -75,8 +81,8 @@ def test_what_does_not_fit_together_is_refused() -> None:
         contact_sheet("t", "s", [0, 1], [_row("a cup", ("red", "blue"), 1)])
     with pytest.raises(ValueError, match="wants prompts and seeds"):
         contact_sheet("t", "s", [], [])
-    with pytest.raises(ValueError, match="wants pictures and columns"):
-        grid([], 2)
+    with pytest.raises(ValueError, match="wants pictures, got none"):
+        square_sheet([])
 
 
 def plain_block(prompt: str, strengths: int, steps: int) -> Block:

@@ -169,8 +169,8 @@ def test_an_ended_trial_that_lost_what_it_was_judged_by_is_trained_again_to_wher
     again.run()
     assert worker.admitted == [1]
     assert [each.step for each in again.trials[1].evaluations] == [40, 60]
-    assert notes.ended == {1: ("finished", "looks overfit: copies in 4 of 16 pictures")}
-    assert sorted(notes.recovered) == [0, 2]
+    assert notes.ended[1] == ("finished", "looks overfit: copies in 4 of 16 pictures")
+    assert sorted(notes.records) == [0, 1, 2]  # those that ended before are compared with what is shown of them
     assert search.ended() == before.ended()
 
 
@@ -210,8 +210,9 @@ def test_what_a_crash_kept_from_being_shown_and_deleted_is_made_up_for(make: Mak
 
     supervisor, notes, _ = make(Resuming({1: FULL[1:], 2: FULL}), database)
     supervisor.run()
-    ended = notes.recovered[0]
-    assert (ended.status, ended.reason, ended.chosen) == ("finished", "all steps done", {"step": 40.0, "score": 40.0})
+    ended = notes.records[0]
+    assert (ended.status, ended.reason) == ("finished", "all steps done")
+    assert (ended.chosen["step"], ended.chosen["score"], ended.chosen["val_ratio"]) == (40.0, 40.0, 0.5)
     ((made, images, costs),) = ended.evaluations
     assert costs == COSTS
     assert (made, [validation.step for validation in ended.validations]) == (FULL[0], [20])

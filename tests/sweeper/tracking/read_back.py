@@ -13,6 +13,7 @@ from PIL import Image
 
 from eval.evaluation import Evaluation
 from sweeper.config import TrackingSpec
+from sweeper.tracking.port import TrialRecord
 from sweeper.urls import sqlite_url
 from train.reports import StepReport
 
@@ -24,8 +25,13 @@ def client_of(folder: Path) -> MlflowClient:
 
 
 def runs_of(folder: Path) -> dict[str, Run]:
+    """The study by its name, its trials as `trial 0007`."""
     client = client_of(folder)
-    return {str(run.info.run_name): run for run in client.search_runs([experiment_of(client)])}
+    found = {}
+    for run in client.search_runs([experiment_of(client)]):
+        number = run.data.tags.get("trial")
+        found[run.data.tags["study"] if number is None else f"trial {int(number):04d}"] = run
+    return found
 
 
 def experiment_of(client: MlflowClient) -> str:
@@ -56,6 +62,24 @@ def evaluation_at(step: int, **changes: Any) -> Evaluation:
 def local(address: str) -> Path:
     """The folder that a percent-encoded address means."""
     return Path(unquote(urlsplit(address).path))
+
+
+def record(number: int, **changes: Any) -> TrialRecord:
+    """A trial that has ended, of which there is nothing to see but what is asked for."""
+    values: dict[str, Any] = {
+        "number": number,
+        "params": {},
+        "config": "",
+        "steps": (),
+        "evaluations": (),
+        "validations": (),
+        "status": "finished",
+        "reason": "",
+        "kept": {},
+        "chosen": {},
+        "digest": "a",
+    }
+    return TrialRecord(**(values | changes))
 
 
 def history_of(folder: Path, run: Run, key: str) -> list[tuple[int, float]]:

@@ -2,20 +2,33 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
+from urllib.request import url2pathname
 
 from eval.evaluation import Validation
-from sweeper.tracking.port import Ended, Tracker
+from sweeper.tracking.port import Tracker, TrialRecord
 from tests.sweeper.played import COSTS
-from tests.sweeper.tracking.read_back import client_of, evaluation_at, experiment_of, history_of, runs_of, step_report
+from tests.sweeper.tracking.read_back import (
+    client_of,
+    evaluation_at,
+    experiment_of,
+    history_of,
+    paths_of,
+    picture_at,
+    record,
+    runs_of,
+    step_report,
+    weights_in,
+)
 
 
 def test_a_resumed_study_goes_on_in_the_same_runs_and_shows_nothing_twice(
     open_one: Callable[[], Tracker], folder: Path
 ) -> None:
     first = open_one()
-    first.start_study("pencil", {"study.num_trials": 2}, "first")
+    first.start_study("pencil", "id of pencil", {"study.num_trials": 2}, "first")
     first.start_trial(0, {"adapter.rank": 4}, "")
     first.log_steps(0, [step_report(step) for step in range(1, 61)])
     first.log_evaluation(0, evaluation_at(40), [])
@@ -25,7 +38,7 @@ def test_a_resumed_study_goes_on_in_the_same_runs_and_shows_nothing_twice(
     assert {run.info.status for run in before.values()} == {"KILLED"}
 
     second = open_one()
-    second.start_study("pencil", {"study.num_trials": 4, "study.seed": 0}, "second")
+    second.start_study("pencil", "id of pencil", {"study.num_trials": 4, "study.seed": 0}, "second")
     unseen = (step_report(step) for step in range(55, 64))  # on disk, but the last three were not shown
     second.start_trial(0, {"adapter.rank": 4}, "", unseen)
     second.log_steps(0, [step_report(step, loss=0.1) for step in range(41, 81)])  # from the state saved at step 40
@@ -50,14 +63,14 @@ def test_after_a_crash_only_trials_that_go_on_stay_running_and_after_the_end_non
     open_one: Callable[[], Tracker], folder: Path
 ) -> None:
     crashed = open_one()
-    crashed.start_study("pencil", {}, "")
+    crashed.start_study("pencil", "id of pencil", {}, "")
     for number in range(3):
         crashed.start_trial(number, {}, "")
     crashed.close()
 
     tracker = open_one()
-    tracker.start_study("pencil", {}, "")
-    tracker.end_trial(0, "pruned", "hopeless", {}, {})  # never started by this process
+    tracker.start_study("pencil", "id of pencil", {}, "")
+    tracker.end_trial(record(0, status="pruned", reason="hopeless"))  # never started by this process
     tracker.reconcile({1})
     tracker.close()
     runs = runs_of(folder)
@@ -66,7 +79,7 @@ def test_after_a_crash_only_trials_that_go_on_stay_running_and_after_the_end_non
     assert "process ended" in runs["trial 0002"].data.tags["reason"]
 
     tracker = open_one()
-    tracker.start_study("pencil", {}, "")
+    tracker.start_study("pencil", "id of pencil", {}, "")
     tracker.end_study("failed", "the disk is full")
     tracker.close()
     assert runs_of(folder)["pencil"].info.status == "FAILED"
@@ -78,33 +91,30 @@ def test_a_trial_that_ended_unseen_is_shown_whole_and_one_that_was_seen_stays_as
     open_one: Callable[[], Tracker], folder: Path
 ) -> None:
     crashed = open_one()
-    crashed.start_study("pencil", {}, "")
+    crashed.start_study("pencil", "id of pencil", {}, "")
     for number in (0, 1):
         crashed.start_trial(number, {}, "")
         crashed.log_steps(number, [step_report(step) for step in range(1, 34)])
         crashed.log_evaluation(number, evaluation_at(40), [])
-    crashed.end_trial(0, "pruned", "hopeless", {}, {})
+    crashed.end_trial(record(0, status="pruned", reason="hopeless"))
     crashed.close()
     seen = runs_of(folder)["trial 0000"]
 
-    def ended(number: int) -> Ended:
-        return Ended(
-            number=number,
+    def ended(number: int) -> TrialRecord:
+        return record(
+            number,
             params={"adapter.rank": 4},
-            config="",
-            steps=(step_report(step) for step in range(1, 81)),
+            steps=[step_report(step) for step in range(1, 81)],
             evaluations=[(evaluation_at(40), [], COSTS), (evaluation_at(80), [], COSTS)],
             validations=[Validation(step=60, ratio=0.5, losses=(0.25,))],
-            status="finished",
             reason="all steps done",
-            kept={},
             chosen={"score": 7.0},
         )
 
     tracker = open_one()
-    tracker.start_study("pencil", {}, "")
+    tracker.start_study("pencil", "id of pencil", {}, "")
     for number in range(3):
-        tracker.recover(ended(number))
+        tracker.end_trial(record(0, status="pruned", reason="hopeless") if number == 0 else ended(number))
     tracker.reconcile(set())
     tracker.close()
     runs = runs_of(folder)
@@ -122,10 +132,10 @@ def test_a_trial_that_ended_unseen_is_shown_whole_and_one_that_was_seen_stays_as
 
 def test_two_studies_in_one_experiment_do_not_touch_each_other(open_one: Callable[[], Tracker], folder: Path) -> None:
     one, other = open_one(), open_one()
-    one.start_study("one", {}, "")
+    one.start_study("one", "id of one", {}, "")
     one.start_trial(0, {}, "")
     one.close()
-    other.start_study("other", {}, "")
+    other.start_study("other", "id of other", {}, "")
     other.start_trial(0, {}, "")
     other.end_study("finished")
     other.close()
@@ -134,3 +144,73 @@ def test_two_studies_in_one_experiment_do_not_touch_each_other(open_one: Callabl
     states = {run.info.status for run in client.search_runs([experiment], "tags.study = 'one'")}
     assert states == {"RUNNING"}
     assert len(client.search_runs([experiment])) == 4
+
+
+def test_gaps_of_an_ended_trial_are_filled_and_nothing_that_is_there_is_shown_twice(
+    open_one: Callable[[], Tracker], folder: Path, tmp_path: Path
+) -> None:
+    picture, kept = picture_at(tmp_path / "a.png"), {"best": weights_in(tmp_path / "step", b"weights")}
+    images = [("samples/01 a cup", picture), ("samples/02 a star", picture)]
+
+    def whole(digest: str) -> TrialRecord:
+        evaluations = [(evaluation_at(step), images, COSTS) for step in (40, 80)]
+        steps = [step_report(step) for step in range(1, 81)]
+        values = {"score": 7.0, "style": 0.5}
+        told = {"steps": steps, "evaluations": evaluations, "kept": kept, "chosen": values, "digest": digest}
+        return record(0, config="x", params={"lr": 0.5}, **told)
+
+    first = open_one()
+    first.start_study("pencil", "id of pencil", {}, "")
+    first.start_trial(0, {}, "x")
+    first.log_steps(0, [step_report(step) for step in (*range(1, 30), *range(35, 81))])
+    first.log_evaluation(0, evaluation_at(80), images[:1])
+    first.end_trial(record(0, config="x"))  # as an earlier version, or one that was cut short, would have left it
+    first.close()
+
+    for digest in ("b", "b", "c"):  # missing things; whole and known so; known to be no more
+        tracker = open_one()
+        tracker.start_study("pencil", "id of pencil", {}, "")
+        tracker.show_base(images)
+        tracker.end_trial(whole(digest))
+        tracker.reconcile(set())
+        tracker.close()
+        assert tracker.lost == 0
+        trial = runs_of(folder)["trial 0000"]
+        assert history_of(folder, trial, "train/loss") == [(step, 0.5) for step in range(1, 81)]
+        assert [step for step, _ in history_of(folder, trial, "eval/score")] == [40, 80]
+        assert history_of(folder, trial, "chosen/score") == [(0, 7.0)]
+        assert trial.data.params == {"lr": "0.5"}
+        files = [path for path in paths_of(folder, trial, "images") if path.endswith("webp")]
+        shown = sorted(tuple(path.split("+")[:3]) for path in files)
+        steps = (0, 40, 80)
+        keys = ("images/samples~01 a cup", "images/samples~02 a star")
+        assert shown == [(key, "step", str(step)) for key in keys for step in steps]
+        assert paths_of(folder, trial, "checkpoints") == ["checkpoints/best/pytorch_lora_weights.safetensors"]
+
+    artifacts = Path(url2pathname(trial.info.artifact_uri.removeprefix("file://")))
+    shutil.rmtree(artifacts)  # lost since, though the run says that it was shown whole
+    tracker = open_one()
+    tracker.start_study("pencil", "id of pencil", {}, "")
+    tracker.end_trial(whole("c"))
+    tracker.close()
+    assert len(list((artifacts / "images").glob("*.webp"))) == 4
+    assert (artifacts / "checkpoints/best/pytorch_lora_weights.safetensors").is_file()
+    assert (artifacts / "config.yaml").read_text() == "x"
+
+
+def test_studies_of_one_name_on_one_server_stay_apart(open_one: Callable[[], Tracker], folder: Path) -> None:
+    for identity in ("one", "other", "one"):
+        tracker = open_one()
+        tracker.start_study("pencil", identity, {}, "")
+        tracker.start_trial(0, {}, "")
+        tracker.log_steps(0, [step_report(1 if identity == "one" else 2)])
+        if identity == "other":
+            tracker.end_study("finished")
+        tracker.close()
+    client = client_of(folder)
+    runs = client.search_runs([experiment_of(client)])
+    assert len(runs) == 4
+    for identity, status, step in (("one", "RUNNING", 1), ("other", "KILLED", 2)):
+        (trial,) = (r for r in runs if r.data.tags["study_id"] == identity and r.data.tags["role"] == "trial")
+        assert trial.info.status == status
+        assert [step for step, _ in history_of(folder, trial, "train/loss")] == [step]

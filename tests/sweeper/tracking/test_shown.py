@@ -15,6 +15,7 @@ from tests.sweeper.tracking.read_back import (
     local,
     paths_of,
     picture_at,
+    record,
     runs_of,
     step_report,
     weights_in,
@@ -26,7 +27,7 @@ def test_a_trial_is_a_child_of_its_study_with_parameters_and_config(
 ) -> None:
     tracker = open_one()
     many = {f"group.field{number}": number for number in range(150)}
-    tracker.start_study("pencil", {**many, "eval.prompts": "a cup " * 2000}, "study: {name: pencil}\n")
+    tracker.start_study("pencil", "id of pencil", {**many, "eval.prompts": "a cup " * 2000}, "study: {name: pencil}\n")
     tracker.start_trial(
         7, {"adapter.rank": 8, "optimizer.lr@lion": 1e-4, "adapter.targets": None}, "adapter: {rank: 8}\n"
     )
@@ -49,7 +50,7 @@ def test_steps_and_evaluations_are_metrics_and_images_by_step(
     open_one: Callable[[], Tracker], folder: Path, tmp_path: Path
 ) -> None:
     tracker = open_one()
-    tracker.start_study("pencil", {}, "")
+    tracker.start_study("pencil", "id of pencil", {}, "")
     tracker.start_trial(0, {}, "")
     picture = picture_at(tmp_path / "a.png")
     names = ("a red cup, seed 0", "a red cup; seed 0", "ein gelber Stern – öl, seed 0", "../..")
@@ -73,7 +74,7 @@ def test_steps_and_evaluations_are_metrics_and_images_by_step(
     assert trial.data.tags["mlflow.loggedImages"] == "True"
     shown = sorted(tuple(path.split("+")[:3]) for path in paths_of(folder, trial, "images") if path.endswith(".png"))
     keys = ("a red cup- seed 0", "a red cup- seed 0 2", "ein gelber Stern - -l- seed 0", "image")
-    assert shown == sorted((f"images/samples~{key}", "step", str(step)) for key in keys for step in (0, 40, 80))
+    assert shown == sorted((f"images/{key}", "step", str(step)) for key in keys for step in (0, 40, 80))
 
 
 def test_the_bases_pictures_stand_at_step_0_of_every_trial_once(
@@ -81,14 +82,14 @@ def test_the_bases_pictures_stand_at_step_0_of_every_trial_once(
 ) -> None:
     images = [("a cup", picture_at(tmp_path / "a.png"))]
     first = open_one()
-    first.start_study("pencil", {}, "")
+    first.start_study("pencil", "id of pencil", {}, "")
     for number in range(3):
         first.start_trial(number, {}, "")
-    first.end_trial(0, "finished", "", {}, {})
+    first.end_trial(record(0, status="finished", reason=""))
     first.show_base(images)
     first.close()
     second = open_one()
-    second.start_study("pencil", {}, "")
+    second.start_study("pencil", "id of pencil", {}, "")
     second.show_base(images)
     second.start_trial(1, {}, "")
     second.start_trial(3, {}, "")
@@ -102,16 +103,16 @@ def test_the_bases_pictures_stand_at_step_0_of_every_trial_once(
 
 def test_ends_differ_and_keep_checkpoints(open_one: Callable[[], Tracker], folder: Path, tmp_path: Path) -> None:
     tracker = open_one()
-    tracker.start_study("pencil", {}, "")
+    tracker.start_study("pencil", "id of pencil", {}, "")
     best = weights_in(tmp_path / "best", b"weights")
     chosen = {"step": 80.0, "score": 71.5, "drift": math.nan}
     for number in range(4):
         tracker.start_trial(number, {}, "")
-    tracker.end_trial(0, "finished", "all 200 steps done", {"best": best, "last": best}, chosen)
-    tracker.end_trial(1, "pruned", "hopeless: below the median", {}, {})
-    tracker.end_trial(2, "failed", "loss is nan at step 3", {}, {})
+    tracker.end_trial(record(0, reason="all 200 steps done", kept={"best": best, "last": best}, chosen=chosen))
+    tracker.end_trial(record(1, status="pruned", reason="hopeless: below the median"))
+    tracker.end_trial(record(2, status="failed", reason="loss is nan at step 3"))
     gone = {"best": tmp_path / "gone"}
-    tracker.end_trial(3, "finished", "overfit", gone, {})  # the run ends anyway
+    tracker.end_trial(record(3, reason="overfit", kept=gone))  # the run ends anyway
     tracker.close()
     runs = runs_of(folder)
     trials = [runs[f"trial {number:04d}"] for number in range(4)]
@@ -134,17 +135,18 @@ def test_the_winner_is_registered_once_and_holds_the_alias(
     open_one: Callable[[], Tracker], folder: Path, tmp_path: Path
 ) -> None:
     tracker = open_one()
-    tracker.start_study("pencil", {}, "")
+    tracker.start_study("pencil", "id of pencil", {}, "")
     tracker.start_trial(3, {}, "")
     best = weights_in(tmp_path / "best", b"three")
-    assert tracker.crown(best, 3, {"score": 61.5, "kid": math.nan}, "Trial 3 of 4") == "1"
+    assert tracker.crown(best, 3, {"score": 61.5, "kid": math.nan}, {3: 60.0, 9: 1.0}, "Trial 3 of 4") == "1"
     (best / "pencil.safetensors").write_bytes(b"the same for another program")
-    assert tracker.crown(best, 3, {"score": 61.5}, "Trial 3 of 12") == "1"  # the study was run once more
+    assert tracker.crown(best, 3, {"score": 61.5}, {}, "Trial 3 of 12") == "1"  # the study was run once more
     client = client_of(folder)
     champion = client.get_model_version_by_alias("pencil", "champion")
     assert (str(champion.version), champion.description, champion.tags["trial"]) == ("1", "Trial 3 of 12", "3")
-    assert tracker.crown(weights_in(tmp_path / "best", b"five"), 5, {"score": 70.0}, "Trial 5") == "2"
-    assert tracker.crown(weights_in(tmp_path / "best", b"six"), 6, {"score": 70.0}, "Trial 6", register=False) is None
+    assert tracker.crown(weights_in(tmp_path / "best", b"five"), 5, {"score": 70.0}, {}, "Trial 5") == "2"
+    unregistered = tracker.crown(weights_in(tmp_path / "best", b"six"), 6, {"score": 70.0}, {}, "6", register=False)
+    assert unregistered is None
     tracker.close()
     assert str(client.get_model_version_by_alias("pencil", "champion").version) == "2"
     for version, content in (("1", b"three"), ("2", b"five")):

@@ -1,0 +1,176 @@
+"""One MLflow run that is brought level with what is to be shown: what it has already is not logged again."""
+
+from __future__ import annotations
+
+import math
+import re
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from pathlib import Path
+from typing import Final, TypeVar
+
+from mlflow import MlflowClient
+from mlflow.entities import FileInfo, Metric, Param, Run, RunTag
+from mlflow.exceptions import MlflowException
+
+from foundation.errors import StudyError
+from foundation.images import read_rgb
+from sweeper.tracking.names import entity_name
+
+_MAX_METRICS, _MAX_PARAMS, _MAX_VALUE, _MAX_TAG = 1000, 100, 6000, 8000  # mlflow.utils.validation
+_IMAGES: Final = "images"
+"""Where `MlflowClient.log_image` puts its files, each as a PNG and, behind it, as a small WebP for the page."""
+_IMAGE_FILE: Final = re.compile(r"images/(.+)\+step\+(\d+)\+timestamp\+.*\.webp")
+
+T = TypeVar("T")
+
+
+class MlflowRun:
+    """A run by its id, and what is known to be in it. Every method adds what is missing, and nothing twice.
+
+    What a run of an earlier process holds is read when it is first needed. Not thread-safe.
+    """
+
+    def __init__(self, client: MlflowClient, run: Run, *, is_new: bool) -> None:
+        self._client = client
+        self._is_new = is_new
+        self._params = dict(run.data.params)
+        self._tags = dict(run.data.tags)
+        self._values = dict(run.data.metrics)
+        self._steps: dict[str, set[int]] = {}
+        self._images: set[tuple[str, int]] | None = set() if is_new else None
+        self.id: str = run.info.run_id
+        self.artifact_uri: str = run.info.artifact_uri
+        self.status: str = run.info.status
+
+    def tag(self, name: str) -> str:
+        """A tag's text; empty without it."""
+        return self._tags.get(entity_name(name), "")
+
+    def set_params(self, params: Mapping[str, object]) -> None:
+        """Add parameters. MLflow writes them once: where one has another value now, a tag `now/…` says it."""
+        texts = {entity_name(key): str(value)[:_MAX_VALUE] for key, value in params.items()}
+        missing = {key: text for key, text in texts.items() if key not in self._params}
+        for batch in _batches([Param(*item) for item in missing.items()], _MAX_PARAMS):
+            self._client.log_batch(self.id, params=batch)
+        self._params |= missing
+        self.set_tags({f"now/{key}": text for key, text in texts.items() if self._params[key] != text})
+
+    def set_tags(self, tags: Mapping[str, str]) -> None:
+        """Set tags that differ; texts are cut at what MLflow takes."""
+        texts = {entity_name(key): text[:_MAX_TAG] for key, text in tags.items()}
+        changed = {key: text for key, text in texts.items() if self._tags.get(key) != text}
+        for batch in _batches([RunTag(*item) for item in changed.items()], _MAX_PARAMS):
+            self._client.log_batch(self.id, tags=batch)
+        self._tags |= changed
+
+    def drop_tags(self, *names: str) -> None:
+        """Take tags away."""
+        for name in {entity_name(name) for name in names} & set(self._tags):
+            self._client.delete_tag(self.id, name)
+            del self._tags[name]
+
+    def add_points(self, points: Iterable[tuple[int, Mapping[str, float]]]) -> None:
+        """Add points, by step, to curves; what is not finite is left out, and so is a step that its curve has."""
+        now, missing = _now(), []
+        seen: set[tuple[str, int]] = set()
+        for step, values in points:
+            for name, value in values.items():
+                key = entity_name(name)
+                if math.isfinite(value) and step not in self._steps_of(key) and (key, step) not in seen:
+                    missing.append(Metric(key, float(value), now, step))
+                    seen.add((key, step))
+        for batch in _batches(missing, _MAX_METRICS):
+            self._client.log_batch(self.id, metrics=batch)
+            for metric in batch:
+                self._steps[metric.key].add(metric.step)
+
+    def set_values(self, values: Mapping[str, float]) -> None:
+        """Set metrics that are one number each, where they differ; what is not finite is left out."""
+        finite = {entity_name(name): float(value) for name, value in values.items() if math.isfinite(value)}
+        changed = {key: value for key, value in finite.items() if self._values.get(key) != value}
+        for batch in _batches([Metric(key, value, _now(), 0) for key, value in changed.items()], _MAX_METRICS):
+            self._client.log_batch(self.id, metrics=batch)
+        self._values |= changed
+
+    def add_images(self, step: int, images: Mapping[str, Path]) -> None:
+        """Add pictures by key to what is shown of a step."""
+        shown = self._shown_images()
+        for key, path in images.items():
+            if (key, step) not in shown:
+                self._client.log_image(self.id, read_rgb(path), key=key, step=step)
+                shown.add((key, step))
+
+    def put_text(self, text: str, name: str) -> None:
+        """Leave a text as an artifact at the top."""
+        if self._is_new or self._sizes("").get(name) != len(text.encode()):
+            self._client.log_text(self.id, text, name)
+
+    def put_folder(self, folder: Path, place: str) -> None:
+        """Leave a folder's files as artifacts in `place`.
+
+        Raises:
+            StudyError: the folder is gone.
+        """
+        if not folder.is_dir():  # MLflow would pass over it
+            raise StudyError(f"the checkpoint {folder} is gone")
+        there = {} if self._is_new else self._sizes(place)
+        for file in sorted(path for path in folder.rglob("*") if path.is_file()):
+            name = f"{place}/{file.relative_to(folder).as_posix()}"
+            if there.get(name) != file.stat().st_size:
+                self._client.log_artifact(self.id, str(file), name.rpartition("/")[0])
+
+    def has_files(self, images: AbstractSet[tuple[str, int]], folders: Sequence[str]) -> bool:
+        """Whether these images, by key and step, and folders are there; taken for granted of a remote store."""
+        local = self.artifact_uri.startswith("file:")
+        return not local or (images <= self._shown_images() and all(self._list(folder) for folder in folders))
+
+    def end(self, status: str) -> None:
+        """End it in one of MLflow's ways, unless it has ended so."""
+        if self.status != status:
+            self._client.set_terminated(self.id, status)
+            self.status = status
+
+    def reopen(self) -> None:
+        """Let it run again."""
+        if self.status != "RUNNING":
+            self._client.update_run(self.id, status="RUNNING")
+            self.status = "RUNNING"
+
+    def _steps_of(self, key: str) -> set[int]:
+        if key not in self._steps:
+            history = self._client.get_metric_history(self.id, key) if key in self._values else []
+            self._steps[key] = {metric.step for metric in history}
+        return self._steps[key]
+
+    def _shown_images(self) -> set[tuple[str, int]]:
+        """Pictures by key and step that are there in both sizes; a crash may have come between the two."""
+        if self._images is None:
+            names = (_IMAGE_FILE.fullmatch(entry.path) for entry in self._list(_IMAGES))
+            self._images = {(found[1].replace("~", "/"), int(found[2])) for found in names if found}
+        return self._images
+
+    def _sizes(self, place: str) -> dict[str, int]:
+        """Path to size of all files in `place` and below."""
+        sizes: dict[str, int] = {}
+        for entry in self._list(place):
+            if not entry.is_dir:
+                sizes[entry.path] = entry.file_size or 0
+            elif place:
+                sizes |= self._sizes(entry.path)
+        return sizes
+
+    def _list(self, place: str) -> list[FileInfo]:
+        try:
+            return self._client.list_artifacts(self.id, place or None)
+        except (MlflowException, OSError):  # some stores have no empty folder
+            return []
+
+
+def _now() -> int:
+    return int(time.time() * 1000)
+
+
+def _batches(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:
+    return (items[start : start + size] for start in range(0, len(items), size))
