@@ -24,6 +24,7 @@ from foundation.data.mask_names import is_mask, masks_of
 from foundation.data.metadata import METADATA, CaptionColumn, read_table
 from foundation.data.survey import Survey, survey
 from foundation.errors import DataError
+from foundation.keyed import as_override
 
 MOST_REPEATS: Final = 9999
 _YEARS: Final = range(1900, 2100)
@@ -223,11 +224,11 @@ class _Reader:
         """That a folder below should be named."""
         train = sorted(homes, key=lambda home: (_rank(home), home))[0]
         key = self._where.partition(" ")[0]
-        parts = [f"{key}={self._folder / train}"]
+        parts = [as_override(key, self._folder / train)]
         for home in homes:
             last = PurePosixPath(home).name.lower()
             if last in _TO_HOLD_OUT and home != train and self._column.knobs:
-                parts.append(f"{self._column.knobs}.validation_path={self._folder / home}")
+                parts.append(as_override(f"{self._column.knobs}.validation_path", self._folder / home))
                 break
         return f"{self._where}: its {lie} in {first_names(sorted(homes), 5)}; name one of them: {' '.join(parts)}"
 

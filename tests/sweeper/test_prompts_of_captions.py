@@ -1,0 +1,61 @@
+"""A study is judged by prompts that say something: captions stand in for none, and empty ones are no prompts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from foundation.errors import ConfigError
+from sweeper.config import Config
+from sweeper.run import _prepare, run_study
+from sweeper.space import plan
+from tests.foundation.test_captions import image
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> Path:
+    """Six pictures with empty caption files."""
+    for number in range(6):
+        image(tmp_path / "set" / f"{number}.png", 40 * number).with_suffix(".txt").write_text("\n")
+    return tmp_path / "set"
+
+
+def prepared(folder: Path, *overrides: str) -> Config:
+    return _prepare(plan([f"data.path={folder}", f"study.folder={folder.parent / 'runs'}", *overrides]))[0]
+
+
+def test_captions_that_are_all_empty_end_a_study_before_it_begins(pictures: Path) -> None:
+    with pytest.raises(ConfigError) as caught:
+        run_study([f"data.path={pictures}", f"study.folder={pictures.parent / 'runs'}"])
+    assert str(caught.value) == (
+        f"all 6 captions of data.path {pictures} are empty, so there is no prompt to judge by; write captions "
+        "(python -m train.prepare), set data.trigger, or eval.prompts=['…','…']"
+    )
+    assert not (pictures.parent / "runs").exists()
+
+
+def test_a_trigger_or_prompts_of_ones_own_go_on_without_captions(pictures: Path) -> None:
+    assert prepared(pictures, "data.trigger=in ink").eval.prompts == ("in ink",)
+    assert prepared(pictures, "eval.prompts=[a cup]").eval.prompts == ("a cup",)
+
+
+def test_empty_captions_among_others_are_no_prompts(pictures: Path) -> None:
+    for number in range(5):
+        (pictures / f"{number}.txt").write_text(f"cup {number}" if number % 2 else " ")
+    assert set(prepared(pictures).eval.prompts) == {"cup 1", "cup 3"}
+
+
+@pytest.mark.parametrize(
+    ("override", "words"),
+    [
+        ("eval.prompts=['{trigger}']", "eval.prompts: '{trigger}' says nothing without a trigger"),
+        ("eval.final_prompts=['{trigger} ,']", "eval.final_prompts: '{trigger} ,' says nothing without a trigger"),
+        ("eval.prompts=['a cup',' ']", "prompts must each say something"),
+        ("eval.unrelated_prompts=['','a cup']", "unrelated_prompts must each say something"),
+    ],
+)
+def test_prompts_that_say_nothing_are_refused(override: str, words: str, pictures: Path) -> None:
+    with pytest.raises(ConfigError) as caught:
+        prepared(pictures, override)
+    assert words in str(caught.value)
