@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,6 +15,7 @@ from eval.evidence import build_evidence
 from eval.eyes import Eyes, load_eyes
 from eval.families import Family, family_of, validation_set
 from eval.judge import judge
+from eval.needs import lines_on_missing
 from eval.pipeline import load_lora, load_pipeline, lora_file
 from eval.prompts import check_prompts, with_trigger, without_trigger
 from eval.reference import build_reference
@@ -77,7 +77,13 @@ def run(request: Request) -> Evaluation:
         spec,
         request.trigger,
     )
-    say(f"{request.lora} on {request.base}", *table(evaluation), evaluation.words, *limits_of(evaluation, request))
+    say(
+        f"{request.lora} on {request.base}",
+        *table(evaluation),
+        evaluation.words,
+        *lines_on_missing(evaluation.metrics, request.data is not None),
+        _COMPARE,
+    )
     if request.json is not None:
         durable.write_json(Path(request.json), {"lora": request.lora, "base": request.base} | evaluation.to_json())
     if request.samples is not None:
@@ -96,18 +102,6 @@ def table(evaluation: Evaluation) -> list[str]:
         part = evaluation.severities.get(severe.get(name, ""))
         rows.append((name, _cell(value), "" if part is None else _cell(part)))
     return columns(("measure", "value", "severity"), rows, right=(1, 2))
-
-
-def limits_of(evaluation: Evaluation, request: Request) -> list[str]:
-    """What a reader must not take the figures for."""
-    lines = []
-    missing = [name for name, value in evaluation.metrics.items() if math.isnan(value)]
-    if request.data is None:
-        missing = ["score", "overfit index", *missing]
-        lines.append(f"{len(missing)} measures need the pictures it was trained on, data=: {', '.join(missing)}")
-    elif missing:
-        lines.append(f"not measured: {', '.join(missing)}")
-    return [*lines, _COMPARE]
 
 
 def _cell(value: float) -> str:

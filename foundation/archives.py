@@ -10,6 +10,7 @@ import bz2
 import gzip
 import hashlib
 import io
+import json
 import lzma
 import stat
 import tarfile
@@ -20,12 +21,16 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO, Any, Final, cast
 
+from foundation.data.left_out import by_reason, save_left_out
+from foundation.data.survey import TEXTS, kind_of
 from foundation.durable import new_folder
 from foundation.errors import DataError
 from foundation.images import SUFFIXES
 
 ARCHIVES: Final = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".zip")
-_KEPT: Final = SUFFIXES | {".txt", ".caption", ".json", ".jsonl", ".csv", ".parquet"}
+_LAYOUT: Final = 2
+"""Changes when the same archive is laid out in another way."""
+_AGAIN: Final = "earlier ones of a name that comes again"
 _CHUNK: Final = 1 << 20
 _BROKEN: Final = (tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError, RuntimeError)
 """What the readers raise on damaged, encrypted (RuntimeError) or contradictory archives."""
@@ -65,22 +70,25 @@ def unpack(archives: Sequence[Path], cache: Path, where: str, limits: Limits = L
     Raises:
         DataError: one line for an archive that is damaged, holds a name outside itself, a link, a device, or too much.
     """
-    names = [_digest(archive, where) for archive in archives]
-    whole = names[0] if len(names) == 1 else hashlib.sha256("".join(names).encode()).hexdigest()
-    folder = cache / f"unpacked-{whole[:24]}"
+    kinds = hashlib.sha256(json.dumps([_LAYOUT, *sorted(SUFFIXES | TEXTS)]).encode()).hexdigest()  # what is unpacked
+    names = [kinds, *(_digest(archive, where) for archive in archives)]
+    folder = cache / f"unpacked-{hashlib.sha256(''.join(names).encode()).hexdigest()[:24]}"
     if folder.exists():
         return folder
     with new_folder(folder, replace=False) as fresh:
+        left: list[tuple[str, str]] = []
         for number, archive in enumerate(archives):
-            into = fresh / f"{number:05}-{_stem(archive)}" if len(archives) > 1 else fresh
-            into.mkdir(exist_ok=True)
+            place = f"{number:05}-{_stem(archive)}" if len(archives) > 1 else ""
+            (fresh / place).mkdir(exist_ok=True)
             try:
-                _unpack(archive, into, limits)
+                unread = _unpack(archive, fresh / place, limits)
             except _RefusedError as error:
                 raise DataError(f"{where}: {archive} is refused, nothing of it was unpacked: {error}") from error
             except _BROKEN as error:
                 said = str(error) or type(error).__name__
                 raise DataError(f"{where}: {archive} cannot be unpacked: {said.splitlines()[0]}") from error
+            left += [(reason, str(PurePosixPath(place, name))) for reason, name in unread]
+        save_left_out(fresh, by_reason(left))
     return folder
 
 
@@ -98,21 +106,29 @@ def _stem(archive: Path) -> str:
     return archive.name[: -len(ending)]
 
 
-def _unpack(archive: Path, out: Path, limits: Limits) -> None:
+def _unpack(archive: Path, out: Path, limits: Limits) -> list[tuple[str, str]]:
+    """Write what is kept; return why the rest is not, and its names."""
+    left: list[tuple[str, str]] = []
     meter = _Meter(limits, archive.stat().st_size)
     members = _zip_members if archive.name.lower().endswith(".zip") else _tar_members
     for name, open_member in members(archive, meter):
         meter.entry()
         path = _place(name)
-        if open_member is None or path.suffix.lower() not in _KEPT or _hidden(path):
+        if open_member is None:
+            continue
+        if reason := kind_of(str(path)):
+            left.append((reason, str(path)))
             continue
         target = out / path
+        if target.exists():
+            left.append((_AGAIN, str(path)))  # the last of a name counts, as wherever archives are unpacked
         target.parent.mkdir(parents=True, exist_ok=True)
         meter.begin()
         with open_member() as source, target.open("wb") as file:
             while chunk := source.read(_CHUNK):
                 meter.written(len(chunk), name)
                 file.write(chunk)
+    return left
 
 
 _Member = tuple[str, Callable[[], IO[bytes]] | None]
@@ -167,11 +183,6 @@ def _place(name: str) -> PurePosixPath:
     if "\0" in name:
         raise _RefusedError(f"{name!r} is no name")
     return path
-
-
-def _hidden(path: PurePosixPath) -> bool:
-    """Whether it is one of the notes that systems leave, such as `._a.png` or `__MACOSX/`."""
-    return any(part.startswith((".", "__MACOSX")) for part in path.parts if part != ".")
 
 
 class _Meter:

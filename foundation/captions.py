@@ -31,7 +31,8 @@ _YEARS: Final = range(1900, 2100)
 _CONCEPT: Final = re.compile(r"(\d+)_(.*)")
 _TO_TRAIN: Final = frozenset({"train", "training"})
 _TO_HOLD_OUT: Final = frozenset({"val", "valid", "validation", "dev", "test", "testing", "eval"})
-_MASKS: Final = "masks of other pictures (data.mask=beside uses them)"
+MASKS: Final = "masks of other pictures (data.mask=beside uses them)"
+"""Why masks beside pictures are left out, where nobody uses them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +120,7 @@ class _Reader:
         entries = [Entry(each.name, each.caption, each.repeats, masks.get(each.name)) for each in found.entries]
         left = [
             *((each.reason, name) for each in self._files.left_out for name in each.names),
-            *((_MASKS, mask) for mask in self._masks),
+            *((MASKS, mask) for mask in self._masks),
             *found.left,
             *((self._why_unread(text, found), text) for text in self._files.texts if text not in found.used),
         ]

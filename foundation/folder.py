@@ -10,7 +10,7 @@ from typing import Final
 
 from PIL import Image
 
-from foundation.captions import read_captions
+from foundation.captions import MASKS, read_captions
 from foundation.data.left_out import LeftOut
 from foundation.data.metadata import METADATA
 from foundation.errors import DataError
@@ -64,10 +64,12 @@ def read_folder(
     remedy: str = "",
     knobs: str = "",
     apart: Mapping[Path, str] | None = None,
+    uses_masks: bool = False,
 ) -> tuple[tuple[Picture, ...], tuple[str, ...]]:
     """Every captioned picture in order, and what a person should know of the folder, one line each.
 
-    That is which files were left out and why, and how captions were read; see `foundation.captions`, and there `apart`.
+    That is which files were left out and why, and how captions were read; see `foundation.captions`, and there `apart`;
+    masks beside pictures are not left out where one `uses_masks`.
     Messages call the folder `where`, and name the settings `<knobs>.caption_column` and `<knobs>.skip_broken` where a
     person has them. Copies of one file count once towards `min_images`; `remedy` says what to do about too few.
 
@@ -110,7 +112,8 @@ def read_folder(
         raise DataError(
             f"{where} {folder} has {different} usable images{copies}{left}; at least {min_images} are needed{remedy}"
         )
-    left_out = (*captions.left_out, *([LeftOut("broken", tuple(broken))] if broken else []))
+    unused = [each for each in captions.left_out if not (uses_masks and each.reason == MASKS)]
+    left_out = (*unused, *([LeftOut("broken", tuple(broken))] if broken else []))
     return tuple(pictures), tuple(f"{where}: {line}" for line in (*left_out, *captions.notes))
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from foundation.archives import is_archive, unpack
+from foundation.data.left_out import by_reason, save_left_out
 from foundation.data.metadata import METADATA
 from foundation.data.survey import survey
 from foundation.durable import new_folder
@@ -60,8 +61,9 @@ def located(path: str, cache: Path, *, where: str, caption_column: str = "text")
 def _of_folder(folder: Path, cache: Path, where: str, column: str) -> Path:
     if any((folder / name).is_file() for name in METADATA) or survey(folder).images:
         return folder
-    if tables := picture_tables(folder):
-        return _of_tables(tables, cache, where, column)
+    tables, beside = picture_tables(folder)
+    if tables:
+        return _of_tables(tables, cache, where, column, [path.name for path in beside])
     if archives := sorted(path for path in folder.iterdir() if is_archive(path)):
         return _of_folder(unpack(archives, cache, where), cache, where, column)
     return folder
@@ -78,16 +80,20 @@ def _of_files(files: Sequence[Path], cache: Path, where: str, column: str) -> Pa
     )
 
 
-def _of_tables(tables: Sequence[Path], cache: Path, where: str, column: str) -> Path:
+def _of_tables(tables: Sequence[Path], cache: Path, where: str, column: str, beside: Sequence[str] = ()) -> Path:
+    """The pictures inside tables; `beside` are names of what lies there and is not read."""
     digests = []
     for table in tables:
         with table.open("rb") as file:
             digests.append(hashlib.file_digest(file, "sha256").hexdigest())
-    key = hashlib.sha256(json.dumps([column, *digests]).encode()).hexdigest()
+    key = hashlib.sha256(json.dumps([column, *beside, *digests]).encode()).hexdigest()
     folder = cache / f"table-{key[:24]}"
     if not folder.exists():
         with new_folder(folder, replace=False) as fresh:
-            write_pictures(list(tables), fresh, column, where)
+            others = write_pictures(list(tables), fresh, column, where)
+            left = [("other splits (name them by data.validation_path)", name) for name in beside]
+            left += [("columns with pictures beside the first", name) for name in others]
+            save_left_out(fresh, by_reason(left))
     return folder
 
 
@@ -105,7 +111,7 @@ def _hub(name: str, cache: Path, where: str, column: str) -> Path:
             datasets.load_dataset(name, split="train").save_to_disk(folder)
         except (OSError, ValueError) as error:
             raise DataError(_unreachable(where, name, error)) from error
-        return _of_tables(picture_tables(Path(folder)), cache, where, column)
+        return _of_tables(picture_tables(Path(folder))[0], cache, where, column)
 
 
 def _fetched(name: str, file: str, where: str) -> Path:

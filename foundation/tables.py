@@ -6,6 +6,7 @@ A folder that `datasets.Dataset.save_to_disk` wrote is Arrow streams and JSON, s
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
@@ -15,6 +16,8 @@ from foundation.images import FORMATS, format_of
 
 _STATE: Final = "state.json"
 _SPLITS: Final = "dataset_dict.json"
+_OF_SPLIT: Final = re.compile(r"(train|validation|valid|val|test|dev)(?=[-.])")
+"""How the hub calls the Parquet files of a split: `train-00000-of-00002.parquet`."""
 _BATCH_ROWS: Final = 64
 
 
@@ -40,8 +43,10 @@ def read_rows(file: Path) -> Iterator[dict[str, Any]]:
         raise DataError(f"{file} cannot be read as a table: {str(error).splitlines()[0]}") from error
 
 
-def picture_tables(folder: Path) -> list[Path]:
+def picture_tables(folder: Path) -> tuple[list[Path], list[Path]]:
     """The files of a data set with pictures inside: a saved one, one of its splits, or the hub's Parquet files.
+
+    And what lies beside them and is not read: other splits than the one to train on.
 
     Raises:
         DataError: for several splits without one of them named.
@@ -52,35 +57,69 @@ def picture_tables(folder: Path) -> list[Path]:
             raise DataError(
                 f"{folder} holds the splits {', '.join(splits)}; name one: {folder}/{(splits or ['train'])[0]}"
             )
-        return picture_tables(folder / ("train" if "train" in splits else splits[0]))
+        chosen = "train" if "train" in splits else splits[0]
+        return picture_tables(folder / chosen)[0], [folder / name for name in splits if name != chosen]
     if (folder / _STATE).is_file():
         state = json.loads((folder / _STATE).read_text())
-        return [folder / str(part["filename"]) for part in state["_data_files"]]
-    return sorted(path for path in folder.glob("*.parquet") if path.name != "metadata.parquet")
+        return [folder / str(part["filename"]) for part in state["_data_files"]], []
+    files = sorted(path for path in folder.glob("*.parquet") if path.name != "metadata.parquet")
+    by_split: dict[str, list[Path]] = {}
+    for file in files:
+        match = _OF_SPLIT.match(file.name)
+        by_split.setdefault(match[1] if match else "", []).append(file)
+    if len(by_split) == 1:
+        return files, []
+    if by_split and "train" not in by_split:
+        raise DataError(f"{folder} holds tables of several splits ({', '.join(by_split)}); name one file, or a pattern")
+    return by_split.get("train", []), [file for file in files if file not in by_split["train"]] if files else []
 
 
-def write_pictures(tables: list[Path], out: Path, column: str, where: str) -> None:
+def write_pictures(tables: list[Path], out: Path, column: str, where: str) -> list[str]:
     """Write the pictures inside tables to `out`, as they are, with `metadata.jsonl`.
 
-    The one column of pictures is found by looking; the caption is the column named.
+    The first column of pictures is found by looking; the caption is the column named. Returns other columns that hold
+    pictures, too.
 
     Raises:
         DataError: without a column of pictures, without the caption column, for bytes that are no picture.
     """
     lines: list[str] = []
+    others: list[str] = []
     for table in tables:
         for row in read_rows(table):
-            key = next((name for name, value in row.items() if _is_picture(value)), None)
-            if key is None:
-                raise DataError(f"{where}: {table} holds no pictures (columns: {', '.join(row)})")
-            if not isinstance(row.get(column), str):
-                texts = ", ".join(name for name, value in row.items() if isinstance(value, str)) or "none"
-                raise DataError(f'{where}: {table} has no caption "{column}" (texts: {texts}); set data.caption_column')
-            data = row[key]["bytes"]
-            name = f"{len(lines):06}{_suffix_of(data, f'{where}: row {len(lines)} of {table}')}"
+            at = f"{where}: row {len(lines)} of {table}"
+            columns = [name for name, value in row.items() if _is_picture(value)]
+            if not columns:
+                raise DataError(_no_picture(row, where, table, at))
+            others += columns[1:]
+            caption, data = _caption(row, column, where, table), row[columns[0]]["bytes"]
+            name = f"{len(lines):06}{_suffix_of(data, at)}"
             (out / name).write_bytes(data)
-            lines.append(json.dumps({"file_name": name, column: row[column]}, ensure_ascii=False))
+            lines.append(json.dumps({"file_name": name, column: caption}, ensure_ascii=False))
     (out / "metadata.jsonl").write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    return list(dict.fromkeys(others))
+
+
+def _caption(row: dict[str, Any], column: str, where: str, table: Path) -> str:
+    if isinstance(row.get(column), str):
+        return str(row[column])
+    if column in row:
+        kind = "null" if row[column] is None else f"a {type(row[column]).__name__}"
+        raise DataError(f'{where}: {table} has {kind} for a caption "{column}"; each must be a text')
+    texts = ", ".join(name for name, value in row.items() if isinstance(value, str)) or "none"
+    raise DataError(f'{where}: {table} has no caption "{column}" (texts: {texts}); set data.caption_column')
+
+
+def _no_picture(row: dict[str, Any], where: str, table: Path, at: str) -> str:
+    """Why a row has no picture: its bytes lie elsewhere, it is null, or there is no such column at all."""
+    for name, value in row.items():
+        if isinstance(value, dict) and "bytes" in value:
+            elsewhere = f"names {value['path']}, but does not hold its bytes" if value.get("path") else "holds none"
+            return f'{at}: the column of pictures "{name}" {elsewhere}; save the set with its pictures inside'
+    null = [name for name, value in row.items() if value is None]
+    if null:
+        return f"{at} holds no picture (null: {', '.join(null)}); leave such rows out"
+    return f"{where}: {table} holds no pictures (columns: {', '.join(row)})"
 
 
 def _is_picture(value: object) -> bool:

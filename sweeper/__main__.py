@@ -13,6 +13,7 @@ from foundation.errors import SAID, ConfigError
 from foundation.own_code import refuse_hydras_code
 from foundation.quiet import quiet_libraries
 from foundation.secrets import guard_output, remember
+from foundation.streams import outlive_output
 from sweeper.finished import already_finished
 from sweeper.space import plan
 
@@ -27,6 +28,7 @@ def main() -> None:
     Hydra stops at the first mistake; checked beforehand, all of them are said together.
     """
     remember(sys.argv)
+    outlive_output()
     guard_output()
     quiet_libraries()  # before the libraries are imported: some speak at import
     try:

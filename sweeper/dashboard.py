@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import ipaddress
 import json
 import os
 import signal
@@ -16,6 +17,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
+
+import psutil
 
 from foundation.console import complain, say
 from foundation.errors import SAID, StudyError
@@ -56,16 +59,16 @@ def serve(folder: Path, host: str, port: int) -> int:
     log = folder / LOG
     with log.open("w", encoding="utf-8") as output:
         server = subprocess.Popen(
-            _command(folder.resolve(), host, port),
-            stdin=subprocess.DEVNULL,
+            [sys.executable, "-m", "sweeper.guardian", *_command(folder.resolve(), host, port)],
+            stdin=subprocess.PIPE,  # closes when this process ends, however it does
             stdout=output,
             stderr=subprocess.STDOUT,
             env={**MLFLOW_SETTINGS, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", **os.environ},
             start_new_session=True,  # so that it and its workers can be ended together
         )
     try:
-        with _ended_by(signal.SIGTERM):
-            address = f"http://{_in_url(host)}:{port}"
+        with _ended_by(signal.SIGTERM, signal.SIGHUP):
+            address = f"http://{_in_url(_names(host)[0])}:{port}"
             _wait(server, address, log)
             say(f"MLflow shows {folder}/ at {address} (Ctrl-C ends it)", *_pages(address))
             return server.wait()
@@ -84,14 +87,15 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _command(folder: Path, host: str, port: int) -> list[str]:
-    names = {host, "127.0.0.1", "localhost"}  # any other name in a request's Host header is refused: DNS rebinding
+    names = [_in_url(name) for name in _names(host)]  # any other in a request's Host header is refused: DNS rebinding
     return [
         *(sys.executable, "-m", "mlflow", "server"),
         *("--backend-store-uri", sqlite_url(folder / DATABASE)),
         *("--default-artifact-root", folder_url(folder / ARTIFACTS)),
         *("--artifacts-destination", folder_url(folder / ARTIFACTS)),
         *("--host", host, "--port", str(port), "--workers", "1"),
-        *("--allowed-hosts", ",".join(sorted(f"{_in_url(name)}{end}" for name in names for end in ("", f":{port}")))),
+        *("--allowed-hosts", ",".join(f"{name}{end}" for name in names for end in ("", f":{port}"))),
+        *("--cors-allowed-origins", ",".join(f"http://{name}:{port}" for name in names)),  # its own pages, by any name
         *("--uvicorn-opts", "--log-level warning"),
     ]
 
@@ -113,6 +117,26 @@ def _pages(address: str) -> list[str]:
     ]
     width = max((len(name) for name, _ in studies), default=0)
     return [f"  {name:<{width}}  {address}/{page}" for name, page in studies[:MAX_PAGES]]
+
+
+def _names(host: str) -> list[str]:
+    """What a browser may call the server that listens at `host`; first the one to give away."""
+    try:
+        everywhere = ipaddress.ip_address(host).is_unspecified
+    except ValueError:  # a name
+        everywhere = False
+    names = [*_own_addresses(), socket.gethostname(), socket.getfqdn()] if everywhere else [host]
+    return list(dict.fromkeys([*names, "127.0.0.1", "localhost", "::1"]))
+
+
+def _own_addresses() -> list[str]:
+    """This machine's addresses that others may reach it by."""
+    found = [address.address for each in psutil.net_if_addrs().values() for address in each if _is_ip(address.family)]
+    return [address for address in found if not ipaddress.ip_address(address.partition("%")[0]).is_loopback]
+
+
+def _is_ip(family: int) -> bool:
+    return family in (socket.AF_INET, socket.AF_INET6)
 
 
 def _in_url(host: str) -> str:
@@ -148,13 +172,15 @@ def _wait(server: subprocess.Popen[bytes], address: str, log: Path) -> None:
 
 
 @contextmanager
-def _ended_by(number: signal.Signals) -> Iterator[None]:
-    """Within the block the signal ends the program the way Ctrl-C does."""
-    before = signal.signal(number, signal.default_int_handler)
+def _ended_by(*numbers: signal.Signals) -> Iterator[None]:
+    """Within the block the signals end the program the way Ctrl-C does, unless it was started to survive them."""
+    heard = [number for number in numbers if signal.getsignal(number) != signal.SIG_IGN]
+    before = {number: signal.signal(number, signal.default_int_handler) for number in heard}
     try:
         yield
     finally:
-        signal.signal(number, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _end(server: subprocess.Popen[bytes]) -> None:

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import signal
 import subprocess
 import sys
-import types
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -36,6 +34,7 @@ from sweeper.lost import refuse_lost_trials, why_no_best
 from sweeper.narrowing import changes, differences, narrow
 from sweeper.search import DATABASE_ERRORS, Search, config_of, ranking_of
 from sweeper.space import Plan, plan
+from sweeper.stopping import Stop, stoppable
 from sweeper.supervisor import Supervisor
 from sweeper.tracking import open_tracker
 from sweeper.tracking.port import Tracker
@@ -54,7 +53,6 @@ BEHIND: Final = 3
 MAX_CAPTION_PROMPTS: Final = 8
 _GRACE_S: Final = 120.0
 _A_DAY_S: Final = 86_400.0
-_ENDING: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _VERSIONS_OF: Final = ("torch", "diffusers", "transformers", "peft", "accelerate", "optuna", "mlflow", "hydra-core")
 
 
@@ -66,13 +64,16 @@ def run_study(overrides: Sequence[str]) -> int:
             the disk is full or a database is lost on the way; what was learned until then is kept.
     """
     try:
-        return _run_study(overrides)
+        with stoppable(say) as stop:
+            code = _run_study(overrides, stop)
+            stop.leave(code)
+            return code
     except (OSError, *DATABASE_ERRORS) as error:
         said = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise StudyError(f"the study cannot go on: {said}; put that right, and the same command goes on") from error
 
 
-def _run_study(overrides: Sequence[str]) -> int:
+def _run_study(overrides: Sequence[str], stop: Stop) -> int:
     asked, first = _narrowed(plan(overrides))
     config, dataset = _prepare(asked)
     _, missing = devices_of(config.launcher)
@@ -94,18 +95,17 @@ def _run_study(overrides: Sequence[str]) -> int:
         display = Display(config.study.name, config.study.num_trials, config.train.num_steps)
         resolve = partial(_resolve, asked, dataset)
         supervisor = Supervisor(config, folder, search, tracker, launcher, display, resolve)
-        params = {name: str(values) for name, values in asked.space.fingerprint().items()}
-        tracker.start_study(config.study.name, identity, params, (folder / "study.yaml").read_text())
-        for line in (*(f"{line}; the others go on" for line in missing), *dataset.notes(config.base.resolution)):
-            display.line(line)
-        if len(config.eval.prompts) == 1:
-            display.line(
-                "there is one prompt to judge by, so errors cannot be told and no fall of the score is sure; "
-                "name more by eval.prompts=['…','…']"
-            )
-        if epochs := asked.config.train.epochs:
-            display.line(f"{epochs:g} epochs of {dataset.num_images} images are {config.train.num_steps} steps")
-        code = _guarded(supervisor, tracker, launcher, display, folder, config)
+        stop.say, stop.hurry = display.line, launcher.hurry
+
+        def run() -> object:
+            params = {name: str(values) for name, values in asked.space.fingerprint().items()}
+            tracker.start_study(config.study.name, identity, params, (folder / "study.yaml").read_text())
+            for line in (*(f"{line}; the others go on" for line in missing), *_notes(asked, config, dataset)):
+                display.line(line)
+            supervisor.run()
+            return crown(supervisor, tracker, display, folder, config)
+
+        code = _guarded(run, supervisor, tracker, display, stop, folder)
         if code == 0 and not tracker.lost:  # else the next run has something to show
             note_finished(asked)
         return code
@@ -130,37 +130,51 @@ def _narrowed(asked: Plan) -> tuple[Plan, list[Params]]:
     return replace(asked, config=config, space=space), first
 
 
+def _notes(asked: Plan, config: Config, dataset: Dataset) -> Iterator[str]:
+    """What a person should know before the study begins, one line each."""
+    yield from dataset.notes(config.base.resolution)
+    if len(config.eval.prompts) == 1:
+        yield (
+            "there is one prompt to judge by, so errors cannot be told and no fall of the score is sure; "
+            "name more by eval.prompts=['…','…']"
+        )
+    if epochs := asked.config.train.epochs:
+        yield f"{epochs:g} epochs of {dataset.num_images} images are {config.train.num_steps} steps"
+
+
 def _guarded(
+    run: Callable[[], object],
     supervisor: Supervisor,
     tracker: Tracker,
-    launcher: LocalLauncher,
     display: Display,
+    stop: Stop,
     folder: Path,
-    config: Config,
 ) -> int:
     """Search and choose; whatever happens, workers save and end, and no run is left open."""
     status, reason, code = "failed", "", 0
-    with display, _stoppable(display.line) as stop:
+    with display:
         try:
-            supervisor.run()
-            if crown(supervisor, tracker, display, folder, config) is None:
+            if run() is None:
                 reason = why_no_best(list(supervisor.trials.values()))
                 display.line(reason)
                 code = NO_BEST
             else:
                 status = "finished"
         except KeyboardInterrupt:
-            display.line("stopping: every trial saves its state; the same command goes on from here")
-            status, reason = "interrupted", "stopped by hand; the same command goes on"
+            display.line(
+                f"{stop.reason}: every trial saves its state; the same command goes on from here (Ctrl-C again ends at "
+                "once; then trials go on from their last evaluation)"
+            )
+            status, reason = "interrupted", f"{stop.reason}; the same command goes on"
             code = INTERRUPTED
         except Exception as error:
             reason = redacted(str(error).strip()) or type(error).__name__
             raise
         finally:
-            stop.begun = True
+            stop.begin()
             supervisor.shut_down(_GRACE_S)
             tracker.end_study(status, reason)  # type: ignore[arg-type]  # one of its literals, chosen above
-            tracker.close()
+            tracker.close(hurried=lambda: stop.hurried)
             if tracker.lost:
                 display.line(
                     f"MLflow is behind: {tracker.lost} records could not be shown there, though the files in {folder} "
@@ -287,31 +301,3 @@ def _started(launcher: LocalLauncher, search: Search, config: Config) -> Iterato
         yield launcher
     finally:
         launcher.shut_down(0.0)
-
-
-@dataclass(slots=True)
-class _Stop:
-    """The first signal interrupts the study; a later one must not cut short what the first one began."""
-
-    say: Callable[[str], None]
-    begun: bool = False
-
-    def __call__(self, _: int, __: types.FrameType | None) -> None:
-        """Python's handler of a signal."""
-        if self.begun:
-            self.say("already stopping; everything is being saved")
-            return
-        self.begun = True
-        raise KeyboardInterrupt
-
-
-@contextmanager
-def _stoppable(say: Callable[[str], None]) -> Iterator[_Stop]:
-    """Within the block SIGTERM, and SIGHUP of a terminal that is closed, end a study as cleanly as Ctrl-C does."""
-    stop = _Stop(say)
-    before = {number: signal.signal(number, stop) for number in _ENDING}
-    try:
-        yield stop
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -206,6 +206,7 @@ def _read(spec: DataSpec, key: str, min_images: int) -> tuple[tuple[Picture, ...
         remedy="" if min_images <= _FEWEST else ", or data.holdout_at_least=1, which holds out one",
         knobs=_KNOBS,
         apart=_apart(spec, key),
+        uses_masks=spec.mask == "beside" and key == "path",
     )
     trigger = "" if key == "regularization_path" else spec.trigger
     ours = (

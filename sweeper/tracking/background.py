@@ -32,6 +32,10 @@ CROWN_SECONDS: Final = 300.0
 MAX_FAILURES: Final = 3
 """After so many in a row the store is left alone for `PAUSE_SECONDS`: each call to a dead server takes its time."""
 PAUSE_SECONDS: Final = 30.0
+LOOK_SECONDS: Final = 0.2
+"""How often `close` looks whether it is hurried."""
+HURRIED_SECONDS: Final = 3.0
+"""How long `close` takes at most once it is."""
 
 log = logging.getLogger("sweeper.tracking")
 
@@ -164,12 +168,16 @@ class BackgroundTracker:
         running = frozenset(running)
         self._must("crash", "runs left by a crash", lambda: self._inner.reconcile(running))
 
-    def close(self, timeout_s: float = 60.0) -> None:
+    def close(self, timeout_s: float = 60.0, hurried: Callable[[], bool] = lambda: False) -> None:
         if self._closed.is_set():
             return
         self._submit(_Call("last", "the last records", lambda: self._inner.close(timeout_s), now=True, last=True))
         self._closed.set()
-        self._thread.join(timeout_s)
+        deadline, was_hurried = time.monotonic() + timeout_s, False
+        while self._thread.is_alive() and (left := deadline - time.monotonic()) > 0:
+            self._thread.join(min(left, LOOK_SECONDS))
+            if hurried() and not was_hurried:
+                was_hurried, deadline = True, min(deadline, time.monotonic() + HURRIED_SECONDS)
         if self._thread.is_alive():
             self._given_up.set()
             waiting = self._calls.qsize()  # the close itself among them, in place of the call that is stuck

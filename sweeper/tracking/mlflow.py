@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from pathlib import Path
 from typing import Final
@@ -188,7 +188,7 @@ class MlflowTracker:
     def reconcile(self, running: AbstractSet[int]) -> None:
         self._end_running(running, _CRASHED)
 
-    def close(self, timeout_s: float = 60.0) -> None:
+    def close(self, timeout_s: float = 60.0, hurried: Callable[[], bool] = lambda: False) -> None:
         """Nothing is held back here."""
 
     def _study(self) -> MlflowRun:

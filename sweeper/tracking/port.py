@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from pathlib import Path
@@ -136,5 +136,8 @@ class Tracker(Protocol):
         To be called once the study is started, and after `end_trial` of those whose end is known.
         """
 
-    def close(self, timeout_s: float = 60.0) -> None:
-        """Show what is still held back, but take no longer than `timeout_s`. No calls after it."""
+    def close(self, timeout_s: float = 60.0, hurried: Callable[[], bool] = lambda: False) -> None:
+        """Show what is still held back, but no longer than `timeout_s`, or a few seconds once it is `hurried`.
+
+        No calls after it.
+        """

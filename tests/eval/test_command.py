@@ -17,6 +17,7 @@ from safetensors.torch import save_file
 
 from eval import command
 from eval.__main__ import main
+from eval.needs import DATA, NEEDS, SEEDS, UNRELATED, lines_on_missing
 from eval.pipeline import load_pipeline
 from eval.request import parse
 from eval.sampling import sample
@@ -53,7 +54,8 @@ def test_a_lora_is_judged_and_written_down(
     report = json.loads((tmp_path / "out.json").read_text())
     assert report["score"] is not None and report["score_se"] is not None
     unmeasured = [name for name, value in report["metrics"].items() if value is None]
-    assert unmeasured == []
+    assert unmeasured == [] and NEEDS.keys() <= report["metrics"].keys()
+    assert all(name.startswith("val_") for name in report["metrics"].keys() - NEEDS.keys())
     assert report["metrics"]["val_ratio"] != pytest.approx(1.0, abs=1e-3)
     assert len(list((tmp_path / "samples").glob("*-lora.png"))) == 3 * 2
 
@@ -176,14 +178,29 @@ def test_what_was_not_measured_is_no_figure_and_no_clean_bill(
     unmeasured = [name for name, value in report["metrics"].items() if value is None]
     assert {"style", "copy_rate", "copies", "val_ratio", "kid"} <= set(unmeasured)
     assert "no sign of overfit" not in printed and "overfit cannot be told: copies, validation loss not" in printed
-    named = ", ".join(["score", "overfit index", *unmeasured])
-    assert f"{len(unmeasured) + 2} measures need the pictures it was trained on, data=: {named}" in printed
+    assert unmeasured == [name for name, needs in NEEDS.items() if DATA in needs]
+    need = "need the pictures it was trained on (data=)"
+    said = f"the score, the overfit index and {len(unmeasured)} measures {need}: {', '.join(unmeasured)}"
+    assert said in printed.splitlines()
     assert "figures compare with those of the same base, pictures, prompts, seeds," in printed
     for line in printed.splitlines():
         if line.split()[:1] and line.split()[0] in unmeasured:
             assert set(line.split()[1:]) == {"–"}
     assert report["overfit_index"] is None and report["severities"]["copy"] is None
     assert report["severities"]["diversity"] is not None
+
+
+def test_what_a_measure_lacks_is_said_whatever_it_is() -> None:
+    nan = float("nan")
+    metrics = dict.fromkeys(NEEDS, 1.0) | {"drift": nan, "leak": nan, "diversity": nan, "kid": nan}
+    assert lines_on_missing(metrics, has_data=True) == [
+        f"1 measure needs {SEEDS}: diversity",
+        f"2 measures need {UNRELATED}: drift, leak",
+        "not measured: kid",
+    ]
+    assert lines_on_missing(metrics | {"kid": 1.0}, has_data=False)[2] == (
+        f"the score, the overfit index and 1 measures need {DATA}: leak"
+    )
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import stat
 import tarfile
 import zipfile
@@ -13,6 +14,8 @@ import pytest
 from PIL import Image
 
 from foundation.archives import Limits, unpack
+from foundation.data.left_out import RECORD
+from foundation.data.survey import OTHER, SYSTEM
 from foundation.errors import DataError
 
 SMALL = Limits(files=8, total_bytes=1 << 22, file_bytes=1 << 20, ratio=50, free_bytes=1 << 16)
@@ -159,7 +162,9 @@ def test_pictures_and_captions_are_unpacked_and_nothing_else(name: str, tmp_path
     )
     folder = unpack([archive], tmp_path / "cache", "data.path")
     found = {str(file.relative_to(folder)): file.read_bytes() for file in folder.rglob("*") if file.is_file()}
+    noted = json.loads(found.pop(RECORD))
     assert found == {"set/a.png": png(1), "set/a.txt": b"a cup", "metadata.jsonl": b"{}"}
+    assert noted == {OTHER: ["run.py"], SYSTEM: ["set/._a.png", "__MACOSX/a.png"]}
 
 
 def test_it_is_unpacked_once_by_what_it_holds_whatever_its_name(tmp_path: Path) -> None:

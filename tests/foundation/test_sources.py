@@ -209,3 +209,58 @@ def test_pictures_inside_tables_keep_their_bytes_and_kind(tmp_path: Path) -> Non
     )
     folder = located(str(file), tmp_path / "cache", where="data.path")
     assert (folder / "000000.webp").read_bytes() == buffer.getvalue()
+
+
+def said(path: object, cache: Path) -> str:
+    """What reading says of what it left out; the same again when it is in the cache."""
+    first, again = (read_folder(located(str(path), cache, where="data.path"), where="data.path")[1] for _ in range(2))
+    assert first == again
+    return "\n".join(first)
+
+
+def test_what_an_archive_holds_and_is_not_read_is_said(tmp_path: Path) -> None:
+    junk = {"README.md": b"x", "a.heic": b"x", "._000.png": b"x", "@eaDir/000.png": b"x", "000.cls": b"1"}
+    for archive in (tar_of(tmp_path / "a.tar", members() | junk), zip_of(tmp_path / "a.zip", members() | junk)):
+        lines = said(archive, tmp_path / "cache")
+        assert "2 files left out, neither pictures nor captions: README.md, 000.cls" in lines
+        assert "of a kind that is not read here (save them as PNG): a.heic" in lines
+        assert "2 files left out, hidden or a system's own" in lines
+        assert read(archive, tmp_path / "cache") == EXPECTED
+
+
+def test_other_splits_and_other_columns_with_pictures_are_said(tmp_path: Path) -> None:
+    folder = tmp_path / "hub"
+    folder.mkdir()
+    two = table().append_column("mask", [[{"bytes": png(9), "path": None}] * 3])
+    pyarrow.parquet.write_table(two, folder / "train-00000-of-00001.parquet")
+    pyarrow.parquet.write_table(table(), folder / "test-00000-of-00001.parquet")
+    lines = said(folder, tmp_path / "cache")
+    assert "left out, other splits (name them by data.validation_path): test-00000-of-00001.parquet" in lines
+    assert "left out, columns with pictures beside the first: mask" in lines
+    assert read(folder, tmp_path / "cache") == EXPECTED
+    saved(tmp_path / "all/train")
+    saved(tmp_path / "all/test")
+    (tmp_path / "all/dataset_dict.json").write_text("{}")
+    assert "other splits (name them by data.validation_path): test" in said(tmp_path / "all", tmp_path / "cache")
+    (folder / "train-00000-of-00001.parquet").rename(folder / "validation.parquet")
+    assert "holds tables of several splits (test, validation); name one file" in refusal(folder, tmp_path / "cache")
+
+
+@pytest.mark.parametrize(
+    ("column", "words"),
+    [
+        (
+            {"image": [{"bytes": None, "path": "a.png"}], "text": ["x"]},
+            '"image" names a.png, but does not hold its bytes',
+        ),
+        ({"image": [{"bytes": png()}], "text": [["x", "y"]]}, 'has a list for a caption "text"; each must be a text'),
+        ({"image": [{"bytes": png()}, {"bytes": png()}], "text": ["x", None]}, 'has null for a caption "text"'),
+        ({"image": [{"bytes": png()}, None], "text": ["x", "y"]}, "row 1 of"),
+    ],
+)
+def test_rows_of_tables_that_cannot_be_read_are_told_what_is_wrong(
+    column: dict[str, list[object]], words: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "a.parquet"
+    pyarrow.parquet.write_table(pyarrow.table(column), file)
+    assert words in refusal(file, tmp_path / "cache")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from pathlib import Path
 
@@ -186,4 +186,4 @@ class Notes:
     def reconcile(self, running: AbstractSet[int]) -> None:
         self.reconciled = set(running)
 
-    def close(self, timeout_s: float = 60.0) -> None: ...
+    def close(self, timeout_s: float = 60.0, hurried: Callable[[], bool] = lambda: False) -> None: ...

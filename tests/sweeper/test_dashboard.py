@@ -8,9 +8,12 @@ import signal
 import socket
 import subprocess
 import sys
+import urllib.error
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 from selenium import webdriver
 from selenium.common.exceptions import StaleElementReferenceException
@@ -180,6 +183,51 @@ def test_the_page_shows_the_studys_runs_and_the_images_of_a_trial(
     find("[role='slider']").send_keys(Keys.ARROW_RIGHT)
     wait.until(lambda _: any("%2Bstep%2B20%2B" in source for source in pictures()))
     browser.save_screenshot(str(tmp_path / "images-20.png"))
+
+
+def test_the_server_ends_with_the_dashboard_however_that_ends(studies: Path) -> None:
+    port = _free_port()
+    command = [
+        sys.executable,
+        "-m",
+        "sweeper.dashboard",
+        "--folder",
+        str(studies),
+        "--host",
+        "0.0.0.0",
+        "--port",
+        str(port),
+    ]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True)
+    try:
+        assert process.stdout is not None
+        said = process.stdout.readline()
+        for name in dashboard._names("0.0.0.0"):
+            if ":" in name or name in (socket.gethostname(), socket.getfqdn()):
+                continue  # whether these lead anywhere is the network's matter
+            origin = f"http://{name}:{port}"
+            asked = {"Content-Type": "application/json", "Origin": origin}
+            search = f"{origin}/ajax-api/2.0/mlflow/experiments/search"  # as its own page does
+            with urllib.request.urlopen(
+                urllib.request.Request(search, b'{"max_results": 1}', asked), timeout=30
+            ) as answer:
+                assert answer.status == 200, said
+        rebound = urllib.request.Request(f"http://127.0.0.1:{port}/", headers={"Host": f"evil.example:{port}"})
+        with pytest.raises(urllib.error.HTTPError, match="403"):
+            urllib.request.urlopen(rebound, timeout=30)
+        (guardian,) = psutil.Process(process.pid).children()
+        family = [guardian, *guardian.children(recursive=True)]
+    finally:
+        process.kill()
+        process.wait()
+    _, alive = psutil.wait_procs(family, timeout=30)
+    assert len(family) > 1 and not alive
+
+
+def test_a_server_answers_to_its_own_names_alone() -> None:
+    assert dashboard._names("192.0.2.7") == ["192.0.2.7", "127.0.0.1", "localhost", "::1"]
+    everywhere = dashboard._names("::")
+    assert {"127.0.0.1", socket.gethostname(), *dashboard._own_addresses()} <= set(everywhere)
 
 
 def test_a_folder_without_studies_is_said_in_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

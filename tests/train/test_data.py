@@ -300,3 +300,39 @@ def test_archives_become_folders_in_the_cache(drawn_folder: Path, tmp_path: Path
     plain = load_dataset(spec(drawn_folder / "train", validation_path=str(drawn_folder / "validation")))
     unpacked = load_dataset(found)
     assert [picture.digest for picture in unpacked.train] == [picture.digest for picture in plain.train]
+
+
+def test_a_reading_ends_with_a_count_and_a_line_for_each_reason(tmp_path: Path) -> None:
+    for name, first, count in (("10_cup", 0, 6), ("0_no", 10, 1), ("reg", 20, 2)):
+        (tmp_path / "data").mkdir(exist_ok=True)
+        write(tmp_path / "data" / name, ["x"] * count, first=first)
+        (tmp_path / "data" / name / "metadata.jsonl").unlink()
+    others = write(tmp_path / "others", ["y"] * 2, first=30)
+    dataset = load_dataset(spec(tmp_path / "data", holdout_at_least=1, regularization_path=str(others)))
+    train, held = len(dataset.train), len(dataset.validation)
+    assert (train, held) == (5, 1)
+    assert dataset.notes(64)[:3] == (
+        "pictures: 5 to train on (50 an epoch: 5 × 10), 1 held out, 2 of regularisation",
+        "data.path: 1 file left out, in folders with 0 repeats: 0_no/10.png",
+        "data.path: 2 files left out, beside the N_concept folders (move them into one, as 1_name): "
+        "reg/20.png, reg/21.png",
+    )
+
+
+def test_folders_of_other_settings_within_the_folder_are_not_read_with_it(tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+    for name, first in (("", 0), ("val", 20), ("masks of it", 40)):
+        (folder / name).mkdir(parents=True)
+        for i in range(first, first + 3):
+            Image.new("RGB", (4, 4), (i, 255 - i, 7)).save(folder / name / f"{i}.png")
+            (folder / name / f"{i}.txt").write_text("x")
+    for i in range(3):
+        Image.new("L", (4, 4), 255).save(folder / "masks of it" / f"{i}.png")
+    dataset = load_dataset(
+        spec(folder, validation_path=str(folder / "val"), mask="folder", mask_path=str(folder / "masks of it"))
+    )
+    assert names(dataset.train) == ["0.png", "1.png", "2.png"]
+    assert names(dataset.validation) == ["20.png", "21.png", "22.png"]
+    assert (
+        "data.path: 6 files left out, of data.validation_path: val/20.png, val/20.txt, val/21.png …" in dataset.notes(8)
+    )

@@ -41,6 +41,7 @@ UNWRITTEN: Final[Mapping[tuple[Format, KindName], str]] = {
 """Files that there cannot be."""
 
 _LORA_ONLY: Final = "loads LoRA only"
+_UNTRIED: Final = "knows it for some families; was not checked"
 _OTHER_NAMES: Final = "knows few of its names, and none of the alphas in its header"
 _UNREAD: Final[Mapping[tuple[Format, KindName], Mapping[str, str]]] = {
     ("kohya", "dora"): {
@@ -51,14 +52,14 @@ _UNREAD: Final[Mapping[tuple[Format, KindName], Mapping[str, str]]] = {
     ("kohya", "lora_bias"): {
         A1111: "leaves the biases out",
         TRAINER: "leaves the biases out",
-        DIFFUSERS: "leaves the biases out",
+        DIFFUSERS: "refuses the biases",
     },
-    ("kohya", "loha"): {TRAINER: "has no LoHa without LyCORIS", DIFFUSERS: _LORA_ONLY},
-    ("kohya", "lokr"): {TRAINER: "has no LoKr without LyCORIS", DIFFUSERS: _LORA_ONLY},
+    ("kohya", "loha"): {TRAINER: _UNTRIED, DIFFUSERS: _LORA_ONLY},
+    ("kohya", "lokr"): {TRAINER: _UNTRIED, DIFFUSERS: _LORA_ONLY},
     ("kohya", "ia3"): {
         A1111: "takes the factors of outputs for those of inputs",
-        TRAINER: "has no IA3 without LyCORIS",
-        DIFFUSERS: _LORA_ONLY,
+        TRAINER: "leaves the factors out",
+        DIFFUSERS: "leaves the factors out",
     },
 }
 """Who does not read a file that there is, and why."""

@@ -107,3 +107,63 @@ def test_masks_are_between_zero_and_one(folder: Path, masks: Path, tiny_base: Ba
     encoded = encode_dataset(tiny_base, dataset, tmp_path / "cache").train.masks
     assert encoded is not None and encoded.dtype == torch.float32
     assert 0 <= float(encoded.min()) <= float(encoded.max()) <= 1
+
+
+def folders(tmp_path: Path) -> tuple[Path, Path]:
+    """Pictures of one name in two folders, and masks as they lie, each of its picture's own shade."""
+    data, masks = tmp_path / "set", tmp_path / "ordered"
+    for number, place in enumerate(("a", "b", "c")):
+        for i in range(2):
+            (data / place).mkdir(parents=True, exist_ok=True)
+            (masks / place).mkdir(parents=True, exist_ok=True)
+            shade = 1 + 20 * number + i
+            Image.new("RGB", (4, 4), (shade, 255 - shade, 7)).save(data / place / f"{i}.png")
+            (data / place / f"{i}.txt").write_text("x")
+            Image.new("L", (8, 8), shade).save(masks / place / f"{i}.png")
+    return data, masks
+
+
+def test_masks_are_matched_by_path_where_pictures_lie_in_folders(tmp_path: Path) -> None:
+    data, masks = folders(tmp_path)
+    Image.new("L", (8, 8), 9).save(masks / "idle.png")
+    dataset = load_dataset(masked(data, mask="folder", mask_path=str(masks)))
+    for picture, mask in zip(dataset.train, dataset.masks, strict=True):
+        assert mask.path.relative_to(masks) == picture.path.relative_to(data)
+        assert mask.open().getpixel((0, 0)) == picture.open().getpixel((0, 0))[0]  # type: ignore[index]
+    assert "data.mask_path: 1 file left out, masks of no picture: idle.png" in dataset.notes_of_reading
+
+
+def test_pictures_that_would_share_a_mask_and_masks_that_share_a_picture_are_refused(tmp_path: Path) -> None:
+    data, masks = folders(tmp_path)
+    flat = tmp_path / "flat"
+    flat.mkdir()
+    for i in range(2):
+        Image.new("L", (8, 8), 200).save(flat / f"{i}.png")
+    with pytest.raises(DataError, match=r"would share the mask 0\.png; put masks into the same folders"):
+        load_dataset(masked(data, mask="folder", mask_path=str(flat)))
+    Image.new("L", (8, 8), 200).save(masks / "a/0.jpg")
+    with pytest.raises(DataError, match=r"has two masks for a/0\.png: a/0\.jpg, a/0\.png; keep one"):
+        load_dataset(masked(data, mask="folder", mask_path=str(masks)))
+
+
+def test_a_mask_of_another_shape_than_its_picture_is_refused(folder: Path, masks: Path) -> None:
+    for i in range(6):
+        Image.new("L", (64, 32), 200).save(masks / f"{i}.png")
+    with pytest.raises(DataError, match="is 64×32 and its picture .*png 4×4; a mask has its shape"):
+        load_dataset(masked(folder, mask="folder", mask_path=str(masks)))
+
+
+def test_masks_beside_the_pictures_are_used_where_asked_and_said_where_not(tmp_path: Path) -> None:
+    data, _ = folders(tmp_path)
+    for picture in sorted(data.rglob("*.png")):
+        with Image.open(picture) as image:
+            image.getchannel("R").resize((8, 8)).save(picture.with_name(f"{picture.stem}-masklabel.png"))
+    assert "data.path: 6 files left out, masks of other pictures" in " ".join(load_dataset(masked(data)).notes(32))
+    dataset = load_dataset(masked(data, mask="beside"))
+    assert not dataset.notes_of_reading and len(dataset.masks) == len(dataset.train) == 3
+    for picture, mask in zip(dataset.train, dataset.masks, strict=True):
+        assert mask.path.name == f"{picture.path.stem}-masklabel.png"
+        assert mask.open().getpixel((0, 0)) == picture.open().getpixel((0, 0))[0]  # type: ignore[index]
+    dataset.masks[0].path.unlink()
+    with pytest.raises(DataError, match=r"^data\.mask is beside, but ./.\.png have no mask beside them; a mask"):
+        load_dataset(masked(data, mask="beside"))
