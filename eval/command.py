@@ -16,7 +16,7 @@ from eval.eyes import Eyes, load_eyes
 from eval.families import Family, family_of, validation_set
 from eval.judge import judge
 from eval.needs import lines_on_missing
-from eval.pipeline import load_lora, load_pipeline, lora_file
+from eval.pipeline import load_lora, load_pipeline
 from eval.prompts import check_prompts, with_trigger, without_trigger
 from eval.reference import build_reference
 from eval.request import Request
@@ -25,7 +25,7 @@ from eval.sampling import sample
 from eval.spec import EvalSpec, Thresholds
 from eval.validation import validation_losses
 from foundation import durable
-from foundation.adapter_files import take_off
+from foundation.adapter_files import read_parts, take_off
 from foundation.console import columns, say
 from foundation.data.dataset import Dataset, load_dataset, with_folders
 from foundation.errors import ConfigError
@@ -54,7 +54,7 @@ def run(request: Request) -> Evaluation:
     Raises:
         UserError: the LoRA, the base, the CLIP or the data cannot be used.
     """
-    lora_file(Path(request.lora))  # a wrong name should not wait for the base
+    read_parts(Path(request.lora))  # what is no LoRA should not wait for the base
     device = _device(request.device)
     pipe = load_pipeline(request.base, device)
     check_sampler(pipe, request.sampler, "sampler")
@@ -64,7 +64,7 @@ def run(request: Request) -> Evaluation:
     train, held_out = dataset.train, dataset.validation
     spec = _spec(request, held_out)
     eyes = load_eyes(spec, device)
-    load_lora(pipe, Path(request.lora))  # first, since it may be none
+    acting = load_lora(pipe, Path(request.lora))  # first, since it may not fit
     seen = _look(family, held_out, spec, request.trigger)
     take_off(pipe)
     base = _look(family, held_out, spec, request.trigger)
@@ -78,7 +78,7 @@ def run(request: Request) -> Evaluation:
         request.trigger,
     )
     say(
-        f"{request.lora} on {request.base}",
+        f"{request.lora} ({acting}) on {request.base}",
         *table(evaluation),
         evaluation.words,
         *lines_on_missing(evaluation.metrics, request.data is not None),

@@ -7,18 +7,15 @@ from typing import Any
 
 import torch
 from diffusers import DiffusionPipeline
-from safetensors import SafetensorError
 
 from eval.families import FAMILIES
-from foundation.adapter_files import WEIGHTS_FILE, is_diffusers_own, put_on
-from foundation.errors import AdapterError, BaseModelError
+from foundation.adapter_files import put_on
+from foundation.errors import BaseModelError
 from foundation.own_code import NO_CODE, refuse_models_code, refuse_pipelines_code
 
 _ADAPTER = "judged"
 _PIPELINES: Any = DiffusionPipeline  # untyped upstream
 _HAS_CHECKER = "StableDiffusionPipeline"
-_LOADING_ERRORS = (OSError, ValueError, KeyError, IndexError, TypeError, AttributeError, RuntimeError, SafetensorError)
-"""What diffusers, peft and safetensors raise on a file that is none of theirs."""
 
 
 def base_folder(base: str) -> str:
@@ -55,45 +52,13 @@ def load_pipeline(base: str, device: torch.device | str) -> Any:
     return pipe.to(device)
 
 
-def lora_file(path: Path) -> Path:
-    """Return the one LoRA file that `path` means: itself, or the one in the folder.
+def load_lora(pipe: Any, path: Path) -> str:
+    """Put the adapter of a file or folder on `pipe`, whoever wrote it; how many layers of what kind, in words.
 
     Raises:
-        AdapterError: there is none or more than one, or it is no safetensors file.
+        AdapterError: it cannot be read, or anything in it does not fit the base.
     """
-    if path.is_dir():
-        usual = path / WEIGHTS_FILE
-        files = [usual] if usual.is_file() else sorted(path.glob("*.safetensors"))
-        if len(files) != 1:
-            names = ", ".join(file.name for file in files) or "none"
-            raise AdapterError(f"lora: a folder must hold one .safetensors file, got {names} in {path}; name the file")
-        return files[0]
-    if not path.is_file():
-        raise AdapterError(f"lora must be a file or folder, got {path}, which is not there")
-    if path.suffix != ".safetensors":
-        raise AdapterError(f"lora must be a .safetensors file, got {path}; nothing is unpickled here, convert it first")
-    return path
-
-
-def load_lora(pipe: Any, path: Path) -> None:
-    """Put the adapter of `path` (see `lora_file`) on `pipe`: diffusers' or kohya's names, or a kind that only we write.
-
-    Raises:
-        AdapterError: it cannot be read, or nothing in it fits the base.
-    """
-    file = lora_file(path)
-    try:
-        if not is_diffusers_own(file):
-            put_on(pipe, file, _ADAPTER)
-            return
-        pipe.load_lora_weights(str(file.parent), weight_name=file.name, adapter_name=_ADAPTER)
-        fitted = _ADAPTER in {name for names in pipe.get_list_adapters().values() for name in names}
-    except AdapterError:
-        raise
-    except _LOADING_ERRORS as error:
-        raise AdapterError(f"lora does not fit the base, got {file} ({_first_line(error)})") from error
-    if not fitted:
-        raise AdapterError(f"lora holds nothing for this base, got {file}; was it trained on another one?")
+    return put_on(pipe, path, _ADAPTER)
 
 
 def _first_line(error: Exception) -> str:

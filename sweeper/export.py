@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import yaml
 
-from foundation.adapter_files import WEIGHTS_FILE
+from foundation.adapter_files import adapter_files
 from foundation.console import complain, say
 from foundation.durable import new_folder
 from foundation.errors import SAID, AdapterError, ConfigError, UserError
@@ -161,15 +161,22 @@ def _source(target: str, studies: Path) -> _Source:
     """Where a LoRA is: a file, its folder, a study's folder, or a study by its name."""
     given = Path(target).expanduser()
     places = [given, given / "best", studies / target / "best"]
-    path = next((each for each in places if each.is_file() or (each / WEIGHTS_FILE).is_file()), None)
+    path = next((each for each in places if _holds_adapter(each)), None)
     if path is None:
         raise AdapterError(
-            f"there is no LoRA in {given} and no study {target} with a best one in {studies}/; name a study, a folder "
-            f"with {WEIGHTS_FILE}, or a file"
+            f"there is no LoRA in {given} and no study {target} with a best one in {studies}/; name a study, a LoRA's "
+            "folder, or a file"
         )
     folder = path.parent if path.is_file() else path
     scores = _read(folder / SCORES) if (folder / SCORES).is_file() else {}
     return _Source(path=path, config=_config(folder.resolve()), strength=float(scores.get("strength", AS_TRAINED)))
+
+
+def _holds_adapter(path: Path) -> bool:
+    try:
+        return path.is_file() or bool(adapter_files(path))
+    except AdapterError:
+        return False
 
 
 def _config(folder: Path) -> dict[str, Any]:

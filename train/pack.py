@@ -14,7 +14,7 @@ from accelerate import Accelerator
 from accelerate.utils import PrecisionType
 from torch import Tensor, nn
 
-from foundation.adapter_files import WEIGHTS_FILE, is_diffusers_own, put_on, take_off
+from foundation.adapter_files import put_on, take_off
 from foundation.errors import ConfigError, StudyError
 from train.bases import Base
 from train.batch import Batch
@@ -187,18 +187,14 @@ class Pack:
         """As `acting`, with an adapter that `save_adapter` wrote, put on the base for the time of the block.
 
         `strength` multiplies its update in every part of the pipeline that the adapter is in: 1 is as it was trained.
-        diffusers loads what is a LoRA and sets its strength; of other kinds see `foundation.adapter_files.put_on`.
+        See `foundation.adapter_files.put_on`.
 
         Raises:
             AdapterError: when it does not fit this base.
         """
         pipeline = self.base.pipeline
         try:
-            if (folder / WEIGHTS_FILE).is_file() and not is_diffusers_own(folder / WEIGHTS_FILE):
-                put_on(pipeline, folder / WEIGHTS_FILE, _FROM_FILE, strength)
-            else:
-                self.base.load_adapter(folder, _FROM_FILE)
-                pipeline.set_adapters(_FROM_FILE, strength)
+            put_on(pipeline, folder, _FROM_FILE, strength)
             with self._at_rest():
                 yield self.base
         finally:

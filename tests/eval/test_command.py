@@ -267,7 +267,7 @@ def test_all_mistakes_come_at_once() -> None:
 @pytest.mark.parametrize(
     ("changed", "words"),
     [
-        ("lora=nowhere", "lora must be a file or folder, got nowhere"),
+        ("lora=nowhere", "there is no LoRA at nowhere"),
         ("base=./nowhere", "base cannot be loaded, got './nowhere'"),
         ("clip=./nowhere", "eval.clip cannot be loaded, got './nowhere'"),
         ("data=nowhere", "data.path nowhere is not a folder; name a folder of images with metadata.jsonl"),

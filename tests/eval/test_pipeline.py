@@ -12,9 +12,10 @@ import torch
 from PIL import Image
 
 from eval.families import family_of, validation_set
-from eval.pipeline import base_folder, load_lora, load_pipeline, lora_file
+from eval.pipeline import base_folder, load_lora, load_pipeline
 from eval.spec import EvalSpec
 from eval.validation import validation_losses
+from foundation.adapter_files import adapter_files
 from foundation.errors import AdapterError, BaseModelError, ConfigError
 from foundation.folder import Picture
 
@@ -97,19 +98,19 @@ def test_what_is_no_pipeline_of_a_known_family_is_refused(pipeline_folder: Path,
 
 def test_a_lora_file_is_found_or_the_reason_said(lora_folder: Path, tmp_path: Path) -> None:
     file = lora_folder / "pytorch_lora_weights.safetensors"
-    assert lora_file(lora_folder) == lora_file(file) == file
+    assert adapter_files(lora_folder) == adapter_files(file) == [file]
     with pytest.raises(AdapterError, match="got none in"):
-        lora_file(tmp_path)
+        adapter_files(tmp_path)
     shutil.copy(file, tmp_path / "a.safetensors")
-    assert lora_file(tmp_path).name == "a.safetensors"
+    assert adapter_files(tmp_path) == [tmp_path / "a.safetensors"]
     shutil.copy(file, tmp_path / "b.safetensors")
     with pytest.raises(AdapterError, match=r"got a\.safetensors, b\.safetensors"):
-        lora_file(tmp_path)
-    with pytest.raises(AdapterError, match="not there"):
-        lora_file(tmp_path / "none")
+        adapter_files(tmp_path)
+    with pytest.raises(AdapterError, match="there is no LoRA at"):
+        adapter_files(tmp_path / "none")
     (tmp_path / "x.bin").write_bytes(b"")
     with pytest.raises(AdapterError, match="nothing is unpickled"):
-        lora_file(tmp_path / "x.bin")
+        adapter_files(tmp_path / "x.bin")
 
 
 def test_a_lora_of_another_base_or_none_is_refused(pipeline_folder: Path, lora_folder: Path, tmp_path: Path) -> None:

@@ -5,15 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
-from foundation.errors import AdapterError, BaseModelError
+from foundation.errors import BaseModelError
 from foundation.tokens import caption_reader, num_longer
 from train.bases.port import Saved
 from train.noising import NoiseProcess
@@ -144,14 +143,6 @@ class FrozenPipeline(ABC):
         """See `Base`."""
         return {self.denoiser_name: denoiser} | ({} if text_encoder is None else {"text_encoder": text_encoder})
 
-    def load_adapter(self, folder: Path, name: str) -> None:
-        """See `Base`."""
-        try:
-            with _types_kept(self.text_encoder):
-                self._pipeline.load_lora_weights(str(folder), adapter_name=name)
-        except (OSError, ValueError, KeyError, RuntimeError) as error:
-            raise AdapterError(f"{folder} could not be loaded into the base: {error}") from error
-
     def _fingerprint(self) -> str:
         """A hash over configs and sums of weights: cheap, and different for different weights."""
         digest = hashlib.sha256("".join(f"{each} " for each in self._settings()).encode())
@@ -172,15 +163,3 @@ def _as_others_name(state: dict[str, Tensor]) -> dict[str, Tensor]:
     """
     named = {f"text_model.{name.removeprefix('text_model.')}": tensor for name, tensor in state.items()}
     return {f"{name}.weight" if name.endswith("vector") else name: tensor for name, tensor in named.items()}
-
-
-@contextmanager
-def _types_kept(module: nn.Module) -> Iterator[None]:
-    """diffusers casts a text encoder to one type after loading into it; adapters that are there stay float32."""
-    tensors = [each for parameter in module.parameters() for each in (parameter, parameter.grad) if each is not None]
-    before = [(each, each.data) for each in tensors]
-    try:
-        yield
-    finally:
-        for each, data in before:
-            each.data = data

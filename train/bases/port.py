@@ -105,10 +105,3 @@ class Base(Protocol):
 
     def save_adapter(self, folder: Any, denoiser: Saved, text_encoder: Saved | None = None) -> None:
         """Write one adapter as the file that diffusers' `load_lora_weights` takes."""
-
-    def load_adapter(self, folder: Any, name: str) -> None:
-        """Put a file that `save_adapter` wrote into both modules under `name`, with diffusers' own loader.
-
-        Raises:
-            AdapterError: when it does not fit.
-        """

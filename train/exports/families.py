@@ -15,53 +15,13 @@ from typing import Final
 
 from torch import Tensor
 
+from foundation.adapter_files.original import Places, flux_place, sd3_place
+from foundation.adapter_files.stability import as_stability
 from train.exports.adapter import Adapter, layer_in_file
-from train.exports.original import Places, flux_place, sd3_place
 
 
 def _as_diffusers(layer: str) -> str:
     return layer
-
-
-_RESNETS: Final = {
-    "conv1": "in_layers.2",
-    "conv2": "out_layers.3",
-    "time_emb_proj": "emb_layers.1",
-    "conv_shortcut": "skip_connection",
-}
-_SINGLE: Final = {
-    "conv_in": "input_blocks.0.0",
-    "conv_out": "out.2",
-    "time_embedding.linear_1": "time_embed.0",
-    "time_embedding.linear_2": "time_embed.2",
-    "add_embedding.linear_1": "label_emb.0.0",
-    "add_embedding.linear_2": "label_emb.0.2",
-}
-_PER_BLOCK: Final = 3
-"""Layers of a block in Stability's UNet of SDXL: two, and one that resamples (down) or a third (up)."""
-_MIDDLE: Final = {("resnets", 0): 0, ("attentions", 0): 1, ("resnets", 1): 2}
-_LAYER: Final = re.compile(
-    r"(down|mid|up)_blocks?(?:\.(\d+))?\.(resnets|attentions|downsamplers|upsamplers)\.(\d+)\.(.+)"
-)
-
-
-def _as_stability(layer: str) -> str:
-    """A layer of SDXL's UNet as Stability's own code, and so kohya's, names it."""
-    found = _LAYER.fullmatch(layer)
-    if found is None:
-        return _SINGLE.get(layer, layer)
-    side, block, kind, number, rest = found[1], int(found[2] or 0), found[3], int(found[4]), found[5]
-    if kind == "downsamplers":
-        return f"input_blocks.{_PER_BLOCK * (block + 1)}.0.op"
-    if kind == "upsamplers":  # it follows a resnet and an attention
-        return f"output_blocks.{_PER_BLOCK * block + 2}.2.conv"
-    rest = _RESNETS.get(rest, rest) if kind == "resnets" else rest
-    if side == "mid":
-        return f"middle_block.{_MIDDLE[kind, number]}.{rest}"
-    place = int(kind == "attentions")
-    if side == "down":
-        return f"input_blocks.{1 + _PER_BLOCK * block + number}.{place}.{rest}"
-    return f"output_blocks.{_PER_BLOCK * block + number}.{place}.{rest}"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -115,7 +75,7 @@ FAMILIES: Final[Mapping[str, Family]] = {
         architecture="stable-diffusion-xl-v1-base",
         base_model_version="sdxl_base_v1-0",
         implementation="https://github.com/Stability-AI/generative-models",
-        denoiser_name=_as_stability,
+        denoiser_name=as_stability,
         title="SDXL",
     ),
     "sd3": Family(

@@ -69,6 +69,8 @@ def write_format(name: str, adapter: Adapter, folder: Path, about: About, base: 
     Raises:
         AdapterError: the format cannot hold it.
     """
+    if kinds := ", ".join(sorted(adapter.changes)):
+        raise AdapterError(f"{name} files are not written from {kinds} of other programs; export merged instead")
     return FILE_FORMATS[name](adapter, folder, about, base)
 
 

@@ -12,9 +12,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from foundation.adapter_files.original import Place
 from foundation.errors import AdapterError
 from train.exports.families import Family
-from train.exports.original import Place, swaps_halves
+from train.exports.original import swaps_halves
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,9 +27,9 @@ from typing import Final
 import torch
 from torch import Tensor
 
-from foundation.adapter_files import Part
+from foundation.adapter_files import Part, kind_of
 from foundation.errors import AdapterError
-from train.exports.adapter import Adapter, kind_of
+from train.exports.adapter import Adapter
 from train.exports.families import Family
 from train.exports.layers import BaseLayer, BaseLayers, Layer, layers_of
 from train.exports.original import in_original

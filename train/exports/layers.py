@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from torch import Tensor
 
-from foundation.adapter_files import Part
+from foundation.adapter_files import Part, kind_of
+from foundation.adapter_files.layers import pattern_value, scale_told
 from foundation.errors import AdapterError
-from train.exports.adapter import Adapter, kind_of
+from train.exports.adapter import Adapter
 
 _TENSOR: Final = re.compile(
     r"(?P<layer>.+)\.(?P<tensor>lora_B\.bias|(lora_[AB]|lora_magnitude_vector|hada_\w+|lokr_\w+|ia3_l|oft_\w+))"
@@ -58,6 +58,10 @@ def layers_of(part: Part, what: str) -> list[Layer]:
     Raises:
         AdapterError: there is more in it (whole modules); `what` says what has no place for that.
     """
+    for layer, change in part.changes.items():
+        raise AdapterError(
+            f"{what} has no place for {layer}, a {change.kind} as other programs write it; export merged"
+        )
     grouped: dict[str, dict[str, Tensor]] = {}
     for name, tensor in part.state.items():
         found = _TENSOR.fullmatch(name)
@@ -71,20 +75,11 @@ def _layer(name: str, tensors: dict[str, Tensor], part: Part) -> Layer:
     config, kind = part.config, kind_of(part)
     if kind == "LORA":
         rank = len(tensors["lora_A"])
-        alpha = _told(config.get("alpha_pattern"), name, config.get("lora_alpha", rank))
-        return Layer(name, tensors, rank, alpha / (math.sqrt(rank) if config.get("use_rslora") else rank))
+        return Layer(name, tensors, rank, scale_told(config, name, rank))
     if kind in ("LOHA", "LOKR"):
-        rank = _told(config.get("rank_pattern"), name, config["r"])
-        return Layer(name, tensors, rank, _told(config.get("alpha_pattern"), name, config["alpha"]) / rank)
+        rank = pattern_value(config.get("rank_pattern"), name, config["r"])
+        return Layer(name, tensors, rank, pattern_value(config.get("alpha_pattern"), name, config["alpha"]) / rank)
     return Layer(name, tensors, 0, 1.0)
-
-
-def _told(patterns: Mapping[str, Any] | None, layer: str, otherwise: Any) -> Any:
-    """The first pattern that a layer's name ends with; PEFT's `get_pattern_key` (peft/utils/other.py)."""
-    for pattern, value in (patterns or {}).items():
-        if re.match(rf"(.*\.)?({pattern})$", layer):
-            return value
-    return otherwise
 
 
 def plain_loras(adapter: Adapter, who: str) -> dict[str, list[Layer]]:
@@ -99,6 +94,8 @@ def plain_loras(adapter: Adapter, who: str) -> dict[str, list[Layer]]:
         raise AdapterError(f"{who} takes no LoRA with biases (adapter.lora_bias); merge it into the base instead")
     if others := _names(adapter.kinds - {"LORA"}):
         raise AdapterError(f"{who} takes LoRA only, got {others}; merge it into the base instead")
+    if adapter.changes:
+        raise AdapterError(f"{who} takes LoRA only, got {_names(adapter.changes)}; merge it into the base instead")
     return {part: layers_of(saved, who) for part, saved in adapter.parts.items()}
 
 

@@ -16,8 +16,9 @@ from peft.utils import merge_utils
 from torch import Tensor
 
 from foundation.adapter_files import Part
+from foundation.adapter_files.part import COMPONENTS
 from foundation.errors import AdapterError
-from train.exports.adapter import PARTS, Adapter
+from train.exports.adapter import Adapter
 from train.exports.layers import Layer, plain_loras
 from train.merge.low_rank import flat, shaped, truncated
 from train.merge.recipe import Recipe
@@ -37,7 +38,7 @@ def combine(adapters: Sequence[Adapter], weights: Sequence[float], recipe: Recip
     parts: dict[str, Part] = {}
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.seed)
-        for part in (part for part in PARTS if any(part in lora for lora in loras)):
+        for part in (part for part in COMPONENTS if any(part in lora for lora in loras)):
             given: dict[str, list[tuple[Layer, float]]] = {}
             for lora, weight in zip(loras, weights, strict=True):
                 for layer in lora.get(part, []):

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from foundation.adapter_files import Part
+from foundation.adapter_files import Part, lora_config
 from foundation.errors import AdapterError
-from train.exports.adapter import Adapter, lora_config
+from train.exports.adapter import Adapter
 from train.exports.layers import plain_loras
 from train.merge.low_rank import flat, shaped, truncated
 

@@ -18,10 +18,9 @@ from peft.utils.other import get_pattern_key
 from safetensors import safe_open
 from torch import Tensor, nn
 
-from foundation.adapter_files import Part
+from foundation.adapter_files import Part, lora_config
 from foundation.errors import AdapterError
 from train.exports import About, Adapter, about_of, readers_of, write_format
-from train.exports.adapter import lora_config
 from train.exports.families import FAMILIES, family_of
 from train.exports.kohya import kohya_state
 from train.exports.layers import BaseLayer, layers_of

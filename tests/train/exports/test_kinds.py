@@ -14,9 +14,8 @@ import torch
 from diffusers import StableDiffusionPipeline
 from peft import PeftModel
 from peft.tuners.tuners_utils import BaseTunerLayer
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
-from foundation.adapter_files import Part, write_parts
 from foundation.errors import AdapterError
 from tests.train.exports import loaders
 from tests.train.injected import injected, predicted, written
@@ -153,14 +152,14 @@ def test_what_a_format_has_no_words_for_is_refused(
 def test_what_is_no_adapter_is_refused(tmp_path: Path) -> None:
     (tmp_path / "torn.safetensors").write_bytes(b"torn")
     (tmp_path / "pickled.bin").write_bytes(b"")
-    write_parts(tmp_path / "kohya.safetensors", {"lora_unet_a": Part({"alpha": torch.ones(1)}, {})})
-    write_parts(tmp_path / "foreign.safetensors", {"unet": Part({"a.weight": torch.ones(1)}, {})})
+    save_file({"lora_unet_a.alpha": torch.ones(1)}, tmp_path / "half.safetensors")
+    save_file({"unet.a.weight": torch.ones(1)}, tmp_path / "foreign.safetensors")
     for name, words in {
         "none": "there is no LoRA at",
         "torn.safetensors": "cannot be read",
         "pickled.bin": "nothing is unpickled",
-        "kohya.safetensors": "no names as diffusers gives them .it holds lora_unet_a",
-        "foreign.safetensors": "holds no lora_A and no config",
+        "half.safetensors": r"what no LoRA could act with: 1 of 1 tensors or layers, unet.a \(alpha\)",
+        "foreign.safetensors": r"what no LoRA could act with: 1 of 1 tensors or layers, unet.a \(weight\)",
     }.items():
         with pytest.raises(AdapterError, match=words) as caught:
             read_adapter(tmp_path / name)

@@ -12,11 +12,10 @@ from diffusers.loaders.lora_conversion_utils import _convert_kohya_flux_lora_to_
 from safetensors import safe_open
 from torch import Tensor, nn
 
-from foundation.adapter_files import Part
+from foundation.adapter_files import Part, lora_config
 from foundation.errors import AdapterError
 from tests.train.exports import lycoris
 from train.exports import About, Adapter, write_format
-from train.exports.adapter import lora_config
 from train.exports.families import FAMILIES
 from train.exports.kohya import kohya_state
 from train.exports.layers import BaseLayer, layers_of

@@ -139,7 +139,11 @@ def test_what_cannot_be_done_is_said(trained: Trained, new_pipeline: Callable[[]
     adapter = read_adapter(trained("alpha")[0])
     layer = "down_blocks.0.attentions.0.transformer_blocks.0.attn1.to_q"
     config = {"peft_type": "LORA", "r": 2, "lora_alpha": 2, "lora_bias": True, "target_modules": [layer]}
+    sizes = {"lora_A.weight": (2, 48), "lora_B.weight": (48, 2), "lora_B.bias": (48,)}
+    state = {f"{layer}.{name}": torch.ones(size) for name, size in sizes.items()}
     with pytest.raises(AdapterError, match="cannot be merged: Impossible to merge"):
+        pipeline.merge_all(new_pipeline(), [(Adapter({"unet": Part(state, config)}), 1.0)])
+    with pytest.raises(AdapterError, match="has no layers for the base's unet"):
         pipeline.merge_all(new_pipeline(), [(Adapter({"unet": Part({}, config)}), 1.0)])
     endless = {name: torch.full_like(tensor, torch.inf) for name, tensor in adapter.parts["unet"].state.items()}
     broken = Adapter({"unet": Part(endless, adapter.parts["unet"].config)})
