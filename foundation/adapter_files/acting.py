@@ -13,6 +13,7 @@ from typing import Any, Final
 import torch
 from torch import Tensor, nn
 
+from foundation.adapter_files.changes import KINDS
 from foundation.adapter_files.fitting import Fitted, begins_anywhere, fit
 from foundation.adapter_files.part import Part, kind_of
 from foundation.adapter_files.reading import PEFT_KINDS, read_parts
@@ -21,6 +22,8 @@ from foundation.errors import AdapterError
 _DROPOUTS: Final = ("lora_dropout", "rank_dropout", "module_dropout")
 _INITS: Final = {"LOHA": "init_weights", "LOKR": "init_weights", "IA3": "init_ia3_weights", "OFT": "init_weights"}
 _T5: Final = "encoder.block."
+_TITLES: Final = {"LORA": "LoRA", "LOHA": "LoHa", "LOKR": "LoKr"}
+"""What people call PEFT's kinds."""
 _HARMLESS: Final = re.compile(
     r".*(was active which is now deleted|Invalid `oft_block_size`|Already found a `peft_config`|fan_in_fan_out"
     r"|keys did not match any targeted module|tied weights|tie_word_embeddings|`lora_bias=True` was passed"
@@ -50,25 +53,30 @@ def in_words(parts: Mapping[str, Part]) -> str:
     """How many layers of which kind an adapter has."""
     said = []
     for component, part in parts.items():
-        kinds = Counter[str](change.kind for change in part.changes.values())
-        layers = {re.split(r"\.(?:lora_|hada_|lokr_|ia3_l|oft_R)", name)[0] for name in part.state}
-        own = "DoRA" if any("magnitude" in name for name in part.state) else kind_of(part)
-        kinds[own] += len(layers)
-        said.append(f"{component}: " + ", ".join(f"{count} layers {kind}" for kind, count in kinds.items() if count))
+        kinds = Counter[str](KINDS[change.kind].title for change in part.changes.values())
+        layers = {_layer_of(name) for name in part.state}
+        decomposed = {_layer_of(name) for name in part.state if "lora_magnitude_vector" in name}
+        kinds |= {"DoRA": len(decomposed), _TITLES.get(kind_of(part), kind_of(part)): len(layers - decomposed)}
+        counts = (f"{count} {kind} layer{'s' * (count > 1)}" for kind, count in kinds.items() if count)
+        said.append(f"{component}: {', '.join(counts)}")
     return "; ".join(said)
+
+
+def _layer_of(name: str) -> str:
+    return re.split(r"\.(?:lora_|hada_|lokr_|ia3_l|oft_R)", name)[0]
 
 
 def put_parts_on(pipeline: Any, parts: Mapping[str, Part], name: str, strength: float, who: str) -> None:
     """As `put_on`, of an adapter that is in memory; `who` begins what is said when it does not fit."""
-    bare = not any(hasattr(each, "peft_config") for each in pipeline.components.values())
     placed = _placed(pipeline, parts, who)
+    modules = [getattr(pipeline, component) for component in placed]
+    bare = [module for module in modules if not hasattr(module, "peft_config")]
     try:
-        for component, (part, fitted) in placed.items():
-            said = f"{who} does not fit the base's {component}"
-            _put(getattr(pipeline, component), part, fitted, name, strength, said)
+        for (component, (part, fitted)), module in zip(placed.items(), modules, strict=True):
+            _put(module, part, fitted, name, strength, f"{who} does not fit the base's {component}")
     except AdapterError:
-        if bare:
-            take_off(pipeline)
+        for module in bare:
+            _make_plain(module)
         raise
 
 
@@ -114,7 +122,7 @@ def _component(pipeline: Any, component: str, part: Part) -> str | None:
 
 
 def _num_layers(part: Part) -> int:
-    return len({re.split(r"\.(?:lora_|hada_|lokr_|ia3_l|oft_R)", name)[0] for name in part.state} | part.changes.keys())
+    return len({_layer_of(name) for name in part.state} | part.changes.keys())
 
 
 def looks_like(parts: Mapping[str, Part]) -> str:
@@ -146,9 +154,9 @@ def _put(module: nn.Module, part: Part, fitted: Fitted, name: str, strength: flo
         with _read_warnings():
             inject_adapter_in_model(_config(part, fitted), module, adapter_name=name)
             _keep_precision(module, name)
-            if any("lora_magnitude_vector" in each for each in fitted.state):
-                _drop_magnitudes(module, fitted, name)
-            state = _complete(module, fitted, name)
+            if fitted.ranks and kind_of(part) == "LORA":
+                _drop_what_is_not_there(module, fitted, name)
+            state = fitted.state
             set_peft_model_state_dict(module, dict(state), adapter_name=name)
             acting = get_peft_model_state_dict(module, adapter_name=name)
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
@@ -213,23 +221,16 @@ def _keep_precision(module: nn.Module, name: str) -> None:
             parameter.data = parameter.data.float()
 
 
-def _drop_magnitudes(module: nn.Module, fitted: Fitted, name: str) -> None:
-    """PEFT gives all layers of a DoRA magnitudes; those that the file has none of are plain."""
+def _drop_what_is_not_there(module: nn.Module, fitted: Fitted, name: str) -> None:
+    """PEFT gives all layers magnitudes, or biases, where one has; those that the file has none of have none."""
     for layer in fitted.ranks:
-        if f"{layer}.lora_magnitude_vector" not in fitted.state:
-            own: Any = module.get_submodule(layer)
+        own: Any = module.get_submodule(layer)
+        if f"{layer}.lora_magnitude_vector" not in fitted.state and name in own.lora_magnitude_vector:
             own.lora_variant.pop(name, None)
-            if name in own.lora_magnitude_vector:
-                del own.lora_magnitude_vector[name]
-
-
-def _complete(module: nn.Module, fitted: Fitted, name: str) -> dict[str, Tensor]:
-    """The state, with zeros for the biases of layers that have none in the file where others have."""
-    if not any(each.endswith("lora_B.bias") for each in fitted.state):
-        return fitted.state
-    layers = {layer: module.get_submodule(layer).lora_B[name].bias for layer in fitted.ranks}  # type: ignore[index,union-attr]
-    zeros = {f"{layer}.lora_B.bias": torch.zeros_like(bias) for layer, bias in layers.items()}
-    return {**zeros, **fitted.state}
+            del own.lora_magnitude_vector[name]
+        if f"{layer}.lora_B.bias" not in fitted.state and own.lora_bias.get(name):
+            own.lora_B[name].bias = None
+            own.lora_bias[name] = False
 
 
 def _is_same(acting: Tensor | None, given: Tensor) -> bool:
@@ -240,22 +241,25 @@ def _is_same(acting: Tensor | None, given: Tensor) -> bool:
 
 def take_off(pipeline: Any) -> None:
     """Give every component of the pipeline its own layers back, whoever put adapters there."""
+    for component in pipeline.components.values():
+        if isinstance(component, nn.Module):
+            _make_plain(component)
+
+
+def _make_plain(component: nn.Module) -> None:
     from peft.tuners.tuners_utils import BaseTunerLayer
     from peft.utils import AuxiliaryTrainingWrapper
 
-    for component in pipeline.components.values():
-        if not isinstance(component, nn.Module):
-            continue
-        for module in list(component.modules()):
-            for name, child in list(module.named_children()):
-                if isinstance(child, BaseTunerLayer):
-                    setattr(module, name, child.get_base_layer())
-                elif isinstance(child, AuxiliaryTrainingWrapper):
-                    setattr(module, name, child.original_module)
-        if hasattr(component, "peft_config"):
-            model: Any = component
-            del model.peft_config
-            model._hf_peft_config_loaded = False
+    for module in list(component.modules()):
+        for name, child in list(module.named_children()):
+            if isinstance(child, BaseTunerLayer):
+                setattr(module, name, child.get_base_layer())
+            elif isinstance(child, AuxiliaryTrainingWrapper):
+                setattr(module, name, child.original_module)
+    if hasattr(component, "peft_config"):
+        model: Any = component
+        del model.peft_config
+        model._hf_peft_config_loaded = False
 
 
 @contextmanager

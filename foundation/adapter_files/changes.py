@@ -17,6 +17,14 @@ from torch import Tensor
 
 ALPHA: Final = "alpha"
 MAGNITUDE: Final = "dora_scale"
+BIAS: Final = "diff_b"
+"""What is added to the layer's bias."""
+NORMS_ENTRY: Final = "dora_scale_norms"
+BASE_NORMS: Final = "base"
+"""Our own header entry, and its value where the norms of outputs' magnitudes are of W, as ComfyUI and Forge take them.
+
+Without it they are of W + ΔW, which is what LyCORIS and kohya's trainers train.
+"""
 _SQUARE_BLOCKS: Final = 3
 """Dimensions of OFT's blocks; BOFT's have one more."""
 
@@ -47,6 +55,8 @@ class Change:
     """Set where the file's layer is several of diffusers'."""
     swapped: bool = False
     """Whether the file has the two halves of the outputs in the other order."""
+    base_norms: bool = False
+    """Whether the norms of outputs' magnitudes are of W, not of W + ΔW."""
 
     def update(self, weight: Tensor) -> Tensor:
         """ΔW, in float32 or better and the weight's shape.
@@ -59,31 +69,38 @@ class Change:
         added = self._placed(KINDS[self.kind].update(own, base), base)
         if (magnitude := own.get(MAGNITUDE)) is None:
             return added
-        return self._decomposed(base + added, magnitude) - base
+        return self._decomposed(base + added, magnitude, base) - base
+
+    def bias(self, width: int) -> Tensor | None:
+        """What is added to the bias of the layer, whose input has `width` features."""
+        if (bias := self.tensors.get(BIAS)) is None:
+            return None
+        return self._own_outputs(bias.flatten(), width)
+
+    def _own_outputs(self, tensor: Tensor, width: int) -> Tensor:
+        """The rows of the file's layer that are this one's, in its order."""
+        own = tensor if self.share is None else tensor[self.share.rows(width)]
+        return torch.cat(own.chunk(2)[::-1]) if self.swapped else own
 
     def _placed(self, added: Tensor, base: Tensor) -> Tensor:
         """The update where diffusers has it, in the weight's shape."""
-        if self.share is not None:
-            added = added.flatten(1)[self.share.rows(base[0].numel())]
-        if self.swapped:
-            added = torch.cat(added.chunk(2)[::-1])
+        added = self._own_outputs(added, base[0].numel())
         if added.numel() != base.numel() or len(added) != len(base):
             raise ValueError(f"{tuple(added.shape)} is no update of {tuple(base.shape)}")
         return added.reshape(base.shape)
 
-    def _decomposed(self, changed: Tensor, magnitude: Tensor) -> Tensor:
+    def _decomposed(self, changed: Tensor, magnitude: Tensor, base: Tensor) -> Tensor:
         """m · (W + ΔW) / ‖W + ΔW‖, norms over each output's weights, or over each input's where m is one for each."""
         outputs, inputs = changed.shape[:2]
         of_outputs = len(magnitude) == magnitude.numel()
-        if of_outputs and self.share is not None:
-            magnitude = magnitude.flatten()[self.share.rows(inputs)]
-        if of_outputs and self.swapped:
-            magnitude = torch.cat(magnitude.flatten().chunk(2)[::-1])
+        if of_outputs:
+            magnitude = self._own_outputs(magnitude.flatten(), inputs)
         fused = self.share is not None or self.swapped
         if magnitude.numel() != (outputs if of_outputs else inputs) or (fused and not of_outputs):
             raise ValueError(f"{tuple(magnitude.shape)} is no magnitude of {tuple(changed.shape)}")
         axes = tuple(range(1, changed.ndim)) if of_outputs else (0, *range(2, changed.ndim))
-        norm = changed.norm(dim=axes, keepdim=True)
+        normed = base if self.base_norms and of_outputs else changed
+        norm = torch.linalg.vector_norm(normed, dim=axes, keepdim=True)
         decomposed: Tensor = magnitude.reshape(norm.shape) * changed / norm
         return decomposed
 
@@ -168,7 +185,7 @@ def _oft(t: Mapping[str, Tensor], weight: Tensor) -> Tensor:
     return turned - weight
 
 
-_SCALED: Final = frozenset({ALPHA, MAGNITUDE})
+_SCALED: Final = frozenset({ALPHA, MAGNITUDE, BIAS})
 KINDS: Final[Mapping[str, Kind]] = {
     "lora": Kind("LoRA", frozenset({"lora_A", "lora_B"}), _SCALED, _lora),
     "locon": Kind("LoCon with a core", frozenset({"lora_A", "lora_B", "lora_mid"}), _SCALED, _locon),
@@ -184,7 +201,7 @@ KINDS: Final[Mapping[str, Kind]] = {
         _SCALED | {f"lokr_{name}" for name in ("w1", "w1_a", "w1_b", "w2", "w2_a", "w2_b", "t2")},
         _lokr,
     ),
-    "full": Kind("full change", frozenset({"diff"}), frozenset(), _full),
+    "full": Kind("full change", frozenset({"diff"}), frozenset({BIAS}), _full),
     "ia3": Kind("IA3", frozenset({"weight", "on_input"}), frozenset(), _ia3, fuses=False),
     "oft": Kind("OFT", frozenset({"oft_blocks"}), frozenset({ALPHA, "rescale"}), _oft, fuses=False),
 }

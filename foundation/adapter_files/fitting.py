@@ -10,6 +10,7 @@ from typing import Any, Final
 import torch
 from torch import Tensor, nn
 
+from foundation.adapter_files.changes import Change
 from foundation.adapter_files.layers import pattern_value, scale_told
 from foundation.adapter_files.part import Part, kind_of
 
@@ -89,10 +90,19 @@ def fit(module: nn.Module, part: Part) -> Fitted:
             continue
         leaf = names.leaf(own)
         try:
-            _add(own, *_as_factors(change.update(_weight(leaf)), leaf), fitted)
-        except (ValueError, RuntimeError, KeyError, TypeError, AttributeError):
-            fitted.problems.append(f"{own} is not of the size that its {change.kind} is for")
+            _fit_change(own, change, leaf, fitted)
+        except (ValueError, RuntimeError, KeyError, TypeError):
+            fitted.problems.append(f"{own} is {_kind_and_size(leaf)}, for which the file's {change.kind} is not made")
     return fitted
+
+
+def _fit_change(own: str, change: Change, leaf: nn.Module, fitted: Fitted) -> None:
+    weight = _weight(leaf)
+    _add(own, *_as_factors(change.update(weight)), fitted)
+    if (bias := change.bias(weight[0].numel())) is not None:
+        if getattr(leaf, "bias", None) is None or len(bias) != len(weight):
+            raise ValueError(f"{tuple(bias.shape)} is no bias of it")
+        fitted.state[f"{own}.lora_B.bias"] = bias
 
 
 def _fit_whole(module: nn.Module, name: str, tensor: Tensor, fitted: Fitted) -> bool:
@@ -193,7 +203,7 @@ def _shaped(down: Tensor, up: Tensor, leaf: nn.Module) -> tuple[Tensor, Tensor] 
     return down.reshape(rank, *inputs), up.reshape(outputs)
 
 
-def _as_factors(update: Tensor, leaf: nn.Module) -> tuple[Tensor, Tensor]:
+def _as_factors(update: Tensor) -> tuple[Tensor, Tensor]:
     """ΔW as B·A with an identity: exact, at the rank of the layer."""
     outputs = len(update)
     eye = torch.eye(outputs)

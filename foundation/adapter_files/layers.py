@@ -11,16 +11,15 @@ from typing import Any, Final
 import torch
 from torch import Tensor
 
-from foundation.adapter_files.changes import ALPHA, KINDS, MAGNITUDE, Change, Share, scale_of
-from foundation.adapter_files.original import Members, diffusers_layers, is_original
+from foundation.adapter_files.changes import ALPHA, BIAS, KINDS, MAGNITUDE, Change, Share, scale_of
+from foundation.adapter_files.original import Members, diffusers_layers, is_original, swaps_halves
 from foundation.adapter_files.part import Part, kind_of, lora_config
 
 _MAGNITUDE_OF_PEFT: Final = "lora_magnitude_vector"
-_BIAS: Final = "lora_B.bias"
+_BIAS_OF_PEFT: Final = "lora_B.bias"
+"""It is multiplied by the scale, unlike `BIAS`."""
 _LORA: Final = frozenset({"lora_A", "lora_B"})
 _EMBEDDING: Final = frozenset({"lora_embedding_A", "lora_embedding_B"})
-_MODULATION: Final = "adaLN_modulation.1"
-"""Where it has no gates it is shift, scale in the original code, and scale, shift in diffusers'."""
 _WHOLE: Final = frozenset({"weight", "bias"})
 _WHOLE_NAME: Final = re.compile(r"\^[\w.]+")
 
@@ -41,7 +40,7 @@ class FileLayer:
         names = frozenset(self.tensors)
         if names - {ALPHA} == _EMBEDDING:
             return "embedding"
-        if names >= _LORA and names <= _LORA | {ALPHA, MAGNITUDE, _BIAS}:
+        if names >= _LORA and names <= _LORA | {ALPHA, MAGNITUDE, BIAS, _BIAS_OF_PEFT}:
             return "lora"
         for name, kind in KINDS.items():
             if kind.needs <= names <= kind.needs | kind.may and (name != "lokr" or _is_lokr(names)):
@@ -76,14 +75,15 @@ def pattern_value(patterns: Mapping[str, Any] | None, layer: str, otherwise: Any
     return otherwise
 
 
-def as_part(layers: Sequence[FileLayer], config: Mapping[str, Any]) -> tuple[Part, list[str]]:
+def as_part(layers: Sequence[FileLayer], config: Mapping[str, Any], base_norms: bool = False) -> tuple[Part, list[str]]:
     """A part of all layers, and those that are no update, in words.
 
-    `config` is PEFT's, empty where the file has none. A layer's own alpha is before it.
+    `config` is PEFT's, empty where the file has none. A layer's own alpha is before it. For `base_norms` see `Change`.
     """
     if kind_of(Part({}, config)) != "LORA":
         return _of_other_kind(layers, config)
-    part = _Lora(config)
+    biased = any({BIAS, _BIAS_OF_PEFT} & layer.tensors.keys() for layer in layers)
+    part = _Lora(config, magnitudes=not biased and not base_norms, base_norms=base_norms)
     original = any(is_original(layer.name) for layer in layers)
     whole = tuple(config.get("modules_to_save") or ())
     for layer in map(_with_one_name, layers):
@@ -121,11 +121,14 @@ def _with_one_name(layer: FileLayer) -> FileLayer:
 class _Lora:
     """A part that grows layer by layer."""
 
-    def __init__(self, config: Mapping[str, Any]) -> None:
+    def __init__(self, config: Mapping[str, Any], magnitudes: bool, base_norms: bool) -> None:
+        """`magnitudes` tells whether PEFT's DoRA can hold these: it has none beside biases."""
         self.state: dict[str, Tensor] = {}
         self.changes: dict[str, Change] = {}
         self.problems: list[str] = []
         self._config = config
+        self._magnitudes = magnitudes
+        self._base_norms = base_norms
         self._kept = bool(config)
         """Whether PEFT's config still tells all scales."""
         self._ranks: dict[str, int] = {}
@@ -139,10 +142,10 @@ class _Lora:
             down, up = (layer.tensors[f"lora_embedding_{side}"] for side in "AB")
             self._scaled(layer, down)
             self.state |= {f"{layer.name}.lora_embedding_A": down, f"{layer.name}.lora_embedding_B": up}
-        elif kind == "lora" and _is_plain(layer):
+        elif kind == "lora" and self._is_plain(layer):
             self._add_lora(layer.name, layer, layer.tensors["lora_B"])
-        elif kind and _BIAS not in layer.tensors:
-            self.changes[layer.name] = Change(kind, layer.tensors)
+        elif kind and _BIAS_OF_PEFT not in layer.tensors:
+            self._change(layer.name, kind, layer)
         else:
             self.problems.append(str(layer))
 
@@ -150,20 +153,35 @@ class _Lora:
         """A layer of the original code, which may be several of diffusers'."""
         kind = layer.kind
         fused = bool(members.shares)
-        swapped = not fused and layer.name.endswith(_MODULATION) and _is_halves(layer)
-        plain = kind == "lora" and _is_plain(layer) and not swapped
-        if not kind or (fused and not KINDS.get(kind, KINDS["lora"]).fuses) or (fused and _BIAS in layer.tensors):
+        swapped = not fused and _is_swapped(layer)
+        plain = kind == "lora" and self._is_plain(layer) and not swapped
+        if not kind or (fused and not KINDS.get(kind, KINDS["lora"]).fuses) or _BIAS_OF_PEFT in layer.tensors:
             self.problems.append(str(layer))
         elif plain and not fused:
             self.add(replace(layer, name=members.layers[0]))
         elif plain:
             self._add_fused(layer, members)
-        elif kind == "lora" and _is_plain(layer):
+        elif kind == "lora" and self._is_plain(layer):
             self._add_swapped(members.layers[0], layer)
         else:
             for name, number in zip(members.layers, members.numbers, strict=True):
-                share = Share(number, members.shares) if fused else None
-                self.changes[name] = Change(kind, layer.tensors, share, swapped)
+                self._change(name, kind, layer, Share(number, members.shares) if fused else None, swapped)
+
+    def _change(
+        self, name: str, kind: str, layer: FileLayer, share: Share | None = None, swapped: bool = False
+    ) -> None:
+        tensors = layer.tensors
+        if kind == "lora" and ALPHA not in tensors:
+            rank = len(tensors["lora_A"])
+            tensors = {**tensors, ALPHA: torch.tensor(rank * scale_told(self._config, layer.name, rank))}
+        self.changes[name] = Change(kind, tensors, share, swapped, self._base_norms)
+
+    def _is_plain(self, layer: FileLayer) -> bool:
+        """Whether PEFT's LoRA is the same: B·A, or with a magnitude for each output."""
+        down, up = layer.tensors["lora_A"], layer.tensors["lora_B"]
+        magnitude = layer.tensors.get(MAGNITUDE)
+        held = magnitude is None or (self._magnitudes and magnitude.numel() == len(magnitude) == len(up))
+        return down.ndim == up.ndim and held and BIAS not in layer.tensors
 
     def whole(self) -> Part:
         """All that was added."""
@@ -193,9 +211,9 @@ class _Lora:
             down, up = down[columns], up[:, columns]
             self._ranks[name], self._alphas[name] = len(down), scale * len(down)
         self.state |= {f"{name}.lora_A.weight": down.contiguous(), f"{name}.lora_B.weight": up.contiguous()}
-        if _BIAS in layer.tensors:
+        if _BIAS_OF_PEFT in layer.tensors:
             self._bias = True
-            self.state[f"{name}.{_BIAS}"] = layer.tensors[_BIAS]
+            self.state[f"{name}.{_BIAS_OF_PEFT}"] = layer.tensors[_BIAS_OF_PEFT]
         if (magnitude := layer.tensors.get(MAGNITUDE)) is not None:
             self._dora = True
             shape = (-1,) if down.ndim == 2 else (1, -1, *[1] * (down.ndim - 2))
@@ -225,18 +243,13 @@ class _Lora:
         self._add_lora(name, replace(layer, tensors={**layer.tensors, **tensors}), up)
 
 
-def _is_plain(layer: FileLayer) -> bool:
-    """Whether PEFT's LoRA is the same: B·A, or with a magnitude for each output."""
-    down, up = layer.tensors["lora_A"], layer.tensors["lora_B"]
-    magnitude = layer.tensors.get(MAGNITUDE)
-    return down.ndim == up.ndim and (magnitude is None or magnitude.numel() == len(magnitude) == len(up))
-
-
-def _is_halves(layer: FileLayer) -> bool:
-    """Whether a modulation has shift and scale alone."""
-    if "lora_B" not in layer.tensors or "lora_A" not in layer.tensors:
+def _is_swapped(layer: FileLayer) -> bool:
+    """Whether it is a modulation whose halves diffusers has in the other order."""
+    if "diff" in layer.tensors:
+        return swaps_halves(layer.name, *layer.tensors["diff"].shape[:2])
+    if not layer.tensors.keys() >= _LORA:
         return False
-    return len(layer.tensors["lora_B"]) == 2 * layer.tensors["lora_A"][0].numel()
+    return swaps_halves(layer.name, len(layer.tensors["lora_B"]), layer.tensors["lora_A"].shape[1])
 
 
 def _halves_swapped(tensor: Tensor) -> Tensor:

@@ -143,6 +143,14 @@ _XLABS_QKV: Final = "single_blocks.{}.processor.qkv"
 """Query, key and value of a single block, without what else is in its layer."""
 
 
+def swaps_halves(layer: str, outputs: int, inputs: int) -> bool:
+    """Whether an original layer's outputs are shift and scale, where diffusers' are scale and shift.
+
+    So it is of modulations without gates.
+    """
+    return layer.endswith("adaLN_modulation.1") and outputs == 2 * inputs
+
+
 def is_original(layer: str) -> bool:
     """Whether a layer's name is one of blocks of FLUX's or SD3's own code."""
     return _ORIGINAL_BLOCK.fullmatch(layer) is not None

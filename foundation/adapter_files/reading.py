@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from torch import Tensor
 
+from foundation.adapter_files.changes import BASE_NORMS, NORMS_ENTRY
 from foundation.adapter_files.contents import what_it_is
 from foundation.adapter_files.layers import FileLayer, as_part
 from foundation.adapter_files.names import DENOISER, parse
@@ -86,7 +87,8 @@ def _parts(content: Opened) -> dict[str, Part]:
     parts, problems = {}, list[str]()
     for component, layers in gathered.layers.items():
         config = configs.get(component) or configs.get("", {})
-        part, wrong = as_part([FileLayer(name, tensors) for name, tensors in layers.items()], config)
+        told = [FileLayer(name, tensors) for name, tensors in layers.items()]
+        part, wrong = as_part(told, config, content.header.get(NORMS_ENTRY) == BASE_NORMS)
         problems += [f"{component}.{each}" for each in wrong]
         parts[component] = part
     unused = [*gathered.strange, *problems]

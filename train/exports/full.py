@@ -12,10 +12,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from foundation.adapter_files.original import Place
+from foundation.adapter_files.original import Place, swaps_halves
 from foundation.errors import AdapterError
 from train.exports.families import Family
-from train.exports.original import swaps_halves
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +65,7 @@ def _in_original(layers: Mapping[str, Difference], family: Family) -> dict[str, 
 def _fused(name: str, members: list[tuple[Place, Difference]]) -> Difference:
     (first, own), *_ = members
     if not first.shares:
-        swapped = swaps_halves(name, own.weight)
+        swapped = swaps_halves(name, *own.weight.shape[:2])
         return (
             Difference(_swapped(own.weight), own.bias if own.bias is None else _swapped(own.bias)) if swapped else own
         )

@@ -14,6 +14,7 @@ from typing import Final
 from safetensors.torch import save
 from torch import Tensor
 
+from foundation.adapter_files.changes import BASE_NORMS, NORMS_ENTRY
 from train.exports.about import About
 from train.exports.adapter import Adapter
 from train.exports.families import Family
@@ -21,10 +22,6 @@ from train.exports.layers import layers_of
 
 _LYCORIS: Final = {"LOHA": "loha", "LOKR": "lokr"}
 """PEFT's types that LyCORIS knows, by its own names."""
-
-
-DORA_NORMS: Final = "dora_scale_norms"
-"""Our own entry: of which weights the norms are that outputs' `dora_scale` is divided by, see `train.exports.kohya`."""
 
 
 def kohya_header(
@@ -44,7 +41,7 @@ def kohya_header(
         "ss_network_dim": f"{_most_common(ranks)}" if ranks else None,
         "ss_network_alpha": f"{_most_common(alphas):g}" if alphas else None,
         "ss_network_args": json.dumps({"algo": algorithms[0]}) if algorithms else None,
-        DORA_NORMS: "base" if any(name.endswith(".dora_scale") for name in state) else None,
+        NORMS_ENTRY: BASE_NORMS if any(name.endswith(".dora_scale") for name in state) else None,
     }
     training = {
         "ss_output_name": about.title,

@@ -16,7 +16,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from foundation.adapter_files.original import Place, Places
+from foundation.adapter_files.original import Place, Places, swaps_halves
 from foundation.errors import AdapterError
 from train.exports.layers import Layer
 
@@ -42,18 +42,10 @@ def in_original(layers: Sequence[Layer], places: Places) -> list[Layer]:
     ]
 
 
-def swaps_halves(name: str, weight: Tensor) -> bool:
-    """Whether an original layer's outputs are shift and scale, where diffusers' are scale and shift.
-
-    So it is of modulations without gates.
-    """
-    return name.endswith("adaLN_modulation.1") and len(weight) == 2 * weight.shape[1]
-
-
 def _whole(name: str, layer: Layer) -> Layer:
     """A layer that is one there, too."""
     down, up = layer.tensors["lora_A"], layer.tensors["lora_B"]
-    if swaps_halves(name, torch.empty(len(up), down.shape[1], device="meta")):
+    if swaps_halves(name, len(up), down.shape[1]):
         up = torch.cat(up.chunk(2)[::-1])
     return replace(layer, name=name, tensors={"lora_A": down, "lora_B": up})
 
