@@ -5,27 +5,64 @@ from __future__ import annotations
 import math
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
-from rich.console import Console, Group
+from rich.cells import cell_len
+from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
 from foundation.console import printable, say
+from sweeper.messages import BaseLoaded, CapacityMeasured, Event, Ready
+from sweeper.time_left import TimeLeft
 from sweeper.trials import Trial
+
+_NUMBERS = ("slot", "trial", "step", "loss", "score", "overfit")
+_WORDS = "what it tries"
+_GAP = 2
+_FEWEST = 24
+"""Columns that the words need; with fewer they make way for the numbers."""
+_PLAIN = Console(markup=False)
+"""Measures text."""
+_LINES_BESIDE = 4
+"""The table's head, the study's line, a count of what is not shown, and the cursor's."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """A running trial."""
+
+    numbers: tuple[str, ...]
+    words: str
 
 
 class Display:
-    """One study's progress. `line` says what happened; `refresh` redraws the table (terminals only)."""
+    """One study's progress. `line` says what happened; all else redraws the table (terminals only)."""
 
-    def __init__(self, name: str, num_trials: int, steps: int) -> None:
-        self._name = name
-        self._num_trials = num_trials
-        self._steps = steps
-        self._began = time.monotonic()
-        self._steps_before = 0
-        self._live = _live() if sys.stdout.isatty() else None
+    def __init__(
+        self,
+        name: str,
+        num_trials: int,
+        steps: int,
+        left: TimeLeft | None = None,
+        console: Console | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._name, self._num_trials, self._steps = name, num_trials, steps
+        self._left = left or TimeLeft(steps=num_trials * steps, finale=0, evaluation=1)
+        self._clock, self._began = clock, clock()
+        self._phase, self._phase_began = "loading", self._began
+        self._trained_since: float | None = None
+        self._steps_before = self._done = self._ended = 0
+        self._rows: list[_Row] = []
+        if console is None and sys.stdout.isatty():
+            console = Console(markup=False, emoji=False, highlight=False)
+        self._console = console
+        self._live = console and Live(
+            console=console, get_renderable=self._picture, refresh_per_second=2, transient=True
+        )
 
     def __enter__(self) -> Display:
         if self._live:
@@ -36,50 +73,89 @@ class Display:
         if self._live:
             self._live.stop()
 
-    def line(self, text: str) -> None:
-        """Say one thing that happened, for good."""
-        seconds = int(time.monotonic() - self._began)
-        clock = f"{seconds // 60:3}:{seconds % 60:02}"
-        if self._live:
-            self._live.console.print(Text.assemble((clock, "dim"), "  ", printable(text)))
-        else:
-            say(f"{clock}  {text}")
+    def line(self, *texts: str) -> None:
+        """Say what happened, for good, each on its line; on a terminal what does not fit hangs under its beginning."""
+        clock = _clock_words(self._clock() - self._began)
+        for text in texts:
+            if self._live:
+                row = Table.grid(padding=(0, _GAP, 0, 0))
+                row.add_column(no_wrap=True, style="dim")
+                row.add_column(overflow="fold")
+                row.add_row(clock, Text(printable(text)))
+                self._live.console.print(row)
+            else:
+                say(f"{clock}  {text}")
+
+    def phase(self, words: str) -> None:
+        """What is being done that no trial's row shows: loading, measuring, choosing the best. Empty for nothing."""
+        if words != self._phase:
+            self._phase, self._phase_began = words, self._clock()
+
+    def hear(self, event: Event) -> None:
+        """Follow what the first worker does until it is up; from then on time is spent on trials."""
+        if self._trained_since is not None:
+            return
+        match event:
+            case BaseLoaded():
+                self.phase("measuring how many trials train best at once")
+            case CapacityMeasured():
+                self.phase("drawing and judging what the base draws")
+            case Ready():
+                self._trained_since = self._clock()
+                self.phase("")
+
+    def evaluated(self, seconds: float) -> None:
+        """An evaluation took so long."""
+        self._left.evaluated(seconds)
+
+    def finale(self) -> None:
+        """All trials have ended; what follows is judging."""
+        self._rows = []
+        self.phase("judging finalists and strengths")
+
+    def drawn(self, pictures: int) -> None:
+        """So many more of the finale's pictures are there."""
+        self._left.drawn += pictures
+
+    def stopping(self) -> None:
+        """The study is interrupted; nothing of what was going on is shown any more."""
+        self._rows = []
+        self.phase("stopping: every trial saves its state")
 
     def starts_from(self, trials: Sequence[Trial]) -> None:
         """Steps that an earlier run made do not count in this run's pace."""
         self._steps_before = _steps_behind(trials, self._steps)
 
     def refresh(self, trials: Sequence[Trial], slots: Mapping[int, str]) -> None:
-        """Redraw; `slots` names the place of each running trial."""
-        if self._live:
-            self._live.update(self._table(trials, slots))
+        """Show the running trials; `slots` names the place of each."""
+        self._done = _steps_behind(trials, self._steps)
+        self._ended = sum(trial.status in ("finished", "pruned", "failed") for trial in trials)
+        running = [trial for trial in trials if trial.status == "running"]
+        self._rows = [_row(trial, slots.get(trial.number, "–"), self._steps) for trial in running]
 
-    def time_left_s(self, trials: Sequence[Trial]) -> float:
-        """Seconds until all trials are done at this run's pace; what was saved by stopping early counts as done."""
-        done = _steps_behind(trials, self._steps)
-        made = done - self._steps_before
-        if made <= 0:
-            return math.nan
-        return (time.monotonic() - self._began) / made * max(0, self._num_trials * self._steps - done)
+    def time_left_s(self) -> float:
+        """Seconds until the study is done; NaN while there is nothing to go by."""
+        now = self._clock()
+        if self._left.drawn:
+            return self._left.finale_s(now - self._phase_began)
+        since = self._began if self._trained_since is None else self._trained_since
+        return self._left.training_s(now - since, self._done - self._steps_before, self._done)
 
-    def _table(self, trials: Sequence[Trial], slots: Mapping[int, str]) -> Group:
-        ended = [trial for trial in trials if trial.status in ("finished", "pruned", "failed")]
-        table = Table(title_justify="left", box=None, pad_edge=False)
-        for name in ("slot", "trial", "step", "loss", "score", "overfit", "what it tries"):
-            table.add_column(name, justify="left" if name == "what it tries" else "right", no_wrap=True)
-        for trial in trials:
-            if trial.status == "running":
-                table.add_row(slots.get(trial.number, "–"), str(trial.number), *_cells(trial, self._steps))
-        left = self.time_left_s(trials)
-        words = f"{self._name}: {len(ended)}/{self._num_trials} trials, " + (
-            "about " + _span(left) + " left" if math.isfinite(left) else "starting"
-        )
-        return Group(Text(printable(words), style="bold"), table)
+    def _picture(self) -> RenderableType:
+        assert self._console
+        return Group(self._head(), *_table(self._rows, self._console.width, self._console.height))
 
-
-def _live() -> Live:
-    console = Console(markup=False, emoji=False, highlight=False)
-    return Live(console=console, refresh_per_second=2, transient=True)
+    def _head(self) -> Text:
+        parts = [f"{self._ended}/{self._num_trials} trials"]
+        if self._phase:
+            share = f" {min(self._left.drawn / self._left.finale, 1):.0%}" if self._left.drawn else ""
+            parts.append(f"{self._phase}{share} ({_span(self._clock() - self._phase_began)})")
+        left = self.time_left_s()
+        if math.isfinite(left):
+            parts.append(f"about {_span(left)} left")
+        elif not self._phase:
+            parts.append("time left is known after the first evaluation")
+        return Text(printable(f"{self._name}: {', '.join(parts)}"), style="bold")
 
 
 def describe(params: Mapping[str, object]) -> str:
@@ -91,15 +167,42 @@ def describe(params: Mapping[str, object]) -> str:
     return ", ".join(words)
 
 
-def _cells(trial: Trial, steps: int) -> tuple[str | Text, ...]:
+def _table(rows: Sequence[_Row], width: int, height: int) -> list[RenderableType]:
+    """The numbers whole, whatever the width; words beside them on as many lines as there are, on one, or not at all.
+
+    Trials that the screen has no line for are counted.
+    """
+    rows, hidden = rows[: max(1, height - _LINES_BESIDE)], len(rows[max(1, height - _LINES_BESIDE) :])
+    if not rows:
+        return []
+    widths = [max(map(cell_len, column)) for column in zip(_NUMBERS, *(row.numbers for row in rows), strict=True)]
+    room = width - sum(widths) - _GAP * len(widths)
+    table = Table(box=None, pad_edge=False, padding=(0, _GAP, 0, 0))
+    for name, wide in zip(_NUMBERS, widths, strict=True):
+        table.add_column(name, justify="right", no_wrap=True, min_width=wide)
+    if room >= _FEWEST:
+        lines = sum(len(Text(printable(row.words)).wrap(_PLAIN, room)) for row in rows)
+        is_high = lines > height - _LINES_BESIDE
+        table.add_column(_WORDS, overflow="fold", max_width=room)
+    for row in rows:
+        words = Text(printable(row.words))
+        if room >= _FEWEST and is_high:
+            words.truncate(room, overflow="ellipsis")
+        table.add_row(*row.numbers, *([words] if room >= _FEWEST else []))
+    return [table, Text(f"… and {hidden} more trials")] if hidden else [table]
+
+
+def _row(trial: Trial, slot: str, steps: int) -> _Row:
     last = trial.evaluations[-1] if trial.evaluations else None
-    return (
+    numbers = (
+        slot,
+        str(trial.number),
         f"{trial.step}/{steps}",
         "–" if math.isnan(trial.loss) else f"{trial.loss:.3f}",
         f"{last.score:.1f}" if last else "–",
         f"{last.overfit_index:.2f}" if last else "–",
-        Text(printable(describe(trial.params))),
     )
+    return _Row(numbers, describe(trial.params))
 
 
 def _steps_behind(trials: Sequence[Trial], steps: int) -> int:
@@ -107,5 +210,11 @@ def _steps_behind(trials: Sequence[Trial], steps: int) -> int:
     return sum(trial.step if trial.status in ("waiting", "running") else steps for trial in trials)
 
 
+def _clock_words(seconds: float) -> str:
+    return f"{int(seconds) // 60:3}:{int(seconds) % 60:02}"
+
+
 def _span(seconds: float) -> str:
+    if seconds >= 5400:
+        return f"{seconds / 3600:.1f} h"
     return f"{seconds / 60:.0f} min" if seconds >= 90 else f"{seconds:.0f} s"

@@ -12,6 +12,7 @@ from PIL import Image
 
 from eval.evaluation import Evaluation, value_of
 from eval.prompts import with_trigger
+from sweeper.best_files import dashboard_command, files_of
 from sweeper.config import Config
 from sweeper.display import Display, describe
 from sweeper.lead import in_words, lead_over_base
@@ -27,7 +28,7 @@ from sweeper.strength_search import Found, draw_sheet, find_strength
 from sweeper.supervisor import Supervisor
 from sweeper.tracking.port import Tracker
 from sweeper.trials import Trial
-from sweeper.winner import CARD, SHEET, STRENGTH_SHEET, Chosen, TrialSummary, Winner
+from sweeper.winner import Chosen, TrialSummary, Winner
 from train.bases import base_location
 
 FRESH_SEEDS_FROM: Final = 1000
@@ -68,8 +69,9 @@ def crown(supervisor: Supervisor, tracker: Tracker, display: Display, folder: Pa
             "; it is not registered as champion (tracking.register=always does so)" if not is_champion else ""
         )
         display.line(f"{chosen.within_noise}{unregistered}")
-    sheets = ", ".join(name for name in (SHEET, STRENGTH_SHEET) if (best / name).exists())
-    display.line(f"it is in {best}: the LoRA, its card ({CARD}) and pictures ({sheets})")
+    display.line(f"it is in {best}")
+    display.line(*files_of(best))
+    display.line(f"all trials, their curves and pictures: {dashboard_command(folder.parent)}")
     return chosen
 
 
@@ -103,6 +105,7 @@ def _choose(
     supervisor: Supervisor, display: Display, best: Path, finalists: list[Trial], asked: str, config: Config
 ) -> Chosen:
     """Ask the workers, and leave the winner in `best`."""
+    display.finale()
     seeds = tuple(range(FRESH_SEEDS_FROM, FRESH_SEEDS_FROM + 2 * len(config.eval.seeds)))
     names = ", ".join(str(trial.number) for trial in finalists)
     display.line(f"scoring trials {names} again with {len(seeds)} fresh seeds a prompt")

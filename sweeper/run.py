@@ -36,6 +36,7 @@ from sweeper.search import DATABASE_ERRORS, Search, config_of, ranking_of
 from sweeper.space import Plan, plan
 from sweeper.stopping import Stop, stoppable
 from sweeper.supervisor import Supervisor
+from sweeper.time_left import TimeLeft
 from sweeper.tracking import open_tracker
 from sweeper.tracking.port import Tracker
 from sweeper.trials import Resolved
@@ -92,7 +93,7 @@ def _run_study(overrides: Sequence[str], stop: Stop) -> int:
         identity = _write_study(folder, asked)
         launcher = stack.enter_context(_started(LocalLauncher(config, asked.objectives), search, config))
         tracker = open_tracker(config.tracking, folder.parent)
-        display = Display(config.study.name, config.study.num_trials, config.train.num_steps)
+        display = Display(config.study.name, config.study.num_trials, config.train.num_steps, TimeLeft.of(config))
         resolve = partial(_resolve, asked, dataset)
         supervisor = Supervisor(config, folder, search, tracker, launcher, display, resolve)
         stop.say, stop.hurry = display.line, launcher.hurry
@@ -161,6 +162,7 @@ def _guarded(
             else:
                 status = "finished"
         except KeyboardInterrupt:
+            display.stopping()
             display.line(
                 f"{stop.reason}: every trial saves its state; the same command goes on from here (Ctrl-C again ends at "
                 "once; then trials go on from their last evaluation)"

@@ -39,6 +39,7 @@ from sweeper.messages import (
 from sweeper.places import trial_of
 from sweeper.search import Past, Search
 from sweeper.suspects import Suspects
+from sweeper.time_left import pictures_of
 from sweeper.tracking.port import Tracker
 from sweeper.trials import Resolved, Status, Trial
 from sweeper.verdicts import verdict_on
@@ -111,7 +112,8 @@ class Supervisor:
 
     def answers(self, questions: Sequence[Rescore | Draw]) -> list[Rescored | Drew]:
         """What workers say to these, in their order; see `Judgements`."""
-        return self._judgements.answers(questions)
+        sizes = [pictures_of(question, self._config) for question in questions]
+        return self._judgements.answers(questions, lambda answered: self._display.drawn(sizes[answered - 1]))
 
     def shut_down(self, timeout_s: float) -> None:
         """End all workers; those that have trials get so long to save them."""
@@ -133,8 +135,7 @@ class Supervisor:
         if self.trials:
             self._display.line(settling.resuming(len(self.trials), len(self._waiting), self._config.study.num_trials))
         wanted, others = worth_training_again(lost, ended)
-        for words in others:
-            self._display.line(words)
+        self._display.line(*others)
         self._take_back(wanted)
         self._tracker.reconcile(self._waiting.numbers)
         self._display.starts_from(list(self.trials.values()))
@@ -215,6 +216,7 @@ class Supervisor:
         return self._adopt(number, dict(params))
 
     def _handle(self, worker: WorkerState, event: Event) -> None:
+        self._display.hear(event)
         match event:
             case Ready():
                 self._on_ready(event)
@@ -241,8 +243,7 @@ class Supervisor:
         self._base_shown = True
         write_base_images(self._folder, event.base_images)
         self._tracker.show_base(event.base_images)
-        for words in event.notes:
-            self._display.line(words)
+        self._display.line(*event.notes)
 
     def _on_admitted(self, worker: WorkerState, event: Admitted) -> None:
         trial = self.trials[event.trial]
@@ -254,13 +255,13 @@ class Supervisor:
             self._tracker.log_evaluation(trial.number, evaluation, images, costs, settling.chosen_so_far(trial))
         for validation in event.validations:
             self._tracker.log_validation(trial.number, validation)
-        for words in settling.started_words(trial, [self.trials[n] for n in worker.trials]):
-            self._display.line(words)
+        self._display.line(*settling.started_words(trial, [self.trials[n] for n in worker.trials]))
 
     def _on_evaluated(self, worker: WorkerState, event: Evaluated) -> None:
         trial, evaluation = self.trials[event.trial], event.evaluation
         trial.evaluations.append(evaluation)
         costs = costs_of(trial.folder, trial.evaluations)[-1]
+        self._display.evaluated(costs.judging.seconds)
         self._tracker.log_evaluation(trial.number, evaluation, event.images, costs, settling.chosen_so_far(trial))
         self._report(trial, evaluation)
         past = self.trained_again.get(trial.number)

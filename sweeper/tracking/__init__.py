@@ -20,6 +20,7 @@ MLFLOW_SETTINGS: Final = {
     "DO_NOT_TRACK": "true",
     "MLFLOW_LOGGING_LEVEL": "WARNING",  # else a line for each of some fifty migrations of a new database
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "3",  # seven with doubling pauses make a call to a dead server last minutes
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
 }

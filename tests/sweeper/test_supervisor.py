@@ -226,7 +226,7 @@ def test_what_a_crash_kept_from_being_shown_and_deleted_is_made_up_for(make: Mak
 
 def test_what_all_trials_took_is_told_when_they_have_ended(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     lines: list[str] = []
-    monkeypatch.setattr(Display, "line", lambda _, text: lines.append(text))
+    monkeypatch.setattr(Display, "line", lambda _, *texts: lines.extend(texts))
     supervisor, _, _ = make(PlayedWorker({0: FULL, 1: FULL, 2: FULL}))
     supervisor.run()
     took = "training took 2 s and at most 2.0 GB, judging 1 s and at most 3.0 GB"  # six times COSTS
