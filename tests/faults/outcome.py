@@ -1,0 +1,165 @@
+"""What a study came to, read from its files, from Optuna and from MLflow, and how two of them differ."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import sqlite3
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import optuna
+from mlflow import MlflowClient
+from mlflow.entities import Run
+
+from sweeper.history import read_evaluations, read_steps, read_validations
+from sweeper.places import trials_of
+from sweeper.tracking import DATABASE
+from sweeper.urls import sqlite_url
+
+_UNIQUE: Final = re.compile(r"\+timestamp\+\d+\+[0-9a-f-]{36}")
+"""What MLflow puts into the name of a picture that is another each time."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Shown:
+    """One of MLflow's runs."""
+
+    status: str
+    end: str
+    params: dict[str, str]
+    metrics: Counter[tuple[str, int, float]]
+    """Every stored value with its step; one that is stored twice counts twice."""
+    artifacts: Counter[str]
+    """Every file by its path in the run."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Outcome:
+    """All that must not hang on whether, and where, a study was interrupted."""
+
+    trials: dict[int, dict[str, Any]]
+    """By Optuna's number: parameters, state, value, reported scores."""
+    best: dict[str, Any]
+    """The winner's trial, step, strength and the digest of its LoRA."""
+    files: frozenset[str]
+    """Relative paths of all that the study leaves on disk, but databases and MLflow's artifacts."""
+    shown: dict[str, Shown]
+    """MLflow's runs of this study by name."""
+    gaps: tuple[str, ...]
+    """What MLflow shows otherwise than the files hold it."""
+
+
+def outcome_of(folder: Path, name: str) -> Outcome:
+    """Read a study that has ended."""
+    study = optuna.load_study(study_name=name, storage=sqlite_url(folder / "studies.db"))
+    trials = {
+        each.number: {
+            "params": dict(each.params),
+            "state": each.state.name,
+            "value": each.value,
+            "scores": dict(each.intermediate_values),
+        }
+        for each in study.get_trials(deepcopy=False)
+    }
+    scores = json.loads((folder / name / "best" / "scores.json").read_text())
+    weights = (folder / name / "best" / "pytorch_lora_weights.safetensors").read_bytes()
+    best = {key: scores[key] for key in ("trial", "step", "strength")}
+    best["sha256"] = hashlib.sha256(weights).hexdigest()
+    shown = {each: _shown(folder, run) for each, run in _runs(folder, name).items()}
+    by_trial = {run.data.tags.get("trial"): each for each, run in _runs(folder, name).items()}
+    gaps = []
+    for trial_folder in sorted(trials_of(folder / name).iterdir()):
+        run = by_trial.get(str(int(trial_folder.name)))
+        own = ["there is no run"] if run is None else _against_files(trial_folder, shown[run])
+        gaps += [f"trial {int(trial_folder.name)}: {gap}" for gap in own]
+    kept = (path for path in folder.rglob("*") if path.is_file() and not _is_store(path.relative_to(folder)))
+    files = frozenset(str(path.relative_to(folder)) for path in kept)
+    return Outcome(trials=trials, best=best, files=files, shown=shown, gaps=tuple(gaps))
+
+
+def differences(undisturbed: Outcome, other: Outcome) -> list[str]:
+    """What the second does not have as the first, in words; nothing where they are alike."""
+    found = [f"MLflow: {gap}" for gap in other.gaps]
+    if undisturbed.trials != other.trials:
+        numbers = sorted({*undisturbed.trials, *other.trials})
+        differ = [n for n in numbers if undisturbed.trials.get(n) != other.trials.get(n)]
+        first = differ[0]
+        found.append(
+            f"trials {differ} differ; {first}: {undisturbed.trials.get(first)} against {other.trials.get(first)}"
+        )
+    if undisturbed.best != other.best:
+        found.append(f"the winner was {undisturbed.best}, is {other.best}")
+    if undisturbed.shown.keys() != other.shown.keys():
+        found.append(f"MLflow's runs were {sorted(undisturbed.shown)}, are {sorted(other.shown)}")
+    for name in undisturbed.shown.keys() & other.shown.keys():
+        found += [f"MLflow, {name}: {each}" for each in _differ(undisturbed.shown[name], other.shown[name])]
+    found += [f"left behind: {path}" for path in sorted(other.files - undisturbed.files)]
+    found += [f"gone: {path}" for path in sorted(undisturbed.files - other.files)]
+    return found
+
+
+def _is_store(path: Path) -> bool:
+    return path.parts[0].endswith((".db", ".db-journal", ".db-wal", ".db-shm")) or path.parts[0] == "mlartifacts"
+
+
+def _runs(folder: Path, name: str) -> dict[str, Run]:
+    """MLflow's runs of a study by name; one that has a namesake takes a number."""
+    client = MlflowClient(sqlite_url(folder / DATABASE))
+    found = [run for each in client.search_experiments() for run in client.search_runs([each.experiment_id])]
+    runs: dict[str, Run] = {}
+    for run in sorted(found, key=lambda run: run.info.start_time):
+        if run.data.tags.get("study") == name:
+            same = sum(each.split(" (again")[0] == run.info.run_name for each in runs)
+            runs[f"{run.info.run_name} (again {same})" if same else run.info.run_name] = run
+    return runs
+
+
+def _shown(folder: Path, run: Run) -> Shown:
+    with sqlite3.connect(f"file:{folder / DATABASE}?mode=ro", uri=True) as database:
+        rows = database.execute("SELECT key, step, value FROM metrics WHERE run_uuid = ?", (run.info.run_id,))
+        metrics = Counter((key, step, _comparable(key, value)) for key, step, value in rows)
+    root = next((folder / "mlartifacts").rglob(run.info.run_id), None)
+    files = [path for path in root.rglob("*") if path.is_file()] if root else []
+    return Shown(
+        status=run.info.status,
+        end=run.data.tags.get("ended", ""),
+        params=dict(run.data.params),
+        metrics=metrics,
+        artifacts=Counter(_UNIQUE.sub("", str(path.relative_to(root))) for path in files if root),
+    )
+
+
+def _comparable(key: str, value: float) -> float:
+    """What a trial took hangs on which trials shared its passes, so on the interruption."""
+    return 0.0 if key.startswith("usage/") else value
+
+
+def _against_files(trial_folder: Path, shown: Shown) -> list[str]:
+    """What MLflow shows otherwise than the trial's own files hold it."""
+    steps = Counter(report.step for report in read_steps(trial_folder))
+    judged = Counter(each.step for each in read_evaluations(trial_folder))
+    looked = judged + Counter(each.step for each in read_validations(trial_folder))
+    wanted = {"train/loss": steps, "train/lr": steps, "eval/overfit": judged, "eval/val_ratio": looked}
+    gaps = []
+    for key, expected in wanted.items():
+        there = Counter(step for (name, step, _), times in shown.metrics.items() for _ in range(times) if name == key)
+        if there != expected:
+            gaps.append(f"{key} is shown at {sorted(there.elements())}, the files have {sorted(expected.elements())}")
+    return gaps
+
+
+def _differ(was: Shown, now: Shown) -> list[str]:
+    found = [
+        f"{name} was {a}, is {b}"
+        for name in ("status", "end", "params")
+        if (a := getattr(was, name)) != (b := getattr(now, name))
+    ]
+    for name in ("metrics", "artifacts"):
+        before, after = getattr(was, name), getattr(now, name)
+        found += [f"{name} lack {each}" for each in list((before - after).elements())[:3]]
+        found += [f"{name} have more: {each}" for each in list((after - before).elements())[:3]]
+    return found

@@ -1,0 +1,219 @@
+"""A study whose training and judging are arithmetic: everything else is the real thing.
+
+The supervisor, Optuna, MLflow, the worker's loop, its process and pipe, and every file that they write are those of
+any study. Only the base, the pack and the judge are played, so that a study takes seconds and always says the same.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import multiprocessing
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import safetensors.torch
+import torch
+from PIL import Image
+from torch import Tensor
+
+import sweeper.launchers.local as local
+import sweeper.worker as worker
+from eval.evaluation import Evaluation, Validation
+from eval.spec import EvalSpec
+from foundation.adapter_files import WEIGHTS_FILE
+from foundation.durable import new_folder, write_bytes
+from foundation.errors import AdapterError
+from sweeper.costs import Cost
+from sweeper.drawing import Drawn, write_pictures
+from sweeper.judging import Due
+from train.reports import StepReport
+from train.spec import TrialSpec
+
+COST = Cost(seconds=0.5, gigabytes=1.0)
+_METRICS = ("style", "prompt_match", "prompt_kept", "copy_rate", "diversity", "drift", "val_ratio", "cmmd", "kid")
+
+
+def chance(*words: object) -> float:
+    """A number from 0 to 1 that hangs on the words alone."""
+    return int(hashlib.sha256(repr(words).encode()).hexdigest()[:8], 16) / 0xFFFFFFFF
+
+
+class Pack:
+    """A slot is a count of steps; what it has learned is a tensor that tells its trial and its step."""
+
+    at_once = 8
+
+    def __init__(self, *_: Any) -> None:
+        self.specs: dict[int, TrialSpec] = {}
+        self.done: dict[int, int] = {}
+        self.unread: list[StepReport] = []
+
+    def admit(self, spec: TrialSpec, resume_from: Path | None = None) -> int:
+        slot = next(number for number in range(99) if number not in self.specs)
+        step = 0
+        if resume_from is not None:
+            try:
+                step = int(safetensors.torch.load_file(resume_from / "state.safetensors")["step"])
+            except (OSError, safetensors.SafetensorError) as error:
+                raise AdapterError(f"{resume_from} is damaged") from error
+        self.specs[slot], self.done[slot] = spec, step
+        return slot
+
+    def spec(self, slot: int) -> TrialSpec:
+        return self.specs[slot]
+
+    def steps_done(self, slot: int) -> int:
+        return self.done[slot]
+
+    def finished(self, slot: int) -> bool:
+        return self.done[slot] >= self.specs[slot].train.num_steps
+
+    def failed(self, _: int) -> bool:
+        return False
+
+    def step(self) -> list[StepReport]:
+        for slot in self.specs:
+            if not self.finished(slot):
+                self.done[slot] += 1
+                loss = 1 / (1 + self.done[slot]) + chance(lr_of(self.specs[slot]))
+                report = StepReport(slot=slot, step=self.done[slot], loss=loss, lr=1e-3, grad_norm=1.0)
+                self.unread.append(report)
+        return self.read()
+
+    def read(self) -> list[StepReport]:
+        unread, self.unread = self.unread, []
+        return unread
+
+    def release(self, slot: int) -> None:
+        del self.specs[slot], self.done[slot]
+
+    def save_adapter(self, slot: int, folder: Path) -> None:
+        layer = "unet.down_blocks.0.attentions.0.transformer_blocks.0.attn1.to_q"
+        told = torch.tensor([[lr_of(self.specs[slot]), float(self.done[slot])]])
+        tensors = {f"{layer}.lora_A.weight": told, f"{layer}.lora_B.weight": told.T.clone().contiguous()}
+        write_bytes(folder / WEIGHTS_FILE, safetensors.torch.save(tensors, {"format": "pt"}))
+
+    def save_state(self, slot: int, folder: Path) -> None:
+        with new_folder(folder) as fresh:
+            safetensors.torch.save_file({"step": torch.tensor(self.done[slot])}, fresh / "state.safetensors")
+
+
+def lr_of(spec: TrialSpec) -> float:
+    """What tells one trial from another."""
+    return float(getattr(spec.optimizer, "lr", None) or 1.0)
+
+
+class Judging:
+    """Says of every checkpoint what its rate and its step come to."""
+
+    def __init__(self, pack: Pack, dataset: object, data: object, spec: EvalSpec, trigger: str, cache: Path) -> None:
+        self._pack, self._spec, self._cache = pack, spec, cache
+        if not self.base_pictures(spec).exists():
+            write_pictures(self.base_pictures(spec), _drawn(spec, "base"))
+
+    def base_pictures(self, spec: EvalSpec) -> Path:
+        return self._cache / f"base-{len(spec.prompts)}-{'-'.join(map(str, spec.seeds))}"
+
+    def judge(self, due: Sequence[Due]) -> list[Evaluation]:
+        for each in due:
+            write_pictures(each.pictures, _drawn(self._spec, lr_of(self._pack.spec(each.slot)), each.step))
+        return [self._evaluation(lr_of(self._pack.spec(each.slot)), each.step) for each in due]
+
+    def judge_file(
+        self, checkpoint: Path, step: int, folder: Path, seeds: tuple[int, ...], strength: float = 1.0
+    ) -> Evaluation:
+        (told,) = (value for name, value in _read(checkpoint).items() if "lora_A" in name)
+        write_pictures(folder, _drawn(self._spec.for_finalists(seeds), float(told[0, 0]), step, strength))
+        return self._evaluation(float(told[0, 0]), step, strength)
+
+    def draw_file(self, checkpoint: Path, folder: Path, prompts: int, seed: int, strength: float) -> None:
+        write_pictures(folder, _drawn(self._spec.for_finalists((seed,)), _read(checkpoint).keys(), strength))
+
+    def judge_base(self, spec: EvalSpec) -> Evaluation:
+        if not self.base_pictures(spec).exists():
+            write_pictures(self.base_pictures(spec), _drawn(spec, "base"))
+        return self._evaluation(0.0, 0, 0.0)
+
+    def validate(self, slots: Sequence[int]) -> Tensor:
+        return torch.full((len(slots), 3, 1), 0.5)
+
+    def validation(self, step: int, losses: Tensor) -> Validation:
+        return Validation(step=step, ratio=0.5, losses=tuple(losses.mean(1).tolist()))
+
+    def _evaluation(self, lr: float, step: int, strength: float = 1.0) -> Evaluation:
+        score = 60 * math.exp(-((math.log10(max(lr, 1e-9)) + 3) ** 2)) * math.tanh(step) * strength
+        return Evaluation(
+            step=step,
+            score=score + chance(lr, step, strength),
+            score_se=1.0,
+            overfit_index=0.1,
+            overfit=False,
+            words="no sign of overfit",
+            severities={"val_rise": 0.0},
+            metrics={name: chance(name, lr, step, strength) for name in _METRICS},
+            validation_losses=(0.5, 0.5, 0.5),
+            prompt_styles=(0.5,) * len(self._spec.prompts),
+            prompt_scores=tuple(score + chance(lr, step, strength, n) for n in range(len(self._spec.prompts))),
+        )
+
+
+class Meter:
+    """Every block costs the same."""
+
+    def __init__(self, *_: Any) -> None: ...
+
+    @contextmanager
+    def measure(self) -> Iterator[list[Cost]]:
+        costs: list[Cost] = []
+        yield costs
+        costs.append(COST)
+
+
+def _read(checkpoint: Path) -> dict[str, Tensor]:
+    return safetensors.torch.load_file(checkpoint / WEIGHTS_FILE)
+
+
+def _drawn(spec: EvalSpec, *words: object) -> Drawn:
+    def picture(prompt: str, seed: int) -> Image.Image:
+        value = chance(prompt, seed, *words)
+        return Image.fromarray(np.full((8, 8, 3), int(255 * value), np.uint8))
+
+    samples = [[picture(prompt, seed) for seed in spec.seeds] for prompt in spec.prompts]
+    unrelated = [[picture(prompt, seed) for seed in spec.seeds_of_unrelated] for prompt in spec.unrelated_prompts]
+    return Drawn(samples=samples, unrelated=unrelated)
+
+
+def _load(config: Any, device: str, *_: Any) -> Any:
+    dataset = SimpleNamespace(train=range(6), validation=range(3))
+    return SimpleNamespace(
+        base=None, dataset=dataset, data=None, num_slots=int(config.study.slots), capacity=(), notes=()
+    )
+
+
+def play() -> None:
+    """From here on this process's studies are simulated, and their workers are forked from it."""
+    worker.Pack, worker.Judging, worker.Meter, worker.load = Pack, Judging, Meter, _load  # type: ignore[misc,assignment]
+    run = local._run
+
+    def run_forked(config: Any, device: str, connection: Any, *rest: Any) -> None:
+        _close_inherited(connection.fileno())
+        run(config, device, connection, *rest)
+
+    local._run = run_forked
+    spawn = multiprocessing.get_context
+    multiprocessing.get_context = lambda method=None: spawn("fork" if method == "spawn" else method)  # type: ignore[assignment,misc]
+
+
+def _close_inherited(own: int) -> None:
+    """Close the supervisor's ends of the pipes: a worker that held one itself would never hear of its supervisor's end."""
+    for link in Path("/proc/self/fd").iterdir():
+        file = int(link.name)
+        with suppress(OSError):  # the folder's own descriptor is gone by now
+            if file > 2 and file != own and str(link.readlink()).startswith("socket:"):
+                os.close(file)
