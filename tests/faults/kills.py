@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import shutil
 import signal
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
+from foundation.errors import UserError
 from tests.faults.injection import Fault, arm, count
 from tests.faults.outcome import Outcome, differences, outcome_of
 
@@ -35,8 +37,7 @@ STUDY: Final = (
 )
 MAX_RUNS: Final = 3
 """How often a study is started again until it ends; a fault strikes once, so the second run ends."""
-NOT_HIT: Final = 17
-"""Exit code of a study that ended before its fault came."""
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -49,86 +50,97 @@ class Result:
 
 
 def undisturbed(folder: Path) -> tuple[Outcome, dict[str, int]]:
-    """Run the study to its end; what it came to, and how often each database and any file was written."""
+    """Run the study to its end; what it came to, and how often each database, the study's folder and any file changed."""
     counts = {}
     for part in ("", "studies.db", "mlflow.db", f"{NAME}/"):
         where = folder / ("counted-" + (part.strip("/") or "all"))
-        pipe = os.pipe()
-        code = _study(where, Fault(at=0, part=part), pipe[1])
-        os.close(pipe[1])
-        with os.fdopen(pipe[0]) as told:
-            words = told.read()
-        if code != 0 or not words:
+        code, counts[part] = _run(where, Fault(at=0, part=part))
+        if code != 0:
             raise RuntimeError(f"the undisturbed study ended with {code}: {_tail(where)}")
-        counts[part] = int(words)
-    return outcome_of(folder / "counted-all", NAME), counts
+    return _in_fork(lambda: outcome_of(folder / "counted-all", NAME)), counts
 
 
 def strike(folder: Path, fault: Fault, expected: Outcome) -> Result:
     """Let one fault strike a fresh study, run it again until it ends, and say what is not as it should be."""
-    where = folder / "struck"
+    where, problems = folder / "struck", []
     shutil.rmtree(where, ignore_errors=True)
-    (folder / "struck.log").unlink(missing_ok=True)
-    code = _study(where, fault)
-    hit = code == -signal.SIGKILL if fault.mode != "fail" else code != 0
-    problems = []
-    if hit and fault.mode == "fail" and code not in (1, 2):
+    _log(where).unlink(missing_ok=True)
+    code, changes = _run(where, fault)
+    if fault.mode == "fail" and changes >= fault.at and code not in (0, 1, 2):
         problems.append(f"a failed call ended the study with exit code {code}")
     for _ in range(MAX_RUNS):
         if code == 0:
             break
-        code = _study(where, None)
-    said = (folder / "struck.log").read_text(errors="replace")
+        code, _ = _run(where, None)
     if code != 0:
         problems.append(f"run again it ends with exit code {code}: {_tail(where)}")
     else:
-        try:
-            problems += differences(expected, outcome_of(where, NAME))
-        except Exception as error:  # whatever it left cannot be read
-            problems.append(f"it ended, but cannot be read: {type(error).__name__}: {error}")
-    if "Traceback" in said:
-        problems.append(f"a traceback: {_tail(where)}")
-    return Result(fault=fault, hit=hit, problems=problems)
+        found = _in_fork(lambda: _found(where, expected))
+        problems += found
+    if "Traceback" in _log(where).read_text(errors="replace"):
+        problems.append("a traceback was printed")
+    return Result(fault=fault, hit=changes >= fault.at or changes < 0, problems=problems)
 
 
-def _study(folder: Path, fault: Fault | None, told: int | None = None) -> int:
-    """The exit code of a run in a forked process, negative for the signal that ended it."""
+def _found(where: Path, expected: Outcome) -> list[str]:
+    try:
+        return differences(expected, outcome_of(where, NAME))
+    except Exception as error:  # whatever it left cannot be read
+        return [f"it ended, but cannot be read: {type(error).__name__}: {error}"]
+
+
+def _run(folder: Path, fault: Fault | None) -> tuple[int, int]:
+    """Run the study in a process of its own: its exit code, and how many changes were counted; -1 for a killed one."""
     folder.mkdir(parents=True, exist_ok=True)
-    sys.stdout.flush()
-    child = os.fork()
-    if child == 0:
-        os._exit(_run(folder, fault, told))
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    try:
+        return _in_fork(lambda: _study(folder, fault))
+    except EOFError:
+        return -signal.SIGKILL, -1
 
 
-def _run(folder: Path, fault: Fault | None, told: int | None) -> int:
-    """In the forked process."""
+def _in_fork(work: Callable[[], T]) -> T:
+    """Return what a function returns in a forked process: libraries keep what they know of a database, which is deleted.
+
+    Raises:
+        EOFError: the process was killed.
+    """
+    context = multiprocessing.get_context("fork")
+    ours, theirs = context.Pipe(duplex=False)
+    process = context.Process(target=lambda: theirs.send(work()))
+    process.start()
+    theirs.close()
+    try:
+        return ours.recv()  # type: ignore[no-any-return]
+    finally:
+        process.join()
+        ours.close()
+
+
+def _study(folder: Path, fault: Fault | None) -> tuple[int, int]:
     from sweeper.run import run_study
     from tests.faults.simulated import play
 
-    log = os.open(folder.parent / f"{folder.name}.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    log = os.open(_log(folder), os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     os.dup2(log, 1)
     os.dup2(log, 2)
     play()
+    if fault:
+        arm(folder, fault)
     try:
-        if fault:
-            arm(folder, fault)
         code = run_study([*STUDY, f"study.folder={folder}"])
-        if told is not None:
-            os.write(told, str(count()).encode())
-        return code
-    except Exception as error:
-        from foundation.errors import UserError
-
-        if isinstance(error, UserError):
-            print(error, flush=True)
-            return 2
+    except UserError as error:
+        print(error)
+        code = 2
+    except Exception:
         traceback.print_exc()
-        return 70
-    finally:
-        sys.stdout.flush()
+        code = 70
+    sys.stdout.flush()
+    return code, count() if fault else 0
+
+
+def _log(folder: Path) -> Path:
+    return folder.with_suffix(".log")
 
 
 def _tail(folder: Path) -> str:
-    lines = (folder.parent / f"{folder.name}.log").read_text(errors="replace").splitlines()
-    return " | ".join(lines[-4:])
+    return " | ".join(_log(folder).read_text(errors="replace").splitlines()[-3:])
