@@ -50,7 +50,7 @@ class Result:
 
 
 def undisturbed(folder: Path) -> tuple[Outcome, dict[str, int]]:
-    """Run the study to its end; what it came to, and how often each database, the study's folder and any file changed."""
+    """Run the study to its end: what it came to, and how often each database, its folder and any file were changed."""
     counts = {}
     for part in ("", "studies.db", "mlflow.db", f"{NAME}/"):
         where = folder / ("counted-" + (part.strip("/") or "all"))
@@ -99,7 +99,7 @@ def _run(folder: Path, fault: Fault | None) -> tuple[int, int]:
 
 
 def _in_fork(work: Callable[[], T]) -> T:
-    """Return what a function returns in a forked process: libraries keep what they know of a database, which is deleted.
+    """Return what a function returns in a forked process: libraries remember databases that are deleted here.
 
     Raises:
         EOFError: the process was killed.

@@ -15,7 +15,7 @@ import optuna
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
-from sweeper.history import read_evaluations, read_steps, read_validations
+from sweeper.history import StepFile, read_evaluations, read_validations
 from sweeper.places import trials_of
 from sweeper.tracking import DATABASE
 from sweeper.urls import sqlite_url
@@ -140,7 +140,7 @@ def _comparable(key: str, value: float) -> float:
 
 def _against_files(trial_folder: Path, shown: Shown) -> list[str]:
     """What MLflow shows otherwise than the trial's own files hold it."""
-    steps = Counter(report.step for report in read_steps(trial_folder))
+    steps = Counter(report.step for report in StepFile(trial_folder))
     judged = Counter(each.step for each in read_evaluations(trial_folder))
     looked = judged + Counter(each.step for each in read_validations(trial_folder))
     wanted = {"train/loss": steps, "train/lr": steps, "eval/overfit": judged, "eval/val_ratio": looked}

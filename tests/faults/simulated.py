@@ -211,7 +211,7 @@ def play() -> None:
 
 
 def _close_inherited(own: int) -> None:
-    """Close the supervisor's ends of the pipes: a worker that held one itself would never hear of its supervisor's end."""
+    """Close the supervisor's ends of the pipes: a worker that held one would never hear of its supervisor's end."""
     for link in Path("/proc/self/fd").iterdir():
         file = int(link.name)
         with suppress(OSError):  # the folder's own descriptor is gone by now

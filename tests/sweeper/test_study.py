@@ -20,7 +20,7 @@ import yaml
 from diffusers import StableDiffusionPipeline
 from mlflow import MlflowClient
 
-from sweeper.history import read_steps
+from sweeper.history import StepFile
 from sweeper.objectives import DIRECTIONS
 from sweeper.places import trial_of
 from sweeper.urls import sqlite_url
@@ -159,7 +159,7 @@ def test_mlflow_holds_a_parent_a_child_per_trial_metrics_images_and_the_champion
     losses = [(point.step, point.value) for point in client.get_metric_history(child, "train/loss")]
     assert [step for step, _ in losses][:2] == [1, 2]
     trial = trial_of(folder / "small", int(runs["children"][0].data.tags["trial"]))
-    assert [(each.step, each.loss) for each in read_steps(trial)] == losses
+    assert [(each.step, each.loss) for each in StepFile(trial)] == losses
     assert client.get_metric_history(child, "eval/score")[0].step == 2
     for what in ("training", "judging"):
         assert client.get_metric_history(child, f"usage/{what}_seconds")[0].value > 0

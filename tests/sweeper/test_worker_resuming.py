@@ -18,13 +18,13 @@ from sweeper import loading, worker
 from sweeper.config import Config, parse_config
 from sweeper.costs import Cost, Costs, Spent
 from sweeper.history import (
+    StepFile,
     append_costs,
     append_evaluation,
     append_steps,
     costs_in_all,
     costs_of,
     read_evaluations,
-    read_steps,
     read_validations,
 )
 from sweeper.messages import (
@@ -159,15 +159,15 @@ def test_a_worker_whose_supervisor_is_gone_saves_and_ends(
     monkeypatch.setattr(Pack, "read", lambda _: [report(60), replace(report(61), failure="loss is nan")])
     assert run(admit).commands == []
     assert (admit.folder / "state/state").read_text() == "60"
-    assert list(read_steps(admit.folder)) == [report(60)]
+    assert list(StepFile(admit.folder)) == [report(60)]
 
 
 def test_no_step_is_lost_when_the_supervisor_dies_before_it_hears_of_them(run: Run, config: Config) -> None:
     both = admits(config, 2)
     run(Lively(*both, until=10, hears=False))
-    assert [[each.step for each in read_steps(admit.folder)] for admit in both] == [[*range(1, 11)]] * 2
+    assert [[each.step for each in StepFile(admit.folder)] for admit in both] == [[*range(1, 11)]] * 2
     run(Lively(*both, until=50, hears=True))
-    assert [[each.step for each in read_steps(admit.folder)] for admit in both] == [[*range(1, 51)]] * 2
+    assert [[each.step for each in StepFile(admit.folder)] for admit in both] == [[*range(1, 51)]] * 2
 
 
 @pytest.mark.parametrize(
@@ -218,7 +218,7 @@ def test_a_trial_that_fails_leaves_its_steps_and_costs(run: Run, admit: Admit, m
     monkeypatch.setattr(Pack, "read", breaks)
     supervisor = Lively(admit, until=9, hears=True)
     assert run(supervisor).heard[-1] == Failed(trial=0, reason="loss is nan at step 10")
-    assert [each.step for each in read_steps(admit.folder)] == [*range(1, 10)]
+    assert [each.step for each in StepFile(admit.folder)] == [*range(1, 10)]
     assert costs_in_all(admit.folder).training == Cost(seconds=10, gigabytes=2)
 
 
@@ -230,13 +230,13 @@ def test_steps_are_on_disk_before_the_state_that_they_led_to(
 
     monkeypatch.setattr(Pack, "save_state", full)
     assert isinstance(run(Lively(admit, until=10, hears=True)).heard[-1], Refused)
-    assert [each.step for each in read_steps(admit.folder)] == [*range(1, 11)]
+    assert [each.step for each in StepFile(admit.folder)] == [*range(1, 11)]
 
 
 def test_a_step_that_fp16_skipped_has_an_infinite_norm_and_is_kept(admit: Admit) -> None:
     skipped = replace(report(1), grad_norm=math.inf)
     append_steps(admit.folder, [skipped, replace(report(2), grad_norm=math.nan)])
-    first, second = read_steps(admit.folder)
+    first, second = StepFile(admit.folder)
     assert first == skipped
     assert math.isnan(second.grad_norm)
 
@@ -249,7 +249,7 @@ def test_steps_that_the_saved_state_does_not_know_will_come_again(run: Run, admi
     with (admit.folder / "steps.jsonl").open("a") as file:
         file.write('{"slot": 0, "step"')  # cut off by a crash
     run(admit, Shutdown())
-    assert list(read_steps(admit.folder)) == [report(59), report(60)]
+    assert list(StepFile(admit.folder)) == [report(59), report(60)]
     assert costs_in_all(admit.folder) == COSTS
     append_steps(admit.folder, [report(61)])
-    assert [each.step for each in read_steps(admit.folder)] == [59, 60, 61]
+    assert [each.step for each in StepFile(admit.folder)] == [59, 60, 61]
