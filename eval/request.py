@@ -38,7 +38,10 @@ python -m eval lora=FILE|FOLDER [key=value …]     judge a LoRA against its bas
   resolution= side of the pictures in pixels, as base.resolution of training (default: the pipeline's own)
   max_tokens= tokens of a caption that T5 or a language model reads, as base.max_tokens (default: the pipeline's own)
   rows= 32    denoiser rows at once   device=      cpu, cuda (default: what is there)
-  json=FILE   also write the numbers there       samples=FOLDER   also write the pictures there"""
+  json=FILE   also write the numbers there       samples=FOLDER   also write the pictures there
+
+  python -m eval lora=multirun/pencil/best "prompt=a red cup, in pencil style" seeds=2
+  python -m eval lora=mine.safetensors base=my/base data=my/pictures trigger="in my style" json=mine.json"""
 
 _REPEATED = ("prompt", "unrelated")
 _NOT_DRAWN = ("drawn", "num_train", "num_validation")

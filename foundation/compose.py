@@ -86,6 +86,16 @@ def options(group: str) -> tuple[str, ...]:
     return tuple(_loader()[0].get_group_options(group, ObjectType.CONFIG))
 
 
+@lru_cache
+def chosen(group: str) -> str | None:
+    """The option of a group that counts when none is named; None for a group without one."""
+    _, files = _loader()
+    found = create_defaults_list(
+        repo=files, config_name=CONFIG, overrides_list=[], prepend_hydra=True, skip_missing=False
+    )
+    return found.overrides.known_choices.get(group)
+
+
 def is_option(group: str, value: Any) -> bool:
     """Whether a config group has this option, or a preset of this name in a folder of its own (`adapter=ranks/r4`)."""
     folder, _, name = f"{group}/{value}".rpartition("/")

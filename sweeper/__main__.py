@@ -17,6 +17,16 @@ from foundation.streams import outlive_output
 from sweeper.finished import already_finished
 from sweeper.space import plan
 
+USAGE = """\
+python -m sweeper [+experiment=NAME] [group=option] [path=value …]     find the best LoRA
+
+  python -m sweeper +experiment=pencil                                          the embedded example, in minutes
+  python -m sweeper data.path=my/pictures base=sd15 "data.trigger='in my style'"  your own pictures
+  python -m sweeper.dashboard                                                   every study, trial and picture
+
+The same command goes on where it was stopped. `python -m sweeper --help` lists all groups, options and defaults,
+docs/reference.md every field with its meaning; python -m train, eval, sweeper.export, train.merge and train.prepare
+tell theirs by --help, too."""
 EXIT_BAD_INPUT = 2
 EXIT_INTERRUPTED = 130
 """After Ctrl-C, as shells know it."""
@@ -45,6 +55,9 @@ def _main() -> None:
         complain(error)
         raise SystemExit(EXIT_BAD_INPUT) from None
     overrides = [argument for argument in sys.argv[1:] if argument not in ("-m", "--multirun")]
+    if not overrides:
+        say(USAGE)
+        raise SystemExit(EXIT_BAD_INPUT)
     if not any(argument.startswith("-") for argument in overrides):  # with other flags, Hydra prints something and ends
         try:
             if lines := already_finished(plan(overrides)):

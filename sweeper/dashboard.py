@@ -32,6 +32,7 @@ MAX_PAGES: Final = 10
 """Studies that are listed, newest first."""
 DEFAULT_EXPERIMENT: Final = "0"
 """MLflow's own, which holds no study."""
+_EXAMPLE: Final = "example: python -m sweeper.dashboard --folder multirun --port 5001"
 START_SECONDS: Final = 120.0
 """How long the server may take to answer; some 10 s on two free cores."""
 
@@ -79,7 +80,9 @@ def serve(folder: Path, host: str, port: int) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m sweeper.dashboard", description=__doc__.partition(": ")[2])
+    parser = argparse.ArgumentParser(
+        prog="python -m sweeper.dashboard", description=__doc__.partition(": ")[2], epilog=_EXAMPLE
+    )
     parser.add_argument("--folder", default="multirun", help="folder of studies, study.folder (default: %(default)s)")
     parser.add_argument("--port", type=int, default=5000, help="default: %(default)s")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")

@@ -1,11 +1,24 @@
-"""What the documents point at is there: files, sections, footnotes."""
+"""What the documents point at is there, files, sections, footnotes; their commands can be typed, and help is whole."""
 
 from __future__ import annotations
 
+import dataclasses
+import importlib.util
 import re
+import shlex
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
+import eval.request
+import sweeper.dashboard
+import sweeper.export
+import train.command
+import train.merge.recipe
+import train.merge.request
+import train.prepare.request
+from sweeper.space import plan
 
 ROOT = Path(__file__).parents[1]
 DOCS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -43,3 +56,61 @@ def test_the_rows_of_a_table_are_as_long_as_its_head(path: Path) -> None:
         cells = len(re.findall(r"(?<!\\)\|", re.sub(r"`[^`]*`", lambda code: code[0].replace("\\|", ""), line)))
         head = 0 if not line.startswith("|") else head or cells
         assert head in (0, cells), f"line {number}"
+
+
+def commands() -> list[list[str]]:
+    """What the shell blocks of the documents have people type, as words."""
+    found = []
+    for path in DOCS:
+        if path.name != "log.md":  # a log says what was typed then
+            for block in re.findall(r"```sh\n(.*?)```", path.read_text(encoding="utf-8"), re.DOTALL):
+                lines = block.replace("\\\n", " ").splitlines()
+                found += [shlex.split(line, comments=True) for line in lines if "python" in line]
+    return found
+
+
+PARSED: dict[str, Callable[[list[str]], object]] = {
+    "sweeper": plan,
+    "sweeper.export": sweeper.export._parsed,
+    "sweeper.dashboard": sweeper.dashboard._parser().parse_args,
+    "train": train.command._parse,
+    "train.merge": train.merge.request.parse,
+    "train.prepare": train.prepare.request.read_request,
+    "eval": eval.request.parse,
+}
+
+
+@pytest.mark.parametrize("words", commands(), ids=" ".join)
+def test_a_command_can_be_typed_as_it_is_printed(words: list[str]) -> None:
+    """By the interpreter that `make` sets up, and with keys and values that the command takes."""
+    assert words[:2] == [".venv/bin/python", "-m"]
+    module, arguments = words[2], words[3:]
+    assert importlib.util.find_spec(module) is not None
+    if module in PARSED and arguments != ["--help"]:
+        PARSED[module](arguments)
+
+
+def test_there_are_commands_of_each_kind() -> None:
+    assert {words[2] for words in commands()} >= {"sweeper", "sweeper.export", "train", "train.merge", "eval"}
+
+
+@pytest.mark.parametrize(
+    ("usage", "kind", "elsewhere"),
+    [
+        (eval.request.USAGE, eval.request.Request, {"trained_on"}),
+        (train.prepare.request.USAGE, train.prepare.request.Request, set()),
+        (train.merge.request.USAGE, train.merge.request.Request, {"verb", "recipe"}),
+        (train.merge.request.USAGE, train.merge.recipe.Recipe, set()),
+    ],
+)
+def test_help_names_every_key_and_gives_an_example(usage: str, kind: type, elsewhere: set[str]) -> None:
+    names = {field.name for field in dataclasses.fields(kind)} - elsewhere
+    assert [name for name in sorted(names) if f"{name}=" not in usage] == []
+    assert len(re.findall(r"^  python -m ", usage, re.MULTILINE)) >= 2
+
+
+def test_train_lists_every_group_that_it_reads_with_its_default_first(capsys: pytest.CaptureFixture[str]) -> None:
+    assert train.command.main(["--help"]) == 0
+    said = capsys.readouterr().out
+    assert re.search(r"^  data +pencil, folder, ", said, re.MULTILINE)
+    assert re.search(r"^  optimizer +adamw8bit, .*\blion\b", said, re.MULTILINE)

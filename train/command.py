@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from foundation.adapter_files import WEIGHTS_FILE
-from foundation.compose import compose
+from foundation.compose import chosen, compose, options
 from foundation.console import complain, say
 from foundation.data.dataset import load_dataset, with_folders
 from foundation.durable import append_line, write_json
@@ -39,9 +39,10 @@ python -m train [+experiment=NAME] [group=option] [path=value …] [out=FOLDER] 
   python -m train +experiment=pencil adapter.rank=8 out=multirun/one
   python -m train data.path=my/pictures optimizer=lion train.steps=400
 
-Groups: base, data, adapter, optimizer, lr_scheduler, objective, train (fields: docs/reference.md).
 out= is a new folder; default multirun/train/<data name>-<number>. It gets the LoRA as diffusers loads it,
-the configuration, and the loss of every step. Searching and judging is `python -m sweeper`."""
+the configuration, and the loss of every step. Searching and judging is `python -m sweeper`.
+
+Groups and their options, the default first; every field with its meaning and default is in docs/reference.md:"""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -56,7 +57,7 @@ class _Run:
 def main(arguments: list[str]) -> int:
     """Train as told; 0, or 2 after one clear line about bad input, or 1 when the training failed."""
     if {"-h", "--help"} & set(arguments):
-        say(USAGE)
+        say(USAGE, *_groups())
         return 0
     try:
         run, out = _parse(arguments)
@@ -64,6 +65,15 @@ def main(arguments: list[str]) -> int:
     except SAID as error:
         complain(error)
         return 2
+
+
+def _groups() -> Iterator[str]:
+    """A line for each group that this command reads: its options, the default first."""
+    names = ("base", "data", *_TRIAL_GROUPS, "experiment")
+    for name in names:
+        default = chosen(name)
+        others = [option for option in options(name) if option != default]
+        yield f"  {name:<13}{', '.join([default, *others] if default else others)}"
 
 
 def _parse(arguments: list[str]) -> tuple[_Run, Path | None]:

@@ -144,3 +144,13 @@ def test_an_objective_that_the_base_cannot_have_is_refused_before_anything_is_wr
     (line,) = caught.value.problems
     assert line.startswith("objective.zero_terminal_snr needs a base that predicts v, this one predicts epsilon")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_without_arguments_it_helps_and_starts_nothing(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], received: list[list[str]]
+) -> None:
+    for arguments in ([], ["--multirun"]):
+        assert run(monkeypatch, *arguments) == 2
+        said = capsys.readouterr().out
+        assert "python -m sweeper +experiment=pencil" in said and "python -m sweeper.dashboard" in said
+    assert received == []

@@ -31,7 +31,7 @@ def asked() -> Plan:
 @pytest.fixture
 def study(asked: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Study]:
     lines: list[str] = []
-    monkeypatch.setattr(Display, "line", lambda _, text: lines.append(text))
+    monkeypatch.setattr(Display, "line", lambda _, *texts: lines.extend(texts))
 
     def make(dies: Callable[[Now], bool] = never, **machines: object) -> Study:
         played = PlayedMachines(dict.fromkeys(range(8), STEPS), dies=dies, **machines)  # type: ignore[arg-type]

@@ -29,12 +29,21 @@ _ROOT = Path(__file__).parents[2]
 
 def main() -> None:
     """Parse the command line and run the stages that are asked for."""
-    parser = argparse.ArgumentParser(prog="python -m train.pocket", description=__doc__)
-    parser.add_argument("stages", nargs="*", default=[], help="of vae, unet, clip, card; default all")
-    parser.add_argument("--seed", type=int, default=20)
-    parser.add_argument("--pipeline", type=Path, default=_ROOT / "train/pocket/weights/pipeline")
-    parser.add_argument("--clip", type=Path, default=_ROOT / "eval/pocket_clip")
-    parser.add_argument("--state", type=Path, default=_ROOT / "multirun/cache/pocket_training")
+    parser = argparse.ArgumentParser(
+        prog="python -m train.pocket",
+        description=__doc__,
+        epilog="example: python -m train.pocket vae unet --seed 20",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    parser.add_argument("stages", nargs="*", default=[], help="of vae, unet, clip, card; none named: all of them")
+    parser.add_argument("--seed", type=int, default=20, help="of all that is drawn and learned")
+    parser.add_argument(
+        "--pipeline", type=Path, default=_ROOT / "train/pocket/weights/pipeline", help="where the base goes"
+    )
+    parser.add_argument("--clip", type=Path, default=_ROOT / "eval/pocket_clip", help="where the CLIP goes")
+    parser.add_argument(
+        "--state", type=Path, default=_ROOT / "multirun/cache/pocket_training", help="kept to go on from"
+    )
     arguments = parser.parse_args()
     stages = arguments.stages or ["vae", "unet", "clip", "card"]
     if unknown := set(stages) - {"vae", "unet", "clip", "card"}:

@@ -25,7 +25,10 @@ python -m train.prepare data=FOLDER out=FOLDER [key=value …]     captions, tag
   column=    the caption's column in a table, text by default
   apply=     true: do it. Without it, it shows what it would do and writes nothing.
 
-Originals are never touched: what is written goes to out=, whole or not at all."""
+Originals are never touched: what is written goes to out=, whole or not at all.
+
+  python -m train.prepare data=my/pictures out=my/prepared model=my/blip side=1024
+  python -m train.prepare data=my/pictures out=my/prepared strip=1girl,solo "trigger=in my style" apply=true"""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
