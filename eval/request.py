@@ -17,7 +17,7 @@ from foundation.parse import parse as parse_as
 USAGE = """\
 python -m eval lora=FILE|FOLDER [key=value …]     judge a LoRA against its base
 
-  lora=       the LoRA: a .safetensors file or a folder with one; diffusers' or kohya's names
+  lora=       the LoRA: a .safetensors file or a folder with one, whoever wrote it (docs/exports.md)
   base=       pipeline it belongs to: pocket (default), a folder, a hub id; docs/families.md says of which families
   data=       what it was trained on: a folder or archive of captioned images, as data.path of training takes it
   held_out=   such pictures it was not trained on; without it those of data= that training holds out

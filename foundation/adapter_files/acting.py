@@ -86,7 +86,7 @@ def _placed(pipeline: Any, parts: Mapping[str, Part], who: str) -> dict[str, tup
     for component, part in parts.items():
         own = _component(pipeline, component, part)
         if own is None:
-            problems.append(f"is for a pipeline with a {component} ({_num_layers(part)} layers); this base has none")
+            problems.append(f"is for a pipeline with a {component} (layers: {_num_layers(part)}); this base has none")
             continue
         if init := begins_anywhere(part):
             raise AdapterError(

@@ -9,7 +9,7 @@ from typing import Final
 from torch import Tensor
 
 _ADAPTERS: Final = re.compile(
-    r".*([._]lora[._]|lora_(down|up|A|B|mid|embedding)|hada_w|lokr_w|oft_blocks|oft_R|ia3_l|\.(on_input|diff|diff_b|w_norm)$).*"
+    r".*([._]lora[12]?[._]|lora_(down|up|A|B|mid|embedding)|hada_w|lokr_w|oft_blocks|oft_R|ia3_l|\.(on_input|diff|diff_b|w_norm)$).*"
 )
 """Names that only adapters have."""
 _BUNDLED: Final = "bundle_emb."

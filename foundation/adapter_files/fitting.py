@@ -91,7 +91,7 @@ def fit(module: nn.Module, part: Part) -> Fitted:
         leaf = names.leaf(own)
         try:
             _fit_change(own, change, leaf, fitted)
-        except (ValueError, RuntimeError, KeyError, TypeError):
+        except (ValueError, RuntimeError, KeyError, TypeError, IndexError):
             fitted.problems.append(f"{own} is {_kind_and_size(leaf)}, for which the file's {change.kind} is not made")
     return fitted
 

@@ -20,6 +20,9 @@ _BIAS_OF_PEFT: Final = "lora_B.bias"
 """It is multiplied by the scale, unlike `BIAS`."""
 _LORA: Final = frozenset({"lora_A", "lora_B"})
 _EMBEDDING: Final = frozenset({"lora_embedding_A", "lora_embedding_B"})
+_FACTORS: Final = ("lora_A", "lora_B", "lora_embedding_A", "lora_embedding_B", "lora_mid")
+"""Tensors that are matrices or kernels."""
+_MATRIX: Final = 2
 _WHOLE: Final = frozenset({"weight", "bias"})
 _WHOLE_NAME: Final = re.compile(r"\^[\w.]+")
 
@@ -32,12 +35,15 @@ class FileLayer:
     tensors: Mapping[str, Tensor]
 
     def __str__(self) -> str:
-        return f"{self.name} ({', '.join(sorted(self.tensors))})"
+        bad = [name for name, tensor in self.tensors.items() if not _is_sound(name, tensor)]
+        return f"{self.name} ({', '.join(sorted(self.tensors))}{f'; a wrong {bad[0]}' if bad else ''})"
 
     @property
     def kind(self) -> str:
         """One of `KINDS`, "embedding", or nothing where its tensors are no whole update."""
         names = frozenset(self.tensors)
+        if not all(_is_sound(name, tensor) for name, tensor in self.tensors.items()):
+            return ""
         if names - {ALPHA} == _EMBEDDING:
             return "embedding"
         if names >= _LORA and names <= _LORA | {ALPHA, MAGNITUDE, BIAS, _BIAS_OF_PEFT}:
@@ -46,6 +52,13 @@ class FileLayer:
             if kind.needs <= names <= kind.needs | kind.may and (name != "lokr" or _is_lokr(names)):
                 return name
         return ""
+
+
+def _is_sound(name: str, tensor: Tensor) -> bool:
+    """Whether a tensor could be what it is called: one number, or a matrix with something in it."""
+    if name == ALPHA:
+        return tensor.numel() == 1
+    return tensor.numel() > 0 and (tensor.ndim >= _MATRIX or name not in _FACTORS)
 
 
 def _is_lokr(names: frozenset[str]) -> bool:

@@ -128,11 +128,11 @@ def _check_content(file: Path) -> None:
         content.seek(_LENGTH_BYTES)
         try:
             entries = json.loads(content.read(length))
-            end = max((each["data_offsets"][1] for name, each in entries.items() if name != "__metadata__"), default=0)
-        except (ValueError, KeyError, TypeError, IndexError, RecursionError, AttributeError):
+            ends = [int(each["data_offsets"][1]) for name, each in entries.items() if name != "__metadata__"]
+        except (ValueError, KeyError, TypeError, IndexError, RecursionError, AttributeError, OverflowError):
             return
-    whole = _LENGTH_BYTES + length + end
-    if isinstance(end, int) and whole > size:
+    whole = _LENGTH_BYTES + length + max(ends, default=0)
+    if whole > size:
         raise AdapterError(f"{file} is cut off: {size} of {whole} bytes are there; copy or download it again")
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -66,11 +68,41 @@ def _ours(content: Opened) -> dict[str, Part]:
 
 
 def _of_kind(part: Part, content: Opened) -> Part:
+    if wrong := _wrong_in(part.config):
+        raise AdapterError(f"{content.path} is damaged: its config's {wrong} is no such thing")
     if (kind := kind_of(part)) not in PEFT_KINDS:
         raise AdapterError(
             f"{content.path} is an adapter of PEFT's kind {kind}, which is not read here; {', '.join(PEFT_KINDS)} are"
         )
     return part
+
+
+def _wrong_in(config: Mapping[str, Any]) -> str:
+    """What of PEFT's config is not of its type, of all that is read here; empty for nothing."""
+
+    def is_number(value: Any) -> bool:
+        return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value) and value >= 0
+
+    ranked = kind_of(Part({}, config)) in ("LORA", "LOHA", "LOKR")
+    for name in ("r", "lora_alpha", "alpha"):
+        if name in config and not (is_number(config[name]) and (config[name] >= 1 or name != "r" or not ranked)):
+            return f"{name} {config[name]!r}"
+    for name in ("rank_pattern", "alpha_pattern"):
+        patterns = config.get(name) or {}
+        if not isinstance(patterns, Mapping) or not all(map(is_number, patterns.values())):
+            return name
+        if broken := next((pattern for pattern in patterns if not _is_pattern(pattern)), None):
+            return f"{name} {broken!r}"
+    needed = {"r", "alpha"} if kind_of(Part({}, config)) in ("LOHA", "LOKR") else set()
+    return next((f"{name}, which is not there," for name in sorted(needed - config.keys())), "")
+
+
+def _is_pattern(text: str) -> bool:
+    try:
+        re.compile(text)
+    except re.error:
+        return False
+    return True
 
 
 def _parts(content: Opened) -> dict[str, Part]:

@@ -21,7 +21,7 @@ python -m train.merge VERB lora=FILE|FOLDER … out=FOLDER [key=value …]     L
   combine   make one LoRA out of several
   resize    give a LoRA another rank, the best there is; says how much of it is kept
 
-  lora=       a .safetensors file as diffusers and this program write it, or its folder; as often as needed
+  lora=       a .safetensors file or its folder, whoever wrote it (docs/exports.md); as often as needed
   weight=     one for each lora, in their order: strength (merge, unmerge) or weight (combine); default 1
   base=       pocket (default), a pipeline folder or a hub id: what the LoRAs belong to (merge, unmerge)
   precision=  of the merged weights: fp32 (default), bf16, fp16

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import re
 from pathlib import Path
 from typing import Any
 
@@ -107,7 +108,10 @@ def test_parts_are_read_as_they_were_written_and_diffusers_own_by_its_header(
 ) -> None:
     state = {"a.lokr_w1": torch.ones(2), "b.lokr_w1": torch.zeros(1)}
     other = {"c.lokr_w1": torch.full((2, 2), 3.0)}
-    configs = {"unet": {"peft_type": "LOKR", "r": 3}, "text_encoder": {"peft_type": "LOKR", "r": 4}}
+    configs = {
+        "unet": {"peft_type": "LOKR", "r": 3, "alpha": 1},
+        "text_encoder": {"peft_type": "LOKR", "r": 4, "alpha": 1},
+    }
     file = tmp_path / "two.safetensors"
     write_parts(file, {"unet": Part(state, configs["unet"]), "text_encoder": Part(other, configs["text_encoder"])})
     read = read_parts(file)
@@ -132,13 +136,13 @@ def test_what_does_not_fit_is_said_in_one_line(pipeline: StableDiffusionPipeline
     file = tmp_path / "file.safetensors"
     names = [name for name, _ in pipeline.unet.named_modules()]
     for component, part, words in [
-        ("transformer", Part(state, config), "is for a pipeline with a transformer (1 layers); this base has none"),
+        ("transformer", Part(state, config), "is for a pipeline with a transformer (layers: 1); this base has none"),
         ("unet", Part(state, {**config, "peft_type": "NO_SUCH"}), "of PEFT's kind NO_SUCH, which is not read here"),
         ("unet", Part(state, config), "does not fit the base's unet: 1 of 1 layers are not in it"),
         ("unet", Part(half, config), "it lacks 3 tensors of its layers, first .*to_q.hada_w1_b"),
     ]:
         write_parts(file, {component: part})
-        with pytest.raises(AdapterError, match=words.replace("(1 layers)", r"\(1 layers\)")) as caught:
+        with pytest.raises(AdapterError, match=re.escape(words) if "(" in words else words) as caught:
             put_on(pipeline, file, "ours")
         assert "\n" not in str(caught.value)
         assert [name for name, _ in pipeline.unet.named_modules()] == names  # nothing is left

@@ -16,6 +16,7 @@ from peft import PeftModel
 from peft.tuners.tuners_utils import BaseTunerLayer
 from safetensors.torch import load_file, save_file
 
+from foundation.adapter_files import put_on, take_off
 from foundation.errors import AdapterError
 from tests.train.exports import loaders
 from tests.train.injected import injected, predicted, written
@@ -119,6 +120,22 @@ def write_as(file: str, adapter: Adapter, pipe: Any, folder: Path) -> Path:
     if file == "full":
         return write_full(adapter, differences(copy.deepcopy(pipe), adapter), folder, about)
     return write_format(file, adapter, folder, about, base_layers(pipe))
+
+
+@pytest.mark.parametrize("kind", CONFIGS)
+def test_our_own_reader_reads_all_that_we_write(
+    kind: str, pipe: Any, adapted: Callable[[Any], tuple[Path, torch.nn.Module]], tmp_path: Path
+) -> None:
+    """As `python -m eval` and `python -m train.merge` read files: what acts is what PEFT had."""
+    folder, module = adapted(CONFIGS[kind])
+    adapter, wanted = read_adapter(folder), predicted(module)
+    for file in ("kohya", "full", "peft", "diffusers"):
+        if (file, kind_name(adapter)) in UNWRITTEN:
+            continue
+        put_on(pipe, write_as(file, adapter, pipe, tmp_path / file), "ours")
+        theirs = predicted(pipe.unet)
+        take_off(pipe)
+        torch.testing.assert_close(theirs, wanted, rtol=0, atol=2e-5, msg=file)
 
 
 @pytest.mark.parametrize("kind", CONFIGS)
