@@ -47,7 +47,8 @@ def never(_: Now) -> bool:
 
 class PlayedMachines:
     """A launcher. `dies` says whether a worker dies before it comes to a trial's next evaluation; then nobody hears of
-    it any more. `failing` are workers whose device cannot be used. Every `wait` tells one thing that happened."""
+    it any more. `hangs` is the same, but the worker lives on. `failing` are workers whose device cannot be used.
+    Every `wait` tells one thing that happened."""
 
     def __init__(
         self,
@@ -56,9 +57,13 @@ class PlayedMachines:
         num_slots: int = 2,
         dies: Callable[[Now], bool] = never,
         failing: Collection[int] = (),
+        hangs: Callable[[Now], bool] = never,
     ) -> None:
         self.script, self.devices, self.num_slots, self.dies = script, devices, num_slots, dies
         self.failing = set(failing)
+        self.hangs = hangs
+        self.now = 0.0
+        """Seconds; a `wait` in which nothing happens takes one."""
         self.saved: dict[int, list[Evaluation]] = {trial: [] for trial in script}
         self.on: dict[int, set[int]] = {worker: set() for worker in range(len(devices))}
         self.folders: dict[int, Path] = {}
@@ -95,6 +100,7 @@ class PlayedMachines:
 
     def wait(self, timeout_s: float) -> list[tuple[int, Event]]:
         if not self._next:
+            self.now += 1
             return []
         worker, happens = self._next.popleft()
         return [(worker, event) for event in happens()]
@@ -116,6 +122,9 @@ class PlayedMachines:
         made = self.script[trial][len(self.saved[trial])]
         if self.dies(Now(worker, self.on[worker], trial, made.step, len(self.company))):
             self.kill(worker, KILLED)
+            return []
+        if self.hangs(Now(worker, self.on[worker], trial, made.step, len(self.company))):
+            self._next = deque(each for each in self._next if each[0] != worker)
             return []
         self.saved[trial].append(made)
         append_costs(self.folders[trial], Spent(step=made.step, costs=COSTS))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -52,7 +53,8 @@ class Study:
 
         display = Display("pencil", 8, LAST)
         folder = folder / "pencil"
-        self.supervisor = Supervisor(asked.config, folder, search, self.notes, machines, display, resolve)
+        clock = partial(getattr, machines, "now")
+        self.supervisor = Supervisor(asked.config, folder, search, self.notes, machines, display, resolve, clock)
 
     def run(self) -> Study:
         self.supervisor.run()
@@ -156,3 +158,12 @@ def test_suspects_take_turns_alone_and_share_again_once_they_are_cleared(study: 
     assert done.machines.company == [{0, 1}]
     assert done.machines.most_running == 2
     assert not done.failed
+
+
+def test_a_worker_that_hangs_is_ended_with_one_line_and_its_trials_go_on(study: Callable[..., Study]) -> None:
+    done = study(hangs=lambda now: now.trial == 2 and now.step == 60 and now.deaths == 0).run()
+    hung = "worker 1 (cuda:1) died: it hung: no sign of life for "
+    assert [line for line in done.lines if "hung" in line and line.startswith(hung)] == done.said("hung")
+    assert len(done.said("hung")) == 1
+    assert len(done.machines.company) == 1 and 2 in done.machines.company[0]
+    assert len(done.notes.ended) == 8 and not done.failed
