@@ -61,7 +61,7 @@ OFTEN = "evaluate more often (a smaller eval.every): "
             [seen(40, 50.0, index=0.8), seen(80, 40.0, index=0.9)],
             f"{OFTEN}it was overfit at its first evaluation",
         ),
-        ([seen(40, 30.0), seen(80, 60.0), seen(120, 40.0, index=0.9)], "its best checkpoint is kept, with fewer steps"),
+        ([seen(40, 30.0), seen(80, 60.0), seen(120, 40.0, index=0.9)], "its best checkpoint is kept, fewer steps lead"),
         ([seen(40, 30.0)], f"{OFTEN}it was evaluated once, so a better checkpoint may lie before; narrow the space"),
         ([seen(40, 30.0), seen(80, 24.0)], f"{OFTEN}its best is its first evaluation, so a better"),
         ([seen(40, 20.0), seen(80, 30.0), seen(120, 30.5)], "narrow the space around it"),
