@@ -85,11 +85,8 @@ def _run_study(overrides: Sequence[str], stop: Stop) -> int:
         clear_leftovers(folder)
         clear_leftovers(folder.parent / "cache", older_than_s=_A_DAY_S)  # other studies may be writing there
         database = folder.parent / STUDIES
-        search = Search.open(asked.config, asked.space, database, dataset.fingerprint)
+        search = Search.open(asked.config, asked.space, database, dataset.fingerprint, first)
         refuse_lost_trials(folder, database, search.started, search.ended())
-        if not search.started:
-            for params in first:
-                search.enqueue(params)
         identity = _write_study(folder, asked)
         launcher = stack.enter_context(_started(LocalLauncher(config, asked.objectives), search, config))
         tracker = open_tracker(config.tracking, folder.parent)

@@ -59,8 +59,7 @@ class _Proposals:
         self._search.tell_failed(number, "only a proposal")
         nearest = min(self._left, key=lambda course: distance(course.params, wanted))
         self._left.remove(nearest)
-        self._search.enqueue(nearest.params)
-        self._number, _ = self._search.ask()
+        self._number, _ = self._search.ask(dict(nearest.params))
         return nearest
 
     def tell(self, score: float) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, cast
@@ -13,6 +13,7 @@ from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.exc import SQLAlchemyError
 
 from foundation.errors import StudyError
+from foundation.sqlite_file import create_whole
 from sweeper.config import Config, defaults
 from sweeper.dimension import Params, Space
 from sweeper.urls import sqlite_url
@@ -21,11 +22,16 @@ SCORE: Final = "score"
 """Where a trial of several objectives keeps its score, which need not be among them."""
 DATABASE_ERRORS: Final = (SQLAlchemyError, StorageInternalError)
 """What Optuna's calls raise when the database is gone, locked for too long, or its disk is full."""
+_FIRST: Final = "first"
 _DIFFERENCES_SHOWN: Final = 3
 
 
-def open_study(config: Config, space: Space, database: Path | None, pictures: Mapping[str, str]) -> optuna.Study:
+def open_study(
+    config: Config, space: Space, database: Path | None, pictures: Mapping[str, str], first: Sequence[Params]
+) -> optuna.Study:
     """Create the study `config.study.name`, or open it again, with Optuna's own sampler yet to be replaced.
+
+    One that holds no trial binds nobody: it is made anew, with what is asked for now.
 
     Raises:
         StudyError: the study exists with another config, space or data, or the file is no database of Optuna's.
@@ -37,10 +43,20 @@ def open_study(config: Config, space: Space, database: Path | None, pictures: Ma
         study = optuna.create_study(
             storage=storage, study_name=spec.name, directions=spec.directions, load_if_exists=True
         )
+        if not study.get_trials(deepcopy=False) and "asked" in study.user_attrs:
+            optuna.delete_study(study_name=spec.name, storage=study._storage)
+            study = optuna.create_study(storage=study._storage, study_name=spec.name, directions=spec.directions)
         asked = {"space": space.fingerprint(), "config": config.fingerprint(), "pictures": dict(pictures)}
         _refuse_another(spec.name, study.user_attrs.get("asked", asked), asked)
+        if "asked" not in study.user_attrs:
+            study.set_user_attr(_FIRST, [dict(params) for params in first])
         study.set_user_attr("asked", asked)
     return study
+
+
+def first_of(study: optuna.Study) -> list[Params]:
+    """The values that the first trials of a study take."""
+    return [dict(params) for params in study.user_attrs.get(_FIRST, [])]
 
 
 def ranking_of(name: str, database: Path, direction: str) -> list[Params]:
@@ -78,8 +94,12 @@ def score_of(trial: FrozenTrial) -> float | None:
 
 
 def _sqlite(database: Path) -> optuna.storages.RDBStorage:
-    database.parent.mkdir(parents=True, exist_ok=True)
-    return optuna.storages.RDBStorage(sqlite_url(database), engine_kwargs={"connect_args": {"timeout": 60}})
+    create_whole(database, "studies", lambda file: _storage(file).engine.dispose())
+    return _storage(database)
+
+
+def _storage(file: Path) -> optuna.storages.RDBStorage:
+    return optuna.storages.RDBStorage(sqlite_url(file), engine_kwargs={"connect_args": {"timeout": 60}})
 
 
 @contextmanager

@@ -13,9 +13,13 @@ from sweeper.config import StudySpec
 from sweeper.dimension import Choices, Dimension, Space, Value
 
 
-def sampler_of(spec: StudySpec, num_drawn: int) -> optuna.samplers.BaseSampler:
-    """Return Optuna's sampler for the draw after `num_drawn` trials. A grid is walked by `Search` itself."""
-    seed = int(np.random.SeedSequence([spec.seed, num_drawn]).generate_state(1)[0])
+def sampler_of(spec: StudySpec, number: int, again: int = 0) -> optuna.samplers.BaseSampler:
+    """Return Optuna's sampler for the trial with this number; `again` counts its draws that were no new ones.
+
+    A grid is walked by `Search` itself.
+    """
+    words = [spec.seed, number, again] if again else [spec.seed, number]
+    seed = int(np.random.SeedSequence(words).generate_state(1)[0])
     if spec.sampler != "tpe":
         return optuna.samplers.RandomSampler(seed=seed)
     with warnings.catch_warnings():

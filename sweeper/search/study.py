@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Final, Literal
 
 import optuna
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from foundation.errors import StudyError
 from sweeper.config import Config
-from sweeper.dimension import Params, Space, Value
-from sweeper.search.database import SCORE, open_study, score_of
+from sweeper.dimension import Params, Space
+from sweeper.search.database import SCORE, first_of, open_study, score_of
 from sweeper.search.sampling import refuse_endless_grid, sampler_of, suggest
 
 Status = Literal["finished", "pruned", "failed"]
@@ -28,7 +28,7 @@ _REASON: Final = "reason"
 _REPORTED: Final = "score at step "
 """Begins the names under which a study of several objectives notes its trials' scores."""
 _VOID: Final = "void"
-"""Marks trials that were never trained: drawn twice, or half drawn when the process died. They count for nothing."""
+"""Marks trials that an older program drew and never trained. They count for nothing, but keep their numbers."""
 _OVERFIT: Final = "constraints:overfit"
 """Where `Trial.set_constraint("overfit", …)` notes a constraint. That can be called only on the object that `ask`
 gave, which a resumed study has no more."""
@@ -70,48 +70,49 @@ class Search:
         self._storage = study._storage  # intermediate values and attributes by number: Optuna offers them only here
         self._space = space
         self._spec = config.study
-        self._void_half_drawn()
+        self._first = first_of(study)
+        self._complete_half_drawn()
 
     @classmethod
     def open(
-        cls, config: Config, space: Space, database: Path | None = None, pictures: Mapping[str, str] | None = None
+        cls,
+        config: Config,
+        space: Space,
+        database: Path | None = None,
+        pictures: Mapping[str, str] | None = None,
+        first: Sequence[Params] = (),
     ) -> Search:
         """Create the study `config.study.name`, or resume it.
 
         `database` is an SQLite file, made when missing; None keeps the study in memory. `pictures` tells by name what
-        the trials learn from and are judged by.
+        the trials learn from and are judged by. `first` are values that the first trials of a new study take; the
+        sampler draws what they leave open.
 
         Raises:
             StudyError: the study exists with another config, space or data, or the file is no database of Optuna's.
         """
         refuse_endless_grid(config.study, space)
-        study = open_study(config, space, database, pictures or {})
+        study = open_study(config, space, database, pictures or {}, first)
         return cls(study, space, config)
 
-    def ask(self) -> tuple[int, Params]:
+    def ask(self, wanted: Params | None = None) -> tuple[int, Params]:
         """Draw the next trial: its number and parameters, different from those of every other trial.
+
+        It takes the values that are `wanted`; the sampler draws what they leave open.
+
+        What is drawn hangs on the trial's number and on the trials before, so a study that was killed anywhere draws
+        as one that was not: a trial is in the database with all its parameters, or not at all.
 
         Raises:
             StudyError: every point of a finite space has been drawn.
         """
-        for _ in range(_MAX_DRAWS):
-            if self._spec.sampler == "grid":
-                self._study.enqueue_trial(self._untried()[0])
-            number, params = self._draw()
-            same = next((each.number for each in self._real() if each.params == params and each.number != number), None)
-            if same is None:
-                return number, params
-            self._void(number, f"drawn twice: the same as trial {same}")
-            if self._space.is_finite():
-                untried = self._untried()
-                self._study.enqueue_trial(untried[random.Random(f"{self._spec.seed} {number}").randrange(len(untried))])
-        raise StudyError(
-            f"the sampler drew nothing new in {_MAX_DRAWS} draws; widen the space or lower study.num_trials"
+        number = len(self._study.get_trials(deepcopy=False))
+        first = self._first[number] if number < len(self._first) else {}
+        drawn = self._draw(number, wanted or first)
+        self._study.add_trial(
+            create_trial(state=TrialState.RUNNING, params=drawn.params, distributions=drawn.distributions)
         )
-
-    def enqueue(self, params: Mapping[str, Value]) -> None:
-        """Have one of the next trials take these values; the sampler draws what is left open."""
-        self._study.enqueue_trial(dict(params))
+        return number, dict(drawn.params)
 
     def report(self, number: int, step: int, score: float) -> None:
         """Note a running trial's score at a step; a score noted before for that step is replaced.
@@ -162,7 +163,7 @@ class Search:
 
     @property
     def started(self) -> bool:
-        """Whether any trial was asked for or put in line before."""
+        """Whether any trial was asked for before."""
         return bool(self._study.get_trials(deepcopy=False))
 
     @property
@@ -174,36 +175,50 @@ class Search:
         """The Pareto front: finished clean trials that no other beats, in order of number; none with one objective."""
         return [each.number for each in self._study.best_trials] if self._spec.has_front else []
 
-    def _draw(self) -> tuple[int, Params]:
-        # A sampler for each draw: what it draws depends on the trials before, not on when the study was resumed.
-        self._study.sampler = sampler_of(self._spec, len(self._study.get_trials(deepcopy=False)))
-        trial = self._study.ask()
-        params: Params = {}
+    def _draw(self, number: int, wanted: Params) -> FrozenTrial:
+        """The parameters of the trial with this number, drawn on a copy of the study in memory."""
+        tried = [each.params for each in self._real()]
+        untried = [point for point in self._space.points() if point not in tried] if self._space.is_finite() else []
+        if self._space.is_finite() and not untried:
+            raise StudyError("every point of the space has been tried; widen the space or lower study.num_trials")
+        if self._spec.sampler == "grid":
+            return self._draw_once(number, untried[0])
+        for again in range(_MAX_DRAWS):
+            drawn = self._draw_once(number, {} if again else wanted, again)
+            if drawn.params not in tried:
+                return drawn
+            if untried:
+                return self._draw_once(number, random.Random(f"{self._spec.seed} {number}").choice(untried))
+        raise StudyError(
+            f"the sampler drew nothing new in {_MAX_DRAWS} draws; widen the space or lower study.num_trials"
+        )
+
+    def _draw_once(self, number: int, fixed: Params, again: int = 0) -> FrozenTrial:
+        """One draw with a sampler of its own; parameters that are `fixed` take these values."""
+        copy = optuna.create_study(directions=self._spec.directions, sampler=sampler_of(self._spec, number, again))
+        before = self._study.get_trials(deepcopy=False)[:number]
+        copy.add_trials([each for each in before if each.state != TrialState.WAITING])
+        if fixed:
+            copy.enqueue_trial(fixed)
+        trial, params = copy.ask(), Params()
         for dimension in self._space.dimensions:
             if dimension.counts(params):
                 params[dimension.name] = suggest(trial, dimension)
-        return trial.number, params
+        return copy.get_trials(deepcopy=False)[-1]
 
-    def _untried(self) -> list[Params]:
-        tried = [each.params for each in self._real()]
-        untried = [point for point in self._space.points() if point not in tried]
-        if not untried:
-            raise StudyError("every point of the space has been tried; widen the space or lower study.num_trials")
-        return untried
-
-    def _void(self, number: int, why: str) -> None:
-        self._storage.set_trial_user_attr(self._id(number), _VOID, why)
-        self._study.tell(number, state=TrialState.FAIL)
-
-    def _void_half_drawn(self) -> None:
-        for each in self.running():
-            if set(each.params) != {dimension.name for dimension in self._space.counting(each.params)}:
-                self._void(each.number, "half drawn when the process ended")
+    def _complete_half_drawn(self) -> None:
+        """Draw what is missing of trials that an older program wrote parameter by parameter, when its process died."""
+        for left in self.running():
+            if set(left.params) != {dimension.name for dimension in self._space.counting(left.params)}:
+                drawn = self._draw_once(left.number, left.params)
+                for name in drawn.params.keys() - left.params.keys():
+                    kind = drawn.distributions[name]
+                    value = kind.to_internal_repr(drawn.params[name])
+                    self._storage.set_trial_param(self._id(left.number), name, value, kind)
 
     def _real(self) -> list[FrozenTrial]:
         """Trials that were or are being trained."""
-        trials = self._study.get_trials(deepcopy=False)
-        return [each for each in trials if each.state != TrialState.WAITING and _VOID not in each.user_attrs]
+        return [each for each in self._study.get_trials(deepcopy=False) if _VOID not in each.user_attrs]
 
     def _id(self, number: int) -> int:
         return self._study.get_trials(deepcopy=False)[number]._trial_id

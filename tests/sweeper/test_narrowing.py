@@ -115,11 +115,8 @@ def test_a_study_without_a_finished_trial_is_no_start_and_others_come_best_first
     space, first = narrow(asked.space, ranking)
     assert first == ranking
     after = plan(["+experiment=pencil", "study.name=after", "study.narrow_from=before"])
-    again = Search.open(after.config, space, tmp_path / "studies.db")
+    again = Search.open(after.config, space, tmp_path / "studies.db", first=first)
     assert not again.started
-    for params in first:
-        again.enqueue(params)
-    assert again.started
     assert [again.ask()[1] for _ in range(3)] == ranking
     with pytest.raises(StudyError, match="holds no study nowhere; there are after, before"):
         ranking_of("nowhere", tmp_path / "studies.db", "maximize")

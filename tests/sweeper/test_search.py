@@ -11,6 +11,7 @@ from typing import Any
 
 import optuna
 import pytest
+from sqlalchemy.orm import Session
 
 from foundation.errors import StudyError
 from sweeper.config import Config
@@ -143,12 +144,11 @@ def test_grid_tries_every_point_once_in_order_and_takes_no_continuous_dimension(
         Search.open(config(sampler="grid"), CONTINUOUS)
 
 
-def test_what_is_enqueued_comes_next_and_what_it_leaves_open_is_drawn(config: MakeConfig) -> None:
-    search = Search.open(config(), CONTINUOUS)
-    search.enqueue({"adapter.rank": 16})
-    _, params = search.ask()
-    assert params["adapter.rank"] == 16
-    assert set(params) == {"adapter.rank", "optimizer.lr"}
+def test_what_is_to_be_tried_first_comes_first_and_what_it_leaves_open_is_drawn(config: MakeConfig) -> None:
+    search = Search.open(config(), CONTINUOUS, first=[{"adapter.rank": 16}, {"adapter.rank": 32}])
+    drawn = [search.ask()[1] for _ in range(2)]
+    assert [params["adapter.rank"] for params in drawn] == [16, 32]
+    assert all(set(params) == {"adapter.rank", "optimizer.lr"} for params in drawn)
 
 
 def test_a_study_resumes_with_what_ran_what_runs_and_what_is_left(config: MakeConfig, tmp_path: Path) -> None:
@@ -197,25 +197,70 @@ def test_a_resumed_study_draws_what_it_would_have_drawn(sampler: str, config: Ma
     assert [past.params for past in stopped.ended()] == [past.params for past in through.ended()]
 
 
-def test_a_trial_that_was_half_drawn_when_the_process_died_counts_for_nothing(
+def test_a_trial_that_an_older_program_half_drew_keeps_its_number_and_gets_the_rest(
     config: MakeConfig, tmp_path: Path
 ) -> None:
     database = tmp_path / "studies.db"
-    Search.open(config(), CONTINUOUS, database)
-    optuna.load_study(study_name="pencil", storage=sqlite_url(database)).ask().suggest_float(
-        "optimizer.lr", 1e-5, 1e-1, log=True
-    )
+    Search.open(config(), CONTINUOUS, database).ask()
+    half = optuna.load_study(study_name="pencil", storage=f"sqlite:///{database}").ask()
+    rate = half.suggest_float("optimizer.lr", 1e-5, 1e-1, log=True)
+    (_, left) = Search.open(config(), CONTINUOUS, database).running()
+    assert (left.number, left.params["optimizer.lr"]) == (1, rate)
+    assert left.params["adapter.rank"] in (4, 8, 16, 32)
     search = Search.open(config(), CONTINUOUS, database)
-    assert search.running() == []
-    assert search.num_finished == 0
-    assert search.ask()[0] == 1
+    assert search.running()[1] == left
+    assert search.ask()[0] == 2
+
+
+class _Killed(BaseException):
+    """What ends a process at one of its writes."""
+
+
+@pytest.mark.parametrize(("sampler", "killed_at"), [("tpe", 5), ("random", 6), ("grid", 8)])
+def test_a_study_killed_at_a_write_draws_the_same_trials_under_the_same_numbers(
+    sampler: str, killed_at: int, config: MakeConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed again and again, each time a little later, before what is written or after it."""
+    asked, space = config(sampler=sampler, startup_trials=1), FINITE if sampler == "grid" else CONTINUOUS
+    left, commit = [0], Session.commit
+
+    def die_in_time(session: Session) -> None:
+        left[0] -= 1
+        if left[0] == 0 and killed_at % 2:
+            raise _Killed
+        commit(session)
+        if left[0] == 0:
+            raise _Killed
+
+    def run(database: Path | None) -> list[tuple[int, dict[str, Any]]]:
+        search = Search.open(asked, space, database, first=[{"adapter.rank": 32}])
+        while search.num_finished < 3:
+            going = search.running()
+            number, params = (going[0].number, going[0].params) if going else search.ask()
+            search.report(number, 40, 1.0)
+            search.tell_complete(number, float(params["adapter.rank"] or 0))
+        return [(past.number, past.params) for past in search.ended()]
+
+    undisturbed, kills = run(None), 0
+    Search.open(config(name="another"), FINITE, tmp_path / "studies.db")  # the file and its tables are there
+    monkeypatch.setattr(Session, "commit", die_in_time)
+    left[0] = killed_at
+    while True:
+        try:
+            found = run(tmp_path / "studies.db")
+            break
+        except _Killed:
+            kills += 1
+            left[0] = killed_at + 9 * kills
+    assert kills >= 3
+    assert found == undisturbed
 
 
 def test_another_space_or_config_under_the_same_name_is_refused_by_what_differs(
     config: MakeConfig, tmp_path: Path
 ) -> None:
     database = tmp_path / "studies.db"
-    Search.open(config(), CONTINUOUS, database)
+    Search.open(config(), CONTINUOUS, database).ask()
     wider = replace(RANK, domain=Choices(of=(4, 64)))
     with pytest.raises(StudyError) as caught:
         Search.open(config(), Space(dimensions=(LR, wider, TARGETS)), database)
@@ -230,15 +275,28 @@ def test_another_space_or_config_under_the_same_name_is_refused_by_what_differs(
     assert Search.open(config(name="other"), Space(dimensions=(wider,)), database).num_finished == 0
 
 
+def test_a_study_without_any_trial_binds_nobody(config: MakeConfig, tmp_path: Path) -> None:
+    database = tmp_path / "studies.db"
+    Search.open(config(), CONTINUOUS, database, first=[{"adapter.rank": 4}])
+    longer = replace(config(objectives=("style", "val_ratio")), train=replace(config().train, steps=400))
+    search = Search.open(longer, FINITE, database, first=[{"adapter.rank": 32}])
+    number, params = search.ask()
+    assert (number, params["adapter.rank"]) == (0, 32)
+    search.tell_complete(0, 1.0, values=(0.5, 0.1))
+    with pytest.raises(StudyError, match="study pencil exists and is another one"):
+        Search.open(config(), FINITE, database)
+
+
 def test_other_pictures_under_the_same_name_are_refused_but_not_in_a_study_that_did_not_note_them(
     config: MakeConfig, tmp_path: Path
 ) -> None:
     noted, older = tmp_path / "noted.db", tmp_path / "older.db"
-    Search.open(config(), FINITE, noted, {"data.train": "24 pictures (a)", "data.validation": "8 pictures (b)"})
+    Search.open(config(), FINITE, noted, {"data.train": "24 pictures (a)", "data.validation": "8 pictures (b)"}).ask()
     with pytest.raises(StudyError, match=r"data.train was 24 pictures \(a\), is now 25 pictures \(c\); set"):
         Search.open(config(), FINITE, noted, {"data.train": "25 pictures (c)", "data.validation": "8 pictures (b)"})
     study = optuna.create_study(storage=sqlite_url(older), study_name="pencil", direction="maximize")
     study.set_user_attr("asked", {"space": FINITE.fingerprint(), "config": config().fingerprint()})
+    study.ask()
     Search.open(config(), FINITE, older, {"data.train": "24 pictures (a)"})
 
 
@@ -250,6 +308,7 @@ def test_a_study_of_an_older_program_goes_on_where_what_is_new_is_at_its_default
         del asked[name]
     study = optuna.create_study(storage=sqlite_url(tmp_path / "a.db"), study_name="pencil", direction="maximize")
     study.set_user_attr("asked", {"space": FINITE.fingerprint(), "config": asked})
+    study.ask()
     averaged = replace(config(), train=replace(config().train, ema_decay=0.9))
     with pytest.raises(StudyError, match=r"train.ema_decay was None, is now 0\.9; set"):
         Search.open(averaged, FINITE, tmp_path / "a.db")
