@@ -12,19 +12,16 @@ from typing import Final
 from mlflow import MlflowClient
 from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
-from mlflow.store.db.utils import _initialize_tables
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NOTE, MLFLOW_SOURCE_NAME
-from sqlalchemy import create_engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from eval.evaluation import Evaluation, Validation
 from foundation.errors import ConfigError, StudyError
 from foundation.secrets import in_full, redacted
-from foundation.sqlite_file import create_whole
 from sweeper.config import TrackingSpec
 from sweeper.costs import Costs
 from sweeper.tracking import ARTIFACTS, DATABASE
-from sweeper.tracking.files import must_be_sqlite, weights_digest
+from sweeper.tracking.files import make_sqlite, weights_digest
 from sweeper.tracking.metrics import of_evaluation, of_step, of_validation
 from sweeper.tracking.names import keyed, run_name
 from sweeper.tracking.note import note
@@ -56,8 +53,7 @@ def open_mlflow(spec: TrackingSpec, study_folder: Path) -> MlflowTracker:
     artifacts = None if remote else folder_url(folder / ARTIFACTS)
     try:
         if spec.uri is None:
-            create_whole(folder / DATABASE, "runs", _create_tables)
-            must_be_sqlite(folder / DATABASE)
+            make_sqlite(folder / DATABASE)
         address = in_full(uri)
         client = MlflowClient(address, address)
         return MlflowTracker(client, _experiment(client, spec.experiment, artifacts), spec.model)
@@ -267,15 +263,6 @@ def _shows_whole(run: MlflowRun, trial: TrialRecord) -> bool:
 
 def _named(group: str, values: Mapping[str, float]) -> dict[str, float]:
     return {f"{group}/{name}": value for name, value in values.items()}
-
-
-def _create_tables(file: Path) -> None:
-    """Do as MLflow does with a new database, which it would leave half made where its process ends meanwhile."""
-    engine = create_engine(sqlite_url(file))
-    try:
-        _initialize_tables(engine)  # type: ignore[no-untyped-call]
-    finally:
-        engine.dispose()
 
 
 def _experiment(client: MlflowClient, name: str, artifacts: str | None) -> str:

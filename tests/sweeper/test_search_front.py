@@ -111,7 +111,7 @@ def test_other_objectives_under_the_same_name_are_refused(
     config: Config, tmp_path: Path, pair: tuple[tuple[str, ...], tuple[str, ...]]
 ) -> None:
     was, now = (replace(config, study=replace(config.study, objectives=names)) for names in pair)  # type: ignore[arg-type]
-    Search.open(was, SPACE, tmp_path / "studies.db")
+    Search.open(was, SPACE, tmp_path / "studies.db").ask()
     with pytest.raises(StudyError) as caught:
         Search.open(now, SPACE, tmp_path / "studies.db")
     assert str(caught.value) == (
