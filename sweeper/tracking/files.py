@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import sqlite3
+from collections.abc import Callable
 from pathlib import Path
-
-from sqlalchemy import create_engine
 
 from foundation.adapter_files import WEIGHTS_FILE
 from foundation.sqlite_file import create_whole
-from sweeper.urls import sqlite_url
 
 
-def make_sqlite(path: Path) -> None:
-    """Make MLflow's SQLite database `path`, unless it is there, and see that it is one.
+def make_sqlite(path: Path, create: Callable[[Path], None]) -> None:
+    """Have `create` make MLflow's SQLite database `path`, unless it is there, and see that it is one.
 
     MLflow itself would leave it half made where its process ends meanwhile, and try ten times, for minutes, to read
     another file.
@@ -23,22 +21,12 @@ def make_sqlite(path: Path) -> None:
         sqlite3.Error: it is another file, or cannot be opened.
         OSError: its folder cannot be made.
     """
-    create_whole(path, "runs", _create_tables)
+    create_whole(path, "runs", create)
     connection = sqlite3.connect(path)
     try:
         connection.execute("PRAGMA schema_version")
     finally:
         connection.close()
-
-
-def _create_tables(file: Path) -> None:
-    from mlflow.store.db.utils import _initialize_tables  # takes seconds, and is wanted once
-
-    engine = create_engine(sqlite_url(file))
-    try:
-        _initialize_tables(engine)  # type: ignore[no-untyped-call]
-    finally:
-        engine.dispose()
 
 
 def weights_digest(folder: Path) -> str:

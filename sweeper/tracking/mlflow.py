@@ -12,7 +12,9 @@ from typing import Final
 from mlflow import MlflowClient
 from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
+from mlflow.store.db.utils import _initialize_tables
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NOTE, MLFLOW_SOURCE_NAME
+from sqlalchemy import create_engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from eval.evaluation import Evaluation, Validation
@@ -53,7 +55,7 @@ def open_mlflow(spec: TrackingSpec, study_folder: Path) -> MlflowTracker:
     artifacts = None if remote else folder_url(folder / ARTIFACTS)
     try:
         if spec.uri is None:
-            make_sqlite(folder / DATABASE)
+            make_sqlite(folder / DATABASE, _create_tables)
         address = in_full(uri)
         client = MlflowClient(address, address)
         return MlflowTracker(client, _experiment(client, spec.experiment, artifacts), spec.model)
@@ -263,6 +265,15 @@ def _shows_whole(run: MlflowRun, trial: TrialRecord) -> bool:
 
 def _named(group: str, values: Mapping[str, float]) -> dict[str, float]:
     return {f"{group}/{name}": value for name, value in values.items()}
+
+
+def _create_tables(file: Path) -> None:
+    """Do as MLflow does with a new database."""
+    engine = create_engine(sqlite_url(file))
+    try:
+        _initialize_tables(engine)  # type: ignore[no-untyped-call]
+    finally:
+        engine.dispose()
 
 
 def _experiment(client: MlflowClient, name: str, artifacts: str | None) -> str:
