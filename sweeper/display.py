@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from rich.cells import cell_len
 from rich.console import Console, Group, RenderableType
+from rich.constrain import Constrain
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
@@ -24,6 +25,8 @@ _WORDS = "what it tries"
 _GAP = 2
 _FEWEST = 24
 """Columns that the words need; with fewer they make way for the numbers."""
+_ECHO = 3
+"""Columns left free: where the last line is full, the `^C` that a terminal echoes moves all of it up by a line."""
 _PLAIN = Console(markup=False)
 """Measures text."""
 _LINES_BESIDE = 4
@@ -57,6 +60,8 @@ class Display:
         self._trained_since: float | None = None
         self._steps_before = self._done = self._ended = 0
         self._rows: list[_Row] = []
+        self._is_stopping = False
+        self._progress, self._progress_at, self._estimate = (0, 0, 0), self._began, math.nan
         if console is None and sys.stdout.isatty():
             console = Console(markup=False, emoji=False, highlight=False)
         self._console = console
@@ -78,11 +83,7 @@ class Display:
         clock = _clock_words(self._clock() - self._began)
         for text in texts:
             if self._live:
-                row = Table.grid(padding=(0, _GAP, 0, 0))
-                row.add_column(no_wrap=True, style="dim")
-                row.add_column(overflow="fold")
-                row.add_row(clock, Text(printable(text)))
-                self._live.console.print(row)
+                self._live.console.print(_hanging(clock, printable(text), self._live.console.width))
             else:
                 say(f"{clock}  {text}")
 
@@ -119,7 +120,7 @@ class Display:
 
     def stopping(self) -> None:
         """The study is interrupted; nothing of what was going on is shown any more."""
-        self._rows = []
+        self._rows, self._is_stopping = [], True
         self.phase("stopping: every trial saves its state")
 
     def starts_from(self, trials: Sequence[Trial]) -> None:
@@ -134,8 +135,17 @@ class Display:
         self._rows = [_row(trial, slots.get(trial.number, "–"), self._steps) for trial in running]
 
     def time_left_s(self) -> float:
-        """Seconds until the study is done; NaN while there is nothing to go by."""
-        now = self._clock()
+        """Seconds until the study is done; NaN while there is nothing to go by.
+
+        Between two signs of progress it runs down, to a half at most: what is late is not about to be done.
+        """
+        now, progress = self._clock(), (self._done, self._left.judged, self._left.drawn)
+        if progress != self._progress:
+            self._progress, self._progress_at = progress, now
+            self._estimate = self._estimated(now)
+        return max(self._estimate - (now - self._progress_at), self._estimate / 2)
+
+    def _estimated(self, now: float) -> float:
         if self._left.drawn:
             return self._left.finale_s(now - self._phase_began)
         since = self._began if self._trained_since is None else self._trained_since
@@ -143,14 +153,15 @@ class Display:
 
     def _picture(self) -> RenderableType:
         assert self._console
-        return Group(self._head(), *_table(self._rows, self._console.width, self._console.height))
+        width = self._console.width - _ECHO
+        return Constrain(Group(self._head(), *_table(self._rows, width, self._console.height)), width)
 
     def _head(self) -> Text:
         parts = [f"{self._ended}/{self._num_trials} trials"]
         if self._phase:
             share = f" {min(self._left.drawn / self._left.finale, 1):.0%}" if self._left.drawn else ""
             parts.append(f"{self._phase}{share} ({_span(self._clock() - self._phase_began)})")
-        left = self.time_left_s()
+        left = math.nan if self._is_stopping else self.time_left_s()
         if math.isfinite(left):
             parts.append(f"about {_span(left)} left")
         elif not self._phase:
@@ -165,6 +176,14 @@ def describe(params: Mapping[str, object]) -> str:
         short = name.split(":")[-1].split(".")[-1]
         words.append(f"{short} {value:.2g}" if isinstance(value, float) else f"{short} {value}")
     return ", ".join(words)
+
+
+def _hanging(clock: str, text: str, width: int) -> Text:
+    """Lines that begin under the first one's beginning; without blanks at their ends, which a narrower window wraps."""
+    indent = len(clock) + _GAP
+    lines = Text(text).wrap(_PLAIN, max(width - indent, _FEWEST), overflow="fold")
+    body = f"\n{' ' * indent}".join(line.plain.rstrip() for line in lines)
+    return Text.assemble((clock, "dim"), " " * _GAP, body)
 
 
 def _table(rows: Sequence[_Row], width: int, height: int) -> list[RenderableType]:

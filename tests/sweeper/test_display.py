@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.cells import cell_len
 from rich.console import Console
 
 from sweeper.best_files import dashboard_command, files_of
@@ -91,6 +92,7 @@ def test_numbers_are_whole_at_every_width_and_words_hang_beside_them(width: int,
     screen.display.refresh(trials(tmp_path), {117: "cuda:0/1", 118: "cuda:1/0"})
     lines = screen.table()
     assert set(" ".join(lines).split()) >= NUMBERS
+    assert max(map(cell_len, lines)) <= width - 3  # room for the ^C that a terminal echoes
     head = next(line for line in lines if line.lstrip().startswith("slot"))
     shows_words = width >= 80
     assert ("what it tries" in head) == shows_words
@@ -141,16 +143,24 @@ def test_the_time_left_counts_training_judging_and_the_finale_but_not_loading(tm
     screen.display.evaluated(8.0)  # 4 pictures, so 2 s each
     # 2000 of 8000 steps in 200 s, then 40 pictures
     assert screen.display.time_left_s() == pytest.approx(600 + 80)
+    screen.clock.now += 80
+    assert screen.display.time_left_s() == pytest.approx(600)
+    screen.clock.now += 800
+    assert screen.display.time_left_s() == pytest.approx(340)
     screen.display.finale()
     assert "judging finalists and strengths (0 s)" in screen.table()[0]
     screen.clock.now += 30
     screen.display.drawn(10)
     assert screen.display.time_left_s() == pytest.approx(90)
-    assert "judging finalists and strengths 25% (30 s), about 90 s left" in screen.table()[0].replace("2 min", "90 s")
+    assert "judging finalists and strengths 25% (30 s), about 90 s left" in " ".join(screen.table()).replace(
+        "2 min", "90 s"
+    )
 
 
 def test_a_stopped_study_shows_nothing_of_what_went_on(tmp_path: Path) -> None:
     screen = Screen(80)
+    screen.display.hear(READY)
+    screen.display.evaluated(1.0)
     screen.display.refresh(trials(tmp_path), {})
     screen.display.stopping()
     assert screen.table() == ["pencil: 0/2 trials, stopping: every trial saves its state (0 s)"]
