@@ -15,8 +15,9 @@ from PIL import Image
 
 from eval.prompts import with_trigger
 from sweeper.history import read_evaluations
-from sweeper.pictures import PROMPT, open_picture, picture_name, side_by_side
+from sweeper.pictures import PROMPT, open_picture, picture_name
 from sweeper.places import pictures_of, trial_of
+from sweeper.sheets import Column, side_by_side
 
 MAX_PROMPTS: Final = 5
 
@@ -50,8 +51,12 @@ def sheet(study: Path, trial: int, steps: list[int]) -> Image.Image:
         for number, prompt in enumerate(prompts)
         if all((pictures_of(folder, step) / picture_name(PROMPT, number, 0)).exists() for step in steps)
     }
-    columns = [f"step {step}, score {scores[step]:.1f}, seed {seed}" for step in steps for seed in seeds]
-    return side_by_side(f"{config['study']['name']}: trial {trial}", columns, rows, tile=128)
+    columns = [
+        Column(name=f"step {step}", notes=(f"score {scores[step]:.1f}", f"seed {seed}"))
+        for step in steps
+        for seed in seeds
+    ]
+    return side_by_side(f"{config['study']['name']}: trial {trial}", "as judged", columns, rows, tile=128)
 
 
 if __name__ == "__main__":

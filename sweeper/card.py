@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from eval.diagnosis import Kind
+from eval.evaluation import Evaluation
 from sweeper.handed_over import HandedOver
 from sweeper.markdown import code, plain, table
 from sweeper.pareto import Front
@@ -25,11 +26,15 @@ from sweeper.winner import (
     Winner,
     base_metrics,
 )
+from train.bases.folder import EMBEDDED
 from train.exports.programs import COMFYUI, WEB_UIS
 
-_ERROR: Final = (
-    "± is the standard error over prompts, of which some are harder than others. "
-    "Checkpoints and strengths are compared on the same prompts, which is far surer."
+_INTERVAL: Final = (
+    "The score's interval is Student's at 95 %, of what each prompt adds to it: so far it may lie elsewhere with other "
+    "prompts. Checkpoints and strengths are compared on the same prompts, which is far surer."
+)
+_IN_TRIAL: Final = (
+    "*In its trial* is what this checkpoint was judged as there, with other seeds; MLflow has it under chosen/."
 )
 _NOTHING: Final = 1e-9
 """What rounding leaves of a number that is 0."""
@@ -62,24 +67,37 @@ def card(winner: Winner, folder: Path, files: HandedOver) -> str:
 
 
 def _opening(winner: Winner) -> str:
-    settings = ", ".join(code(f"{name}={_text(value)}") for name, value in winner.params.items())
+    settings = ", ".join(code(f"{_field(name)}={_text(value)}") for name, value in winner.params.items())
     trigger = f" It answers to the words {code(winner.trigger)} in a prompt." if winner.trigger else ""
-    what = f"A LoRA for {code(winner.base)}, the best of {len(winner.trials)} trials"
+    what = f"A LoRA for {code(_base_name(winner.base))}, the best of {len(winner.trials)} trials"
     return f"{what}: {settings}.{trigger}" if settings else f"{what}.{trigger}"
 
 
 def _scores_table(winner: Winner) -> str:
-    evaluation = winner.evaluation
-    own = {**evaluation.metrics, "score": evaluation.score, "overfit_index": evaluation.overfit_index}
+    own = _measured(winner.evaluation)
     base = base_metrics(winner)
-    error = f" ± {_number(evaluation.score_se)}" if math.isfinite(evaluation.score_se) else ""
+    before = _measured(winner.in_trial) if winner.in_trial else {}
+    low, high = winner.interval
+    interval = f" ({_number(low)} to {_number(high)})" if math.isfinite(low) else ""
     rows = [
-        (name, f"{_number(own[name])}{error if name == 'score' else ''}", _number(base.get(name)), how)
+        (
+            name,
+            f"{_number(own[name])}{interval if name == 'score' else ''}",
+            *((_number(before.get(name)),) if before else ()),
+            _number(base.get(name)),
+            how,
+        )
         for name, how in MEASURES.items()
         if math.isfinite(own.get(name, math.nan))
     ]
-    scores = table(("measure", "this LoRA", "base", "how to read it"), rows, right=(1, 2))
-    return f"{scores}\n\n{_ERROR}" if error else scores
+    head = ("measure", "this LoRA", *(("in its trial",) if before else ()), "base", "how to read it")
+    notes = " ".join([_INTERVAL] * bool(interval) + [_IN_TRIAL] * bool(before))
+    return "\n\n".join([table(head, rows, right=range(1, len(head) - 1)), *([notes] if notes else [])])
+
+
+def _measured(evaluation: Evaluation) -> dict[str, float]:
+    """Its numbers by `MEASURES`' names."""
+    return {**evaluation.metrics, "score": evaluation.score, "overfit_index": evaluation.overfit_index}
 
 
 def _strengths(winner: Winner) -> list[str]:
@@ -100,7 +118,8 @@ def _strengths(winner: Winner) -> list[str]:
     return [
         "## How strong",
         "Judged at several LoRA scales, all with the same fresh seeds; 1 is as trained. The scores above are "
-        f"at strength {winner.strength:g} with all fresh seeds, those of the trials below are as trained.",
+        f"at strength {winner.strength:g} with all fresh seeds, those of the trials below are as trained. ± is one "
+        "standard error of the difference, paired over the prompts.",
         table(head, rows, right=range(len(head))),
         winner.strength_words,
         f"![Rows of strengths, columns of steps, blocks of prompts]({STRENGTH_SHEET})" if winner.strength_sheet else "",
@@ -125,14 +144,15 @@ def _files(winner: Winner, files: HandedOver) -> list[str]:
 
 
 def _usage(winner: Winner, folder: Path) -> str:
+    """Code to be run beside the folder: no path of this machine is of use to whoever gets it."""
     trigger = f"\n\nPut {code(winner.trigger)} into every prompt that should have it." if winner.trigger else ""
     return f"""\
 ```python
 import torch
 from diffusers import DiffusionPipeline
-
-pipe = DiffusionPipeline.from_pretrained({winner.base!r}, dtype=torch.float32)
-pipe.load_lora_weights({str(folder)!r}, weight_name="{WEIGHTS}", adapter_name="best")
+{_base_line(winner.base)}
+pipe = DiffusionPipeline.from_pretrained(base, dtype=torch.float32)
+pipe.load_lora_weights({folder.name!r}, weight_name="{WEIGHTS}", adapter_name="best")
 pipe.set_adapters("best", {winner.strength:g})  # the strength: 1 is as trained, less is weaker
 image = pipe(
     {winner.prompt!r},
@@ -151,7 +171,7 @@ def _usage_merged(winner: Winner, folder: Path) -> str:
 diffusers does not load this kind. The pipeline with it in its weights draws as any other:
 
 ```sh
-python -m sweeper.export {shlex.quote(str(folder))} merged out=merged  # at strength {winner.strength:g}
+python -m sweeper.export {shlex.quote(folder.name)} merged out=merged  # at strength {winner.strength:g}
 ```"""
 
 
@@ -190,13 +210,14 @@ def _advice(trials: Sequence[TrialSummary]) -> str:
 
 
 def _trials_table(winner: Winner) -> str:
-    names = list(dict.fromkeys(name for trial in winner.trials for name in trial.params))
+    told = [{_field(name): value for name, value in trial.params.items()} for trial in winner.trials]
+    names = list(dict.fromkeys(name for params in told for name in params))
     head = ("trial", *names, "score", "at step", "fresh seeds", "how it ended")
     rows = []
-    for trial in winner.trials:
+    for trial, params in zip(winner.trials, told, strict=True):
         cells = [
             str(trial.number),
-            *(plain(_text(trial.params[name])) if name in trial.params else "" for name in names),
+            *(plain(_text(params[name])) if name in params else "" for name in names),
             _number(trial.score),
             "–" if trial.step is None else str(trial.step),
             _number(winner.finalists.get(trial.number)),
@@ -206,6 +227,32 @@ def _trials_table(winner: Winner) -> str:
         rows.append((*cells, plain(f"{trial.status}: {trial.reason}" if trial.reason else trial.status)))
     right = (0, *range(len(names) + 1, len(names) + 4))
     return table(head, rows, right)
+
+
+def _field(name: str) -> str:
+    """A searched value as it is set: `optimizer.lr` of what the search knows as `optimizer=lion:lr`."""
+    option, colon, field = name.partition(":")
+    return f"{option.partition('=')[0]}.{field}" if colon else name
+
+
+def _base_name(base: str) -> str:
+    """A base without the folders that only this machine has."""
+    if embedded := _embedded(base):
+        return f"{embedded} (embedded)"
+    return Path(base).name if Path(base).is_absolute() else base
+
+
+def _base_line(base: str) -> str:
+    """What sets `base` in the code, with a blank line before it."""
+    if embedded := _embedded(base):
+        return f'from train.bases.folder import EMBEDDED\n\nbase = str(EMBEDDED["{embedded}"])'
+    if Path(base).is_absolute():
+        return f"\nbase = {'path/to/' + Path(base).name!r}  # where this pipeline lies on your machine"
+    return f"\nbase = {base!r}"
+
+
+def _embedded(base: str) -> str:
+    return next((name for name, folder in EMBEDDED.items() if str(folder) == base), "")
 
 
 def _number(value: float | None) -> str:

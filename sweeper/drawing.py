@@ -92,14 +92,17 @@ def _row(known: list[list[Image.Image]], number: int) -> list[Image.Image]:
     return known[number] if number < len(known) else []
 
 
-def write_pictures(folder: Path, drawn: Drawn) -> None:
-    """Write each picture, and for each prompt a square sheet of its seeds, whole or not at all."""
+def write_pictures(folder: Path, drawn: Drawn, seeds: int) -> None:
+    """Write each picture, and for each prompt a square sheet of its first so many `seeds`, whole or not at all.
+
+    Some checkpoints are drawn with more seeds than others; their sheets are to be compared.
+    """
     with new_folder(folder) as fresh:
         for kind, rows in ((PROMPT, drawn.samples), (UNRELATED, drawn.unrelated)):
             for number, row in enumerate(rows):
                 for seed, image in enumerate(row):
                     image.save(fresh / picture_name(kind, number, seed), compress_level=_PACKED)
-                square_sheet(row).save(fresh / sheet_name(kind, number), compress_level=_PACKED)
+                square_sheet(row[:seeds]).save(fresh / sheet_name(kind, number), compress_level=_PACKED)
 
 
 def sheets(spec: EvalSpec, trigger: str, folder: Path) -> tuple[tuple[str, Path], ...]:

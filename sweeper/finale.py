@@ -4,25 +4,28 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Final
 
 from PIL import Image
 
 from eval.evaluation import Evaluation, value_of
 from eval.prompts import with_trigger
+from foundation.data.dataset import Dataset
 from sweeper.best_files import dashboard_command, files_of
 from sweeper.config import Config
 from sweeper.display import Display, describe
+from sweeper.final_sheets import FRESH_SEEDS_FROM, SHEET_PROMPTS, finalists_sheet, winner_sheet
 from sweeper.lead import in_words, lead_over_base
 from sweeper.lost import lost_checkpoint
 from sweeper.messages import Rescored
+from sweeper.nearest import real_pictures
 from sweeper.pareto import front_of
-from sweeper.pictures import PROMPT, Row, contact_sheet, open_picture, picture_name, side_by_side
 from sweeper.places import best_of
 from sweeper.report import read_chosen, write_best
 from sweeper.rescoring import question, rescore
+from sweeper.sheets import Real
 from sweeper.strength import AS_TRAINED
 from sweeper.strength_search import Found, draw_sheet, find_strength
 from sweeper.supervisor import Supervisor
@@ -31,13 +34,10 @@ from sweeper.trials import Trial
 from sweeper.winner import Chosen, TrialSummary, Winner
 from train.bases import base_location
 
-FRESH_SEEDS_FROM: Final = 1000
-"""Finalists are drawn with seeds from here on, which no trial's evaluation uses."""
-SHEET_PROMPTS: Final = 6
-SHEET_SEEDS: Final = 2
 
-
-def crown(supervisor: Supervisor, tracker: Tracker, display: Display, folder: Path, config: Config) -> Chosen | None:
+def crown(
+    supervisor: Supervisor, tracker: Tracker, display: Display, folder: Path, config: Config, dataset: Dataset
+) -> Chosen | None:
     """Score the finalists again on fresh ground, find the winner's strength, write `best/`, register it, say so.
 
     None when no trial left a checkpoint.
@@ -53,7 +53,7 @@ def crown(supervisor: Supervisor, tracker: Tracker, display: Display, folder: Pa
     if chosen := read_chosen(best, asked):
         display.line(f"nothing is new since the best was chosen; without {best} it would be chosen anew")
     else:
-        chosen = _choose(supervisor, display, best, finalists, asked, config)
+        chosen = _choose(supervisor, display, best, finalists, asked, config, dataset)
     evaluation, params = chosen.evaluation, supervisor.trials[chosen.number].params
     register = config.tracking.register
     is_champion = register == "always" or (register == "better" and not chosen.within_noise)
@@ -102,7 +102,13 @@ def _asked(trials: Sequence[Trial], finalists: Sequence[Trial], config: Config) 
 
 
 def _choose(
-    supervisor: Supervisor, display: Display, best: Path, finalists: list[Trial], asked: str, config: Config
+    supervisor: Supervisor,
+    display: Display,
+    best: Path,
+    finalists: list[Trial],
+    asked: str,
+    config: Config,
+    dataset: Dataset,
 ) -> Chosen:
     """Ask the workers, and leave the winner in `best`."""
     display.finale()
@@ -112,13 +118,19 @@ def _choose(
     rescored = _rescored(supervisor, finalists, seeds)
     winner = choose_winner(finalists, rescored)
     found, sheet = _strength(supervisor, display, winner, rescored[winner.number], seeds, config)
-    write_best(best, _winner(supervisor, winner, rescored, found, sheet, asked, config))
+    reals = real_pictures(_prompts(config)[:SHEET_PROMPTS], dataset)
+    write_best(best, _winner(supervisor, winner, rescored, found, sheet, reals, asked, config))
     fresh = {number: answer.evaluation.score for number, answer in rescored.items()}
     return Chosen(winner.number, found.strength, found.final.evaluation, fresh, _within_noise(found))
 
 
 def _within_noise(found: Found) -> str:
     return in_words(lead_over_base(found.final.evaluation, found.final.base))
+
+
+def _interval(found: Found) -> tuple[float, float]:
+    lead = lead_over_base(found.final.evaluation, found.final.base)
+    return lead.low, lead.high
 
 
 def _rescored(supervisor: Supervisor, finalists: list[Trial], seeds: tuple[int, ...]) -> dict[int, Rescored]:
@@ -192,6 +204,7 @@ def _winner(
     rescored: Mapping[int, Rescored],
     found: Found,
     strength_sheet: Image.Image | None,
+    reals: Sequence[Real],
     asked: str,
     config: Config,
 ) -> Winner:
@@ -207,7 +220,9 @@ def _winner(
         base_metrics=final.base.metrics,
         chosen_from=asked,
         how_chosen=how_chosen(trial, rescored, final.evaluation, config.study.objectives if front else (), config),
-        contact_sheet=_sheet(trial, found, prompts, config),
+        contact_sheet=winner_sheet(trial, found, prompts, reals, config),
+        interval=_interval(found),
+        in_trial=trial.best,
         base=base_location(config.base),
         trigger=config.data.trigger,
         prompt=prompts[0],
@@ -223,7 +238,7 @@ def _winner(
         strength_words=found.words,
         within_noise=_within_noise(found),
         strength_sheet=strength_sheet,
-        finalists_sheet=_finalists_sheet(trials, rescored, prompts, config) if len(rescored) > 1 else None,
+        finalists_sheet=finalists_sheet(trials, trial, rescored, prompts, reals, config),
     )
 
 
@@ -253,37 +268,22 @@ def how_chosen(
         said += [f"Trial {number} was not clean any more: {words}." for number, words in fallen.items()]
     if not trial.is_clean(final):
         said.append("No finalist was free of signs of overfit; this is the least bad.")
+    if evaluations:
+        said.append(_lead_over_second(own, evaluations))
     return " ".join(said)
 
 
-def _sheet(trial: Trial, found: Found, prompts: list[str], config: Config) -> Image.Image:
-    final = found.final
-    seeds = list(range(FRESH_SEEDS_FROM, FRESH_SEEDS_FROM + min(SHEET_SEEDS, 2 * len(config.eval.seeds))))
-
-    def pictures(folder: Path, prompt: int) -> list[Image.Image]:
-        return [open_picture(folder / picture_name(PROMPT, prompt, seed)) for seed in range(len(seeds))]
-
-    rows = [
-        Row(prompt=prompt, base=pictures(final.base_pictures, i), best=pictures(final.pictures, i))
-        for i, prompt in enumerate(prompts[:SHEET_PROMPTS])
-    ]
-    title = f"{config.study.name}: trial {trial.number}, step {final.evaluation.step}, strength {found.strength:g}"
-    return contact_sheet(title, describe(trial.params), seeds, rows)
-
-
-def _finalists_sheet(
-    trials: list[Trial], rescored: Mapping[int, Rescored], prompts: list[str], config: Config
-) -> Image.Image:
-    """The base and each finalist as trained, by number, with the first fresh seed."""
-    numbers = sorted(rescored)
-    params = {trial.number: describe(trial.params) for trial in trials}
-    scored = [f"trial {n}, score {rescored[n].evaluation.score:.1f}: {params[n]}" for n in numbers]
-    folders = [rescored[numbers[0]].base_pictures, *(rescored[number].pictures for number in numbers)]
-    rows = {
-        prompt: [open_picture(folder / picture_name(PROMPT, number, 0)) for folder in folders]
-        for number, prompt in enumerate(prompts[:SHEET_PROMPTS])
-    }
-    return side_by_side(f"{config.study.name}: the finalists", ["base", *scored], rows)
+def _lead_over_second(own: Evaluation, others: Mapping[int, Evaluation]) -> str:
+    """Whether the winner is surely better than the next finalist, all as trained."""
+    second = max(others, key=lambda number: value_of(others[number]))
+    lead = lead_over_base(own, others[second])
+    if not math.isfinite(lead.low):
+        return f"Its lead over trial {second} is {lead.points:+.1f} points; how sure that is one prompt cannot tell."
+    sure = "surely better" if lead.low > 0 else "not surely better: the two may change places with other prompts"
+    return (
+        f"Its lead over trial {second} is {lead.points:+.1f} points (95 % interval {lead.low:+.1f} to "
+        f"{lead.high:+.1f}, paired over {lead.prompts} prompts with the same seeds), so it is {sure}."
+    )
 
 
 def _summary(trial: Trial) -> TrialSummary:

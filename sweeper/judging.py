@@ -125,7 +125,7 @@ class Judging:
         for asked in (spec.usual, spec.whole):
             self._look_again([look for look in looks if next_round(look.known, look.judged, spec) == asked], asked)
         for look in looks:
-            write_pictures(look.due.pictures, look.drawn)
+            write_pictures(look.due.pictures, look.drawn, len(self._spec.seeds))
         return [look.judged for look in looks]
 
     def _look_again(self, looks: Sequence[_Look], asked: Round) -> None:
@@ -177,7 +177,7 @@ class Judging:
         before, evidence = self._seen.get((checkpoint, strength), (None, None))
         if before is None or evidence is None or before.seeds[: len(seeds)] != seeds:
             drawn, evidence = self.see_file(checkpoint, step, spec, strength)
-            write_pictures(folder, drawn)
+            write_pictures(folder, drawn, len(self._spec.seeds))
             self._seen[checkpoint, strength] = (spec, evidence)
         return judge(self.reference(spec), evidence.within(spec.usual), [], spec)
 
@@ -194,7 +194,7 @@ class Judging:
         spec = replace(spec, prompts=spec.prompts[:prompts], unrelated_prompts=())
         with self._pack.acting_file(checkpoint, strength) as base:
             (drawn,) = draw(base, spec, self._trigger, working=self._working)
-        write_pictures(folder, drawn)
+        write_pictures(folder, drawn, len(self._spec.seeds))
 
     def judge_base(self, spec: EvalSpec) -> Evaluation:
         """What the base itself would be told by `spec`: what a checkpoint's numbers begin at."""
@@ -257,7 +257,7 @@ class Judging:
         with self._pack.acting([]) as base:
             (drawn,) = draw(base, spec, self._trigger, working=self._working)
             (losses,) = self._losses(base, [self._validation.embeddings])
-        write_pictures(self.base_pictures(spec), drawn)
+        write_pictures(self.base_pictures(spec), drawn, len(self._spec.seeds))
         side = self._pack.base.resolution
         return build_reference(
             self._eyes,

@@ -7,19 +7,24 @@ import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from PIL import Image
 
 from foundation.images import decode
 from sweeper.config import StudySpec
 from sweeper.objectives import measured
+from sweeper.pictures import FAINT, INK, PAPER, RULE
+from sweeper.sheets import CHOSEN
 from sweeper.trials import Trial
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-_INK, _FAINT, _FRONT = "#202228", "#b6b2a8", "#2f6f9f"
+_INK, _FAINT, _PAPER, _RULE, _WON = (
+    "#{:02x}{:02x}{:02x}".format(*colour) for colour in (INK, FAINT, PAPER, RULE, CHOSEN)
+)
+_FRONT: Final = "#2f6f9f"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -65,12 +70,21 @@ def _drawn(aims: Sequence[str], places: Sequence[Place], others: Sequence[Place]
     from matplotlib.figure import Figure  # takes its time to import, and only this picture needs it
 
     pairs = list(itertools.combinations(range(len(aims)), 2))
-    figure = Figure(figsize=(5.2 * len(pairs), 4.6), dpi=100, layout="constrained")
+    figure = Figure(figsize=(5.2 * len(pairs), 4.6), dpi=100, layout="constrained", facecolor=_PAPER)
     for number, (x, y) in enumerate(pairs, start=1):
         axes = figure.add_subplot(1, len(pairs), number, xlabel=aims[x], ylabel=aims[y])
         _panel(axes, [(p.trial, p.values[x], p.values[y]) for p in others], _FAINT, winner)
         _panel(axes, [(p.trial, p.values[x], p.values[y]) for p in places], _FRONT, winner)
-    figure.suptitle("Pareto front (blue) among all finished trials; the star won")
+        axes.set_facecolor(_PAPER)
+        axes.tick_params(colors=_FAINT, labelsize=9)
+        axes.xaxis.label.set_color(_INK)
+        axes.yaxis.label.set_color(_INK)
+        axes.grid(color=_RULE, linewidth=0.8, zorder=0)
+        for side, spine in axes.spines.items():
+            spine.set_visible(side in ("left", "bottom"))
+            spine.set_color(_RULE)
+    title = "Pareto front (blue) among all finished trials; the star won"
+    figure.suptitle(title, x=0.01, ha="left", color=_INK, fontfamily="DejaVu Sans", fontsize=12)
     file = io.BytesIO()
     figure.savefig(file, format="png")
     return decode(file.getvalue(), "the Pareto front").rgb
@@ -80,5 +94,6 @@ def _panel(axes: Axes, points: Sequence[tuple[int, float, float]], colour: str, 
     for trial, x, y in points:
         if math.isfinite(x) and math.isfinite(y):
             is_winner = trial == winner
-            axes.scatter([x], [y], s=160 if is_winner else 36, marker="*" if is_winner else "o", color=colour, zorder=2)
+            marker, size = ("*", 160) if is_winner else ("o", 36)
+            axes.scatter([x], [y], s=size, marker=marker, color=_WON if is_winner else colour, zorder=2)
             axes.annotate(str(trial), (x, y), xytext=(6, 4), textcoords="offset points", fontsize=9, color=_INK)

@@ -101,7 +101,7 @@ def _run_study(overrides: Sequence[str], stop: Stop) -> int:
             for line in (*(f"{line}; the others go on" for line in missing), *_notes(asked, config, dataset)):
                 display.line(line)
             supervisor.run()
-            return crown(supervisor, tracker, display, folder, config)
+            return crown(supervisor, tracker, display, folder, config, dataset)
 
         code = _guarded(run, supervisor, tracker, display, stop, folder)
         if code == 0 and not tracker.lost:  # else the next run has something to show

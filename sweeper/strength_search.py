@@ -11,8 +11,9 @@ from PIL import Image
 
 from sweeper.config import Config
 from sweeper.messages import Draw, Rescored
-from sweeper.pictures import PROMPT, Block, open_picture, picture_name, strength_sheet
+from sweeper.pictures import PROMPT, open_picture, picture_name
 from sweeper.rescoring import question, rescore
+from sweeper.sheets import Block, strength_sheet
 from sweeper.strength import AS_TRAINED, choose_strength, gain
 from sweeper.supervisor import Supervisor
 from sweeper.trials import Trial
@@ -93,8 +94,8 @@ def draw_sheet(
     ]
     return strength_sheet(
         f"{config.study.name}: trial {trial.number} at several strengths",
-        f"seed {seed}; strength 1 is as trained; framed: what is used",
-        {strength: f"score {each.evaluation.score:.1f}" for strength, each in found.tried.items()},
+        f"seed {seed}; strength 1 is as trained; framed is what is used. Scores at the left are those of step {step}.",
+        {strength: f"{each.evaluation.score:.1f}" for strength, each in found.tried.items()},
         steps,
         blocks,
         (found.strength, step),

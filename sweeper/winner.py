@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -131,6 +132,10 @@ class Winner:
     """The LoRA scale to use it at; `evaluation` is what it was judged at this."""
     tried: Mapping[float, Evaluation] = field(default_factory=dict)
     """Its judgements at every strength that was tried, of the same prompts and seeds; none where none was."""
+    interval: tuple[float, float] = (math.nan, math.nan)
+    """In which the score lies with 95 % confidence, as far as prompts go; NaN with one prompt."""
+    in_trial: Evaluation | None = None
+    """The same checkpoint's judgement in its own trial, by which trials are ranked."""
     strength_words: str = ""
     """Why this strength."""
     within_noise: str = ""

@@ -113,7 +113,7 @@ def _drawing(judging: Judging, study: Path, spec: EvalSpec, folder: Path) -> Loo
     def look(trial: int, evaluation: Evaluation) -> Evidence:
         checkpoint = checkpoint_of(trial_of(study, trial), evaluation.step)
         pictures, seen = judging.see_file(checkpoint, evaluation.step, spec)
-        write_pictures(drawn_anew(folder, trial, evaluation.step), pictures)
+        write_pictures(drawn_anew(folder, trial, evaluation.step), pictures, len(pictures.samples[0]))
         return seen
 
     return look

@@ -40,9 +40,13 @@ def keyed(images: Iterable[tuple[str, Path]]) -> dict[str, Path]:
 
 def run_name(number: int, params: Mapping[str, object]) -> str:
     """`0011 lion r4 lr 1.8e-3`: a trial's run among others, as far as its parameters tell."""
+    return f"{number:04d} {settings_in_short(params)}".strip()
+
+
+def settings_in_short(params: Mapping[str, object]) -> str:
+    """`lion r4 lr 1.8e-3`."""
     rank, lr = params.get("rank"), params.get("lr")
     words = [
-        f"{number:04d}",
         str(params.get("optimizer", "")),
         f"r{rank}" if rank is not None else "",
         f"lr {_short(lr)}" if isinstance(lr, float) else "",

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from statistics import stdev
 
 import pytest
+from scipy.stats import t as student
 
-from sweeper.finale import choose_finalists, choose_winner, how_chosen
+from sweeper.finale import _lead_over_second, choose_finalists, choose_winner, how_chosen
 from sweeper.messages import Rescored
 from sweeper.space import plan
 from tests.sweeper.played import OVERRIDES, evaluation, trial
@@ -37,4 +40,16 @@ def again(number: int, score: float, index: float) -> Rescored:
 def test_how_the_winner_was_chosen_says_who_fell(own: float, other: float, said: str) -> None:
     rescored = {1: again(1, 58.0, own), 2: again(2, 59.0, other)}
     words = how_chosen(trial(1), rescored, rescored[1].evaluation, (), plan(OVERRIDES).config)
-    assert words.endswith(f"Trials 1, 2 were scored again with fresh seeds on prompts that no trial saw, and {said}")
+    assert f"Trials 1, 2 were scored again with fresh seeds on prompts that no trial saw, and {said}" in words
+
+
+@pytest.mark.parametrize(("spread", "sure"), [(0.5, "so it is surely better."), (30.0, "not surely better")])
+def test_the_winners_lead_over_the_second_is_told_with_its_paired_interval(spread: float, sure: str) -> None:
+    differences = [4.0 - spread, 4.0, 4.0, 4.0 + spread]
+    second = replace(evaluation(40, 50.0), prompt_scores=(10.0, 90.0, 40.0, 60.0))
+    pairs = zip(second.prompt_scores, differences, strict=True)
+    first = replace(evaluation(40, 54.0), prompt_scores=tuple(score + more for score, more in pairs))
+    words = _lead_over_second(first, {3: second, 4: evaluation(40, 1.0)})
+    reach = student.ppf(0.975, 3) * stdev(differences) / 2
+    assert f"Its lead over trial 3 is +4.0 points (95 % interval {4 - reach:+.1f} to {4 + reach:+.1f}" in words
+    assert sure in words

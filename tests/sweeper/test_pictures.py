@@ -2,22 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from PIL import Image
 
-from sweeper.pictures import (
-    BEST_TINT,
-    CHOSEN,
-    INK,
-    PAPER,
-    Block,
-    Row,
-    contact_sheet,
-    side_by_side,
-    square_sheet,
-    strength_sheet,
-)
+from sweeper.pictures import INK, PAPER, square_sheet
+from sweeper.sheets import BEST_TINT, CHOSEN, Block, Column, Real, Row, contact_sheet, side_by_side, strength_sheet
 from train.pocket.draw import draw
 from train.pocket.world import scenes
 
@@ -41,6 +33,13 @@ def test_a_row_holds_base_and_best_of_each_seed() -> None:
     red, blue, lime, black = (255, 0, 0), (0, 0, 255), (0, 255, 0), (0, 0, 0)
     assert (red, blue, red, blue) in lines
     assert (lime, black, lime, black) in lines
+
+
+def test_a_real_picture_stands_first_in_its_row() -> None:
+    real = Real(picture=Image.new("RGB", (64, 64), "yellow"), caption="a cup, in pencil style")
+    sheet = contact_sheet("t", "s", [0], [replace(_row("a cup", ("red", "blue"), 1), real=real)], tile=96)
+    lines = {tuple(_colours_along(sheet, y)) for y in range(sheet.height)}
+    assert ((255, 255, 0), (255, 0, 0), (0, 0, 255)) in lines
 
 
 def test_tiny_pictures_are_magnified_by_whole_pixels() -> None:
@@ -94,7 +93,7 @@ def plain_block(prompt: str, strengths: int, steps: int) -> Block:
     return Block(prompt=prompt, pictures=shades)
 
 
-STRENGTHS = {0.5: "score 1.0", 1.0: "score 2.0", 1.5: ""}
+STRENGTHS = {0.5: "1.0", 1.0: "2.0", 1.5: ""}
 
 
 def test_strengths_go_down_and_steps_across_in_each_prompts_block() -> None:
@@ -134,9 +133,19 @@ def test_strengths_that_do_not_fit_together_are_refused() -> None:
 def test_side_by_side_each_column_has_its_picture_of_each_prompt() -> None:
     colours = {"a cup": ("red", "blue", "lime"), "a star": ("lime", "red", "black")}
     rows = {prompt: [Image.new("RGB", (64, 64), colour) for colour in row] for prompt, row in colours.items()}
-    sheet = side_by_side("t", ["base", "one", "trial 2, score 7.1: rank 8, " * 5], rows, tile=96)
+    columns = [
+        Column(name="base"),
+        Column(name="one", notes=("score 7.1", "rank 8, " * 50)),
+        Column(name="2", won=True),
+    ]
+    reals = [Real(picture=Image.new("RGB", (64, 64), colour), caption="真的 " * 40) for colour in ("yellow", "white")]
+    sheet = side_by_side("t", "s", columns, rows, tile=96)
+    with_reals = side_by_side("t", "s", columns, rows, reals, tile=96)
     lines = {tuple(_colours_along(sheet, y)) for y in range(sheet.height)}
-    assert ((255, 0, 0), (0, 0, 255), (0, 255, 0)) in lines
-    assert ((0, 255, 0), (255, 0, 0), (0, 0, 0)) in lines
+    framed = (CHOSEN, (0, 255, 0), CHOSEN)  # the winner's
+    assert ((255, 0, 0), (0, 0, 255), *framed) in lines
+    assert ((0, 255, 0), (255, 0, 0), CHOSEN, (0, 0, 0), CHOSEN) in lines
+    lines = {tuple(_colours_along(with_reals, y)) for y in range(with_reals.height)}
+    assert ((255, 255, 0), (255, 0, 0), (0, 0, 255), *framed) in lines
     with pytest.raises(ValueError, match="a picture for each of 2 columns"):
-        side_by_side("t", ["base", "one"], rows)
+        side_by_side("t", "s", columns[:2], rows)

@@ -24,8 +24,8 @@ from sweeper.report import read_chosen, scores, write_best
 from sweeper.winner import TrialSummary, Winner
 from tests.hostile import HOSTILE
 from train.adapters import Adapter
-from train.bases import Base
-from train.spec import AdapterSpec
+from train.bases import Base, base_location
+from train.spec import AdapterSpec, BaseSpec
 
 FILES = {"pytorch_lora_weights.safetensors", "config.yaml", "scores.json", "contact_sheet.png", "card.md"}
 FILES_MADE = HandedOver(kohya="pencil.safetensors")
@@ -83,6 +83,8 @@ def winner(tmp_path: Path) -> Winner:
             ),
         ],
         finalists={1: 71.42, 2: math.nan},
+        interval=(62.0, 80.9),
+        in_trial=replace(evaluation, score=70.0, metrics={"val_ratio": 0.4}),
     )
 
 
@@ -135,10 +137,10 @@ def test_the_card_tells_what_won_how_and_against_what(winner: Winner, tmp_path: 
     assert "# pencil: trial 1, step 160" in text
     assert "`adapter.rank=16`, `optimizer=lion`, `optimizer.lr=0.0001235`" in text
     assert "`in pencil style`" in text
-    assert "| score | 71.4 ± 2.13 | 0 |" in text
-    assert "| val_ratio | 0.432 | 1 |" in text
-    assert "| prompt_match | 88.2 | 60.0 |" in text
-    assert "| drift | 0.124 | 0 |" in text  # what rounding leaves of the base's is nothing
+    assert "| score | 71.4 (62.0 to 80.9) | 70.0 | 0 |" in text
+    assert "| val_ratio | 0.432 | 0.4 | 1 |" in text
+    assert "| prompt_match | 88.2 | – | 60.0 |" in text
+    assert "| drift | 0.124 | – | 0 |" in text  # what rounding leaves of the base's is nothing
     assert not re.search(r"\| (kid|val_t) \|", text)  # what was not measured has no row
     assert winner.how_chosen in text
     assert "3 trials: 1 failed, 1 finished, 1 pruned." in text
@@ -191,9 +193,28 @@ def test_the_card_shows_every_strength_and_says_which_to_use(winner: Winner, tmp
 
 
 def test_the_card_says_what_the_error_of_a_score_is_where_there_is_one(winner: Winner, tmp_path: Path) -> None:
-    unsure = replace(winner, evaluation=replace(winner.evaluation, score_se=math.nan))
-    assert "± is the standard error over prompts" in card(winner, tmp_path, FILES_MADE)
-    assert "±" not in card(unsure, tmp_path, FILES_MADE)
+    unsure = replace(winner, interval=(math.nan, math.nan))
+    assert "The score's interval is Student's at 95 %" in card(winner, tmp_path, FILES_MADE)
+    assert "| score | 71.4 | 70.0 | 0 |" in card(unsure, tmp_path, FILES_MADE)
+    assert "interval" not in card(unsure, tmp_path, FILES_MADE)
+
+
+def test_the_card_has_no_names_of_the_search_and_no_paths_of_this_machine(winner: Winner, tmp_path: Path) -> None:
+    params = {"optimizer": "lion", "optimizer=lion:lr": 0.25}
+    other = replace(winner.trials[0], params={"optimizer": "adamw", "optimizer=adamw:lr": 0.5})
+    there = replace(winner, params=params, trials=[other, replace(winner.trials[1], params=params)], base=str(tmp_path))
+    text = card(there, tmp_path / "best", FILES_MADE)
+    assert str(tmp_path) not in text
+    assert "=lion:" not in text
+    assert "`optimizer=lion`, `optimizer.lr=0.25`" in text
+    assert "| trial | optimizer | optimizer.lr | score |" in text
+    assert "| 0 | adamw | 0.5 | – |" in text
+    embedded = card(
+        replace(winner, base=base_location(BaseSpec(name="pocket", path="pocket", resolution=64))), tmp_path, FILES_MADE
+    )
+    assert "A LoRA for `pocket (embedded)`" in embedded
+    assert 'base = str(EMBEDDED["pocket"])' in embedded
+    assert 'base = "owner/name"' in card(replace(winner, base="owner/name"), tmp_path, FILES_MADE).replace("'", '"')
 
 
 def test_a_card_without_trigger_says_nothing_of_one(winner: Winner, tmp_path: Path) -> None:
@@ -250,7 +271,8 @@ def test_the_cards_code_block_draws_with_the_lora(
     assert block is not None
     monkeypatch.chdir(tmp_path)
     names: dict[str, object] = {}
-    exec(block[1], names)
+    code = re.sub(r"'path/to/.*'.*", repr(str(tiny_pipeline)), block[1])  # as its reader does
+    exec(code, names)
     pipe = names["pipe"]
     assert isinstance(pipe, DiffusionPipeline)
     assert pipe.get_active_adapters() == ["best"]

@@ -17,6 +17,7 @@ from safetensors.torch import save_file
 
 from eval.evaluation import Evaluation, value_of
 from foundation.adapter_files import WEIGHTS_FILE
+from foundation.data.dataset import Dataset
 from sweeper.config import Config
 from sweeper.display import Display
 from sweeper.finale import crown
@@ -108,6 +109,8 @@ def script() -> dict[int, list[Evaluation]]:
     return played
 
 
+PICTURES = Dataset(train=(), validation=())
+
 Played = tuple[Supervisor, Notes, RescoringWorker, Path]
 
 
@@ -123,7 +126,7 @@ def study(asked: Plan, tmp_path_factory: pytest.TempPathFactory) -> Played:
     search = Search.open(config, asked.space)
     supervisor = Supervisor(config, folder, search, notes, worker, display, resolve)
     supervisor.run()
-    crown(supervisor, notes, display, folder, config)
+    crown(supervisor, notes, display, folder, config, PICTURES)
     return supervisor, notes, worker, folder / "best"
 
 
@@ -153,7 +156,7 @@ def test_a_finalist_whose_checkpoint_is_damaged_or_gone_is_trained_again_and_els
     monkeypatch.setattr(supervisor, "trained_again", {})
     display = Display("pencil", 12, 160)
     monkeypatch.setattr(supervisor, "_display", display)
-    crown(supervisor, notes, display, tmp_path / "pencil", asked.config)
+    crown(supervisor, notes, display, tmp_path / "pencil", asked.config, PICTURES)
     said = capsys.readouterr().out
     assert f"trial {first} is trained again under its number: its checkpoint " in said
     assert f"trial {second} is trained again under its number: " in said
@@ -171,7 +174,7 @@ def test_nobody_is_asked_again_while_nothing_is_new(
     before = {path.name: path.read_bytes() for path in best.iterdir()}
     monkeypatch.setattr(worker, "rescored", [])
     display = Display("pencil", 12, 160)
-    crown(supervisor, notes, display, best.parent, asked.config)
+    crown(supervisor, notes, display, best.parent, asked.config, PICTURES)
     assert worker.rescored == []
     assert {path.name: path.read_bytes() for path in best.iterdir()} == before
     said = capsys.readouterr().out
@@ -179,11 +182,11 @@ def test_nobody_is_asked_again_while_nothing_is_new(
     assert "-5.0 points above the base" in said  # the played worker scores everything five points below it
     assert "which is within noise" in said and "it is not registered as champion" in said
     assert notes.registered is False
-    crown(supervisor, notes, display, best.parent, registering(asked.config, "always"))
+    crown(supervisor, notes, display, best.parent, registering(asked.config, "always"), PICTURES)
     assert notes.registered is True
     assert "not registered" not in capsys.readouterr().out
     monkeypatch.setattr(supervisor.trials[0], "reason", "another")
-    crown(supervisor, notes, display, best.parent, asked.config)
+    crown(supervisor, notes, display, best.parent, asked.config, PICTURES)
     assert worker.rescored
 
 
