@@ -136,8 +136,9 @@ def _notes(asked: Plan, config: Config, dataset: Dataset) -> Iterator[str]:
             "there is one prompt to judge by, so errors cannot be told and no fall of the score is sure; "
             "name more by eval.prompts=['…','…']"
         )
+    yield config.train.epoch_of(dataset.counts(config.base.resolution))
     if epochs := asked.config.train.epochs:
-        yield f"{epochs:g} epochs of {dataset.num_images} images are {config.train.num_steps} steps"
+        yield f"{epochs:g} epochs are {config.train.num_steps} steps"
 
 
 def _guarded(
@@ -236,9 +237,9 @@ def _resolve(asked: Plan, dataset: Dataset, params: Mapping[str, object]) -> Res
 def _in_steps(config: Config, dataset: Dataset) -> Config:
     """The config with epochs as steps."""
     try:
-        return replace(config, train=config.train.for_images(dataset.num_images))
+        return replace(config, train=config.train.for_images(dataset.counts(config.base.resolution)))
     except ValueError as error:  # fewer steps than eval.every
-        images = f"{dataset.num_images} images in {config.train.epochs} epochs"
+        images = f"{config.train.epochs} epochs of {sum(dataset.counts(config.base.resolution))} images"
         raise ConfigError([f"{line} (train.epochs: {images})" for line in str(error).splitlines()]) from error
 
 

@@ -10,7 +10,7 @@ from typing import Final
 import torch
 
 from train.bases import Base
-from train.caches import EncodedDataset
+from train.caches import Encoded, EncodedDataset
 from train.pack import Pack
 from train.reports import Capacity
 from train.spec import TrialSpec
@@ -75,7 +75,14 @@ def _measure(
 ) -> Capacity | None:
     """None when it does not fit."""
     train = spec.train
-    pack = Pack(base, data, count, train.precision, train.activation_checkpointing, spec.lasting)
+    pack = Pack(
+        base,
+        _in_full_batches(data, train.batch_size),
+        count,
+        train.precision,
+        train.activation_checkpointing,
+        spec.lasting,
+    )
     on_gpu = base.device.type == "cuda"
     if on_gpu:
         torch.cuda.reset_peak_memory_stats(base.device)
@@ -97,6 +104,16 @@ def _measure(
         del pack  # and what it recorded
         if on_gpu:
             torch.cuda.empty_cache()
+
+
+def _in_full_batches(data: EncodedDataset, batch_size: int) -> EncodedDataset:
+    """The same pictures, repeated so that no batch is smaller, which would take less time."""
+
+    def repeated(part: Encoded) -> Encoded:
+        return replace(part, repeats=(batch_size,) * len(part))
+
+    others = tuple((repeated(own), others) for own, others in data.other_shapes)
+    return replace(data, train=repeated(data.train), other_shapes=others)
 
 
 def _timed(pack: Pack, clock: Callable[[], float]) -> float:

@@ -5,9 +5,7 @@ An option that is off draws nothing, so it leaves every other draw where it was.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
-from itertools import accumulate
 from typing import Any
 
 import torch
@@ -16,6 +14,7 @@ from torch import Tensor
 
 from train.batch import Batch
 from train.caches import Encoded, EncodedDataset
+from train.epochs import num_batches, shapes_of_epoch
 from train.objective import Objective
 from train.spec import ObjectiveSpec, TrialSpec
 from train.tags import varied
@@ -23,15 +22,17 @@ from train.texts import Texts
 
 Picked = list[tuple[Encoded, list[int]]]
 """Pictures by their numbers, of one set after another."""
-Latent = tuple[int, ...]
-"""A shape of latents: C, h, w."""
+Latents = tuple[int, ...]
+"""The shape of a batch of latents: B, C, h, w."""
 
 
 class Draws:
-    """One trial's draws. Of each shape, every picture comes once before any comes twice, or as often as it is repeated.
+    """One trial's draws: pass after pass over all pictures, each as often as it is repeated.
 
-    Regularisation pictures come once before any comes twice. Which shape is next depends on the seed and the number of
-    the micro-batch alone, so that trials of one seed that began together stay together (docs/decisions/007).
+    A micro-batch is of one shape and one epoch, so that the last of a shape in an epoch may be smaller. Regularisation
+    pictures have passes of their own, as many rows as of the others. Which shape is next depends on the seed and
+    the number of the micro-batch alone, so that trials of one seed and batch size that began together stay together
+    (docs/decisions/007).
     """
 
     def __init__(self, trial: TrialSpec, objective: Objective, data: EncodedDataset, texts: Texts) -> None:
@@ -44,22 +45,28 @@ class Draws:
         self._seed = trial.train.seed
         self._taken = 0
         """Micro-batches so far."""
-        self._counts = [len(part.epoch) for part, _ in data.shapes]
+        self._batches = num_batches([len(part.epoch) for part, _ in data.shapes], self._size)
+        """Of an epoch, for each shape."""
         self.orders: list[list[int]] = [[] for _ in data.shapes]
-        """For each shape, pictures of this round that are still to come."""
+        """For each shape, pictures of this epoch that are still to come; empty before any has."""
         self._prior_order: list[int] = []
 
     @property
-    def next_shape(self) -> Latent:
-        """The shape of the next micro-batch's latents."""
-        return tuple(self._data.shapes[self._next][0].means.shape[1:])
+    def next_shape(self) -> Latents:
+        """The shape of the next micro-batch's latents, regularisation pictures left out."""
+        part, order = self._data.shapes[self._next][0], self.orders[self._next]
+        return min(self._size, len(order or part.epoch)), *part.means.shape[1:]
+
+    @property
+    def left(self) -> int:
+        """Micro-batches of this epoch that are still to come; 0 after its last."""
+        return -self._taken % sum(self._batches)
 
     @property
     def _next(self) -> int:
-        """Number of the next micro-batch's shape: each as likely as it has pictures."""
-        bits = hashlib.sha256(f"{self._seed}/{self._taken}".encode()).digest()[:8]
-        place = int.from_bytes(bits, "big") % sum(self._counts)
-        return next(number for number, end in enumerate(accumulate(self._counts)) if place < end)
+        """Number of the next micro-batch's shape."""
+        epoch, place = divmod(self._taken, sum(self._batches))
+        return shapes_of_epoch(self._seed, epoch, tuple(self._batches))[place]
 
     def next_batch(self) -> Batch:
         """Draw the next micro-batch."""
@@ -80,9 +87,15 @@ class Draws:
     def _pick(self) -> Picked:
         number = self._next
         own, others = self._data.shapes[number]
-        picked = [(own, _take(self.orders[number], self._size, own.epoch, self._generator))]
+        order = self.orders[number]
+        if not order:
+            order += _shuffled(own.epoch, self._generator)
+        picked = [(own, _take(order, self._size))]
         if self._objective.prior and others is not None:
-            picked.append((others, _take(self._prior_order, self._size, list(range(len(others))), self._generator)))
+            count = len(picked[0][1])
+            while len(self._prior_order) < count:
+                self._prior_order += _shuffled(others.epoch, self._generator)
+            picked.append((others, _take(self._prior_order, count)))
         return picked
 
     def _seen(self, part: Encoded, rows: list[int]) -> list[int]:
@@ -174,10 +187,12 @@ def with_coarser_noise(noise: Tensor, iterations: int, discount: float, generato
     return noise / noise.std()
 
 
-def _take(order: list[int], count: int, epoch: list[int], generator: torch.Generator) -> list[int]:
-    """The next numbers of an order, which is an epoch shuffled anew as often as needed."""
-    while len(order) < count:
-        order += [epoch[place] for place in torch.randperm(len(epoch), generator=generator).tolist()]
+def _shuffled(epoch: list[int], generator: torch.Generator) -> list[int]:
+    return [epoch[place] for place in torch.randperm(len(epoch), generator=generator).tolist()]
+
+
+def _take(order: list[int], count: int) -> list[int]:
+    """The next so many numbers of an order, or those that are left."""
     taken = order[:count]
     del order[:count]
     return taken

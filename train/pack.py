@@ -254,10 +254,7 @@ class Pack:
             told = (self._embeddings(numbers, taught, asked), *([] if asked.sizes is None else [asked.sizes]))
             predicted = self._packed.run(self._predict, asked.noisy, asked.timesteps, *told)
             losses = asked.losses(predicted)
-            shares = [
-                s.scaler.scale(s.penalised(own) / s.spec.train.gradient_accumulation)
-                for s, own in zip(slots, losses, strict=True)
-            ]
+            shares = [s.scaler.scale(s.penalised(own) * s.share) for s, own in zip(slots, losses, strict=True)]
             torch.stack(shares).sum().backward()  # type: ignore[no-untyped-call]
         return losses.detach()
 

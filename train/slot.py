@@ -69,7 +69,12 @@ class Slot:
     @property
     def due(self) -> bool:
         """Whether the next optimizer step has all its micro-batches."""
-        return len(self.losses) == self.spec.train.gradient_accumulation
+        return len(self.losses) == self.spec.train.gradient_accumulation or self.draws.left == 0
+
+    @property
+    def share(self) -> float:
+        """Of the micro-batch that was just drawn in its optimizer step, which none of the next epoch goes into."""
+        return 1 / min(self.spec.train.gradient_accumulation, len(self.losses) + 1 + self.draws.left)
 
     def penalised(self, loss: Tensor) -> Tensor:
         """A micro-batch's loss with what the adapter's kind adds to it."""

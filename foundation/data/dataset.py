@@ -82,6 +82,11 @@ class Dataset:
         """Pictures of one epoch: each as often as it is repeated."""
         return sum(picture.repeats for picture in self.train)
 
+    def counts(self, resolution: int) -> list[int]:
+        """Pictures of one epoch in each shape on a base of this resolution, each as often as it is repeated."""
+        groups = self.cut.groups([picture.size for picture in self.train], resolution)
+        return [sum(self.train[number].repeats for number in numbers) for numbers in groups.values()]
+
 
 def with_folders(spec: DataSpec, cache: Path) -> DataSpec:
     """The same data with plain folders in `path`, `validation_path` and `regularization_path`.
@@ -195,7 +200,7 @@ def _copies(pictures: Sequence[Picture], held: Sequence[Picture]) -> tuple[str, 
 
 
 def _read(spec: DataSpec, key: str, min_images: int) -> tuple[tuple[Picture, ...], tuple[str, ...]]:
-    """The pictures of the folder that the key of the spec names, with the trigger but for regularisation."""
+    """The pictures of the folder that the key of the spec names; trigger and repeats are not for regularisation."""
     folder = Path(getattr(spec, key)).expanduser()
     pictures, notes = read_folder(
         folder,
@@ -208,12 +213,12 @@ def _read(spec: DataSpec, key: str, min_images: int) -> tuple[tuple[Picture, ...
         apart=_apart(spec, key),
         uses_masks=spec.mask == "beside" and key == "path",
     )
-    trigger = "" if key == "regularization_path" else spec.trigger
+    trigger, repeats = ("", 1) if key == "regularization_path" else (spec.trigger, spec.repeats)
     ours = (
         replace(
             each,
             caption=captioned(each.caption, trigger),
-            repeats=each.repeats * spec.repeats,
+            repeats=each.repeats * repeats,
             thumbnail=each.thumbnail if spec.find_copies else b"",
         )
         for each in pictures

@@ -64,12 +64,14 @@ def plain_training(
         text_encoder.train()
     for step in range(1, steps + 1):
         seen = 0.0
-        for _ in range(spec.train.gradient_accumulation):
+        to_come = orders[0] or range(len(data.train))
+        passes = min(spec.train.gradient_accumulation, -(-len(to_come) // spec.train.batch_size))
+        for _ in range(passes):
             loss = micro_batch(pipeline, asked, data, spec, orders, generator)
-            loss = loss / spec.train.gradient_accumulation
+            loss = loss / passes
             seen += loss.item()
             for tuner in filter(None, adaptive):
-                loss = loss + peft_penalty(tuner) / spec.train.gradient_accumulation
+                loss = loss + peft_penalty(tuner) / passes
             loss.backward()
         torch.nn.utils.clip_grad_norm_(parameters, spec.train.clip_norm)
         optimizer.step()
@@ -150,7 +152,8 @@ def micro_batch(
     chance: torch.Generator,
 ) -> torch.Tensor:
     """The loss of the next rows, which are taken off `orders`: of the pictures, and of the regularisation pictures."""
-    size, objective, unet = spec.train.batch_size, spec.objective, pipeline.unet
+    objective, unet = spec.objective, pipeline.unet
+    size = min(spec.train.batch_size, len(orders[0]) or len(data.train))
     sets = [data.train]
     if data.regularization is not None and objective.prior_weight:
         sets.append(data.regularization)

@@ -22,14 +22,14 @@ def test_epochs_are_images_by_epochs_over_the_images_of_a_step(
     num_images: int, epochs: float, batch_size: int, accumulation: int, steps: int
 ) -> None:
     spec = TrainingSpec(steps=None, epochs=epochs, batch_size=batch_size, gradient_accumulation=accumulation, seed=3)
-    assert spec.for_images(num_images) == TrainingSpec(
+    assert spec.for_images([num_images]) == TrainingSpec(
         steps=steps, batch_size=batch_size, gradient_accumulation=accumulation, seed=3
     )
-    assert spec.for_images(num_images).num_steps == steps
+    assert spec.for_images([num_images]).num_steps == steps
 
 
 def test_steps_stay_what_they_are() -> None:
-    assert TrainingSpec(steps=7).for_images(100) == TrainingSpec(steps=7)
+    assert TrainingSpec(steps=7).for_images([100]) == TrainingSpec(steps=7)
 
 
 @pytest.mark.parametrize(("steps", "epochs", "got"), [(5, 2.0, "5 and 2"), (None, None, "null for both")])

@@ -71,12 +71,15 @@ def _config(spec: AdapterSpec, module: nn.Module, presets: _Presets, steps: int)
 
 
 def _budget(spec: AdapterSpec, steps: int) -> dict[str, Any]:
-    """AdaLoRA's schedule; there is always a step between its two ends."""
-    return {
-        "tinit": int(spec.budget_warmup * steps),
-        "tfinal": int(spec.budget_final * steps),
-        "total_step": steps,
-    }
+    """AdaLoRA's schedule: at least one step measures what matters before ranks are taken away.
+
+    A training of one step takes none. PEFT asks that `tinit` < `total_step` - `tfinal`, the step at which the last
+    choice is made, and that it is not the first.
+    """
+    if steps == 1:
+        return {"tinit": 1, "tfinal": 0, "total_step": 2}
+    final = min(int(spec.budget_final * steps), steps - 2)
+    return {"tinit": min(int(spec.budget_warmup * steps), steps - final - 1), "tfinal": final, "total_step": steps}
 
 
 def _targets(spec: AdapterSpec, module: nn.Module, presets: _Presets) -> list[str] | str:

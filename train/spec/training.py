@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import importlib.util
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Annotated, Final, Literal
 
 from pydantic import Field
 
 from foundation.errors import ConfigError
+from train.epochs import epoch_in_words, num_batches
 
 _ROUNDING: Final = 1e-9
 """Of epochs such as .1, so that 30 images in batches of 3 are one step and not two."""
@@ -26,12 +28,13 @@ class TrainingSpec:
     steps: Annotated[int, Field(ge=1)] | None = 200
     """Optimizer steps of a trial, from 1; None where `epochs` says how long."""
     epochs: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
-    """Times that the trial sees all pictures, in place of `steps`: images × repeats × epochs ÷ (batch size ×
-    accumulation), rounded up, are its steps. None where `steps` says how long."""
+    """Times that the trial sees all pictures, in place of `steps`. A batch is of one shape and one epoch, so that the
+    last of a shape may be smaller, and so may be an epoch's last step of `gradient_accumulation`; a share of an epoch
+    is rounded up. None where `steps` says how long."""
     batch_size: Annotated[int, Field(ge=1)] = 4
     """Images per forward and backward pass."""
     gradient_accumulation: Annotated[int, Field(ge=1)] = 1
-    """Passes per optimizer step."""
+    """Passes per optimizer step; fewer in the last one of an epoch that has none left."""
     clip_norm: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1.0
     """Largest gradient norm of one trial's adapter."""
     precision: Precision = "fp32"
@@ -84,12 +87,16 @@ class TrainingSpec:
         assert self.steps is not None
         return self.steps
 
-    def for_images(self, num_images: int) -> TrainingSpec:
-        """The same with epochs as steps, for a set of so many images, repeats counted."""
+    def for_images(self, counts: Sequence[int]) -> TrainingSpec:
+        """The same with epochs as steps, for a set of so many images of each shape, repeats counted."""
         if self.epochs is None:
             return self
-        batches = num_images * self.epochs / (self.batch_size * self.gradient_accumulation)
-        return replace(self, steps=max(1, math.ceil(batches - _ROUNDING)), epochs=None)
+        steps = -(-sum(num_batches(counts, self.batch_size)) // self.gradient_accumulation)
+        return replace(self, steps=max(1, math.ceil(steps * self.epochs - _ROUNDING)), epochs=None)
+
+    def epoch_of(self, counts: Sequence[int]) -> str:
+        """What an epoch of such a set is, in one line."""
+        return epoch_in_words(counts, self.batch_size, self.gradient_accumulation)
 
 
 def check_attention(spec: TrainingSpec) -> None:
