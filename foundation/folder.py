@@ -124,7 +124,8 @@ def how_read(pictures: Sequence[Picture]) -> list[str]:
         for note in picture.notes:
             of.setdefault(note, []).append(picture.path.name)
     return [
-        f"{note}: {len(names)} pictures ({', '.join(names[:_NAMED])}{' …' if len(names) > _NAMED else ''})"
+        f"{len(names)} picture{'s' if len(names) > 1 else ''} {note}: "
+        f"{', '.join(names[:_NAMED])}{' …' if len(names) > _NAMED else ''}"
         for note, names in of.items()
     ]
 

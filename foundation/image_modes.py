@@ -80,9 +80,9 @@ def _in_srgb(colour: Image.Image, profile: bytes | None) -> tuple[Image.Image, s
     if profile is not None:
         try:
             if (converted := to_srgb(colour, profile)) is not None:
-                return converted, "converted to sRGB from their embedded colour profile"
+                return converted, "converted to sRGB from an embedded colour profile"
         except ProfileError:
-            note = "read as sRGB, since their embedded colour profile is damaged or for other channels"
+            note = "read as sRGB, since the embedded colour profile is damaged or for other channels"
     return lab_to_srgb(colour) if colour.mode == "LAB" else colour.convert("RGB"), note
 
 

@@ -175,8 +175,8 @@ def _decoded(data: bytes) -> ReadImage:
         rgb, alpha, of_colour = layers(image, profile, data[24] if kind == "PNG" else 8)
         several = parts.several or _is_animated(image)
     notes = (
-        f"read at 1/{reduced} of their sides, since they have more than {MOST_PIXELS:,} pixels" if reduced > 1 else "",
-        "read by the first of their several pictures" if several else "",
+        f"read at 1/{reduced} of the sides, since {MOST_PIXELS:,} pixels are the most" if reduced > 1 else "",
+        "read by the first of several frames or pages" if several else "",
         of_colour,
     )
     return ReadImage(_turned(rgb, orientation), _turned(alpha, orientation), tuple(note for note in notes if note))

@@ -26,13 +26,23 @@ def shapes_of_epoch(seed: int, epoch: int, batches: tuple[int, ...]) -> list[int
 
 
 def epoch_in_words(counts: Sequence[int], batch_size: int, accumulation: int) -> str:
-    """`an epoch is 63 pictures in 20 batches of 4 (7 of them smaller)`, and the optimizer steps where they differ."""
+    """`an epoch is 63 pictures in 20 batches of 4, 8 of them smaller`, and its optimizer steps where they have several.
+
+    `counts` are the pictures of each shape, repeats counted.
+    """
     batches = num_batches(counts, batch_size)
     total, smaller = sum(batches), sum(count % batch_size > 0 for count in counts)
-    line = f"an epoch is {sum(counts)} pictures in {total} batches of {batch_size}"
-    if smaller:
-        line += f" ({smaller} of them smaller, since a batch is of one shape and one epoch)"
-    if accumulation > 1:
-        line += f", in {-(-total // accumulation)} steps of {accumulation} batches"
-        line += f" (the last of {total % accumulation})" if total % accumulation else ""
-    return line
+    line = f"an epoch is {_some(sum(counts), 'picture')} in {_some(total, 'batch')}"
+    line += f", smaller than {batch_size}" if smaller == total else f" of {batch_size}"
+    line += f", {smaller} of them smaller" if 0 < smaller < total else ""
+    if accumulation == 1:
+        return line
+    steps, last = -(-total // accumulation), total % accumulation
+    line += f"; {_some(steps, 'optimizer step')} of {min(accumulation, total)} batches"
+    if total < accumulation:
+        return f"{line}, fewer than train.gradient_accumulation {accumulation}"
+    return f"{line}, the last of {last}" if last else line
+
+
+def _some(count: int, word: str) -> str:
+    return f"{count} {word}{'' if count == 1 else 'es' if word.endswith('ch') else 's'}"

@@ -21,8 +21,8 @@ from tests.foundation.icc import (
     rgb_profile,
 )
 
-CONVERTED = ("converted to sRGB from their embedded colour profile",)
-AS_SRGB = ("read as sRGB, since their embedded colour profile is damaged or for other channels",)
+CONVERTED = ("converted to sRGB from an embedded colour profile",)
+AS_SRGB = ("read as sRGB, since the embedded colour profile is damaged or for other channels",)
 COLOURS = np.array([list(itertools.product(range(0, 256, 51), repeat=3))], dtype=np.uint8)
 
 

@@ -17,6 +17,7 @@ from PIL import Image
 
 from foundation import images
 from foundation.errors import DataError
+from foundation.folder import how_read, read_folder
 from foundation.images import FORMATS, decode, read_image, read_rgb, square
 
 CORNERS = np.array([[0, 1], [2, 3]])
@@ -322,7 +323,7 @@ def test_a_jpeg_of_too_many_pixels_is_read_smaller_and_said(tmp_path: Path, monk
         monkeypatch.setattr(images, "MOST_PIXELS", most)
         read = read_image(file)
         assert read.rgb.size == (240 // shrink, 120 // shrink)
-        said = (f"read at 1/{shrink} of their sides, since they have more than {most:,} pixels",)
+        said = (f"read at 1/{shrink} of the sides, since {most:,} pixels are the most",)
         assert read.notes == (said if shrink > 1 else ())
         assert np.abs(np.asarray(read.rgb.resize((2, 1), Image.Resampling.BOX), dtype=int) - [[RED, BLUE]]).max() <= 6
 
@@ -389,5 +390,16 @@ def test_a_picture_of_several_is_read_by_its_first_and_said(tmp_path: Path) -> N
         file = saved(frames[0], tmp_path / f"x.{suffix}", save_all=True, append_images=frames[1:])
         read = read_image(file)
         assert np.abs(np.asarray(read.rgb, dtype=int) - RED).max() <= 4
-        assert read.notes == ("read by the first of their several pictures",)
+        assert read.notes == ("read by the first of several frames or pages",)
         assert read_image(saved(frames[0], tmp_path / f"one.{suffix}")).notes == ()
+
+
+def test_how_pictures_were_read_is_said_by_reason_with_names(tmp_path: Path) -> None:
+    frames = [Image.new("RGB", (16, 16), colour) for colour in (RED, BLUE)]
+    for number in range(7):
+        saved(frames[0], tmp_path / f"{number}.gif", save_all=True, append_images=frames[1:])
+        (tmp_path / f"{number}.txt").write_text("a cup")
+    pictures, _ = read_folder(tmp_path, where="data")
+    several = "read by the first of several frames or pages"
+    assert how_read(pictures) == [f"7 pictures {several}: 0.gif, 1.gif, 2.gif, 3.gif, 4.gif …"]
+    assert how_read(pictures[:1]) == [f"1 picture {several}: 0.gif"]

@@ -172,10 +172,22 @@ def test_micro_batches_weigh_alike_in_a_step_that_is_cut_short(
     assert shares == pytest.approx([1 / 3] * 3 + [1 / 2] * 2 + [1 / 3])
 
 
-def test_what_an_epoch_is_said_in_words() -> None:
-    assert epoch_in_words([24], 4, 1) == "an epoch is 24 pictures in 6 batches of 4"
-    smaller = "smaller, since a batch is of one shape and one epoch"
-    assert epoch_in_words(COUNTS, 4, 1) == f"an epoch is 63 pictures in 20 batches of 4 (8 of them {smaller})"
-    assert epoch_in_words([24], 4, 4) == (
-        "an epoch is 24 pictures in 6 batches of 4, in 2 steps of 4 batches (the last of 2)"
-    )
+@pytest.mark.parametrize(
+    ("counts", "batch_size", "accumulation", "words"),
+    [
+        ([24], 4, 1, "24 pictures in 6 batches of 4"),
+        (COUNTS, 4, 1, "63 pictures in 20 batches of 4, 8 of them smaller"),
+        ([3], 4, 1, "3 pictures in 1 batch, smaller than 4"),
+        ([24], 4, 3, "24 pictures in 6 batches of 4; 2 optimizer steps of 3 batches"),
+        ([24], 4, 4, "24 pictures in 6 batches of 4; 2 optimizer steps of 4 batches, the last of 2"),
+        (
+            [5],
+            2,
+            8,
+            "5 pictures in 3 batches of 2, 1 of them smaller; 1 optimizer step of 3 batches, "
+            "fewer than train.gradient_accumulation 8",
+        ),
+    ],
+)
+def test_what_an_epoch_is_said_in_words(counts: list[int], batch_size: int, accumulation: int, words: str) -> None:
+    assert epoch_in_words(counts, batch_size, accumulation) == f"an epoch is {words}"
