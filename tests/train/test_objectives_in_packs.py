@@ -75,7 +75,8 @@ def data(tiny_data: EncodedDataset) -> EncodedDataset:
     train, others = tiny_data.train, tiny_data.validation
     captions = tuple(TAGS[i % len(TAGS)] for i in range(len(train)))
     masks = torch.rand(len(train), 1, *train.means.shape[2:], generator=torch.Generator().manual_seed(0)).round()
-    prior = replace(others, means=others.means[:3], stds=others.stds[:3], captions=("a cup, red", "stars", "a box"))
+    three = {"means": others.means[:3], "stds": others.stds[:3], "repeats": (1, 1, 1)}
+    prior = replace(others, captions=("a cup, red", "stars", "a box"), **three)  # type: ignore[arg-type]
     return replace(
         tiny_data, train=replace(train, captions=captions, masks=masks), regularization=prior, trigger="pencil style"
     )
