@@ -10,11 +10,11 @@ from typing import Final
 
 from PIL import Image
 
-from foundation.captions import MASKS, read_captions
+from foundation.captions import MASKS, Entry, read_captions
 from foundation.data.left_out import LeftOut
 from foundation.data.metadata import METADATA
 from foundation.errors import DataError
-from foundation.images import read_image, read_rgb
+from foundation.images import ReadImage, read_image, read_rgb
 from foundation.looks import groups, thumbnail
 
 MIN_HELD_OUT: Final = 3
@@ -92,19 +92,7 @@ def read_folder(
                 raise DataError(f"{error}; repair or remove it{way}") from error
             broken.append(f"{entry.name} ({str(error).removeprefix(f'{path} is not a readable image: ')})")
             continue
-        pictures.append(
-            Picture(
-                path,
-                entry.caption,
-                hashlib.sha256(path.read_bytes()).hexdigest(),
-                entry.repeats,
-                read.rgb.size,
-                thumbnail(read.rgb),
-                read.notes,
-                name=entry.name,
-                mask=None if entry.mask is None else folder / entry.mask,
-            )
-        )
+        pictures.append(_picture(path, entry, read, folder))
     different = len({picture.digest for picture in pictures})
     if different < min_images:
         copies = f" ({len(pictures) - different} more are copies)" if different < len(pictures) else ""
@@ -115,6 +103,20 @@ def read_folder(
     unused = [each for each in captions.left_out if not (uses_masks and each.reason == MASKS)]
     left_out = (*unused, *([LeftOut("broken", tuple(broken))] if broken else []))
     return tuple(pictures), tuple(f"{where}: {line}" for line in (*left_out, *captions.notes))
+
+
+def _picture(path: Path, entry: Entry, read: ReadImage, folder: Path) -> Picture:
+    return Picture(
+        path,
+        entry.caption,
+        hashlib.sha256(path.read_bytes()).hexdigest(),
+        entry.repeats,
+        read.rgb.size,
+        thumbnail(read.rgb),
+        read.notes,
+        name=entry.name,
+        mask=None if entry.mask is None else folder / entry.mask,
+    )
 
 
 def how_read(pictures: Sequence[Picture]) -> list[str]:
