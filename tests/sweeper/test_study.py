@@ -166,7 +166,7 @@ def test_mlflow_holds_a_parent_a_child_per_trial_metrics_images_and_the_champion
         assert 0.1 < client.get_metric_history(child, f"usage/{what}_gigabytes")[0].value < 100
     assert [point.step for point in client.get_metric_history(child, "eval/val_ratio")][:2] == [1, 2]
     kept = {artifact.path for artifact in client.list_artifacts(child, "checkpoints")}
-    assert kept == {"checkpoints/best", "checkpoints/last"}
+    assert {"checkpoints/best"} <= kept <= {"checkpoints/best", "checkpoints/last"}  # one, where they are the same
     assert client.list_artifacts(child, "images")
     champion = client.get_model_version_by_alias("small", "champion")
     assert champion.tags["study"] == "small"
