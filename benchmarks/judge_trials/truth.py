@@ -20,6 +20,7 @@ from benchmarks.judge_trials.reader import Reader, through_vae
 from benchmarks.judge_trials.sets import TrialSet
 from eval.sampling import sample_each
 from eval.spec import Drawing
+from foundation.adapter_files import put_on, take_off
 from foundation.durable import write_bytes
 from foundation.folder import read_folder
 from train.bases import Base
@@ -151,16 +152,16 @@ class Inspector:
 
     @contextmanager
     def _with(self, checkpoint: Path | None) -> Iterator[Any]:
-        """The pipeline with the LoRA, loaded as any user would."""
+        """The pipeline with the LoRA."""
         pipeline = self._base.pipeline
         if checkpoint is None:
             yield pipeline
             return
-        pipeline.load_lora_weights(str(checkpoint), adapter_name="inspected")
+        put_on(pipeline, checkpoint, "inspected")
         try:
             yield pipeline
         finally:
-            pipeline.unload_lora_weights()
+            take_off(pipeline)
 
 
 def _pixels(folder: Path) -> Tensor:
