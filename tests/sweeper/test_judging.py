@@ -156,7 +156,7 @@ def test_what_has_learned_nothing_is_judged_by_a_glance(
         assert staged[slot].prompt_scores == pytest.approx(alone[slot].prompt_scores, abs=0.1)
         assert staged[slot].metrics["drift"] == pytest.approx(alone[slot].metrics["drift"], abs=0.02, nan_ok=True)
     shown = sheets(SPEC, "in pencil style", tmp_path / "staged" / str(weak))
-    assert [prompt for prompt, _ in shown] == ["a red cup on grass, in pencil style"]
+    assert [name for name, _ in shown] == ["samples/01 a red cup on grass, in pencil style"]
     judged("fallen", 50.0, seeds=(0, 1), close_seeds=(5,), glance_prompts=1, **idle, glance_below=100.0)
     assert drawn("fallen") == [2 * 2 + 2, 1]  # against the first its pictures speak, and surely
 

@@ -24,6 +24,7 @@ from sweeper.history import StepFile
 from sweeper.objectives import DIRECTIONS
 from sweeper.places import trial_of
 from sweeper.urls import sqlite_url
+from sweeper.winner import MEASURES
 from tests.hostile import HOSTILE, quoted
 
 ROOT = Path(__file__).parents[2]
@@ -147,6 +148,30 @@ def test_optuna_holds_every_trial_with_its_end(finished: tuple[Path, str]) -> No
     between = [json.loads(line) for line in (folder / "small/trials/0000/validations.jsonl").read_text().splitlines()]
     assert [each["step"] for each in between] == [step - 1 for step in trials[0].intermediate_values]
     assert set(DIRECTIONS) <= set(json.loads(lines[0])["metrics"])  # what may be an objective is measured
+
+
+def test_the_winners_row_in_mlflow_has_the_cards_figures(finished: tuple[Path, str]) -> None:
+    folder, _ = finished
+    card = (folder / "small/best/card.md").read_text()
+    _, runs = mlflow_runs(folder, "small")
+    winner = next(
+        run for run in runs["children"] if run.data.tags["trial"] == runs["parents"][0].data.tags["best_trial"]
+    )
+    rows = [[cell.strip(" *") for cell in line.strip("|").split("|")] for line in card.splitlines() if line[:1] == "|"]
+    measured = {row[0]: row for row in rows if row[0] in MEASURES}
+    assert {"score", "style", "prompt_match", "val_ratio", "overfit_index"} <= set(measured)
+    for name, (_, fresh, in_trial, *_) in measured.items():
+        for group, shown in (("best", fresh.partition(" ")[0]), ("chosen", in_trial)):
+            if shown != "–":
+                assert float(shown) == pytest.approx(winner.data.metrics[f"{group}/{name}"], rel=6e-3, abs=1e-9)
+        if fresh != "–":
+            assert runs["parents"][0].data.metrics[f"best/{name}"] == winner.data.metrics[f"best/{name}"]
+    (row,) = (row for row in rows if row[0] == winner.data.tags["trial"] and len(row) > 5)
+    score, step, with_fresh_seeds = row[-4:-1]
+    assert float(score) == pytest.approx(winner.data.metrics["chosen/score"], rel=6e-3)
+    assert float(step) == winner.data.metrics["chosen/step"]
+    assert float(with_fresh_seeds) == pytest.approx(winner.data.metrics["fresh/score"], rel=6e-3)
+    assert runs["parents"][0].data.tags["mlflow.note.content"].startswith(card.partition("\n")[0])
 
 
 def test_mlflow_holds_a_parent_a_child_per_trial_metrics_images_and_the_champion(finished: tuple[Path, str]) -> None:
