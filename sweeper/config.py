@@ -15,6 +15,7 @@ from foundation.errors import ConfigError
 from foundation.parse import parse
 from foundation.secrets import hidden
 from sweeper.objectives import DIRECTIONS, Direction, Objective
+from sweeper.study_names import check_study_name
 from train.spec import (
     AdapterSpec,
     BaseSpec,
@@ -38,8 +39,6 @@ TRIAL_GROUPS: Final[Mapping[str, type[TrialPart]]] = {
 
 _Positive = Annotated[int, Field(ge=1)]
 _Count = Annotated[int, Field(ge=0)]
-_TAKEN: Final = ("cache", "mlartifacts", "mlflow.db", "studies.db", "dashboard.log")
-"""What lies beside the studies' folders."""
 Keep = Literal["best", "all"]
 _FLOWS: Final = ("sd3", "flux", "qwen_image")
 """Families that follow a flow, which is drawn with its own sampler."""
@@ -133,8 +132,7 @@ class StudySpec:
         return len(self.objectives) > 1
 
     def __post_init__(self) -> None:
-        if self.name.lower() in _TAKEN:
-            raise ConfigError([f"study.name must not be that of what else lies in study.folder, got {self.name}"])
+        check_study_name(self.name)
         if len(set(self.strengths)) != len(self.strengths):
             raise ValueError(f"strengths must differ from one another, got {list(self.strengths)}")
 

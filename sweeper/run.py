@@ -16,6 +16,7 @@ from typing import Any, Final
 
 import yaml
 
+from eval.models import check_models
 from eval.prompts import check_prompts
 from foundation.console import say
 from foundation.data.buckets import Cut
@@ -190,6 +191,7 @@ def _prepare(asked: Plan) -> tuple[Config, Dataset]:
     predicts = known_prediction(config.base)
     if predicts is not None:
         check_objectives(asked.objectives, predicts)
+    check_models(config.eval)
     Cut.of(config.data).sizes(config.base.resolution)
     drawn = config.data.path is None
     cache = Path(config.study.folder) / "cache"

@@ -297,8 +297,7 @@ class Supervisor:
     def _end(self, worker: WorkerState, trial: Trial, status: Status, reason: str) -> None:
         """Settle a trial everywhere: search, tracker, disk."""
         worker.trials.remove(trial.number)
-        if status == "finished" and trial.best is None:
-            status, reason = "failed", "it ended without an evaluation"
+        status, reason = trial.end_of(status, reason)
         trial.status, trial.reason = status, reason
         if trial.number not in self.trained_again:
             settling.tell_end(self._search, trial, self._config.study.objectives)

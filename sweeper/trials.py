@@ -62,6 +62,19 @@ class Trial:
         """What its course says about its settings; None before any evaluation."""
         return diagnose(self.evaluations, self.clean)
 
+    def end_of(self, status: Status, reason: str) -> tuple[Status, str]:
+        """As what a trial counts that ends with this status, and why.
+
+        One that failed after it left a clean checkpoint counts with that, as one that was stopped in time; without an
+        evaluation none has finished.
+        """
+        best = self.best
+        if status == "finished" and best is None:
+            return "failed", "it ended without an evaluation"
+        if status == "failed" and best and self.is_clean(best) and math.isfinite(best.score):
+            return "finished", f"failed, but its checkpoint of step {best.step} counts: {reason}"
+        return status, reason
+
     def is_clean(self, evaluation: Evaluation) -> bool:
         """Whether a judgement shows so little sign of overfit that its checkpoint may be chosen."""
         return evaluation.overfit_index < self.clean

@@ -21,7 +21,9 @@ from sweeper.messages import (
     Died,
     Draw,
     Drew,
+    Failed,
     Refused,
+    Verdict,
 )
 from sweeper.search import Search
 from sweeper.space import plan
@@ -261,3 +263,20 @@ def test_a_worker_that_dies_is_asked_again_only_what_it_left_open(make: Make) ->
     questions = [Draw(checkpoint=Path("x"), prompts=1, seed=0, out=Path(name), strength=1.0) for name in "abc"]
     assert supervisor.answers(questions) == [Drew(pictures=Path(name)) for name in "abc"]
     assert asked == [Path(name) for name in "abbc"]
+
+
+def test_a_trial_that_fails_after_a_clean_checkpoint_is_told_with_that_checkpoints_score(make: Make) -> None:
+    class Failing(PlayedWorker):
+        def send(self, worker: int, command: Command) -> None:
+            super().send(worker, command)
+            if isinstance(command, Verdict) and command.trial == 0:
+                self.left.pop(0, None)
+                self.queue = [each for each in self.queue if getattr(each[1], "trial", None) != 0]
+                self.queue.append((0, Failed(trial=0, reason="loss is nan at step 50")))
+
+    supervisor, notes, search = make(Failing({0: FULL, 1: FULL, 2: FULL}))
+    supervisor.run()
+    past = search.ended()[0]
+    reason = "failed, but its checkpoint of step 40 counts: loss is nan at step 50"
+    assert (past.status, past.value, past.reason) == ("finished", 40.0, reason)
+    assert notes.ended[0] == ("finished", reason)
