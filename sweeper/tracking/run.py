@@ -50,7 +50,7 @@ class MlflowRun:
 
     def set_params(self, params: Mapping[str, object]) -> None:
         """Add parameters. MLflow writes them once: where one has another value now, a tag `now/…` says it."""
-        texts = {entity_name(key): str(value)[:_MAX_VALUE] for key, value in params.items()}
+        texts = {entity_name(key): _text(value)[:_MAX_VALUE] for key, value in params.items()}
         missing = {key: text for key, text in texts.items() if key not in self._params}
         for batch in _batches([Param(*item) for item in missing.items()], _MAX_PARAMS):
             self._client.log_batch(self.id, params=batch)
@@ -166,6 +166,11 @@ class MlflowRun:
             return self._client.list_artifacts(self.id, place or None)
         except (MlflowException, OSError):  # some stores have no empty folder
             return []
+
+
+def _text(value: object) -> str:
+    """A parameter, short enough for a column; all digits are in the run's config."""
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
 def _now() -> int:

@@ -11,8 +11,22 @@ VIEW: Final = "trials"
 VIEW_TAG: Final = f"mlflow.sharedViewState.{VIEW}"
 RANKED_BY: Final = "chosen/score"
 
-_METRICS: Final = ("score", "style", "prompt_match", "val_ratio", "overfit_index", "step")
-_PARAMS: Final = ("optimizer", "lr", "rank", "alpha", "scheduler")
+_WIDTHS: Final = {"metrics": 130, "params": 110}
+"""Pixels; in 1366 of them a page shows all columns up to the first after the settings."""
+_COLUMNS: Final = (
+    ("metrics", RANKED_BY),
+    ("params", "rank"),
+    ("params", "lr"),
+    ("params", "optimizer"),
+    ("metrics", "fresh/score"),
+    ("metrics", "chosen/style"),
+    ("metrics", "chosen/prompt_match"),
+    ("metrics", "chosen/val_ratio"),
+    ("metrics", "chosen/overfit_index"),
+    ("metrics", "chosen/step"),
+    ("params", "alpha"),
+    ("params", "scheduler"),
+)
 
 
 def saved_view() -> tuple[str, str]:
@@ -21,12 +35,7 @@ def saved_view() -> tuple[str, str]:
     Trials alone and, being sorted by a metric, not folded under their study; columns of parameters and of the chosen
     checkpoint beside the name.
     """
-    columns = [
-        _key("metrics", RANKED_BY),
-        *(_key("params", name) for name in _PARAMS),
-        *(_key("metrics", f"chosen/{name}") for name in _METRICS[1:]),
-        _key("metrics", "fresh/score"),
-    ]
+    columns = [_key(*column) for column in _COLUMNS]
     state = {
         "searchFilter": "tags.role = 'trial'",
         "orderByKey": _key("metrics", RANKED_BY),
@@ -36,6 +45,8 @@ def saved_view() -> tuple[str, str]:
         "datasetsFilter": [],
         "modelVersionFilter": "All Runs",
         "selectedColumns": columns,
+        "columnOrder": [_key("attributes", "Run Name"), *columns],
+        "columnWidths": {_key(kind, name): _WIDTHS[kind] for kind, name in _COLUMNS},
     }
     view = {"name": "Trials, best first", "createdAt": 0, "updatedAt": 0, "state": json.dumps(state)}
     return VIEW_TAG, json.dumps(view)
