@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Final
 
-from foundation.plain import number, plain
+from foundation.plain import named_numbers, number, numbers, plain, text, truth, whole
 
 WORST: Final = -100.0
 """What a checkpoint scores that draws nothing that can be measured; the least that a score can be."""
@@ -51,14 +51,14 @@ class Evaluation:
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Evaluation:
-        """Read what `to_json` returned; keys that a later version added are passed over."""
-        known = {field.name: values[field.name] for field in fields(cls) if field.name in values}
-        for name in ("score", "score_se", "overfit_index"):
-            known[name] = number(known[name])
-        for name in ("severities", "metrics"):
-            known[name] = {key: number(value) for key, value in known[name].items()}
-        for name in ("validation_losses", "prompt_styles", "prompt_scores"):
-            known[name] = tuple(number(value) for value in known.get(name, ()))
+        """Read what `to_json` returned; keys that a later version added are passed over.
+
+        Raises:
+            ValueError, TypeError, LookupError: it is something else.
+        """
+        kinds: dict[str, Callable[[object], Any]] = {"int": whole, "float": number, "bool": truth, "str": text}
+        kinds |= {"Mapping[str, float]": named_numbers, "Sequence[float]": numbers}
+        known = {each.name: kinds[str(each.type)](values[each.name]) for each in fields(cls) if each.name in values}
         return cls(**known)
 
 
@@ -80,8 +80,7 @@ class Validation:
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Validation:
         """Read what `to_json` returned."""
-        losses = tuple(number(value) for value in values["losses"])
-        return cls(step=values["step"], ratio=number(values["ratio"]), losses=losses)
+        return cls(step=whole(values["step"]), ratio=number(values["ratio"]), losses=numbers(values["losses"]))
 
 
 def value_of(evaluation: Evaluation) -> float:

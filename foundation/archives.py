@@ -13,6 +13,7 @@ import io
 import json
 import lzma
 import stat
+import struct
 import tarfile
 import zipfile
 import zlib
@@ -32,8 +33,15 @@ _LAYOUT: Final = 2
 """Changes when the same archive is laid out in another way."""
 _AGAIN: Final = "earlier ones of a name that comes again"
 _CHUNK: Final = 1 << 20
-_BROKEN: Final = (tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError, RuntimeError)
-"""What the readers raise on damaged, encrypted (RuntimeError) or contradictory archives."""
+_BROKEN: Final = (
+    *(tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error),
+    *(EOFError, OSError, RuntimeError, ValueError, OverflowError, LookupError, TypeError, AttributeError, MemoryError),
+)
+"""What the readers raise on damaged, encrypted or contradictory archives: RuntimeError for a password that is missing,
+ValueError for names that are no UTF-8 and for numbers that are none, OverflowError and MemoryError for sizes that no
+file has."""
+_LONGEST: Final = 240
+"""Characters that are said of why an archive is not unpacked; names in it may be long."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -83,13 +91,20 @@ def unpack(archives: Sequence[Path], cache: Path, where: str, limits: Limits = L
             try:
                 unread = _unpack(archive, fresh / place, limits)
             except _RefusedError as error:
-                raise DataError(f"{where}: {archive} is refused, nothing of it was unpacked: {error}") from error
+                raise DataError(f"{where}: {archive} is refused, nothing of it was unpacked: {_said(error)}") from error
             except _BROKEN as error:
-                said = str(error) or type(error).__name__
-                raise DataError(f"{where}: {archive} cannot be unpacked: {said.splitlines()[0]}") from error
+                raise DataError(f"{where}: {archive} cannot be unpacked: {_said(error)}") from error
             left += [(reason, str(PurePosixPath(place, name))) for reason, name in unread]
         save_left_out(fresh, by_reason(left))
     return folder
+
+
+def _said(error: Exception) -> str:
+    """Why, in one line that is not too long, whatever the names in it hold."""
+    if isinstance(error, UnicodeDecodeError):
+        return "it holds a name that is not UTF-8, though it says so; pack it again"
+    said = " ".join(str(error).split()) or type(error).__name__
+    return said if len(said) <= _LONGEST else f"{said[: _LONGEST - 1]}…"
 
 
 def _digest(archive: Path, where: str) -> str:
@@ -141,6 +156,8 @@ def _tar_members(archive: Path, meter: _Meter) -> Iterator[_Member]:
         for member in tar:
             if member.issym() or member.islnk():
                 raise _RefusedError(f"{member.name} is a link")
+            if member.size < 0:
+                raise _RefusedError(f"{member.name} has a size below 0")
             if not (member.isreg() or member.isdir()):
                 raise _RefusedError(f"{member.name} is no plain file")
             yield member.name, None if member.isdir() else lambda each=member: _opened(tar, each)  # type: ignore[misc]

@@ -9,7 +9,8 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-import yaml
+from foundation.documents import parse_yaml
+from foundation.errors import DataError
 
 _PLAIN: Final = re.compile(r"[\w./:+-]+", re.ASCII)
 """What neither a shell nor Hydra's grammar reads as anything but itself."""
@@ -70,6 +71,6 @@ def typed(text: str, kind: str) -> object:
     if "str" in kind or "Literal" in kind:
         return text
     try:
-        return yaml.safe_load(text)
-    except yaml.YAMLError:
+        return parse_yaml(text, "it")
+    except DataError:
         return text

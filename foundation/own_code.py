@@ -8,11 +8,11 @@ any callable there is. Nothing of this is ever needed here.
 from __future__ import annotations
 
 import importlib.util
-import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from foundation.documents import as_mapping, read_json
 from foundation.errors import BaseModelError, ConfigError
 
 NO_CODE: Final = {"trust_remote_code": False}
@@ -59,7 +59,7 @@ def refuse_pipelines_code(index: Mapping[str, Any], who: str) -> None:
     """
     for part, said in index.items():
         named = said if isinstance(said, list) else [said] if part == "_class_name" else None
-        if named is None:
+        if not named:
             continue
         library = named[0] if part != "_class_name" else ("diffusers" if len(named) == 1 else named[0])
         if library is not None and not _is_known(str(library)):
@@ -109,9 +109,14 @@ def _is_known(library: str) -> bool:
 
 
 def _read(file: Path) -> Mapping[str, Any]:
-    """What a config holds; nothing where it is none, which its loader will say."""
-    try:
-        value = json.loads(file.read_bytes())
-    except (OSError, ValueError, RecursionError):
-        return {}
-    return value if isinstance(value, dict) else {}
+    """What a config holds; nothing where it is a list, such as some tokenizers have.
+
+    Raises:
+        BaseModelError: it cannot be read. Its loader might read it all the same, and what was not seen is not run.
+    """
+    value = read_json(file, BaseModelError)
+    if isinstance(value, dict):
+        return value
+    if file.name.endswith(("config.json", _INDEX)):
+        as_mapping(value, str(file), BaseModelError)
+    return {}

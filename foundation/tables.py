@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
+from foundation.documents import as_mapping, read_json
 from foundation.errors import DataError
 from foundation.images import FORMATS, format_of
 
@@ -60,8 +61,7 @@ def picture_tables(folder: Path) -> tuple[list[Path], list[Path]]:
         chosen = "train" if "train" in splits else splits[0]
         return picture_tables(folder / chosen)[0], [folder / name for name in splits if name != chosen]
     if (folder / _STATE).is_file():
-        state = json.loads((folder / _STATE).read_text())
-        return [folder / str(part["filename"]) for part in state["_data_files"]], []
+        return [folder / name for name in _parts_of(folder / _STATE)], []
     files = sorted(path for path in folder.glob("*.parquet") if path.name != "metadata.parquet")
     by_split: dict[str, list[Path]] = {}
     for file in files:
@@ -72,6 +72,15 @@ def picture_tables(folder: Path) -> tuple[list[Path], list[Path]]:
     if by_split and "train" not in by_split:
         raise DataError(f"{folder} holds tables of several splits ({', '.join(by_split)}); name one file, or a pattern")
     return by_split.get("train", []), [file for file in files if file not in by_split["train"]] if files else []
+
+
+def _parts_of(file: Path) -> list[str]:
+    """The names of the files of a saved set."""
+    parts = as_mapping(read_json(file), str(file)).get("_data_files")
+    names = [part.get("filename") for part in parts if isinstance(part, dict)] if isinstance(parts, list) else []
+    if not names or not all(isinstance(name, str) and Path(name).name == name for name in names):
+        raise DataError(f"{file} is damaged: it must name the set's files under _data_files; save the set again")
+    return [str(name) for name in names]
 
 
 def write_pictures(tables: list[Path], out: Path, column: str, where: str) -> list[str]:

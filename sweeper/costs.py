@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from foundation.plain import number, whole
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Cost:
@@ -60,7 +62,7 @@ class Spent:
     def from_json(cls, values: Mapping[str, Any]) -> Spent:
         """Read what `to_json` returned."""
         training, judging = (
-            Cost(seconds=values[what]["seconds"], gigabytes=values[what]["gigabytes"])
+            Cost(seconds=number(values[what]["seconds"]), gigabytes=number(values[what]["gigabytes"]))
             for what in ("training", "judging")
         )
-        return cls(step=values["step"], costs=Costs(training=training, judging=judging))
+        return cls(step=whole(values["step"]), costs=Costs(training=training, judging=judging))

@@ -21,6 +21,7 @@ from typing import Final
 import psutil
 
 from foundation.console import complain, say
+from foundation.documents import as_mapping, parse_json
 from foundation.errors import SAID, StudyError
 from sweeper.tracking import ARTIFACTS, DATABASE, MLFLOW_SETTINGS
 from sweeper.tracking.view import page_of
@@ -112,7 +113,7 @@ def _pages(address: str) -> list[str]:
         headers={"Content-Type": "application/json"},
     )
     with urllib.request.urlopen(request, timeout=START_SECONDS) as answer:
-        found = json.load(answer).get("experiments", [])
+        found = as_mapping(parse_json(answer.read(), address), address).get("experiments", [])
     studies = [
         (each["name"], page_of(each["experiment_id"], {tag["key"]: tag["value"] for tag in each.get("tags", [])}))
         for each in found

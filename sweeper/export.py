@@ -9,10 +9,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-import yaml
-
 from foundation.adapter_files import adapter_files
 from foundation.console import complain, say
+from foundation.documents import read_mapping
 from foundation.durable import new_folder
 from foundation.errors import SAID, AdapterError, ConfigError, UserError
 from foundation.keyed import is_keyed, read_keyed
@@ -168,7 +167,7 @@ def _source(target: str, studies: Path) -> _Source:
             "folder, or a file"
         )
     folder = path.parent if path.is_file() else path
-    scores = _read(folder / SCORES) if (folder / SCORES).is_file() else {}
+    scores = read_mapping(folder / SCORES) if (folder / SCORES).is_file() else {}
     return _Source(path=path, config=_config(folder.resolve()), strength=float(scores.get("strength", AS_TRAINED)))
 
 
@@ -184,17 +183,8 @@ def _config(folder: Path) -> dict[str, Any]:
     for place in (folder, folder.parent, folder.parent.parent):
         for name in _TRIAL_CONFIGS:
             if (place / name).is_file():
-                return _read(place / name)
+                return read_mapping(place / name)
     return {}
-
-
-def _read(file: Path) -> dict[str, Any]:
-    """A mapping in YAML; JSON is YAML, too."""
-    try:
-        value = yaml.safe_load(file.read_text())
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError([f"{file} is damaged: {' '.join(str(error).split())}"]) from error
-    return value if isinstance(value, dict) else {}
 
 
 def _write_merged(source: _Source, base: str | None, strength: float, folder: Path) -> None:

@@ -17,6 +17,7 @@ from sweeper.best_files import dashboard_command, files_of
 from sweeper.config import Config
 from sweeper.display import Display, describe
 from sweeper.final_sheets import FRESH_SEEDS_FROM, SHEET_PROMPTS, finalists_sheet, winner_sheet
+from sweeper.history import read_config
 from sweeper.lead import in_words, lead_over_base
 from sweeper.lost import lost_checkpoint
 from sweeper.messages import Rescored
@@ -215,7 +216,7 @@ def _winner(
         number=trial.number,
         step=final.evaluation.step,
         checkpoint=trial.checkpoint(final.evaluation.step),
-        config=(trial.folder / "config.yaml").read_text(),
+        config=read_config(trial.folder),
         evaluation=final.evaluation,
         base_metrics=final.base.metrics,
         chosen_from=asked,

@@ -16,6 +16,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
 
+from foundation.documents import read_json
 from foundation.durable import write_json
 from sweeper.places import best_of, trials_of
 from sweeper.space import Plan
@@ -55,10 +56,10 @@ def already_finished(asked: Plan) -> list[str]:
     """
     folder = _folder(asked)
     try:
-        record = json.loads((folder / RECORD).read_text())
+        record = read_json(folder / RECORD)
         if record["asked"] != _asked(asked) or not _is_whole(folder, record, asked):
             return []
-        chosen = json.loads((best_of(folder) / SCORES).read_text())
+        chosen = read_json(best_of(folder) / SCORES)
         lines = [
             f"study {folder.name} is finished: the best of {record['num_trials']} trials is trial {chosen['trial']} at "
             f"step {chosen['step']}, to be used at strength {chosen['strength']:g}, with score "
@@ -69,7 +70,7 @@ def already_finished(asked: Plan) -> list[str]:
         lines += [chosen["within_noise"]] if chosen["within_noise"] else []
         there = _trials_files(folder)
         gone = [name for name, size in record["trials"].items() if there.get(name) != size]
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except (OSError, ValueError, ArithmeticError, LookupError, TypeError, AttributeError):
         return []
     if gone:
         names = ", ".join(gone[:_SHOWN]) + (f" and {len(gone) - _SHOWN} more" if len(gone) > _SHOWN else "")

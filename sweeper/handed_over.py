@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from foundation.documents import as_mapping, parse_yaml
 from foundation.errors import AdapterError, UserError
 from sweeper.bases import layers_of_base
 from sweeper.winner import WEIGHTS, Winner
@@ -41,7 +40,7 @@ def hand_over(winner: Winner, folder: Path) -> HandedOver:
         adapter = read_adapter(folder / WEIGHTS)
     except AdapterError as error:
         return HandedOver(reason=str(error).replace(f"{folder}/", ""))
-    config: Mapping[str, Any] = yaml.safe_load(winner.config) or {}
+    config: Mapping[str, Any] = as_mapping(parse_yaml(winner.config, "the config") or {}, "the config")
     in_diffusers = adapter.kinds == {"LORA"}
     about = about_of(config, title=winner.study, steps=winner.step)
     try:

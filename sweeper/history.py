@@ -14,12 +14,16 @@ from pathlib import Path
 from typing import Any, Protocol, Self, TypeVar
 
 from eval.evaluation import Evaluation, Validation
+from foundation.data.text_files import read_text
+from foundation.documents import parse_json, read_json, read_mapping
 from foundation.durable import append_line, append_lines, write_json, write_text
+from foundation.errors import DataError
 from sweeper.costs import Costs, Spent
 from train.reports import StepReport
 
 _STEPS, _EVALUATIONS, _VALIDATIONS, _COSTS = "steps.jsonl", "evaluations.jsonl", "validations.jsonl", "costs.jsonl"
 _BASE_IMAGES = "base_images.json"
+_CONFIG = "config.yaml"
 
 
 class _Told(Protocol):
@@ -35,6 +39,26 @@ class _Told(Protocol):
 
 
 _Kind = TypeVar("_Kind", bound=_Told)
+
+
+def keep_config(folder: Path, config: str) -> None:
+    """Write a trial's whole config, YAML, unless it is there already; what cannot be read is written anew."""
+    try:
+        if read_mapping(folder / _CONFIG):
+            return
+    except (OSError, DataError):
+        pass
+    write_text(folder / _CONFIG, config)
+
+
+def read_config(folder: Path) -> str:
+    """What `keep_config` wrote.
+
+    Raises:
+        DataError: it is damaged.
+        OSError: it cannot be read at all.
+    """
+    return read_text(folder / _CONFIG)
 
 
 def append_steps(folder: Path, reports: Sequence[StepReport]) -> None:
@@ -75,7 +99,7 @@ def write_base_images(study: Path, images: Sequence[tuple[str, Path]]) -> None:
 def read_base_images(study: Path) -> tuple[tuple[str, Path], ...]:
     """What `write_base_images` noted, of pictures that are still there; empty before it."""
     try:
-        found = json.loads((study / _BASE_IMAGES).read_text(encoding="utf-8"))
+        found = read_json(study / _BASE_IMAGES)
         return tuple((name, Path(path)) for name, path in found.items() if Path(path).is_file())
     except (OSError, ValueError, TypeError, AttributeError):
         return ()
@@ -134,8 +158,8 @@ def _cut(file: Path, kind: type[_Kind], step: int) -> list[_Kind]:
 def _read(file: Path, kind: type[_Kind]) -> Iterator[_Kind]:
     for line in file.read_text(errors="replace").splitlines() if file.exists() else ():
         try:
-            yield kind.from_json(json.loads(line))
-        except (ValueError, KeyError, TypeError, AttributeError):  # not JSON, or not an object of this kind
+            yield kind.from_json(parse_json(line, str(file)))
+        except (ValueError, LookupError, TypeError, AttributeError):  # not JSON, or not an object of this kind
             continue
 
 

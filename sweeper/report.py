@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import math
 import shutil
 from pathlib import Path
 
 from eval.evaluation import Evaluation
+from foundation.documents import read_json
 from foundation.durable import new_folder, write_json, write_text
 from foundation.errors import StudyError
 from foundation.plain import number
@@ -58,7 +58,7 @@ def write_best(folder: Path, winner: Winner) -> Path:
 def read_chosen(folder: Path, chosen_from: str) -> Chosen | None:
     """What `write_best` left in `folder`; None where it was chosen from something else, or is not all there."""
     try:
-        stored = json.loads((folder / SCORES).read_text())
+        stored = read_json(folder / SCORES)
         if stored["chosen_from"] != chosen_from or not (folder / WEIGHTS).is_file():
             return None
         return Chosen(
@@ -68,7 +68,7 @@ def read_chosen(folder: Path, chosen_from: str) -> Chosen | None:
             {int(trial): number(score) for trial, score in stored["finalists"].items()},
             str(stored["within_noise"]),
         )
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except (OSError, ValueError, ArithmeticError, LookupError, TypeError, AttributeError):
         return None
 
 

@@ -21,6 +21,7 @@ from eval.prompts import check_prompts
 from foundation.console import say
 from foundation.data.buckets import Cut
 from foundation.data.dataset import Dataset, load_dataset, with_folders
+from foundation.documents import read_mapping
 from foundation.durable import clear_leftovers, write_text
 from foundation.errors import ConfigError, StudyError
 from foundation.secrets import redacted
@@ -280,8 +281,8 @@ def _write_study(folder: Path, asked: Plan) -> str:
 def _identity(file: Path) -> str:
     """The study's own for good, by which trackers know it: others may have its name."""
     try:
-        return uuid.UUID(yaml.safe_load(file.read_text(encoding="utf-8"))["id"]).hex
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, yaml.YAMLError):
+        return uuid.UUID(read_mapping(file)["id"]).hex
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return uuid.uuid4().hex
 
 

@@ -14,7 +14,7 @@ from sweeper.config import Config, Keep
 from sweeper.costs import Costs
 from sweeper.display import describe
 from sweeper.drawing import sheets
-from sweeper.history import StepFile, costs_in_all, costs_of, digest_of, read_validations
+from sweeper.history import StepFile, costs_in_all, costs_of, digest_of, read_config, read_validations
 from sweeper.objectives import Objective, measured, values_of
 from sweeper.places import state_of
 from sweeper.search import Search
@@ -111,7 +111,7 @@ def shown(trial: Trial, evaluations: Sequence[Evaluation], config: Config) -> li
 def record_of(trial: Trial, status: TrialEnd, reason: str, config: Config) -> TrialRecord:
     """All that is to be seen of a trial that has ended, once `tidy` has deleted the rest."""
     kept = tidy(trial, config.study.keep)
-    params, yaml = shown_params(trial), (trial.folder / "config.yaml").read_text(encoding="utf-8")
+    params, yaml = shown_params(trial), read_config(trial.folder)
     told = shown(trial, trial.evaluations, config)
     numbers = chosen(trial, config)
     pictures = [(each.step, name, path.stat().st_size) for each, images, _ in told for name, path in images]

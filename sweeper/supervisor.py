@@ -8,13 +8,11 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from eval.evaluation import Evaluation, value_of
-from foundation.durable import write_text
-from sweeper import settling
+from sweeper import history, settling
 from sweeper.config import Config
 from sweeper.dealing import deal
 from sweeper.display import Display
 from sweeper.fleet import Fleet, WorkerState
-from sweeper.history import StepFile, costs_of, read_base_images, read_evaluations, write_base_images
 from sweeper.judgements import Judgements
 from sweeper.launchers.port import Launcher
 from sweeper.lost import lost_evaluations, worth_training_again
@@ -121,11 +119,11 @@ class Supervisor:
 
     def _reconcile(self) -> None:
         """Take up what an earlier run left: ended trials are known, running ones go on in their own slot and run."""
-        self._tracker.show_base(read_base_images(self._folder))
+        self._tracker.show_base(history.read_base_images(self._folder))
         lost, ended = {}, self._search.ended()
         for past in ended:
             trial = self._adopt(past.number, dict(past.params))
-            trial.take_up(past.status, past.reason, read_evaluations(trial.folder))
+            trial.take_up(past.status, past.reason, history.read_evaluations(trial.folder))
             if problem := lost_evaluations(past, trial.evaluations):
                 lost[past.number] = problem
             else:
@@ -154,8 +152,7 @@ class Supervisor:
         clean = self._config.eval.thresholds.clean
         trial = Trial(number=number, params=params, spec=resolved.spec, folder=folder, clean=clean)
         self.trials[number] = trial
-        if not (folder / "config.yaml").exists():
-            write_text(folder / "config.yaml", resolved.yaml)
+        history.keep_config(folder, resolved.yaml)
         return trial
 
     def _left(self) -> int:
@@ -207,8 +204,8 @@ class Supervisor:
         trial.status = "running"
         worker.trials.append(trial.number)
         self._suspects.start(trial.number)
-        config = (trial.folder / "config.yaml").read_text()
-        self._tracker.start_trial(trial.number, settling.shown_params(trial), config, StepFile(trial.folder))
+        config = history.read_config(trial.folder)
+        self._tracker.start_trial(trial.number, settling.shown_params(trial), config, history.StepFile(trial.folder))
         return trial
 
     def _ask(self) -> Trial:
@@ -241,7 +238,7 @@ class Supervisor:
         if self._base_shown:
             return
         self._base_shown = True
-        write_base_images(self._folder, event.base_images)
+        history.write_base_images(self._folder, event.base_images)
         self._tracker.show_base(event.base_images)
         self._display.line(*event.notes)
 
@@ -260,7 +257,7 @@ class Supervisor:
     def _on_evaluated(self, worker: WorkerState, event: Evaluated) -> None:
         trial, evaluation = self.trials[event.trial], event.evaluation
         trial.evaluations.append(evaluation)
-        costs = costs_of(trial.folder, trial.evaluations)[-1]
+        costs = history.costs_of(trial.folder, trial.evaluations)[-1]
         self._display.evaluated(costs.judging.seconds)
         self._tracker.log_evaluation(trial.number, evaluation, event.images, costs, settling.chosen_so_far(trial))
         self._report(trial, evaluation)

@@ -53,6 +53,18 @@ def test_nothing_from_outside_is_unpickled() -> None:
                 assert {keyword.arg for keyword in node.keywords} >= {"weights_only"}, path
 
 
+def test_documents_are_read_in_one_place() -> None:
+    """What comes from a disk is read by `foundation.documents`, which refuses what Python's readers let through."""
+    readers = {"json.load", "json.loads", "yaml.load", "yaml.safe_load", "yaml.full_load", "OmegaConf.load"}
+    exceptions = {
+        ROOT / "foundation" / "documents.py": "is that place",
+        ROOT / "foundation" / "adapter_files" / "part.py": "makes plain values of its own by a round trip",
+    }
+    for path in set(FILES) - set(exceptions):
+        calls = {ast.unparse(node.func) for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)}
+        assert not calls & readers, path
+
+
 def test_one_module_prints_and_none_prints_markup() -> None:
     """A path, a name or a caption is never read as markup; a live table is the one other thing that is drawn."""
     draws = {ROOT / "foundation" / "console.py", ROOT / "sweeper" / "display.py"}

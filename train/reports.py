@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from foundation.plain import number, plain
+from foundation.plain import number, plain, whole
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,10 +39,10 @@ class StepReport:
     def from_json(cls, values: Mapping[str, Any]) -> StepReport:
         """Read what `to_json` returned; keys that a later version added are passed over."""
         return cls(
-            slot=values["slot"],
-            step=values["step"],
-            loss=values["loss"],
-            lr=values["lr"],
+            slot=whole(values["slot"]),
+            step=whole(values["step"]),
+            loss=number(values["loss"]),
+            lr=number(values["lr"]),
             grad_norm=number(values["grad_norm"]),
         )
 

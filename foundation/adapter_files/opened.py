@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +12,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from foundation.adapter_files.part import COMPONENTS, WEIGHTS_FILE
+from foundation.documents import as_mapping, parse_json
 from foundation.errors import AdapterError
 
 PEFT_WEIGHTS: Final = "adapter_model.safetensors"
@@ -127,9 +127,9 @@ def _check_content(file: Path) -> None:
             raise AdapterError(f"{file} is cut off within its header, at {size} bytes; copy or download it again")
         content.seek(_LENGTH_BYTES)
         try:
-            entries = json.loads(content.read(length))
+            entries = parse_json(content.read(length), str(file))
             ends = [int(each["data_offsets"][1]) for name, each in entries.items() if name != "__metadata__"]
-        except (ValueError, KeyError, TypeError, IndexError, RecursionError, AttributeError, OverflowError):
+        except (ValueError, LookupError, TypeError, AttributeError, OverflowError):
             return
     whole = _LENGTH_BYTES + length + max(ends, default=0)
     if whole > size:
@@ -160,10 +160,4 @@ def json_object(text: str | bytes, where: str) -> dict[str, Any]:
     Raises:
         AdapterError: it is none.
     """
-    try:
-        value = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise AdapterError(f"{where} is damaged, it is no JSON: {' '.join(str(error).split())}") from error
-    if not isinstance(value, dict):
-        raise AdapterError(f"{where} is damaged: it must be a JSON object, got {type(value).__name__}")
-    return value
+    return as_mapping(parse_json(text, where, AdapterError), where, AdapterError)

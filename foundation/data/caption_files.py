@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 from typing import Final
 
 from foundation.data.metadata import CaptionColumn
 from foundation.data.text_files import read_text
+from foundation.documents import parse_json
 from foundation.errors import DataError
 
 BESIDE: Final = (".txt", ".caption", ".json")
@@ -50,9 +50,9 @@ class CaptionFiles:
     def _in_json(self, file: Path, text: str) -> str:
         """Of webdataset's `.json`: the caption column's value, or that of "caption" where there is no such column."""
         try:
-            value = json.loads(text)
-        except (json.JSONDecodeError, RecursionError) as error:
-            raise DataError(f'{file} is not JSON: {error}; write {{"{self._column.name}": "a caption"}}') from error
+            value = parse_json(text, str(file))
+        except DataError as error:
+            raise DataError(f'{error}; write {{"{self._column.name}": "a caption"}}') from error
         row = value if isinstance(value, dict) else {}
         name = "caption" if self._column.name not in row and "caption" in row else self._column.name
         return " ".join(CaptionColumn(name, self._column.knobs).of(row, str(file)).split())

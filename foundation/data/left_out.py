@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from foundation.documents import as_mapping, read_json
 from foundation.durable import write_json
 
 RECORD: Final = ".left_out.json"
 """What of a source did not go into a folder that was made of it (`save_left_out`)."""
 _NAMED: Final = 3
 """Names that a line shows."""
+_LONGEST: Final = 120
+"""Characters of a name that it shows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +32,13 @@ class LeftOut:
 
 
 def first_names(names: Sequence[str], most: int = _NAMED) -> str:
-    """The first few of them, and `…` where there are more."""
-    return ", ".join(names[:most]) + (" …" if len(names) > most else "")
+    """The first few of them, and `…` where there are more; so are long ones cut."""
+    return ", ".join(map(cut, names[:most])) + (" …" if len(names) > most else "")
+
+
+def cut(name: str) -> str:
+    """A name as a line has room for it, with `…` at the end where it is longer."""
+    return name if len(name) <= _LONGEST else f"{name[: _LONGEST - 1]}…"
 
 
 def by_reason(reasons: Iterable[tuple[str, str]], used: Collection[str] = ()) -> tuple[LeftOut, ...]:
@@ -54,4 +61,7 @@ def load_left_out(folder: Path) -> tuple[LeftOut, ...]:
     file = folder / RECORD
     if not file.is_file():
         return ()
-    return tuple(LeftOut(reason, tuple(names)) for reason, names in json.loads(file.read_text("utf-8")).items())
+    said = as_mapping(read_json(file), str(file))
+    return tuple(
+        LeftOut(reason, tuple(map(str, names))) for reason, names in said.items() if isinstance(names, list) and names
+    )

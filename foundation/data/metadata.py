@@ -12,8 +12,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from foundation.data.left_out import first_names
+from foundation.data.left_out import cut, first_names
 from foundation.data.text_files import read_text
+from foundation.documents import parse_json
 from foundation.errors import DataError
 from foundation.tables import read_rows
 
@@ -51,7 +52,7 @@ class CaptionColumn:
         way = f"write {self.shape}"
         if self.knobs:
             way = f"name it by {self.knobs}.caption_column" + (f"={texts[0]}" if len(texts) == 1 else "")
-        raise DataError(f'{where} has no caption "{self.name}" (other keys: {", ".join(others) or "none"}); {way}')
+        raise DataError(f'{where} has no caption "{self.name}" (other keys: {first_names(others, 8) or "none"}); {way}')
 
 
 @dataclass(slots=True)
@@ -117,8 +118,10 @@ class _Names:
         """
         if not written.strip():
             raise DataError(f'{where} has an empty "file_name"; write the name of its image, or remove the line')
+        if "\0" in written:
+            raise DataError(f'{where} has a zero byte in its "file_name", which no file can have; write it anew')
         if _ADDRESS.match(written):
-            raise DataError(f"{where} names {written}, an address; fetch it, and name the file beside the table")
+            raise DataError(f"{where} names {cut(written)}, an address; fetch it, and name the file beside the table")
         for spelt in dict.fromkeys((written, written.strip(), written.strip().replace("\\", "/"))):
             if (name := self._inside(spelt, where)) is not None and (found := self._there(name)) is not None:
                 return found
@@ -132,7 +135,7 @@ class _Names:
             if place.is_relative_to(root):
                 below = self._home.relative_to(self._folder) / place.relative_to(root)
                 return below.as_posix()
-        raise DataError(f"{where} names {written}, which is outside its folder; keep images inside")
+        raise DataError(f"{where} names {cut(written)}, which is outside its folder; keep images inside")
 
     def _there(self, name: str) -> str | None:
         if name in self._images or _is_file(self._folder / name):
@@ -164,9 +167,9 @@ def _rows_of_jsonl(file: Path, column: CaptionColumn) -> Iterator[tuple[str, obj
     for number, line in enumerate(read_text(file).split("\n"), start=1):
         if line.strip():
             try:
-                yield f"{file}:{number}", json.loads(line)
-            except (json.JSONDecodeError, RecursionError) as error:
-                raise DataError(f"{file}:{number} is not JSON: {error}; write {column.shape}") from error
+                yield f"{file}:{number}", parse_json(line, f"{file}:{number}")
+            except DataError as error:
+                raise DataError(f"{error}; write {column.shape}") from error
 
 
 def _rows_of_csv(file: Path, column: CaptionColumn) -> Iterator[tuple[str, object]]:
@@ -184,8 +187,8 @@ def _rows_of_csv(file: Path, column: CaptionColumn) -> Iterator[tuple[str, objec
                 header = _header(fields, where, column)
             elif len(fields) != len(header):
                 raise DataError(
-                    f"{where} has {len(fields)} fields, the header {len(header)} ({', '.join(header)}); put a text "
-                    f'that holds {_NAMES[delimiter]} into quotes: a.png{delimiter}"a cup{delimiter} red"'
+                    f"{where} has {len(fields)} fields, the header {len(header)} ({first_names(header, 8)}); put a "
+                    f'text that holds {_NAMES[delimiter]} into quotes: a.png{delimiter}"a cup{delimiter} red"'
                 )
             else:
                 yield where, dict(zip(header, fields, strict=True))
@@ -197,11 +200,11 @@ def _header(fields: Sequence[str], where: str, column: CaptionColumn) -> list[st
     header = [each.strip() for each in fields]
     if "file_name" not in header:
         raise DataError(
-            f'{where} has no "file_name" among its columns ({", ".join(header)}); '
+            f'{where} has no "file_name" among its columns ({first_names(header, 8)}); '
             f"the first line names them: file_name,{column.name}"
         )
     if len(set(header)) < len(header):
-        raise DataError(f"{where} names a column twice ({', '.join(header)}); keep one of each")
+        raise DataError(f"{where} names a column twice ({first_names(header, 8)}); keep one of each")
     return header
 
 

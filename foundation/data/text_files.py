@@ -17,13 +17,17 @@ def read_text(file: Path) -> str:
     Raises:
         DataError: when it is neither UTF-8 nor UTF-16 with its mark.
     """
-    data = file.read_bytes()
+    return decode(file.read_bytes(), str(file))
+
+
+def decode(data: bytes, where: str) -> str:
+    """As `read_text`, of bytes that messages call `where`."""
     encoding = "utf-16" if data.startswith(_UTF_16) else "utf-8-sig"
     try:
         text = data.decode(encoding)
     except UnicodeDecodeError as error:
         wanted = encoding.upper().removesuffix("-SIG")
-        raise DataError(f"{file} is not {wanted} ({error}); save it as UTF-8") from error
+        raise DataError(f"{where} is not {wanted} ({error}); save it as UTF-8") from error
     if "\0" in text:
-        raise DataError(f"{file} is no plain text (it holds zero bytes); save it as UTF-8")
+        raise DataError(f"{where} is no plain text (it holds zero bytes); save it as UTF-8")
     return text.replace("\r\n", "\n").replace("\r", "\n")

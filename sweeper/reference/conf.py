@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-import yaml
-
 from foundation.compose import CONF, CONFIG, compose, groups, options
+from foundation.documents import read_yaml
 from sweeper.config import TRIAL_GROUPS
 from sweeper.reference.fields import MISSING, ConfigField
 
@@ -42,7 +41,7 @@ class Searched:
 def default_options() -> Mapping[str, str]:
     """Each group's option in the default config, in the order of `conf/config.yaml`."""
     chosen = {}
-    for entry in yaml.safe_load((CONF / f"{CONFIG}.yaml").read_text(encoding="utf-8"))["defaults"]:
+    for entry in read_yaml(CONF / f"{CONFIG}.yaml")["defaults"]:
         if isinstance(entry, Mapping):
             (group, option), *_ = entry.items()
             if group in groups():

@@ -247,7 +247,7 @@ def test_a_damaged_file_beside_the_lora_is_named(name: str, study: Path, capsys:
     (study / "pencil/best" / name).write_text("{")
     assert main(["pencil", f"folder={study}"]) == 2
     (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith(f"error: {study}/pencil/best/{name} is damaged: ")
+    assert line.startswith(f"error: {study}/pencil/best/{name} is not ")
 
 
 def test_what_the_machine_refuses_is_said_in_one_line(study: Path, capsys: pytest.CaptureFixture[str]) -> None:

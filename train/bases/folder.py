@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import Final, get_args
+from typing import Any, Final, get_args
 
+from foundation.documents import as_mapping, read_json
 from foundation.errors import BaseModelError
 from train.noising import Discrete, PredictionType
 from train.spec import BaseSpec
@@ -76,8 +76,8 @@ def known_prediction(spec: BaseSpec) -> PredictionType | None:
         return "flow"
     scheduler = Path(base_location(spec)) / "scheduler" / "scheduler_config.json"
     try:
-        said = json.loads(scheduler.read_text()).get("prediction_type", "epsilon")
-    except (OSError, json.JSONDecodeError, UnicodeDecodeError, AttributeError):
+        said = _config(scheduler).get("prediction_type", "epsilon")
+    except OSError:
         return None
     return said if said in get_args(Discrete) else None
 
@@ -118,14 +118,27 @@ def agreed(spec: BaseSpec, pipeline: str, where: str) -> Family:
 def part_of(spec: BaseSpec, name: str) -> object:
     """What `model_index.json` says of a part of a pipeline, library and class; None where no such folder is here."""
     index = Path(base_location(spec)) / "model_index.json"
-    return json.loads(index.read_text()).get(name) if index.is_file() else None
+    return _config(index).get(name) if index.is_file() else None
 
 
 def _class_of(folder: Path, path: str) -> str:
     index = folder / "model_index.json"
     if not index.is_file():
         raise BaseModelError(f"base.path {path} is no pipeline: it has no model_index.json; name a diffusers folder")
-    try:
-        return str(json.loads(index.read_text())["_class_name"])
-    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
-        raise BaseModelError(f"base.path {path}: model_index.json cannot be read ({error}); fetch it anew") from error
+    named = _config(index).get("_class_name")
+    if not isinstance(named, str):
+        raise BaseModelError(f"base.path {path}: model_index.json names no pipeline (_class_name); fetch it anew")
+    return named
+
+
+def _config(file: Path) -> dict[str, Any]:
+    """A config of a pipeline's folder.
+
+    Raises:
+        BaseModelError: it is damaged.
+    """
+
+    def refusal(line: str) -> BaseModelError:
+        return BaseModelError(f"{line}; fetch it anew")
+
+    return as_mapping(read_json(file, refusal), str(file), refusal)

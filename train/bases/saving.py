@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any, Final
 
+from foundation.documents import read_json
 from foundation.durable import write_text
 
 UNLESS_TOLD: Final = "float32"
@@ -26,7 +27,7 @@ def save_pipeline(pipe: Any, folder: Path) -> None:
 
 def load_unless_told(config: Path) -> None:
     """Let a model's config, and the configs in it, name float32 as the dtype to load it in, if they name any."""
-    values = json.loads(config.read_text())
+    values = read_json(config)
     told = _told(values)
     if told != values:
         write_text(config, json.dumps(told, indent=2, sort_keys=True) + "\n")
