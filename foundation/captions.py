@@ -20,7 +20,7 @@ from typing import Final
 
 from foundation.data.caption_files import CaptionFiles
 from foundation.data.left_out import LeftOut, by_reason, first_names
-from foundation.data.mask_names import is_mask, masks_of
+from foundation.data.mask_names import is_label, is_mask, masks_of
 from foundation.data.metadata import METADATA, CaptionColumn, read_table
 from foundation.data.survey import Survey, survey
 from foundation.errors import DataError
@@ -109,7 +109,9 @@ class _Reader:
         self._allow_missing = allow_missing
         self._beside = CaptionFiles(folder, files.texts, column)
         self._masks = {
-            mask: image for mask, image in masks_of(files.images).items() if self._beside.file_of(mask) is None
+            mask: image
+            for mask, image in masks_of(files.images).items()
+            if is_label(mask) or self._beside.file_of(mask) is None
         }
         self._images = [image for image in files.images if image not in self._masks]
 
@@ -127,13 +129,13 @@ class _Reader:
         return Captions(tuple(entries), by_reason(left, names), (*found.notes, *self._notes(found)))
 
     def _found(self) -> _Found:
-        tables = [PurePosixPath(name) for name in self._files.texts if PurePosixPath(name).name in METADATA]
-        top = [table for name in METADATA for table in tables if str(table) == name]
+        tables = [PurePosixPath(name) for name in self._files.texts if PurePosixPath(name).name.lower() in METADATA]
+        top = [table for name in METADATA for table in tables if str(table).lower() == name]
         if top:
             return self._of_table(top[0])
         homes = list(dict.fromkeys(str(table.parent) for table in tables))
         if len(homes) == 1 and all(_is_below(image, homes[0]) for image in self._images):
-            table = min((each for each in tables), key=lambda each: METADATA.index(each.name))
+            table = min((each for each in tables), key=lambda each: METADATA.index(each.name.lower()))
             return self._of_table(table)  # as archives often are: one folder, and in it the table
         if len(homes) > 1:
             raise DataError(self._one_of(homes, "metadata files lie"))
@@ -195,6 +197,11 @@ class _Reader:
             for name in dict.fromkeys(_first(image) for image in read if "/" in image)
             if _CONCEPT.fullmatch(name)
         ]
+        if concept := concept_of(self._folder.resolve().name):
+            notes.append(
+                f"the {concept[0]} of {self._folder.resolve().name} is no number of repeats here, since it is the "
+                "folder itself; name the folder that it lies in to repeat its pictures"
+            )
         used = {file for file, _ in read.values() if file}
         return _Found([Entry(image, caption or "") for image, (_, caption) in read.items()], used, [], notes)
 
@@ -202,6 +209,10 @@ class _Reader:
         images, files = len(self._images), self._files
         found = f"it holds {images} images but no {METADATA[0]} and no .txt files" if images else "it holds no images"
         more = "; `python -m train.prepare` writes captions" if images else ""
+        if images and files.texts:
+            found += f" (of another name: {first_names(files.texts)})"
+        if images and concept_of(self._folder.resolve().name):
+            more += f"; or name the folder that {self._folder.resolve().name} lies in, for its name to be the caption"
         left = "" if images or not files.left_out else f" ({'; '.join(map(str, files.left_out))})"
         return f"{self._where}: {found}{left}; write one line {self._column.shape} for each image{more}"
 
@@ -236,12 +247,12 @@ class _Reader:
     def _why_unread(self, text: str, found: _Found) -> str:
         if found.table:
             return f"not read, since {found.table} has the captions"
-        if PurePosixPath(text).name in METADATA:
+        if PurePosixPath(text).name.lower() in METADATA:
             return "captions for a part of the folder"
         stem = _stem(text)
         if any(_stem(entry.name) == stem for entry in found.entries):
             return "captions beside another caption file"
-        left = any(_stem(image) == stem for image in self._images)
+        left = any(_stem(image) == stem for image in (*self._images, *self._masks))
         return "captions of pictures that are left out" if left else "captions of no picture"
 
     def _notes(self, found: _Found) -> list[str]:

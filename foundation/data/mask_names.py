@@ -1,4 +1,8 @@
-"""Which images are masks of others, by their names: `a-masklabel.png` (OneTrainer's), `a_mask.png`, `masks/a.png`."""
+"""Which images are masks of others, by their names.
+
+`a-masklabel.png` is OneTrainer's; others are `a_mask.png`, `mask_a.png`, `a (mask).png`, `a.png.mask.png` and
+`masks/a.png`.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +11,11 @@ from collections.abc import Sequence
 from pathlib import PurePosixPath
 from typing import Final
 
-_SEPARATED: Final = re.compile(r"(.+)[-_. ](?:mask|masklabel|condlabel)", re.IGNORECASE)
+from foundation.images import SUFFIXES
+
+_AFTER: Final = re.compile(r"(.+?)[-_. ]+\(?(?:masks?|masklabel|condlabel)\)?", re.IGNORECASE)
+_BEFORE: Final = re.compile(r"(?:masks?|masklabel)[-_. ]+(.+)", re.IGNORECASE)
+_LABEL: Final = re.compile(r".+-(?:masklabel|condlabel)", re.IGNORECASE)
 _FOLDER: Final = re.compile(r"[-_.]?masks?(?:labels?)?", re.IGNORECASE)
 
 
@@ -29,10 +37,18 @@ def is_mask(image: str) -> bool:
     return "condlabel" not in image.lower()
 
 
+def is_label(image: str) -> bool:
+    """Whether it is called as no picture is but a trainer's mask: one with a caption beside it is a mask still."""
+    return bool(_LABEL.fullmatch(PurePosixPath(image).stem))
+
+
 def without_mask(stem: str) -> str:
-    """A stem without what says that it is a mask's: `a` of `a-masklabel`."""
-    match = _SEPARATED.fullmatch(stem)
-    return match[1] if match else stem
+    """A stem without what says that it is a mask's: `a` of `a-masklabel`, `a.png.mask` and `mask_a`."""
+    match = _AFTER.fullmatch(stem) or _BEFORE.fullmatch(stem)
+    if match is None:
+        return stem
+    path = PurePosixPath(match[1])
+    return path.stem if path.suffix.lower() in SUFFIXES else match[1]
 
 
 def _owners(image: str) -> list[str]:

@@ -114,6 +114,12 @@ def _of_folder(
             f"data.mask_path {folder} has no mask for {first_names(missing, _NAMED)}; "
             "a mask is an image with its picture's name, white where the picture is learned from"
         )
+    itself = [each.name for each in pictures if (folder / str(found[each.name])).samefile(each.path)]
+    if itself:
+        raise DataError(
+            f"data.mask_path {folder} is where the pictures lie, so {first_names(itself, _NAMED)} would be masks of "
+            "themselves; name the folder of the masks, or use data.mask=beside"
+        )
     _refuse_shared(found, folder)
     used = {name for name in found.values() if name}
     idle = tuple(name for name in names if name not in used)

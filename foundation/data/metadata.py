@@ -21,6 +21,8 @@ from foundation.tables import read_rows
 METADATA: Final = ("metadata.jsonl", "metadata.csv", "metadata.tsv", "metadata.parquet")
 _ADDRESS: Final = re.compile(r"\w+://")
 _DELIMITERS: Final = (",", ";", "\t")
+_EXCEL: Final = re.compile(r"\Asep=.\n", re.IGNORECASE)
+"""A first line that tells Excel what parts fields."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +76,7 @@ def read_table(file: Path, folder: Path, images: Sequence[str], column: CaptionC
         DataError: for a row that cannot be read, a picture outside the folder or not there, or two captions of one.
     """
     names, rows, missing = _Names(file.parent, folder, images), Rows(), list[str]()
-    for where, row in _READERS[file.suffix](file, column):
+    for where, row in _READERS[file.suffix.lower()](file, column):
         if not isinstance(row, Mapping) or not isinstance(row.get("file_name"), str):
             raise DataError(f'{where} has no "file_name"; write {column.shape}')
         written, caption = row["file_name"], column.of(row, where)
@@ -173,7 +175,7 @@ def _rows_of_jsonl(file: Path, column: CaptionColumn) -> Iterator[tuple[str, obj
 
 
 def _rows_of_csv(file: Path, column: CaptionColumn) -> Iterator[tuple[str, object]]:
-    text = read_text(file)
+    text = _EXCEL.sub("\n", read_text(file).lstrip())
     head = text.lstrip().partition("\n")[0]
     delimiter = max(_DELIMITERS, key=head.count)
     lines = csv.reader(re.findall(r"[^\n]*\n|[^\n]+", text), delimiter=delimiter, strict=True, skipinitialspace=True)
@@ -185,13 +187,10 @@ def _rows_of_csv(file: Path, column: CaptionColumn) -> Iterator[tuple[str, objec
                 continue
             if not header:
                 header = _header(fields, where, column)
-            elif len(fields) != len(header):
-                raise DataError(
-                    f"{where} has {len(fields)} fields, the header {len(header)} ({first_names(header, 8)}); put a "
-                    f'text that holds {_NAMES[delimiter]} into quotes: a.png{delimiter}"a cup{delimiter} red"'
-                )
+            elif wrong := _misfit(fields, header, delimiter):
+                raise DataError(f"{where} has {wrong}")
             else:
-                yield where, dict(zip(header, fields, strict=True))
+                yield where, dict(zip(header, fields, strict=False))
     except csv.Error as error:
         raise DataError(f"{file}:{lines.line_num} is not CSV: {error}; write file_name,{column.name}") from error
 
@@ -203,9 +202,22 @@ def _header(fields: Sequence[str], where: str, column: CaptionColumn) -> list[st
             f'{where} has no "file_name" among its columns ({first_names(header, 8)}); '
             f"the first line names them: file_name,{column.name}"
         )
-    if len(set(header)) < len(header):
+    named = [each for each in header if each]
+    if len(set(named)) < len(named):
         raise DataError(f"{where} names a column twice ({first_names(header, 8)}); keep one of each")
     return header
+
+
+def _misfit(fields: Sequence[str], header: Sequence[str], delimiter: str) -> str:
+    """What is wrong with how many fields a row has; empty ones at the end, as Excel writes them, are nothing."""
+    named = header[: max(number for number, name in enumerate(header, start=1) if name)]
+    fits = f"{len(fields)} field{'' if len(fields) == 1 else 's'}, the header {len(named)} ({first_names(named, 8)})"
+    if len(fields) < len(named):
+        return f"{fits}; part them by {_NAMES[delimiter]}, as the header's are"
+    if any(each.strip() for each in fields[len(named) :]):
+        way = f'a.png{delimiter}"a cup{delimiter} red"'
+        return f"{fits}; put a text that holds {_NAMES[delimiter]} into quotes: {way}"
+    return ""
 
 
 def _rows_of_parquet(file: Path, column: CaptionColumn) -> Iterator[tuple[str, object]]:

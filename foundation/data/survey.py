@@ -21,6 +21,7 @@ _NOWHERE: Final = "links that lead nowhere"
 _SYSTEM_NAMES: Final = frozenset(
     {"thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r", "#recycle", "@recycle", "$recycle.bin", "lost+found"}
     | {"system volume information", "@eadir", "@tmp", "@recently-snapshot", "#snapshot", "__pycache__"}
+    | {"@sharebin", "@sharesnap", "@synoresource", "recycler", "recycled", "network trash folder", "temporary items"}
 )
 """What Windows, macOS, Synology and QNAP put among pictures, in lower case; what begins with a dot is as well."""
 _SYSTEM_PREFIXES: Final = (".", "__macosx", "synophoto_thumb", "~$")

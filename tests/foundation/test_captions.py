@@ -227,7 +227,7 @@ def test_separated_values_are_read_as_spreadsheets_write_them(
     ("text", "words"),
     [
         ("file_name,text\na.png,a cup, red, on grass\n", ":2 has 4 fields, the header 2 (file_name, text); put a text"),
-        ("file_name,text\na.png,x\nb.png\n", ":3 has 1 fields, the header 2"),
+        ("file_name,text\na.png,x\nb.png\n", ":3 has 1 field, the header 2"),
         (
             "file_name;text\na.png;a cup; red\n",
             ":2 has 3 fields, the header 2 (file_name, text); put a text that",
@@ -298,7 +298,10 @@ def test_a_year_is_no_number_of_repeats_and_that_is_said(tmp_path: Path) -> None
     assert notes(tmp_path)[0].startswith("2024_summer is no number of repeats here, but the name of a plain folder")
 
 
-@pytest.mark.parametrize("name", ["a-masklabel.png", "a_mask.png", "a-mask.jpg", "A.Mask.png", "masks/a.png"])
+MASKS = ["a-masklabel.png", "a_mask.png", "a-mask.jpg", "A.Mask.png", "a (mask).png", "a_masks.png", "mask_a.png"]
+
+
+@pytest.mark.parametrize("name", [*MASKS, "Mask-A.png", "a.png.mask.png", "a.png-masklabel.png", "masks/a.png"])
 def test_masks_beside_pictures_are_no_pictures(name: str, tmp_path: Path) -> None:
     image(tmp_path / "2_cup/a.png")
     image(tmp_path / "2_cup" / name, 9)
@@ -312,6 +315,74 @@ def test_a_picture_of_a_mask_that_has_a_caption_is_a_picture(tmp_path: Path) -> 
         image(tmp_path / name).with_suffix(".txt").write_text("x")
     assert [name for name, *_ in entries(tmp_path)] == ["a.png", "a_mask.png", "b_mask.png"]
     assert left(tmp_path) == {}
+
+
+def test_a_trainers_mask_is_one_with_a_caption_too(tmp_path: Path) -> None:
+    for name in ("a.png", "a-masklabel.png"):
+        image(tmp_path / name).with_suffix(".txt").write_text("x")
+    assert [name for name, *_ in entries(tmp_path)] == ["a.png"]
+    assert left(tmp_path) == {
+        "masks of other pictures (data.mask=beside uses them)": ("a-masklabel.png",),
+        "captions of pictures that are left out": ("a-masklabel.txt",),
+    }
+
+
+@pytest.mark.parametrize("place", ["@SharebIn", "RECYCLER", "Network Trash Folder", "Temporary Items", "@SynoResource"])
+def test_what_file_servers_put_among_pictures_is_left_out(place: str, tmp_path: Path) -> None:
+    for name in ("a.png", f"{place}/a.png"):
+        image(tmp_path / "2_cup" / name)
+    assert entries(tmp_path) == [("2_cup/a.png", "cup", 2)]
+    assert left(tmp_path) == {
+        "hidden or a system's own (thumbnails, notes, waste bins)": (f"2_cup/{place}/a.png",),
+    }
+
+
+def test_a_concept_folder_named_itself_says_that_its_number_counts_not(tmp_path: Path) -> None:
+    folder = tmp_path / "10_cup"
+    image(folder / "a.png")
+    assert "name the folder that 10_cup lies in" in refusal(folder)
+    (folder / "a.txt").write_text("x")
+    assert entries(folder) == [("a.png", "x", 1)]
+    assert notes(folder)[0].startswith("the 10 of 10_cup is no number of repeats here")
+
+
+@pytest.mark.parametrize("name", ["Metadata.CSV", "METADATA.csv"])
+def test_a_table_is_found_in_any_case(name: str, tmp_path: Path) -> None:
+    image(tmp_path / "a.png")
+    (tmp_path / name).write_text("file_name,text\na.png,x\n")
+    assert entries(tmp_path) == [("a.png", "x", 1)]
+    assert left(tmp_path) == {}
+
+
+def test_files_of_another_name_are_named_where_no_captions_are(tmp_path: Path) -> None:
+    image(tmp_path / "a.png")
+    (tmp_path / "captions.csv").write_text("file_name,text\na.png,x\n")
+    assert "no .txt files (of another name: captions.csv)" in refusal(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "text", ["sep=;\nfile_name;text\na.png;x\n", "file_name,text,,\na.png,x,,\n", "file_name,text,\na.png,x\n"]
+)
+def test_a_table_as_excel_writes_it_is_read(text: str, tmp_path: Path) -> None:
+    image(tmp_path / "a.png")
+    (tmp_path / "metadata.csv").write_text(text)
+    assert entries(tmp_path) == [("a.png", "x", 1)]
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        (
+            "file_name,text,\na.png,a cup, red\n",
+            "has 3 fields, the header 2 (file_name, text); put a text that holds commas",
+        ),
+        ("file_name,text\na.png;a cup\n", "has 1 field, the header 2 (file_name, text); part them by commas"),
+    ],
+)
+def test_a_row_that_does_not_fit_its_header_is_refused_truly(text: str, problem: str, tmp_path: Path) -> None:
+    image(tmp_path / "a.png")
+    (tmp_path / "metadata.csv").write_text(text)
+    assert problem in refusal(tmp_path)
 
 
 def test_caption_files_are_found_in_any_case_and_idle_ones_said(tmp_path: Path) -> None:

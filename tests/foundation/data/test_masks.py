@@ -146,6 +146,11 @@ def test_pictures_that_would_share_a_mask_and_masks_that_share_a_picture_are_ref
         load_dataset(masked(data, mask="folder", mask_path=str(masks)))
 
 
+def test_pictures_are_no_masks_of_themselves(folder: Path) -> None:
+    with pytest.raises(DataError, match="would be masks of themselves; name the folder of the masks"):
+        load_dataset(masked(folder, mask="folder", mask_path=str(folder)))
+
+
 def test_a_mask_of_another_shape_than_its_picture_is_refused(folder: Path, masks: Path) -> None:
     for i in range(6):
         Image.new("L", (64, 32), 200).save(masks / f"{i}.png")
