@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Final
 
 from eval.spec import EvalSpec
 from foundation.errors import ConfigError
+from foundation.hub import is_hub_id, is_out_of_reach
 
 OWN: Final = "pocket"
 """The embedded CLIP."""
-_HUB_ID: Final = re.compile(r"[\w.-]+/[\w.-]+")
 
 
 def check_models(spec: EvalSpec) -> None:
@@ -25,10 +24,15 @@ def check_models(spec: EvalSpec) -> None:
     for field, source in named.items():
         if source is None or (field == "clip" and source == OWN) or Path(source).expanduser().is_dir():
             continue
-        if not _HUB_ID.fullmatch(source) or source.startswith("."):
+        if not is_hub_id(source):
             own = f", or {OWN}" if field == "clip" else ""
             problems.append(
                 f"eval.{field} must be a folder or a hub id as owner/name{own}, got {source!r}: no such folder"
+            )
+        elif is_out_of_reach(source, "config.json"):
+            problems.append(
+                f"eval.{field} {source} is not in this machine's cache, and HF_HUB_OFFLINE keeps from fetching it; run "
+                f"`hf download {source}` where the hub can be reached, or name a folder"
             )
     if problems:
         raise ConfigError(problems)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from foundation.console import columns
+from foundation.sums import SUMS
 from sweeper.winner import CARD, CONFIG, FINALISTS_SHEET, PARETO, SCORES, SHEET, STRENGTH_SHEET, WEIGHTS
 
 _FOR: Final = {
@@ -20,6 +21,7 @@ _FOR: Final = {
     PARETO: "the trials by the study's objectives",
     SCORES: "every number of its judgement",
     CONFIG: "its whole configuration",
+    SUMS: "their checksums, for sha256sum -c",
 }
 _FOR_WEB_UIS: Final = "the LoRA, for A1111, Forge, ComfyUI"
 

@@ -173,6 +173,10 @@ class TrackingSpec:
     """When a study's best becomes the champion: `better`, only where its score is above the base's by more than noise
     (a 95 % interval over prompts, and a point or more); `always`; `never`."""
 
+    def __post_init__(self) -> None:
+        if set(self.model) & set("/:'\""):
+            raise ValueError(f"tracking.model must not hold '/', ':' or quotes, got {self.model!r}")
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Config:

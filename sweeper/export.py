@@ -15,6 +15,7 @@ from foundation.documents import read_mapping
 from foundation.durable import new_folder
 from foundation.errors import SAID, AdapterError, ConfigError, UserError
 from foundation.keyed import is_keyed, read_keyed
+from foundation.sums import SUMS, damage_of
 from sweeper.bases import layers_of_base, open_base, open_parts_of_base
 from sweeper.strength import AS_TRAINED
 from sweeper.winner import CONFIG, SCORES
@@ -167,7 +168,7 @@ def _source(target: str, studies: Path) -> _Source:
             "folder, or a file"
         )
     folder = path.parent if path.is_file() else path
-    scores = read_mapping(folder / SCORES) if (folder / SCORES).is_file() else {}
+    scores = _read(folder / SCORES) if (folder / SCORES).is_file() else {}
     return _Source(path=path, config=_config(folder.resolve()), strength=float(scores.get("strength", AS_TRAINED)))
 
 
@@ -183,8 +184,14 @@ def _config(folder: Path) -> dict[str, Any]:
     for place in (folder, folder.parent, folder.parent.parent):
         for name in _TRIAL_CONFIGS:
             if (place / name).is_file():
-                return read_mapping(place / name)
+                return _read(place / name)
     return {}
+
+
+def _read(file: Path) -> dict[str, Any]:
+    if words := damage_of(file):
+        raise ConfigError([f"{words}; run its study again, or, if you changed it yourself, delete {SUMS}"])
+    return read_mapping(file)
 
 
 def _write_merged(source: _Source, base: str | None, strength: float, folder: Path) -> None:

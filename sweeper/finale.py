@@ -13,6 +13,7 @@ from PIL import Image
 from eval.evaluation import Evaluation, value_of
 from eval.prompts import with_trigger
 from foundation.data.dataset import Dataset
+from foundation.sums import damage
 from sweeper.best_files import dashboard_command, files_of
 from sweeper.config import Config
 from sweeper.display import Display, describe
@@ -44,6 +45,8 @@ def crown(
     None when no trial left a checkpoint.
     """
     best = best_of(folder)
+    if words := damage(best):
+        display.line(f"{words}; the best is made again from the trials' checkpoints")
     finalists = choose_finalists(_candidates(supervisor), config.study.finalists)
     asked = _asked(_in_order(supervisor), finalists, config)
     if finalists and not read_chosen(best, asked):  # what was chosen before needs no checkpoint any more

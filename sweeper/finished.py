@@ -18,6 +18,7 @@ from typing import Any, Final
 
 from foundation.documents import read_json
 from foundation.durable import write_json
+from foundation.sums import digests, read_sums
 from sweeper.places import best_of, trials_of
 from sweeper.space import Plan
 from sweeper.tracking import DATABASE
@@ -37,7 +38,7 @@ def note_finished(asked: Plan) -> None:
         {
             "asked": _asked(asked),
             "num_trials": _num_trials(folder.parent / STUDIES, folder.name),
-            "best": {path.name: path.stat().st_size for path in sorted(best_of(folder).iterdir())},
+            "best": digests(best_of(folder)) | (read_sums(best_of(folder)) or {}),  # as it was written
             "trials": _trials_files(folder),
         },
     )
@@ -91,10 +92,11 @@ def _folder(asked: Plan) -> Path:
 
 def _is_whole(folder: Path, record: dict[str, Any], asked: Plan) -> bool:
     """Whether databases and best are there as they were left."""
-    best = {path.name: path.stat().st_size for path in best_of(folder).iterdir()}
     shown = asked.config.tracking.uri is not None or (folder.parent / DATABASE).is_file()
     known = _num_trials(folder.parent / STUDIES, folder.name)
-    return best == record["best"] and shown and known == record["num_trials"] and (folder / "study.yaml").is_file()
+    if not shown or known != record["num_trials"] or not (folder / "study.yaml").is_file():
+        return False
+    return bool(digests(best_of(folder)) == record["best"])
 
 
 def _num_trials(database: Path, name: str) -> int:

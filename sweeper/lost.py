@@ -11,7 +11,8 @@ from pathlib import Path
 from eval.evaluation import Evaluation, value_of
 from foundation.adapter_files import WEIGHTS_FILE, read_parts
 from foundation.errors import AdapterError, StudyError
-from sweeper.places import checkpoint_of, trial_of, trials_of
+from foundation.sums import SUMS, damage, read_sums
+from sweeper.places import best_of, checkpoint_of, trial_of, trials_of
 from sweeper.search import Past
 from sweeper.trials import Trial
 
@@ -72,6 +73,8 @@ def lost_before(folder: Path, step: int, every: int, evaluations: Sequence[Evalu
     for each in evaluations:
         if not (checkpoint_of(folder, each.step) / WEIGHTS_FILE).is_file():
             return f"its checkpoint of step {each.step} is gone"
+        if words := damage(checkpoint_of(folder, each.step)):
+            return words
     return ""
 
 
@@ -81,11 +84,25 @@ def lost_checkpoint(trial: Trial) -> str:
     file = trial.checkpoint(trial.best.step) / WEIGHTS_FILE
     if not file.is_file():
         return f"its checkpoint {file.parent} is gone"
+    if words := damage(file.parent):
+        return words
     try:
         read_parts(file)
     except AdapterError as error:
         return str(error)
     return ""
+
+
+def unchecked(folder: Path) -> list[str]:
+    """A line where an earlier version wrote files of the study without checksums; none where all have them."""
+    written = [*trials_of(folder).glob("*/checkpoints/*"), *([best_of(folder)] if best_of(folder).is_dir() else [])]
+    without = sum(read_sums(each) is None for each in written)
+    if not without:
+        return []
+    return [
+        f"{without} of {len(written)} folders with LoRAs in {folder} have no {SUMS}, as an earlier version wrote them; "
+        "damage that leaves them readable goes unnoticed there"
+    ]
 
 
 def why_no_best(trials: Sequence[Trial]) -> str:

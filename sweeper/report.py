@@ -11,6 +11,7 @@ from foundation.documents import read_json
 from foundation.durable import new_folder, write_json, write_text
 from foundation.errors import StudyError
 from foundation.plain import number
+from foundation.sums import damage, write_sums
 from sweeper.card import card
 from sweeper.handed_over import hand_over
 from sweeper.winner import (
@@ -32,13 +33,15 @@ def write_best(folder: Path, winner: Winner) -> Path:
     """Write everything about the winner to `folder`, in place of what was there, whole or not at all; its path.
 
     Raises:
-        StudyError: the winner's checkpoint holds no LoRA.
+        StudyError: the winner's checkpoint holds no LoRA, or a damaged one.
     """
     weights = winner.checkpoint / WEIGHTS
     if not weights.is_file():
         raise StudyError(
             f"the winning checkpoint {winner.checkpoint} has no {WEIGHTS}; run the study again to train it"
         )
+    if words := damage(winner.checkpoint):
+        raise StudyError(f"{words}; run the study again to train it")
     with new_folder(folder) as fresh:
         shutil.copyfile(weights, fresh / WEIGHTS)
         files = hand_over(winner, fresh)
@@ -52,14 +55,15 @@ def write_best(folder: Path, winner: Winner) -> Path:
         if winner.strength_sheet:
             winner.strength_sheet.save(fresh / STRENGTH_SHEET)
         write_text(fresh / CARD, card(winner, folder, files))
+        write_sums(fresh)
     return folder
 
 
 def read_chosen(folder: Path, chosen_from: str) -> Chosen | None:
-    """What `write_best` left in `folder`; None where it was chosen from something else, or is not all there."""
+    """What `write_best` left in `folder`; None where it was chosen from something else, or is not as it was left."""
     try:
         stored = read_json(folder / SCORES)
-        if stored["chosen_from"] != chosen_from or not (folder / WEIGHTS).is_file():
+        if stored["chosen_from"] != chosen_from or not (folder / WEIGHTS).is_file() or damage(folder):
             return None
         return Chosen(
             int(stored["trial"]),

@@ -32,7 +32,7 @@ from sweeper.finale import crown
 from sweeper.finished import STUDIES, forget_finished, note_finished
 from sweeper.launchers.local import LocalLauncher, devices_of
 from sweeper.lease import supervising
-from sweeper.lost import refuse_lost_trials, why_no_best
+from sweeper.lost import refuse_lost_trials, unchecked, why_no_best
 from sweeper.narrowing import changes, differences, narrow
 from sweeper.search import DATABASE_ERRORS, Search, config_of, ranking_of
 from sweeper.space import Plan, plan
@@ -78,10 +78,14 @@ def run_study(overrides: Sequence[str]) -> int:
 
 def _run_study(overrides: Sequence[str], stop: Stop) -> int:
     asked, first = _narrowed(plan(overrides))
-    config, dataset = _prepare(asked)
-    _, missing = devices_of(config.launcher)
-    folder = Path(config.study.folder) / config.study.name
+    missing = _check(asked)
+    study, tracking = asked.config.study, asked.config.tracking
+    folder = Path(study.folder) / study.name
     with ExitStack() as stack:
+        if tracking.uri is not None:  # what a person named may be wrong; a database of our own is made on the way
+            tracker = open_tracker(tracking, folder.parent)
+            stack.callback(tracker.close)
+        config, dataset = _prepare(asked)
         stack.enter_context(supervising(folder, say))
         forget_finished(folder)
         clear_leftovers(folder)
@@ -91,7 +95,8 @@ def _run_study(overrides: Sequence[str], stop: Stop) -> int:
         refuse_lost_trials(folder, database, search.started, search.ended())
         identity = _write_study(folder, asked)
         launcher = stack.enter_context(_started(LocalLauncher(config, asked.objectives), search, config))
-        tracker = open_tracker(config.tracking, folder.parent)
+        if tracking.uri is None:
+            tracker = open_tracker(tracking, folder.parent)
         display = Display(config.study.name, config.study.num_trials, config.train.num_steps, TimeLeft.of(config))
         resolve = partial(_resolve, asked, dataset)
         supervisor = Supervisor(config, folder, search, tracker, launcher, display, resolve)
@@ -100,8 +105,8 @@ def _run_study(overrides: Sequence[str], stop: Stop) -> int:
         def run() -> object:
             params = {name: str(values) for name, values in asked.space.fingerprint().items()}
             tracker.start_study(config.study.name, identity, params, (folder / "study.yaml").read_text())
-            for line in (*(f"{line}; the others go on" for line in missing), *_notes(asked, config, dataset)):
-                display.line(line)
+            display.line(*(f"{line}; the others go on" for line in missing))
+            display.line(*_notes(asked, config, dataset), *unchecked(folder))
             supervisor.run()
             return crown(supervisor, tracker, display, folder, config, dataset)
 
@@ -185,15 +190,29 @@ def _guarded(
     return code or (BEHIND if tracker.lost else 0)
 
 
-def _prepare(asked: Plan) -> tuple[Config, Dataset]:
-    """The config that workers get, its data drawn and read once so that mistakes show before anything starts."""
+def _check(asked: Plan) -> tuple[str, ...]:
+    """Refuse what can be seen to be wrong before anything is written; a line for each device that is not there.
+
+    Raises:
+        UserError: it is.
+    """
     config = asked.config
+    _, missing = devices_of(config.launcher)
     check_base(config.base, trains_text=bool(asked.space.largest("adapter.text_encoder", config.adapter.text_encoder)))
     predicts = known_prediction(config.base)
     if predicts is not None:
         check_objectives(asked.objectives, predicts)
     check_models(config.eval)
     Cut.of(config.data).sizes(config.base.resolution)
+    check_prompts(config.eval.final_prompts, config.data.trigger, "eval.final_prompts")
+    if config.eval.prompts:
+        check_prompts(config.eval.prompts, config.data.trigger, "eval.prompts")
+    return missing
+
+
+def _prepare(asked: Plan) -> tuple[Config, Dataset]:
+    """The config that workers get, its data drawn and read once so that mistakes show before anything starts."""
+    config = asked.config
     drawn = config.data.path is None
     cache = Path(config.study.folder) / "cache"
     config = replace(config, data=with_folders(with_drawn_folder(config.data, cache), cache))
@@ -211,10 +230,7 @@ def _prepare(asked: Plan) -> tuple[Config, Dataset]:
 
 def _with_prompts(config: Config, dataset: Dataset) -> Config:
     """The config with prompts to judge by: its own, or captions, held-out ones first; none of them is empty."""
-    trigger = config.data.trigger
-    check_prompts(config.eval.final_prompts, trigger, "eval.final_prompts")
     if config.eval.prompts:
-        check_prompts(config.eval.prompts, trigger, "eval.prompts")
         return config
     pictures = (*dataset.validation, *dataset.train)
     captions = tuple(dict.fromkeys(picture.caption for picture in pictures if picture.caption))

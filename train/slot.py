@@ -17,6 +17,7 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from foundation.durable import new_folder, write_bytes
 from foundation.errors import AdapterError
+from foundation.sums import is_as_sealed, sealed, write_sums
 from train.adapters import Adapter
 from train.averages import Average
 from train.bases import Base
@@ -31,6 +32,17 @@ from train.spec import TrialSpec
 from train.texts import Texts
 
 _STATE_FILE: Final = "state.pt"
+_UNREADABLE: Final = (
+    RuntimeError,
+    ValueError,
+    EOFError,
+    UnpicklingError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    AssertionError,
+)
+"""What torch raises on a damaged file, which one of an earlier version, without a checksum, may be."""
 
 
 class Slot:
@@ -142,7 +154,7 @@ class Slot:
     def save_state(self, folder: Path) -> None:
         """Write all that a resumed slot needs to `folder`: as it was after its last whole step.
 
-        It is one file, so that at every moment either the old state is there or the new one.
+        It is one file, so that at every moment either the old state is there or the new one; its checksum is inside.
         """
         state: dict[str, Any] = {
             "step": self.step,
@@ -155,7 +167,7 @@ class Slot:
         }
         buffer = io.BytesIO()
         torch.save(state, buffer)
-        write_bytes(folder / _STATE_FILE, buffer.getvalue())
+        write_bytes(folder / _STATE_FILE, sealed(buffer.getvalue()))
 
     def load_state(self, folder: Path) -> None:
         """Go on from what `save_state` wrote for the same spec.
@@ -166,11 +178,13 @@ class Slot:
         file = folder / _STATE_FILE
         if not file.is_file():
             raise AdapterError(f"{folder} holds no training state to resume from")
-        data = io.BytesIO(file.read_bytes())  # so that what torch cannot read is the file's fault, not the disk's
+        data = file.read_bytes()  # so that what torch cannot read is the file's fault, not the disk's
+        if not is_as_sealed(data):
+            raise AdapterError(f"{file} is damaged (its checksum differs)")
         try:
-            state = torch.load(data, weights_only=True, map_location="cpu")  # the device may be another now
+            state = torch.load(io.BytesIO(data), weights_only=True, map_location="cpu")  # the device may be another now
             adapter = state["adapter"]
-        except (RuntimeError, ValueError, EOFError, UnpicklingError, KeyError) as error:
+        except _UNREADABLE as error:
             raise AdapterError(f"{file} is damaged ({(str(error) or type(error).__name__).splitlines()[0]})") from error
         self.adapter.load_state(adapter)
         self.step = int(state["step"])
@@ -184,9 +198,10 @@ class Slot:
         self._at_step = self._chances()
 
     def save_adapter(self, folder: Path) -> None:
-        """Write the adapter as a folder with its file, in the numbers of `train.save_precision`."""
+        """Write the adapter as a folder with its file, in the numbers of `train.save_precision`, and its checksum."""
         with new_folder(folder) as fresh, self.for_use():
             self.adapter.save(fresh, DTYPES[self.spec.train.save_precision])
+            write_sums(fresh)
 
 
 @contextmanager

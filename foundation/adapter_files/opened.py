@@ -14,6 +14,7 @@ from torch import Tensor
 from foundation.adapter_files.part import COMPONENTS, WEIGHTS_FILE
 from foundation.documents import as_mapping, parse_json
 from foundation.errors import AdapterError
+from foundation.sums import SUMS, damage_of
 
 PEFT_WEIGHTS: Final = "adapter_model.safetensors"
 PEFT_CONFIG: Final = "adapter_config.json"
@@ -88,10 +89,15 @@ def opened(file: Path) -> Opened:
     """Read a file, and PEFT's config where it lies beside.
 
     Raises:
-        AdapterError: it cannot be read, holds nothing, or numbers that are not finite.
+        AdapterError: it cannot be read, is not what its checksum beside it says, holds nothing, or numbers that are not
+            finite.
     """
     try:
         _check_content(file)
+        if words := damage_of(file):
+            raise AdapterError(
+                f"{words}; take a whole copy or another one, or, if you changed it yourself, delete {SUMS}"
+            )
         with safe_open(file, framework="pt") as content:
             header = content.metadata() or {}
             tensors = {name: content.get_tensor(name) for name in content.keys()}  # noqa: SIM118 - it is no mapping

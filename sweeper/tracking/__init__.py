@@ -37,7 +37,6 @@ def open_tracker(spec: TrackingSpec, study_folder: Path) -> Tracker:
     each.
 
     Raises:
-        ConfigError: the model's name is none that a registry takes.
         StudyError: the store cannot be opened.
     """
     from sweeper.tracking.background import BackgroundTracker

@@ -18,7 +18,7 @@ from sqlalchemy import create_engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from eval.evaluation import Evaluation, Validation
-from foundation.errors import ConfigError, StudyError
+from foundation.errors import StudyError
 from foundation.secrets import in_full, redacted
 from sweeper.config import TrackingSpec
 from sweeper.costs import Costs
@@ -45,8 +45,6 @@ _OPEN = "the study ended first; it goes on when the study is resumed"
 
 def open_mlflow(spec: TrackingSpec, study_folder: Path) -> MlflowTracker:
     """Open or create the store; see `open_tracker`."""
-    if set(spec.model) & set("/:'\""):
-        raise ConfigError([f"tracking.model must not hold '/', ':' or quotes, got {spec.model!r}"])
     for name, level in _LEVELS.items():
         logging.getLogger(name).setLevel(level)
     folder = study_folder.resolve()

@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Final, TypeVar
 
 from mlflow import MlflowClient
@@ -16,6 +17,7 @@ from mlflow.exceptions import MlflowException
 
 from foundation.errors import StudyError
 from foundation.images import read_rgb
+from foundation.sums import SUMS, damage, read_sums
 from sweeper.tracking.names import entity_name
 
 _MAX_METRICS, _MAX_PARAMS, _MAX_VALUE, _MAX_TAG = 1000, 100, 6000, 8000  # mlflow.utils.validation
@@ -111,14 +113,20 @@ class MlflowRun:
         """Leave a folder's files as artifacts in `place`.
 
         Raises:
-            StudyError: the folder is gone.
+            StudyError: the folder is gone or damaged.
         """
         if not folder.is_dir():  # MLflow would pass over it
             raise StudyError(f"the checkpoint {folder} is gone")
+        if words := damage(folder):
+            raise StudyError(f"{words}; it is not shown. Delete {folder}, and the rest is shown without it")
         there = {} if self._is_new else self._sizes(place)
-        for file in sorted(path for path in folder.rglob("*") if path.is_file()):
-            name = f"{place}/{file.relative_to(folder).as_posix()}"
-            if there.get(name) != file.stat().st_size:
+        shown = self._sums(place) if f"{place}/{SUMS}" in there else {}
+        stale = {name for name, told in (read_sums(folder) or {}).items() if shown.get(name, told) != told}
+        files = [path for path in folder.rglob("*") if path.is_file()]
+        for file in sorted(files, key=lambda path: (path.name == SUMS, path)):  # they tell of what is there already
+            inside = file.relative_to(folder).as_posix()
+            name = f"{place}/{inside}"
+            if there.get(name) != file.stat().st_size or inside in stale or (stale and inside == SUMS):
                 self._client.log_artifact(self.id, str(file), name.rpartition("/")[0])
 
     def has_files(self, images: AbstractSet[tuple[str, int]], folders: Sequence[str]) -> bool:
@@ -160,6 +168,11 @@ class MlflowRun:
             elif place:
                 sizes |= self._sizes(entry.path)
         return sizes
+
+    def _sums(self, place: str) -> dict[str, str]:
+        """The checksums of what was left in `place`."""
+        with TemporaryDirectory() as folder:
+            return read_sums(Path(self._client.download_artifacts(self.id, f"{place}/{SUMS}", folder)).parent) or {}
 
     def _list(self, place: str) -> list[FileInfo]:
         try:

@@ -10,7 +10,7 @@ from types import ModuleType
 
 import pytest
 
-from foundation.errors import ConfigError, StudyError
+from foundation.errors import ConfigError, StudyError, UserError
 from sweeper.__main__ import main
 from sweeper.run import run_study
 
@@ -144,6 +144,55 @@ def test_an_objective_that_the_base_cannot_have_is_refused_before_anything_is_wr
     (line,) = caught.value.problems
     assert line.startswith("objective.zero_terminal_snr needs a base that predicts v, this one predicts epsilon")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.fixture
+def offline_tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with what mistakes may name, on a machine that has nothing of the hub and may not ask it."""
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "other.db").write_bytes(b"this is no database at all")
+    (tmp_path / "base/unet").mkdir(parents=True)
+    index = '{"_class_name": "StableDiffusionPipeline", "unet": ["diffusers", "UNet2DConditionModel"]}'
+    (tmp_path / "base/model_index.json").write_text(index)
+    (tmp_path / "base/unet/diffusion_pytorch_model.bin").write_bytes(b"pickled")
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("override", "words"),
+    [
+        ("base.path=TREE/nowhere", "nowhere does not exist"),
+        ("base.path=owner/mo--del", "base.path owner/mo--del does not exist"),
+        ("base.path=owner/", "base.path owner/ does not exist"),
+        ("base.path=ours/not-fetched", "base ours/not-fetched is not in this machine's cache"),
+        ("base.path=TREE/folder", "is no pipeline: it has no model_index.json"),
+        ("base.path=TREE/base", "base holds no weights of its unet"),
+        ("base.parts=no parts", "base.parts no parts does not exist"),
+        ("eval.clip=typo", "eval.clip must be a folder or a hub id"),
+        ("eval.image_features=ours/not-fetched", "eval.image_features ours/not-fetched is not in this machine's cache"),
+        ("launcher.devices=[gpu]", "launcher.devices: gpu is not to be had"),
+        ("launcher.devices=[cuda:99]", "launcher.devices: cuda:99 is not to be had"),
+        ("tracking.uri=htp://server", "tracking.uri htp://server cannot be opened"),
+        ("tracking.uri=TREE/folder", "folder cannot be opened"),
+        ("tracking.uri=sqlite:///TREE/other.db", "other.db cannot be opened: (sqlite3.DatabaseError) file is not a"),
+        ("tracking.uri=nodriver://server/runs", "tracking.uri nodriver://server/runs cannot be opened"),
+        ("tracking.uri=http://127.0.0.1:9", "tracking.uri http://127.0.0.1:9 cannot be opened"),
+        ("tracking.model=a/b", "tracking.model must not hold '/', ':' or quotes, got 'a/b'"),
+        ("eval.final_prompts=['{trigger} ,']", "eval.final_prompts: '{trigger} ,' says nothing without a trigger"),
+    ],
+)
+def test_what_can_be_seen_to_be_wrong_is_refused_before_anything_is_written(
+    override: str, words: str, offline_tree: Path
+) -> None:
+    before = sorted(offline_tree.rglob("*"))
+    overrides = ["+experiment=pencil", "data.trigger=''", f"study.folder={offline_tree / 'runs'}"]
+    with pytest.raises(UserError) as caught:
+        run_study([*overrides, override.replace("TREE", str(offline_tree))])
+    assert words in str(caught.value)
+    assert len(str(caught.value).splitlines()) == 1
+    assert sorted(offline_tree.rglob("*")) == before
 
 
 def test_without_arguments_it_helps_and_starts_nothing(

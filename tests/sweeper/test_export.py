@@ -12,6 +12,7 @@ from diffusers import DiffusionPipeline
 from safetensors import safe_open
 
 from foundation.durable import write_json, write_text
+from foundation.sums import SUMS, write_sums
 from sweeper.card import card
 from sweeper.export import main
 from sweeper.handed_over import HandedOver, hand_over
@@ -248,6 +249,27 @@ def test_a_damaged_file_beside_the_lora_is_named(name: str, study: Path, capsys:
     assert main(["pencil", f"folder={study}"]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith(f"error: {study}/pencil/best/{name} is not ")
+
+
+@pytest.mark.parametrize(
+    ("name", "before", "after"),
+    [
+        ("scores.json", b"0.5", b"0.9"),
+        ("config.yaml", b"pencil", b"pencel"),
+        ("pytorch_lora_weights.safetensors", b"", b""),
+    ],
+)
+def test_what_is_as_readable_and_long_but_not_what_was_written_is_not_shipped(
+    name: str, before: bytes, after: bytes, study: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_sums(study / "pencil/best")
+    file = study / "pencil/best" / name
+    whole = file.read_bytes()
+    file.write_bytes(whole.replace(before, after) if before else whole[:-1] + bytes([whole[-1] ^ 1]))
+    assert main(["pencil", f"folder={study}"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"error: {file} is damaged (its checksum differs from {SUMS}); ")
+    assert not (study / "pencil/best-export").exists()
 
 
 def test_what_the_machine_refuses_is_said_in_one_line(study: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from foundation.durable import write_json, write_text
+from foundation.sums import write_sums
 from sweeper.finished import already_finished, forget_finished, note_finished
 from sweeper.places import best_of, checkpoint_of, trial_of
 from sweeper.search import Search
@@ -50,6 +51,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     }
     write_json(best_of(folder) / "scores.json", chosen)
     write_text(best_of(folder) / "weights", "learned")
+    write_sums(best_of(folder))
     write_text(folder / "study.yaml", "study: pencil")
     (root / DATABASE).touch()
     note_finished(asked)
@@ -83,6 +85,8 @@ def test_the_same_command_is_told_what_the_best_is_and_where(root: Path) -> None
         lambda root: (root / "pencil/study.yaml").unlink(),
         lambda root: (root / "pencil/best/weights").unlink(),
         lambda root: (root / "pencil/best/weights").write_text("cut"),
+        lambda root: (root / "pencil/best/weights").write_text("leArned"),
+        lambda root: (root / "pencil/best/checksums.sha256").write_text(""),
         lambda root: (root / "pencil/best").rename(root / "elsewhere"),
         lambda root: (root / "pencil/finished.json").write_text("null"),
         lambda root: (root / "pictures/b.png").write_bytes(b"another"),
@@ -91,6 +95,12 @@ def test_the_same_command_is_told_what_the_best_is_and_where(root: Path) -> None
 )
 def test_what_is_gone_or_new_opens_the_study_in_full(root: Path, harm: Callable[[Path], None]) -> None:
     harm(root)
+    assert already_finished(asked_for(root)) == []
+
+
+def test_a_best_that_was_damaged_before_the_record_was_written_is_not_taken_for_whole(root: Path) -> None:
+    (root / "pencil/best/weights").write_text("leArned")
+    note_finished(asked_for(root))
     assert already_finished(asked_for(root)) == []
 
 

@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
+from safetensors.torch import save_file
 
 from foundation.adapter_files import WEIGHTS_FILE
 from foundation.errors import StudyError
-from sweeper.lost import lost_before, lost_evaluations, refuse_lost_trials, why_no_best, worth_training_again
+from foundation.sums import SUMS, write_sums
+from sweeper.lost import (
+    lost_before,
+    lost_checkpoint,
+    lost_evaluations,
+    refuse_lost_trials,
+    unchecked,
+    why_no_best,
+    worth_training_again,
+)
 from sweeper.places import checkpoint_of, trial_of
 from sweeper.search import Past
 from tests.sweeper.played import evaluation, trial
@@ -73,6 +85,33 @@ def test_a_trial_that_goes_on_must_have_all_it_was_judged_by_before(tmp_path: Pa
         (checkpoint_of(tmp_path, each.step) / WEIGHTS_FILE).touch()
     assert lost_before(tmp_path, 80, 40, history) == ""
     assert lost_before(tmp_path, 80, 40, history[:1]) == ""  # judged at 80 once more
+
+
+def test_a_damaged_checkpoint_is_lost_whoever_needs_it(tmp_path: Path) -> None:
+    judged = replace(trial(0, evaluation(40)), folder=tmp_path)
+    file = checkpoint_of(tmp_path, 40) / WEIGHTS_FILE
+    save_file({"lora_A.weight": torch.ones(2, 2)}, make_parent(file))
+    write_sums(file.parent)
+    assert lost_before(tmp_path, 80, 40, judged.evaluations) == ""
+    whole = bytearray(file.read_bytes())
+    whole[-1] ^= 1  # still a LoRA, and as long
+    file.write_bytes(whole)
+    said = f"{file} is damaged (its checksum differs from {SUMS})"
+    assert lost_before(tmp_path, 80, 40, judged.evaluations) == lost_checkpoint(judged) == said
+
+
+def make_parent(file: Path) -> Path:
+    file.parent.mkdir(parents=True)
+    return file
+
+
+def test_folders_without_checksums_are_counted_and_said_once(tmp_path: Path) -> None:
+    assert unchecked(tmp_path) == []
+    for step in (40, 80):
+        checkpoint_of(trial_of(tmp_path, 0), step).mkdir(parents=True)
+    write_sums(checkpoint_of(trial_of(tmp_path, 0), 80))
+    (line,) = unchecked(tmp_path)
+    assert line.startswith(f"1 of 2 folders with LoRAs in {tmp_path} have no {SUMS}")
 
 
 def test_why_there_is_no_best_is_the_reason_of_most() -> None:

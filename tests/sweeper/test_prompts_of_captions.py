@@ -57,5 +57,6 @@ def test_empty_captions_among_others_are_no_prompts(pictures: Path) -> None:
 )
 def test_prompts_that_say_nothing_are_refused(override: str, words: str, pictures: Path) -> None:
     with pytest.raises(ConfigError) as caught:
-        prepared(pictures, override)
+        run_study([f"data.path={pictures}", f"study.folder={pictures.parent / 'runs'}", override])
     assert words in str(caught.value)
+    assert not (pictures.parent / "runs").exists()

@@ -17,6 +17,7 @@ from PIL import Image
 from eval.diagnosis import Diagnosis, Kind
 from eval.evaluation import Evaluation
 from foundation.errors import StudyError
+from foundation.sums import SUMS, damage, write_sums
 from sweeper.card import card
 from sweeper.handed_over import HandedOver
 from sweeper.pareto import Front, Place
@@ -27,7 +28,7 @@ from train.adapters import Adapter
 from train.bases import Base, base_location
 from train.spec import AdapterSpec, BaseSpec
 
-FILES = {"pytorch_lora_weights.safetensors", "config.yaml", "scores.json", "contact_sheet.png", "card.md"}
+FILES = {"pytorch_lora_weights.safetensors", "config.yaml", "scores.json", "contact_sheet.png", "card.md", SUMS}
 FILES_MADE = HandedOver(kohya="pencil.safetensors")
 
 
@@ -95,6 +96,25 @@ def test_the_folder_holds_all_of_the_winner(winner: Winner, tmp_path: Path) -> N
     assert (best / "config.yaml").read_text() == winner.config
     with Image.open(best / "contact_sheet.png") as sheet:
         assert sheet.size == (30, 20)
+
+
+@pytest.mark.parametrize("name", sorted(FILES))
+def test_a_best_of_which_any_file_is_damaged_is_not_taken_for_chosen(name: str, winner: Winner, tmp_path: Path) -> None:
+    best = write_best(tmp_path / "best", winner)
+    assert read_chosen(best, winner.chosen_from) is not None
+    content = bytearray((best / name).read_bytes())
+    content[len(content) // 2] ^= 1
+    (best / name).write_bytes(content)
+    assert read_chosen(best, winner.chosen_from) is None
+    assert damage(write_best(best, winner)) == ""
+
+
+def test_a_damaged_checkpoint_is_not_made_the_best(winner: Winner, tmp_path: Path) -> None:
+    write_sums(winner.checkpoint)
+    (winner.checkpoint / "pytorch_lora_weights.safetensors").write_bytes(b"weighty")
+    with pytest.raises(StudyError, match=r"safetensors is damaged .*; run the study again to train it"):
+        write_best(tmp_path / "best", winner)
+    assert not (tmp_path / "best").exists()
 
 
 def test_scores_are_json_and_the_evaluation_comes_back(winner: Winner, tmp_path: Path) -> None:

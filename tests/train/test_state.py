@@ -8,8 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
+from foundation.adapter_files import WEIGHTS_FILE, read_parts
 from foundation.errors import AdapterError
+from foundation.sums import SUMS
 from train.bases import Base
 from train.caches import EncodedDataset
 from train.pack import Pack
@@ -62,3 +65,32 @@ def test_a_state_that_was_cut_short_is_refused_and_leaves_the_slot_free(keep: in
     with pytest.raises(AdapterError, match=r"state\.pt is damaged"):
         resumed_at(pack, tmp_path / "state")
     assert pack.admit(SPEC) == 0
+
+
+def test_a_state_of_which_a_bit_has_changed_is_refused_and_one_without_a_checksum_is_read(
+    pack: Pack, tmp_path: Path
+) -> None:
+    pack.step()
+    pack.save_state(0, tmp_path / "state")
+    file = tmp_path / "state" / "state.pt"
+    whole = file.read_bytes()
+    state = torch.load(file, weights_only=True)
+    weights = next(iter(state["adapter"].values())).contiguous().numpy().tobytes()
+    place = whole.index(weights)
+    file.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
+    with pytest.raises(AdapterError, match=r"state\.pt is damaged \(its checksum differs\)"):
+        resumed_at(pack, tmp_path / "state")
+    torch.save(state, file)
+    pack.admit(SPEC, resume_from=tmp_path / "state")
+    assert pack.steps_done(0) == 1
+
+
+def test_a_checkpoints_checksum_is_beside_it_and_a_damaged_one_is_not_put_on(pack: Pack, tmp_path: Path) -> None:
+    pack.save_adapter(0, tmp_path / "lora")
+    file = tmp_path / "lora" / WEIGHTS_FILE
+    assert {path.name for path in file.parent.iterdir()} == {WEIGHTS_FILE, SUMS}
+    read_parts(file)
+    whole = file.read_bytes()
+    file.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+    with pytest.raises(AdapterError, match=f"is damaged .*; take a whole copy .* delete {SUMS}"):
+        read_parts(file)

@@ -7,6 +7,7 @@ from typing import Any, Final, get_args
 
 from foundation.documents import as_mapping, read_json
 from foundation.errors import BaseModelError
+from foundation.hub import is_hub_id, is_out_of_reach
 from train.noising import Discrete, PredictionType
 from train.spec import BaseSpec
 from train.spec.base import Family
@@ -25,6 +26,7 @@ TRAINS_TEXT: Final[tuple[Family, ...]] = ("stable_diffusion", "sdxl")
 """Families whose text encoders can be trained, too."""
 _DIFFUSIONS: Final[tuple[Family, ...]] = ("stable_diffusion", "sdxl")
 """Families whose schedulers say what the denoiser predicts; the others' all predict a flow."""
+_WEIGHTY: Final = ("unet", "transformer", "vae")
 _PICKLED: Final = (".ckpt", ".pt", ".pth", ".bin")
 
 
@@ -57,12 +59,36 @@ def known_family(spec: BaseSpec) -> Family | None:
         return _of_file(spec, here)
     if here.is_dir():
         return agreed(spec, _class_of(here, spec.path), f"base.path {spec.path}")
-    if spec.path.startswith((".", "/", "~")) or spec.path.count("/") != 1:
+    if not is_hub_id(spec.path):
         raise BaseModelError(
             f"base.path {spec.path} does not exist; name a diffusers folder, a .safetensors file or a hub id "
             "(owner/model)"
         )
+    if is_out_of_reach(spec.path, "model_index.json"):
+        raise BaseModelError(
+            f"base {spec.path} is not in this machine's cache, and HF_HUB_OFFLINE keeps from fetching it; run "
+            f"`hf download {spec.path}` where the hub can be reached, or name a folder that holds it"
+        )
     return None if spec.family == "auto" else spec.family
+
+
+def check_files(spec: BaseSpec) -> None:
+    """Refuse what can be seen to lack what is loaded of it.
+
+    Raises:
+        BaseModelError: a folder has no weights of its denoiser or autoencoder; `base.parts` is no folder or hub id.
+    """
+    if spec.parts is not None and not Path(spec.parts).is_dir() and not is_hub_id(spec.parts):
+        raise BaseModelError(
+            f"base.parts {spec.parts} does not exist; name a diffusers folder or a hub id (owner/model)"
+        )
+    here = Path(base_location(spec))
+    for part in _WEIGHTY if here.is_dir() else ():
+        if part_of(spec, part) and not any((here / part).glob("*.safetensors")):
+            raise BaseModelError(
+                f"base.path {spec.path} holds no weights of its {part}: {here / part} has no .safetensors file; fetch "
+                "it anew, or convert them"
+            )
 
 
 def known_prediction(spec: BaseSpec) -> PredictionType | None:

@@ -9,7 +9,7 @@ from typing import Any, Final
 import torch
 
 from foundation.errors import ConfigError
-from train.bases.folder import TRAINS_TEXT, known_family
+from train.bases.folder import TRAINS_TEXT, check_files, known_family
 from train.bases.port import Base
 from train.bases.quantization import check_quantization
 from train.spec import BaseSpec, Precision
@@ -69,6 +69,7 @@ def check_base(spec: BaseSpec, trains_text: bool = False) -> None:
     """
     check_quantization(spec)
     family = known_family(spec)
+    check_files(spec)
     if trains_text and family is not None and family not in TRAINS_TEXT:
         raise ConfigError(
             [f"adapter.text_encoder must be false for base.family {family}: only its denoiser is trained"]

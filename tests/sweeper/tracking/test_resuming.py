@@ -8,6 +8,8 @@ from pathlib import Path
 from urllib.request import url2pathname
 
 from eval.evaluation import Validation
+from foundation.adapter_files import WEIGHTS_FILE
+from foundation.sums import write_sums
 from sweeper.tracking.port import Tracker, TrialRecord
 from tests.sweeper.played import COSTS
 from tests.sweeper.tracking.read_back import (
@@ -214,3 +216,33 @@ def test_studies_of_one_name_on_one_server_stay_apart(open_one: Callable[[], Tra
         (trial,) = (r for r in runs if r.data.tags["study_id"] == identity and r.data.tags["role"] == "trial")
         assert trial.info.status == status
         assert [step for step, _ in history_of(folder, trial, "train/loss")] == [step]
+
+
+def test_a_damaged_best_is_not_shown_and_one_made_again_replaces_what_is_shown_file_by_file(
+    open_one: Callable[[], Tracker], folder: Path, tmp_path: Path
+) -> None:
+    best = weights_in(tmp_path / "best", b"learned")
+    file = best / WEIGHTS_FILE
+    whole = file.read_bytes()
+    (best / "card.md").write_text("card A")
+    write_sums(best)
+
+    def crowned() -> tuple[str | None, int]:
+        tracker = open_one()
+        tracker.start_study("pencil", "id of pencil", {}, "")
+        version = tracker.crown(best, 0, {"score": 1.0}, {}, "rank 4")
+        tracker.close()
+        return version, tracker.lost
+
+    assert crowned() == ("1", 0)
+    file.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+    assert crowned() == (None, 1)
+    file.write_bytes(whole)
+    (best / "card.md").write_text("card B")  # as long as it was
+    write_sums(best)
+    assert crowned() == ("1", 0)
+    (version,) = client_of(folder).search_model_versions("name = 'pencil'")
+    shown = Path(url2pathname(version.source.removeprefix("file://")))
+    assert {path.name: path.read_bytes() for path in shown.iterdir()} == {
+        path.name: path.read_bytes() for path in best.iterdir()
+    }

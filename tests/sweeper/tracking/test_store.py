@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from foundation.errors import ConfigError, StudyError
+from foundation.errors import StudyError
 from sweeper.config import TrackingSpec
 from sweeper.tracking.mlflow import open_mlflow
 from sweeper.tracking.port import Tracker
@@ -49,5 +49,5 @@ def test_a_store_that_cannot_be_opened_is_refused_in_one_line(tmp_path: Path) ->
     assert "\n" not in str(refused.value)
     with pytest.raises(StudyError, match=r"tracking\.uri foo://bar cannot be opened"):
         open_mlflow(TrackingSpec(experiment="e", model="m", uri="foo://bar"), tmp_path)
-    with pytest.raises(ConfigError, match=r"tracking\.model must not hold"):
-        open_mlflow(TrackingSpec(experiment="e", model="a/b"), tmp_path)
+    with pytest.raises(ValueError, match=r"tracking\.model must not hold"):
+        TrackingSpec(experiment="e", model="a/b")
