@@ -24,7 +24,7 @@ from foundation.console import complain, say
 from foundation.documents import as_mapping, parse_json
 from foundation.errors import SAID, StudyError
 from sweeper.tracking import ARTIFACTS, DATABASE, MLFLOW_SETTINGS
-from sweeper.tracking.view import page_of
+from sweeper.tracking.view import pages_of
 from sweeper.urls import folder_url, sqlite_url
 
 LOG: Final = "dashboard.log"
@@ -105,7 +105,7 @@ def _command(folder: Path, host: str, port: int) -> list[str]:
 
 
 def _pages(address: str) -> list[str]:
-    """A line for each of the latest experiments, with the address of its runs."""
+    """For each of the latest experiments, the addresses of its trials and of their pictures, a line each."""
     asked = {"max_results": MAX_PAGES + 1, "order_by": ["last_update_time DESC"]}
     request = urllib.request.Request(
         f"{address}/api/2.0/mlflow/experiments/search",
@@ -115,12 +115,16 @@ def _pages(address: str) -> list[str]:
     with urllib.request.urlopen(request, timeout=START_SECONDS) as answer:
         found = as_mapping(parse_json(answer.read(), address), address).get("experiments", [])
     studies = [
-        (each["name"], page_of(each["experiment_id"], {tag["key"]: tag["value"] for tag in each.get("tags", [])}))
+        (each["name"], pages_of(each["experiment_id"], {tag["key"]: tag["value"] for tag in each.get("tags", [])}))
         for each in found
         if each["experiment_id"] != DEFAULT_EXPERIMENT
     ]
     width = max((len(name) for name, _ in studies), default=0)
-    return [f"  {name:<{width}}  {address}/{page}" for name, page in studies[:MAX_PAGES]]
+    return [
+        f"  {name if number == 0 else '':<{width}}  {address}/{page}"
+        for name, pages in studies[:MAX_PAGES]
+        for number, page in enumerate(pages)
+    ]
 
 
 def _names(host: str) -> list[str]:

@@ -30,7 +30,7 @@ from sweeper.tracking.note import note
 from sweeper.tracking.port import Images, StudyEnd, TrialEnd, TrialRecord
 from sweeper.tracking.registry import CHAMPION, registered
 from sweeper.tracking.run import MlflowRun
-from sweeper.tracking.view import saved_view
+from sweeper.tracking.view import pictures_view, trials_view
 from sweeper.urls import folder_url, sqlite_url
 from train.reports import StepReport
 
@@ -82,7 +82,7 @@ class MlflowTracker:
 
     def start_study(self, name: str, identity: str, params: Mapping[str, object], config: str) -> None:
         self._name, self._identity = name, identity
-        self._client.set_experiment_tag(self._experiment_id, *saved_view())
+        self._client.set_experiment_tag(self._experiment_id, *trials_view())
         found = next(self._search(f"tags.role = 'study' and tags.study_id = '{identity}'"), None)
         parent = self._run(found, name, {"role": "study", MLFLOW_SOURCE_NAME: "python -m sweeper"}, params, config)
         self._trials = {
@@ -102,6 +102,7 @@ class MlflowTracker:
 
     def show_base(self, images: Images) -> None:
         self._base = keyed(images)
+        self._show_pictures(0)
         for number in self._open:
             self._trials[number].add_images(0, self._base)
 
@@ -165,6 +166,7 @@ class MlflowTracker:
         parent.set_values(_named("best", metrics))
         card = note(best_folder, parent.id, place)
         parent.set_tags({"best_trial": str(number), **({MLFLOW_RUN_NOTE: card} if card else {})})
+        self._show_pictures(int(metrics.get("step", 0)))
         for finalist in fresh.keys() & self._trials.keys():
             self._trials[finalist].set_values({"fresh/score": fresh[finalist]})
         winner = self._trials.get(number)
@@ -190,6 +192,10 @@ class MlflowTracker:
 
     def close(self, timeout_s: float = 60.0, hurried: Callable[[], bool] = lambda: False) -> None:
         """Nothing is held back here."""
+
+    def _show_pictures(self, step: int) -> None:
+        if self._base:
+            self._client.set_experiment_tag(self._experiment_id, *pictures_view(list(self._base), step))
 
     def _study(self) -> MlflowRun:
         if self._parent is None:

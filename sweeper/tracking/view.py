@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from typing import Final
-from urllib.parse import urlencode
 
-VIEW: Final = "trials"
-"""The saved view's key: part of its page's address, and of the experiment's tag that holds it."""
-VIEW_TAG: Final = f"mlflow.sharedViewState.{VIEW}"
+TRIALS, PICTURES = "trials", "pictures"
+"""Keys of saved views: part of their pages' addresses, and of the experiment's tags that hold them."""
+_TAG: Final = "mlflow.sharedViewState."
+_MAX_TAG: Final = 5000
+"""Characters of an experiment's tag that MLflow's database takes."""
 RANKED_BY: Final = "chosen/score"
 
+_KEPT: Final = {"isGenerated": False, "deleted": False}
+"""What the page must know of a chart or a section, or it makes its own."""
 _WIDTHS: Final = {"metrics": 130, "params": 110}
 """Pixels; in 1366 of them a page shows all columns up to the first after the settings."""
 _COLUMNS: Final = (
@@ -29,14 +33,70 @@ _COLUMNS: Final = (
 )
 
 
-def saved_view() -> tuple[str, str]:
+def trials_view() -> tuple[str, str]:
     """Name and text of the experiment's tag in which MLflow (3.17) keeps a view that it offers under "Saved views".
 
     Trials alone and, being sorted by a metric, not folded under their study; columns of parameters and of the chosen
     checkpoint beside the name.
     """
     columns = [_key(*column) for column in _COLUMNS]
+    return _tag(
+        TRIALS,
+        "Trials, best first",
+        {
+            "selectedColumns": columns,
+            "columnOrder": [_key("attributes", "Run Name"), *columns],
+            "columnWidths": {_key(kind, name): _WIDTHS[kind] for kind, name in _COLUMNS},
+        },
+    )
+
+
+def pictures_view(keys: Sequence[str], step: int) -> tuple[str, str]:
+    """The same for a view of the ten best trials' pictures at a step, a row for each of the image `keys`.
+
+    A trial's own page shows pictures in cards that are too low for them. Keys that an experiment's tag has no room for
+    are left out, the last ones; the page without a saved view has them all.
+    """
+    charts = [
+        {
+            "type": "IMAGE",
+            "uuid": f"image-{number}",
+            "metricSectionId": key.partition("/")[0],
+            "imageKeys": [key],
+            "step": step,
+            "runsCountToCompare": 10,
+            **_KEPT,
+            "showRunParams": False,
+        }
+        for number, key in enumerate(keys)
+    ]
+    sections = [
+        {"uuid": name, "name": name, "display": True, "columns": 1, "cardHeight": 460, "isReordered": False, **_KEPT}
+        for name in dict.fromkeys(key.partition("/")[0] for key in keys)
+    ]
     state = {
+        "compareRunCharts": charts,
+        "compareRunSections": sections,
+        "isAccordionReordered": True,
+    }  # so they stay first
+    name, text = _tag(PICTURES, "Pictures of trials", state)
+    return (name, text) if len(text) <= _MAX_TAG else pictures_view(keys[:-1], step)
+
+
+def pages_of(experiment_id: str, tags: Mapping[str, str]) -> list[str]:
+    """The parts of pages' addresses that lead to an experiment: in the saved views that it has, the trials first.
+
+    From MLflow's front page one comes to its pages for language models, which show nothing of a study.
+    """
+    page = f"#/experiments/{experiment_id}/runs?workflowType=machine_learning"
+    views = {TRIALS: "", PICTURES: "&compareRunsMode=CHART"}
+    found = [f"{page}{more}&viewStateShareKey={key}" for key, more in views.items() if _TAG + key in tags]
+    return found or [page]
+
+
+def _tag(key: str, name: str, state: Mapping[str, object]) -> tuple[str, str]:
+    """A saved view of trials, best first, as MLflow's page writes it."""
+    whole = {
         "searchFilter": "tags.role = 'trial'",
         "orderByKey": _key("metrics", RANKED_BY),
         "orderByAsc": False,
@@ -44,21 +104,9 @@ def saved_view() -> tuple[str, str]:
         "lifecycleFilter": "Active",
         "datasetsFilter": [],
         "modelVersionFilter": "All Runs",
-        "selectedColumns": columns,
-        "columnOrder": [_key("attributes", "Run Name"), *columns],
-        "columnWidths": {_key(kind, name): _WIDTHS[kind] for kind, name in _COLUMNS},
+        **state,
     }
-    view = {"name": "Trials, best first", "createdAt": 0, "updatedAt": 0, "state": json.dumps(state)}
-    return VIEW_TAG, json.dumps(view)
-
-
-def page_of(experiment_id: str, tags: dict[str, str]) -> str:
-    """The part of a page's address that leads to an experiment's runs, in the saved view where it has one.
-
-    From MLflow's front page one comes to its pages for language models, which show nothing of a study.
-    """
-    asked = {"workflowType": "machine_learning", **({"viewStateShareKey": VIEW} if VIEW_TAG in tags else {})}
-    return f"#/experiments/{experiment_id}/runs?{urlencode(asked)}"
+    return _TAG + key, json.dumps({"name": name, "createdAt": 0, "updatedAt": 0, "state": json.dumps(whole)})
 
 
 def _key(kind: str, name: str) -> str:

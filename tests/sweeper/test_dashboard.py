@@ -74,7 +74,7 @@ def studies(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "# The winner\n\n![Base and best](contact_sheet.png)\n\n| a | b |\n| --- | --- |\n| 1 | 2 |\n"
     )
     weights_in(folder / "best", b"weights")
-    assert tracker.crown(folder / "best", 1, {"score": 61.0}, {1: 61.0}, "rank 8") == "1"
+    assert tracker.crown(folder / "best", 1, {"score": 61.0, "step": 40.0}, {1: 61.0}, "rank 8") == "1"
     tracker.end_study("finished")
     tracker.close()
     assert tracker.lost == 0
@@ -228,6 +228,24 @@ def test_a_server_answers_to_its_own_names_alone() -> None:
     assert dashboard._names("192.0.2.7") == ["192.0.2.7", "127.0.0.1", "localhost", "::1"]
     everywhere = dashboard._names("::")
     assert {"127.0.0.1", socket.gethostname(), *dashboard._own_addresses()} <= set(everywhere)
+
+
+@pytest.mark.skipif(
+    CHROMIUM is None or DRIVER is None, reason="no Chromium with its driver: apt-get install chromium chromium-driver"
+)
+def test_a_page_shows_the_trials_pictures_side_by_side_at_the_winners_step(
+    address: str, browser: webdriver.Chrome, tmp_path: Path
+) -> None:
+    browser.get(address.replace("=trials", "=pictures") + "&compareRunsMode=CHART")
+    wait = WebDriverWait(browser, WAIT_S, ignored_exceptions=[StaleElementReferenceException])
+
+    def sizes(page: webdriver.Chrome) -> list[tuple[int, int]]:
+        images = page.find_elements(By.CSS_SELECTOR, "img[src*='%2Bstep%2B40%2B']")
+        return [(image.size["width"], image.size["height"]) for image in images if image.get_attribute("naturalWidth")]
+
+    found = wait.until(lambda page: len(sizes(page)) >= 2 and sizes(page))
+    browser.save_screenshot(str(tmp_path / "pictures.png"))
+    assert all(width >= 200 and height >= 200 for width, height in found[:2])
 
 
 def test_a_folder_without_studies_is_said_in_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
