@@ -19,36 +19,46 @@
 
 enum { KILL = 0, TEAR = 1, FAIL = 2 };
 
+enum { PARTS = 8 };
+
 static struct {
   char folder[PATH_MAX];
-  char part[NAME_MAX]; /* of a path, "" for any */
-  long at;             /* 0: only count */
-  long times;          /* how many calls in a row fail */
+  char part[PARTS][NAME_MAX]; /* of a path, "" for any; the fault strikes at the first, the others are counted */
+  long count[PARTS];
+  int parts;
+  long at;    /* 0: only count */
+  long times; /* how many calls in a row fail */
   int mode, error;
   pid_t process; /* 0: unarmed */
-  long count;
 } faults;
 static pthread_mutex_t counting = PTHREAD_MUTEX_INITIALIZER;
 
-void faults_arm(const char *folder, const char *part, long at, long times, int mode, int error) {
+void faults_arm(const char *folder, const char **parts, long at, long times, int mode, int error) {
   snprintf(faults.folder, sizeof faults.folder, "%s", folder);
-  snprintf(faults.part, sizeof faults.part, "%s", part);
+  for (faults.parts = 0; faults.parts < PARTS && parts[faults.parts]; faults.parts++) {
+    snprintf(faults.part[faults.parts], NAME_MAX, "%s", parts[faults.parts]);
+    faults.count[faults.parts] = 0;
+  }
   faults.at = at, faults.times = times, faults.mode = mode, faults.error = error;
-  faults.count = 0;
   faults.process = getpid();
 }
 
-long faults_count(void) { return faults.count; }
+long faults_count(int part) { return faults.count[part]; }
 
 /* Whether this call is one that fails; kills the process where that is what was asked. */
 static int hit(const char *path) {
   if (!faults.process || faults.process != getpid()) return 0;
   size_t length = strlen(faults.folder);
-  if (strncmp(path, faults.folder, length) || !strstr(path + length, faults.part)) return 0;
+  if (strncmp(path, faults.folder, length)) return 0;
+  long now = 0;
   pthread_mutex_lock(&counting);
-  long now = ++faults.count;
+  for (int part = faults.parts - 1; part >= 0; part--) {
+    int named = strstr(path + length, faults.part[part]) != 0;
+    faults.count[part] += named;
+    now = named ? faults.count[part] : 0;
+  }
   pthread_mutex_unlock(&counting);
-  if (!faults.at || now < faults.at || now >= faults.at + faults.times) return 0;
+  if (!now || !faults.at || now < faults.at || now >= faults.at + faults.times) return 0;
   if (faults.mode == KILL) kill(getpid(), SIGKILL);
   return 1;
 }

@@ -7,6 +7,7 @@ import errno
 import os
 import subprocess
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -54,17 +55,22 @@ def _library() -> ctypes.CDLL:
     if not hasattr(here, "faults_arm"):
         raise RuntimeError(f"start this process with LD_PRELOAD set to what {build.__module__}.build made")
     here.faults_count.restype = ctypes.c_long
-    long = ctypes.c_long
-    here.faults_arm.argtypes = [ctypes.c_char_p, ctypes.c_char_p, long, long, ctypes.c_int, ctypes.c_int]
+    long, text = ctypes.c_long, ctypes.c_char_p
+    here.faults_arm.argtypes = [text, ctypes.POINTER(text), long, long, ctypes.c_int, ctypes.c_int]
     return here
 
 
-def arm(folder: Path, fault: Fault) -> None:
-    """Let the fault happen in this process, not in those that it forks. `at=0` only counts."""
+def arm(folder: Path, fault: Fault, counted: Sequence[str] = ()) -> None:
+    """Let the fault happen in this process, not in those that it forks; `at=0` only counts.
+
+    Of `counted`, further parts of paths, `counts` tells as well.
+    """
     path = os.path.realpath(folder).encode()
-    _library().faults_arm(path, fault.part.encode(), fault.at, fault.times, MODES[fault.mode], fault.error)
+    parts = [each.encode() for each in (fault.part, *counted)]
+    array = (ctypes.c_char_p * (len(parts) + 1))(*parts, None)
+    _library().faults_arm(path, array, fault.at, fault.times, MODES[fault.mode], fault.error)
 
 
-def count() -> int:
-    """How many calls there were since `arm`."""
-    return int(_library().faults_count())
+def count(part: int = 0) -> int:
+    """How many calls there were since `arm` of the fault's part, or of the given one of those that are counted."""
+    return int(_library().faults_count(part))

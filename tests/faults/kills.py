@@ -35,6 +35,8 @@ STUDY: Final = (
     "eval.unrelated_prompts=['a red ball on grass, in photo style']",
     "eval.seeds=[0]",
 )
+PARTS: Final = ("studies.db", "mlflow.db", f"{NAME}/")
+"""Where faults strike: either database, or the study's own folder."""
 MAX_RUNS: Final = 3
 """How often a study is started again until it ends; a fault strikes once, so the second run ends."""
 T = TypeVar("T")
@@ -51,13 +53,11 @@ class Result:
 
 def undisturbed(folder: Path) -> tuple[Outcome, dict[str, int]]:
     """Run the study to its end: what it came to, and how often each database, its folder and any file were changed."""
-    counts = {}
-    for part in ("", "studies.db", "mlflow.db", f"{NAME}/"):
-        where = folder / ("counted-" + (part.strip("/") or "all"))
-        code, counts[part] = _run(where, Fault(at=0, part=part))
-        if code != 0:
-            raise RuntimeError(f"the undisturbed study ended with {code}: {_tail(where)}")
-    return _in_fork(lambda: outcome_of(folder / "counted-all", NAME)), counts
+    where = folder / "undisturbed"
+    code, counts = _run(where, Fault(at=0), PARTS)
+    if code != 0:
+        raise RuntimeError(f"the undisturbed study ended with {code}: {_tail(where)}")
+    return _in_fork(lambda: outcome_of(where, NAME)), dict(zip(("", *PARTS), counts, strict=True))
 
 
 def strike(folder: Path, fault: Fault, expected: Outcome) -> Result:
@@ -65,7 +65,8 @@ def strike(folder: Path, fault: Fault, expected: Outcome) -> Result:
     where, problems = folder / "struck", []
     shutil.rmtree(where, ignore_errors=True)
     _log(where).unlink(missing_ok=True)
-    code, changes = _run(where, fault)
+    code, counts = _run(where, fault)
+    changes = counts[0] if counts else fault.at
     if fault.mode == "fail" and changes >= fault.at and code not in (0, 1, 2):
         problems.append(f"a failed call ended the study with exit code {code}")
     for _ in range(MAX_RUNS):
@@ -79,7 +80,7 @@ def strike(folder: Path, fault: Fault, expected: Outcome) -> Result:
         problems += found
     if "Traceback" in _log(where).read_text(errors="replace"):
         problems.append("a traceback was printed")
-    return Result(fault=fault, hit=changes >= fault.at or changes < 0, problems=problems)
+    return Result(fault=fault, hit=changes >= fault.at, problems=problems)
 
 
 def _found(where: Path, expected: Outcome) -> list[str]:
@@ -89,13 +90,13 @@ def _found(where: Path, expected: Outcome) -> list[str]:
         return [f"it ended, but cannot be read: {type(error).__name__}: {error}"]
 
 
-def _run(folder: Path, fault: Fault | None) -> tuple[int, int]:
-    """Run the study in a process of its own: its exit code, and how many changes were counted; -1 for a killed one."""
+def _run(folder: Path, fault: Fault | None, counted: Sequence[str] = ()) -> tuple[int, list[int]]:
+    """Run the study in a process of its own: its exit code, and how many changes were counted; none of a killed one."""
     folder.mkdir(parents=True, exist_ok=True)
     try:
-        return _in_fork(lambda: _study(folder, fault))
+        return _in_fork(lambda: _study(folder, fault, counted))
     except EOFError:
-        return -signal.SIGKILL, -1
+        return -signal.SIGKILL, []
 
 
 def _in_fork(work: Callable[[], T]) -> T:
@@ -116,7 +117,7 @@ def _in_fork(work: Callable[[], T]) -> T:
         ours.close()
 
 
-def _study(folder: Path, fault: Fault | None) -> tuple[int, int]:
+def _study(folder: Path, fault: Fault | None, counted: Sequence[str]) -> tuple[int, list[int]]:
     from sweeper.run import run_study
     from tests.faults.simulated import play
 
@@ -125,7 +126,7 @@ def _study(folder: Path, fault: Fault | None) -> tuple[int, int]:
     os.dup2(log, 2)
     play()
     if fault:
-        arm(folder, fault)
+        arm(folder, fault, counted)
     try:
         code = run_study([*STUDY, f"study.folder={folder}"])
     except UserError as error:
@@ -135,7 +136,7 @@ def _study(folder: Path, fault: Fault | None) -> tuple[int, int]:
         traceback.print_exc()
         code = 70
     sys.stdout.flush()
-    return code, count() if fault else 0
+    return code, [count(part) for part in range(1 + len(counted))] if fault else []
 
 
 def _log(folder: Path) -> Path:

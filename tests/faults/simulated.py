@@ -23,6 +23,7 @@ from PIL import Image
 from torch import Tensor
 
 import sweeper.launchers.local as local
+import sweeper.serving as serving
 import sweeper.worker as worker
 from eval.evaluation import Evaluation, Validation
 from eval.spec import EvalSpec
@@ -112,32 +113,34 @@ def lr_of(spec: TrialSpec) -> float:
 class Judging:
     """Says of every checkpoint what its rate and its step come to."""
 
-    def __init__(self, pack: Pack, dataset: object, data: object, spec: EvalSpec, trigger: str, cache: Path) -> None:
+    def __init__(
+        self, pack: Pack, dataset: object, data: object, spec: EvalSpec, trigger: str, cache: Path, *_: Any
+    ) -> None:
         self._pack, self._spec, self._cache = pack, spec, cache
         if not self.base_pictures(spec).exists():
-            write_pictures(self.base_pictures(spec), _drawn(spec, "base"))
+            _draw(self.base_pictures(spec), spec, "base")
 
     def base_pictures(self, spec: EvalSpec) -> Path:
         return self._cache / f"base-{len(spec.prompts)}-{'-'.join(map(str, spec.seeds))}"
 
     def judge(self, due: Sequence[Due]) -> list[Evaluation]:
         for each in due:
-            write_pictures(each.pictures, _drawn(self._spec, lr_of(self._pack.spec(each.slot)), each.step))
+            _draw(each.pictures, self._spec, lr_of(self._pack.spec(each.slot)), each.step)
         return [self._evaluation(lr_of(self._pack.spec(each.slot)), each.step) for each in due]
 
     def judge_file(
         self, checkpoint: Path, step: int, folder: Path, seeds: tuple[int, ...], strength: float = 1.0
     ) -> Evaluation:
         (told,) = (value for name, value in _read(checkpoint).items() if "lora_A" in name)
-        write_pictures(folder, _drawn(self._spec.for_finalists(seeds), float(told[0, 0]), step, strength))
+        _draw(folder, self._spec.for_finalists(seeds), float(told[0, 0]), step, strength)
         return self._evaluation(float(told[0, 0]), step, strength)
 
     def draw_file(self, checkpoint: Path, folder: Path, prompts: int, seed: int, strength: float) -> None:
-        write_pictures(folder, _drawn(self._spec.for_finalists((seed,)), _read(checkpoint).keys(), strength))
+        _draw(folder, self._spec.for_finalists((seed,)), sorted(_read(checkpoint)), strength)
 
     def judge_base(self, spec: EvalSpec) -> Evaluation:
         if not self.base_pictures(spec).exists():
-            write_pictures(self.base_pictures(spec), _drawn(spec, "base"))
+            _draw(self.base_pictures(spec), spec, "base")
         return self._evaluation(0.0, 0, 0.0)
 
     def validate(self, slots: Sequence[int]) -> Tensor:
@@ -179,26 +182,24 @@ def _read(checkpoint: Path) -> dict[str, Tensor]:
     return safetensors.torch.load_file(checkpoint / WEIGHTS_FILE)
 
 
-def _drawn(spec: EvalSpec, *words: object) -> Drawn:
+def _draw(folder: Path, spec: EvalSpec, *words: object) -> None:
     def picture(prompt: str, seed: int) -> Image.Image:
         value = chance(prompt, seed, *words)
         return Image.fromarray(np.full((8, 8, 3), int(255 * value), np.uint8))
 
     samples = [[picture(prompt, seed) for seed in spec.seeds] for prompt in spec.prompts]
     unrelated = [[picture(prompt, seed) for seed in spec.seeds_of_unrelated] for prompt in spec.unrelated_prompts]
-    return Drawn(samples=samples, unrelated=unrelated)
+    write_pictures(folder, Drawn(samples=samples, unrelated=unrelated), len(spec.seeds))
 
 
 def _load(config: Any, device: str, *_: Any) -> Any:
     dataset = SimpleNamespace(train=range(6), validation=range(3))
-    return SimpleNamespace(
-        base=None, dataset=dataset, data=None, num_slots=int(config.study.slots), capacity=(), notes=()
-    )
+    return SimpleNamespace(base=None, dataset=dataset, data=None, notes=())
 
 
 def play() -> None:
     """From here on this process's studies are simulated, and their workers are forked from it."""
-    worker.Pack, worker.Judging, worker.Meter, worker.load = Pack, Judging, Meter, _load  # type: ignore[misc,assignment]
+    worker.Pack, worker.Judging, worker.Meter, serving.load = Pack, Judging, Meter, _load  # type: ignore[misc,assignment]
     run = local._run
 
     def run_forked(config: Any, device: str, connection: Any, *rest: Any) -> None:
