@@ -1,4 +1,4 @@
-"""`python -m tests.faults [kills=150] [seed=0] [keep=FOLDER]`: let a simulated study die at so many writes, and compare.
+"""`python -m tests.faults [kills=150] [seed=0] [keep=FOLDER]`: kill a simulated study at so many writes, and compare.
 
 Half of the faults strike a database. Each struck study is run again until it ends, and held against one that nothing
 disturbed. Exit code 1 when any differs.
