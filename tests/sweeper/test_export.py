@@ -182,7 +182,7 @@ def test_kinds_that_not_every_program_takes(kinds: Path, winner: Winner) -> None
         assert "format full is for A1111" in cards[name]
     assert "| diffusers |" not in cards["loha"] and "| A1111, Forge |" in cards["loha"]
     assert "There is no kohya file for A1111, Forge and ComfyUI: kohya's format has no words for OFT" in cards["oft"]
-    assert all(f"python -m sweeper.export {kinds} merged" in cards[name] for name in ("loha", "oft"))
+    assert all(f"python -m sweeper.export {kinds.name} merged" in cards[name] for name in ("loha", "oft"))
     assert "load_lora_weights" in cards["dora"] and "load_lora_weights" not in cards["loha"]
     torn = kinds / "torn"
     torn.mkdir()
