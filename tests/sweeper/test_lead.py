@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -37,6 +38,33 @@ def test_both_sides_of_the_noise(scores: tuple[float, ...], within: bool) -> Non
     lead = lead_over_base(judged(*scores), BASE)
     assert lead.is_within_noise is within
     assert bool(in_words(lead)) is within
+
+
+SPREAD = (1.0, 150.0, -3.0, 2.0)
+"""Scores whose mean lies far above the base's, and whose interval does not."""
+
+
+@pytest.mark.parametrize(
+    ("styles", "losses", "within"),
+    [
+        ((0.4, 0.5, 0.6, 0.5), (0.8, 0.7, 0.75), False),  # both better on each prompt and picture
+        ((0.4, 0.5, 0.6, 0.5), (1.2, 0.7, 1.0), True),  # the loss is not
+        ((0.1, 0.9, -0.6, 0.1), (0.8, 0.7, 0.75), True),  # the style is not
+        ((), (), True),  # nothing is known of them
+    ],
+)
+def test_a_lead_is_sure_where_both_its_parts_are(
+    styles: tuple[float, ...], losses: tuple[float, ...], within: bool
+) -> None:
+    base = replace(BASE, prompt_styles=(0.0,) * len(styles), validation_losses=(1.0,) * len(losses))
+    lead = lead_over_base(replace(judged(*SPREAD), prompt_styles=styles, validation_losses=losses), base)
+    assert lead.points > 1 and lead.low < 0
+    assert lead.is_within_noise is within
+    if styles:
+        surely = ttest_rel(styles, base.prompt_styles).confidence_interval(0.95).low > 0
+        assert lead.sure_by_parts == (
+            surely and ttest_rel(losses, base.validation_losses).confidence_interval(0.95).high < 0
+        )
 
 
 def test_one_prompt_has_no_interval_and_says_so() -> None:
