@@ -138,6 +138,9 @@ class Judging:
     def draw_file(self, checkpoint: Path, folder: Path, prompts: int, seed: int, strength: float) -> None:
         _draw(folder, self._spec.for_finalists((seed,)), sorted(_read(checkpoint)), strength)
 
+    def reference(self, spec: EvalSpec) -> None:
+        self.judge_base(spec)
+
     def judge_base(self, spec: EvalSpec) -> Evaluation:
         if not self.base_pictures(spec).exists():
             _draw(self.base_pictures(spec), spec, "base")
