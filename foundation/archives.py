@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO, Any, Final, cast
 
+from foundation.cache_use import used
 from foundation.data.left_out import by_reason, save_left_out
 from foundation.data.survey import TEXTS, kind_of
 from foundation.durable import new_folder
@@ -80,7 +81,7 @@ def unpack(archives: Sequence[Path], cache: Path, where: str, limits: Limits = L
     """
     kinds = hashlib.sha256(json.dumps([_LAYOUT, *sorted(SUFFIXES | TEXTS)]).encode()).hexdigest()  # what is unpacked
     names = [kinds, *(_digest(archive, where) for archive in archives)]
-    folder = cache / f"unpacked-{hashlib.sha256(''.join(names).encode()).hexdigest()[:24]}"
+    folder = used(cache / f"unpacked-{hashlib.sha256(''.join(names).encode()).hexdigest()[:24]}")
     if folder.exists():
         return folder
     with new_folder(folder, replace=False) as fresh:

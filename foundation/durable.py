@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 
-_PARTIAL: Final = ".partial"
+PARTIAL: Final = ".partial"
 """How the names of files and folders end that are not whole yet; they begin with a dot."""
 _SYNCED_AT_ONCE: Final = 8
 """Paths in a folder; a busy disk brings them to safety together in little more time than one."""
@@ -26,7 +26,7 @@ _IN_THE_WAY: Final = (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR)
 def write_bytes(path: Path, data: bytes) -> None:
     """Write `data` to `path` atomically; a reader sees the old file or the new one, never a part."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=_PARTIAL)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=PARTIAL)
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(data)
@@ -90,7 +90,7 @@ def clear_leftovers(folder: Path, older_than_s: float = 0.0) -> None:
 
     No one else may be writing there, but for what is younger than `older_than_s`.
     """
-    for path in list(folder.rglob(f".*{_PARTIAL}")):
+    for path in list(folder.rglob(f".*{PARTIAL}")):
         with suppress(FileNotFoundError):
             if time.time() - path.lstat().st_mtime < older_than_s:
                 continue
@@ -101,7 +101,7 @@ def clear_leftovers(folder: Path, older_than_s: float = 0.0) -> None:
 
 
 def _temporary(path: Path) -> Path:
-    return Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.", suffix=_PARTIAL))
+    return Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.", suffix=PARTIAL))
 
 
 def _put(folder: Path, path: Path, replace: bool) -> None:

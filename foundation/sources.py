@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from foundation.archives import is_archive, unpack
+from foundation.cache_use import used
 from foundation.data.left_out import by_reason, save_left_out
 from foundation.data.metadata import METADATA
 from foundation.data.survey import survey
@@ -87,7 +88,7 @@ def _of_tables(tables: Sequence[Path], cache: Path, where: str, column: str, bes
         with table.open("rb") as file:
             digests.append(hashlib.file_digest(file, "sha256").hexdigest())
     key = hashlib.sha256(json.dumps([column, *beside, *digests]).encode()).hexdigest()
-    folder = cache / f"table-{key[:24]}"
+    folder = used(cache / f"table-{key[:24]}")
     if not folder.exists():
         with new_folder(folder, replace=False) as fresh:
             others = write_pictures(list(tables), fresh, column, where)

@@ -16,7 +16,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
 
-from foundation.documents import read_json
+from foundation.documents import read_json, read_mapping
 from foundation.durable import write_json
 from foundation.sums import digests, read_sums
 from sweeper.places import best_of, trials_of
@@ -47,6 +47,17 @@ def note_finished(asked: Plan) -> None:
 def forget_finished(folder: Path) -> None:
     """Take the record away: the study goes on."""
     (folder / RECORD).unlink(missing_ok=True)
+
+
+def forget_trials_files(folder: Path) -> None:
+    """Take from the record what is gone of the trials, which was cleared on purpose."""
+    try:
+        record = read_mapping(folder / RECORD)
+        there = _trials_files(folder)
+        record["trials"] = {name: size for name, size in record["trials"].items() if name in there}
+    except (OSError, ValueError, LookupError, TypeError, AttributeError):
+        return
+    write_json(folder / RECORD, record)
 
 
 def already_finished(asked: Plan) -> list[str]:

@@ -24,6 +24,7 @@ from eval.samplers import check_sampler
 from eval.spec import EvalSpec, Round
 from eval.validation import ValidationSet, validation_losses_each
 from eval.views import Seen, View
+from foundation.cache_use import used
 from foundation.data.dataset import Dataset
 from foundation.errors import DataError
 from foundation.images import square
@@ -125,7 +126,7 @@ class Judging:
         for asked in (spec.usual, spec.whole):
             self._look_again([look for look in looks if next_round(look.known, look.judged, spec) == asked], asked)
         for look in looks:
-            write_pictures(look.due.pictures, look.drawn, len(self._spec.seeds))
+            write_pictures(look.due.pictures, look.drawn, len(self._spec.seeds), singles=False)
         return [look.judged for look in looks]
 
     def _look_again(self, looks: Sequence[_Look], asked: Round) -> None:
@@ -177,7 +178,7 @@ class Judging:
         before, evidence = self._seen.get((checkpoint, strength), (None, None))
         if before is None or evidence is None or before.seeds[: len(seeds)] != seeds:
             drawn, evidence = self.see_file(checkpoint, step, spec, strength)
-            write_pictures(folder, drawn, len(self._spec.seeds))
+            write_pictures(folder, drawn, len(self._spec.seeds), with_sheets=False)
             self._seen[checkpoint, strength] = (spec, evidence)
         return judge(self.reference(spec), evidence.within(spec.usual), [], spec)
 
@@ -194,7 +195,7 @@ class Judging:
         spec = replace(spec, prompts=spec.prompts[:prompts], unrelated_prompts=())
         with self._pack.acting_file(checkpoint, strength) as base:
             (drawn,) = draw(base, spec, self._trigger, working=self._working)
-        write_pictures(folder, drawn, len(self._spec.seeds))
+        write_pictures(folder, drawn, len(self._spec.seeds), with_sheets=False)
 
     def judge_base(self, spec: EvalSpec) -> Evaluation:
         """What the base itself would be told by `spec`: what a checkpoint's numbers begin at."""
@@ -226,7 +227,7 @@ class Judging:
         """What checkpoints drawn by `spec` are held against; from memory, from the cache, or computed."""
         whole = self._whole(spec)
         if whole not in self._references:
-            file = self._cache / f"reference-{self._key(whole)}.safetensors"
+            file = used(self._cache / f"reference-{self._key(whole)}.safetensors")
             with making(file, self._working):
                 found = self._read(file, whole)
                 if found is None:
@@ -242,7 +243,7 @@ class Judging:
 
     def base_pictures(self, spec: EvalSpec) -> Path:
         """The folder of what the base draws, under the names that `write_pictures` gives."""
-        return self._cache / f"base-{self._key(self._whole(spec))}"
+        return used(self._cache / f"base-{self._key(self._whole(spec))}")
 
     def _read(self, file: Path, spec: EvalSpec) -> Reference | None:
         """None where it is not there in full, or was damaged: it can be computed again."""

@@ -9,7 +9,7 @@ import fcntl
 import os
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Final
 
@@ -42,6 +42,15 @@ def supervising(folder: Path, say: Callable[[str], None], wait_s: float = WAIT_S
         file.flush()
         _await_end(workers, folder, say, wait_s)
         yield
+
+
+def is_held(folder: Path) -> bool:
+    """Whether a supervisor, or a worker that still saves its trials, has the study just now. Nothing is written."""
+    for name in (_SUPERVISOR, _WORKERS):
+        with suppress(FileNotFoundError), (folder / name).open("r") as file:
+            if not _locked(file):
+                return True
+    return False
 
 
 @contextmanager

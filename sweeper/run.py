@@ -18,6 +18,7 @@ import yaml
 
 from eval.models import check_models
 from eval.prompts import check_prompts
+from foundation.cache_use import noting_uses
 from foundation.console import say
 from foundation.data.buckets import Cut
 from foundation.data.dataset import Dataset, load_dataset, with_folders
@@ -93,6 +94,7 @@ def _run_study(overrides: Sequence[str], stop: Stop) -> int:
         database = folder.parent / STUDIES
         search = Search.open(asked.config, asked.space, database, dataset.fingerprint, first)
         refuse_lost_trials(folder, database, search.started, search.ended())
+        stack.enter_context(noting_uses(folder))
         identity = _write_study(folder, asked)
         launcher = stack.enter_context(_started(LocalLauncher(config, asked.objectives), search, config))
         if tracking.uri is None:

@@ -11,6 +11,7 @@ from pathlib import Path
 import torch
 from safetensors import SafetensorError
 
+from foundation.cache_use import noting_uses
 from foundation.errors import UserError
 from sweeper.config import Config
 from sweeper.loading import Loaded, load
@@ -29,11 +30,12 @@ def serve(config: Config, device: str, connection: Connection, objectives: Seque
     began = time.monotonic()
     try:
         _must_answer(device)
-        loaded = load(config, device, objectives, Path(config.study.folder) / "cache", Signs(connection.send))
-        if num_slots := find_slots(config, device, loaded, connection):
-            worker = Worker(config, device, connection, loaded, num_slots)
-            connection.send(_ready(loaded, worker, num_slots, device, time.monotonic() - began))
-            worker.run()
+        with noting_uses(Path(config.study.folder) / config.study.name):
+            loaded = load(config, device, objectives, Path(config.study.folder) / "cache", Signs(connection.send))
+            if num_slots := find_slots(config, device, loaded, connection):
+                worker = Worker(config, device, connection, loaded, num_slots)
+                connection.send(_ready(loaded, worker, num_slots, device, time.monotonic() - began))
+                worker.run()
     except (EOFError, BrokenPipeError, ConnectionResetError):
         return  # the supervisor is gone before anything began
     except UserError as error:

@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from foundation.cache_use import used
 from foundation.checked import load_checked, save_checked
 from foundation.data.buckets import Cut, Size, View
 from foundation.data.dataset import Dataset
@@ -161,7 +162,7 @@ def cached(cache: Path, key: str, compute: Callable[[], dict[str, Tensor]]) -> d
 
     Safe when several processes start at once: each writes a whole file under the same name, with the same content.
     """
-    file = cache / f"{key}.safetensors"
+    file = used(cache / f"{key}.safetensors")
     try:
         return load_checked(file)
     except (FileNotFoundError, DataError):

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
+from foundation.cache_use import used
 from foundation.durable import new_folder
 from train.pocket.draw import draw
 from train.pocket.world import scenes
@@ -30,7 +31,7 @@ def with_drawn_folder(spec: DataSpec, cache: Path) -> DataSpec:
 
 def draw_set(style: str, num_train: int, num_validation: int, cache: Path) -> Path:
     """A folder with `train`, `validation` and `unseen`, each with images and `metadata.jsonl`."""
-    folder = cache / f"drawn-{style}-{num_train}-{num_validation}-{SEED}"
+    folder = used(cache / f"drawn-{style}-{num_train}-{num_validation}-{SEED}")
     if folder.exists():
         return folder
     chosen = scenes(SEED, num_train + num_validation + NUM_UNSEEN, held_out=True)

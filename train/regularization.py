@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 
+from foundation.cache_use import used
 from foundation.data.dataset import Dataset
 from foundation.durable import new_folder
 from foundation.folder import Picture, read_folder
@@ -31,7 +32,7 @@ def with_regularization(dataset: Dataset, spec: DataSpec, base: Base, cache: Pat
 
 def _drawn(base: Base, prompt: str, count: int, cache: Path) -> tuple[Picture, ...]:
     words = [base.fingerprint, str(base.dtype), base.resolution, prompt, count]
-    folder = cache / f"regularization-{hashlib.sha256(json.dumps(words).encode()).hexdigest()[:24]}"
+    folder = used(cache / f"regularization-{hashlib.sha256(json.dumps(words).encode()).hexdigest()[:24]}")
     if not folder.exists():
         with new_folder(folder, replace=False) as fresh:
             _draw(base, prompt, count, fresh)

@@ -1,0 +1,141 @@
+"""`python -m sweeper.clean`: what old studies hold, and what of it may go. It shows; it deletes only when told."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Final, get_args
+
+from foundation.console import columns, complain, say
+from foundation.errors import SAID, ConfigError, StudyError
+from foundation.keyed import read_keyed
+from sweeper.finished import forget_trials_files
+from sweeper.holdings import Held, KeepOf, held_by, shared_by, size_of, studies_in
+from sweeper.lease import supervising
+
+USAGE: Final = """\
+python -m sweeper.clean [folder=multirun] [study=NAME …] [keep=best|winner] [delete=true]     free space
+
+  folder=    where studies are (default: multirun)
+  study=     only this one, and nothing that studies share; give it as often as needed (default: all)
+  keep=      of a finished study's trials, beside their records:
+             best     each trial's best checkpoint, so that the study can be made longer (default)
+             winner   no checkpoint and no sample: best/ holds the winner; a longer study trains good trials again
+  delete=    true: do it. Without it, it shows what it would do and deletes nothing.
+
+best/, the champion in MLflow, and all of a study that runs or is not finished stay. Of the cache goes what no study's
+note (cache_used.txt) names and is a day old; it can be computed again.
+
+  python -m sweeper.clean
+  python -m sweeper.clean study=pencil keep=winner delete=true"""
+_KEYS: Final = ("folder", "study", "keep", "delete")
+_WORDS: Final = {"true": True, "false": False}
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Show or clean as told; 0, or 2 with one clear line for each mistake a person can put right."""
+    if {"-h", "--help", "help"} & set(arguments):
+        say(USAGE)
+        return 0
+    try:
+        say(*clean(arguments))
+    except SAID as error:
+        complain(error)
+        return 2
+    return 0
+
+
+def clean(arguments: Sequence[str]) -> list[str]:
+    """What the studies hold and what is free of it, in lines; with delete=true it is deleted.
+
+    Raises:
+        UserError: the arguments are wrong, or there is no such study.
+    """
+    folder, names, keep, delete = _parsed(arguments)
+    studies = studies_in(folder)
+    if not studies:
+        raise StudyError(f"there is no study in {folder}; name their folder by folder=")
+    known = {study.name for study in studies}
+    if unknown := [name for name in names if name not in known]:
+        raise StudyError(f"there is no study {unknown[0]} in {folder}; there are {', '.join(sorted(known))}")
+    chosen = [study for study in studies if not names or study.name in names]
+    held = [held_by(study, keep) for study in chosen]
+    lines = _table(held)
+    free = [path for each in held for path in each.free]
+    if not names:
+        shared = shared_by(folder, studies)
+        rest = [*shared.cache_free, *shared.leftovers]
+        free += rest
+        lines.append(
+            f"cache: {_in_words(shared.cache)}, of which no study uses {_in_words(size_of(shared.cache_free))}"
+            + (f" ({shared.cache_note})" if shared.cache_note else "")
+            + f"; leftovers beside studies: {_in_words(size_of(shared.leftovers))}"
+        )
+    total = size_of(free)
+    if not delete:
+        return [*lines, f"{_in_words(total)} can be freed; nothing was deleted: delete=true does it"]
+    skipped = [line for each in held if (line := _delete_of(each))]
+    if not names:
+        for path in rest:
+            _delete(path)
+    left = size_of(free)
+    return [*lines, *skipped, f"{_in_words(total - left)} freed"]
+
+
+def _parsed(arguments: Sequence[str]) -> tuple[Path, list[str], KeepOf, bool]:
+    keys, problems = read_keyed(arguments, _KEYS, ("study",))
+    keep, delete = keys.get("keep", "best"), keys.get("delete", "false")
+    if keep not in get_args(KeepOf):
+        problems.append(f"keep must be one of {', '.join(get_args(KeepOf))}, got {keep}")
+    if delete not in _WORDS:
+        problems.append(f"delete must be true or false, got {delete}")
+    if problems:
+        raise ConfigError(problems)
+    return Path(keys.get("folder", "multirun")).expanduser(), keys.get("study", []), keep, _WORDS[delete]
+
+
+def _table(held: Sequence[Held]) -> list[str]:
+    rows = [
+        [
+            each.folder.name,
+            each.state,
+            *map(_in_words, (each.size, each.checkpoints, each.samples, each.artifacts, size_of(each.free))),
+            each.why,
+        ]
+        for each in held
+    ]
+    head = ["study", "state", "all", "checkpoints", "samples", "MLflow's files", "free", "what is free"]
+    return columns(head, rows, right=range(2, 7))
+
+
+def _delete_of(held: Held) -> str:
+    """Delete what is free of a study, which nobody else may run meanwhile; why it was not, if so."""
+    if not held.free:
+        return ""
+    try:
+        with supervising(held.folder, say, wait_s=0.0):
+            for path in held.free:
+                _delete(path)
+            forget_trials_files(held.folder)
+    except StudyError as error:
+        return f"{held.folder.name} was left as it is: {error}"
+    return ""
+
+
+def _delete(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        with suppress(FileNotFoundError):
+            path.unlink()
+
+
+def _in_words(size: int) -> str:
+    return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.1f} MB"
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
