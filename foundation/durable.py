@@ -7,7 +7,6 @@ import json
 import os
 import shutil
 import tempfile
-import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
@@ -83,21 +82,6 @@ def new_folder(path: Path, *, replace: bool = True) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
         raise
     _sync(path.parent)
-
-
-def clear_leftovers(folder: Path, older_than_s: float = 0.0) -> None:
-    """Delete what writers that were killed have left in a folder and all below it.
-
-    No one else may be writing there, but for what is younger than `older_than_s`.
-    """
-    for path in list(folder.rglob(f".*{PARTIAL}")):
-        with suppress(FileNotFoundError):
-            if time.time() - path.lstat().st_mtime < older_than_s:
-                continue
-            if path.is_dir():
-                shutil.rmtree(path, ignore_errors=True)
-            else:
-                path.unlink()
 
 
 def _temporary(path: Path) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 import sys
 from collections.abc import Sequence
@@ -13,8 +14,10 @@ from foundation.console import columns, complain, say
 from foundation.errors import SAID, ConfigError, StudyError
 from foundation.keyed import read_keyed
 from sweeper.finished import forget_trials_files
-from sweeper.holdings import Held, KeepOf, held_by, shared_by, size_of, studies_in
+from sweeper.holdings import CACHE, Held, KeepOf, held_by, leftovers, shared_by, size_of, studies_in
 from sweeper.lease import supervising
+from sweeper.tracking import ARTIFACTS
+from sweeper.tracking.runs_of import trial_runs
 
 USAGE: Final = """\
 python -m sweeper.clean [folder=multirun] [study=NAME …] [keep=best|winner] [delete=true]     free space
@@ -83,6 +86,15 @@ def clean(arguments: Sequence[str]) -> list[str]:
             _delete(path)
     left = size_of(free)
     return [*lines, *skipped, f"{_in_words(total - left)} freed"]
+
+
+def clear_after_kills(study: Path) -> None:
+    """Delete what killed writers have left in a study that this process holds; in what studies share, if a day old."""
+    artifacts = study.parent / ARTIFACTS
+    own = [study, *(artifacts / run for run in trial_runs(study.parent, study.name).values())]
+    found = [path for place in own for path in leftovers(place, now=math.inf)]
+    for path in (*found, *leftovers(study.parent / CACHE), *leftovers(artifacts)):
+        _delete(path)
 
 
 def _parsed(arguments: Sequence[str]) -> tuple[Path, list[str], KeepOf, bool]:

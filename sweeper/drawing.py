@@ -92,9 +92,7 @@ def _row(known: list[list[Image.Image]], number: int) -> list[Image.Image]:
     return known[number] if number < len(known) else []
 
 
-def write_pictures(
-    folder: Path, drawn: Drawn, seeds: int, *, singles: bool = True, with_sheets: bool = True
-) -> None:
+def write_pictures(folder: Path, drawn: Drawn, seeds: int, *, singles: bool = True, with_sheets: bool = True) -> None:
     """Write each picture, and for each prompt a square sheet of its first so many `seeds`, whole or not at all.
 
     Some checkpoints are drawn with more seeds than others; their sheets are to be compared. A sheet holds the same

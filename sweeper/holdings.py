@@ -6,6 +6,7 @@ checkpoint that counts for it; of a study that is not finished, all. Links are n
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -80,7 +81,7 @@ def held_by(study: Path, keep: KeepOf) -> Held:
     if state == "finished":
         free, why = _free(study, runs, keep)
     if state != "running":
-        free += leftovers(study)
+        free += leftovers(study, now=math.inf)  # nobody is writing there
     everything = [study, *runs.values()]
     return Held(
         folder=study,
@@ -122,7 +123,7 @@ def size_of(places: Iterable[Path]) -> int:
 
 
 def leftovers(folder: Path, now: float | None = None) -> list[Path]:
-    """What writers that were killed have left: partial files and folders, and uploads of MLflow's, a day old."""
+    """What writers that were killed have left: partial files and folders, and uploads of MLflow's; a day old."""
     found = []
     for place, folders, files in os.walk(folder):  # follows no link
         for name in (*folders, *files):

@@ -23,9 +23,10 @@ from foundation.console import say
 from foundation.data.buckets import Cut
 from foundation.data.dataset import Dataset, load_dataset, with_folders
 from foundation.documents import read_mapping
-from foundation.durable import clear_leftovers, write_text
+from foundation.durable import write_text
 from foundation.errors import ConfigError, StudyError
 from foundation.secrets import redacted
+from sweeper.clean import clear_after_kills
 from sweeper.config import Config
 from sweeper.dimension import Params, Value
 from sweeper.display import Display
@@ -56,7 +57,6 @@ BEHIND: Final = 3
 """Exit code when all is done, but MLflow does not show all of it."""
 MAX_CAPTION_PROMPTS: Final = 8
 _GRACE_S: Final = 120.0
-_A_DAY_S: Final = 86_400.0
 _VERSIONS_OF: Final = ("torch", "diffusers", "transformers", "peft", "accelerate", "optuna", "mlflow", "hydra-core")
 
 
@@ -89,8 +89,7 @@ def _run_study(overrides: Sequence[str], stop: Stop) -> int:
         config, dataset = _prepare(asked)
         stack.enter_context(supervising(folder, say))
         forget_finished(folder)
-        clear_leftovers(folder)
-        clear_leftovers(folder.parent / "cache", older_than_s=_A_DAY_S)  # other studies may be writing there
+        clear_after_kills(folder)
         database = folder.parent / STUDIES
         search = Search.open(asked.config, asked.space, database, dataset.fingerprint, first)
         refuse_lost_trials(folder, database, search.started, search.ended())

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 from foundation.adapter_files import WEIGHTS_FILE
+from foundation.durable import PARTIAL
 from foundation.sqlite_file import create_whole
 
 
@@ -27,6 +30,29 @@ def make_sqlite(path: Path, create: Callable[[Path], None]) -> None:
         connection.execute("PRAGMA schema_version")
     finally:
         connection.close()
+
+
+def local_folder(uri: str) -> Path | None:
+    """The folder of a `file:` address on this machine; None of any other."""
+    parts = urlsplit(uri)
+    return Path(unquote(parts.path)) if parts.scheme == "file" and not parts.netloc else None
+
+
+def link(file: Path, name: Path) -> bool:
+    """Give a file a second name, whole or not at all; False where the disk, or two disks, do not allow it.
+
+    Neither is written to afterwards, so they cannot part; each is there until both are deleted.
+    """
+    fresh = name.with_name(f".{name.name}{PARTIAL}")
+    try:
+        name.parent.mkdir(parents=True, exist_ok=True)
+        fresh.unlink(missing_ok=True)
+        os.link(file, fresh)
+        os.replace(fresh, name)
+    except OSError:
+        return False
+    fresh.unlink(missing_ok=True)  # where both were one file already, replacing does nothing
+    return True
 
 
 def weights_digest(folder: Path) -> str:

@@ -75,6 +75,8 @@ class MlflowTracker:
         self._trials: dict[int, MlflowRun] = {}
         self._open: set[int] = set()
         self._base: Mapping[str, Path] = {}
+        self._shows_base: MlflowRun | None = None
+        """A run that has them."""
 
     @property
     def lost(self) -> int:
@@ -97,14 +99,20 @@ class MlflowTracker:
         run = self._start(number, params, config)
         run.set_tags({"attempt": str(int(run.tag("attempt") or 0) + 1)})
         self._open.add(number)
-        run.add_images(0, self._base)
+        self._show_base(run)
         self.log_steps(number, steps)
 
     def show_base(self, images: Images) -> None:
         self._base = keyed(images)
         self._show_pictures(0)
         for number in self._open:
-            self._trials[number].add_images(0, self._base)
+            self._show_base(self._trials[number])
+
+    def _show_base(self, run: MlflowRun) -> None:
+        """The base's pictures, which all trials show: on this machine's disk they lie once."""
+        run.add_images(0, self._base, as_in=self._shows_base)
+        if self._base:
+            self._shows_base = run
 
     def log_steps(self, number: int, reports: Iterable[StepReport]) -> None:
         run = self._trial(number)
@@ -133,7 +141,7 @@ class MlflowTracker:
             return
         run = self._start(trial.number, trial.params, trial.config)
         try:
-            run.add_images(0, self._base)
+            self._show_base(run)
             run.add_points((report.step, of_step(report)) for report in trial.steps if report.failure is None)
             run.add_points((each.step, of_validation(each)) for each in trial.validations)
             run.add_points((each.step, of_evaluation(each, costs)) for each, _, costs in trial.evaluations)
@@ -144,7 +152,7 @@ class MlflowTracker:
             for each, images, _ in trial.evaluations:
                 run.add_images(each.step, keyed(images))
             for name, folder in trial.kept.items():
-                run.put_folder(folder, f"checkpoints/{name}")
+                run.put_folder(folder, f"checkpoints/{name}", linked=True)
             run.set_tags({_DIGEST: trial.digest})  # last: it says that all of the above is there
         finally:
             self._open.discard(trial.number)

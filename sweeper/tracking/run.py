@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import math
 import re
 import time
@@ -14,10 +15,12 @@ from typing import Final, TypeVar
 from mlflow import MlflowClient
 from mlflow.entities import FileInfo, Metric, Param, Run, RunTag
 from mlflow.exceptions import MlflowException
+from mlflow.utils.mlflow_tags import MLFLOW_LOGGED_IMAGES
 
 from foundation.errors import StudyError
 from foundation.images import read_rgb
 from foundation.sums import SUMS, damage, read_sums
+from sweeper.tracking.files import link, local_folder
 from sweeper.tracking.names import entity_name
 
 _MAX_METRICS, _MAX_PARAMS, _MAX_VALUE, _MAX_TAG = 1000, 100, 6000, 8000  # mlflow.utils.validation
@@ -25,6 +28,7 @@ _IMAGES: Final = "images"
 """Where `MlflowClient.log_image` puts its files, each as a PNG and, behind it, as a small WebP for the page."""
 _IMAGE_FILE: Final = re.compile(r"images/(.+)\+step\+(\d+)\+timestamp\+.*\.webp")
 
+_FILES_OF_IMAGE: Final = 2
 T = TypeVar("T")
 
 
@@ -45,6 +49,7 @@ class MlflowRun:
         self.id: str = run.info.run_id
         self.artifact_uri: str = run.info.artifact_uri
         self.status: str = run.info.status
+        self.folder: Path | None = local_folder(self.artifact_uri)
 
     def tag(self, name: str) -> str:
         """A tag's text; empty without it."""
@@ -96,21 +101,33 @@ class MlflowRun:
             self._client.log_batch(self.id, metrics=batch)
         self._values |= changed
 
-    def add_images(self, step: int, images: Mapping[str, Path]) -> None:
-        """Add pictures by key to what is shown of a step."""
+    def add_images(self, step: int, images: Mapping[str, Path], as_in: MlflowRun | None = None) -> None:
+        """Add pictures by key to what is shown of a step; those that another run shows alike are taken from there."""
         shown = self._shown_images()
         for key, path in images.items():
             if (key, step) not in shown:
-                self._client.log_image(self.id, read_rgb(path), key=key, step=step)
+                if as_in is None or not self._link_image(key, step, as_in):
+                    self._client.log_image(self.id, read_rgb(path), key=key, step=step)
                 shown.add((key, step))
+
+    def _link_image(self, key: str, step: int, other: MlflowRun) -> bool:
+        """Give an image's files in another run a second name here; whether that could be done."""
+        if self.folder is None or other.folder is None or other.id == self.id:
+            return False
+        pattern = f"{glob.escape(key.replace('/', '~'))}+step+{step}+timestamp+*"
+        files = sorted((other.folder / _IMAGES).glob(pattern))
+        if len(files) != _FILES_OF_IMAGE or not all(link(file, self.folder / _IMAGES / file.name) for file in files):
+            return False
+        self.set_tags({MLFLOW_LOGGED_IMAGES: "True"})
+        return True
 
     def put_text(self, text: str, name: str) -> None:
         """Leave a text as an artifact at the top."""
         if self._is_new or self._sizes("").get(name) != len(text.encode()):
             self._client.log_text(self.id, text, name)
 
-    def put_folder(self, folder: Path, place: str) -> None:
-        """Leave a folder's files as artifacts in `place`.
+    def put_folder(self, folder: Path, place: str, *, linked: bool = False) -> None:
+        """Leave a folder's files as artifacts in `place`; `linked` ones, which nobody changes, under a second name.
 
         Raises:
             StudyError: the folder is gone or damaged.
@@ -127,12 +144,13 @@ class MlflowRun:
             inside = file.relative_to(folder).as_posix()
             name = f"{place}/{inside}"
             if there.get(name) != file.stat().st_size or inside in stale or (stale and inside == SUMS):
+                if linked and self.folder and link(file, self.folder / name):
+                    continue
                 self._client.log_artifact(self.id, str(file), name.rpartition("/")[0])
 
     def has_files(self, images: AbstractSet[tuple[str, int]], folders: Sequence[str]) -> bool:
         """Whether these images, by key and step, and folders are there; taken for granted of a remote store."""
-        local = self.artifact_uri.startswith("file:")
-        return not local or (images <= self._shown_images() and all(self._list(folder) for folder in folders))
+        return self.folder is None or (images <= self._shown_images() and all(self._list(folder) for folder in folders))
 
     def end(self, status: str) -> None:
         """End it in one of MLflow's ways, unless it has ended so."""

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from foundation import durable
+from sweeper.holdings import leftovers
 
 
 class _Crash(BaseException):
@@ -216,7 +217,9 @@ def test_what_killed_writers_leave_is_found_and_nothing_else(tmp_path: Path, mon
         with pytest.raises(_Crash), durable.new_folder(tmp_path / "folder") as fresh:
             (fresh / "half").touch()
     assert len(names(tmp_path)) == 5
-    durable.clear_leftovers(tmp_path, older_than_s=3600)
-    assert len(names(tmp_path)) == 5
-    durable.clear_leftovers(tmp_path)
-    assert names(tmp_path) == ["below", "below/.mine"]
+    left = leftovers(tmp_path, now=math.inf)
+    assert leftovers(tmp_path) == []  # they are young
+    assert {path for path in tmp_path.rglob("*") if not any(path.is_relative_to(each) for each in left)} == {
+        tmp_path / "below",
+        tmp_path / "below/.mine",
+    }

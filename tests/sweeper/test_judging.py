@@ -223,7 +223,7 @@ def test_finalists_are_drawn_by_their_own_prompts_at_their_strength(
     full = judging.judge_file(checkpoint, 3, tmp_path / "full", (0, 1))
     assert weak.validation_losses != full.validation_losses
     judging.draw_file(checkpoint, tmp_path / "drawn", prompts=1, seed=0, strength=0.4)
-    assert sorted(path.name for path in (tmp_path / "drawn").iterdir()) == ["prompt00-seed0.png", "prompt00.png"]
+    assert sorted(path.name for path in (tmp_path / "drawn").iterdir()) == ["prompt00-seed0.png"]
     drawn = pixels(tmp_path / "drawn" / "prompt00-seed0.png")
     assert np.abs(drawn - pixels(tmp_path / "weak" / "prompt00-seed0.png")).max() <= 1
     with pack.acting_file(checkpoint, 0.4) as base:

@@ -156,3 +156,26 @@ def test_the_winner_is_registered_once_and_holds_the_alias(
     assert study.data.metrics == {"best/score": 70.0}
     assert runs_of(folder)["trial 0003"].data.tags["champion"] == "pencil version 1"
     assert tracker.lost == 0
+
+
+def test_what_all_trials_show_and_what_a_trial_keeps_lies_on_the_disk_once(
+    open_one: Callable[[], Tracker], folder: Path, tmp_path: Path
+) -> None:
+    tracker = open_one()
+    tracker.start_study("pencil", "id of pencil", {}, "")
+    tracker.show_base([("a cup", picture_at(tmp_path / "a.png"))])
+    kept = weights_in(tmp_path / "checkpoint", b"weights")
+    for number in (0, 1):
+        tracker.start_trial(number, {}, "")
+        tracker.end_trial(record(number, kept={"best": kept}))
+    tracker.close()
+    runs = runs_of(folder)
+    first, second = (local(runs[f"trial {number:04d}"].info.artifact_uri) for number in (0, 1))
+    assert tracker.lost == 0
+    names = sorted(path.name for path in (first / "images").iterdir())
+    assert len(names) == 2 and names == sorted(path.name for path in (second / "images").iterdir())
+    assert all((first / "images" / name).samefile(second / "images" / name) for name in names)
+    assert runs["trial 0001"].data.tags["mlflow.loggedImages"] == "True"  # else MLflow's page shows none
+    for file in kept.iterdir():
+        assert file.samefile(first / "checkpoints" / "best" / file.name)
+    assert not [path for path in folder.rglob(".*") if path.name.endswith(".partial")]
