@@ -92,18 +92,17 @@ def _row(known: list[list[Image.Image]], number: int) -> list[Image.Image]:
     return known[number] if number < len(known) else []
 
 
-def write_pictures(folder: Path, drawn: Drawn, seeds: int, *, singles: bool = True, with_sheets: bool = True) -> None:
+def write_pictures(folder: Path, drawn: Drawn, seeds: int, *, with_sheets: bool = True) -> None:
     """Write each picture, and for each prompt a square sheet of its first so many `seeds`, whole or not at all.
 
-    Some checkpoints are drawn with more seeds than others; their sheets are to be compared. A sheet holds the same
-    pixels as the pictures in it: without `singles` only those are written one by one that are on no sheet.
+    Some checkpoints are drawn with more seeds than others; their sheets are to be compared. What no tracker shows needs
+    no sheets: they are made of the pictures.
     """
     with new_folder(folder) as fresh:
         for kind, rows in ((PROMPT, drawn.samples), (UNRELATED, drawn.unrelated)):
             for number, row in enumerate(rows):
                 for seed, image in enumerate(row):
-                    if singles or seed >= seeds:
-                        image.save(fresh / picture_name(kind, number, seed), compress_level=_PACKED)
+                    image.save(fresh / picture_name(kind, number, seed), compress_level=_PACKED)
                 if with_sheets:
                     square_sheet(row[:seeds]).save(fresh / sheet_name(kind, number), compress_level=_PACKED)
 

@@ -126,7 +126,7 @@ class Judging:
         for asked in (spec.usual, spec.whole):
             self._look_again([look for look in looks if next_round(look.known, look.judged, spec) == asked], asked)
         for look in looks:
-            write_pictures(look.due.pictures, look.drawn, len(self._spec.seeds), singles=False)
+            write_pictures(look.due.pictures, look.drawn, len(self._spec.seeds))
         return [look.judged for look in looks]
 
     def _look_again(self, looks: Sequence[_Look], asked: Round) -> None:
