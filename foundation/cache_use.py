@@ -20,13 +20,16 @@ _file: Path | None = None
 
 
 @contextmanager
-def noting_uses(study: Path) -> Iterator[None]:
-    """Within the block note in this study's folder what this process uses of the cache, and used before."""
+def noting_uses(study: Path, *, and_before: bool = False) -> Iterator[None]:
+    """Within the block note in this study's folder what this process uses of the cache, and perhaps used before.
+
+    Nothing is written before something is used.
+    """
     global _file
     _file = study / NOTE
-    names = [*_before]
+    if and_before and (names := [name for name in _before if name not in (uses_of(study) or ())]):
+        append_lines(_file, names)
     _before.clear()
-    append_lines(_file, [name for name in names if name not in (uses_of(study) or ())])
     try:
         yield
     finally:

@@ -93,7 +93,7 @@ def _run_study(overrides: Sequence[str], stop: Stop) -> int:
         database = folder.parent / STUDIES
         search = Search.open(asked.config, asked.space, database, dataset.fingerprint, first)
         refuse_lost_trials(folder, database, search.started, search.ended())
-        stack.enter_context(noting_uses(folder))
+        stack.enter_context(noting_uses(folder, and_before=True))
         identity = _write_study(folder, asked)
         launcher = stack.enter_context(_started(LocalLauncher(config, asked.objectives), search, config))
         if tracking.uri is None:

@@ -149,7 +149,7 @@ def test_of_a_study_without_notes_the_whole_cache_stays(study: Path) -> None:
 
 def test_uses_are_noted_once_also_those_from_before_the_study_was_known(tmp_path: Path) -> None:
     used(tmp_path / "cache" / "drawn")
-    with noting_uses(tmp_path / "pencil"):
+    with noting_uses(tmp_path / "pencil", and_before=True):
         for name in ("a", "b", "a"):
             used(tmp_path / "cache" / name)
     used(tmp_path / "cache" / "later")
