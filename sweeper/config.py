@@ -171,11 +171,7 @@ class TrackingSpec:
     """The registered model whose alias `champion` is the winner."""
     register: Literal["better", "always", "never"] = "better"
     """When a study's best becomes the champion: `better`, only where its score is above the base's by more than noise
-    (a 95 % interval over prompts, and a point or more); `always`; `never`."""
-
-    def __post_init__(self) -> None:
-        if set(self.model) & set("/:'\""):
-            raise ValueError(f"tracking.model must not hold '/', ':' or quotes, got {self.model!r}")
+    (95 % intervals of the score, or of style and validation loss, and a point or more); `always`; `never`."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -214,6 +210,8 @@ class Config:
             )
         if self.eval.sampler != "own" and self.base.family in _FLOWS:
             raise ValueError(f"eval.sampler must be own for base.family {self.base.family}, got {self.eval.sampler}")
+        if set(self.tracking.model) & set("/:'\""):  # here, since it is the study's name unless it is set
+            raise ValueError(f"tracking.model must not hold '/', ':' or quotes, got {self.tracking.model!r}")
         self._check_objectives()
         self._check_pruner()
 

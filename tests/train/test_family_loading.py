@@ -285,4 +285,5 @@ def test_what_a_folder_predicts_is_known_without_loading_it(
     if family == "stable_diffusion":
         whole = shutil.copytree(spec.path, tmp_path / "torn")
         (whole / "scheduler/scheduler_config.json").write_text("{")
-        assert known_prediction(replace(spec, path=str(whole))) is None
+        with pytest.raises(BaseModelError, match=r"scheduler_config\.json is not JSON: .*; fetch it anew"):
+            known_prediction(replace(spec, path=str(whole)))

@@ -146,7 +146,7 @@ def test_sizes_and_lengths_in_a_header_that_lie(tmp_path: Path) -> None:
             read_parts(file)
     for configs in ("[", "[]", '{"unet": 3}', '{"unet": {"peft_type": "LOHA"}}'):
         save_file({"unet.x.hada_w1_a": torch.ones(1, 1)}, file, {"peft_configs": configs})
-        with pytest.raises(AdapterError, match="is damaged"):
+        with pytest.raises(AdapterError, match="is damaged|header is not JSON"):
             read_parts(file)
     for field, value in {"r": 0, "lora_alpha": None, "rank_pattern": [1], "alpha_pattern": {"(": 2}}.items():
         save_file(layer(), file, {"lora_adapter_metadata": json.dumps({f"unet.{field}": value})})
@@ -169,7 +169,7 @@ def test_a_folder(tmp_path: Path) -> None:
         (folder("peft", {"adapter_model.safetensors": save(bare)}), "needs adapter_config.json beside it"),
         (
             folder("torn", {"adapter_model.safetensors": save(bare), "adapter_config.json": b"{"}),
-            "is damaged, it is no JSON",
+            "adapter_config.json is not JSON: Expecting property name",
         ),
         (
             folder("vera", {"adapter_model.safetensors": save(bare), "adapter_config.json": b'{"peft_type": "VERA"}'}),
