@@ -45,7 +45,7 @@ def here(
 def run(commands: str) -> None:
     for line in commands.splitlines():
         words = shlex.split(line, comments=True)
-        assert words[:3] == ["python", "-m", "sweeper.export"]
+        assert words[:3] == [".venv/bin/python", "-m", "sweeper.export"]
         assert main(words[3:]) == 0
 
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from eval.command import run
-from eval.request import Request
+from eval.request import parse
 from foundation.data.dataset import Dataset
 from sweeper.judging import Due, Judging
 from tests.sweeper.test_judging import SPEC
@@ -51,17 +51,19 @@ def test_judged_together_as_judged_alone(
         assert packed.score == pytest.approx(single.score, abs=0.2)  # pictures are rounded to 8 bits
         assert packed.validation_losses == pytest.approx(single.validation_losses, rel=1e-4)
         assert packed.validation_losses != pytest.approx(base_losses, rel=1e-4)
-    asked = Request(
-        lora=str(tmp_path / "lora"),
-        base=spec.path,
-        data=str(drawn_folder / "train"),
-        held_out=str(drawn_folder / "validation"),
-        prompt=QUICK.prompts,
-        resolution=spec.resolution,
-        max_tokens=spec.max_tokens,
-        seeds=2,
-        steps=2,
-        device="cpu",
+    asked = parse(
+        [
+            f"lora={tmp_path / 'lora'}",
+            f"base={spec.path}",
+            f"data={drawn_folder / 'train'}",
+            f"held_out={drawn_folder / 'validation'}",
+            *(f"prompt={prompt}" for prompt in QUICK.prompts),
+            f"resolution={spec.resolution}",
+            *([f"max_tokens={spec.max_tokens}"] if spec.max_tokens else []),
+            "seeds=2",
+            "steps=2",
+            "device=cpu",
+        ]
     )
     evaluation = run(asked)
     assert evaluation.score == evaluation.score
