@@ -15,6 +15,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.store.db.utils import _initialize_tables
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NOTE, MLFLOW_SOURCE_NAME
 from sqlalchemy import create_engine
+from sqlalchemy import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
 from eval.evaluation import Evaluation, Validation
@@ -52,6 +53,8 @@ def open_mlflow(spec: TrackingSpec, study_folder: Path) -> MlflowTracker:
     remote = uri.startswith(("http://", "https://", "databricks"))  # keeps artifacts itself
     artifacts = None if remote else folder_url(folder / ARTIFACTS)
     try:
+        if uri.startswith("sqlite") and (file := make_url(uri).database):  # without its folder MLflow tries for minutes
+            Path(file).parent.mkdir(parents=True, exist_ok=True)
         if spec.uri is None:
             make_sqlite(folder / DATABASE, _create_tables)
         address = in_full(uri)
