@@ -203,6 +203,7 @@ def test_best_folder_loads_in_plain_diffusers_and_changes_the_picture(finished: 
     best = folder / "small" / "best"
     assert {path.name for path in best.iterdir()} == {
         "card.md",
+        "checksums.sha256",
         "config.yaml",
         "contact_sheet.png",
         "finalists.png",

@@ -5,14 +5,17 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from foundation.errors import StudyError
 from sweeper.config import TrackingSpec
+from sweeper.space import plan
 from sweeper.tracking.mlflow import open_mlflow
 from sweeper.tracking.port import Tracker
+from tests.sweeper.played import OVERRIDES
 from tests.sweeper.tracking.read_back import SPEC, evaluation_at, history_of, runs_of, step_report
 
 
@@ -50,4 +53,4 @@ def test_a_store_that_cannot_be_opened_is_refused_in_one_line(tmp_path: Path) ->
     with pytest.raises(StudyError, match=r"tracking\.uri foo://bar cannot be opened"):
         open_mlflow(TrackingSpec(experiment="e", model="m", uri="foo://bar"), tmp_path)
     with pytest.raises(ValueError, match=r"tracking\.model must not hold"):
-        TrackingSpec(experiment="e", model="a/b")
+        replace(plan(OVERRIDES).config, tracking=TrackingSpec(experiment="e", model="a/b"))
