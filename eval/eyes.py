@@ -15,9 +15,9 @@ from torch import Tensor
 from transformers import AutoConfig, AutoModel, CLIPVisionModel
 from transformers.utils import cached_file
 
-from eval.features import IMAGE_PROCESSORS, Extractor, first_line, load_extractor, pixel_batches, unit
+from eval.features import IMAGE_PROCESSORS, Extractor, load_extractor, pixel_batches, unit
 from eval.spec import EvalSpec
-from foundation.errors import BaseModelError
+from foundation.errors import BaseModelError, first_line
 from foundation.own_code import NO_CODE, refuse_models_code
 
 STYLE_FILE: Final = "style_projection.safetensors"

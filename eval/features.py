@@ -12,7 +12,7 @@ from PIL import Image
 from torch import Tensor
 from transformers import AutoConfig, AutoImageProcessor, AutoModel, AutoTokenizer
 
-from foundation.errors import BaseModelError
+from foundation.errors import BaseModelError, first_line
 from foundation.own_code import NO_CODE, refuse_models_code
 
 POCKET = Path(__file__).parent / "pocket_clip"
@@ -120,8 +120,3 @@ def unit(output: Any) -> Tensor:
     """Unit rows on the CPU; transformers 5 wraps the features in an output object, 4 gave the tensor."""
     features = output if isinstance(output, Tensor) else output.pooler_output
     return torch.nn.functional.normalize(features.float(), dim=-1).cpu()
-
-
-def first_line(error: Exception) -> str:
-    """What an error says, without what follows."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]

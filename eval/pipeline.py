@@ -10,7 +10,7 @@ from diffusers import DiffusionPipeline
 
 from eval.families import FAMILIES
 from foundation.adapter_files import put_on
-from foundation.errors import BaseModelError
+from foundation.errors import BaseModelError, first_line
 from foundation.own_code import NO_CODE, refuse_models_code, refuse_pipelines_code
 
 _ADAPTER = "judged"
@@ -45,7 +45,7 @@ def load_pipeline(base: str, device: torch.device | str) -> Any:
         raise
     except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
         raise BaseModelError(
-            f"base cannot be loaded, got {base!r} ({_first_line(error)}); "
+            f"base cannot be loaded, got {base!r} ({first_line(error)}); "
             "name a pipeline folder with model_index.json, a hub id, or 'pocket'"
         ) from error
     pipe.set_progress_bar_config(disable=True)
@@ -59,7 +59,3 @@ def load_lora(pipe: Any, path: Path) -> str:
         AdapterError: it cannot be read, or anything in it does not fit the base.
     """
     return put_on(pipe, path, _ADAPTER)
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -22,7 +22,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, ListConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
-from foundation.errors import ConfigError
+from foundation.errors import ConfigError, first_line
 from foundation.keyed import as_override
 from foundation.own_code import NOT_FOR_US, changes_hydra
 from foundation.parse import did_you_mean, show, unknown_key
@@ -59,7 +59,7 @@ def compose(overrides: Sequence[str] = (), *, resolve: bool = True) -> dict[str,
     try:
         return _compose(parsed, resolve=resolve)
     except _COMPOSE_ERRORS as error:
-        raise ConfigError(_culprits(parsed) or [_first_line(error)]) from error
+        raise ConfigError(_culprits(parsed) or [first_line(error)]) from error
 
 
 def parse_overrides(overrides: Iterable[str]) -> tuple[list[Override], list[str]]:
@@ -206,7 +206,7 @@ def _culprits(overrides: Sequence[Override]) -> list[str]:
     try:
         known = list(dotted_paths(_compose(good)))
     except _COMPOSE_ERRORS as error:
-        return problems or [_first_line(error)]
+        return problems or [first_line(error)]
     for override in overrides:
         if _is_value(override):
             line = _refused(override) or _unknown_path(override, known) or _fails([*good, override])
@@ -251,7 +251,7 @@ def _fails(overrides: Sequence[Override]) -> str | None:
     try:
         _compose(overrides)
     except _COMPOSE_ERRORS as error:
-        reason = _first_line(error)
+        reason = first_line(error)
         if reason.startswith(("Could not append", "Multiple values")):
             return f"{text}: {last.key_or_group} is there already; write {text.removeprefix('+')}"
         if reason.startswith("Could not override") and last.key_or_group in groups():
@@ -278,7 +278,3 @@ def _reason(error: HydraException, text: str) -> str:
         return "quotes are not balanced, or a character needs quotes around the value"
     known = [f"; there are {line.removeprefix('Available: ')}" for line in lines if line.startswith("Available: ")]
     return f"{reason}{''.join(known)}; sweeps are written {SWEEPS}"
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).splitlines()[0]

@@ -55,5 +55,10 @@ class DeviceError(StudyError):
     exit_code: ClassVar[int] = 1
 
 
+def first_line(error: object) -> str:
+    """The first line of what an error says; its kind's name where it says nothing."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
 SAID: Final = (UserError, OSError)
 """What a command says in one line, without a trace, and ends with exit code 2."""

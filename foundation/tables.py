@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from foundation.documents import as_mapping, read_json
-from foundation.errors import DataError
+from foundation.errors import DataError, first_line
 from foundation.images import FORMATS, format_of
 
 _STATE: Final = "state.json"
@@ -41,7 +41,7 @@ def read_rows(file: Path) -> Iterator[dict[str, Any]]:
                 for batch in stream:
                     yield from batch.to_pylist()
     except (pyarrow.ArrowException, OSError, ValueError) as error:
-        raise DataError(f"{file} cannot be read as a table: {str(error).splitlines()[0]}") from error
+        raise DataError(f"{file} cannot be read as a table: {first_line(error)}") from error
 
 
 def picture_tables(folder: Path) -> tuple[list[Path], list[Path]]:

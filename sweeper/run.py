@@ -24,7 +24,7 @@ from foundation.data.buckets import Cut
 from foundation.data.dataset import Dataset, load_dataset, with_folders
 from foundation.documents import read_mapping
 from foundation.durable import write_text
-from foundation.errors import ConfigError, StudyError
+from foundation.errors import ConfigError, StudyError, first_line
 from foundation.secrets import redacted
 from sweeper.clean import clear_after_kills
 from sweeper.config import Config
@@ -73,7 +73,7 @@ def run_study(overrides: Sequence[str]) -> int:
             stop.leave(code)
             return code
     except (OSError, *DATABASE_ERRORS) as error:
-        said = (str(error).strip() or type(error).__name__).splitlines()[0]
+        said = first_line(error)
         raise StudyError(f"the study cannot go on: {said}; put that right, and the same command goes on") from error
 
 

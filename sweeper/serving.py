@@ -12,7 +12,7 @@ import torch
 from safetensors import SafetensorError
 
 from foundation.cache_use import noting_uses
-from foundation.errors import UserError
+from foundation.errors import UserError, first_line
 from sweeper.config import Config
 from sweeper.loading import Loaded, load
 from sweeper.messages import DeviceFailed, Ready, Refused
@@ -41,7 +41,7 @@ def serve(config: Config, device: str, connection: Connection, objectives: Seque
     except UserError as error:
         _say_last(connection, Refused(reason=str(error)))
     except (torch.OutOfMemoryError, torch.AcceleratorError, _NoAnswerError) as error:
-        _say_last(connection, DeviceFailed(reason=_first_line(error)))
+        _say_last(connection, DeviceFailed(reason=first_line(error)))
     except (OSError, SafetensorError) as error:  # a full disk, a folder that is gone: no trial's fault
         said = f"the worker on {device} cannot go on: {error}; put that right, and the same command goes on"
         _say_last(connection, Refused(reason=said))
@@ -56,11 +56,7 @@ def _must_answer(device: str) -> None:
     try:
         torch.zeros(1, device=device).item()
     except (RuntimeError, AssertionError) as error:
-        raise _NoAnswerError(_first_line(error)) from error
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise _NoAnswerError(first_line(error)) from error
 
 
 def _ready(loaded: Loaded, worker: Worker, num_slots: int, device: str, seconds: float) -> Ready:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from foundation.errors import AdapterError, UserError
+from foundation.errors import AdapterError, UserError, first_line
 from sweeper.config import Config
 from sweeper.costs import Costs
 from sweeper.drawing import sheets
@@ -120,7 +120,7 @@ class Worker:
             self._send(Failed(trial=command.trial, reason=str(error)))
             return
         except torch.OutOfMemoryError as error:
-            self._send(Failed(trial=command.trial, reason=f"out of memory at the start: {str(error).splitlines()[0]}"))
+            self._send(Failed(trial=command.trial, reason=f"out of memory at the start: {first_line(error)}"))
             return
         step = self._pack.steps_done(slot)
         history, validations = rewind(command.folder, step)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from foundation.errors import ConfigError
+from foundation.errors import ConfigError, first_line
 from train.bases import Base
 from train.spec import TrainingSpec, check_attention
 
@@ -23,5 +23,5 @@ def set_attention(base: Base, spec: TrainingSpec) -> None:
         elif spec.attention == "xformers":
             denoiser.enable_xformers_memory_efficient_attention()
     except (AttributeError, ValueError, ImportError, RuntimeError, NotImplementedError) as error:
-        reason = str(error).strip().splitlines()[0]
+        reason = first_line(error)
         raise ConfigError([f"train.attention {spec.attention} cannot be had here: {reason}; use sdpa"]) from error

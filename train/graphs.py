@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from foundation.errors import ConfigError
+from foundation.errors import ConfigError, first_line
 
 Run = Callable[..., Tensor]
 
@@ -62,7 +62,7 @@ class Graphs:
         except torch.OutOfMemoryError:
             raise
         except RuntimeError as error:
-            reason = str(error).splitlines()[0]
+            reason = first_line(error)
             raise ConfigError(
                 [f"train.cuda_graphs: this base's pass cannot be recorded ({reason}); set it to false"]
             ) from error

@@ -15,7 +15,7 @@ from accelerate.utils import PrecisionType
 from torch import Tensor, nn
 
 from foundation.adapter_files import put_on, take_off
-from foundation.errors import ConfigError, StudyError
+from foundation.errors import ConfigError, StudyError, first_line
 from train.bases import Base
 from train.batch import Batch
 from train.caches import EncodedDataset
@@ -290,7 +290,7 @@ class Pack:
             raise  # the device is lost, for every slot
         except RuntimeError as error:
             slot.clear_gradients()
-            return replace(taken, failure=f"step {taken.step} failed: {str(error).splitlines()[0]}")
+            return replace(taken, failure=f"step {taken.step} failed: {first_line(error)}")
         for packed in self._both:
             packed.refresh(number)
         return taken
@@ -300,7 +300,7 @@ def _out_of_memory(error: RuntimeError) -> str | None:
     """What it said, if it is about memory."""
     # "can't allocate memory" is how the CPU's allocator says it.
     if isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error):
-        return str(error).splitlines()[0]
+        return first_line(error)
     return None
 
 

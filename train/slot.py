@@ -16,7 +16,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from foundation.durable import new_folder, write_bytes
-from foundation.errors import AdapterError
+from foundation.errors import AdapterError, first_line
 from foundation.sums import is_as_sealed, sealed, write_sums
 from train.adapters import Adapter
 from train.averages import Average
@@ -185,7 +185,7 @@ class Slot:
             state = torch.load(io.BytesIO(data), weights_only=True, map_location="cpu")  # the device may be another now
             adapter = state["adapter"]
         except _UNREADABLE as error:
-            raise AdapterError(f"{file} is damaged ({(str(error) or type(error).__name__).splitlines()[0]})") from error
+            raise AdapterError(f"{file} is damaged ({first_line(error)})") from error
         self.adapter.load_state(adapter)
         self.step = int(state["step"])
         restore(self.optimizer, state["optimizer"])

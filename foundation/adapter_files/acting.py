@@ -17,7 +17,7 @@ from foundation.adapter_files.changes import KINDS
 from foundation.adapter_files.fitting import Fitted, begins_anywhere, fit
 from foundation.adapter_files.part import Part, kind_of
 from foundation.adapter_files.reading import PEFT_KINDS, read_parts
-from foundation.errors import AdapterError
+from foundation.errors import AdapterError, first_line
 
 _DROPOUTS: Final = ("lora_dropout", "rank_dropout", "module_dropout")
 _INITS: Final = {"LOHA": "init_weights", "LOKR": "init_weights", "IA3": "init_ia3_weights", "OFT": "init_weights"}
@@ -160,7 +160,7 @@ def _put(module: nn.Module, part: Part, fitted: Fitted, name: str, strength: flo
             set_peft_model_state_dict(module, dict(state), adapter_name=name)
             acting = get_peft_model_state_dict(module, adapter_name=name)
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        reason = first_line(error)
         raise AdapterError(f"{who}: {reason}") from error
     if missing := acting.keys() - state.keys():
         raise AdapterError(f"{who}: it lacks {len(missing)} tensors of its layers, first {min(missing)}")

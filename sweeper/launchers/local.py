@@ -17,7 +17,7 @@ from typing import Any, Final, NoReturn
 
 import torch
 
-from foundation.errors import ConfigError
+from foundation.errors import ConfigError, first_line
 from sweeper.config import Config, LauncherSpec
 from sweeper.messages import Command, DeviceFailed, Died, Event, Refused, Shutdown
 from train.spec import ObjectiveSpec
@@ -155,7 +155,7 @@ def _why_missing(name: str) -> str:
     try:
         device = torch.device(name)
     except RuntimeError as error:
-        return str(error).splitlines()[0]
+        return first_line(error)
     if device.type == "cpu":
         return ""
     own = torch.accelerator.current_accelerator()

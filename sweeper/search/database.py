@@ -12,7 +12,7 @@ from optuna.exceptions import OptunaError, StorageInternalError
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.exc import SQLAlchemyError
 
-from foundation.errors import StudyError
+from foundation.errors import StudyError, first_line
 from foundation.sqlite_file import create_whole
 from sweeper.config import Config, defaults
 from sweeper.dimension import Params, Space
@@ -110,7 +110,7 @@ def _readable(database: Path | None) -> Iterator[None]:
         first: BaseException = error
         while first.__cause__ is not None:  # Optuna's own words for any failed write are about length
             first = first.__cause__
-        reason = str(first).splitlines()[0]
+        reason = first_line(first)
         raise StudyError(
             f"{database} cannot be used as the study's database: {reason}; bring back a copy of it, or "
             "move it away to begin anew under another study.name"

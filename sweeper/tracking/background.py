@@ -15,7 +15,7 @@ from queue import Empty, Queue
 from typing import Final, TypeAlias
 
 from eval.evaluation import Evaluation, Validation
-from foundation.errors import StudyError
+from foundation.errors import StudyError, first_line
 from foundation.secrets import redacted
 from sweeper.costs import Costs
 from sweeper.tracking.port import Images, StudyEnd, Tracker, TrialRecord
@@ -206,7 +206,7 @@ class BackgroundTracker:
             level = logging.DEBUG if self._said else logging.WARNING
             self._said = True
             self._missing[about] += count
-        reason = redacted((str(why).strip() or type(why).__name__).splitlines()[0])
+        reason = redacted(first_line(why))
         log.log(level, "%s could not be shown in MLflow (%s); the study goes on, and shows it later", what, reason)
 
     def _work(self) -> None:

@@ -18,7 +18,7 @@ from sqlalchemy import create_engine, make_url
 from sqlalchemy.exc import SQLAlchemyError
 
 from eval.evaluation import Evaluation, Validation
-from foundation.errors import StudyError
+from foundation.errors import StudyError, first_line
 from foundation.secrets import in_full, redacted
 from sweeper.config import TrackingSpec
 from sweeper.costs import Costs
@@ -60,7 +60,7 @@ def open_mlflow(spec: TrackingSpec, study_folder: Path) -> MlflowTracker:
         client = MlflowClient(address, address)
         return MlflowTracker(client, _experiment(client, spec.experiment, artifacts), spec.model)
     except (MlflowException, SQLAlchemyError, sqlite3.Error, OSError, ImportError) as error:  # ImportError: its driver
-        reason = redacted((str(error).strip() or type(error).__name__).splitlines()[0])
+        reason = redacted(first_line(error))
         way = "; move it away, and a study shows its evaluations anew" if spec.uri is None else ""
         raise StudyError(f"tracking.uri {uri} cannot be opened: {reason}{way}") from error
 

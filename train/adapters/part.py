@@ -16,7 +16,7 @@ from peft.utils import get_peft_model_state_dict
 from torch import Tensor, nn
 
 from foundation.adapter_files import plain_config
-from foundation.errors import AdapterError
+from foundation.errors import AdapterError, first_line
 from train.adapters import adalora
 from train.adapters.configs import is_wide
 from train.adapters.residual import as_plain_lora, start_from_base
@@ -46,7 +46,7 @@ class Part:
                 warnings.filterwarnings("ignore", message="Invalid `oft_block_size`")  # it takes the next that fits
                 self._tuner: Any = PEFT_TYPE_TO_TUNER_MAPPING[config.peft_type](self._twin, config, name)
         except (TypeError, ValueError) as error:
-            raise AdapterError(f"adapter {spec.name} does not fit the base: {_first_line(error)}") from error
+            raise AdapterError(f"adapter {spec.name} does not fit the base: {first_line(error)}") from error
         self._config = config
         self._layers = {key: each for key, each in self._twin.named_modules() if isinstance(each, BaseTunerLayer)}
         self._check_windows()
@@ -157,7 +157,3 @@ def _is_product(layer: BaseTunerLayer, name: str) -> bool:
         isinstance(base, nn.Conv2d) and base.groups == 1 and base.padding_mode == "zeros"
     )
     return fits and name not in layer.lora_variant and layer.lora_B[name].bias is None
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -21,7 +21,7 @@ from torch import nn
 
 from foundation.adapter_files import put_parts_on, take_off
 from foundation.durable import new_folder
-from foundation.errors import AdapterError, BaseModelError
+from foundation.errors import AdapterError, BaseModelError, first_line
 from foundation.own_code import NO_CODE, refuse_models_code, refuse_pipelines_code
 from train.bases.saving import save_pipeline
 from train.exports.adapter import Adapter
@@ -80,7 +80,7 @@ def _one_line(location: str) -> Iterator[None]:
     except BaseModelError:
         raise
     except (OSError, ValueError, TypeError, AttributeError, KeyError) as error:
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        reason = first_line(error)
         raise BaseModelError(f"{location} is no pipeline that loads: {reason}") from error
 
 

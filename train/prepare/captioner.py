@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 from transformers import AutoModelForImageTextToText, AutoProcessor
 
-from foundation.errors import BaseModelError
+from foundation.errors import BaseModelError, first_line
 from foundation.own_code import NO_CODE, refuse_models_code
 
 BATCH: Final = 8
@@ -36,7 +36,7 @@ class Captioner:
             self._processor: Any = AutoProcessor.from_pretrained(where, **NO_CODE)
             model: Any = AutoModelForImageTextToText.from_pretrained(where, **NO_CODE)
         except (OSError, ValueError, KeyError) as error:
-            said = str(error).strip().splitlines()[0]
+            said = first_line(error)
             raise BaseModelError(
                 f"model {path} is no captioning model that transformers loads ({said}); "
                 "name the folder of one, such as Salesforce/blip-image-captioning-base of the hub"
