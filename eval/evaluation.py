@@ -45,6 +45,17 @@ class Evaluation:
     past_best: bool = False
     """Whether its score fell far and surely below that of an earlier checkpoint of its trial."""
 
+    @property
+    def numbers(self) -> dict[str, float]:
+        """All that was measured and what it comes to, by name, with the step."""
+        return {
+            **self.metrics,
+            "step": float(self.step),
+            "score": self.score,
+            "score_se": self.score_se,
+            "overfit_index": self.overfit_index,
+        }
+
     def to_json(self) -> dict[str, Any]:
         """Return plain values for JSON, which knows no NaN and no infinity: they become null, "inf", "-inf"."""
         return {name: plain(value) for name, value in asdict(self).items()}

@@ -11,6 +11,8 @@ from contextlib import closing
 from pathlib import Path
 from typing import Final
 
+from foundation.durable import PARTIAL
+
 _BESIDE: Final = ("-journal", "-wal", "-shm")
 """What SQLite writes beside a database, by the end of its name."""
 _HALF_MIGRATED: Final = r"\_alembic\_tmp\_%"
@@ -32,7 +34,7 @@ def create_whole(file: Path, rows_in: str, create: Callable[[Path], None]) -> No
         fcntl.flock(lock, fcntl.LOCK_EX)
         if file.exists() and not _is_half_made(file, rows_in):
             return
-        handle, name = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}.", suffix=".partial")
+        handle, name = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}.", suffix=PARTIAL)
         os.close(handle)
         fresh = Path(name)
         try:

@@ -14,8 +14,9 @@ from foundation.console import columns, complain, say
 from foundation.errors import SAID, ConfigError, StudyError
 from foundation.keyed import read_keyed
 from sweeper.finished import forget_trials_files
-from sweeper.holdings import CACHE, Held, KeepOf, held_by, leftovers, shared_by, size_of, studies_in
+from sweeper.holdings import Held, KeepOf, held_by, leftovers, shared_by, size_of, studies_in
 from sweeper.lease import supervising
+from sweeper.places import cache_of
 from sweeper.tracking import ARTIFACTS
 from sweeper.tracking.runs_of import trial_runs
 
@@ -93,7 +94,7 @@ def clear_after_kills(study: Path) -> None:
     artifacts = study.parent / ARTIFACTS
     own = [study, *(artifacts / run for run in trial_runs(study.parent, study.name).values())]
     found = [path for place in own for path in leftovers(place, now=math.inf)]
-    for path in (*found, *leftovers(study.parent / CACHE), *leftovers(artifacts)):
+    for path in (*found, *leftovers(cache_of(study.parent)), *leftovers(artifacts)):
         _delete(path)
 
 

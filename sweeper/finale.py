@@ -19,7 +19,7 @@ from sweeper.config import Config
 from sweeper.display import Display, describe
 from sweeper.final_sheets import FRESH_SEEDS_FROM, SHEET_PROMPTS, finalists_sheet, winner_sheet
 from sweeper.history import read_config
-from sweeper.lead import in_words, lead_over_base
+from sweeper.lead import Lead, in_words, lead_over_base
 from sweeper.lost import lost_checkpoint
 from sweeper.messages import Rescored
 from sweeper.nearest import real_pictures
@@ -62,7 +62,8 @@ def crown(
     register = config.tracking.register
     is_champion = register == "always" or (register == "better" and not chosen.within_noise)
     description = describe({**params, "strength": chosen.strength})
-    said = tracker.crown(best, chosen.number, _numbers(chosen), chosen.finalists, description, register=is_champion)
+    numbers = {**evaluation.numbers, "strength": chosen.strength}  # as its card has them
+    said = tracker.crown(best, chosen.number, numbers, chosen.finalists, description, register=is_champion)
     registered = f", champion is version {said} of {config.tracking.model}" if said else ""
     display.line(
         f"best: trial {chosen.number} at step {evaluation.step}, to be used at strength {chosen.strength:g}, "
@@ -77,19 +78,6 @@ def crown(
     display.line(*files_of(best))
     display.line(f"all trials, their curves and pictures: {dashboard_command(folder.parent)}")
     return chosen
-
-
-def _numbers(chosen: Chosen) -> dict[str, float]:
-    """The winner's numbers as its card has them."""
-    evaluation = chosen.evaluation
-    return {
-        **evaluation.metrics,
-        "step": float(evaluation.step),
-        "score": evaluation.score,
-        "score_se": evaluation.score_se,
-        "overfit_index": evaluation.overfit_index,
-        "strength": chosen.strength,
-    }
 
 
 def _in_order(supervisor: Supervisor) -> list[Trial]:
@@ -122,19 +110,11 @@ def _choose(
     rescored = _rescored(supervisor, finalists, seeds)
     winner = choose_winner(finalists, rescored)
     found, sheet = _strength(supervisor, display, winner, rescored[winner.number], seeds, config)
-    reals = real_pictures(_prompts(config)[:SHEET_PROMPTS], dataset)
-    write_best(best, _winner(supervisor, winner, rescored, found, sheet, reals, asked, config))
-    fresh = {number: answer.evaluation.score for number, answer in rescored.items()}
-    return Chosen(winner.number, found.strength, found.final.evaluation, fresh, _within_noise(found))
-
-
-def _within_noise(found: Found) -> str:
-    return in_words(lead_over_base(found.final.evaluation, found.final.base))
-
-
-def _interval(found: Found) -> tuple[float, float]:
     lead = lead_over_base(found.final.evaluation, found.final.base)
-    return lead.low, lead.high
+    reals = real_pictures(_prompts(config)[:SHEET_PROMPTS], dataset)
+    write_best(best, _winner(supervisor, winner, rescored, found, lead, sheet, reals, asked, config))
+    fresh = {number: answer.evaluation.score for number, answer in rescored.items()}
+    return Chosen(winner.number, found.strength, found.final.evaluation, fresh, in_words(lead))
 
 
 def _rescored(supervisor: Supervisor, finalists: list[Trial], seeds: tuple[int, ...]) -> dict[int, Rescored]:
@@ -207,6 +187,7 @@ def _winner(
     trial: Trial,
     rescored: Mapping[int, Rescored],
     found: Found,
+    lead: Lead,
     strength_sheet: Image.Image | None,
     reals: Sequence[Real],
     asked: str,
@@ -225,7 +206,7 @@ def _winner(
         chosen_from=asked,
         how_chosen=how_chosen(trial, rescored, final.evaluation, config.study.objectives if front else (), config),
         contact_sheet=winner_sheet(trial, found, prompts, reals, config),
-        interval=_interval(found),
+        interval=(lead.low, lead.high),
         in_trial=trial.best,
         base=base_location(config.base),
         trigger=config.data.trigger,
@@ -240,7 +221,7 @@ def _winner(
         strength=found.strength,
         tried={strength: each.evaluation for strength, each in found.tried.items()},
         strength_words=found.words,
-        within_noise=_within_noise(found),
+        within_noise=in_words(lead),
         strength_sheet=strength_sheet,
         finalists_sheet=finalists_sheet(trials, trial, rescored, prompts, reals, config),
     )

@@ -22,13 +22,12 @@ from foundation.plain import number
 from sweeper.finished import RECORD
 from sweeper.history import read_evaluations
 from sweeper.lease import is_held
-from sweeper.places import checkpoint_of, state_of, trials_of
+from sweeper.places import cache_of, checkpoint_of, state_of, trials_of
 from sweeper.tracking import ARTIFACTS
 from sweeper.tracking.runs_of import trial_runs
 from sweeper.trials import best_checkpoint
 
 KeepOf = Literal["best", "winner"]
-CACHE: Final = "cache"
 _UPLOADING: Final = ".artifact.uploading."
 """How the names begin of what MLflow has not copied whole (`mlflow.store.artifact.local_artifact_repo`)."""
 _A_DAY_S: Final = 86_400.0
@@ -99,13 +98,13 @@ def shared_by(folder: Path, studies: Sequence[Path], now: float | None = None) -
     """What a folder of studies holds beside them."""
     uses = {study.name: uses_of(study) for study in studies}
     silent = sorted(name for name, names in uses.items() if names is None)
-    entries = [path for path in _children(folder / CACHE) if not path.name.startswith(".")]
+    entries = [path for path in _children(cache_of(folder)) if not path.name.startswith(".")]
     named = set[str]().union(*(names or () for names in uses.values()))
     free = [path for path in entries if path.name not in named and _is_old(path, now)]
     note = f"{', '.join(silent)} noted none of what they use, so all of the cache stays" if silent else ""
-    shared = [*leftovers(folder / CACHE, now), *leftovers(folder / ARTIFACTS, now)]
+    shared = [*leftovers(cache_of(folder), now), *leftovers(folder / ARTIFACTS, now)]
     return Shared(
-        cache=size_of([folder / CACHE]),
+        cache=size_of([cache_of(folder)]),
         cache_free=() if silent else tuple(free),
         cache_note=note if entries else "",
         leftovers=tuple(shared),

@@ -5,6 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 
+def cache_of(studies: Path) -> Path:
+    """What all studies of a folder share: what can be computed again."""
+    return studies / "cache"
+
+
 def best_of(study: Path) -> Path:
     """The folder of the winner."""
     return study / "best"

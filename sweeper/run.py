@@ -36,6 +36,7 @@ from sweeper.launchers.local import LocalLauncher, devices_of
 from sweeper.lease import supervising
 from sweeper.lost import refuse_lost_trials, unchecked, why_no_best
 from sweeper.narrowing import changes, differences, narrow
+from sweeper.places import cache_of
 from sweeper.search import DATABASE_ERRORS, Search, config_of, ranking_of
 from sweeper.space import Plan, plan
 from sweeper.stopping import Stop, stoppable
@@ -215,7 +216,7 @@ def _prepare(asked: Plan) -> tuple[Config, Dataset]:
     """The config that workers get, its data drawn and read once so that mistakes show before anything starts."""
     config = asked.config
     drawn = config.data.path is None
-    cache = Path(config.study.folder) / "cache"
+    cache = cache_of(Path(config.study.folder))
     config = replace(config, data=with_folders(with_drawn_folder(config.data, cache), cache))
     dataset = load_dataset(config.data)
     if not drawn:

@@ -16,6 +16,7 @@ from foundation.errors import UserError, first_line
 from sweeper.config import Config
 from sweeper.loading import Loaded, load
 from sweeper.messages import DeviceFailed, Ready, Refused
+from sweeper.places import cache_of
 from sweeper.signs import Signs
 from sweeper.slots import find_slots
 from sweeper.worker import Worker
@@ -31,7 +32,7 @@ def serve(config: Config, device: str, connection: Connection, objectives: Seque
     try:
         _must_answer(device)
         with noting_uses(Path(config.study.folder) / config.study.name):
-            loaded = load(config, device, objectives, Path(config.study.folder) / "cache", Signs(connection.send))
+            loaded = load(config, device, objectives, cache_of(Path(config.study.folder)), Signs(connection.send))
             if num_slots := find_slots(config, device, loaded, connection):
                 worker = Worker(config, device, connection, loaded, num_slots)
                 connection.send(_ready(loaded, worker, num_slots, device, time.monotonic() - began))

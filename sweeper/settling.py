@@ -71,16 +71,7 @@ def tidy(trial: Trial, keep: Keep) -> dict[str, Path]:
 def chosen(trial: Trial, config: Config) -> dict[str, float]:
     """All numbers of the checkpoint that counts for a trial; nothing without one."""
     best = trial.best
-    if best is None:
-        return {}
-    return {
-        **best.metrics,
-        **measured(best, config.study.objectives),
-        "step": float(best.step),
-        "score": best.score,
-        "score_se": best.score_se,
-        "overfit_index": best.overfit_index,
-    }
+    return {**measured(best, config.study.objectives), **best.numbers} if best else {}
 
 
 def chosen_so_far(trial: Trial) -> dict[str, float]:

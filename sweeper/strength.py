@@ -12,6 +12,9 @@ from eval.evaluation import Evaluation
 
 AS_TRAINED: Final = 1.0
 """The strength that a LoRA was trained at."""
+SHEET_STEPS: Final = 4
+SHEET_PROMPTS: Final = 3
+"""What the sheet of strengths shows at most: the chosen step among others, a block for each prompt."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

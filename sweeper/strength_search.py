@@ -14,14 +14,12 @@ from sweeper.messages import Draw, Rescored
 from sweeper.pictures import PROMPT, open_picture, picture_name
 from sweeper.rescoring import question, rescore
 from sweeper.sheets import Block, strength_sheet
-from sweeper.strength import AS_TRAINED, choose_strength, gain
+from sweeper.strength import AS_TRAINED, SHEET_PROMPTS, SHEET_STEPS, choose_strength, gain
 from sweeper.supervisor import Supervisor
 from sweeper.trials import Trial
 
 MIN_SEEDS: Final = 2
 """With fewer, diversity is not measured."""
-SHEET_STEPS: Final = 4
-SHEET_PROMPTS: Final = 3
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

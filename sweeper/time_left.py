@@ -7,10 +7,7 @@ from dataclasses import dataclass
 
 from sweeper.config import Config
 from sweeper.messages import Draw, Rescore
-from sweeper.strength import AS_TRAINED
-
-_SHEET_STEPS, _SHEET_PROMPTS = 3, 3
-"""What the sheet of strengths draws beside what was judged."""
+from sweeper.strength import AS_TRAINED, SHEET_PROMPTS, SHEET_STEPS
 
 
 def pictures_of_finale(config: Config) -> int:
@@ -22,7 +19,7 @@ def pictures_of_finale(config: Config) -> int:
         return finalists
     strengths = len({AS_TRAINED, *study.strengths})
     again = prompts * 2 * seeds
-    sheet = strengths * _SHEET_STEPS * min(_SHEET_PROMPTS, prompts)
+    sheet = strengths * (SHEET_STEPS - 1) * min(SHEET_PROMPTS, prompts)  # the chosen step was drawn when it was judged
     return finalists + strengths * prompts * max(2, seeds) + again + sheet
 
 

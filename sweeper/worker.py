@@ -37,7 +37,7 @@ from sweeper.messages import (
     Verdict,
 )
 from sweeper.meter import Meter
-from sweeper.places import state_of
+from sweeper.places import cache_of, state_of
 from sweeper.running import Running, is_looked_at
 from sweeper.signs import Signs
 from train.pack import Pack
@@ -69,7 +69,7 @@ class Worker:
             config.trial.lasting,
             REPORT_EVERY,
         )
-        cache = Path(config.study.folder) / "cache"
+        cache = cache_of(Path(config.study.folder))
         self._judging = Judging(self._pack, loaded.dataset, loaded.data, config.eval, self._trigger, cache, self._signs)
 
     def base_images(self) -> tuple[tuple[str, Path], ...]:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from foundation.adapter_files import WEIGHTS_FILE
 from foundation.durable import PARTIAL
 from foundation.sqlite_file import create_whole
 
@@ -53,8 +51,3 @@ def link(file: Path, name: Path) -> bool:
         return False
     fresh.unlink(missing_ok=True)  # where both were one file already, replacing does nothing
     return True
-
-
-def weights_digest(folder: Path) -> str:
-    """SHA-256 of the LoRA in a folder, not of the same in other formats: their headers are in no certain order."""
-    return hashlib.sha256((folder / WEIGHTS_FILE).read_bytes()).hexdigest()

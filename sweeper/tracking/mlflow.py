@@ -14,16 +14,18 @@ from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 from mlflow.store.db.utils import _initialize_tables
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NOTE, MLFLOW_SOURCE_NAME
-from sqlalchemy import create_engine, make_url
+from sqlalchemy import create_engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from eval.evaluation import Evaluation, Validation
+from foundation.adapter_files import WEIGHTS_FILE
 from foundation.errors import StudyError, first_line
 from foundation.secrets import in_full, redacted
+from foundation.sums import digest
 from sweeper.config import TrackingSpec
 from sweeper.costs import Costs
 from sweeper.tracking import ARTIFACTS, DATABASE
-from sweeper.tracking.files import make_sqlite, weights_digest
+from sweeper.tracking.files import make_sqlite
 from sweeper.tracking.metrics import of_evaluation, of_step, of_validation
 from sweeper.tracking.names import keyed, run_name
 from sweeper.tracking.note import note
@@ -31,7 +33,7 @@ from sweeper.tracking.port import Images, StudyEnd, TrialEnd, TrialRecord
 from sweeper.tracking.registry import CHAMPION, registered
 from sweeper.tracking.run import MlflowRun
 from sweeper.tracking.view import pictures_view, trials_view
-from sweeper.urls import folder_url, sqlite_url
+from sweeper.urls import folder_url, sqlite_file, sqlite_url
 from train.reports import StepReport
 
 _DIGEST: Final = "shown"
@@ -52,10 +54,9 @@ def open_mlflow(spec: TrackingSpec, study_folder: Path) -> MlflowTracker:
     remote = uri.startswith(("http://", "https://", "databricks"))  # keeps artifacts itself
     artifacts = None if remote else folder_url(folder / ARTIFACTS)
     try:
-        if uri.startswith("sqlite") and (file := make_url(uri).database):  # without its folder MLflow tries for minutes
-            Path(file).parent.mkdir(parents=True, exist_ok=True)
-        if spec.uri is None:
-            make_sqlite(folder / DATABASE, _create_tables)
+        file = sqlite_file(uri)
+        if file is not None and (spec.uri is None or not file.exists()):  # what is there already may be another's
+            make_sqlite(file, _create_tables)
         address = in_full(uri)
         client = MlflowClient(address, address)
         return MlflowTracker(client, _experiment(client, spec.experiment, artifacts), spec.model)
@@ -170,7 +171,7 @@ class MlflowTracker:
         *,
         register: bool = True,
     ) -> str | None:
-        parent, digest = self._study(), weights_digest(best_folder)
+        parent, weights = self._study(), best_folder / WEIGHTS_FILE
         place = f"best/trial-{number:04d}"  # a later winner must not overwrite what an older version points to
         parent.put_folder(best_folder, place)
         parent.set_values(_named("best", metrics))
@@ -184,7 +185,7 @@ class MlflowTracker:
             winner.set_values(_named("best", metrics))
         if not register:
             return None
-        tags = {"study": self._name, "study_id": self._identity, "trial": str(number), "sha256": digest}
+        tags = {"study": self._name, "study_id": self._identity, "trial": str(number), "sha256": digest(weights)}
         if "strength" in metrics:  # whoever takes the champion must know it
             tags["strength"] = f"{metrics['strength']:g}"
         source = f"{parent.artifact_uri}/{place}"

@@ -10,8 +10,8 @@ import hashlib
 import math
 import multiprocessing
 import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -25,18 +25,17 @@ from torch import Tensor
 import sweeper.launchers.local as local
 import sweeper.serving as serving
 import sweeper.worker as worker
-from eval.evaluation import Evaluation, Validation
+from eval.evaluation import Evaluation
 from eval.spec import EvalSpec
 from foundation.adapter_files import WEIGHTS_FILE
 from foundation.durable import new_folder, write_bytes
 from foundation.errors import AdapterError
-from sweeper.costs import Cost
 from sweeper.drawing import Drawn, write_pictures
 from sweeper.judging import Due
+from tests.sweeper import served
 from train.reports import StepReport
 from train.spec import TrialSpec
 
-COST = Cost(seconds=0.5, gigabytes=1.0)
 _METRICS = ("style", "prompt_match", "prompt_kept", "copy_rate", "diversity", "drift", "val_ratio", "cmmd", "kid")
 
 
@@ -45,64 +44,49 @@ def chance(*words: object) -> float:
     return int(hashlib.sha256(repr(words).encode()).hexdigest()[:8], 16) / 0xFFFFFFFF
 
 
-class Pack:
-    """A slot is a count of steps; what it has learned is a tensor that tells its trial and its step."""
+class Pack(served.Pack):
+    """What a slot has learned is a tensor that tells its trial and its step; its state is one that tells the step."""
 
     at_once = 8
 
     def __init__(self, *_: Any) -> None:
+        super().__init__()
         self.specs: dict[int, TrialSpec] = {}
-        self.done: dict[int, int] = {}
-        self.unread: list[StepReport] = []
 
     def admit(self, spec: TrialSpec, resume_from: Path | None = None) -> int:
         slot = next(number for number in range(99) if number not in self.specs)
-        step = 0
-        if resume_from is not None:
-            try:
-                step = int(safetensors.torch.load_file(resume_from / "state.safetensors")["step"])
-            except (OSError, safetensors.SafetensorError) as error:
-                raise AdapterError(f"{resume_from} is damaged") from error
-        self.specs[slot], self.done[slot] = spec, step
+        self.steps[slot] = _step_of(resume_from) if resume_from else 0
+        self.specs[slot], self.last[slot] = spec, spec.train.num_steps
         return slot
 
     def spec(self, slot: int) -> TrialSpec:
         return self.specs[slot]
 
-    def steps_done(self, slot: int) -> int:
-        return self.done[slot]
-
-    def finished(self, slot: int) -> bool:
-        return self.done[slot] >= self.specs[slot].train.num_steps
-
-    def failed(self, _: int) -> bool:
-        return False
-
-    def step(self) -> list[StepReport]:
-        for slot in self.specs:
-            if not self.finished(slot):
-                self.done[slot] += 1
-                loss = 1 / (1 + self.done[slot]) + chance(lr_of(self.specs[slot]))
-                report = StepReport(slot=slot, step=self.done[slot], loss=loss, lr=1e-3, grad_norm=1.0)
-                self.unread.append(report)
-        return self.read()
-
-    def read(self) -> list[StepReport]:
-        unread, self.unread = self.unread, []
-        return unread
+    def report(self, slot: int) -> StepReport:
+        step = self.steps[slot]
+        loss = 1 / (1 + step) + chance(lr_of(self.specs[slot]))
+        return StepReport(slot=slot, step=step, loss=loss, lr=1e-3, grad_norm=1.0)
 
     def release(self, slot: int) -> None:
-        del self.specs[slot], self.done[slot]
+        super().release(slot)
+        del self.specs[slot]
 
     def save_adapter(self, slot: int, folder: Path) -> None:
         layer = "unet.down_blocks.0.attentions.0.transformer_blocks.0.attn1.to_q"
-        told = torch.tensor([[lr_of(self.specs[slot]), float(self.done[slot])]])
+        told = torch.tensor([[lr_of(self.specs[slot]), float(self.steps[slot])]])
         tensors = {f"{layer}.lora_A.weight": told, f"{layer}.lora_B.weight": told.T.clone().contiguous()}
         write_bytes(folder / WEIGHTS_FILE, safetensors.torch.save(tensors, {"format": "pt"}))
 
     def save_state(self, slot: int, folder: Path) -> None:
         with new_folder(folder) as fresh:
-            safetensors.torch.save_file({"step": torch.tensor(self.done[slot])}, fresh / "state.safetensors")
+            safetensors.torch.save_file({"step": torch.tensor(self.steps[slot])}, fresh / "state.safetensors")
+
+
+def _step_of(state: Path) -> int:
+    try:
+        return int(safetensors.torch.load_file(state / "state.safetensors")["step"])
+    except (OSError, safetensors.SafetensorError) as error:
+        raise AdapterError(f"{state} is damaged") from error
 
 
 def lr_of(spec: TrialSpec) -> float:
@@ -110,7 +94,7 @@ def lr_of(spec: TrialSpec) -> float:
     return float(getattr(spec.optimizer, "lr", None) or 1.0)
 
 
-class Judging:
+class Judging(served.Judge):
     """Says of every checkpoint what its rate and its step come to."""
 
     def __init__(
@@ -149,9 +133,6 @@ class Judging:
     def validate(self, slots: Sequence[int]) -> Tensor:
         return torch.full((len(slots), 3, 1), 0.5)
 
-    def validation(self, step: int, losses: Tensor) -> Validation:
-        return Validation(step=step, ratio=0.5, losses=tuple(losses.mean(1).tolist()))
-
     def _evaluation(self, lr: float, step: int, strength: float = 1.0) -> Evaluation:
         score = 60 * math.exp(-((math.log10(max(lr, 1e-9)) + 3) ** 2)) * math.tanh(step) * strength
         return Evaluation(
@@ -167,18 +148,6 @@ class Judging:
             prompt_styles=(0.5,) * len(self._spec.prompts),
             prompt_scores=tuple(score + chance(lr, step, strength, n) for n in range(len(self._spec.prompts))),
         )
-
-
-class Meter:
-    """Every block costs the same."""
-
-    def __init__(self, *_: Any) -> None: ...
-
-    @contextmanager
-    def measure(self) -> Iterator[list[Cost]]:
-        costs: list[Cost] = []
-        yield costs
-        costs.append(COST)
 
 
 def _read(checkpoint: Path) -> dict[str, Tensor]:
@@ -202,7 +171,7 @@ def _load(config: Any, device: str, *_: Any) -> Any:
 
 def play() -> None:
     """From here on this process's studies are simulated, and their workers are forked from it."""
-    worker.Pack, worker.Judging, worker.Meter, serving.load = Pack, Judging, Meter, _load  # type: ignore[misc,assignment]
+    worker.Pack, worker.Judging, worker.Meter, serving.load = Pack, Judging, served.Meter, _load  # type: ignore[misc,assignment]
     run = local._run
 
     def run_forked(config: Any, device: str, connection: Any, *rest: Any) -> None:

@@ -58,9 +58,12 @@ class Pack:
         for slot in self.steps:
             if not self.finished(slot):
                 self.steps[slot] += 1
-                self.unread.append(report(self.steps[slot], slot))
+                self.unread.append(self.report(slot))
         full = len(self.unread) >= 10 * len(self.steps)
         return self.read() if full or any(map(self.finished, self.steps)) else []
+
+    def report(self, slot: int) -> StepReport:
+        return report(self.steps[slot], slot)
 
     def read(self) -> list[StepReport]:
         unread, self.unread = self.unread, []
