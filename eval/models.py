@@ -22,7 +22,7 @@ def check_models(spec: EvalSpec) -> None:
     named = {"clip": spec.clip, "image_features": spec.image_features, "style_features": spec.style_features}
     problems = []
     for field, source in named.items():
-        if source is None or (field == "clip" and source == OWN) or Path(source).expanduser().is_dir():
+        if source is None or (field == "clip" and source == OWN) or Path(source).is_dir():
             continue
         if not is_hub_id(source):
             own = f", or {OWN}" if field == "clip" else ""

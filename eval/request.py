@@ -11,6 +11,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 from eval.spec import Sampler
 from foundation.data.spec import DataSpec
 from foundation.errors import ConfigError
+from foundation.home import PathText, PathTextOrNone
 from foundation.keyed import read_keyed, typed
 from foundation.parse import parse as parse_as
 
@@ -59,8 +60,8 @@ _SHORT = {
 class Request:
     """What the command line asks for; the fields are its keys, see `USAGE`."""
 
-    lora: Annotated[str, Field(min_length=1)]
-    base: str = "pocket"
+    lora: PathText
+    base: PathText = "pocket"
     data: DataSpec | None = None
     """The pictures; None for none. Where only held-out ones are named, these are its `path`."""
     trained_on: bool = True
@@ -69,9 +70,9 @@ class Request:
     prompt: tuple[str, ...] = ()
     unrelated: tuple[str, ...] = ()
     stand_in: str = ""
-    clip: str = "pocket"
-    image_features: str = ""
-    style_features: str = ""
+    clip: PathText = "pocket"
+    image_features: PathTextOrNone = ""
+    style_features: PathTextOrNone = ""
     seeds: Annotated[int, Field(ge=1)] = 4
     steps: Annotated[int, Field(ge=1)] = 25
     guidance: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 5.0
@@ -81,8 +82,8 @@ class Request:
     max_tokens: Annotated[int, Field(ge=16, le=1024)] | None = None
     rows: Annotated[int, Field(ge=1)] = 32
     device: str | None = None
-    json: str | None = None
-    samples: str | None = None
+    json: PathText | None = None
+    samples: PathText | None = None
 
 
 def parse(arguments: Sequence[str]) -> Request:

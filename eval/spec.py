@@ -7,6 +7,8 @@ from typing import Annotated, Literal, NamedTuple
 
 from pydantic import Field
 
+from foundation.home import PathText, PathTextOrNone
+
 TRIGGER = "{trigger}"
 """Stands in a prompt where the data set's trigger phrase goes."""
 
@@ -114,12 +116,12 @@ class Round(NamedTuple):
 class EvalSpec:
     """What is drawn and measured at each evaluation."""
 
-    clip: Annotated[str, Field(min_length=1)] = "pocket"
+    clip: PathText = "pocket"
     """The judging eye: "pocket" (embedded), or any CLIP or SigLIP that transformers loads: a folder or hub id."""
-    image_features: str = ""
+    image_features: PathTextOrNone = ""
     """The eye that compares pictures with one another (style, diversity, drift, likeness, FID, KID): a DINOv2 folder or
     hub id; "" for the CLIP. Prompt match and CMMD are always the CLIP's."""
-    style_features: str = ""
+    style_features: PathTextOrNone = ""
     """The eye for style fidelity alone (CSD and its like, `eval.eyes.load_style_eye`): a folder or hub id; "" for
     that of `image_features`."""
     every: _Positive = 40

@@ -23,7 +23,8 @@ from omegaconf import DictConfig, ListConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
 from foundation.errors import ConfigError, first_line
-from foundation.keyed import as_override
+from foundation.home import at_home
+from foundation.keyed import as_override, quoted_home
 from foundation.own_code import NOT_FOR_US, changes_hydra
 from foundation.parse import did_you_mean, show, unknown_key
 
@@ -66,7 +67,7 @@ def parse_overrides(overrides: Iterable[str]) -> tuple[list[Override], list[str]
     """Return what can be parsed of `overrides`, sweeps included, and a line for each that cannot."""
     parser = OverridesParser.create()
     parsed, problems = [], []
-    for text in overrides:
+    for text in map(quoted_home, overrides):
         try:
             parsed += parser.parse_overrides([text])
         except HydraException as error:
@@ -182,7 +183,7 @@ def _basename(path: str | None) -> str:
     """The last part of a path in letters that suit a study's name: ASCII, accents left out, and not too long."""
     if not path:
         return "folder"
-    plain = unicodedata.normalize("NFKD", Path(path).resolve().name).encode("ascii", "ignore").decode()
+    plain = unicodedata.normalize("NFKD", Path(at_home(path)).resolve().name).encode("ascii", "ignore").decode()
     return re.sub(r"[^\w.-]+", "-", plain)[:_LONGEST_NAME].strip("-._") or "folder"
 
 

@@ -11,9 +11,11 @@ from typing import Any, Final
 
 from foundation.documents import parse_yaml
 from foundation.errors import DataError
+from foundation.home import at_home
 
 _PLAIN: Final = re.compile(r"[\w./:+-]+", re.ASCII)
 """What neither a shell nor Hydra's grammar reads as anything but itself."""
+_OF_HOME: Final = re.compile(r"(?P<key>[^='\"]+)=(?P<path>~(?:[^/,'\"]*/.*)?)", re.DOTALL)
 _ACTS_IN_QUOTES: Final = frozenset('"$`\\!')
 """What a shell does not leave alone between double quotes."""
 
@@ -21,7 +23,7 @@ _ACTS_IN_QUOTES: Final = frozenset('"$`\\!')
 def is_keyed(argument: str) -> bool:
     """Whether an argument is `key=value`, and no path that holds a `=`."""
     key, equals, _ = argument.partition("=")
-    return bool(equals) and key.isidentifier() and not Path(argument).expanduser().exists()
+    return bool(equals) and key.isidentifier() and not Path(at_home(argument)).exists()
 
 
 def as_override(key: str, value: object) -> str:
@@ -29,18 +31,30 @@ def as_override(key: str, value: object) -> str:
     text = str(value)
     if _PLAIN.fullmatch(text):
         return f"{key}={text}"
-    escaped = re.sub(r"(\\*)'", r"\1\1\\'", text)  # backslashes count only before a quote
-    trailing = len(escaped) - len(escaped.rstrip("\\"))
-    typed = f"{key}='{escaped}{chr(92) * trailing}'"
+    typed = f"{key}={quoted(text)}"
     return shlex.quote(typed) if _ACTS_IN_QUOTES & set(typed) else f'"{typed}"'
 
 
+def quoted(text: str) -> str:
+    """A text in quotes as Hydra's grammar takes it."""
+    escaped = re.sub(r"(\\*)'", r"\1\1\\'", text)  # backslashes count only before a quote
+    trailing = len(escaped) - len(escaped.rstrip("\\"))
+    return f"'{escaped}{chr(92) * trailing}'"
+
+
+def quoted_home(argument: str) -> str:
+    """`key=~/folder` with the quotes that Hydra's grammar wants, which knows `~` before a key alone; else as it is."""
+    found = _OF_HOME.fullmatch(argument)
+    return f"{found['key']}={quoted(found['path'])}" if found else argument
+
+
 def read_keyed(
-    arguments: Sequence[str], known: Collection[str], repeated: Collection[str]
+    arguments: Sequence[str], known: Collection[str], repeated: Collection[str], places: Collection[str] = ()
 ) -> tuple[dict[str, Any], list[str]]:
     """Return the values by key as they are written, and a line for each mistake.
 
-    A key of `repeated` may be given more than once; its value is the list of all that were.
+    A key of `repeated` may be given more than once; its value is the list of all that were. Those of `places` are
+    paths, in which `~` is the home.
     """
     values: dict[str, Any] = {}
     problems: list[str] = []
@@ -55,7 +69,7 @@ def read_keyed(
         elif key in values:
             problems.append(f"{key} must be given once, got it again as {argument!r}")
         else:
-            values[key] = value
+            values[key] = at_home(value) if key in places else value
     return values, problems
 
 
@@ -68,7 +82,7 @@ def typed(text: str, kind: str) -> object:
         return [tag.strip() for tag in text.split(",") if tag.strip()]
     if text == "null" and "None" in kind:
         return None
-    if "str" in kind or "Literal" in kind:
+    if any(word in kind for word in ("str", "PathText", "Literal")):
         return text
     try:
         return parse_yaml(text, "it")

@@ -42,7 +42,7 @@ def located(path: str, cache: Path, *, where: str, caption_column: str = "text")
             if file
             else _hub(f"{owner}/{name}", cache, where, caption_column)
         )
-    local = Path(path).expanduser()
+    local = Path(path)
     if local.is_file():
         return _of_files([local], cache, where, caption_column)
     if local.is_dir():

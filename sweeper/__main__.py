@@ -10,6 +10,7 @@ from omegaconf import DictConfig
 from foundation.compose import CONF, CONFIG, HYDRA_VERSION
 from foundation.console import complain, say
 from foundation.errors import SAID, ConfigError
+from foundation.keyed import quoted_home
 from foundation.own_code import refuse_hydras_code
 from foundation.quiet import quiet_libraries
 from foundation.secrets import guard_output, remember
@@ -37,6 +38,7 @@ def main() -> None:
 
     Hydra stops at the first mistake; checked beforehand, all of them are said together.
     """
+    sys.argv[1:] = map(quoted_home, sys.argv[1:])  # Hydra reads them, too
     remember(sys.argv)
     outlive_output()
     guard_output()

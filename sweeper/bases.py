@@ -8,6 +8,7 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from foundation.errors import ConfigError
+from foundation.home import at_home
 from foundation.quiet import quiet_libraries
 from train.bases.folder import EMBEDDED, is_file
 from train.exports import Adapter, BaseLayers
@@ -23,7 +24,7 @@ def location_of_base(config: Mapping[str, Any], told: str | None = None) -> str:
     location = told or (config.get("base") or {}).get("path")
     if not location:
         raise ConfigError(["nothing beside the LoRA tells its base; name it: base=FOLDER or a hub id"])
-    return str(EMBEDDED.get(location, location))
+    return str(EMBEDDED.get(location, at_home(location)))
 
 
 def open_base(config: Mapping[str, Any], told: str | None = None) -> Any:

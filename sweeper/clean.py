@@ -99,7 +99,7 @@ def clear_after_kills(study: Path) -> None:
 
 
 def _parsed(arguments: Sequence[str]) -> tuple[Path, list[str], KeepOf, bool]:
-    keys, problems = read_keyed(arguments, _KEYS, ("study",))
+    keys, problems = read_keyed(arguments, _KEYS, ("study",), ("folder",))
     keep, delete = keys.get("keep", "best"), keys.get("delete", "false")
     if keep not in get_args(KeepOf):
         problems.append(f"keep must be one of {', '.join(get_args(KeepOf))}, got {keep}")
@@ -107,7 +107,7 @@ def _parsed(arguments: Sequence[str]) -> tuple[Path, list[str], KeepOf, bool]:
         problems.append(f"delete must be true or false, got {delete}")
     if problems:
         raise ConfigError(problems)
-    return Path(keys.get("folder", "multirun")).expanduser(), keys.get("study", []), keep, _WORDS[delete]
+    return Path(keys.get("folder", "multirun")), keys.get("study", []), keep, _WORDS[delete]
 
 
 def _table(held: Sequence[Held]) -> list[str]:

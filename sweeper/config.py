@@ -12,6 +12,7 @@ from pydantic import AfterValidator, Field
 
 from eval.spec import EvalSpec
 from foundation.errors import ConfigError
+from foundation.home import Address, PathText
 from foundation.parse import parse
 from foundation.secrets import hidden
 from sweeper.objectives import DIRECTIONS, Direction, Objective
@@ -78,7 +79,7 @@ class StudySpec:
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
     """Names the study in Optuna and MLflow, and its folder: letters, digits, dots, underscores, hyphens."""
-    folder: Annotated[str, Field(min_length=1)] = "multirun"
+    folder: PathText = "multirun"
     """Where studies, their databases and caches live."""
     num_trials: _Positive = 12
     """Trials in all; a resumed study runs what is left of them. A finite space may hold fewer."""
@@ -162,7 +163,7 @@ class TrackingSpec:
 
     name: Literal["mlflow"] = "mlflow"
     """MLflow."""
-    uri: Annotated[str, Field(min_length=1), AfterValidator(hidden)] | None = None
+    uri: Annotated[Address, AfterValidator(hidden)] | None = None
     """A tracking server or database; None is `mlflow.db` in the study's folder. A password in it is kept in memory
     alone; `${oc.env:NAME}` takes the whole from the environment, so that no list of processes shows it."""
     experiment: Annotated[str, Field(min_length=1)]

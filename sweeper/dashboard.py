@@ -23,6 +23,7 @@ import psutil
 from foundation.console import complain, say
 from foundation.documents import as_mapping, parse_json
 from foundation.errors import SAID, StudyError
+from foundation.home import at_home
 from sweeper.tracking import ARTIFACTS, DATABASE, MLFLOW_SETTINGS
 from sweeper.tracking.view import pages_of
 from sweeper.urls import folder_url, sqlite_url
@@ -84,7 +85,9 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m sweeper.dashboard", description=__doc__.partition(": ")[2], epilog=_EXAMPLE
     )
-    parser.add_argument("--folder", default="multirun", help="folder of studies, study.folder (default: %(default)s)")
+    parser.add_argument(
+        "--folder", type=at_home, default="multirun", help="folder of studies, study.folder (default: %(default)s)"
+    )
     parser.add_argument("--port", type=int, default=5000, help="default: %(default)s")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
     return parser

@@ -14,6 +14,7 @@ from foundation.console import complain, say
 from foundation.documents import read_mapping
 from foundation.durable import new_folder
 from foundation.errors import SAID, AdapterError, ConfigError, UserError
+from foundation.home import at_home
 from foundation.keyed import is_keyed, read_keyed
 from foundation.sums import SUMS, damage_of
 from sweeper.bases import layers_of_base, open_base, open_parts_of_base
@@ -53,7 +54,8 @@ python -m sweeper.export STUDY|FOLDER|FILE [FORMAT …] [out=FOLDER] [key=value 
   python -m sweeper.export multirun/pencil/trials/0007/checkpoints/step-000120 kohya out=seventh"""
 MERGED: Final = "merged"
 FULL: Final = "full"
-_KEYS: Final = ("out", "strength", "base", "title", "folder")
+_PLACES: Final = ("out", "base", "folder")
+_KEYS: Final = (*_PLACES, "strength", "title")
 _TRIAL_CONFIGS: Final = (CONFIG, "config.json")
 """A trial's config as a study writes it, and as `python -m train` does."""
 
@@ -97,7 +99,7 @@ def export(arguments: Sequence[str]) -> list[str]:
     target, formats, keys = _parsed(arguments)
     source = _source(target, Path(keys.get("folder", "multirun")))
     default = source.path.with_suffix("") if source.path.is_file() else source.path
-    out = Path(keys.get("out") or f"{default}-export").expanduser()
+    out = Path(keys.get("out") or f"{default}-export")
     if out.exists():
         raise ConfigError([f"out {out} exists already; name a new folder, nothing is overwritten"])
     title = file_title(keys.get("title", source.title))
@@ -140,14 +142,14 @@ def _write(
 
 def _parsed(arguments: Sequence[str]) -> tuple[str, list[str], dict[str, str]]:
     words = [argument for argument in arguments if not is_keyed(argument)]
-    keys, problems = read_keyed([argument for argument in arguments if is_keyed(argument)], _KEYS, ())
+    keys, problems = read_keyed([argument for argument in arguments if is_keyed(argument)], _KEYS, (), _PLACES)
     known = [*FILE_FORMATS, FULL, MERGED]
     problems += [f"a format must be one of {', '.join(known)}, got {word}" for word in words[1:] if word not in known]
     if not words:
         problems.append("name a study, a folder or a file first")
     if problems:
         raise ConfigError(problems)
-    return words[0], list(dict.fromkeys(words[1:])), keys
+    return at_home(words[0]), list(dict.fromkeys(words[1:])), keys
 
 
 def _strength(text: str) -> float:
@@ -159,7 +161,7 @@ def _strength(text: str) -> float:
 
 def _source(target: str, studies: Path) -> _Source:
     """Where a LoRA is: a file, its folder, a study's folder, or a study by its name."""
-    given = Path(target).expanduser()
+    given = Path(target)
     places = [given, given / "best", studies / target / "best"]
     path = next((each for each in places if _holds_adapter(each)), None)
     if path is None:

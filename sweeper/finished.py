@@ -129,7 +129,7 @@ def _num_trials(database: Path, name: str) -> int:
 def _asked(asked: Plan) -> str:
     """A digest of what is asked for: space, config, and how the files of pictures look from outside."""
     config = asdict(asked.config)
-    pictures = [_stamps(Path(config["data"][name]).expanduser()) for name in _DATA if config["data"].get(name)]
+    pictures = [_stamps(Path(config["data"][name])) for name in _DATA if config["data"].get(name)]
     words = json.dumps([asked.space.fingerprint(), config, pictures], sort_keys=True, default=str)
     return hashlib.sha256(words.encode()).hexdigest()
 

@@ -220,7 +220,7 @@ def _prepare(asked: Plan) -> tuple[Config, Dataset]:
     config = replace(config, data=with_folders(with_drawn_folder(config.data, cache), cache))
     dataset = load_dataset(config.data)
     if not drawn:
-        dataset_path = Path(config.data.path or "").expanduser().resolve()
+        dataset_path = Path(config.data.path or "").resolve()
         config = replace(config, data=replace(config.data, path=str(dataset_path)))
     config = _in_steps(config, dataset)
     config = _with_prompts(config, dataset)

@@ -17,6 +17,7 @@ from foundation.console import complain, say
 from foundation.data.dataset import load_dataset, with_folders
 from foundation.durable import append_line, write_json
 from foundation.errors import SAID, ConfigError
+from foundation.home import at_home
 from foundation.parse import parse
 from foundation.tokens import words_on_cut
 from train.attention import set_attention
@@ -84,7 +85,7 @@ def _parse(arguments: list[str]) -> tuple[_Run, Path | None]:
     check_installed(run.trial.optimizer)
     check_attention(run.trial.train)
     check_quantized(run.base, [run.trial.adapter])
-    out = Path(outs[-1]).expanduser() if outs else None
+    out = Path(at_home(outs[-1])) if outs else None
     if out is not None and out.exists():
         raise ConfigError([f"out {out} exists already; name a new folder, nothing is overwritten"])
     return run, out

@@ -201,7 +201,7 @@ def _copies(pictures: Sequence[Picture], held: Sequence[Picture]) -> tuple[str, 
 
 def _read(spec: DataSpec, key: str, min_images: int) -> tuple[tuple[Picture, ...], tuple[str, ...]]:
     """The pictures of the folder that the key of the spec names; trigger and repeats are not for regularisation."""
-    folder = Path(getattr(spec, key)).expanduser()
+    folder = Path(getattr(spec, key))
     pictures, notes = read_folder(
         folder,
         where=f"{_KNOBS}.{key}",
@@ -229,4 +229,4 @@ def _read(spec: DataSpec, key: str, min_images: int) -> tuple[tuple[Picture, ...
 def _apart(spec: DataSpec, key: str) -> dict[Path, str]:
     """Folders of the spec that are another thing than the one that the key names, and may lie in it."""
     others = {name: getattr(spec, name) for name in (*FOLDERS, "mask_path") if name != key}
-    return {Path(path).expanduser().resolve(): f"of {_KNOBS}.{name}" for name, path in others.items() if path}
+    return {Path(path).resolve(): f"of {_KNOBS}.{name}" for name, path in others.items() if path}

@@ -55,7 +55,7 @@ def find_masks(
     elif spec.mask == "beside":
         masks = _beside(pictures)
     else:
-        masks, notes = _of_folder(pictures, held_out, Path(spec.mask_path or "").expanduser())
+        masks, notes = _of_folder(pictures, held_out, Path(spec.mask_path or ""))
     _check(masks, pictures, spec)
     return masks, notes
 

@@ -7,6 +7,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from foundation.home import PathText
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DataSpec:
@@ -14,12 +16,12 @@ class DataSpec:
 
     name: str
     """What people call it."""
-    path: Annotated[str, Field(min_length=1)] | None = None
+    path: PathText | None = None
     """Where the pictures are; None when the set is drawn. A folder with `metadata.jsonl`, `.csv`, `.tsv` or `.parquet`,
     with `.txt` beside the images, or with kohya's `N_concept` folders; a `.tar` or `.zip` archive, webdataset shards
     (`shards/*.tar` or their folder); what `datasets` saved, or Parquet files with pictures inside; a data set of the
     hub (`owner/name`, wants `datasets`), or an archive of one (`hf://datasets/owner/name/file.tar`)."""
-    validation_path: Annotated[str, Field(min_length=1)] | None = None
+    validation_path: PathText | None = None
     """Held-out images, in any of these ways; None splits `holdout` off."""
     holdout: Annotated[float, Field(gt=0, lt=1)] = 0.2
     """Share of the images held out from training."""
@@ -57,10 +59,10 @@ class DataSpec:
     """What part of each picture is learned from (see `objective.unmasked_weight`): `none`: all; `alpha`: what is not
     transparent; `folder`: what is white in the image of the same name in `mask_path`; `beside`: what is white in the
     mask beside it (`a-masklabel.png`, `a_mask.png` or `masks/a.png` of `a.png`)."""
-    mask_path: Annotated[str, Field(min_length=1)] | None = None
+    mask_path: PathText | None = None
     """A folder of masks, an image with the name of each picture (any suffix), in the same folders within it where
     pictures lie in folders; with `mask=folder` only."""
-    regularization_path: Annotated[str, Field(min_length=1)] | None = None
+    regularization_path: PathText | None = None
     """A folder of regularisation pictures in the format of `path`; None: there are none, or they are drawn."""
     regularization_prompt: Annotated[str, Field(min_length=1)] | None = None
     """What the base draws regularisation pictures for, once per base; their caption, too."""

@@ -13,6 +13,7 @@ from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.exc import SQLAlchemyError
 
 from foundation.errors import StudyError, first_line
+from foundation.home import at_home
 from foundation.sqlite_file import create_whole
 from sweeper.config import Config, defaults
 from sweeper.dimension import Params, Space
@@ -121,6 +122,7 @@ def _refuse_another(name: str, was: Mapping[str, Mapping[str, str]], now: Mappin
     # A study of an older program did without what is new: its pictures noted, or fields that had no effect then.
     older = {"config": defaults()}
     before = {part: {**older.get(part, {}), **was[part]} for part in now if part in was}
+    before = {part: {key: at_home(value) for key, value in values.items()} for part, values in before.items()}
     differences = [
         f"{key} was {before[part].get(key, 'absent')}, is now {now[part].get(key, 'absent')}"
         for part in before

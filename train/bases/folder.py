@@ -34,7 +34,7 @@ def base_location(spec: BaseSpec) -> str:
     """A folder, a file or a hub id, as diffusers takes it."""
     if spec.path in EMBEDDED:
         return str(EMBEDDED[spec.path])
-    here = Path(spec.path).expanduser()
+    here = Path(spec.path)
     return str(here) if here.exists() else spec.path
 
 

@@ -22,8 +22,8 @@ def run(request: Request) -> None:
         UserError: a LoRA or the base cannot be read, or they do not fit.
     """
     title = file_title(request.title or Path(request.out).name)
-    adapters = [read_adapter(Path(lora).expanduser()) for lora in request.lora]
-    out = Path(request.out).expanduser()
+    adapters = [read_adapter(Path(lora)) for lora in request.lora]
+    out = Path(request.out)
     if request.verb in ("merge", "unmerge"):
         _into_pipeline(request, adapters, out)
         say(f"{out} is a pipeline: DiffusionPipeline.from_pretrained({str(out)!r})")

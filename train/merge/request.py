@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import Field, TypeAdapter, ValidationError
 
 from foundation.errors import ConfigError
+from foundation.home import PathText
 from foundation.keyed import read_keyed
 from train.merge.recipe import Recipe
 
@@ -46,10 +47,10 @@ class Request:
     """What the command line asks for; the fields are its keys, see `USAGE`."""
 
     verb: Verb
-    lora: Annotated[tuple[str, ...], Field(min_length=1)]
-    out: Annotated[str, Field(min_length=1)]
+    lora: Annotated[tuple[PathText, ...], Field(min_length=1)]
+    out: PathText
     weight: tuple[Annotated[float, Field(allow_inf_nan=False)], ...] = ()
-    base: str = "pocket"
+    base: PathText = "pocket"
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
     recipe: Recipe = Recipe()  # noqa: RUF009, it is frozen
     format: tuple[Literal["diffusers", "kohya", "peft"], ...] = ("diffusers",)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, Final
 
 import torch
@@ -28,13 +27,11 @@ class Captioner:
         Raises:
             BaseModelError: when it is no such model, or is not to be had.
         """
-        local = Path(path).expanduser()
-        where = str(local) if local.exists() else path
         self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        refuse_models_code(where, "model")
+        refuse_models_code(path, "model")
         try:
-            self._processor: Any = AutoProcessor.from_pretrained(where, **NO_CODE)
-            model: Any = AutoModelForImageTextToText.from_pretrained(where, **NO_CODE)
+            self._processor: Any = AutoProcessor.from_pretrained(path, **NO_CODE)
+            model: Any = AutoModelForImageTextToText.from_pretrained(path, **NO_CODE)
         except (OSError, ValueError, KeyError) as error:
             said = first_line(error)
             raise BaseModelError(

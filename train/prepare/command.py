@@ -58,7 +58,7 @@ def run(request: Request) -> None:
         UserError: for pictures or a model that cannot be read, or an `out` that is there or among the originals.
     """
     folder = located(request.data, _CACHE, where="data", caption_column=request.column)
-    out = Path(request.out).expanduser()
+    out = Path(request.out)
     if out.exists():
         raise ConfigError([f"out {out} exists already; name a new folder, nothing is overwritten"])
     if folder.resolve() in out.resolve().parents:

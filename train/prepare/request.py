@@ -9,6 +9,7 @@ from typing import Annotated
 from pydantic import Field
 
 from foundation.errors import ConfigError
+from foundation.home import PathText, PathTextOrNone
 from foundation.keyed import read_keyed, typed
 from foundation.parse import parse
 
@@ -35,9 +36,9 @@ Originals are never touched: what is written goes to out=, whole or not at all.
 class Request:
     """What the command line asks for; the fields are its keys, see `USAGE`."""
 
-    data: Annotated[str, Field(min_length=1)]
-    out: Annotated[str, Field(min_length=1)]
-    model: str = ""
+    data: PathText
+    out: PathText
+    model: PathTextOrNone = ""
     recaption: bool = False
     prefix: str = ""
     strip: tuple[str, ...] = ()

@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from foundation.errors import ConfigError
+from foundation.home import PathText
 from train.spec.adapter import AdapterSpec
 from train.spec.adapter_kinds import KINDS
 
@@ -23,10 +24,10 @@ class BaseSpec:
     """What people call it."""
     family: Family | Literal["auto"] = "auto"
     """Which code of `train/bases` runs it; `auto` reads it from the pipeline's `model_index.json`."""
-    path: Annotated[str, Field(min_length=1)]
+    path: PathText
     """`pocket` for the embedded weights, else a diffusers folder, a hub id, or a `.safetensors` checkpoint, which wants
     `family`, too."""
-    parts: Annotated[str, Field(min_length=1)] | None = None
+    parts: PathText | None = None
     """Of a `.safetensors` checkpoint: the diffusers folder or hub id that has what the file lacks. For SD and SDXL that
     is configs and tokenizers (None: diffusers asks the hub for them), for the others all but the transformer."""
     resolution: Annotated[int, Field(ge=16, multiple_of=8)]
