@@ -7,7 +7,7 @@ STUDY ?=
 TESTERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help sweep test check dashboard clean
+.PHONY: help sweep test quick check dashboard clean
 
 help:
 	@echo "make sweep      set up, then run the pencil study on the embedded base (under five minutes on two cores)"
@@ -17,10 +17,10 @@ help:
 	@echo "make clean      remove the environment and caches; studies in multirun/ stay"
 
 sweep: $(READY)
-	$(BIN)/python -m sweeper +experiment=pencil $(STUDY)
+	$(BIN)/sweeper +experiment=pencil $(STUDY)
 
 dashboard: $(READY)
-	$(BIN)/python -m sweeper.dashboard
+	$(BIN)/sweeper dashboard
 
 test: check
 	$(BIN)/python -m pytest --numprocesses $(TESTERS) --dist loadfile

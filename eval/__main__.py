@@ -1,32 +1,10 @@
-"""`python -m eval lora=FILE …`: see `eval.request` for its keys."""
+"""`python -m eval …`, which is `sweeper eval …`; see `eval.request.USAGE`."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
 
-from eval.request import USAGE, parse
-from foundation.console import complain, say
-from foundation.errors import SAID
-from foundation.quiet import quiet_libraries
-
-
-def main(arguments: Sequence[str]) -> int:
-    """Run the command; 0 when it is done, 2 with one clear line for each mistake a person can put right."""
-    if not arguments or any(argument in ("-h", "--help", "help") for argument in arguments):
-        say(USAGE)
-        return 0 if arguments else 2
-    try:
-        request = parse(arguments)
-        quiet_libraries()  # before the libraries are imported: some speak at import
-        from eval.command import run  # torch and diffusers take seconds; help and mistakes need neither
-
-        run(request)
-    except SAID as error:
-        complain(error)
-        return 2
-    return 0
-
+from foundation.command import run_command
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(run_command("eval.command", sys.argv[1:]))

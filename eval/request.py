@@ -1,10 +1,10 @@
-"""What `python -m eval` is asked for: its keys, their meaning, their mistakes. Light, so mistakes show at once."""
+"""What `sweeper eval` is asked for: its keys, their meaning, their mistakes. Light, so mistakes show at once."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 from pydantic import Field, TypeAdapter, ValidationError
 
@@ -16,7 +16,7 @@ from foundation.keyed import read_keyed, typed
 from foundation.parse import parse as parse_as
 
 USAGE = """\
-python -m eval lora=FILE|FOLDER [key=value …]     judge a LoRA against its base
+sweeper eval lora=FILE|FOLDER [key=value …]     judge a LoRA against its base
 
   lora=       the LoRA: a .safetensors file or a folder with one, whoever wrote it (docs/exports.md)
   base=       pipeline it belongs to: pocket (default), a folder, a hub id; docs/families.md says of which families
@@ -41,8 +41,8 @@ python -m eval lora=FILE|FOLDER [key=value …]     judge a LoRA against its bas
   rows= 32    denoiser rows at once   device=      cpu, cuda (default: what is there)
   json=FILE   also write the numbers there       samples=FOLDER   also write the pictures there
 
-  python -m eval lora=multirun/pencil/best "prompt=a red cup, in pencil style" seeds=2
-  python -m eval lora=mine.safetensors base=my/base data=my/pictures trigger="in my style" json=mine.json"""
+  sweeper eval lora=multirun/pencil/best "prompt=a red cup, in pencil style" seeds=2
+  sweeper eval lora=mine.safetensors base=my/base data=my/pictures trigger="in my style" json=mine.json"""
 
 _REPEATED = ("prompt", "unrelated")
 _NOT_DRAWN = ("drawn", "num_train", "num_validation")
@@ -86,16 +86,18 @@ class Request:
     samples: PathText | None = None
 
 
+KEYS: Final = frozenset({field.name for field in fields(Request)} - {"trained_on"} | _SHORT.keys() | _DATA.keys())
+
+
 def parse(arguments: Sequence[str]) -> Request:
     """Read `key=value` arguments.
 
     Raises:
         ConfigError: with every mistake at once.
     """
-    own = {field.name for field in fields(Request)} - {"trained_on"}
     drawn = [argument for argument in arguments if argument.partition("=")[0].removeprefix("data.") in _NOT_DRAWN]
     others = [argument for argument in arguments if argument not in drawn]
-    values, problems = read_keyed(others, own | _SHORT.keys() | _DATA.keys(), _REPEATED)
+    values, problems = read_keyed(others, KEYS, _REPEATED)
     problems += [f"{each}: what is drawn for training lies in multirun/cache; name its folder: data=" for each in drawn]
     values |= _pictures(values, problems)
     if "lora" not in values:

@@ -208,7 +208,7 @@ class _Reader:
     def _nothing_said(self) -> str:
         images, files = len(self._images), self._files
         found = f"it holds {images} images but no {METADATA[0]} and no .txt files" if images else "it holds no images"
-        more = "; `python -m train.prepare` writes captions" if images else ""
+        more = "; `sweeper prepare` writes captions" if images else ""
         if images and files.texts:
             found += f" (of another name: {first_names(files.texts)})"
         if images and concept_of(self._folder.resolve().name):

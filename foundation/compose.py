@@ -84,7 +84,7 @@ def groups() -> tuple[str, ...]:
 @lru_cache
 def options(group: str) -> tuple[str, ...]:
     """The options of a config group; none when there is no such group."""
-    return tuple(_loader()[0].get_group_options(group, ObjectType.CONFIG))
+    return tuple(config_loader().get_group_options(group, ObjectType.CONFIG))
 
 
 @lru_cache
@@ -109,6 +109,11 @@ def dotted_paths(value: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
         yield f"{prefix}{key}"
         if isinstance(part, Mapping) and not any("." in name for name in part):  # study.space has dotted keys
             yield from dotted_paths(part, f"{prefix}{key}.")
+
+
+def config_loader() -> ConfigLoaderImpl:
+    """Hydra's own loader of `conf/`."""
+    return _loader()[0]
 
 
 @lru_cache

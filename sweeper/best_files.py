@@ -42,4 +42,4 @@ def dashboard_command(folder: Path) -> str:
     """The command that shows the studies of a folder, as it can be typed here."""
     python = Path(sys.executable)
     name = os.path.relpath(python) if python.is_relative_to(Path.cwd()) else str(python)
-    return f"{shlex.quote(name)} -m sweeper.dashboard --folder {shlex.quote(str(folder))}"
+    return f"{shlex.quote(name)} -m sweeper dashboard folder={shlex.quote(str(folder))}"

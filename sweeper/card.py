@@ -171,7 +171,7 @@ def _usage_merged(winner: Winner, folder: Path) -> str:
 diffusers does not load this kind. The pipeline with it in its weights draws as any other:
 
 ```sh
-python -m sweeper.export {shlex.quote(folder.name)} merged out=merged  # at strength {winner.strength:g}
+sweeper export {shlex.quote(folder.name)} merged out=merged  # at strength {winner.strength:g}
 ```"""
 
 

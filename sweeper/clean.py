@@ -1,4 +1,4 @@
-"""`python -m sweeper.clean`: what old studies hold, and what of it may go. It shows; it deletes only when told."""
+"""`sweeper clean`: what old studies hold, and what of it may go. It shows; it deletes only when told."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final, get_args
 
+from foundation.command import run_main
 from foundation.console import columns, complain, say
 from foundation.errors import SAID, ConfigError, StudyError
 from foundation.keyed import read_keyed
@@ -21,7 +22,7 @@ from sweeper.tracking import ARTIFACTS
 from sweeper.tracking.runs_of import trial_runs
 
 USAGE: Final = """\
-python -m sweeper.clean [folder=multirun] [study=NAME …] [keep=best|winner] [delete=true]     free space
+sweeper clean [folder=multirun] [study=NAME …] [keep=best|winner] [delete=true]     free space
 
   folder=    where studies are (default: multirun)
   study=     only this one, and nothing that studies share; give it as often as needed (default: all)
@@ -33,9 +34,9 @@ python -m sweeper.clean [folder=multirun] [study=NAME …] [keep=best|winner] [d
 best/, the champion in MLflow, and all of a study that runs or is not finished stay. Of the cache goes what no study's
 note (cache_used.txt) names and is a day old; it can be computed again.
 
-  python -m sweeper.clean
-  python -m sweeper.clean study=pencil keep=winner delete=true"""
-_KEYS: Final = ("folder", "study", "keep", "delete")
+  sweeper clean
+  sweeper clean study=pencil keep=winner delete=true"""
+KEYS: Final = ("folder", "study", "keep", "delete")
 _WORDS: Final = {"true": True, "false": False}
 
 
@@ -99,7 +100,7 @@ def clear_after_kills(study: Path) -> None:
 
 
 def _parsed(arguments: Sequence[str]) -> tuple[Path, list[str], KeepOf, bool]:
-    keys, problems = read_keyed(arguments, _KEYS, ("study",), ("folder",))
+    keys, problems = read_keyed(arguments, KEYS, ("study",), ("folder",))
     keep, delete = keys.get("keep", "best"), keys.get("delete", "false")
     if keep not in get_args(KeepOf):
         problems.append(f"keep must be one of {', '.join(get_args(KeepOf))}, got {keep}")
@@ -151,4 +152,4 @@ def _in_words(size: int) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(run_main(main, sys.argv[1:]))

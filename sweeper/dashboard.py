@@ -1,8 +1,7 @@
-"""`python -m sweeper.dashboard`: MLflow's pages over the studies of a folder, on this machine only unless asked."""
+"""`sweeper dashboard`: MLflow's pages over the studies of a folder, on this machine only unless asked."""
 
 from __future__ import annotations
 
-import argparse
 import ipaddress
 import json
 import os
@@ -20,30 +19,42 @@ from typing import Final
 
 import psutil
 
+from foundation.command import run_main
 from foundation.console import complain, say
 from foundation.documents import as_mapping, parse_json
-from foundation.errors import SAID, StudyError
-from foundation.home import at_home
+from foundation.errors import SAID, ConfigError, StudyError
+from foundation.keyed import read_keyed
 from sweeper.tracking import ARTIFACTS, DATABASE, MLFLOW_SETTINGS
 from sweeper.tracking.view import pages_of
 from sweeper.urls import folder_url, sqlite_url
 
+USAGE: Final = """\
+sweeper dashboard [folder=multirun] [port=5000] [host=127.0.0.1]     MLflow's pages over the studies of a folder
+
+  folder=    where studies are, as study.folder (default: multirun)
+  port=      default: 5000
+  host=      address to listen on (default: 127.0.0.1, so that no other machine can reach it)
+
+  sweeper dashboard
+  sweeper dashboard folder=/data/studies port=5001"""
+KEYS: Final = ("folder", "host", "port")
 LOG: Final = "dashboard.log"
 """What the server says, in the folder of studies."""
 MAX_PAGES: Final = 10
 """Studies that are listed, newest first."""
 DEFAULT_EXPERIMENT: Final = "0"
 """MLflow's own, which holds no study."""
-_EXAMPLE: Final = "example: python -m sweeper.dashboard --folder multirun --port 5001"
 START_SECONDS: Final = 120.0
 """How long the server may take to answer; some 10 s on two free cores."""
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+def main(arguments: Sequence[str]) -> int:
     """Serve until Ctrl-C or SIGTERM; the exit code."""
-    arguments = _parser().parse_args(argv)
+    if {"-h", "--help", "help"} & set(arguments):
+        say(USAGE)
+        return 0
     try:
-        return serve(Path(arguments.folder), arguments.host, arguments.port)
+        return serve(*_parsed(arguments))
     except SAID as error:
         complain(error)
         return 2
@@ -57,7 +68,7 @@ def serve(folder: Path, host: str, port: int) -> int:
     """
     database = folder / DATABASE
     if not database.is_file():
-        raise StudyError(f"no study in {folder}/ yet ({database} is missing); run `make sweep` or name its --folder")
+        raise StudyError(f"no study in {folder}/ yet ({database} is missing); run `make sweep` or name it by folder=")
     _must_be_free(host, port)
     log = folder / LOG
     with log.open("w", encoding="utf-8") as output:
@@ -81,16 +92,22 @@ def serve(folder: Path, host: str, port: int) -> int:
         _end(server)
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m sweeper.dashboard", description=__doc__.partition(": ")[2], epilog=_EXAMPLE
-    )
-    parser.add_argument(
-        "--folder", type=at_home, default="multirun", help="folder of studies, study.folder (default: %(default)s)"
-    )
-    parser.add_argument("--port", type=int, default=5000, help="default: %(default)s")
-    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
-    return parser
+def _parsed(arguments: Sequence[str]) -> tuple[Path, str, int]:
+    keys, problems = read_keyed([*_without_dashes(arguments)], KEYS, (), ("folder",))
+    port = keys.get("port", "5000")
+    if not port.isdecimal():
+        problems.append(f"port must be a number, got {port!r}")
+    if problems:
+        raise ConfigError(problems)
+    return Path(keys.get("folder", "multirun")), keys.get("host", "127.0.0.1"), int(port)
+
+
+def _without_dashes(arguments: Sequence[str]) -> Iterator[str]:
+    """`--port 5001` and `--port=5001`, as this command took them first, as `port=5001`."""
+    rest = iter(arguments)
+    for argument in rest:
+        flag = argument.removeprefix("--")
+        yield f"{flag}={next(rest, '')}" if argument != flag and flag in KEYS else flag
 
 
 def _command(folder: Path, host: str, port: int) -> list[str]:
@@ -164,7 +181,7 @@ def _must_be_free(host: str, port: int) -> None:
             probe.bind(address)
     except (OSError, OverflowError) as error:
         raise StudyError(
-            f"cannot listen on {host}:{port} ({error}); choose another --port, or end what is there"
+            f"cannot listen on {host}:{port} ({error}); choose another port=, or end what is there"
         ) from error
 
 
@@ -205,4 +222,4 @@ def _end(server: subprocess.Popen[bytes]) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_main(main, sys.argv[1:]))

@@ -1,4 +1,4 @@
-"""`python -m sweeper.export`: a LoRA of a study as the files that other programs take."""
+"""`sweeper export`: a LoRA of a study as the files that other programs take."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from pathlib import Path
 from typing import Any, Final
 
 from foundation.adapter_files import adapter_files
+from foundation.command import run_main
 from foundation.console import complain, say
 from foundation.documents import read_mapping
 from foundation.durable import new_folder
 from foundation.errors import SAID, AdapterError, ConfigError, UserError
-from foundation.home import at_home
-from foundation.keyed import is_keyed, read_keyed
 from foundation.sums import SUMS, damage_of
 from sweeper.bases import layers_of_base, open_base, open_parts_of_base
+from sweeper.export_request import FULL, MERGED, USAGE, parse
 from sweeper.strength import AS_TRAINED
 from sweeper.winner import CONFIG, SCORES
 from train.exports import (
@@ -33,31 +33,8 @@ from train.exports import (
     write_full,
 )
 
-USAGE: Final = """\
-python -m sweeper.export STUDY|FOLDER|FILE [FORMAT …] [out=FOLDER] [key=value …]     a LoRA for other programs
-
-  STUDY      a study's name: its best; or any checkpoint's folder, or a LoRA file
-  FORMAT     kohya      one file for ComfyUI, Forge, A1111 and kohya's trainers, as far as they know kind and family
-             full       one large file of all weights' differences, of every kind: for ComfyUI, Forge and A1111
-             diffusers  one file for diffusers
-             peft       a folder for each part, for PeftModel.from_pretrained
-             merged     the whole pipeline with the LoRA in its weights, for anything that takes a base; alone it is
-                        out= itself, beside others out/merged
-             (default: kohya, diffusers and peft)
-  out=       a new folder (default: FOLDER-export)
-  strength=  of the merged pipeline (default: what the study chose, else 1 as trained)
-  base=      what to merge into, or to tell differences from (default: what it was trained on)
-  title=     what the file is called (default: the study's name)
-  folder=    where studies are (default: multirun)
-
-  python -m sweeper.export pencil
-  python -m sweeper.export multirun/pencil/trials/0007/checkpoints/step-000120 kohya out=seventh"""
-MERGED: Final = "merged"
-FULL: Final = "full"
-_PLACES: Final = ("out", "base", "folder")
-_KEYS: Final = (*_PLACES, "strength", "title")
 _TRIAL_CONFIGS: Final = (CONFIG, "config.json")
-"""A trial's config as a study writes it, and as `python -m train` does."""
+"""A trial's config as a study writes it, and as `sweeper train` does."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -96,7 +73,7 @@ def export(arguments: Sequence[str]) -> list[str]:
     Raises:
         UserError: the arguments, the LoRA or the base are wrong.
     """
-    target, formats, keys = _parsed(arguments)
+    target, formats, keys = parse(arguments)
     source = _source(target, Path(keys.get("folder", "multirun")))
     default = source.path.with_suffix("") if source.path.is_file() else source.path
     out = Path(keys.get("out") or f"{default}-export")
@@ -138,18 +115,6 @@ def _write(
         written = write_format(name, adapter, folder, about, layers)
         size = ""
     return written, f"{size}{readers_of(name, adapter, about)}"
-
-
-def _parsed(arguments: Sequence[str]) -> tuple[str, list[str], dict[str, str]]:
-    words = [argument for argument in arguments if not is_keyed(argument)]
-    keys, problems = read_keyed([argument for argument in arguments if is_keyed(argument)], _KEYS, (), _PLACES)
-    known = [*FILE_FORMATS, FULL, MERGED]
-    problems += [f"a format must be one of {', '.join(known)}, got {word}" for word in words[1:] if word not in known]
-    if not words:
-        problems.append("name a study, a folder or a file first")
-    if problems:
-        raise ConfigError(problems)
-    return at_home(words[0]), list(dict.fromkeys(words[1:])), keys
 
 
 def _strength(text: str) -> float:
@@ -213,4 +178,4 @@ def _write_full(source: _Source, adapter: Adapter, base: str | None, folder: Pat
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(run_main(main, sys.argv[1:]))

@@ -240,7 +240,7 @@ def _with_prompts(config: Config, dataset: Dataset) -> Config:
         raise ConfigError(
             [
                 f"all {len(pictures)} captions of data.path {config.data.path} are empty, so there is no prompt to "
-                "judge by; write captions (python -m train.prepare), set data.trigger, or eval.prompts=['…','…']"
+                "judge by; write captions (sweeper prepare), set data.trigger, or eval.prompts=['…','…']"
             ]
         )
     try:

@@ -12,12 +12,14 @@ from pathlib import Path
 import pytest
 
 import eval.request
+import sweeper.clean
 import sweeper.dashboard
-import sweeper.export
+import sweeper.export_request
 import train.command
 import train.merge.recipe
 import train.merge.request
 import train.prepare.request
+from sweeper.cli import COMMANDS
 from sweeper.space import plan
 
 ROOT = Path(__file__).parents[1]
@@ -65,33 +67,41 @@ def commands() -> list[list[str]]:
         if path.name != "log.md":  # a log says what was typed then
             for block in re.findall(r"```sh\n(.*?)```", path.read_text(encoding="utf-8"), re.DOTALL):
                 lines = block.replace("\\\n", " ").splitlines()
-                found += [shlex.split(line, comments=True) for line in lines if "python" in line]
+                found += [
+                    shlex.split(line, comments=True)
+                    for line in lines
+                    if ".venv/bin/" in line and not line.startswith("eval ")
+                ]
     return found
 
 
 PARSED: dict[str, Callable[[list[str]], object]] = {
-    "sweeper": plan,
-    "sweeper.export": sweeper.export._parsed,
-    "sweeper.dashboard": sweeper.dashboard._parser().parse_args,
-    "train": train.command._parse,
-    "train.merge": train.merge.request.parse,
-    "train.prepare": train.prepare.request.read_request,
+    "export": sweeper.export_request.parse,
+    "dashboard": sweeper.dashboard._parsed,
+    "clean": sweeper.clean._parsed,
+    "train": train.command.parse,
+    "merge": train.merge.request.parse,
+    "prepare": train.prepare.request.read_request,
     "eval": eval.request.parse,
 }
 
 
 @pytest.mark.parametrize("words", commands(), ids=" ".join)
 def test_a_command_can_be_typed_as_it_is_printed(words: list[str]) -> None:
-    """By the interpreter that `make` sets up, and with keys and values that the command takes."""
-    assert words[:2] == [".venv/bin/python", "-m"]
-    module, arguments = words[2], words[3:]
-    assert importlib.util.find_spec(module) is not None
-    if module in PARSED and arguments != ["--help"]:
-        PARSED[module](arguments)
+    """From the environment that `make` sets up, and with keys and values that the command takes."""
+    program, *arguments = words
+    if program == ".venv/bin/python":
+        assert arguments[0] == "-m" and importlib.util.find_spec(arguments[1]) is not None
+        return
+    assert program == ".venv/bin/sweeper"
+    parse = PARSED[arguments.pop(0)] if arguments[0] in COMMANDS else plan
+    if not arguments or arguments[0] not in ("--help", "-sc"):
+        parse(arguments)
 
 
 def test_there_are_commands_of_each_kind() -> None:
-    assert {words[2] for words in commands()} >= {"sweeper", "sweeper.export", "train", "train.merge", "eval"}
+    assert PARSED.keys() == COMMANDS.keys()
+    assert {words[1] for words in commands()} >= PARSED.keys() - {"prepare", "dashboard"}
 
 
 @pytest.mark.parametrize(
@@ -106,7 +116,7 @@ def test_there_are_commands_of_each_kind() -> None:
 def test_help_names_every_key_and_gives_an_example(usage: str, kind: type, elsewhere: set[str]) -> None:
     names = {field.name for field in dataclasses.fields(kind)} - elsewhere
     assert [name for name in sorted(names) if f"{name}=" not in usage] == []
-    assert len(re.findall(r"^  python -m ", usage, re.MULTILINE)) >= 2
+    assert len(re.findall(r"^  sweeper ", usage, re.MULTILINE)) >= 2
 
 
 def test_train_lists_every_group_that_it_reads_with_its_default_first(capsys: pytest.CaptureFixture[str]) -> None:

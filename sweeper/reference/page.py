@@ -31,8 +31,8 @@ What is searched without being asked for stands in `study.space` and in the `spa
 command line a sweep replaces a dimension or adds one, and a plain value removes it. `${{lr:x}}` is x times \
 `base.lr_factor`: learning rates are written for Stable Diffusion 1.5 and hold on any base."""
 _DEFAULTS: Final = """\
-Defaults are those of the config that `python -m sweeper` composes by itself ({defaults}); what an option sets \
-otherwise is listed with it. `python -m sweeper --cfg job` prints what a command line comes to."""
+Defaults are those of the config that `sweeper` composes by itself ({defaults}); what an option sets \
+otherwise is listed with it. `sweeper --cfg job` prints what a command line comes to."""
 GRAMMAR: Final[Sequence[tuple[str, str]]] = (
     ("optimizer=lion", "this option of a group: the file `conf/optimizer/lion.yaml`"),
     ("adapter.rank=8", "this value in every trial"),

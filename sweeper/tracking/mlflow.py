@@ -89,7 +89,7 @@ class MlflowTracker:
         self._name, self._identity = name, identity
         self._client.set_experiment_tag(self._experiment_id, *trials_view())
         found = next(self._search(f"tags.role = 'study' and tags.study_id = '{identity}'"), None)
-        parent = self._run(found, name, {"role": "study", MLFLOW_SOURCE_NAME: "python -m sweeper"}, params, config)
+        parent = self._run(found, name, {"role": "study", MLFLOW_SOURCE_NAME: "sweeper"}, params, config)
         self._trials = {
             int(run.data.tags["trial"]): MlflowRun(self._client, run, is_new=False)
             for run in self._search(_children(parent))

@@ -1,4 +1,4 @@
-"""`python -m eval` end to end on tiny models: the table, the JSON, the pictures, and one line for each mistake."""
+"""`sweeper eval` end to end on tiny models: the table, the JSON, the pictures, and one line for each mistake."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from eval import command
-from eval.__main__ import main
+from eval.command import main
 from eval.needs import DATA, NEEDS, SEEDS, UNRELATED, lines_on_missing
 from eval.pipeline import load_pipeline
 from eval.request import parse

@@ -15,7 +15,7 @@ from torch.nn.functional import normalize
 from transformers import AutoImageProcessor, CLIPVisionModel, Dinov2Model
 
 from eval import features
-from eval.__main__ import main
+from eval.command import main
 from eval.eyes import load_eyes, load_image_eye, load_style_eye
 from eval.reference import Reference, build_reference
 from eval.spec import EvalSpec, Round

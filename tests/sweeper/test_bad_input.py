@@ -11,7 +11,7 @@ from types import ModuleType
 import pytest
 
 from foundation.errors import ConfigError, StudyError, UserError
-from sweeper.__main__ import main
+from sweeper.cli import main
 from sweeper.run import run_study
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -37,10 +37,9 @@ def received(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
 def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
     monkeypatch.setattr(sys, "argv", ["sweeper", *arguments])
     try:
-        main()
+        return main()
     except SystemExit as end:
         return int(end.code or 0)
-    return 0
 
 
 def test_the_real_command_says_every_mistake_on_its_own_line_and_leaves_nothing(tmp_path: Path) -> None:
@@ -127,11 +126,11 @@ def test_what_the_study_refuses_and_how_it_ends_become_the_exit_code(
 
 def test_hydras_own_flags_keep_working(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(monkeypatch, "--help") == 0
-    assert "python -m sweeper +experiment=pencil" in capsys.readouterr().out
+    assert "sweeper +experiment=pencil" in capsys.readouterr().out
     assert run(monkeypatch, "--cfg", "job", "--resolve", "+experiment=pencil") == 0
     assert "  trigger: in pencil style" in capsys.readouterr().out
     assert run(monkeypatch, "hydra.mode=RUN") == 2
-    assert "python -m train trains one LoRA" in capsys.readouterr().err
+    assert "sweeper train trains one LoRA" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("asked", ["true", "choice(true,false)", "choice(false,true)"])
@@ -201,5 +200,5 @@ def test_without_arguments_it_helps_and_starts_nothing(
     for arguments in ([], ["--multirun"]):
         assert run(monkeypatch, *arguments) == 2
         said = capsys.readouterr().out
-        assert "python -m sweeper +experiment=pencil" in said and "python -m sweeper.dashboard" in said
+        assert "sweeper +experiment=pencil" in said and "sweeper dashboard" in said
     assert received == []

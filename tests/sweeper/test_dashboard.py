@@ -1,4 +1,4 @@
-"""`python -m sweeper.dashboard` over a store that the tracker wrote, seen through a real browser."""
+"""`sweeper dashboard` over a store that the tracker wrote, seen through a real browser."""
 
 from __future__ import annotations
 
@@ -249,7 +249,7 @@ def test_a_page_shows_the_trials_pictures_side_by_side_at_the_winners_step(
 
 
 def test_a_folder_without_studies_is_said_in_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert dashboard.main(["--folder", str(tmp_path / "none")]) == 2
+    assert dashboard.main([f"folder={tmp_path / 'none'}"]) == 2
     said = capsys.readouterr().err
     assert said.count("\n") == 1
     assert f"no study in {tmp_path / 'none'}/ yet" in said
@@ -265,7 +265,7 @@ def test_a_taken_port_is_said_in_one_line(studies: Path, capsys: pytest.CaptureF
     said = capsys.readouterr().err
     assert said.count("\n") == 1
     assert f"cannot listen on 127.0.0.1:{port}" in said
-    assert "--port" in said
+    assert "port=" in said
 
 
 def test_a_server_that_cannot_start_is_said_with_its_log(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -192,4 +192,4 @@ def test_the_end_names_every_file_and_a_command_that_can_be_typed(tmp_path: Path
         "pencil.safetensors",
     ]
     assert lines[3].endswith("the LoRA, for A1111, Forge, ComfyUI")
-    assert dashboard_command(Path("my runs [1]")).endswith(" -m sweeper.dashboard --folder 'my runs [1]'")
+    assert dashboard_command(Path("my runs [1]")).endswith(" -m sweeper dashboard folder='my runs [1]'")

@@ -1,4 +1,4 @@
-"""A study's LoRA for other programs: `python -m sweeper.export`, and `best/`, whose card says which file is whose."""
+"""A study's LoRA for other programs: `sweeper export`, and `best/`, whose card says which file is whose."""
 
 from __future__ import annotations
 
@@ -133,7 +133,7 @@ def test_what_stands_in_the_way(study: Path, tmp_path: Path, capsys: pytest.Capt
 def test_help(capsys: pytest.CaptureFixture[str]) -> None:
     assert main([]) == 2
     assert main(["--help"]) == 0
-    assert "python -m sweeper.export STUDY|FOLDER|FILE" in capsys.readouterr().out
+    assert "sweeper export STUDY|FOLDER|FILE" in capsys.readouterr().out
 
 
 def test_best_holds_a_kohya_file_and_the_card_says_whose(study: Path, winner: Winner) -> None:
@@ -182,7 +182,7 @@ def test_kinds_that_not_every_program_takes(kinds: Path, winner: Winner) -> None
         assert "format full is for A1111" in cards[name]
     assert "| diffusers |" not in cards["loha"] and "| A1111, Forge |" in cards["loha"]
     assert "There is no kohya file for A1111, Forge and ComfyUI: kohya's format has no words for OFT" in cards["oft"]
-    assert all(f"python -m sweeper.export {kinds.name} merged" in cards[name] for name in ("loha", "oft"))
+    assert all(f"sweeper export {kinds.name} merged" in cards[name] for name in ("loha", "oft"))
     assert "load_lora_weights" in cards["dora"] and "load_lora_weights" not in cards["loha"]
     torn = kinds / "torn"
     torn.mkdir()

@@ -120,7 +120,7 @@ def test_what_trials_have_lost_is_named_and_the_best_stands(root: Path) -> None:
 
 def test_the_command_loads_no_library_of_models_to_say_so(root: Path) -> None:
     said = (
-        "import sys; from sweeper.__main__ import main; main(); "
+        "import sys; from sweeper.cli import main; main(); "
         "heavy = {'torch', 'diffusers', 'transformers', 'mlflow', 'optuna'} & set(sys.modules); assert not heavy, heavy"
     )
     overrides = [*OVERRIDES, *_paths(root)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import sys
 import typing
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -16,8 +17,7 @@ import train.merge.request as merging
 import train.prepare.request as preparing
 from foundation.errors import UserError
 from foundation.home import address_at_home, at_home
-from sweeper import __main__ as command
-from sweeper import clean, dashboard, export
+from sweeper import clean, dashboard, export, study
 from sweeper.config import Config
 from sweeper.reference.fields import fields_of
 from sweeper.space import plan
@@ -74,9 +74,10 @@ def test_a_study_reads_the_home_with_and_without_quotes(override: str, home: Pat
 
 def test_hydra_takes_what_the_command_quoted(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[list[str]] = []
-    monkeypatch.setattr(command, "_main", lambda: seen.append(command.sys.argv[1:]))
-    monkeypatch.setattr(command.sys, "argv", ["sweeper", "study.folder=~/a, b", "~study.space", "optimizer=adamw"])
-    command.main()
+    monkeypatch.setattr(study, "already_finished", lambda _: [])
+    monkeypatch.setattr(study, "_run", lambda: seen.append(sys.argv[1:]))
+    monkeypatch.setattr(sys, "argv", ["sweeper"])
+    assert study.main(["study.folder=~/a, b", "~study.space", "optimizer=adamw"]) == 0
     assert seen == [["study.folder='~/a, b'", "~study.space", "optimizer=adamw"]]
 
 
@@ -86,7 +87,7 @@ def test_hydra_takes_what_the_command_quoted(home: Path, monkeypatch: pytest.Mon
         (clean.clean, ["folder=~/none"]),
         (export.export, ["~/none"]),
         (export.export, ["pencil", "folder=~/none"]),
-        (lambda given: dashboard.serve(Path(dashboard._parser().parse_args(given).folder), "", 0), ["--folder=~/none"]),
+        (lambda given: dashboard.serve(*dashboard._parsed(given)), ["folder=~/none"]),
     ],
 )
 def test_every_command_says_where_it_looked(
@@ -99,7 +100,7 @@ def test_every_command_says_where_it_looked(
 def test_nothing_in_the_home_is_overwritten(home: Path) -> None:
     (home / "there").mkdir()
     with pytest.raises(UserError, match=f"out {home}/there exists already"):
-        training._parse(["out=~/there"])
+        training.parse(["out=~/there"])
     with pytest.raises(UserError, match=f"out {home}/there exists already"):
         merging.parse(["resize", "lora=~/a", "rank=4", "out=~/there"])
 

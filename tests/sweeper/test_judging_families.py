@@ -1,4 +1,4 @@
-"""Every family's slots are judged together as alone, and their files are judged by `python -m eval`, too."""
+"""Every family's slots are judged together as alone, and their files are judged by `sweeper eval`, too."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from eval.command import run
+from eval.judge_file import run
 from eval.request import parse
 from foundation.data.dataset import Dataset
 from sweeper.judging import Due, Judging
@@ -24,7 +24,7 @@ QUICK = replace(
     prompts=("a red cup", "a blue star"),
     final_prompts=(),
     unrelated_prompts=(),
-    timestep_bins=4,  # what `python -m eval` asks
+    timestep_bins=4,  # what `sweeper eval` asks
     noises_per_bin=2,
 )
 

@@ -30,7 +30,7 @@ def test_captions_that_are_all_empty_end_a_study_before_it_begins(pictures: Path
         run_study([f"data.path={pictures}", f"study.folder={pictures.parent / 'runs'}"])
     assert str(caught.value) == (
         f"all 6 captions of data.path {pictures} are empty, so there is no prompt to judge by; write captions "
-        "(python -m train.prepare), set data.trigger, or eval.prompts=['…','…']"
+        "(sweeper prepare), set data.trigger, or eval.prompts=['…','…']"
     )
     assert not (pictures.parent / "runs").exists()
 

@@ -1,4 +1,4 @@
-"""What a trial of each kind saves acts as the trial does: in our pack, in `python -m eval`, in diffusers if a LoRA."""
+"""What a trial of each kind saves acts as the trial does: in our pack, in `sweeper eval`, in diffusers if a LoRA."""
 
 from __future__ import annotations
 

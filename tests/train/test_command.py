@@ -1,4 +1,4 @@
-"""`python -m train` leaves a LoRA that plain diffusers loads, and says clearly what is wrong with its arguments."""
+"""`sweeper train` leaves a LoRA that plain diffusers loads, and says clearly what is wrong with its arguments."""
 
 from __future__ import annotations
 

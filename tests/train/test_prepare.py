@@ -1,4 +1,4 @@
-"""`python -m train.prepare` shows what it would do, does it when told to, and leaves originals as they were."""
+"""`sweeper prepare` shows what it would do, does it when told to, and leaves originals as they were."""
 
 from __future__ import annotations
 

@@ -60,7 +60,7 @@ def file_title(title: str) -> str:
 
 
 def about_of(config: Mapping[str, Any], title: str, steps: int | None = None, date: str = "") -> About:
-    """What a trial's config tells (also `python -m train`'s, which has the trial in a group of its own)."""
+    """What a trial's config tells (also `sweeper train`'s, which has the trial in a group of its own)."""
     groups = {**config, **(config.get("trial") or {})}
 
     def told(group: str, field: str) -> Any:

@@ -1,6 +1,6 @@
 """Which program reads which file of which kind of adapter, and why not: the one table of it.
 
-`python -m sweeper.export` says it where a file is written, the card of a study's best says it, and docs/exports.md has
+`sweeper export` says it where a file is written, the card of a study's best says it, and docs/exports.md has
 it as `as_markdown` gives it.
 
 Sources: AUTOMATIC1111/stable-diffusion-webui extensions-builtin/Lora/network*.py; Forge backend/patcher/lora.py and

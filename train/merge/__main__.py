@@ -1,32 +1,10 @@
-"""`python -m train.merge combine lora=… lora=… out=…`: see `train.merge.request` for its words."""
+"""`python -m train.merge …`, which is `sweeper merge …`; see `train.merge.request.USAGE`."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
 
-from foundation.console import complain, say
-from foundation.errors import SAID
-from foundation.quiet import quiet_libraries
-from train.merge.request import USAGE, parse
-
-
-def main(arguments: Sequence[str]) -> int:
-    """Run the command; 0 when it is done, 2 with one clear line for each mistake a person can put right."""
-    if not arguments or {"-h", "--help", "help"} & set(arguments):
-        say(USAGE)
-        return 0 if arguments else 2
-    try:
-        request = parse(arguments)
-        quiet_libraries()  # before the libraries are imported: some speak at import
-        from train.merge.command import run  # diffusers takes seconds; help and mistakes need it not
-
-        run(request)
-    except SAID as error:
-        complain(error)
-        return 2
-    return 0
-
+from foundation.command import run_command
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(run_command("train.merge.command", sys.argv[1:]))

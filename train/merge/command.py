@@ -1,55 +1,25 @@
-"""What `python -m train.merge` does once its arguments are understood."""
+"""The command `sweeper merge combine lora=… lora=… out=…`: see `train.merge.request` for its words."""
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Sequence
 
-from foundation.console import say
-from foundation.durable import new_folder
-from train.bases.folder import EMBEDDED
-from train.bases.registry import DTYPES
-from train.exports import About, Adapter, file_title, read_adapter, readers_of, write_format
-from train.merge import pipeline
-from train.merge.combine import combine
-from train.merge.request import Request
-from train.merge.resize import resize
+from foundation.console import complain, say
+from foundation.errors import SAID
+from train.merge.request import USAGE, parse
 
 
-def run(request: Request) -> None:
-    """Do what is asked, into a new folder, whole or not at all.
+def main(arguments: Sequence[str]) -> int:
+    """Run the command; 0 when it is done, 2 with one clear line for each mistake a person can put right."""
+    if not arguments or {"-h", "--help", "help"} & set(arguments):
+        say(USAGE)
+        return 0 if arguments else 2
+    try:
+        request = parse(arguments)
+        from train.merge.writing import run  # diffusers takes seconds; help and mistakes need it not
 
-    Raises:
-        UserError: a LoRA or the base cannot be read, or they do not fit.
-    """
-    title = file_title(request.title or Path(request.out).name)
-    adapters = [read_adapter(Path(lora)) for lora in request.lora]
-    out = Path(request.out)
-    if request.verb in ("merge", "unmerge"):
-        _into_pipeline(request, adapters, out)
-        say(f"{out} is a pipeline: DiffusionPipeline.from_pretrained({str(out)!r})")
-        return
-    if request.verb == "resize":
-        assert request.recipe.rank is not None
-        resized = resize(adapters[0], request.recipe.rank)
-        result = resized.adapter
-        say(
-            f"rank {request.recipe.rank} keeps {resized.kept:.1%} of the update's norm; "
-            f"least, {resized.worst:.1%}, of {resized.worst_layer}",
-        )
-    else:
-        result = combine(adapters, request.weights, request.recipe)
-    with new_folder(out) as fresh:
-        for name in request.format:
-            about = About(title=title)
-            written = write_format(name, result, fresh, about)
-            say(f"{name}: {out / written.relative_to(fresh)} {readers_of(name, result, about)}")
-
-
-def _into_pipeline(request: Request, adapters: list[Adapter], out: Path) -> None:
-    pipe = pipeline.open_pipeline(str(EMBEDDED.get(request.base, request.base)))
-    given = list(zip(adapters, request.weights, strict=True))
-    if request.verb == "merge":
-        pipeline.merge_all(pipe, given)
-    else:
-        pipeline.unmerge_all(pipe, given)
-    pipeline.write_pipeline(pipe.to(dtype=DTYPES[request.precision]), out)
+        run(request)
+    except SAID as error:
+        complain(error)
+        return 2
+    return 0

@@ -1,11 +1,11 @@
-"""What `python -m train.merge` is asked for: its keys, their meaning, their mistakes."""
+"""What `sweeper merge` is asked for: its keys, their meaning, their mistakes."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Final, Literal, get_args
 
 from pydantic import Field, TypeAdapter, ValidationError
 
@@ -15,7 +15,7 @@ from foundation.keyed import read_keyed
 from train.merge.recipe import Recipe
 
 USAGE = """\
-python -m train.merge VERB lora=FILE|FOLDER … out=FOLDER [key=value …]     LoRAs after training
+sweeper merge VERB lora=FILE|FOLDER … out=FOLDER [key=value …]     LoRAs after training
 
   merge     write the base with LoRAs in its own weights, a pipeline that needs none
   unmerge   take LoRAs out of such a pipeline (base=) again; the same LoRAs, strengths and order
@@ -33,9 +33,9 @@ python -m train.merge VERB lora=FILE|FOLDER … out=FOLDER [key=value …]     L
   seed= 0     of dare's choice                                   title=   what the result is called (default: as out)
   format=     diffusers (default), kohya, peft; as often as needed (combine, resize)
 
-  python -m train.merge merge lora=multirun/pencil/best weight=0.8 out=multirun/pencil/merged
-  python -m train.merge combine lora=a lora=b weight=0.7 weight=0.5 method=svd rank=16 out=both format=kohya
-  python -m train.merge resize lora=multirun/pencil/best rank=4 out=small"""
+  sweeper merge merge lora=multirun/pencil/best weight=0.8 out=multirun/pencil/merged
+  sweeper merge combine lora=a lora=b weight=0.7 weight=0.5 method=svd rank=16 out=both format=kohya
+  sweeper merge resize lora=multirun/pencil/best rank=4 out=small"""
 
 Verb = Literal["merge", "unmerge", "combine", "resize"]
 _REPEATED = ("lora", "weight", "format")
@@ -62,6 +62,9 @@ class Request:
         return self.weight or (1.0,) * len(self.lora)
 
 
+KEYS: Final = frozenset({field.name for field in fields(Request)} | _RECIPE) - {"verb", "recipe"}
+
+
 def parse(arguments: Sequence[str]) -> Request:
     """Read a verb and `key=value` arguments.
 
@@ -84,8 +87,7 @@ def parse(arguments: Sequence[str]) -> Request:
 
 
 def _values(arguments: Sequence[str], problems: list[str]) -> dict[str, Any]:
-    known = ({field.name for field in fields(Request)} | _RECIPE) - {"verb", "recipe"}
-    values, wrong = read_keyed(arguments, known, _REPEATED)
+    values, wrong = read_keyed(arguments, KEYS, _REPEATED)
     problems += wrong
     if recipe := {key: values.pop(key) for key in sorted(_RECIPE & values.keys())}:
         values["recipe"] = recipe

@@ -1,1 +1,1 @@
-"""Makes a set of pictures ready to be trained on: captions, tags, a trigger, sizes. `python -m train.prepare`."""
+"""Makes a set of pictures ready to be trained on: captions, tags, a trigger, sizes. `sweeper prepare`."""

@@ -1,13 +1,10 @@
-"""`python -m train.prepare data=my/pictures out=my/prepared model=my/blip`: see `train.prepare.request.USAGE`."""
+"""`python -m train.prepare …`, which is `sweeper prepare …`; see `train.prepare.request.USAGE`."""
 
 from __future__ import annotations
 
 import sys
 
-from foundation.quiet import quiet_libraries
+from foundation.command import run_command
 
 if __name__ == "__main__":
-    quiet_libraries()  # before the libraries are imported: some speak at import
-    from train.prepare.command import main
-
-    raise SystemExit(main(sys.argv[1:]))
+    sys.exit(run_command("train.prepare.command", sys.argv[1:]))

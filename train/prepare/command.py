@@ -1,4 +1,4 @@
-"""What `python -m train.prepare` does: shows what would become of each picture, and does it when told to."""
+"""What `sweeper prepare` does: shows what would become of each picture, and does it when told to."""
 
 from __future__ import annotations
 

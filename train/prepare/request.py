@@ -1,10 +1,10 @@
-"""What `python -m train.prepare` is asked for: its keys, their meaning, their mistakes."""
+"""What `sweeper prepare` is asked for: its keys, their meaning, their mistakes."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from typing import Annotated
+from typing import Annotated, Final
 
 from pydantic import Field
 
@@ -14,7 +14,7 @@ from foundation.keyed import read_keyed, typed
 from foundation.parse import parse
 
 USAGE = """\
-python -m train.prepare data=FOLDER out=FOLDER [key=value …]     captions, tags and sizes for a set of pictures
+sweeper prepare data=FOLDER out=FOLDER [key=value …]     captions, tags and sizes for a set of pictures
 
   data=      pictures, with captions or without: a folder, an archive, all that data.path of training takes
   out=       a new folder: the pictures with a .txt beside each, in the folders that they are in
@@ -28,8 +28,8 @@ python -m train.prepare data=FOLDER out=FOLDER [key=value …]     captions, tag
 
 Originals are never touched: what is written goes to out=, whole or not at all.
 
-  python -m train.prepare data=my/pictures out=my/prepared model=my/blip side=1024
-  python -m train.prepare data=my/pictures out=my/prepared strip=1girl,solo "trigger=in my style" apply=true"""
+  sweeper prepare data=my/pictures out=my/prepared model=my/blip side=1024
+  sweeper prepare data=my/pictures out=my/prepared strip=1girl,solo "trigger=in my style" apply=true"""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -53,16 +53,19 @@ class Request:
             raise ValueError("recaption and prefix are for a captioning model; name one by model=")
 
 
+KEYS: Final = {field.name: str(field.type) for field in fields(Request)}
+"""The type of each, as it is written."""
+
+
 def read_request(arguments: Sequence[str]) -> Request:
     """Read `key=value` arguments.
 
     Raises:
         ConfigError: with every mistake at once.
     """
-    types = {field.name: str(field.type) for field in fields(Request)}
-    texts, problems = read_keyed(arguments, types, ())
+    texts, problems = read_keyed(arguments, KEYS, ())
     try:
-        request = parse(Request, {key: typed(text, types[key]) for key, text in texts.items()})
+        request = parse(Request, {key: typed(text, KEYS[key]) for key, text in texts.items()})
     except ConfigError as error:
         raise ConfigError([*problems, *error.problems]) from error
     if problems:

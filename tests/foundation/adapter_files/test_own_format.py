@@ -57,7 +57,7 @@ def test_a_file_acts_as_what_was_written_and_leaves_nothing(
     take_off(pipeline)
     assert [name for name, _ in pipeline.unet.named_modules()] == names
     assert torch.equal(predicted(pipeline.unet), plain)
-    load_lora(pipeline, file.parent)  # as `python -m eval lora=…` does
+    load_lora(pipeline, file.parent)  # as `sweeper eval lora=…` does
     assert torch.equal(predicted(pipeline.unet), predicted(theirs))
     take_off(pipeline)
 

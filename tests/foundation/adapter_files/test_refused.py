@@ -13,12 +13,12 @@ import torch
 from safetensors.torch import save, save_file
 from torch import Tensor, nn
 
-from eval.__main__ import main as judge
+from eval.command import main as judge
 from foundation.adapter_files import put_on, read_parts
 from foundation.errors import AdapterError
 from tests.foundation.adapter_files.conftest import pipeline
 from tests.foundation.adapter_files.formulas import leaf, lora
-from train.merge.__main__ import main as merge
+from train.merge.command import main as merge
 
 Q = "down_blocks.0.attentions.0.transformer_blocks.0.attn1.to_q"
 

@@ -126,7 +126,7 @@ def write_as(file: str, adapter: Adapter, pipe: Any, folder: Path) -> Path:
 def test_our_own_reader_reads_all_that_we_write(
     kind: str, pipe: Any, adapted: Callable[[Any], tuple[Path, torch.nn.Module]], tmp_path: Path
 ) -> None:
-    """As `python -m eval` and `python -m train.merge` read files: what acts is what PEFT had."""
+    """As `sweeper eval` and `sweeper merge` read files: what acts is what PEFT had."""
     folder, module = adapted(CONFIGS[kind])
     adapter, wanted = read_adapter(folder), predicted(module)
     for file in ("kohya", "full", "peft", "diffusers"):

@@ -1,4 +1,4 @@
-"""`python -m train.merge` from words to files; mistakes are all told, in a line each, before anything runs."""
+"""`sweeper merge` from words to files; mistakes are all told, in a line each, before anything runs."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from diffusers import DiffusionPipeline
 from tests.train.trained import Picture, difference, draw
 from train.exports import read_adapter
 from train.exports.layers import layers_of
-from train.merge.__main__ import main
+from train.merge.command import main
 
 Trained = Callable[[str], tuple[Path, Picture]]
 
@@ -71,4 +71,4 @@ def test_mistakes(arguments: list[str], words: list[str], capsys: pytest.Capture
 def test_help(capsys: pytest.CaptureFixture[str]) -> None:
     assert main([]) == 2
     assert main(["--help"]) == 0
-    assert "python -m train.merge VERB" in capsys.readouterr().out
+    assert "sweeper merge VERB" in capsys.readouterr().out

@@ -1,0 +1,219 @@
+"""`sweeper eval`: judge one LoRA file, whoever trained it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from eval.evaluation import Evaluation
+from eval.evidence import build_evidence
+from eval.eyes import Eyes, load_eyes
+from eval.families import Family, family_of, validation_set
+from eval.judge import judge
+from eval.needs import lines_on_missing
+from eval.pipeline import load_lora, load_pipeline
+from eval.prompts import check_prompts, with_trigger, without_trigger
+from eval.reference import build_reference
+from eval.request import Request
+from eval.samplers import check_sampler
+from eval.sampling import sample
+from eval.spec import EvalSpec, Thresholds
+from eval.validation import validation_losses
+from foundation import durable
+from foundation.adapter_files import read_parts, take_off
+from foundation.console import columns, say
+from foundation.data.dataset import Dataset, load_dataset, with_folders
+from foundation.errors import ConfigError
+from foundation.folder import Picture
+from foundation.images import square
+from foundation.tokens import words_on_cut
+
+_MAX_DEFAULT_PROMPTS = 8
+_COMPARE = "figures compare with those of the same base, pictures, prompts, seeds, steps, sampler and guidance alone"
+_CACHE = Path("multirun/cache")
+"""Where archives are unpacked to, as for training."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Sight:
+    """What was drawn and measured in one go, with or without the LoRA."""
+
+    samples: list[Image.Image]
+    unrelated: list[Image.Image]
+    losses: Tensor  # (N, B)
+
+
+def run(request: Request) -> Evaluation:
+    """Draw, look and judge; print the table, write what was asked for.
+
+    Raises:
+        UserError: the LoRA, the base, the CLIP or the data cannot be used.
+    """
+    read_parts(Path(request.lora))  # what is no LoRA should not wait for the base
+    device = _device(request.device)
+    pipe = load_pipeline(request.base, device)
+    check_sampler(pipe, request.sampler, "sampler")
+    family = family_of(pipe, request.resolution, request.max_tokens)
+    dataset = _pictures(request)
+    say(*_notes(dataset, family))
+    train, held_out = dataset.train, dataset.validation
+    spec = _spec(request, held_out)
+    eyes = load_eyes(spec, device)
+    acting = load_lora(pipe, Path(request.lora))  # first, since it may not fit
+    seen = _look(family, held_out, spec, request.trigger)
+    take_off(pipe)
+    base = _look(family, held_out, spec, request.trigger)
+    evaluation = _judge(
+        eyes,
+        [square(picture.open(), family.side) for picture in train],
+        [square(picture.open(), family.side) for picture in held_out],
+        base,
+        seen,
+        spec,
+        request.trigger,
+    )
+    say(
+        f"{request.lora} ({acting}) on {request.base}",
+        *table(evaluation),
+        evaluation.words,
+        *lines_on_missing(evaluation.metrics, request.data is not None),
+        _COMPARE,
+    )
+    if request.json is not None:
+        durable.write_json(Path(request.json), {"lora": request.lora, "base": request.base} | evaluation.to_json())
+    if request.samples is not None:
+        _write_samples(Path(request.samples), base.samples, seen.samples, len(spec.seeds))
+    return evaluation
+
+
+def table(evaluation: Evaluation) -> list[str]:
+    """An evaluation in lines; what could not be measured is a dash."""
+    rows = [
+        ("score", f"{_cell(evaluation.score)} ± {_cell(evaluation.score_se)}", ""),
+        ("overfit index", _cell(evaluation.overfit_index), ""),
+    ]
+    severe = {"copy_rate": "copy"} | {name: name for name in evaluation.severities}
+    for name, value in evaluation.metrics.items():
+        part = evaluation.severities.get(severe.get(name, ""))
+        rows.append((name, _cell(value), "" if part is None else _cell(part)))
+    return columns(("measure", "value", "severity"), rows, right=(1, 2))
+
+
+def _cell(value: float) -> str:
+    return "–" if value != value else f"{value:.4g}"
+
+
+def _device(name: str | None) -> torch.device:
+    try:
+        device = torch.device(name or ("cuda" if torch.cuda.is_available() else "cpu"))
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:  # a misspelt name, or a device that is not there
+        raise ConfigError([f"device must be one that torch finds here, got {name!r}; try device=cpu"]) from error
+    return device
+
+
+def _pictures(request: Request) -> Dataset:
+    """What was trained on and what was not, read and told apart as training does it."""
+    if request.data is None:
+        return Dataset((), ())
+    dataset = load_dataset(with_folders(request.data, _CACHE), to_train=False)
+    if request.trained_on:
+        return dataset
+    return replace(dataset, train=(), validation=(*dataset.validation, *dataset.train), few=())
+
+
+def _notes(dataset: Dataset, family: Family) -> Sequence[str]:
+    captions = dataset.captions
+    if not captions:
+        return ()
+    cut = words_on_cut(family.num_cut(captions), len(captions), family.reads)
+    return (*dataset.notes(family.side), *cut)
+
+
+def _spec(request: Request, held_out: Sequence[Picture]) -> EvalSpec:
+    check_prompts(request.prompt, request.trigger, "prompt")
+    captions = [picture.caption for picture in held_out if picture.caption][:_MAX_DEFAULT_PROMPTS]
+    prompts = tuple(dict.fromkeys(request.prompt or captions))
+    if not prompts:
+        why = f" (the captions of {len(held_out)} held-out pictures are empty)" if held_out else ""
+        raise ConfigError([f"there is nothing to draw{why}: give prompt=… (as often as needed), or data=FOLDER"])
+    try:
+        return EvalSpec(
+            clip=request.clip,
+            image_features=request.image_features,
+            style_features=request.style_features,
+            prompts=prompts,
+            unrelated_prompts=request.unrelated,
+            stand_in=request.stand_in,
+            seeds=tuple(range(request.seeds)),
+            sample_steps=request.steps,
+            guidance_scale=request.guidance,
+            sampler=request.sampler,
+            guidance_every=request.guidance_every,
+            batch_rows=request.rows,
+            warmup_evaluations=0,
+            thresholds=Thresholds(in_a_row=1),  # one evaluation is all there is, so it decides alone
+        )
+    except ValueError as error:
+        raise ConfigError([str(error)]) from error
+
+
+def _look(family: Family, held_out: Sequence[Picture], spec: EvalSpec, trigger: str) -> _Sight:
+    def draw(prompts: Sequence[str]) -> list[Image.Image]:
+        return sample(family.pipe, prompts, spec.seeds, spec.drawing, family.sampling)
+
+    if held_out:
+        losses = validation_losses(validation_set(family, held_out, spec), family.predict, spec.batch_rows)
+    else:
+        losses = torch.zeros(0, spec.timestep_bins, dtype=torch.float64)
+    return _Sight(
+        samples=draw([with_trigger(prompt, trigger) for prompt in spec.prompts]),
+        unrelated=draw(spec.unrelated_prompts),
+        losses=losses,
+    )
+
+
+def _judge(
+    eyes: Eyes,
+    train: Sequence[Image.Image],
+    held_out: Sequence[Image.Image],
+    base: _Sight,
+    seen: _Sight,
+    spec: EvalSpec,
+    trigger: str,
+) -> Evaluation:
+    num_seeds = len(spec.seeds)
+    reference = build_reference(
+        eyes,
+        train=train,
+        held_out=held_out,
+        prompts=[without_trigger(prompt, trigger, spec.stand_in) for prompt in spec.prompts],
+        base_samples=base.samples,
+        base_unrelated=base.unrelated,
+        num_seeds=num_seeds,
+        unrelated_seeds=num_seeds,
+        base_validation=base.losses,
+    )
+    evidence = build_evidence(
+        eyes,
+        step=0,
+        samples=seen.samples,
+        unrelated=seen.unrelated,
+        num_seeds=num_seeds,
+        unrelated_seeds=num_seeds,
+        validation_losses=seen.losses,
+    )
+    return judge(reference, evidence, [], spec)
+
+
+def _write_samples(folder: Path, base: Sequence[Image.Image], seen: Sequence[Image.Image], num_seeds: int) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for number, (without, drawn) in enumerate(zip(base, seen, strict=True)):
+        name = f"prompt{number // num_seeds:02d}-seed{number % num_seeds}"
+        without.save(folder / f"{name}-base.png")
+        drawn.save(folder / f"{name}-lora.png")
