@@ -11,16 +11,24 @@ from typing import Any, Final, TextIO, cast
 from urllib.parse import quote, quote_plus, unquote, unquote_plus
 
 HIDDEN: Final = "***"
-_USER: Final = re.compile(r"(?P<before>\w[\w+.-]*://[^:/?#@\s]*:)(?P<secret>.+)(?P<after>@)")
-_USER_IN_TEXT: Final = re.compile(_USER.pattern.replace(".+", r"\S+"))
-_TOKEN: Final = re.compile(r"(?P<before>https?://)(?P<secret>[^:/?#@\s]+)(?P<after>@)")
+_USER: Final = re.compile(r"(?P<before>\w[\w+.-]*:/{1,2}[^:/?#]*:)(?P<secret>.+)(?P<after>@)")
+"""One slash is what a path makes of two. A user may have a space, or the `@` of a mail address."""
+_USER_IN_TEXT: Final = re.compile(_USER.pattern.replace(".+", r"\S+").replace("?#]", r"?#\s]"))
+_TOKEN: Final = re.compile(
+    r"(?P<before>https?:/{1,2})(?P<secret>[^:/?#@\s]+)(?P<after>(?::(?:x-oauth-basic)?)?@)(?![^/?#\s]*@)"
+)
+"""Alone before the `@`, or as a user without a password."""
 _QUERY: Final = re.compile(
-    r"(?P<before>[?&;][\w.-]*(?:pass|pwd|secret|token|key|sig|credential)[\w.-]*=)(?P<secret>[^&;\s'\"]+)(?P<after>)",
+    r"(?P<before>[?&;#][\w.-]*(?:pass|pwd|secret|token|key|sig|sas|credential|auth|jwt|bearer|odbc_connect)[\w.-]*=)"
+    r"(?P<secret>[^&;#\s'\"]+)(?P<after>)",
     re.IGNORECASE,
 )
 _SHORTEST: Final = {_USER: 4, _TOKEN: 12, _QUERY: 8}
 """What has fewer characters is hidden where it stands in an address only: elsewhere it may be any word."""
-_OF_MLFLOW: Final = ("MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN")
+_OF_ENVIRONMENT: Final = re.compile(r".*(PASSWORD|PASSWD|PWD|TOKEN|SECRET|API_KEY|ACCESS_KEY)", re.IGNORECASE)
+"""Variables that hold one, by the end of their names; the shell's own for folders are none."""
+_FOLDERS: Final = ("PWD", "OLDPWD")
+_SWITCHES: Final = ("true", "false")
 
 _in_full: dict[str, str] = {}
 _known: set[str] = set()
@@ -42,7 +50,7 @@ def in_full(shown: str) -> str:
 
 def remember(texts: Iterable[str]) -> None:
     """Note the passwords of all addresses in these texts, so that `redacted` finds them where they stand alone, too."""
-    for text in texts:
+    for text in (form for each in texts for form in (each, unquote_plus(each))):  # ODBC's has names and values inside
         for pattern in (_USER, _TOKEN, _QUERY):
             for found in pattern.finditer(text):
                 plain = {found["secret"], unquote(found["secret"]), unquote_plus(found["secret"])} - {HIDDEN}
@@ -59,8 +67,15 @@ def redacted(text: str) -> str:
 
 
 def guard_output() -> None:
-    """From here on nothing that this process prints to stdout or stderr, a trace of an error included, tells one."""
-    _known.update(form for name in _OF_MLFLOW if name in os.environ for form in _forms(os.environ[name]) if form)
+    """From here on nothing that this process prints to stdout or stderr, a trace of an error included, tells one.
+
+    Those that its environment holds count, too.
+    """
+    remember(os.environ.values())
+    for name, value in os.environ.items():
+        is_secret = name not in _FOLDERS and _OF_ENVIRONMENT.fullmatch(name) and value.lower() not in _SWITCHES
+        if is_secret and len(value) >= _SHORTEST[_USER]:
+            _known.update(_forms(value))
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
         if not isinstance(stream, _Guarded):
@@ -72,7 +87,7 @@ def _forms(secret: str) -> set[str]:
 
 
 def _masked(text: str, of_user: re.Pattern[str]) -> str:
-    for pattern in (of_user, _TOKEN, _QUERY):
+    for pattern in (_TOKEN, of_user, _QUERY):
         text = pattern.sub(rf"\g<before>{HIDDEN}\g<after>", text)
     return text
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+from pathlib import Path
 from urllib.parse import quote, quote_plus, urlsplit
 
 import pytest
@@ -46,8 +48,36 @@ def test_an_address_without_a_password_stays_as_it_is(address: str) -> None:
     assert hidden(address) == address == in_full(address)
 
 
-def test_a_token_is_a_password() -> None:
-    assert hidden("https://dapi0123456789@host/x") == "https://***@host/x"
+@pytest.mark.parametrize(
+    ("address", "shown"),
+    [
+        ("https://dapi0123456789@host/x", "https://***@host/x"),
+        ("https://sk_live_0123456789:@host/x", "https://***:@host/x"),
+        ("https://ghp_0123456789:x-oauth-basic@host/x", "https://***:***@host/x"),
+        (
+            "https://host/x?auth=abc&jwt=def;sas=ghi#access_token=jkl",
+            "https://host/x?auth=***&jwt=***;sas=***#access_token=***",
+        ),
+        ("mssql+pyodbc:///?odbc_connect=UID%3Dann%3BPWD%3Dsecret", "mssql+pyodbc:///?odbc_connect=***"),
+    ],
+)
+def test_a_token_is_a_password(address: str, shown: str) -> None:
+    assert hidden(address) == shown == redacted(address)
+    assert in_full(shown) == address
+
+
+@pytest.mark.parametrize("user", ["ann@mail.org", "ann lee", "ann%40mail.org"])
+def test_a_user_may_be_called_as_people_are(user: str) -> None:
+    assert hidden(f"postgresql://{user}:secret@db/x") == f"postgresql://{user}:***@db/x"
+
+
+def test_what_a_driver_says_of_the_inside_of_an_address_is_hidden_too() -> None:
+    hidden("mssql+pyodbc:///?odbc_connect=UID%3Dann%3BPWD%3Dtop-secret%3BX%3D1")
+    assert redacted("login failed: UID=ann;PWD=top-secret") == "login failed: UID=ann;PWD=***"
+
+
+def test_a_path_makes_one_slash_of_two() -> None:
+    assert redacted(f"no LoRA at {Path('https://ann:pw@host/x')}") == "no LoRA at https:/ann:***@host/x"
 
 
 def test_traces_logs_and_prints_of_a_guarded_process_tell_nothing() -> None:
@@ -57,11 +87,17 @@ from foundation.secrets import guard_output, remember
 remember(sys.argv)
 guard_output()
 print("print", sys.argv[1])
+print("told", "of the hub", "true")
 warnings.warn(sys.argv[1])
 logging.getLogger("x").error("log %s", sys.argv[1])
 raise ValueError("trace hunter-two of " + sys.argv[1])
 """
-    done = subprocess.run([sys.executable, "-c", code, "u=http://a:hunter-two@h"], capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code, "u=http://a:hunter-two@h"],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "HUB_TOKEN": "of the hub", "NO_TOKEN": "true"},
+    )
     said = done.stdout + done.stderr
-    assert "hunter" not in said
+    assert "hunter" not in said and "told *** true" in said
     assert said.count("http://a:***@h") == 4 and "trace *** of" in said
