@@ -84,6 +84,21 @@ def new_folder(path: Path, *, replace: bool = True) -> Iterator[Path]:
     _sync(path.parent)
 
 
+@contextmanager
+def temporaries_below(folder: Path) -> Iterator[None]:
+    """Have this process's temporary files, those of its libraries as well, in a partial folder below `folder`.
+
+    It vanishes with the block; what a killed process leaves is found by its name, as it is not in the system's place.
+    """
+    own, before = _temporary(folder / "temporary"), tempfile.tempdir
+    tempfile.tempdir = str(own)
+    try:
+        yield
+    finally:
+        tempfile.tempdir = before
+        shutil.rmtree(own, ignore_errors=True)
+
+
 def _temporary(path: Path) -> Path:
     return Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.", suffix=PARTIAL))
 

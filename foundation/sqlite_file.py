@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import glob
 import os
 import sqlite3
 import tempfile
@@ -32,6 +33,8 @@ def create_whole(file: Path, rows_in: str, create: Callable[[Path], None]) -> No
     file.parent.mkdir(parents=True, exist_ok=True)
     with (file.parent / f".{file.name}.lock").open("a") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
+        for left in file.parent.glob(f".{glob.escape(file.name)}.*{PARTIAL}*"):  # by one that was killed
+            left.unlink()
         if file.exists() and not _is_half_made(file, rows_in):
             return
         handle, name = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}.", suffix=PARTIAL)

@@ -23,7 +23,7 @@ from foundation.console import say
 from foundation.data.buckets import Cut
 from foundation.data.dataset import Dataset, load_dataset, with_folders
 from foundation.documents import read_mapping
-from foundation.durable import write_text
+from foundation.durable import temporaries_below, write_text
 from foundation.errors import ConfigError, StudyError, first_line
 from foundation.secrets import redacted
 from sweeper.clean import clear_after_kills
@@ -91,6 +91,7 @@ def _run_study(overrides: Sequence[str], stop: Stop) -> int:
         stack.enter_context(supervising(folder, say))
         forget_finished(folder)
         clear_after_kills(folder)
+        stack.enter_context(temporaries_below(folder))
         database = folder.parent / STUDIES
         search = Search.open(asked.config, asked.space, database, dataset.fingerprint, first)
         refuse_lost_trials(folder, database, search.started, search.ended())
@@ -113,6 +114,7 @@ def _run_study(overrides: Sequence[str], stop: Stop) -> int:
             return crown(supervisor, tracker, display, folder, config, dataset)
 
         code = _guarded(run, supervisor, tracker, display, stop, folder)
+        clear_after_kills(folder)  # workers may have died on the way
         if code == 0 and not tracker.lost:  # else the next run has something to show
             note_finished(asked)
         return code

@@ -7,6 +7,7 @@ import math
 import os
 import shutil
 import stat
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -203,6 +204,14 @@ def test_a_folder_that_another_takes_away_while_it_is_replaced_is_replaced_all_t
     with durable.new_folder(target) as fresh:
         (fresh / "new").touch()
     assert names(tmp_path) == ["target", "target/new"]
+
+
+def test_temporary_files_lie_below_a_folder_where_a_killed_process_leaves_them_to_be_found(tmp_path: Path) -> None:
+    before = tempfile.gettempdir()
+    with durable.temporaries_below(tmp_path), tempfile.NamedTemporaryFile() as file:
+        assert leftovers(tmp_path, now=math.inf) == [Path(file.name).parent]
+    assert names(tmp_path) == []
+    assert tempfile.gettempdir() == before
 
 
 def test_what_killed_writers_leave_is_found_and_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

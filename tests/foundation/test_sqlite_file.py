@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from foundation.durable import PARTIAL
 from foundation.sqlite_file import create_whole
 
 WHOLE = ("CREATE TABLE alembic_version (v)", "INSERT INTO alembic_version VALUES ('a')", "CREATE TABLE studies (name)")
@@ -64,6 +65,18 @@ def test_what_fails_in_the_making_leaves_nothing_and_another_file_stays(tmp_path
     (tmp_path / "other.db").write_bytes(b"no database" * 500)
     create_whole(tmp_path / "other.db", "studies", create)
     assert (tmp_path / "other.db").read_bytes() == b"no database" * 500
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_what_a_killed_maker_left_goes_with_the_next(there: bool, tmp_path: Path) -> None:
+    file = tmp_path / "studies.db"
+    if there:
+        create(file)
+    for end in ("", "-journal", "-wal"):
+        (tmp_path / f".studies.db.x1{PARTIAL}{end}").touch()
+    (tmp_path / f".mlflow.db.x1{PARTIAL}").touch()  # another's, perhaps in the making
+    create_whole(file, "studies", create)
+    assert {path.name for path in tmp_path.iterdir()} == {"studies.db", ".studies.db.lock", f".mlflow.db.x1{PARTIAL}"}
 
 
 def test_of_several_that_begin_at_once_one_makes_it(tmp_path: Path) -> None:
