@@ -106,6 +106,8 @@ class MlflowRun:
         shown = self._shown_images()
         for key, path in images.items():
             if (key, step) not in shown:
+                for half in self._image_files(key, step):  # the next has another name
+                    half.unlink()
                 if as_in is None or not self._link_image(key, step, as_in):
                     self._client.log_image(self.id, read_rgb(path), key=key, step=step)
                 shown.add((key, step))
@@ -114,12 +116,16 @@ class MlflowRun:
         """Give an image's files in another run a second name here; whether that could be done."""
         if self.folder is None or other.folder is None or other.id == self.id:
             return False
-        pattern = f"{glob.escape(key.replace('/', '~'))}+step+{step}+timestamp+*"
-        files = sorted((other.folder / _IMAGES).glob(pattern))
+        files = other._image_files(key, step)
         if len(files) != _FILES_OF_IMAGE or not all(link(file, self.folder / _IMAGES / file.name) for file in files):
             return False
         self.set_tags({MLFLOW_LOGGED_IMAGES: "True"})
         return True
+
+    def _image_files(self, key: str, step: int) -> list[Path]:
+        """An image's files, last the one by which it counts as shown, or what a crash left; none of a remote store."""
+        pattern = f"{glob.escape(key.replace('/', '~'))}+step+{step}+timestamp+*"
+        return sorted((self.folder / _IMAGES).glob(pattern), reverse=True) if self.folder else []
 
     def put_text(self, text: str, name: str) -> None:
         """Leave a text as an artifact at the top."""

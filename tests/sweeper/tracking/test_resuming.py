@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import shutil
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from urllib.request import url2pathname
 
+import pytest
+
 from eval.evaluation import Validation
 from foundation.adapter_files import WEIGHTS_FILE
 from foundation.sums import write_sums
+from sweeper.tracking import run
+from sweeper.tracking.files import link
 from sweeper.tracking.port import Tracker, TrialRecord
 from tests.sweeper.played import COSTS
 from tests.sweeper.tracking.read_back import (
@@ -198,6 +203,30 @@ def test_gaps_of_an_ended_trial_are_filled_and_nothing_that_is_there_is_shown_tw
     assert len(list((artifacts / "images").glob("*.webp"))) == 4
     assert (artifacts / "checkpoints/best/pytorch_lora_weights.safetensors").is_file()
     assert (artifacts / "config.yaml").read_text() == "x"
+
+
+def test_a_picture_that_a_crash_halved_is_there_whole_and_once(
+    open_one: Callable[[], Tracker], folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    linked: list[str] = []
+    monkeypatch.setattr(run, "link", lambda file, name: linked.append(file.suffix) or link(file, name))
+
+    def show() -> None:
+        tracker = open_one()
+        tracker.start_study("pencil", "id of pencil", {}, "")
+        tracker.show_base([("a cup", picture_at(tmp_path / "a.png"))])
+        for number in (0, 1):
+            tracker.start_trial(number, {}, "")
+        tracker.log_evaluation(1, evaluation_at(40), [("a cup", picture_at(tmp_path / "a.png"))])
+        tracker.close()
+
+    show()
+    for half in folder.rglob("*.webp"):  # comes last, so a crash leaves the other
+        half.unlink()
+    assert linked == [".png", ".webp"]  # the same of a picture that lies there already
+    show()
+    halves = Counter(file.name.partition("+timestamp")[0] + file.suffix for file in folder.rglob("images/*"))
+    assert halves == {"a cup+step+0.png": 2, "a cup+step+0.webp": 2, "a cup+step+40.png": 1, "a cup+step+40.webp": 1}
 
 
 def test_studies_of_one_name_on_one_server_stay_apart(open_one: Callable[[], Tracker], folder: Path) -> None:
