@@ -1,7 +1,8 @@
-"""`python -m tests.faults [kills=150] [seed=0] [keep=FOLDER]`: kill a simulated study at so many writes, and compare.
+"""`python -m tests.faults [kills=150] [full=30] [seed=0] [keep=FOLDER]`: disturb simulated studies, and compare.
 
-Half of the faults strike a database. Each struck study is run again until it ends, and held against one that nothing
-disturbed. Exit code 1 when any differs.
+So many kills at a write, two of three in a database; one of five studies is killed again when it is resumed, one of
+eight loses its worker. Then studies whose disk is full from some write on. Each is run again until it ends, and held
+against one that nothing disturbed. Exit code 1 when any differs.
 """
 
 from __future__ import annotations
@@ -12,45 +13,89 @@ import shutil
 import sys
 import tempfile
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 
-from tests.faults.injection import Fault, build
+from tests.faults.injection import FOREVER, Fault, Process, build
 
 
 def main(arguments: list[str]) -> int:
     """Run the command; its exit code."""
     given = dict(argument.split("=", 1) for argument in arguments)
-    if unknown := given.keys() - {"kills", "seed", "keep"}:
+    if unknown := given.keys() - {"kills", "full", "seed", "keep"}:
         print(__doc__, f"unknown: {', '.join(sorted(unknown))}", sep="\n")
         return 2
     if "LD_PRELOAD" not in os.environ:
         library = build()
         environment = {**os.environ, "LD_PRELOAD": str(library), "OMP_NUM_THREADS": "1"}
         os.execve(sys.executable, [sys.executable, "-m", "tests.faults", *arguments], environment)
-    return _strikes(int(given.get("kills", "150")), int(given.get("seed", "0")), given.get("keep"))
+    kills, full, seed = (int(given.get(name, usual)) for name, usual in (("kills", 150), ("full", 30), ("seed", 0)))
+    return _strikes(kills, full, seed, given.get("keep"))
 
 
-def _strikes(kills: int, seed: int, keep: str | None) -> int:
-    from tests.faults.kills import PARTS, strike, undisturbed
+def _strikes(kills: int, full: int, seed: int, keep: str | None) -> int:
+    from tests.faults.kills import STUDIES, strike, undisturbed
 
     folder = Path(tempfile.mkdtemp(prefix="faults-"))
-    expected, counts = undisturbed(folder)
-    print("writes, syncs, renames and deletions of an undisturbed study:", counts, flush=True)
+    calm = {kind: undisturbed(folder, kind) for kind in STUDIES}
+    for kind, each in calm.items():
+        print(f"writes, syncs, renames and deletions of an undisturbed study, trials {kind}:", each.changes, flush=True)
     chance = random.Random(seed)
     table: Counter[tuple[str, str, bool]] = Counter()
-    for number in range(kills):
-        part = chance.choice(("", *PARTS))
-        fault = Fault(at=chance.randrange(1, counts[part] + 1), part=part, mode=chance.choice(("kill", "tear")))
-        result = strike(folder, fault, expected)
-        table[fault.mode, part or "any file", not result.problems] += 1
-        print(f"{number + 1}/{kills} {fault}:", "; ".join(result.problems) or "as undisturbed", flush=True)
+    number = struck = 0
+    while struck < kills + full:
+        kind, what = chance.choice(list(STUDIES)), "kills" if struck < kills else "full disk"
+        faults = (_kills if struck < kills else _full_disk)(chance, calm[kind].changes)
+        result = strike(folder, kind, faults, calm[kind].outcome)
+        number, struck = number + 1, struck + len(result.struck)
+        for file in result.struck:
+            table[what, _place(file), not result.problems] += 1
+        told = "; ".join(map(str, faults)) + f" ({', '.join(result.struck) or 'never came so far'})"
+        print(f"{struck}/{kills + full} {kind}, {told}:", "; ".join(result.problems) or "as undisturbed", flush=True)
         if result.problems and keep:
-            shutil.copytree(folder / "struck", Path(keep) / str(number), dirs_exist_ok=True)
-            shutil.copy(folder / "struck.log", Path(keep) / f"{number}.log")
+            shutil.copytree(folder / "studies", Path(keep) / str(number), dirs_exist_ok=True)
+            shutil.copy(folder / "studies.log", Path(keep) / f"{number}.log")
     shutil.rmtree(folder)
-    for (mode, part, fine), times in sorted(table.items()):
-        print(f"{mode:5} {part:12} {'as undisturbed' if fine else 'different':15} {times}")
+    print(f"{struck} faults in {number} studies")
+    for (what, place, fine), times in sorted(table.items()):
+        print(f"{what:10} {place:26} {'as undisturbed' if fine else 'different':15} {times}")
     return int(any(not fine for _, _, fine in table))
+
+
+def _kills(chance: random.Random, changes: Mapping[str, int]) -> list[Fault]:
+    from tests.faults.kills import WEIGHTS, WORKER
+
+    def fault(part: str, until: int) -> Fault:
+        return Fault(
+            at=chance.randrange(1, until + 1),
+            part="" if part == WORKER else part,
+            process="worker" if part == WORKER else "supervisor",
+            mode=chance.choice(("kill", "tear")),
+        )
+
+    first, again = chance.choices(list(WEIGHTS), list(WEIGHTS.values()), k=2)
+    faults = [fault(first, changes[first])]
+    if chance.random() < 0.2 and first != WORKER:  # a worker's death does not end the run
+        faults.append(fault(again, max(1, changes[again] // 2)))  # the rest of a study writes less
+    return faults
+
+
+def _full_disk(chance: random.Random, changes: Mapping[str, int]) -> list[Fault]:
+    from tests.faults.kills import WORKER
+
+    of_worker = chance.random() < 0.3
+    until = changes[WORKER] if of_worker else sum(changes.values()) - changes[WORKER]
+    process: Process = "worker" if of_worker else "supervisor"
+    return [Fault(at=chance.randrange(1, until + 1), process=process, mode="fail", times=FOREVER)]
+
+
+def _place(file: str) -> str:
+    """What a file that was struck belongs to."""
+    top, _, rest = file.partition("/")
+    database = next((name for name in ("studies.db", "mlflow.db") if name in top), None)
+    if database is None:
+        return rest and f"{top}/"
+    return f"{database}, in the making" if top.startswith(".") else f"{database}{'-journal' if '-' in top else ''}"
 
 
 if __name__ == "__main__":

@@ -49,7 +49,7 @@ long faults_count(int part) { return faults.count[part]; }
 static int hit(const char *path) {
   if (!faults.process || faults.process != getpid()) return 0;
   size_t length = strlen(faults.folder);
-  if (strncmp(path, faults.folder, length)) return 0;
+  if (strncmp(path, faults.folder, length) || path[length] != '/') return 0;
   long now = 0;
   pthread_mutex_lock(&counting);
   for (int part = faults.parts - 1; part >= 0; part--) {
@@ -59,6 +59,7 @@ static int hit(const char *path) {
   }
   pthread_mutex_unlock(&counting);
   if (!now || !faults.at || now < faults.at || now >= faults.at + faults.times) return 0;
+  if (now == faults.at) dprintf(STDERR_FILENO, "struck %s\n", path);
   if (faults.mode == KILL) kill(getpid(), SIGKILL);
   return 1;
 }

@@ -16,6 +16,7 @@ from typing import Final, Literal
 SOURCE: Final = Path(__file__).with_name("faults.c")
 MODES: Final = {"kill": 0, "tear": 1, "fail": 2}
 FOREVER: Final = 1 << 60
+Process = Literal["supervisor", "worker"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -23,17 +24,18 @@ class Fault:
     """What happens at the `at`-th write, sync, rename, deletion … of a file whose path holds `part`.
 
     `kill` ends the process before the call, `tear` after half of the bytes of a write, `fail` lets `times` calls in a
-    row fail with `error`.
+    row fail with `error`. The process is the supervisor, or the worker that starts first.
     """
 
     at: int
     part: str = ""
+    process: Process = "supervisor"
     mode: Literal["kill", "tear", "fail"] = "kill"
     times: int = 1
     error: int = errno.ENOSPC
 
     def __str__(self) -> str:
-        return f"{self.mode} at {self.part or 'any file'} {self.at}"
+        return f"{self.mode} the {self.process} at {self.part or 'any file'} {self.at}"
 
 
 def build(folder: Path | None = None) -> Path:

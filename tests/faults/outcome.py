@@ -7,6 +7,7 @@ import json
 import re
 import sqlite3
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -22,6 +23,14 @@ from sweeper.urls import sqlite_url
 
 _UNIQUE: Final = re.compile(r"\+timestamp\+\d+\+[0-9a-f-]{36}")
 """What MLflow puts into the name of a picture that is another each time."""
+_IDENTITY: Final = re.compile(r"\b[0-9a-f]{32}\b")
+"""A run's, or a study's."""
+_OF_THE_INTERRUPTION: Final = ("attempt", "shown")
+"""Tags that hang on it: the number of tries, and a digest of files with what they took."""
+_SO_FAR: Final = "chosen/"
+"""Metrics that are one value each: those of which an end has made others need not have been shown."""
+_OF_PROCESSES: Final = (".lease", ".workers", "costs.jsonl")
+"""Files whose content hangs on processes and on which trials shared their passes."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -33,8 +42,11 @@ class Shown:
     params: dict[str, str]
     metrics: Counter[tuple[str, int, float]]
     """Every stored value with its step; one that is stored twice counts twice."""
-    artifacts: Counter[str]
-    """Every file by its path in the run."""
+    latest: dict[str, float]
+    """What is shown of each metric."""
+    tags: dict[str, str]
+    artifacts: Counter[tuple[str, str]]
+    """Every file by its path in the run and its content."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -45,10 +57,12 @@ class Outcome:
     """By Optuna's number: parameters, state, value, reported scores."""
     best: dict[str, Any]
     """The winner's trial, step, strength and the digest of its LoRA."""
-    files: frozenset[str]
-    """Relative paths of all that the study leaves on disk, but databases and MLflow's artifacts."""
+    files: dict[str, str]
+    """Relative path to content of all that the study leaves on disk, but databases and MLflow's artifacts."""
     shown: dict[str, Shown]
     """MLflow's runs of this study by name."""
+    versions: dict[str, dict[str, Any]]
+    """What is registered, by model and version."""
     gaps: tuple[str, ...]
     """What MLflow shows otherwise than the files hold it."""
 
@@ -77,28 +91,25 @@ def outcome_of(folder: Path, name: str) -> Outcome:
         own = ["there is no run"] if run is None else _against_files(trial_folder, shown[run])
         gaps += [f"trial {int(trial_folder.name)}: {gap}" for gap in own]
     kept = (path for path in folder.rglob("*") if path.is_file() and not _is_store(path.relative_to(folder)))
-    files = frozenset(str(path.relative_to(folder)) for path in kept)
-    return Outcome(trials=trials, best=best, files=files, shown=shown, gaps=tuple(gaps))
+    files = {str(path.relative_to(folder)): _content(path) for path in kept}
+    versions = _versions(folder)
+    return Outcome(trials=trials, best=best, files=files, shown=shown, versions=versions, gaps=tuple(gaps))
 
 
 def differences(undisturbed: Outcome, other: Outcome) -> list[str]:
     """What the second does not have as the first, in words; nothing where they are alike."""
     found = [f"MLflow: {gap}" for gap in other.gaps]
-    if undisturbed.trials != other.trials:
-        numbers = sorted({*undisturbed.trials, *other.trials})
-        differ = [n for n in numbers if undisturbed.trials.get(n) != other.trials.get(n)]
-        first = differ[0]
-        found.append(
-            f"trials {differ} differ; {first}: {undisturbed.trials.get(first)} against {other.trials.get(first)}"
-        )
-    if undisturbed.best != other.best:
-        found.append(f"the winner was {undisturbed.best}, is {other.best}")
+    found += _changed("trial ", undisturbed.trials, other.trials)
+    found += _changed("the winner's ", undisturbed.best, other.best)
+    found += _changed("the registry's ", undisturbed.versions, other.versions)
     if undisturbed.shown.keys() != other.shown.keys():
         found.append(f"MLflow's runs were {sorted(undisturbed.shown)}, are {sorted(other.shown)}")
     for name in undisturbed.shown.keys() & other.shown.keys():
         found += [f"MLflow, {name}: {each}" for each in _differ(undisturbed.shown[name], other.shown[name])]
-    found += [f"left behind: {path}" for path in sorted(other.files - undisturbed.files)]
-    found += [f"gone: {path}" for path in sorted(undisturbed.files - other.files)]
+    found += [f"left behind: {path}" for path in sorted(other.files.keys() - undisturbed.files.keys())]
+    found += [f"gone: {path}" for path in sorted(undisturbed.files.keys() - other.files.keys())]
+    both = sorted(undisturbed.files.keys() & other.files.keys())
+    found += [f"{path} is another" for path in both if undisturbed.files[path] != other.files[path]]
     return found
 
 
@@ -129,8 +140,34 @@ def _shown(folder: Path, run: Run) -> Shown:
         end=run.data.tags.get("ended", ""),
         params=dict(run.data.params),
         metrics=metrics,
-        artifacts=Counter(_UNIQUE.sub("", str(path.relative_to(root))) for path in files if root),
+        latest={key: _comparable(key, value) for key, value in run.data.metrics.items()},
+        tags={key: _IDENTITY.sub("…", text) for key, text in run.data.tags.items() if key not in _OF_THE_INTERRUPTION},
+        artifacts=Counter((_UNIQUE.sub("", str(path.relative_to(root))), _content(path)) for path in files if root),
     )
+
+
+def _versions(folder: Path) -> dict[str, dict[str, Any]]:
+    client = MlflowClient(sqlite_url(folder / DATABASE))
+    aliases = {each.name: each.aliases for each in client.search_registered_models()}
+    return {
+        f"{each.name} {each.version}": {
+            "aliases": [alias for alias, of in aliases[each.name].items() if of == str(each.version)],
+            "tags": {key: _IDENTITY.sub("…", text) for key, text in each.tags.items()},
+            "description": _IDENTITY.sub("…", each.description),
+            "source": _IDENTITY.sub("…", each.source),
+        }
+        for each in client.search_model_versions()
+    }
+
+
+def _content(file: Path) -> str:
+    """A digest of what a file holds, but for identities; empty where it hangs on the interruption."""
+    if file.name in _OF_PROCESSES:
+        return ""
+    data = file.read_bytes()
+    if file.suffix in (".yaml", ".md", ".json"):
+        data = _IDENTITY.sub("…", data.decode()).encode()
+    return hashlib.sha256(data).hexdigest()[:16]
 
 
 def _comparable(key: str, value: float) -> float:
@@ -152,14 +189,18 @@ def _against_files(trial_folder: Path, shown: Shown) -> list[str]:
     return gaps
 
 
+def _changed(what: str, was: Mapping[Any, Any], now: Mapping[Any, Any]) -> list[str]:
+    keys = sorted({*was, *now})
+    return [f"{what}{key} was {was.get(key)}, is {now.get(key)}" for key in keys if was.get(key) != now.get(key)]
+
+
 def _differ(was: Shown, now: Shown) -> list[str]:
-    found = [
-        f"{name} was {a}, is {b}"
-        for name in ("status", "end", "params")
-        if (a := getattr(was, name)) != (b := getattr(now, name))
-    ]
+    found = _changed("", {"status": was.status, "end": was.end}, {"status": now.status, "end": now.end})
+    found += _changed("parameter ", was.params, now.params) + _changed("tag ", was.tags, now.tags)
+    found += _changed("metric ", was.latest, now.latest)
     for name in ("metrics", "artifacts"):
         before, after = getattr(was, name), getattr(now, name)
-        found += [f"{name} lack {each}" for each in list((before - after).elements())[:3]]
+        lacking = [each for each in (before - after).elements() if not each[0].startswith(_SO_FAR)]
+        found += [f"{name} lack {each}" for each in lacking[:3]]
         found += [f"{name} have more: {each}" for each in list((after - before).elements())[:3]]
     return found

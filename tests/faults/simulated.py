@@ -10,11 +10,11 @@ import hashlib
 import math
 import multiprocessing
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import safetensors.torch
@@ -169,16 +169,24 @@ def _load(config: Any, device: str, *_: Any) -> Any:
     return SimpleNamespace(base=None, dataset=dataset, data=None, notes=())
 
 
-def play() -> None:
-    """From here on this process's studies are simulated, and their workers are forked from it."""
+def play(begin: Callable[[], None], end: Callable[[], None]) -> None:
+    """From here on this process's studies are simulated, and their workers are forked from it.
+
+    Each worker calls `begin` when it starts and `end` when it ends of itself.
+    """
     worker.Pack, worker.Judging, worker.Meter, serving.load = Pack, Judging, served.Meter, _load  # type: ignore[misc,assignment]
-    run = local._run
+    run, leave = local._run, local._leave
 
     def run_forked(config: Any, device: str, connection: Any, *rest: Any) -> None:
         _close_inherited(connection.fileno())
+        begin()
         run(config, device, connection, *rest)
 
-    local._run = run_forked
+    def leave_forked(code: int) -> NoReturn:
+        end()
+        leave(code)
+
+    local._run, local._leave = run_forked, leave_forked
     spawn = multiprocessing.get_context
     multiprocessing.get_context = lambda method=None: spawn("fork" if method == "spawn" else method)  # type: ignore[assignment,misc]
 
