@@ -10,37 +10,35 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
 
-from hydra import version
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
-from hydra._internal.config_repository import CachingConfigRepository
-from hydra._internal.defaults_list import create_defaults_list
-from hydra._internal.utils import create_config_search_path
-from hydra.core.object_type import ObjectType
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
-from omegaconf import DictConfig, ListConfig, OmegaConf, open_dict
+from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
+from yaml import MarkedYAMLError, YAMLError
 
+from foundation.config_files import compose_groups, defaults, options_of
 from foundation.errors import ConfigError, first_line
 from foundation.home import at_home
 from foundation.keyed import as_override, quoted_home
 from foundation.own_code import NOT_FOR_US, changes_hydra
 from foundation.parse import did_you_mean, show, unknown_key
+from foundation.presets import CONF, folders
 
-CONF: Final = Path(__file__).resolve().parent.parent / "conf"
-"""The folder of the YAML, next to the packages."""
-CONFIG: Final = "config"
-"""The root config's name."""
-HYDRA_VERSION: Final = "1.3"
-"""Whose defaults Hydra keeps to."""
 SWEEPS: Final = "a,b or choice(a,b) or range(start,stop,step) or interval(low,high) or tag(log, interval(low,high))"
 """The sweeps of Hydra's grammar, for messages."""
 
 _LONGEST_NAME: Final = 80
 _FUNCTION: Final = re.compile(r"\w\(")
 """How sweeps and casts begin."""
-_COMPOSE_ERRORS = (HydraException, OmegaConfBaseException, ValueError)  # a group set to null is a bare ValueError
+_COMPOSE_ERRORS = (
+    HydraException,
+    OmegaConfBaseException,
+    ValueError,  # a group set to null
+    YAMLError,
+    OSError,  # a file of YAML that is no mapping
+)
 
 
 def compose(overrides: Sequence[str] = (), *, resolve: bool = True) -> dict[str, Any]:
@@ -58,9 +56,12 @@ def compose(overrides: Sequence[str] = (), *, resolve: bool = True) -> dict[str,
     if problems or refused:
         raise ConfigError([*problems, *_culprits(parsed)])
     try:
-        return _compose(parsed, resolve=resolve)
+        config = _compose(parsed, resolve=resolve)
     except _COMPOSE_ERRORS as error:
-        raise ConfigError(_culprits(parsed) or [first_line(error)]) from error
+        raise ConfigError(_culprits(parsed) or [_first_line(error)]) from error
+    if shapeless := list(_shapeless(config)):
+        raise ConfigError(shapeless)
+    return config
 
 
 def parse_overrides(overrides: Iterable[str]) -> tuple[list[Override], list[str]]:
@@ -81,20 +82,15 @@ def groups() -> tuple[str, ...]:
     return tuple(sorted(folder.name for folder in CONF.iterdir() if folder.is_dir()))
 
 
-@lru_cache
 def options(group: str) -> tuple[str, ...]:
-    """The options of a config group; none when there is no such group."""
-    return tuple(config_loader().get_group_options(group, ObjectType.CONFIG))
+    """The options of a config group, ours and the person's own; none when there is no such group."""
+    return options_of(group, folders())
 
 
 @lru_cache
 def chosen(group: str) -> str | None:
     """The option of a group that counts when none is named; None for a group without one."""
-    _, files = _loader()
-    found = create_defaults_list(
-        repo=files, config_name=CONFIG, overrides_list=[], prepend_hydra=True, skip_missing=False
-    )
-    return found.overrides.known_choices.get(group)
+    return defaults(()).overrides.known_choices.get(group)
 
 
 def is_option(group: str, value: Any) -> bool:
@@ -111,47 +107,18 @@ def dotted_paths(value: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
             yield from dotted_paths(part, f"{prefix}{key}.")
 
 
-def config_loader() -> ConfigLoaderImpl:
-    """Hydra's own loader of `conf/`."""
-    return _loader()[0]
-
-
-@lru_cache
-def _loader() -> tuple[ConfigLoaderImpl, CachingConfigRepository]:
-    """Hydra's loader of `conf/`, and a memory of the YAML files that it has read."""
-    version.setbase(HYDRA_VERSION)
-    loader = ConfigLoaderImpl(create_config_search_path(str(CONF)))
-    loader.ensure_main_config_source_available()
-    return loader, CachingConfigRepository(loader.repository)
-
-
 def _compose(overrides: Sequence[Override], *, resolve: bool = True) -> dict[str, Any]:
     """The steps of `hydra.compose`, to the same result, without its global state and twenty times as fast.
 
     Each choice of groups is composed once (.1 s), from files that are read once; then come the values, on a copy of it.
     """
     values = [override for override in overrides if _is_value(override)]
-    config = pickle.loads(_compose_groups(tuple(_text(each) for each in overrides if not _is_value(each))))
+    choices = tuple(_text(each) for each in overrides if not _is_value(each))
+    config = pickle.loads(compose_groups(choices, folders()))
     ConfigLoaderImpl._apply_overrides_to_config(values, config)
     plain = OmegaConf.to_container(config, resolve=resolve, throw_on_missing=True)
     assert isinstance(plain, dict)
     return {str(key): value for key, value in plain.items()}
-
-
-@lru_cache(maxsize=256)
-def _compose_groups(overrides: tuple[str, ...]) -> bytes:
-    """The composed config before values, pickled: reading that is six times as fast as a deep copy."""
-    loader, files = _loader()
-    parsed = OverridesParser.create().parse_overrides(list(overrides))
-    chosen = create_defaults_list(
-        repo=files, config_name=CONFIG, overrides_list=parsed, prepend_hydra=True, skip_missing=False
-    )
-    config = loader._compose_config_from_defaults_list(defaults=chosen.defaults, repo=files)
-    OmegaConf.set_struct(config, True)  # an override of a key that is not there is a mistake
-    ConfigLoaderImpl._apply_overrides_to_config(chosen.config_overrides, config)
-    with open_dict(config):
-        del config["hydra"]
-    return pickle.dumps(config)
 
 
 def _is_value(override: Override) -> bool:
@@ -160,6 +127,16 @@ def _is_value(override: Override) -> bool:
 
 def _sweeps(override: Override) -> bool:
     return bool(override.is_sweep_override())
+
+
+def _shapeless(config: Mapping[str, Any]) -> Iterator[str]:
+    """A line for each group, or search space of one, that is no mapping."""
+    for group in groups():
+        values = config.get(group, {})
+        if not isinstance(values, Mapping):
+            yield f"{group} must be a group of settings, got {show(values)}"
+        elif not isinstance(values.get("space") or {}, Mapping):
+            yield f"{group}.space must be a mapping, got {show(values['space'])}"
 
 
 def _scaled_lr(value: float, *, _root_: DictConfig) -> float:
@@ -212,7 +189,7 @@ def _culprits(overrides: Sequence[Override]) -> list[str]:
     try:
         known = list(dotted_paths(_compose(good)))
     except _COMPOSE_ERRORS as error:
-        return problems or [first_line(error)]
+        return problems or [_first_line(error)]
     for override in overrides:
         if _is_value(override):
             line = _refused(override) or _unknown_path(override, known) or _fails([*good, override])
@@ -257,13 +234,19 @@ def _fails(overrides: Sequence[Override]) -> str | None:
     try:
         _compose(overrides)
     except _COMPOSE_ERRORS as error:
-        reason = first_line(error)
+        reason = _first_line(error)
         if reason.startswith(("Could not append", "Multiple values")):
             return f"{text}: {last.key_or_group} is there already; write {text.removeprefix('+')}"
         if reason.startswith("Could not override") and last.key_or_group in groups():
             return f"{text}: {last.key_or_group} has no default; write +{text}"
         return f"{text}: {reason}"
     return None
+
+
+def _first_line(error: Exception) -> str:
+    if isinstance(error, MarkedYAMLError) and error.problem_mark is not None:
+        return f"{error.problem_mark.name}, line {error.problem_mark.line + 1}: {error.problem}"
+    return first_line(error)
 
 
 def _text(override: Override) -> str:

@@ -8,7 +8,7 @@ any callable there is. Nothing of this is ever needed here.
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -81,6 +81,29 @@ def changes_hydra(key: str, package: str | None = None) -> bool:
     return any(_is_hydras(name) for name in (key, package or ""))
 
 
+def refuse_configs_code(config: Any, hydras: Any) -> None:
+    """Look through a composed config for what Hydra would run.
+
+    `hydras` is its part `hydra` as our own files alone make it.
+
+    Raises:
+        ConfigError: that part is another one, or a key is Hydra's `_target_`.
+    """
+    problems = [f"{key} must be left out: a config names no code" for key in _targets(config) if key[:6] != "hydra."]
+    if changed := [key for key, value in config["hydra"].items() if hydras.get(key) != value]:
+        problems.append(f"a config sets hydra.{changed[0]}: {NOT_FOR_US}")
+    if problems:
+        raise ConfigError(problems)
+
+
+def _targets(value: Any, path: str = "") -> Iterator[str]:
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, each in items:
+        if key == "_target_":
+            yield f"{path}{key}"
+        yield from _targets(each, f"{path}{key}.")
+
+
 def _is_hydras(name: str) -> bool:
     first, _, rest = name.replace("/", ".").strip(".").partition(".")
     return (first == "hydra" and rest not in _HYDRAS) or "_target_" in name.split(".")
@@ -90,7 +113,9 @@ def _problem(argument: str) -> str | None:
     said, _, value = argument.partition("=")
     if argument.startswith("-"):
         known = said in (*_SHOWING, *_RUNNING)
-        return None if known else f"{argument}: {said} is no flag of this command, which reads its own conf/ alone"
+        return None if known else f"{argument}: {said} is no flag of this command"
+    if "=" not in argument and not argument.startswith("~"):
+        return None  # a flag's value; as an override it is none
     key, _, package = said.lstrip("+~").partition("@")
     if changes_hydra(key, package.rpartition(":")[2]):
         return f"{argument}: {NOT_FOR_US}"

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import redirect_stderr, suppress
 from importlib import import_module
+from io import StringIO
 from typing import Final
 
 from hydra._internal.core_plugins.bash_completion import BashCompletion
@@ -16,8 +18,10 @@ from hydra._internal.core_plugins.zsh_completion import ZshCompletion
 from hydra.plugins.completion_plugin import CompletionPlugin
 
 from foundation.command import EXIT_BAD_INPUT
-from foundation.compose import CONFIG, config_loader
+from foundation.config_files import CONFIG, config_loader
 from foundation.console import complain, say
+from foundation.errors import ConfigError
+from foundation.presets import search_presets
 from sweeper.cli import COMMANDS
 
 _SHELLS: Final[Mapping[str, type[CompletionPlugin]]] = {
@@ -46,6 +50,8 @@ def proposals(line: str) -> list[str]:
     """What may stand where a command line, which begins with our own name, ends."""
     words = line.split()[1:]
     typing = "" if line.endswith(" ") or not words else words.pop()
+    with suppress(ConfigError), redirect_stderr(StringIO()):  # nothing but proposals is for the terminal here
+        search_presets(words)
     if not words:
         names = [name for name in COMMANDS if name.startswith(typing)]
         return [*names, *_of_config(typing)]

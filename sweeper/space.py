@@ -16,43 +16,22 @@ null in `study.space`, where an experiment searches something else.
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
-from typing import Any, Final, TypeVar
+from typing import Any, NamedTuple
 
 from hydra.core.override_parser.types import Override
 
 from foundation.compose import SWEEPS, compose, dotted_paths, groups, is_option, options, parse_overrides
 from foundation.errors import ConfigError
 from foundation.parse import did_you_mean, unknown_key
-from sweeper.config import TRIAL_GROUPS, Config, TrialPart, parse_config, parse_part, trial_of
+from sweeper.checked_space import SWITCHES, Checker
+from sweeper.config import TRIAL_GROUPS, Config, parse_config
 from sweeper.dimension import Choices, Dimension, Numbers, Space, Value
 from sweeper.sweeps import domain_of
-from train.spec import (
-    OF_THE_STUDY,
-    AdapterSpec,
-    ObjectiveSpec,
-    OptimizerSpec,
-    TrainingSpec,
-    check_attention,
-    check_installed,
-    check_quantized,
-)
+from train.spec import OF_THE_STUDY, ObjectiveSpec
 
 __all__ = ["Plan", "Space", "domain_of", "plan"]
-
-A = TypeVar("A")
-T = TypeVar("T")
-
-_SWITCHES: Final = {
-    "adapter.text_encoder_rank": "adapter.text_encoder",
-    "optimizer.text_encoder_lr_ratio": "adapter.text_encoder",
-}
-"""Fields that count only where another one is true."""
-_MAX_COMBINATIONS: Final = 10_000
-"""Up to so many combinations are checked for what their parts are to each other; a trial's own is, when it is drawn."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -77,12 +56,39 @@ class Plan:
         return parse_config(compose([*self.fixed, *self.space.overrides(params)]))
 
 
+class Asked(NamedTuple):
+    """What overrides say, before values are checked."""
+
+    fixed: list[str]
+    """The plain ones that compose."""
+    swept: list[Override]
+    """The sweeps."""
+    settled: set[str]
+    """Keys that are not searched, whatever a `space:` block says."""
+    config: dict[str, Any]
+    """The config of the plain ones."""
+    space: Space
+    """What is searched."""
+
+
 def plan(overrides: Sequence[str]) -> Plan:
     """Return the study that `overrides` ask for, every option and both ends of every range composed and parsed.
 
     Raises:
         ConfigError: one problem per mistake, all of them.
     """
+    asked, problems = read(overrides)
+    space, fixed = asked.space, asked.fixed
+    checked, parts = Checker(space=space, fixed=fixed, problems=problems).checked()
+    if problems or checked is None:
+        raise ConfigError(list(dict.fromkeys(problems)))
+    study = replace(checked.study, num_trials=space.num_points(at_most=checked.study.num_trials))
+    objectives = tuple(each for each in parts["objective"] if isinstance(each, ObjectiveSpec))
+    return Plan(config=replace(checked, study=study), space=space, fixed=tuple(fixed), objectives=objectives)
+
+
+def read(overrides: Sequence[str]) -> tuple[Asked, list[str]]:
+    """Return what `overrides` say, and a line for each that is wrong by itself."""
     parsed, problems = parse_overrides(overrides)
     last = {each.key_or_group: each for each in parsed}
     swept = [each for each in last.values() if each.is_sweep_override()]
@@ -93,12 +99,7 @@ def plan(overrides: Sequence[str]) -> Plan:
     config = compose(fixed)
     settled = {each.key_or_group for each in plain} | _taken_away(config)
     space = _Reader(config=config, fixed=fixed, settled=settled, problems=problems).read(swept)
-    checked, parts = _Checker(space=space, fixed=fixed, problems=problems).checked()
-    if problems or checked is None:
-        raise ConfigError(list(dict.fromkeys(problems)))
-    study = replace(checked.study, num_trials=space.num_points(at_most=checked.study.num_trials))
-    objectives = tuple(each for each in parts["objective"] if isinstance(each, ObjectiveSpec))
-    return Plan(config=replace(checked, study=study), space=space, fixed=tuple(fixed), objectives=objectives)
+    return Asked(fixed, swept, settled, config, space), problems
 
 
 def _taken_away(config: Mapping[str, Any]) -> set[str]:
@@ -236,75 +237,12 @@ class _Reader:
         return Choices(of=tuple(value for value in values if is_option(group, value)))
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Checker:
-    """Composes and parses every value of a space; what is wrong goes to `problems`.
-
-    Hydra takes a fifth of a second for each choice of options, so options are composed one by one (which `_Reader` has
-    done, and `compose` remembers), and put together as parsed dataclasses, which costs nothing.
-    """
-
-    space: Space
-    fixed: Sequence[str]
-    problems: list[str]
-
-    def checked(self) -> tuple[Config | None, dict[str, list[TrialPart]]]:
-        """Check all, and return the config with the first value of all that is searched, and all parts by group."""
-        mapping = dict(compose(self.fixed))
-        parts: dict[str, list[TrialPart]] = {group: [] for group in TRIAL_GROUPS}
-        for group, found in parts.items():
-            for number, row in enumerate(self._rows(group)):
-                overrides = [each.override(row[each.name]) for each in self._within(group) if each.name in row]
-                try:
-                    values = compose([*self.fixed, *overrides])[group]
-                    mapping[group] = mapping[group] if number else values
-                    found.append(parse_part(group, values))
-                except ConfigError as error:
-                    self.problems.extend(error.problems)
-        for optimizer in parts["optimizer"]:
-            assert isinstance(optimizer, OptimizerSpec)
-            self._note(check_installed, optimizer)
-        for train in parts["train"]:
-            assert isinstance(train, TrainingSpec)
-            self._note(check_attention, train)
-        for combination in itertools.islice(itertools.product(*parts.values()), _MAX_COMBINATIONS):
-            self._note(trial_of, dict(zip(parts, combination, strict=True)))
-        config = self._note(parse_config, mapping)
-        if config is not None:
-            adapters = [each for each in parts["adapter"] if isinstance(each, AdapterSpec)]
-            self._note(partial(check_quantized, config.base), adapters)
-        return config, parts
-
-    def _note(self, check: Callable[[A], T], of: A) -> T | None:
-        """What the check returns, or its problems noted."""
-        try:
-            return check(of)
-        except ConfigError as error:
-            self.problems.extend(error.problems)
-            return None
-
-    def _within(self, group: str) -> list[Dimension]:
-        return [each for each in self.space.dimensions if each.group == group]
-
-    def _rows(self, group: str) -> Iterator[dict[str, Value]]:
-        """Parameters of one group in which each option occurs, and each corner of the dimensions that count with it."""
-        choosers = [each for each in self._within(group) if each.key == group]
-        for option in choosers[0].domain.corners() if choosers else (None,):
-            row: dict[str, Value] = {group: option} if choosers else {}
-            all_on = {**row, **dict.fromkeys(_SWITCHES.values(), True)}
-            others = [each for each in self._within(group) if each.key != group and each.counts(all_on)]
-            longest = max((len(each.domain.corners()) for each in others), default=1)
-            for i in range(longest):
-                corners = {each.name: each.domain.corners() for each in others}
-                yield {**row, **{name: some[i % len(some)] for name, some in corners.items()}}
-
-
 def _switched(dimensions: Sequence[Dimension]) -> list[Dimension]:
     """Let fields that a searched one switches off depend on that, and come after it."""
     there = {each.name for each in dimensions}
-    fields = [each for each in dimensions if each.condition is None and _SWITCHES.get(each.key) in there]
+    fields = [each for each in dimensions if each.condition is None and SWITCHES.get(each.key) in there]
     others = [each for each in dimensions if each not in fields]
-    return [*others, *(replace(each, condition=(_SWITCHES[each.key], True)) for each in fields)]
+    return [*others, *(replace(each, condition=(SWITCHES[each.key], True)) for each in fields)]
 
 
 def _sweeps(override: Override) -> bool:

@@ -9,12 +9,15 @@ import hydra
 from omegaconf import DictConfig
 
 from foundation.command import EXIT_BAD_INPUT, EXIT_INTERRUPTED
-from foundation.compose import CONF, CONFIG, HYDRA_VERSION
+from foundation.config_files import CONFIG, HYDRA_VERSION
 from foundation.console import complain, say
 from foundation.errors import SAID
 from foundation.keyed import quoted_home
 from foundation.own_code import refuse_hydras_code
+from foundation.presets import CONF, search_presets
+from sweeper.cli import USAGE
 from sweeper.finished import already_finished
+from sweeper.printed import printed
 from sweeper.space import plan
 
 
@@ -28,10 +31,17 @@ def main(arguments: Sequence[str]) -> int:
     """
     arguments = [quoted_home(argument) for argument in arguments]
     try:
+        arguments = search_presets(arguments)
         refuse_hydras_code(arguments)
         overrides = [argument for argument in arguments if argument not in ("-m", "--multirun")]
-        is_study = not any(argument.startswith("-") for argument in overrides)  # else Hydra prints something and ends
-        if is_study and (lines := already_finished(plan(overrides))):
+        if not overrides:
+            say(USAGE)
+            return EXIT_BAD_INPUT
+        if any(argument.startswith("-") for argument in overrides):  # something is to be printed, no more
+            arguments = printed(overrides)
+            if not arguments:
+                return 0
+        elif lines := already_finished(plan(overrides)):
             say(*lines)
             return 0
         sys.argv[1:] = arguments  # Hydra reads them there

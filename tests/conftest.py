@@ -12,6 +12,7 @@ from accelerate.state import AcceleratorState
 from diffusers import AutoencoderKL, DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel
 from transformers import CLIPTextConfig, CLIPTextModel
 
+from foundation import presets
 from foundation.data.dataset import Dataset, load_dataset
 from foundation.quiet import quiet_libraries
 from train.bases import Base, load_base
@@ -22,6 +23,13 @@ from train.spec import BaseSpec, DataSpec
 
 quiet_libraries()
 torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True)
+def no_presets_of_before() -> Iterator[None]:
+    """A process has one command, which settles what it searches; a process of tests has many."""
+    yield
+    presets.searched.folders = ()
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ from foundation.console import complain, say
 from foundation.errors import SAID, ConfigError
 from foundation.home import at_home
 from foundation.parse import parse as parse_as
+from foundation.presets import search_presets
 from train.spec import BaseSpec, DataSpec, TrialSpec, check_attention, check_installed, check_quantized
 
 _TRIAL_GROUPS = tuple(field.name for field in dataclasses.fields(TrialSpec))
@@ -24,6 +25,8 @@ sweeper train [+experiment=NAME] [group=option] [path=value …] [out=FOLDER]   
 
 out= is a new folder; default multirun/train/<data name>-<number>. It gets the LoRA as diffusers loads it,
 the configuration, and the loss of every step. Searching and judging is `sweeper`.
+
+--config-dir DIR reads options of your own, as a conf/ in this folder does (docs/extending.md).
 
 Groups and their options, the default first; every field with its meaning and default is in docs/reference.md:"""
 
@@ -39,10 +42,11 @@ class Run:
 
 def main(arguments: list[str]) -> int:
     """Train as told; 0, or 2 after one clear line about bad input, or 1 when the training failed."""
-    if {"-h", "--help"} & set(arguments):
-        say(USAGE, *_groups())
-        return 0
     try:
+        arguments = search_presets(arguments)
+        if {"-h", "--help"} & set(arguments):
+            say(USAGE, *_groups())
+            return 0
         run, out = parse(arguments)
         from train.train_one import train  # torch and diffusers take seconds to import
 

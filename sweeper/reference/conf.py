@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from foundation.compose import CONF, CONFIG, compose, groups, options
+from foundation.compose import compose, groups, options
+from foundation.config_files import CONFIG
 from foundation.documents import read_yaml
+from foundation.presets import CONF
 from sweeper.config import TRIAL_GROUPS
 from sweeper.reference.fields import MISSING, ConfigField
 

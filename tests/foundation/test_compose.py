@@ -7,8 +7,10 @@ import pytest
 from hydra.core.global_hydra import GlobalHydra
 from omegaconf import OmegaConf
 
-from foundation.compose import CONF, CONFIG, compose, groups, options
+from foundation.compose import compose, groups, options
+from foundation.config_files import CONFIG
 from foundation.errors import ConfigError
+from foundation.presets import CONF
 
 OPTIONS = ", ".join(options("optimizer"))
 

@@ -14,8 +14,10 @@ import torch
 from eval.eyes import load_image_eye, load_style_eye
 from eval.features import POCKET, load_extractor
 from eval.pipeline import load_pipeline
+from foundation.compose import compose
 from foundation.errors import BaseModelError, ConfigError
 from foundation.own_code import refuse_hydras_code, refuse_pipelines_code
+from foundation.presets import search_presets
 from sweeper.cli import main
 from train.bases import load_base
 from train.bases.folder import EMBEDDED
@@ -105,10 +107,15 @@ def foreign(folder: Path, marker: Path) -> list[list[str]]:
         ["++hydra.sweeper._target_=evil.Sweeper"],
         ["++hydra.launcher._target_=evil.Launcher"],
         ["hydra/launcher=evil"],
-        [f"hydra.searchpath=[file://{folder}]", "+experiment=evil"],
-        [f"--config-dir={folder}", "+experiment=evil"],
-        ["--config-dir", str(folder), "+experiment=evil"],
-        ["-cd", str(folder), "+experiment=evil"],
+        ["+experiment=evil", f"hydra.searchpath=[file://{folder}]"],
+        ["+experiment=evil", f"--config-dir={folder}"],
+        ["+experiment=evil", "--config-dir", str(folder)],
+        ["+experiment=evil", "-cd", str(folder)],
+        ["+experiment=evil", "-cd", str(folder), "--cfg=job"],
+        ["+experiment=evil", "-cd", str(folder), "--info=all"],
+        ["+experiment=evil", "-cd", str(folder), "--help"],
+        ["optimizer=evil", "-cd", str(folder)],
+        ["+experiment=sweeper", "-cd", str(folder)],
         ["--config-d", str(folder), "+experiment=evil"],
         [f"--config-path={folder}", "--config-name=evil"],
         ["-cn", "evil"],
@@ -124,8 +131,12 @@ def configs(tmp_path: Path, marker: Path) -> Path:
     folder = tmp_path / "configs"
     (folder / "experiment").mkdir(parents=True)
     text = f"# @package _global_\nhydra: {{callbacks: {{x: {{_target_: os.mkdir, path: {marker}}}}}}}\n"
-    (folder / "experiment" / "evil.yaml").write_text(text)
-    (folder / "evil.yaml").write_text(text)
+    for group in ("", "experiment", "optimizer"):
+        (folder / group).mkdir(exist_ok=True)
+        (folder / group / "evil.yaml").write_text(text)
+    (folder / "hydra" / "sweeper").mkdir(parents=True)
+    (folder / "hydra" / "sweeper" / "evil.yaml").write_text("_target_: evil.Sweeper\n")
+    (folder / "experiment" / "sweeper.yaml").write_text("defaults: [{override /hydra/sweeper: evil}]\n")
     return folder
 
 
@@ -142,18 +153,42 @@ def test_hydra_gets_no_command_line_that_names_code(
     assert not marker.exists() and "evil" not in sys.modules
 
 
+def test_a_target_in_a_config_of_ones_own_is_refused_wherever_it_stands(tmp_path: Path) -> None:
+    (tmp_path / "optimizer").mkdir()
+    (tmp_path / "optimizer" / "mine.yaml").write_text("defaults: [adamw]\nsettings: {eps: {_target_: os.getcwd}}\n")
+    assert search_presets(["--config-dir", str(tmp_path)]) == []
+    with pytest.raises(ConfigError) as told:
+        compose(["optimizer=mine"])
+    assert told.value.problems == (
+        "optimizer=mine: optimizer.settings.eps._target_ must be left out: a config names no code",
+    )
+
+
 def test_nor_does_a_training(
     configs: Path, marker: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("train.train_one.train", lambda *_: 0)
     for arguments in foreign(configs, marker):
-        assert train(arguments) == 2, arguments
-        assert capsys.readouterr().err.startswith("error: "), arguments
+        helps = "--help" in arguments  # which composes nothing
+        assert train(arguments) == (0 if helps else 2), arguments
+        assert helps or capsys.readouterr().err.startswith("error: "), arguments
     assert not marker.exists()
 
 
 def test_what_a_command_line_may_say() -> None:
-    refuse_hydras_code(["--cfg", "job", "--resolve", "-m", "hydra.mode=RUN", "+experiment=pencil", "data.path=../mine"])
+    refuse_hydras_code(
+        [
+            "-p",
+            "hydra.sweeper",
+            "--cfg",
+            "job",
+            "--resolve",
+            "-m",
+            "hydra.mode=RUN",
+            "+experiment=pencil",
+            "data.path=../mine",
+        ]
+    )
     with pytest.raises(ConfigError) as told:
-        refuse_hydras_code(["--config-dir=x", "a=b", "hydra.run.dir=y"])
-    assert [line.partition(":")[0] for line in told.value.problems] == ["--config-dir=x", "hydra.run.dir=y"]
+        refuse_hydras_code(["--config-path=x", "a=b", "hydra.run.dir=y"])
+    assert [line.partition(":")[0] for line in told.value.problems] == ["--config-path=x", "hydra.run.dir=y"]

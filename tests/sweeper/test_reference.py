@@ -14,8 +14,9 @@ import pytest
 import yaml
 from pydantic import Field, TypeAdapter, ValidationError
 
-from foundation.compose import CONF, compose, dotted_paths, groups, options
+from foundation.compose import compose, dotted_paths, groups, options
 from foundation.errors import ConfigError
+from foundation.presets import CONF
 from sweeper.config import TRIAL_GROUPS, Config
 from sweeper.reference.__main__ import PAGE, main
 from sweeper.reference.fields import ConfigField, fields_of
