@@ -41,6 +41,8 @@ _BROKEN: Final = (
 """What the readers raise on damaged, encrypted or contradictory archives: RuntimeError for a password that is missing,
 ValueError for names that are no UTF-8 and for numbers that are none, OverflowError and MemoryError for sizes that no
 file has."""
+_DEEPEST: Final = 64
+"""Folders within one another; making, walking and deleting them takes a call within a call for each."""
 _LONGEST: Final = 240
 """Characters that are said of why an archive is not unpacked; names in it may be long."""
 
@@ -200,6 +202,8 @@ def _place(name: str) -> PurePosixPath:
         raise _RefusedError(f"{name} leads out of the archive")
     if "\0" in name:
         raise _RefusedError(f"{name!r} is no name")
+    if len(path.parts) > _DEEPEST:
+        raise _RefusedError(f"it holds folders more than {_DEEPEST} deep in one another: {name}")
     return path
 
 

@@ -96,6 +96,10 @@ HOSTILE: dict[str, tuple[Callable[[Path], Path], str]] = {
     "zip, absolute": (lambda folder: zip_of(folder / "a.zip", {"g.png": png(), "/b.png": png()}), "/b.png is an abs"),
     "zip, drive": (lambda folder: zip_of(folder / "a.zip", {"C:\\b.png": png()}), "is an absolute path"),
     "zip, out": (lambda folder: zip_of(folder / "a.zip", {"g.png": png(), "..\\b.png": png()}), "leads out of the"),
+    "zip, deep": (
+        lambda folder: zip_of(folder / "a.zip", {"g.png": png(), "d/" * 500 + "b.png": png()}),
+        "it holds folders more than 64 deep",
+    ),
     "zip, symlink": (zip_link, "bad.png is a link"),
     "zip, many": (
         lambda folder: zip_of(folder / "a.zip", {f"{i}.txt": b"" for i in range(9)}),
