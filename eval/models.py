@@ -8,6 +8,7 @@ from typing import Final
 from eval.spec import EvalSpec
 from foundation.errors import ConfigError
 from foundation.hub import is_hub_id, is_out_of_reach
+from foundation.own_code import refuse_models_code
 
 OWN: Final = "pocket"
 """The embedded CLIP."""
@@ -18,13 +19,16 @@ def check_models(spec: EvalSpec) -> None:
 
     Raises:
         ConfigError: one problem for each.
+        BaseModelError: a folder asks for code of its own.
     """
     named = {"clip": spec.clip, "image_features": spec.image_features, "style_features": spec.style_features}
     problems = []
     for field, source in named.items():
-        if source is None or (field == "clip" and source == OWN) or Path(source).is_dir():
+        if not source or (field == "clip" and source == OWN):
             continue
-        if not is_hub_id(source):
+        if Path(source).is_dir():
+            refuse_models_code(source, f"eval.{field}")
+        elif not is_hub_id(source):
             own = f", or {OWN}" if field == "clip" else ""
             problems.append(
                 f"eval.{field} must be a folder or a hub id as owner/name{own}, got {source!r}: no such folder"

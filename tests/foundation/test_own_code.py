@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +14,15 @@ import torch
 
 from eval.eyes import load_image_eye, load_style_eye
 from eval.features import POCKET, load_extractor
+from eval.models import check_models
 from eval.pipeline import load_pipeline
 from foundation.compose import compose
 from foundation.errors import BaseModelError, ConfigError
 from foundation.own_code import refuse_hydras_code, refuse_pipelines_code
 from foundation.presets import search_presets
 from sweeper.cli import main
-from train.bases import load_base
+from sweeper.space import plan
+from train.bases import check_base, load_base
 from train.bases.folder import EMBEDDED
 from train.command import main as train
 from train.merge.pipeline import open_parts, open_pipeline
@@ -35,8 +38,10 @@ LOADERS: dict[str, Callable[[str], Any]] = {
     "image eye": lambda path: load_image_eye(path, "cpu"),
     "style eye": lambda path: load_style_eye(path, "cpu"),
     "captioner": Captioner,
+    "base, before a study": lambda path: check_base(BaseSpec(name="x", path=path, resolution=64)),
+    "clip, before a study": lambda path: check_models(replace(plan(["+experiment=pencil"]).config.eval, clip=path)),
 }
-PIPELINES = ("base", "eval base", "merge", "parts")
+PIPELINES = ("base", "eval base", "merge", "parts", "base, before a study")
 
 
 @pytest.fixture

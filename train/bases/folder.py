@@ -8,6 +8,7 @@ from typing import Any, Final, get_args
 from foundation.documents import as_mapping, read_json
 from foundation.errors import BaseModelError
 from foundation.hub import is_hub_id, is_out_of_reach
+from foundation.own_code import refuse_models_code
 from train.noising import Discrete, PredictionType
 from train.spec import BaseSpec
 from train.spec.base import Family
@@ -36,6 +37,17 @@ def base_location(spec: BaseSpec) -> str:
         return str(EMBEDDED[spec.path])
     here = Path(spec.path)
     return str(here) if here.exists() else spec.path
+
+
+def refuse_bases_code(spec: BaseSpec) -> None:
+    """Look through the configs of a base's own folders, which may ask for code.
+
+    Raises:
+        BaseModelError: one does.
+    """
+    for location, what in ((base_location(spec), "base.path"), (spec.parts, "base.parts")):
+        if location is not None:
+            refuse_models_code(location, what)
 
 
 def is_file(location: str) -> bool:

@@ -18,8 +18,8 @@ from huggingface_hub.errors import (
 from safetensors import SafetensorError
 
 from foundation.errors import BaseModelError
-from foundation.own_code import NO_CODE, refuse_models_code, refuse_pipelines_code
-from train.bases.folder import agreed, base_location, is_file, known_family
+from foundation.own_code import NO_CODE, refuse_pipelines_code
+from train.bases.folder import agreed, base_location, is_file, known_family, refuse_bases_code
 from train.bases.quantization import quantization_options
 from train.spec import BaseSpec
 from train.spec.base import Family
@@ -63,8 +63,7 @@ def load_pipeline(spec: BaseSpec, family: Any, dtype: torch.dtype) -> Any:
         BaseModelError: when it is none of that family, is not to be had, or wants its licence accepted.
     """
     location, pipeline = base_location(spec), family.pipeline_class
-    for own, what in ((location, "base.path"), (spec.parts, "base.parts")):
-        refuse_models_code(str(own), what)
+    refuse_bases_code(spec)
     options = {**family.options(spec), **quantization_options(spec, family.denoiser_name, dtype), "dtype": dtype}
     if not is_file(location):
         with _one_line(spec.path):

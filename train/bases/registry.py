@@ -9,7 +9,7 @@ from typing import Any, Final
 import torch
 
 from foundation.errors import ConfigError
-from train.bases.folder import TRAINS_TEXT, check_files, known_family
+from train.bases.folder import TRAINS_TEXT, check_files, known_family, refuse_bases_code
 from train.bases.port import Base
 from train.bases.quantization import check_quantization
 from train.spec import BaseSpec, Precision
@@ -68,6 +68,7 @@ def check_base(spec: BaseSpec, trains_text: bool = False) -> None:
         ConfigError: when the family's text encoders are not trained here, or this machine cannot quantise as asked.
     """
     check_quantization(spec)
+    refuse_bases_code(spec)
     family = known_family(spec)
     check_files(spec)
     if trains_text and family is not None and family not in TRAINS_TEXT:
