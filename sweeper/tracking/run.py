@@ -129,8 +129,15 @@ class MlflowRun:
 
     def put_text(self, text: str, name: str) -> None:
         """Leave a text as an artifact at the top."""
-        if self._is_new or self._sizes("").get(name) != len(text.encode()):
+        if self._is_new or not self._has_text(text, name):
             self._client.log_text(self.id, text, name)
+
+    def _has_text(self, text: str, name: str) -> bool:
+        """Whether a text is there; of a remote store, whether one of its length is."""
+        if self.folder is None:
+            return self._sizes("").get(name) == len(text.encode())
+        file = self.folder / name
+        return file.is_file() and file.read_bytes() == text.encode()
 
     def put_folder(self, folder: Path, place: str, *, linked: bool = False) -> None:
         """Leave a folder's files as artifacts in `place`; `linked` ones, which nobody changes, under a second name.

@@ -17,18 +17,21 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 
 from sweeper.history import StepFile, read_evaluations, read_validations
+from sweeper.holdings import leftovers
 from sweeper.places import trials_of
 from sweeper.tracking import DATABASE
 from sweeper.urls import sqlite_url
 
 _UNIQUE: Final = re.compile(r"\+timestamp\+\d+\+[0-9a-f-]{36}")
 """What MLflow puts into the name of a picture that is another each time."""
-_IDENTITY: Final = re.compile(r"\b[0-9a-f]{32}\b")
-"""A run's, or a study's."""
+_IDENTITY: Final = re.compile(r"\b[0-9a-f]{32}(?:[0-9a-f]{8})?\b")
+"""A run's, a study's, or a revision's."""
 _OF_THE_INTERRUPTION: Final = ("attempt", "shown")
 """Tags that hang on it: the number of tries, and a digest of files with what they took."""
 _SO_FAR: Final = "chosen/"
 """Metrics that are one value each: those of which an end has made others need not have been shown."""
+_SLOT: Final = re.compile(rb'"slot": \d+')
+"""The place that a trial had in its worker."""
 _OF_PROCESSES: Final = (".lease", ".workers", "costs.jsonl")
 """Files whose content hangs on processes and on which trials shared their passes."""
 
@@ -90,7 +93,12 @@ def outcome_of(folder: Path, name: str) -> Outcome:
         run = by_trial.get(str(int(trial_folder.name)))
         own = ["there is no run"] if run is None else _against_files(trial_folder, shown[run])
         gaps += [f"trial {int(trial_folder.name)}: {gap}" for gap in own]
-    kept = (path for path in folder.rglob("*") if path.is_file() and not _is_store(path.relative_to(folder)))
+    cleared = leftovers(folder / "cache")  # that are a day old, by the next study
+    kept = (
+        path
+        for path in folder.rglob("*")
+        if path.is_file() and not _is_store(path.relative_to(folder)) and not {path, *path.parents} & {*cleared}
+    )
     files = {str(path.relative_to(folder)): _content(path) for path in kept}
     versions = _versions(folder)
     return Outcome(trials=trials, best=best, files=files, shown=shown, versions=versions, gaps=tuple(gaps))
@@ -164,7 +172,7 @@ def _content(file: Path) -> str:
     """A digest of what a file holds, but for identities; empty where it hangs on the interruption."""
     if file.name in _OF_PROCESSES:
         return ""
-    data = file.read_bytes()
+    data = _SLOT.sub(b"", file.read_bytes())
     if file.suffix in (".yaml", ".md", ".json"):
         data = _IDENTITY.sub("…", data.decode()).encode()
     return hashlib.sha256(data).hexdigest()[:16]

@@ -229,6 +229,15 @@ def test_a_picture_that_a_crash_halved_is_there_whole_and_once(
     assert halves == {"a cup+step+0.png": 2, "a cup+step+0.webp": 2, "a cup+step+40.png": 1, "a cup+step+40.webp": 1}
 
 
+def test_a_config_that_is_another_of_the_same_length_is_shown(open_one: Callable[[], Tracker], folder: Path) -> None:
+    for config in ("revision: 1", "revision: 2"):
+        tracker = open_one()
+        tracker.start_study("pencil", "id of pencil", {}, config)
+        tracker.close()
+    (shown,) = folder.rglob("config.yaml")
+    assert shown.read_text() == "revision: 2"
+
+
 def test_studies_of_one_name_on_one_server_stay_apart(open_one: Callable[[], Tracker], folder: Path) -> None:
     for identity in ("one", "other", "one"):
         tracker = open_one()
