@@ -154,7 +154,8 @@ class LauncherSpec:
     """The same for the first steps of a trial, which may compile, and for a worker's first judgement."""
     hang_factor: Annotated[float, Field(ge=2, allow_inf_nan=False)] | None = 20.0
     """The same after them: silent for so many times its longest silence so far while it trains (ten steps) or judges
-    (one denoising step of a batch), and for a minute at least; null: never."""
+    (one denoising step of a batch), and for a minute at least, longer where the cores
+    are shared by many; null: never."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

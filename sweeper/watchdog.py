@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -15,6 +16,11 @@ SHORTEST_S: Final = 60.0
 _MAX_GAP_S: Final = 5.0
 """What counts at most of the time between two looks. Where the supervisor was held up itself (a locked database,
 Ctrl-Z, a laptop asleep), nobody heard what the workers said."""
+
+
+def crowding() -> float:
+    """How many processes want each core of this machine, 1 at least: all of them are so much slower."""
+    return max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
 
 
 @dataclass(slots=True)
@@ -33,8 +39,14 @@ class _Watched:
 class Watchdog:
     """Silence of workers, who go by number. Called from one thread, `tick` after each wait for words of theirs."""
 
-    def __init__(self, spec: LauncherSpec, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        spec: LauncherSpec,
+        clock: Callable[[], float] = time.monotonic,
+        crowding: Callable[[], float] = crowding,
+    ) -> None:
         self._spec = spec
+        self._crowding = crowding
         self._clock = clock
         self._now = clock()
         self._watched: dict[int, _Watched] = {}
@@ -88,4 +100,6 @@ class Watchdog:
         if watched.newcomer or watched.activity not in watched.longest_s:
             return self._spec.first_timeout_s
         factor = self._spec.hang_factor
-        return None if factor is None else max(SHORTEST_S, factor * watched.longest_s[watched.activity])
+        if factor is None:
+            return None
+        return max(SHORTEST_S, factor * watched.longest_s[watched.activity]) * self._crowding()

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from sweeper.config import LauncherSpec
-from sweeper.watchdog import Watchdog
+from sweeper.watchdog import Watchdog, crowding
 
 SPEC = LauncherSpec(load_timeout_s=1000, first_timeout_s=300, hang_factor=20)
 
@@ -17,7 +17,8 @@ class Watch:
 
     def __init__(self, spec: LauncherSpec = SPEC) -> None:
         self.now = 0.0
-        self.dog = Watchdog(spec, lambda: self.now)
+        self.crowding = 1.0
+        self.dog = Watchdog(spec, lambda: self.now, lambda: self.crowding)
 
     def hung_after(self, most_s: int) -> int | None:
         """After how many seconds of silence it is noticed; None when not within so many."""
@@ -109,3 +110,17 @@ def test_every_limit_can_be_taken_away() -> None:
     watch.dog.expect(0, "training")
     watch.train(1, 1)
     assert watch.hung_after(3000) is None
+
+
+def test_where_many_share_the_cores_it_waits_so_much_longer(watch: Watch) -> None:
+    watch.crowding = 7.0
+    watch.dog.expect(0, "training")
+    watch.train(200, 1, 2)
+    assert watch.hung_after(1000) == 7 * 60 + 1
+
+
+def test_a_machine_with_cores_to_spare_is_not_crowded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.cpu_count", lambda: 2)
+    for load, expected in ((0.3, 1.0), (2.0, 1.0), (14.0, 7.0)):
+        monkeypatch.setattr("os.getloadavg", lambda load=load: (load, 0.0, 0.0))
+        assert crowding() == expected
