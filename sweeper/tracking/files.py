@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -36,18 +37,27 @@ def local_folder(uri: str) -> Path | None:
     return Path(unquote(parts.path)) if parts.scheme == "file" and not parts.netloc else None
 
 
+@contextmanager
+def whole(name: Path) -> Iterator[Path]:
+    """Yield where to write a file that gets its name once it is whole; not synced, for it can be made again."""
+    name.parent.mkdir(parents=True, exist_ok=True)
+    fresh = name.with_name(f".{name.name}{PARTIAL}")
+    try:
+        yield fresh
+        os.replace(fresh, name)
+    finally:
+        fresh.unlink(missing_ok=True)  # where both were one file already, replacing does nothing
+
+
 def link(file: Path, name: Path) -> bool:
     """Give a file a second name, whole or not at all; False where the disk, or two disks, do not allow it.
 
     Neither is written to afterwards, so they cannot part; each is there until both are deleted.
     """
-    fresh = name.with_name(f".{name.name}{PARTIAL}")
     try:
-        name.parent.mkdir(parents=True, exist_ok=True)
-        fresh.unlink(missing_ok=True)
-        os.link(file, fresh)
-        os.replace(fresh, name)
+        with whole(name) as fresh:
+            fresh.unlink(missing_ok=True)
+            os.link(file, fresh)
     except OSError:
         return False
-    fresh.unlink(missing_ok=True)  # where both were one file already, replacing does nothing
     return True

@@ -11,16 +11,18 @@ from collections.abc import Set as AbstractSet
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final, TypeVar
+from uuid import uuid4
 
 from mlflow import MlflowClient
 from mlflow.entities import FileInfo, Metric, Param, Run, RunTag
 from mlflow.exceptions import MlflowException
+from mlflow.tracking.multimedia import compress_image_size
 from mlflow.utils.mlflow_tags import MLFLOW_LOGGED_IMAGES
 
 from foundation.errors import StudyError
 from foundation.images import read_rgb
 from foundation.sums import SUMS, damage, read_sums
-from sweeper.tracking.files import link, local_folder
+from sweeper.tracking.files import link, local_folder, whole
 from sweeper.tracking.names import entity_name
 
 _MAX_METRICS, _MAX_PARAMS, _MAX_VALUE, _MAX_TAG = 1000, 100, 6000, 8000  # mlflow.utils.validation
@@ -102,25 +104,39 @@ class MlflowRun:
         self._values |= changed
 
     def add_images(self, step: int, images: Mapping[str, Path], as_in: MlflowRun | None = None) -> None:
-        """Add pictures by key to what is shown of a step; those that another run shows alike are taken from there."""
+        """Add pictures by key to what is shown of a step; those that another run shows alike are taken from there.
+
+        Nobody changes them: on this machine's disk they lie once, under the names of `log_image` as well.
+        """
         shown = self._shown_images()
-        for key, path in images.items():
-            if (key, step) not in shown:
-                for half in self._image_files(key, step):  # the next has another name
-                    half.unlink()
-                if as_in is None or not self._link_image(key, step, as_in):
-                    self._client.log_image(self.id, read_rgb(path), key=key, step=step)
-                shown.add((key, step))
+        missing = {key: path for key, path in images.items() if (key, step) not in shown}
+        for key, path in missing.items():
+            for half in self._image_files(key, step):  # the next has another name
+                half.unlink()
+            if not (as_in and self._link_image(key, step, as_in)) and not self._put_image(key, step, path):
+                self._client.log_image(self.id, read_rgb(path), key=key, step=step)
+            shown.add((key, step))
+        if images:
+            self.set_tags({MLFLOW_LOGGED_IMAGES: "True"})
+
+    def _put_image(self, key: str, step: int, path: Path) -> bool:
+        """Do what `log_image` does, but for the large file's second name; whether that could be done."""
+        if self.folder is None:
+            return False
+        small = compress_image_size(read_rgb(path))
+        name = f"{key.replace('/', '~')}+step+{step}+timestamp+{_now()}+{uuid4()}"
+        if not link(path, self.folder / _IMAGES / f"{name}.png"):
+            return False
+        with whole(self.folder / _IMAGES / f"{name}+compressed.webp") as fresh:
+            small.save(fresh, "WEBP")
+        return True
 
     def _link_image(self, key: str, step: int, other: MlflowRun) -> bool:
         """Give an image's files in another run a second name here; whether that could be done."""
         if self.folder is None or other.folder is None or other.id == self.id:
             return False
         files = other._image_files(key, step)
-        if len(files) != _FILES_OF_IMAGE or not all(link(file, self.folder / _IMAGES / file.name) for file in files):
-            return False
-        self.set_tags({MLFLOW_LOGGED_IMAGES: "True"})
-        return True
+        return len(files) == _FILES_OF_IMAGE and all(link(file, self.folder / _IMAGES / file.name) for file in files)
 
     def _image_files(self, key: str, step: int) -> list[Path]:
         """An image's files, last the one by which it counts as shown, or what a crash left; none of a remote store."""

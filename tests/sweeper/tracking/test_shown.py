@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from eval.evaluation import Validation
+from foundation.images import read_rgb
 from sweeper.tracking.port import Tracker
 from tests.sweeper.tracking.read_back import (
     client_of,
@@ -99,6 +103,28 @@ def test_the_bases_pictures_stand_at_step_0_of_every_trial_once(
     assert [sum(path.endswith(".png") for path in paths) for paths in pictures] == [0, 1, 1, 1]
     assert all("+step+0+" in path for paths in pictures for path in paths)
     assert first.lost == second.lost == 0
+
+
+@pytest.mark.parametrize("links", [True, False])
+def test_a_picture_lies_on_the_disk_once_where_the_disk_allows_it(
+    open_one: Callable[[], Tracker], folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, links: bool
+) -> None:
+    if not links:
+        monkeypatch.setattr(os, "link", lambda *_: (_ for _ in ()).throw(OSError("two disks")))
+    picture = picture_at(tmp_path / "a.png")
+    tracker = open_one()
+    tracker.start_study("pencil", "id of pencil", {}, "")
+    tracker.start_trial(0, {}, "")
+    tracker.log_evaluation(0, evaluation_at(40), [("samples/a cup", picture)])
+    tracker.close()
+    trial = runs_of(folder)["trial 0000"]
+    (large,) = local(trial.info.artifact_uri).glob("images/samples~a cup+step+40+timestamp+*.png")
+    small = large.with_name(f"{large.stem}+compressed.webp")
+    assert tracker.lost == 0
+    assert large.samefile(picture) == links
+    assert read_rgb(large).tobytes() == read_rgb(picture).tobytes()
+    assert max(read_rgb(small).size) == 256
+    assert sorted(large.parent.iterdir()) == sorted([large, small])  # nothing half made is left
 
 
 def test_ends_differ_and_keep_checkpoints(open_one: Callable[[], Tracker], folder: Path, tmp_path: Path) -> None:
