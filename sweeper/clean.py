@@ -15,7 +15,7 @@ from foundation.console import columns, complain, say
 from foundation.errors import SAID, ConfigError, StudyError
 from foundation.keyed import read_keyed
 from sweeper.finished import forget_trials_files
-from sweeper.holdings import Held, KeepOf, held_by, leftovers, shared_by, size_of, studies_in
+from sweeper.holdings import Held, KeepOf, freed_by, held_by, leftovers, shared_by, studies_in
 from sweeper.lease import supervising
 from sweeper.places import cache_of
 from sweeper.tracking import ARTIFACTS
@@ -75,19 +75,18 @@ def clean(arguments: Sequence[str]) -> list[str]:
         rest = [*shared.cache_free, *shared.leftovers]
         free += rest
         lines.append(
-            f"cache: {_in_words(shared.cache)}, of which no study uses {_in_words(size_of(shared.cache_free))}"
+            f"cache: {_in_words(shared.cache)}, of which no study uses {_in_words(freed_by(shared.cache_free))}"
             + (f" ({shared.cache_note})" if shared.cache_note else "")
-            + f"; leftovers beside studies: {_in_words(size_of(shared.leftovers))}"
+            + f"; leftovers beside studies: {_in_words(freed_by(shared.leftovers))}"
         )
-    total = size_of(free)
+    total = freed_by(free)
     if not delete:
         return [*lines, f"{_in_words(total)} can be freed; nothing was deleted: delete=true does it"]
     skipped = [line for each in held if (line := _delete_of(each))]
     if not names:
         for path in rest:
             _delete(path)
-    left = size_of(free)
-    return [*lines, *skipped, f"{_in_words(total - left)} freed"]
+    return [*lines, *skipped, f"{_in_words(total - freed_by(free))} freed"]
 
 
 def clear_after_kills(study: Path) -> None:
@@ -116,7 +115,7 @@ def _table(held: Sequence[Held]) -> list[str]:
         [
             each.folder.name,
             each.state,
-            *map(_in_words, (each.size, each.checkpoints, each.samples, each.artifacts, size_of(each.free))),
+            *map(_in_words, (each.size, each.checkpoints, each.samples, each.artifacts, freed_by(each.free))),
             each.why,
         ]
         for each in held

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -19,8 +20,8 @@ from train.bases import Base
 
 _Pair = tuple[str, int]
 """A prompt and a seed."""
-_PACKED = 1
-"""How hard PNG tries: a third of the usual time, in which nothing trains, for files a sixth larger."""
+_PACKED: Final = {"compress_type": zlib.Z_RLE}
+"""How PNG packs: in a third of the usual time, in which nothing trains, for files of about the same size."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -102,9 +103,9 @@ def write_pictures(folder: Path, drawn: Drawn, seeds: int, *, with_sheets: bool 
         for kind, rows in ((PROMPT, drawn.samples), (UNRELATED, drawn.unrelated)):
             for number, row in enumerate(rows):
                 for seed, image in enumerate(row):
-                    image.save(fresh / picture_name(kind, number, seed), compress_level=_PACKED)
+                    image.save(fresh / picture_name(kind, number, seed), **_PACKED)
                 if with_sheets:
-                    square_sheet(row[:seeds]).save(fresh / sheet_name(kind, number), compress_level=_PACKED)
+                    square_sheet(row[:seeds]).save(fresh / sheet_name(kind, number), **_PACKED)
 
 
 def sheets(spec: EvalSpec, trigger: str, folder: Path) -> tuple[tuple[str, Path], ...]:

@@ -121,6 +121,18 @@ def size_of(places: Iterable[Path]) -> int:
     return sum(seen.values())
 
 
+def freed_by(places: Iterable[Path]) -> int:
+    """Bytes that the disk gains when these are deleted: of a file that keeps a name elsewhere, none."""
+    names: dict[tuple[int, int], set[Path]] = {}
+    stats: dict[tuple[int, int], os.stat_result] = {}
+    for place in places:
+        for file in _files(place):
+            stat = file.lstat()
+            stats[stat.st_dev, stat.st_ino] = stat
+            names.setdefault((stat.st_dev, stat.st_ino), set()).add(file)
+    return sum(stat.st_size for key, stat in stats.items() if len(names[key]) >= stat.st_nlink)
+
+
 def leftovers(folder: Path, now: float | None = None) -> list[Path]:
     """What writers that were killed have left: partial files and folders, and uploads of MLflow's; a day old."""
     found = []

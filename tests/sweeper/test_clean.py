@@ -13,6 +13,7 @@ from foundation.durable import write_json, write_text
 from foundation.errors import ConfigError, StudyError
 from sweeper.clean import clean, clear_after_kills, main
 from sweeper.history import append_evaluation
+from sweeper.holdings import size_of
 from sweeper.lease import supervising
 from sweeper.places import checkpoint_of, pictures_of, trial_of
 from tests.hostile import HOSTILE
@@ -119,6 +120,29 @@ def test_what_mlflow_shows_of_a_checkpoint_goes_with_it(study: Path) -> None:
     left = {name.rpartition("/")[0] for name in files(study.parent / "mlartifacts")}
     own = {f"mine/artifacts/{place}" for place in ("checkpoints/best", "images")}
     assert left == own | {f"other/artifacts/{place}" for place in ("checkpoints/best", "checkpoints/last", "images")}
+
+
+@pytest.mark.parametrize("keep", ["best", "winner"])
+def test_what_a_dry_run_tells_is_what_the_disk_gains(study: Path, keep: str) -> None:
+    trial = trial_of(study, 0)
+    shown = study.parent / "mlartifacts" / "mine" / "artifacts"
+    weights(pictures_of(trial, 24))
+    shown.mkdir(parents=True)
+    for name in ("images", "checkpoints"):
+        (shown / name).mkdir()
+    os.link(pictures_of(trial, 24) / "pytorch_lora_weights.safetensors", shown / "images" / "a.png")  # it stays there
+    (shown / "checkpoints" / "last").mkdir()
+    last = "pytorch_lora_weights.safetensors"
+    os.link(checkpoint_of(trial, 24) / last, shown / "checkpoints" / "last" / last)  # it goes in both places
+    with sqlite3.connect(study.parent / "mlflow.db") as connection:
+        connection.execute("CREATE TABLE tags (key, value, run_uuid)")
+        rows = [("role", "trial", "mine"), ("study", "pencil", "mine"), ("trial", "0", "mine")]
+        connection.executemany("INSERT INTO tags VALUES (?, ?, ?)", rows)
+    asked = [f"folder={study.parent}", f"keep={keep}"]
+    told = clean(asked)[-1].partition(" can")[0]
+    before = size_of([study.parent])
+    assert clean([*asked, "delete=true"])[-1] == f"{told} freed"
+    assert f"{(before - size_of([study.parent])) / 1e6:.1f} MB" == told
 
 
 def test_a_study_that_runs_or_is_not_finished_keeps_all_it_needs(study: Path) -> None:
