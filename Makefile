@@ -14,6 +14,7 @@ help:
 	@echo "make test       set up, then ruff, mypy, import-linter and pytest"
 	@echo "make check      the first three of these"
 	@echo "make dashboard  show all studies in MLflow on 127.0.0.1"
+	@echo "sweeper clean   (in .venv/bin) show what old studies hold on the disk, and free what nobody needs"
 	@echo "make clean      remove the environment and caches; studies in multirun/ stay"
 
 sweep: $(READY)
