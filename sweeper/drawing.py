@@ -20,7 +20,7 @@ from train.bases import Base
 
 _Pair = tuple[str, int]
 """A prompt and a seed."""
-_PACKED: Final = {"compress_type": zlib.Z_RLE}
+_PACKED: Final = zlib.Z_RLE
 """How PNG packs: in a third of the usual time, in which nothing trains, for files of about the same size."""
 
 
@@ -103,9 +103,9 @@ def write_pictures(folder: Path, drawn: Drawn, seeds: int, *, with_sheets: bool 
         for kind, rows in ((PROMPT, drawn.samples), (UNRELATED, drawn.unrelated)):
             for number, row in enumerate(rows):
                 for seed, image in enumerate(row):
-                    image.save(fresh / picture_name(kind, number, seed), **_PACKED)
+                    image.save(fresh / picture_name(kind, number, seed), compress_type=_PACKED)
                 if with_sheets:
-                    square_sheet(row[:seeds]).save(fresh / sheet_name(kind, number), **_PACKED)
+                    square_sheet(row[:seeds]).save(fresh / sheet_name(kind, number), compress_type=_PACKED)
 
 
 def sheets(spec: EvalSpec, trigger: str, folder: Path) -> tuple[tuple[str, Path], ...]:
