@@ -71,14 +71,13 @@ def _installed(group: str, _: tuple[str, ...]) -> Mapping[str, Installed]:
 class Registry(Mapping[str, T], Generic[T]):
     """What is built in and what packages bring, by name. A built-in name is never another package's."""
 
-    def __init__(self, what: str, group: str, kind: type[Any], built_in: Mapping[str, T]) -> None:
-        self.what: Final = what
-        """What one of these is called, for messages."""
+    def __init__(self, group: str, kind: type[Any], built_in: Mapping[str, T | EntryPoint]) -> None:
+        """`group` is that of the entry points, `kind` what each must be; built-in ones may be imported late, too."""
         self.group: Final = group
-        """The entry points' group."""
-        self.built_in: Final = built_in
-        """Those of this project."""
+        self.built_in: Final = tuple(built_in)
+        """The names of this project."""
         self._kind = kind
+        self._own = built_in
         self._loaded: dict[Installed, T] = {}
 
     def __getitem__(self, name: str) -> T:
@@ -88,9 +87,10 @@ class Registry(Mapping[str, T], Generic[T]):
             KeyError: nothing of this name is there.
             ConfigError: the package's cannot be loaded, or is of another kind.
         """
-        if name in self.built_in:
-            return self.built_in[name]
-        point = installed(self.group)[name]
+        own = self._own.get(name)
+        if own is not None and not isinstance(own, EntryPoint):
+            return own
+        point = Installed(own) if own is not None else installed(self.group)[name]
         if point not in self._loaded:
             value = point.load()
             if not isinstance(value, self._kind):
@@ -107,6 +107,12 @@ class Registry(Mapping[str, T], Generic[T]):
 
     def __len__(self) -> int:
         return len(list(iter(self)))
+
+    def __eq__(self, other: object) -> bool:
+        return self is other  # it is part of a field's type, and types are compared; that loads nothing
+
+    def __hash__(self) -> int:
+        return id(self)
 
 
 @dataclass(frozen=True, slots=True)

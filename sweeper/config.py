@@ -8,15 +8,16 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Final, Literal, cast, get_type_hints
 
-from pydantic import AfterValidator, Field
+from pydantic import Field
 
 from eval.spec import EvalSpec
 from foundation.errors import ConfigError
-from foundation.home import Address, PathText
+from foundation.home import PathText
 from foundation.parse import parse
-from foundation.secrets import hidden
+from sweeper.launchers.spec import LauncherSpec
 from sweeper.objectives import DIRECTIONS, Direction, Objective
 from sweeper.study_names import check_study_name
+from sweeper.tracking.spec import TrackingSpec
 from train.spec import (
     AdapterSpec,
     BaseSpec,
@@ -136,44 +137,6 @@ class StudySpec:
         check_study_name(self.name)
         if len(set(self.strengths)) != len(self.strengths):
             raise ValueError(f"strengths must differ from one another, got {list(self.strengths)}")
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class LauncherSpec:
-    """Where workers run."""
-
-    name: Literal["local"] = "local"
-    """Worker processes on this machine."""
-    devices: Literal["auto"] | Annotated[tuple[str, ...], Field(min_length=1)] = "auto"
-    """Devices as torch names them (`cuda:0`), one worker each; auto takes every GPU, or the CPU. One that is not there,
-    or fails, is said, and the others go on with its trials."""
-    load_timeout_s: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = 7200.0
-    """A worker that is silent for so long while it loads, encodes the pictures or measures has hung: it is ended, and
-    its trials go on from their last evaluation; null: it never counts as hung there."""
-    first_timeout_s: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = 1800.0
-    """The same for the first steps of a trial, which may compile, and for a worker's first judgement."""
-    hang_factor: Annotated[float, Field(ge=2, allow_inf_nan=False)] | None = 20.0
-    """The same after them: silent for so many times its longest silence so far while it trains (ten steps) or judges
-    (one denoising step of a batch), and for a minute at least, longer where the cores
-    are shared by many; null: never."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class TrackingSpec:
-    """Where runs are shown."""
-
-    name: Literal["mlflow"] = "mlflow"
-    """MLflow."""
-    uri: Annotated[Address, AfterValidator(hidden)] | None = None
-    """A tracking server or database; None is `mlflow.db` in the study's folder. A password in it is kept in memory
-    alone; `${oc.env:NAME}` takes the whole from the environment, so that no list of processes shows it."""
-    experiment: Annotated[str, Field(min_length=1)]
-    """The MLflow experiment that holds the study's runs."""
-    model: Annotated[str, Field(min_length=1)]
-    """The registered model whose alias `champion` is the winner."""
-    register: Literal["better", "always", "never"] = "better"
-    """When a study's best becomes the champion: `better`, only where its score is above the base's by more than noise
-    (95 % intervals of the score, or of style and validation loss, and a point or more); `always`; `never`."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

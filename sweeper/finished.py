@@ -103,7 +103,7 @@ def _folder(asked: Plan) -> Path:
 
 def _is_whole(folder: Path, record: dict[str, Any], asked: Plan) -> bool:
     """Whether databases and best are there as they were left."""
-    shown = asked.config.tracking.uri is not None or (folder.parent / DATABASE).is_file()
+    shown = not asked.config.tracking.in_our_files or (folder.parent / DATABASE).is_file()
     known = _num_trials(folder.parent / STUDIES, folder.name)
     if not shown or known != record["num_trials"] or not (folder / "study.yaml").is_file():
         return False

@@ -32,7 +32,8 @@ from sweeper.dimension import Params, Value
 from sweeper.display import Display
 from sweeper.finale import crown
 from sweeper.finished import STUDIES, forget_finished, note_finished
-from sweeper.launchers.local import LocalLauncher, devices_of
+from sweeper.launchers import LAUNCHERS
+from sweeper.launchers.port import Launcher
 from sweeper.lease import supervising
 from sweeper.lost import refuse_lost_trials, unchecked, why_no_best
 from sweeper.narrowing import changes, differences, narrow
@@ -84,7 +85,7 @@ def _run_study(overrides: Sequence[str], stop: Stop) -> int:
     study, tracking = asked.config.study, asked.config.tracking
     folder = Path(study.folder) / study.name
     with ExitStack() as stack:
-        if tracking.uri is not None:  # what a person named may be wrong; a database of our own is made on the way
+        if not tracking.in_our_files:  # what a person named may be wrong; a database of our own is made on the way
             tracker = open_tracker(tracking, folder.parent)
             stack.callback(tracker.close)
         config, dataset = _prepare(asked)
@@ -97,8 +98,10 @@ def _run_study(overrides: Sequence[str], stop: Stop) -> int:
         refuse_lost_trials(folder, database, search.started, search.ended())
         stack.enter_context(noting_uses(folder, and_before=True))
         identity = _write_study(folder, asked)
-        launcher = stack.enter_context(_started(LocalLauncher(config, asked.objectives), search, config))
-        if tracking.uri is None:
+        launcher = stack.enter_context(
+            _started(LAUNCHERS[config.launcher.name](config, asked.objectives), search, config)
+        )
+        if tracking.in_our_files:
             tracker = open_tracker(tracking, folder.parent)
         display = Display(config.study.name, config.study.num_trials, config.train.num_steps, TimeLeft.of(config))
         resolve = partial(_resolve, asked, dataset)
@@ -113,7 +116,7 @@ def _run_study(overrides: Sequence[str], stop: Stop) -> int:
             supervisor.run()
             return crown(supervisor, tracker, display, folder, config, dataset)
 
-        code = _guarded(run, supervisor, tracker, display, stop, folder)
+        code = _guarded(run, supervisor, tracker, display, stop, config)
         clear_after_kills(folder)  # workers may have died on the way
         if code == 0 and not tracker.lost:  # else the next run has something to show
             note_finished(asked)
@@ -158,7 +161,7 @@ def _guarded(
     tracker: Tracker,
     display: Display,
     stop: Stop,
-    folder: Path,
+    config: Config,
 ) -> int:
     """Search and choose; whatever happens, workers save and end, and no run is left open."""
     status, reason, code = "failed", "", 0
@@ -188,8 +191,9 @@ def _guarded(
             tracker.close(hurried=lambda: stop.hurried)
             if tracker.lost:
                 display.line(
-                    f"MLflow is behind: {tracker.lost} records could not be shown there, though the files in {folder} "
-                    "are complete; once the store works again, the same command shows them"
+                    f"{config.tracking.title} is behind: {tracker.lost} records could not be shown there, though the "
+                    f"files in {Path(config.study.folder) / config.study.name} are complete; once the store works "
+                    "again, the same command shows them"
                 )
     return code or (BEHIND if tracker.lost else 0)
 
@@ -201,7 +205,7 @@ def _check(asked: Plan) -> tuple[str, ...]:
         UserError: it is.
     """
     config = asked.config
-    _, missing = devices_of(config.launcher)
+    missing = tuple(LAUNCHERS[config.launcher.name].check(config.launcher))
     check_base(config.base, trains_text=bool(asked.space.largest("adapter.text_encoder", config.adapter.text_encoder)))
     predicts = known_prediction(config.base)
     if predicts is not None:
@@ -315,7 +319,7 @@ def _revision() -> str | None:
 
 
 @contextmanager
-def _started(launcher: LocalLauncher, search: Search, config: Config) -> Iterator[LocalLauncher]:
+def _started(launcher: Launcher, search: Search, config: Config) -> Iterator[Launcher]:
     """Let the workers load, which takes them a while, as soon as it is known that there is work; end them after."""
     try:
         if search.running() or search.num_finished < config.study.num_trials:

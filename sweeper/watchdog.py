@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
-from sweeper.config import LauncherSpec
+from sweeper.launchers.spec import LauncherSpec
 from sweeper.messages import Activity
 
 SHORTEST_S: Final = 60.0

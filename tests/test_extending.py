@@ -1,21 +1,28 @@
-"""The examples of docs/extending.md, as they stand there."""
+"""What docs/extending.md says: its examples, and a package that brings one of each."""
 
 from __future__ import annotations
 
-import re
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 
-from foundation.compose import compose
+from foundation.compose import compose, options
+from foundation.errors import ConfigError
 from foundation.presets import search_presets
+from sweeper.run import run_study
+from sweeper.space import plan
+from tests import acme_package
+from tests.acme_package import examples, install_acme
+from tests.sweeper.test_study import SMALL
+from train.spec import OptimizerSpec
 
-PAGE = (Path(__file__).parents[1] / "docs" / "extending.md").read_text(encoding="utf-8")
-
-
-def examples() -> dict[str, str]:
-    """File to text, by the comment that each example of a file begins with."""
-    return dict(re.findall(r"```\w+\n# ([\w./]+)\n(.*?)```", PAGE, re.DOTALL))
+ROOT = Path(__file__).parents[1]
 
 
 def test_the_preset_is_an_option(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -27,3 +34,91 @@ def test_the_preset_is_an_option(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     optimizer = compose(["optimizer=gentle", "base=sd15"])["optimizer"]
     assert (optimizer["name"], optimizer["lr"]) == ("adamw", 3e-5)
     assert optimizer["space"] == {"lr": "tag(log, interval(1e-05, 0.0001))"}
+
+
+@pytest.fixture
+def acme(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The folder of a package that is installed, not imported before or after."""
+    site = install_acme(tmp_path / "site", wrong=True)
+    monkeypatch.syspath_prepend(site)
+    monkeypatch.chdir(tmp_path)
+    yield site
+    for name in [name for name in sys.modules if name.partition(".")[0] == acme_package.NAME]:
+        del sys.modules[name]
+
+
+def problem(*overrides: str) -> str:
+    with pytest.raises(ConfigError) as caught:
+        plan([*overrides, "+experiment=pencil"])
+    (line,) = set(caught.value.problems)
+    return line
+
+
+def test_a_packages_options_and_names_stand_beside_ours(acme: Path) -> None:
+    assert "signs" in options("optimizer") and "noted" in options("launcher") and "lines" in options("tracking")
+    config = plan(["optimizer=signs", "launcher=noted", "tracking=lines"]).config
+    assert (config.optimizer.name, config.launcher.name, config.tracking.name) == ("signs", "noted", "lines")
+    assert config.optimizer.kind.class_name == "Signs"
+    assert problem("optimizer=adamw", "optimizer.name=sings").endswith("got 'sings'; did you mean signs?")
+
+
+def test_a_built_in_name_stays_ours(acme: Path) -> None:
+    assert OptimizerSpec(name="adamw").kind.class_name == "AdamW"
+
+
+@pytest.mark.parametrize(
+    ("overrides", "group"),
+    [
+        (["optimizer=signs", "optimizer.name=broken"], "sweeper.optimizers"),
+        (["launcher.name=broken"], "sweeper.launchers"),
+        (["tracking.name=broken"], "sweeper.trackers"),
+    ],
+)
+def test_a_broken_entry_point_is_one_line_with_its_package(
+    overrides: list[str], group: str, acme: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(ConfigError) as caught:
+        run_study(["+experiment=pencil", f"study.folder={tmp_path / 'runs'}", *overrides])
+    (line,) = caught.value.problems
+    assert line.removeprefix("optimizer: ") == (
+        f"the package acme-wrong (its entry point broken of {group}) cannot be loaded: "
+        "ModuleNotFoundError: No module named 'acme_is_not_there'"
+    )
+    assert not (tmp_path / "runs").exists()
+    assert plan(["optimizer=lion"]).config.optimizer.name == "lion"  # nobody else is bothered
+
+
+def test_a_thing_of_another_kind_is_one_line_too(acme: Path) -> None:
+    line = problem("optimizer=signs", "optimizer.name=odd")
+    assert line.endswith(
+        "must be a train.spec.optimizer_kinds.OptimizerKind, got acme_sweeper.optimizers:Signs, a type"
+    )
+
+
+def test_a_study_uses_each_of_them(acme: Path, tmp_path: Path) -> None:
+    folder, note = tmp_path / "runs", tmp_path / "note"
+    overrides = [
+        *("optimizer=signs", "launcher=noted", "tracking=lines", f"+launcher.settings.note={note}"),
+        *("study.name=acme", "study.num_trials=1", "train.steps=2", "eval.every=2", f"study.folder={folder}"),
+    ]
+    done = subprocess.run(
+        [sys.executable, "-m", "sweeper", *SMALL, *overrides],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(acme), str(ROOT)]), "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert set(note.read_text().splitlines()) == {"worker 0"}
+    trial = yaml.safe_load(next(folder.glob("acme/trials/*/config.yaml")).read_text())
+    assert trial["optimizer"]["name"] == "signs"
+    seen = [json.loads(line) for line in (folder / "lines.jsonl").read_text().splitlines()]
+    assert [name for name, _ in seen if name in ("start_study", "end_trial", "crown", "end_study")] == [
+        *("start_study", "end_trial", "crown", "end_study")
+    ]
+    assert ["start_trial", 0] in seen and ["log_evaluation", 0] in seen
+    assert not (folder / "mlflow.db").exists()
+    again = yaml.safe_load((folder / "acme" / "study.yaml").read_text())
+    assert again["config"]["optimizer"]["lr"] == trial["optimizer"]["lr"]

@@ -18,7 +18,8 @@ from typing import Any, Final, NoReturn
 import torch
 
 from foundation.errors import ConfigError, first_line
-from sweeper.config import Config, LauncherSpec
+from sweeper.config import Config
+from sweeper.launchers.spec import LauncherSpec
 from sweeper.messages import Command, DeviceFailed, Died, Event, Refused, Shutdown
 from train.spec import ObjectiveSpec
 
@@ -44,6 +45,13 @@ class LocalLauncher:
         self._latest = math.inf
         """When `shut_down` waits for nobody any more."""
         self._context = multiprocessing.get_context("spawn")  # fork and CUDA do not mix
+
+    @staticmethod
+    def check(spec: LauncherSpec) -> Sequence[str]:
+        """See `Launcher`."""
+        if spec.settings:
+            raise ConfigError([f"launcher.settings are for other launchers than local, got {', '.join(spec.settings)}"])
+        return devices_of(spec)[1]
 
     @property
     def devices(self) -> Sequence[str]:

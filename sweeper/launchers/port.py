@@ -5,11 +5,25 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import Protocol
 
+from sweeper.config import Config
+from sweeper.launchers.spec import LauncherSpec
 from sweeper.messages import Command, Event
+from train.spec import ObjectiveSpec
 
 
 class Launcher(Protocol):
     """Workers by number, 0 to `num_workers - 1`. Used by the supervisor's one thread."""
+
+    def __init__(self, config: Config, objectives: Sequence[ObjectiveSpec]) -> None:
+        """Start nothing yet. Workers get `config`; `objectives` are those that trials may have."""
+
+    @staticmethod
+    def check(spec: LauncherSpec) -> Sequence[str]:
+        """Return a line for each device that is not there, before anything is written.
+
+        Raises:
+            ConfigError: no device is there, or the settings are wrong.
+        """
 
     @property
     def devices(self) -> Sequence[str]:

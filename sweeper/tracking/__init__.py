@@ -1,14 +1,30 @@
-"""Where a study is shown. `open_tracker` is the way in; `port.Tracker` is what it returns."""
+"""Where a study is shown. `open_tracker` is the way in; `port.Tracker` is what it returns.
+
+Other packages bring their trackers as entry points of `sweeper.trackers`: each is called with the `TrackingSpec` and
+the folder of studies, and returns a `port.Tracker`. It need not be safe for threads, and its errors cost no study.
+"""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
+from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from foundation.installed import Registry
+
 if TYPE_CHECKING:
-    from sweeper.config import TrackingSpec
     from sweeper.tracking.port import Tracker
+    from sweeper.tracking.spec import TrackingSpec
+
+_GROUP: Final = "sweeper.trackers"
+TRACKERS: Final[Registry[Callable[[TrackingSpec, Path], Tracker]]] = Registry(
+    _GROUP,
+    Callable,  # type: ignore[arg-type]  # isinstance takes it
+    {"mlflow": EntryPoint("mlflow", "sweeper.tracking.mlflow:open_mlflow", _GROUP)},  # seconds to import
+)
+"""By the name that the config gives them."""
 
 DATABASE: Final = "mlflow.db"
 """MLflow's database in the folder of studies, when no other is named."""
@@ -40,6 +56,5 @@ def open_tracker(spec: TrackingSpec, study_folder: Path) -> Tracker:
         StudyError: the store cannot be opened.
     """
     from sweeper.tracking.background import BackgroundTracker
-    from sweeper.tracking.mlflow import open_mlflow  # here: mlflow takes seconds to import
 
-    return BackgroundTracker(open_mlflow(spec, study_folder))
+    return BackgroundTracker(TRACKERS[spec.name](spec, study_folder), spec.title)

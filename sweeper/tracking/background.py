@@ -74,8 +74,9 @@ class BackgroundTracker:
     store answers once more, and before the study's end.
     """
 
-    def __init__(self, inner: Tracker) -> None:
+    def __init__(self, inner: Tracker, title: str = "MLflow") -> None:
         self._inner = inner
+        self._title = title
         self._calls: Queue[_Steps | _Call] = Queue()
         self._held: dict[int, list[StepReport]] = {}
         self._flush_at = 0.0
@@ -207,7 +208,8 @@ class BackgroundTracker:
             self._said = True
             self._missing[about] += count
         reason = redacted(first_line(why))
-        log.log(level, "%s could not be shown in MLflow (%s); the study goes on, and shows it later", what, reason)
+        words = "%s could not be shown in %s (%s); the study goes on, and shows it later"
+        log.log(level, words, what, self._title, reason)
 
     def _work(self) -> None:
         while not self._given_up.is_set():

@@ -22,7 +22,6 @@ from foundation.adapter_files import WEIGHTS_FILE
 from foundation.errors import StudyError, first_line
 from foundation.secrets import in_full, redacted
 from foundation.sums import digest
-from sweeper.config import TrackingSpec
 from sweeper.costs import Costs
 from sweeper.tracking import ARTIFACTS, DATABASE
 from sweeper.tracking.files import make_sqlite
@@ -32,6 +31,7 @@ from sweeper.tracking.note import note
 from sweeper.tracking.port import Images, StudyEnd, TrialEnd, TrialRecord
 from sweeper.tracking.registry import CHAMPION, registered
 from sweeper.tracking.run import MlflowRun
+from sweeper.tracking.spec import TrackingSpec
 from sweeper.tracking.view import pictures_view, trials_view
 from sweeper.urls import folder_url, sqlite_file, sqlite_url
 from train.reports import StepReport

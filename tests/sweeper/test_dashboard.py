@@ -25,8 +25,8 @@ from selenium.webdriver.support.ui import WebDriverWait
 
 from eval.evaluation import Evaluation
 from sweeper import dashboard
-from sweeper.config import TrackingSpec
 from sweeper.tracking import open_tracker
+from sweeper.tracking.spec import TrackingSpec
 from tests.sweeper.tracking.read_back import record, weights_in
 from train.pocket.draw import draw
 from train.pocket.world import scenes

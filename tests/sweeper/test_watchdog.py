@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from sweeper.config import LauncherSpec
+from sweeper.launchers.spec import LauncherSpec
 from sweeper.watchdog import Watchdog, crowding
 
 SPEC = LauncherSpec(load_timeout_s=1000, first_timeout_s=300, hang_factor=20)

@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 from pydantic import Field
 
 from foundation.errors import ConfigError
+from foundation.installed import NameIn
 from train.spec.optimizer_kinds import OPTIMIZERS, OptimizerKind
 
 if TYPE_CHECKING:
     OptimizerName = str
 else:
-    OptimizerName = Literal[tuple(OPTIMIZERS)]  # no second list of them
+    OptimizerName = Annotated[str, NameIn(OPTIMIZERS)]  # no second list of them
 
 Share = Annotated[float, Field(ge=0, lt=1)]
 
@@ -104,10 +105,9 @@ class OptimizerSpec:
     def _foreign_fields(self) -> list[str]:
         problems = []
         for name in _OWN_FIELDS:
-            takers = [each for each, kind in OPTIMIZERS.items() if name in _fields_of(kind)]
             value = getattr(self, name)
-            if value is not None and self.name not in takers:
-                only = ", ".join(takers)
+            if value is not None and name not in _fields_of(self.kind):
+                only = ", ".join(each for each in OPTIMIZERS.built_in if name in _fields_of(OPTIMIZERS[each]))
                 problems.append(f"optimizer.{name} is for {only} only, got {value} with {self.name}; leave it out")
         return problems
 

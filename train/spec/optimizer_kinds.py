@@ -1,10 +1,15 @@
-"""The optimizers that a trial may have. A new one is an entry here and a file in conf/optimizer/."""
+"""The optimizers that a trial may have. A new one is an entry here and a file in conf/optimizer/.
+
+Other packages bring theirs as entry points of `sweeper.optimizers`, each an `OptimizerKind` (docs/extending.md).
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
+
+from foundation.installed import Registry
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -34,7 +39,7 @@ class OptimizerKind:
     between its `eval()` and `train()`."""
 
 
-OPTIMIZERS: Final[Mapping[str, OptimizerKind]] = {
+_BUILT_IN: Final[Mapping[str, OptimizerKind]] = {
     "adamw": OptimizerKind(
         module="torch.optim",
         class_name="AdamW",
@@ -116,4 +121,5 @@ OPTIMIZERS: Final[Mapping[str, OptimizerKind]] = {
         given={"fused": True},
     ),
 }
+OPTIMIZERS: Final = Registry("sweeper.optimizers", OptimizerKind, _BUILT_IN)
 """By the name that the config gives them."""

@@ -12,8 +12,8 @@ from mlflow.entities import Run
 from PIL import Image
 
 from eval.evaluation import Evaluation
-from sweeper.config import TrackingSpec
 from sweeper.tracking.port import TrialRecord
+from sweeper.tracking.spec import TrackingSpec
 from sweeper.urls import sqlite_url
 from train.reports import StepReport
 

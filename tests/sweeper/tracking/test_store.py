@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from foundation.errors import StudyError
-from sweeper.config import TrackingSpec
 from sweeper.space import plan
 from sweeper.tracking.mlflow import open_mlflow
 from sweeper.tracking.port import Tracker
+from sweeper.tracking.spec import TrackingSpec
 from tests.sweeper.played import OVERRIDES
 from tests.sweeper.tracking.read_back import SPEC, evaluation_at, history_of, runs_of, step_report
 
