@@ -81,10 +81,11 @@ def _kills(chance: random.Random, changes: Mapping[str, int]) -> list[Fault]:
 
 
 def _full_disk(chance: random.Random, changes: Mapping[str, int]) -> list[Fault]:
-    from tests.faults.kills import WORKER
+    from tests.faults.kills import IN_THE_MAKING, WORKER
 
     of_worker = chance.random() < 0.3
-    until = changes[WORKER] if of_worker else sum(changes.values()) - changes[WORKER]
+    parts = {WORKER} if of_worker else changes.keys() - {WORKER, IN_THE_MAKING}  # its databases are there
+    until = sum(changes[part] for part in parts)
     process: Process = "worker" if of_worker else "supervisor"
     return [Fault(at=chance.randrange(1, until + 1), process=process, mode="fail", times=FOREVER)]
 

@@ -20,9 +20,9 @@ from typing import Final, Literal, TypeVar
 
 from sqlalchemy.orm import configure_mappers
 
+from foundation.command import EXIT_BAD_INPUT
 from foundation.errors import UserError
 from sweeper import run
-from sweeper.__main__ import EXIT_BAD_INPUT
 from sweeper.finished import STUDIES as STUDIES_DB
 from sweeper.search import database
 from sweeper.space import plan
