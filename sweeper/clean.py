@@ -19,7 +19,7 @@ from sweeper.holdings import Held, KeepOf, freed_by, held_by, leftovers, shared_
 from sweeper.lease import supervising
 from sweeper.places import cache_of
 from sweeper.tracking import ARTIFACTS
-from sweeper.tracking.runs_of import trial_runs
+from sweeper.tracking.runs_of import study_runs
 
 USAGE: Final = """\
 sweeper clean [folder=multirun] [study=NAME …] [keep=best|winner] [delete=true]     free space
@@ -92,7 +92,7 @@ def clean(arguments: Sequence[str]) -> list[str]:
 def clear_after_kills(study: Path) -> None:
     """Delete what killed writers have left in a study that this process holds; in what studies share, if a day old."""
     artifacts = study.parent / ARTIFACTS
-    own = [study, *(artifacts / run for run in trial_runs(study.parent, study.name).values())]
+    own = [study, *(artifacts / run for run in study_runs(study.parent, study.name))]
     found = [path for place in own for path in leftovers(place, now=math.inf)]
     for path in (*found, *leftovers(cache_of(study.parent)), *leftovers(artifacts)):
         _delete(path)

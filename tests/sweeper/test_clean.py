@@ -89,6 +89,24 @@ def test_what_killed_writers_left_is_cleared_at_the_next_start(study: Path) -> N
     assert files(study.parent) == kept  # what is young in the shared cache may be in the making
 
 
+def test_what_a_killed_upload_left_in_a_studys_own_run_goes_though_it_is_young(study: Path) -> None:
+    with sqlite3.connect(study.parent / "mlflow.db") as connection:
+        connection.execute("CREATE TABLE tags (key, value, run_uuid)")
+        for run, role, name in (
+            ("own", "study", "pencil"),
+            ("trial", "trial", "pencil"),
+            ("other", "study", "another"),
+        ):
+            rows = [("role", role, run), ("study", name, run)]
+            connection.executemany(
+                "INSERT INTO tags VALUES (?, ?, ?)", [*rows, *[("trial", "0", run)][role == "study" :]]
+            )
+    for run in ("own", "trial", "other"):
+        write_text(study.parent / "mlartifacts" / run / "artifacts" / "best" / ".artifact.uploading.a", "")
+    clear_after_kills(study)
+    assert files(study.parent / "mlartifacts") == {"other/artifacts/best/.artifact.uploading.a"}
+
+
 def test_each_trials_best_its_records_and_the_winner_stay(study: Path) -> None:
     before = files(study)
     assert clean([f"folder={study.parent}", "delete=true"])[-1] == "4.5 MB freed"
