@@ -25,6 +25,7 @@ from train import command as training
 
 NO_PATHS = {
     *("base.name", "data.name", "study.name", "optimizer.settings"),
+    *("optimizer.name", "launcher.name", "launcher.settings", "tracking.name", "tracking.settings"),
     *("data.trigger", "data.caption_column", "data.regularization_prompt"),
     *("eval.prompts", "eval.final_prompts", "eval.unrelated_prompts", "eval.stand_in"),
     *("adapter.targets", "adapter.exclude", "adapter.layers_pattern", "adapter.init"),
