@@ -23,8 +23,8 @@ import torch.nn.functional as F
 from diffusers import DDPMScheduler, DiffusionPipeline
 
 from benchmarks.setting import RANK, Setting
-from foundation.images import read_rgb, square
-from foundation.text import join_text, split_text
+from foundation.bases.text import join_text, split_text
+from foundation.data.images import read_rgb, square
 from train.images import to_pixels
 
 ATTENTION = ["to_q", "to_k", "to_v", "to_out.0"]

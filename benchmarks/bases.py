@@ -17,7 +17,7 @@ from diffusers import (
 )
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
 
-from train.bases.saving import save_pipeline
+from foundation.bases.saving import save_pipeline
 from train.pocket.tokens import build_tokenizer
 
 _SIZE_EMBEDDING: Final = 256

@@ -17,7 +17,7 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import yaml
 
-from sweeper.places import trials_of
+from sweeper.records.paths import trials_of
 
 PANELS = (("val_ratio", "validation loss / base's"), ("score", "score"), ("overfit_index", "overfit index"))
 

@@ -30,7 +30,8 @@ from eval.judge import Evidence, judge  # noqa: E402
 from eval.metrics.copying import deduplicate  # noqa: E402
 from eval.reference import Reference  # noqa: E402
 from eval.spec import EvalSpec  # noqa: E402
-from train.bases import Base, load_base  # noqa: E402
+from foundation.bases.port import Base  # noqa: E402
+from foundation.bases.registry import load_base  # noqa: E402
 from train.images import to_pixels  # noqa: E402
 from train.pocket.draw import draw  # noqa: E402
 from train.pocket.world import scenes  # noqa: E402

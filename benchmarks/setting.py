@@ -12,8 +12,10 @@ from typing import Final
 import torch
 
 from benchmarks.bases import SHAPES, write_base
+from foundation.bases.folder import base_location
+from foundation.bases.port import Base
+from foundation.bases.registry import load_base
 from foundation.data.dataset import Dataset, load_dataset
-from train.bases import Base, base_location, load_base
 from train.caches import EncodedDataset, encode_dataset
 from train.drawn import draw_set
 from train.spec import AdapterSpec, BaseSpec, DataSpec, OptimizerSpec, TrainingSpec, TrialSpec

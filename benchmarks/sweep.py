@@ -22,7 +22,7 @@ quiet_libraries()
 
 from benchmarks.baselines import StockTrial  # noqa: E402
 from benchmarks.setting import setting  # noqa: E402
-from foundation.compose import compose  # noqa: E402
+from foundation.config.compose import compose  # noqa: E402
 
 WHOLE = [
     "+experiment=pencil",

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Final
 
-from foundation.plain import named_numbers, number, numbers, plain, text, truth, whole
+from foundation.config.plain import named_numbers, number, numbers, plain, text, truth, whole
 
 WORST: Final = -100.0
 """What a checkpoint scores that draws nothing that can be measured; the least that a score can be."""

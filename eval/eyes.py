@@ -17,8 +17,8 @@ from transformers.utils import cached_file
 
 from eval.features import IMAGE_PROCESSORS, Extractor, load_extractor, pixel_batches, unit
 from eval.spec import EvalSpec
+from foundation.config.own_code import NO_CODE, refuse_models_code
 from foundation.errors import BaseModelError, first_line
-from foundation.own_code import NO_CODE, refuse_models_code
 
 STYLE_FILE: Final = "style_projection.safetensors"
 """Beside a style eye's backbone: its head."""

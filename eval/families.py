@@ -18,11 +18,11 @@ from torch import Tensor
 
 from eval.spec import EvalSpec
 from eval.validation import ValidationSet
+from foundation.bases.text import join_text, split_text
+from foundation.data.folder import Picture
+from foundation.data.images import square
+from foundation.data.tokens import caption_reader, num_longer
 from foundation.errors import BaseModelError, ConfigError
-from foundation.folder import Picture
-from foundation.images import square
-from foundation.text import join_text, split_text
-from foundation.tokens import caption_reader, num_longer
 
 _TIMES_PER_SIGMA: Final = 1000
 _TOLD_GUIDANCE: Final = 1.0

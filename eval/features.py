@@ -12,8 +12,8 @@ from PIL import Image
 from torch import Tensor
 from transformers import AutoConfig, AutoImageProcessor, AutoModel, AutoTokenizer
 
+from foundation.config.own_code import NO_CODE, refuse_models_code
 from foundation.errors import BaseModelError, first_line
-from foundation.own_code import NO_CODE, refuse_models_code
 
 POCKET = Path(__file__).parent / "pocket_clip"
 _BATCH = 32

@@ -24,14 +24,14 @@ from eval.samplers import check_sampler
 from eval.sampling import sample
 from eval.spec import EvalSpec, Thresholds
 from eval.validation import validation_losses
-from foundation import durable
-from foundation.adapter_files import read_parts, take_off
+from foundation.adapters.files import read_parts, take_off
 from foundation.console import columns, say
 from foundation.data.dataset import Dataset, load_dataset, with_folders
+from foundation.data.folder import Picture
+from foundation.data.images import square
+from foundation.data.tokens import words_on_cut
 from foundation.errors import ConfigError
-from foundation.folder import Picture
-from foundation.images import square
-from foundation.tokens import words_on_cut
+from foundation.files import durable
 
 _MAX_DEFAULT_PROMPTS = 8
 _COMPARE = "figures compare with those of the same base, pictures, prompts, seeds, steps, sampler and guidance alone"

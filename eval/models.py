@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Final
 
 from eval.spec import EvalSpec
+from foundation.config.own_code import refuse_models_code
 from foundation.errors import ConfigError
 from foundation.hub import is_hub_id, is_out_of_reach
-from foundation.own_code import refuse_models_code
 
 OWN: Final = "pocket"
 """The embedded CLIP."""

@@ -9,9 +9,9 @@ import torch
 from diffusers import DiffusionPipeline
 
 from eval.families import FAMILIES
-from foundation.adapter_files import put_on
+from foundation.adapters.files import put_on
+from foundation.config.own_code import NO_CODE, refuse_models_code, refuse_pipelines_code
 from foundation.errors import BaseModelError, first_line
-from foundation.own_code import NO_CODE, refuse_models_code, refuse_pipelines_code
 
 _ADAPTER = "judged"
 _PIPELINES: Any = DiffusionPipeline  # untyped upstream

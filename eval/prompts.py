@@ -6,8 +6,8 @@ import re
 from collections.abc import Sequence
 
 from eval.spec import TRIGGER
+from foundation.data.phrases import replace_phrase
 from foundation.errors import ConfigError
-from foundation.phrases import replace_phrase
 
 
 def with_trigger(prompt: str, trigger: str) -> str:

@@ -16,8 +16,8 @@ from eval.eyes import Eye, Eyes
 from eval.metrics.copying import deduplicate
 from eval.spec import Round
 from eval.views import View
-from foundation.checked import load_checked, save_checked
 from foundation.errors import DataError
+from foundation.files.checked import load_checked, save_checked
 
 _VIEWS = ("image", "style")
 """The parts of a reference that only eyes of their own have."""

@@ -9,11 +9,11 @@ from typing import Annotated, Any, Final
 from pydantic import Field, TypeAdapter, ValidationError
 
 from eval.spec import Sampler
+from foundation.config.home import PathText, PathTextOrNone
+from foundation.config.keyed import read_keyed, typed
+from foundation.config.parse import parse as parse_as
 from foundation.data.spec import DataSpec
 from foundation.errors import ConfigError
-from foundation.home import PathText, PathTextOrNone
-from foundation.keyed import read_keyed, typed
-from foundation.parse import parse as parse_as
 
 USAGE = """\
 sweeper eval lora=FILE|FOLDER [key=value …]     judge a LoRA against its base

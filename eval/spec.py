@@ -7,7 +7,7 @@ from typing import Annotated, Literal, NamedTuple
 
 from pydantic import Field
 
-from foundation.home import PathText, PathTextOrNone
+from foundation.config.home import PathText, PathTextOrNone
 
 TRIGGER = "{trigger}"
 """Stands in a prompt where the data set's trigger phrase goes."""

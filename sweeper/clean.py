@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Final, get_args
 
 from foundation.command import run_main
+from foundation.config.keyed import read_keyed
 from foundation.console import columns, complain, say
 from foundation.errors import SAID, ConfigError, StudyError
-from foundation.keyed import read_keyed
-from sweeper.finished import forget_trials_files
 from sweeper.holdings import Held, KeepOf, freed_by, held_by, leftovers, shared_by, studies_in
-from sweeper.lease import supervising
-from sweeper.places import cache_of
+from sweeper.records.lease import supervising
+from sweeper.records.paths import cache_of
+from sweeper.study.finished import forget_trials_files
 from sweeper.tracking import ARTIFACTS
 from sweeper.tracking.runs_of import study_runs
 

@@ -25,16 +25,18 @@ class Command:
     """A module whose `KEYS` it takes as `key=`; empty where it takes the config's, as a study does."""
 
 
+_PREPARE: Final = "foundation.data.prepare"
+_MERGE: Final = "foundation.adapters.merge"
 COMMANDS: Final[Mapping[str, Command]] = {
     "train": Command("train.command", "train one LoRA, without a search"),
     "eval": Command("eval.command", "judge a LoRA, whoever trained it", "eval.request"),
-    "prepare": Command("train.prepare.command", "caption, tag and shrink pictures", "train.prepare.request"),
+    "prepare": Command(f"{_PREPARE}.command", "caption, tag and shrink pictures", f"{_PREPARE}.request"),
     "export": Command("sweeper.export", "write a LoRA for other programs", "sweeper.export_request"),
-    "merge": Command("train.merge.command", "merge, combine and resize LoRAs", "train.merge.request"),
+    "merge": Command(f"{_MERGE}.command", "merge, combine and resize LoRAs", f"{_MERGE}.request"),
     "dashboard": Command("sweeper.dashboard", "show every study, trial and picture", "sweeper.dashboard"),
     "clean": Command("sweeper.clean", "free what old studies hold on the disk", "sweeper.clean"),
 }
-_STUDY: Final = "sweeper.study"
+_STUDY: Final = "sweeper.study_command"
 _MULTIRUN: Final = {"-m", "--multirun"}
 """What a study is anyway."""
 _COMPLETION: Final = ("-sc", "--shell-completion")

@@ -18,10 +18,10 @@ from hydra._internal.core_plugins.zsh_completion import ZshCompletion
 from hydra.plugins.completion_plugin import CompletionPlugin
 
 from foundation.command import EXIT_BAD_INPUT
-from foundation.config_files import CONFIG, config_loader
+from foundation.config.config_files import CONFIG, config_loader
+from foundation.config.presets import search_presets
 from foundation.console import complain, say
 from foundation.errors import ConfigError
-from foundation.presets import search_presets
 from sweeper.cli import COMMANDS
 
 _SHELLS: Final[Mapping[str, type[CompletionPlugin]]] = {

@@ -20,13 +20,13 @@ from typing import Final
 import psutil
 
 from foundation.command import run_main
+from foundation.config.keyed import read_keyed
 from foundation.console import complain, say
-from foundation.documents import as_mapping, parse_json
 from foundation.errors import SAID, ConfigError, StudyError
-from foundation.keyed import read_keyed
+from foundation.files.documents import as_mapping, parse_json
+from sweeper.records.urls import folder_url, sqlite_url
 from sweeper.tracking import ARTIFACTS, DATABASE, MLFLOW_SETTINGS
 from sweeper.tracking.view import pages_of
-from sweeper.urls import folder_url, sqlite_url
 
 USAGE: Final = """\
 sweeper dashboard [folder=multirun] [port=5000] [host=127.0.0.1]     MLflow's pages over the studies of a folder

@@ -9,18 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-from foundation.adapter_files import adapter_files
-from foundation.command import run_main
-from foundation.console import complain, say
-from foundation.documents import read_mapping
-from foundation.durable import new_folder
-from foundation.errors import SAID, AdapterError, ConfigError, UserError
-from foundation.sums import SUMS, damage_of
-from sweeper.bases import layers_of_base, open_base, open_parts_of_base
-from sweeper.export_request import FULL, MERGED, USAGE, parse
-from sweeper.strength import AS_TRAINED
-from sweeper.winner import CONFIG, SCORES
-from train.exports import (
+from foundation.adapters.exports import (
     FILE_FORMATS,
     About,
     Adapter,
@@ -32,6 +21,17 @@ from train.exports import (
     write_format,
     write_full,
 )
+from foundation.adapters.files import adapter_files
+from foundation.command import run_main
+from foundation.console import complain, say
+from foundation.errors import SAID, AdapterError, ConfigError, UserError
+from foundation.files.documents import read_mapping
+from foundation.files.durable import new_folder
+from foundation.files.sums import SUMS, damage_of
+from sweeper.export_request import FULL, MERGED, USAGE, parse
+from sweeper.results.bases import layers_of_base, open_base, open_parts_of_base
+from sweeper.results.strength import AS_TRAINED
+from sweeper.results.winner import CONFIG, SCORES
 
 _TRIAL_CONFIGS: Final = (CONFIG, "config.json")
 """A trial's config as a study writes it, and as `sweeper train` does."""
@@ -163,8 +163,8 @@ def _read(file: Path) -> dict[str, Any]:
 
 def _write_merged(source: _Source, base: str | None, strength: float, folder: Path) -> None:
     pipe = open_base(source.config, base)
-    from train.bases.saving import save_pipeline  # these load diffusers, which takes seconds
-    from train.merge.pipeline import merge_all
+    from foundation.adapters.merge.pipeline import merge_all
+    from foundation.bases.saving import save_pipeline  # these load diffusers, which takes seconds
 
     merge_all(pipe, [(read_adapter(source.path), strength)])
     save_pipeline(pipe, folder)
@@ -172,7 +172,7 @@ def _write_merged(source: _Source, base: str | None, strength: float, folder: Pa
 
 def _write_full(source: _Source, adapter: Adapter, base: str | None, folder: Path, about: About) -> Path:
     pipe = open_parts_of_base(adapter, source.config, base)
-    from train.merge.difference import differences  # loads diffusers, which takes seconds
+    from foundation.adapters.merge.difference import differences  # loads diffusers, which takes seconds
 
     return write_full(adapter, differences(pipe, adapter), folder, about)
 

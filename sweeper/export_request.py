@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
+from foundation.config.home import at_home
+from foundation.config.keyed import is_keyed, read_keyed
 from foundation.errors import ConfigError
-from foundation.home import at_home
-from foundation.keyed import is_keyed, read_keyed
 
 _FILE_FORMATS: Final = ("diffusers", "kohya", "peft")
-"""What `train.exports.FILE_FORMATS` has, which takes seconds to import."""
+"""What `foundation.adapters.exports.FILE_FORMATS` has, which takes seconds to import."""
 FULL: Final = "full"
 MERGED: Final = "merged"
 _PLACES: Final = ("out", "base", "folder")

@@ -14,18 +14,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
 
-from foundation.cache_use import uses_of
-from foundation.documents import as_mapping, read_mapping
-from foundation.durable import PARTIAL
+from foundation.config.plain import number
 from foundation.errors import DataError
-from foundation.plain import number
-from sweeper.finished import RECORD
-from sweeper.history import read_evaluations
-from sweeper.lease import is_held
-from sweeper.places import cache_of, checkpoint_of, state_of, trials_of
+from foundation.files.cache_use import uses_of
+from foundation.files.documents import as_mapping, read_mapping
+from foundation.files.durable import PARTIAL
+from sweeper.records.history import read_evaluations
+from sweeper.records.lease import is_held
+from sweeper.records.paths import cache_of, checkpoint_of, state_of, trials_of
+from sweeper.records.trials import best_checkpoint
+from sweeper.study.finished import RECORD
 from sweeper.tracking import ARTIFACTS
 from sweeper.tracking.runs_of import trial_runs
-from sweeper.trials import best_checkpoint
 
 KeepOf = Literal["best", "winner"]
 _UPLOADING: Final = ".artifact.uploading."

@@ -8,12 +8,12 @@ from typing import Any
 from hydra._internal.utils import get_args_parser
 from omegaconf import Container, OmegaConf
 
-from foundation.compose import compose
+from foundation.config.compose import compose
+from foundation.config.keyed import quoted
 from foundation.console import say
 from foundation.errors import ConfigError
-from foundation.keyed import quoted
-from sweeper.config import TRIAL_GROUPS
-from sweeper.space import Asked, read
+from sweeper.records.config import TRIAL_GROUPS
+from sweeper.search.space import Asked, read
 
 
 def printed(arguments: Sequence[str]) -> list[str]:

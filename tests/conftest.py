@@ -12,10 +12,11 @@ from accelerate.state import AcceleratorState
 from diffusers import AutoencoderKL, DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel
 from transformers import CLIPTextConfig, CLIPTextModel
 
-from foundation import presets
+from foundation.bases.port import Base
+from foundation.bases.registry import load_base
+from foundation.config import presets
 from foundation.data.dataset import Dataset, load_dataset
 from foundation.quiet import quiet_libraries
-from train.bases import Base, load_base
 from train.caches import EncodedDataset, encode_dataset
 from train.drawn import draw_set
 from train.pocket.tokens import MAX_TOKENS, build_tokenizer

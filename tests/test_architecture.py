@@ -35,7 +35,7 @@ def test_file_is_a_room_and_functions_fit_a_screen(path: Path) -> None:
 def test_the_supervisor_loads_no_model_library() -> None:
     """The process that owns a study is up in seconds: what takes its time to import is the workers'."""
     heavy = {"diffusers", "transformers", "peft", "accelerate", "torchmetrics"}
-    code = f"import sys, sweeper.run; print(sorted({heavy} & set(sys.modules)))"
+    code = f"import sys, sweeper.study.run; print(sorted({heavy} & set(sys.modules)))"
     result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "[]"
 
@@ -54,11 +54,11 @@ def test_nothing_from_outside_is_unpickled() -> None:
 
 
 def test_documents_are_read_in_one_place() -> None:
-    """What comes from a disk is read by `foundation.documents`, which refuses what Python's readers let through."""
+    """What comes from a disk is read by `foundation.files.documents`: it refuses what Python's readers let through."""
     readers = {"json.load", "json.loads", "yaml.load", "yaml.safe_load", "yaml.full_load", "OmegaConf.load"}
     exceptions = {
-        ROOT / "foundation" / "documents.py": "is that place",
-        ROOT / "foundation" / "adapter_files" / "part.py": "makes plain values of its own by a round trip",
+        ROOT / "foundation" / "files" / "documents.py": "is that place",
+        ROOT / "foundation" / "adapters" / "files" / "part.py": "makes plain values of its own by a round trip",
     }
     for path in set(FILES) - set(exceptions):
         calls = {ast.unparse(node.func) for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)}
@@ -67,7 +67,7 @@ def test_documents_are_read_in_one_place() -> None:
 
 def test_one_module_prints_and_none_prints_markup() -> None:
     """A path, a name or a caption is never read as markup; a live table is the one other thing that is drawn."""
-    draws = {ROOT / "foundation" / "console.py", ROOT / "sweeper" / "display.py"}
+    draws = {ROOT / "foundation" / "console.py", ROOT / "sweeper" / "study" / "display.py"}
     for path in set(FILES) - draws:
         tree = ast.parse(path.read_text())
         called = {ast.unparse(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)}
@@ -81,7 +81,7 @@ def test_one_module_prints_and_none_prints_markup() -> None:
 
 def test_addresses_are_made_in_one_place() -> None:
     """A path put into a URL by hand breaks at the first `?`, `#` or `%`."""
-    for path in set(FILES) - {ROOT / "sweeper" / "urls.py"}:
+    for path in set(FILES) - {ROOT / "sweeper" / "records" / "urls.py"}:
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.JoinedStr):
                 assert not re.match(r"f['\"](sqlite|file):", ast.unparse(node)), path

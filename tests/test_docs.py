@@ -12,15 +12,15 @@ from pathlib import Path
 import pytest
 
 import eval.request
+import foundation.adapters.merge.recipe
+import foundation.adapters.merge.request
+import foundation.data.prepare.request
 import sweeper.clean
 import sweeper.dashboard
 import sweeper.export_request
 import train.command
-import train.merge.recipe
-import train.merge.request
-import train.prepare.request
 from sweeper.cli import COMMANDS
-from sweeper.space import plan
+from sweeper.search.space import plan
 
 ROOT = Path(__file__).parents[1]
 DOCS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -80,8 +80,8 @@ PARSED: dict[str, Callable[[list[str]], object]] = {
     "dashboard": sweeper.dashboard._parsed,
     "clean": sweeper.clean._parsed,
     "train": train.command.parse,
-    "merge": train.merge.request.parse,
-    "prepare": train.prepare.request.read_request,
+    "merge": foundation.adapters.merge.request.parse,
+    "prepare": foundation.data.prepare.request.read_request,
     "eval": eval.request.parse,
 }
 
@@ -108,9 +108,9 @@ def test_there_are_commands_of_each_kind() -> None:
     ("usage", "kind", "elsewhere"),
     [
         (eval.request.USAGE, eval.request.Request, {"trained_on"}),
-        (train.prepare.request.USAGE, train.prepare.request.Request, set()),
-        (train.merge.request.USAGE, train.merge.request.Request, {"verb", "recipe"}),
-        (train.merge.request.USAGE, train.merge.recipe.Recipe, set()),
+        (foundation.data.prepare.request.USAGE, foundation.data.prepare.request.Request, set()),
+        (foundation.adapters.merge.request.USAGE, foundation.adapters.merge.request.Request, {"verb", "recipe"}),
+        (foundation.adapters.merge.request.USAGE, foundation.adapters.merge.recipe.Recipe, set()),
     ],
 )
 def test_help_names_every_key_and_gives_an_example(usage: str, kind: type, elsewhere: set[str]) -> None:

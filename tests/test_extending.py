@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 import yaml
 
-from foundation.compose import compose, options
+from foundation.config.compose import compose, options
+from foundation.config.presets import search_presets
 from foundation.errors import ConfigError
-from foundation.presets import search_presets
-from sweeper.run import run_study
-from sweeper.space import plan
+from sweeper.search.space import plan
+from sweeper.study.run import run_study
 from tests import acme_package
 from tests.acme_package import examples, install_acme
 from tests.sweeper.test_study import SMALL

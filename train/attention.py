@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from foundation.bases.port import Base
 from foundation.errors import ConfigError, first_line
-from train.bases import Base
 from train.spec import TrainingSpec, check_attention
 
 

@@ -13,14 +13,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from foundation.cache_use import used
-from foundation.checked import load_checked, save_checked
+from foundation.bases.port import Base
 from foundation.data.buckets import Cut, Size, View
 from foundation.data.dataset import Dataset
+from foundation.data.folder import Picture
 from foundation.data.masks import Mask
 from foundation.errors import DataError
-from foundation.folder import Picture
-from train.bases import Base
+from foundation.files.cache_use import used
+from foundation.files.checked import load_checked, save_checked
 from train.images import to_pixels
 
 _BATCH = 16

@@ -9,7 +9,7 @@ from typing import Final
 
 import torch
 
-from train.bases import Base
+from foundation.bases.port import Base
 from train.caches import Encoded, EncodedDataset
 from train.pack import Pack
 from train.reports import Capacity

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from foundation.compose import chosen, compose, options
+from foundation.config.compose import chosen, compose, options
+from foundation.config.home import at_home
+from foundation.config.parse import parse as parse_as
+from foundation.config.presets import search_presets
 from foundation.console import complain, say
 from foundation.errors import SAID, ConfigError
-from foundation.home import at_home
-from foundation.parse import parse as parse_as
-from foundation.presets import search_presets
 from train.spec import BaseSpec, DataSpec, TrialSpec, check_attention, check_installed, check_quantized
 
 _TRIAL_GROUPS = tuple(field.name for field in dataclasses.fields(TrialSpec))

@@ -7,8 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from foundation.cache_use import used
-from foundation.durable import new_folder
+from foundation.files.cache_use import used
+from foundation.files.durable import new_folder
 from train.pocket.draw import draw
 from train.pocket.world import scenes
 from train.spec import DataSpec

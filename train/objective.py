@@ -12,9 +12,9 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor
 
+from foundation.bases.noising import Diffusion, Flow, NoiseProcess, PredictionType
 from foundation.errors import ConfigError
 from train.batch import Batch
-from train.noising import Diffusion, Flow, NoiseProcess, PredictionType
 from train.spec import ObjectiveSpec
 
 _SNR_LIMIT = 1000.0

@@ -14,9 +14,9 @@ from accelerate import Accelerator
 from accelerate.utils import PrecisionType
 from torch import Tensor, nn
 
-from foundation.adapter_files import put_on, take_off
+from foundation.adapters.files import put_on, take_off
+from foundation.bases.port import Base
 from foundation.errors import ConfigError, StudyError, first_line
-from train.bases import Base
 from train.batch import Batch
 from train.caches import EncodedDataset
 from train.optimizers import effective_lr
@@ -187,7 +187,7 @@ class Pack:
         """As `acting`, with an adapter that `save_adapter` wrote, put on the base for the time of the block.
 
         `strength` multiplies its update in every part of the pipeline that the adapter is in: 1 is as it was trained.
-        See `foundation.adapter_files.put_on`.
+        See `foundation.adapters.files.put_on`.
 
         Raises:
             AdapterError: when it does not fit this base.

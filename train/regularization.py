@@ -10,11 +10,11 @@ from typing import Any
 
 import torch
 
-from foundation.cache_use import used
+from foundation.bases.port import Base
 from foundation.data.dataset import Dataset
-from foundation.durable import new_folder
-from foundation.folder import Picture, read_folder
-from train.bases import Base
+from foundation.data.folder import Picture, read_folder
+from foundation.files.cache_use import used
+from foundation.files.durable import new_folder
 from train.spec import DataSpec
 
 _BATCH = 4

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from foundation.plain import number, plain, whole
+from foundation.config.plain import number, plain, whole
 
 
 @dataclass(frozen=True, slots=True)

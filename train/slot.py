@@ -15,13 +15,13 @@ from torch.amp.grad_scaler import GradScaler
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from foundation.durable import new_folder, write_bytes
+from foundation.bases.port import Base
+from foundation.bases.registry import DTYPES
 from foundation.errors import AdapterError, first_line
-from foundation.sums import is_as_sealed, sealed, write_sums
+from foundation.files.durable import new_folder, write_bytes
+from foundation.files.sums import is_as_sealed, sealed, write_sums
 from train.adapters import Adapter
 from train.averages import Average
-from train.bases import Base
-from train.bases.registry import DTYPES
 from train.caches import EncodedDataset
 from train.draws import Draws
 from train.objective import Objective

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from foundation.phrases import holds_phrase
+from foundation.data.phrases import holds_phrase
 from train.spec import ObjectiveSpec
 
 

@@ -10,7 +10,7 @@ from typing import Final
 import torch
 from torch import Tensor
 
-from train.bases import Base
+from foundation.bases.port import Base
 
 KEPT_BYTES: Final = 256 * 2**20
 """Embeddings that are kept, those asked for last. By bytes, since one of Stable Diffusion 1.5 takes 0.2 MiB and one of

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import torch
 
-from foundation.adapter_files import WEIGHTS_FILE
+from foundation.adapters.files import WEIGHTS_FILE
+from foundation.bases.registry import load_base
 from foundation.console import say
 from foundation.data.dataset import load_dataset, with_folders
-from foundation.durable import append_line, write_json
-from foundation.tokens import words_on_cut
+from foundation.data.tokens import words_on_cut
+from foundation.files.durable import append_line, write_json
 from train.attention import set_attention
-from train.bases import load_base
 from train.caches import encode_dataset
 from train.command import Run
 from train.drawn import with_drawn_folder
@@ -63,7 +63,7 @@ def train(run: Run, out: Path | None) -> int:
     pack.save_adapter(slot, out / "lora")
     file, use = out / "lora" / WEIGHTS_FILE, f"pipe.load_lora_weights({str(out / 'lora')!r})"
     if not KINDS[run.trial.adapter.name].as_lora:
-        use = f"foundation.adapter_files.put_on(pipe, Path({str(file)!r}), 'mine')"
+        use = f"foundation.adapters.files.put_on(pipe, Path({str(file)!r}), 'mine')"
     say(f"done: {file}", f"use it: {use}")
     return 0
 

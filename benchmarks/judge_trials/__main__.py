@@ -27,8 +27,9 @@ from benchmarks.judge_trials.report import report, table
 from benchmarks.judge_trials.sets import SETS, TrialSet
 from benchmarks.judge_trials.truth import Inspector
 from eval.spec import EvalSpec
-from sweeper.space import plan
-from train.bases import Base, load_base
+from foundation.bases.port import Base
+from foundation.bases.registry import load_base
+from sweeper.search.space import plan
 from train.spec import BaseSpec
 
 DOCS: Final = Path(__file__).parents[2] / "docs"

@@ -19,13 +19,13 @@ from eval.judge import Evidence, judge
 from eval.reference import Reference
 from eval.rounds import first_round, next_round
 from eval.spec import EvalSpec
+from foundation.bases.port import Base
 from foundation.data.dataset import load_dataset
 from foundation.errors import ConfigError
-from sweeper.drawing import write_pictures
-from sweeper.judging import Judging
-from sweeper.pictures import PROMPT, UNRELATED, open_picture, picture_name
-from sweeper.places import checkpoint_of, pictures_of, trial_of
-from train.bases import Base
+from sweeper.records.paths import checkpoint_of, pictures_of, trial_of
+from sweeper.records.pictures import PROMPT, UNRELATED, open_picture, picture_name
+from sweeper.worker.drawing import write_pictures
+from sweeper.worker.judging import Judging
 from train.caches import encode_dataset
 from train.pack import Pack
 from train.spec import DataSpec

@@ -19,8 +19,8 @@ from benchmarks.judge_trials.sets import SETS, TrialSet
 from benchmarks.judge_trials.truth import Measure, as_pixels
 from eval.sampling import sample
 from eval.spec import EvalSpec
-from sweeper.pictures import PROMPT, open_picture, picture_name
-from train.bases import Base
+from foundation.bases.port import Base
+from sweeper.records.pictures import PROMPT, open_picture, picture_name
 from train.pocket.world import BACKGROUNDS, RELATIONS, Scene, Thing
 
 LITTLE_QUALITY: Final = 0.02

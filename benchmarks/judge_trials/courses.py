@@ -14,10 +14,10 @@ from optuna.trial import FrozenTrial
 
 from benchmarks.judge_trials.truth import Inspector, Truth
 from eval.evaluation import Evaluation
-from foundation.durable import append_line
-from sweeper.history import read_evaluations
-from sweeper.places import checkpoint_of, trial_of
-from sweeper.urls import sqlite_url
+from foundation.files.durable import append_line
+from sweeper.records.history import read_evaluations
+from sweeper.records.paths import checkpoint_of, trial_of
+from sweeper.records.urls import sqlite_url
 
 _DIGITS: Final = 5
 

@@ -16,9 +16,9 @@ from benchmarks.judge_trials.courses import Course
 from benchmarks.judge_trials.rejudge import rejudged
 from eval.evaluation import Evaluation, value_of
 from eval.spec import EvalSpec
-from sweeper.config import Config
-from sweeper.trials import Trial, best_checkpoint
-from sweeper.verdicts import verdict_on
+from sweeper.records.config import Config
+from sweeper.records.trials import Trial, best_checkpoint
+from sweeper.study.verdicts import verdict_on
 
 SLOTS: Final = 4
 

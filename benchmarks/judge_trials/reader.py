@@ -16,8 +16,8 @@ import torch.nn.functional as F
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
-from foundation.durable import write_bytes
-from train.bases import Base
+from foundation.bases.port import Base
+from foundation.files.durable import write_bytes
 from train.pocket.loop import Pictures, draw_all, to_unit
 from train.pocket.world import PART_SIZES, STYLES, Scene, parts_of, scenes
 

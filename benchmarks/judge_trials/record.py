@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from benchmarks.judge_trials.sets import TrialSet
-from foundation.compose import compose
+from foundation.config.compose import compose
 
 NUM_TRIALS: Final = 20
 STEPS: Final = 240

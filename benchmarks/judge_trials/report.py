@@ -13,8 +13,8 @@ from benchmarks.judge_trials.policies import PAIRED, POLICIES, Replay, in_random
 from benchmarks.judge_trials.searches import BUDGET, REPLAYS, STRATEGIES, interval, recipe_qualities, search
 from benchmarks.judge_trials.tuning import folds
 from eval.spec import EvalSpec
-from sweeper.config import Config
-from sweeper.space import Plan
+from sweeper.records.config import Config
+from sweeper.search.space import Plan
 
 ORDERS: Final = 100
 """Replays of each set for each pruning policy."""

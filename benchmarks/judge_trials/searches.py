@@ -12,8 +12,8 @@ import numpy as np
 
 from benchmarks.judge_trials.courses import Course, read_courses
 from benchmarks.judge_trials.policies import Replay, Stopped
-from sweeper.search import Search
-from sweeper.space import Plan
+from sweeper.search.space import Plan
+from sweeper.search.study import Search
 
 BUDGET: Final = 8
 """Full courses that a search may pay for."""

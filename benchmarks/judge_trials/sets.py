@@ -11,7 +11,7 @@ from typing import Final
 import numpy as np
 from PIL import Image
 
-from foundation.durable import new_folder
+from foundation.files.durable import new_folder
 from train.pocket.draw import draw
 from train.pocket.world import Scene, scenes
 

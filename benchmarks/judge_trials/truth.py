@@ -20,10 +20,10 @@ from benchmarks.judge_trials.reader import Reader, through_vae
 from benchmarks.judge_trials.sets import TrialSet
 from eval.sampling import sample_each
 from eval.spec import Drawing
-from foundation.adapter_files import put_on, take_off
-from foundation.durable import write_bytes
-from foundation.folder import read_folder
-from train.bases import Base
+from foundation.adapters.files import put_on, take_off
+from foundation.bases.port import Base
+from foundation.data.folder import read_folder
+from foundation.files.durable import write_bytes
 from train.pocket.loop import draw_all as world_pictures
 from train.pocket.world import Scene
 

@@ -8,8 +8,8 @@ from typing import Final
 
 from foundation.data.metadata import CaptionColumn
 from foundation.data.text_files import read_text
-from foundation.documents import parse_json
 from foundation.errors import DataError
+from foundation.files.documents import parse_json
 
 BESIDE: Final = (".txt", ".caption", ".json")
 """The first that is there counts."""

@@ -11,14 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from foundation.data.buckets import Cut, described
+from foundation.data.folder import MIN_TRAINED_ON, Picture, how_read, read_folder, split
 from foundation.data.left_out import LeftOut
 from foundation.data.masks import Mask, find_masks
+from foundation.data.near_duplicates import alike, groups
+from foundation.data.phrases import captioned
+from foundation.data.sources import located
 from foundation.data.spec import DataSpec
 from foundation.errors import DataError
-from foundation.folder import MIN_TRAINED_ON, Picture, how_read, read_folder, split
-from foundation.looks import alike, groups
-from foundation.phrases import captioned
-from foundation.sources import located
 
 _KNOBS = "data"
 FOLDERS = ("path", "validation_path", "regularization_path")
@@ -95,7 +95,7 @@ def with_folders(spec: DataSpec, cache: Path) -> DataSpec:
     `train.drawn.with_drawn_folder`.
 
     Raises:
-        DataError: see `foundation.sources.located`.
+        DataError: see `foundation.data.sources.located`.
     """
     paths = {name: getattr(spec, name) for name in FOLDERS}
     folders: dict[str, Any] = {
@@ -114,7 +114,7 @@ def load_dataset(spec: DataSpec, *, to_train: bool = True) -> Dataset:
     none of it is held out then.
 
     Raises:
-        DataError: see `foundation.folder.read_folder` and `find_masks`; for too few images to split, too.
+        DataError: see `foundation.data.folder.read_folder` and `find_masks`; for too few images to split, too.
     """
     dataset = _load(spec, to_train)
     others: tuple[Picture, ...] = ()

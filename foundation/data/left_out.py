@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from foundation.documents import as_mapping, read_json
-from foundation.durable import write_json
+from foundation.files.documents import as_mapping, read_json
+from foundation.files.durable import write_json
 
 RECORD: Final = ".left_out.json"
 """What of a source did not go into a folder that was made of it (`save_left_out`)."""

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import PurePosixPath
 from typing import Final
 
-from foundation.images import SUFFIXES
+from foundation.data.images import SUFFIXES
 
 _AFTER: Final = re.compile(r"(.+?)[-_. ]+\(?(?:masks?|masklabel|condlabel)\)?", re.IGNORECASE)
 _BEFORE: Final = re.compile(r"(?:masks?|masklabel)[-_. ]+(.+)", re.IGNORECASE)

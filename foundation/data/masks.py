@@ -9,13 +9,13 @@ from pathlib import Path, PurePosixPath
 
 from PIL import Image
 
+from foundation.data.folder import Picture
+from foundation.data.images import read_alpha, read_rgb
 from foundation.data.left_out import LeftOut, first_names
 from foundation.data.mask_names import without_mask
 from foundation.data.spec import DataSpec
 from foundation.data.survey import survey
 from foundation.errors import DataError
-from foundation.folder import Picture
-from foundation.images import read_alpha, read_rgb
 
 _NAMED = 5
 """Files that one message names."""

@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Final
 
 from foundation.data.left_out import cut, first_names
+from foundation.data.tables import read_rows
 from foundation.data.text_files import read_text
-from foundation.documents import parse_json
 from foundation.errors import DataError
-from foundation.tables import read_rows
+from foundation.files.documents import parse_json
 
 METADATA: Final = ("metadata.jsonl", "metadata.csv", "metadata.tsv", "metadata.parquet")
 _ADDRESS: Final = re.compile(r"\w+://")

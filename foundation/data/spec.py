@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from foundation.home import PathText
+from foundation.config.home import PathText
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Final
 
+from foundation.data.images import SUFFIXES
 from foundation.data.left_out import RECORD, LeftOut, by_reason, load_left_out
-from foundation.images import SUFFIXES
 
 TEXTS: Final = frozenset({".txt", ".caption", ".json", ".jsonl", ".csv", ".tsv", ".parquet"})
 """Kinds of files that may say what pictures show."""

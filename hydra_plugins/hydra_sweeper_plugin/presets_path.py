@@ -5,12 +5,12 @@ from __future__ import annotations
 from hydra.core.config_search_path import ConfigSearchPath
 from hydra.plugins.search_path_plugin import SearchPathPlugin
 
-from foundation.config_files import PROVIDER
-from foundation.presets import CONF, folders
+from foundation.config.config_files import PROVIDER
+from foundation.config.presets import CONF, folders
 
 
 class PresetsPath(SearchPathPlugin):
-    """Adds the folders of `foundation.presets` after our own; other programs' configs are left alone."""
+    """Adds the folders of `foundation.config.presets` after our own; other programs' configs are left alone."""
 
     def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
         """See `SearchPathPlugin`."""

@@ -1,4 +1,4 @@
-"""Hands the arguments of a Hydra multirun to `sweeper.run`; what a study is lives there."""
+"""Hands the arguments of a Hydra multirun to `sweeper.study.run`; what a study is lives there."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class StudySweeper(Sweeper):
         Raises:
             SystemExit: always when the study did not end well; after one clear line, 2 where the input is bad.
         """
-        from sweeper.run import run_study  # Hydra scans its plugins at every start; torch is not for that
+        from sweeper.study.run import run_study  # Hydra scans its plugins at every start; torch is not for that
 
         try:
             code = run_study(arguments)

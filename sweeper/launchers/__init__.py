@@ -8,7 +8,7 @@ from __future__ import annotations
 from importlib.metadata import EntryPoint
 from typing import TYPE_CHECKING, Final
 
-from foundation.installed import Registry
+from foundation.config.installed import Registry
 
 if TYPE_CHECKING:
     from sweeper.launchers.port import Launcher

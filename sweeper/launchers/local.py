@@ -18,9 +18,9 @@ from typing import Any, Final, NoReturn
 import torch
 
 from foundation.errors import ConfigError, first_line
-from sweeper.config import Config
 from sweeper.launchers.spec import LauncherSpec
-from sweeper.messages import Command, DeviceFailed, Died, Event, Refused, Shutdown
+from sweeper.records.config import Config
+from sweeper.records.messages import Command, DeviceFailed, Died, Event, Refused, Shutdown
 from train.spec import ObjectiveSpec
 
 _MOMENT_S: Final = 4.0
@@ -195,7 +195,7 @@ def _run(config: Config, device: str, connection: Any, objectives: Sequence[Obje
     from foundation.quiet import quiet_libraries
 
     quiet_libraries()
-    from sweeper.serving import serve
+    from sweeper.worker.worker_main import serve
 
     try:
         serve(config, device, connection, objectives)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import Protocol
 
-from sweeper.config import Config
 from sweeper.launchers.spec import LauncherSpec
-from sweeper.messages import Command, Event
+from sweeper.records.config import Config
+from sweeper.records.messages import Command, Event
 from train.spec import ObjectiveSpec
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field
 
-from foundation.installed import NameIn
+from foundation.config.installed import NameIn
 from sweeper.launchers import LAUNCHERS
 
 if TYPE_CHECKING:

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
+from foundation.config.presets import CONF
 from foundation.console import complain, say
-from foundation.durable import write_text
 from foundation.errors import UserError
-from foundation.presets import CONF
+from foundation.files.durable import write_text
 from sweeper.reference.page import COMMAND, page
 
 PAGE: Final = CONF.parent / "docs" / "reference.md"

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from foundation.compose import compose, groups, options
-from foundation.config_files import CONFIG
-from foundation.documents import read_yaml
-from foundation.presets import CONF
-from sweeper.config import TRIAL_GROUPS
+from foundation.config.compose import compose, groups, options
+from foundation.config.config_files import CONFIG
+from foundation.config.presets import CONF
+from foundation.files.documents import read_yaml
+from sweeper.records.config import TRIAL_GROUPS
 from sweeper.reference.fields import MISSING, ConfigField
 
 

@@ -8,13 +8,13 @@ import typing
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
-from foundation.compose import groups
-from sweeper.config import TRIAL_GROUPS, Config
+from foundation.config.compose import groups
+from sweeper.records.config import TRIAL_GROUPS, Config
 from sweeper.reference.conf import Searched, default_of, default_options, options_of, searched
 from sweeper.reference.fields import MISSING, ConfigField, fields_of
 from sweeper.reference.tables import Table, tables_of
 from sweeper.reference.words import type_words, value_words
-from sweeper.space import searchable
+from sweeper.search.space import searchable
 
 COMMAND: Final = "python -m sweeper.reference"
 _WRITTEN: Final = 40

@@ -12,12 +12,12 @@ from optuna.exceptions import OptunaError, StorageInternalError
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.exc import SQLAlchemyError
 
+from foundation.config.home import at_home
 from foundation.errors import StudyError, first_line
-from foundation.home import at_home
-from foundation.sqlite_file import create_whole
-from sweeper.config import Config, defaults
-from sweeper.dimension import Params, Space
-from sweeper.urls import sqlite_url
+from foundation.files.sqlite_file import create_whole
+from sweeper.records.config import Config, defaults
+from sweeper.records.urls import sqlite_url
+from sweeper.search.dimension import Params, Space
 
 SCORE: Final = "score"
 """Where a trial of several objectives keeps its score, which need not be among them."""

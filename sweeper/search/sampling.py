@@ -9,8 +9,8 @@ import optuna
 from optuna.exceptions import ExperimentalWarning
 
 from foundation.errors import StudyError
-from sweeper.config import StudySpec
-from sweeper.dimension import Choices, Dimension, Space, Value
+from sweeper.records.config import StudySpec
+from sweeper.search.dimension import Choices, Dimension, Space, Value
 
 
 def sampler_of(spec: StudySpec, number: int, again: int = 0) -> optuna.samplers.BaseSampler:

@@ -12,9 +12,9 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from foundation.errors import StudyError
-from sweeper.config import Config
-from sweeper.dimension import Params, Space
+from sweeper.records.config import Config
 from sweeper.search.database import SCORE, first_of, open_study, score_of
+from sweeper.search.dimension import Params, Space
 from sweeper.search.sampling import refuse_endless_grid, sampler_of, suggest
 
 Status = Literal["finished", "pruned", "failed"]

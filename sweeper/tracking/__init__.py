@@ -12,7 +12,7 @@ from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from foundation.installed import Registry
+from foundation.config.installed import Registry
 
 if TYPE_CHECKING:
     from sweeper.tracking.port import Tracker

@@ -17,7 +17,7 @@ from typing import Final, TypeAlias
 from eval.evaluation import Evaluation, Validation
 from foundation.errors import StudyError, first_line
 from foundation.secrets import redacted
-from sweeper.costs import Costs
+from sweeper.records.costs import Costs
 from sweeper.tracking.port import Images, StudyEnd, Tracker, TrialRecord
 from train.reports import StepReport
 

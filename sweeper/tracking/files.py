@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from foundation.durable import PARTIAL
-from foundation.sqlite_file import create_whole
+from foundation.files.durable import PARTIAL
+from foundation.files.sqlite_file import create_whole
 
 
 def make_sqlite(path: Path, create: Callable[[Path], None]) -> None:

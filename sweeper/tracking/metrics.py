@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from eval.evaluation import Evaluation, Validation
-from sweeper.costs import Costs
+from sweeper.records.costs import Costs
 from train.reports import StepReport
 
 

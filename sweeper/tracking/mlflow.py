@@ -18,11 +18,12 @@ from sqlalchemy import create_engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from eval.evaluation import Evaluation, Validation
-from foundation.adapter_files import WEIGHTS_FILE
+from foundation.adapters.files import WEIGHTS_FILE
 from foundation.errors import StudyError, first_line
+from foundation.files.sums import digest
 from foundation.secrets import in_full, redacted
-from foundation.sums import digest
-from sweeper.costs import Costs
+from sweeper.records.costs import Costs
+from sweeper.records.urls import folder_url, sqlite_file, sqlite_url
 from sweeper.tracking import ARTIFACTS, DATABASE
 from sweeper.tracking.files import make_sqlite
 from sweeper.tracking.metrics import of_evaluation, of_step, of_validation
@@ -33,7 +34,6 @@ from sweeper.tracking.registry import CHAMPION, registered
 from sweeper.tracking.run import MlflowRun
 from sweeper.tracking.spec import TrackingSpec
 from sweeper.tracking.view import pictures_view, trials_view
-from sweeper.urls import folder_url, sqlite_file, sqlite_url
 from train.reports import StepReport
 
 _DIGEST: Final = "shown"

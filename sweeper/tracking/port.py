@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal, Protocol, TypeAlias
 
 from eval.evaluation import Evaluation, Validation
-from sweeper.costs import Costs
+from sweeper.records.costs import Costs
 from train.reports import StepReport
 
 TrialEnd = Literal["finished", "pruned", "failed"]

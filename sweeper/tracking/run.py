@@ -19,9 +19,9 @@ from mlflow.exceptions import MlflowException
 from mlflow.tracking.multimedia import compress_image_size
 from mlflow.utils.mlflow_tags import MLFLOW_LOGGED_IMAGES
 
+from foundation.data.images import read_rgb
 from foundation.errors import StudyError
-from foundation.images import read_rgb
-from foundation.sums import SUMS, damage, read_sums
+from foundation.files.sums import SUMS, damage, read_sums
 from sweeper.tracking.files import link, local_folder, whole
 from sweeper.tracking.names import entity_name
 

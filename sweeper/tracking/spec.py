@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field
 
-from foundation.home import Address
-from foundation.installed import NameIn
+from foundation.config.home import Address
+from foundation.config.installed import NameIn
 from foundation.secrets import hidden
 from sweeper.tracking import TRACKERS
 

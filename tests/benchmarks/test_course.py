@@ -10,8 +10,8 @@ from PIL import Image
 
 from benchmarks.course import sheet
 from eval.evaluation import Evaluation
-from sweeper.history import append_evaluation
-from sweeper.pictures import PROMPT, picture_name
+from sweeper.records.history import append_evaluation
+from sweeper.records.pictures import PROMPT, picture_name
 
 
 def test_each_step_has_a_picture_with_each_seed_of_each_prompt(tmp_path: Path) -> None:

@@ -23,8 +23,8 @@ from benchmarks.judge_trials.sets import SETS
 from benchmarks.judge_trials.truth import Truth
 from eval.evaluation import Evaluation
 from eval.spec import EvalSpec, Round
-from foundation.folder import read_folder
-from sweeper.space import plan
+from foundation.data.folder import read_folder
+from sweeper.search.space import plan
 from train.pocket.world import scenes
 
 CONFIG = plan(["+experiment=pencil", "eval.warmup_evaluations=0"]).config

@@ -23,8 +23,8 @@ from eval.request import parse
 from eval.sampling import sample
 from eval.spec import Drawing
 from foundation.data.dataset import load_dataset
+from foundation.data.folder import Picture
 from foundation.errors import ConfigError
-from foundation.folder import Picture
 from train.spec import DataSpec
 
 

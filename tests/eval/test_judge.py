@@ -20,8 +20,8 @@ from eval.metrics import distribution
 from eval.reference import Reference, by_prompt
 from eval.spec import EvalSpec, Round
 from eval.views import Seen, View
-from foundation.checked import save_checked
 from foundation.errors import DataError
+from foundation.files.checked import save_checked
 
 PROMPTS, SEEDS, WIDTH, UNRELATED = 8, 4, 48, 3
 SPEC = EvalSpec(prompts=tuple(f"scene {i}" for i in range(PROMPTS)))

@@ -9,7 +9,7 @@ import pytest
 
 from eval.models import check_models
 from foundation.errors import ConfigError
-from sweeper.space import plan
+from sweeper.search.space import plan
 
 
 def test_a_folder_that_is_there_a_hub_id_and_our_own_are_taken_and_nothing_else(tmp_path: Path) -> None:

@@ -15,9 +15,9 @@ from eval.families import family_of, validation_set
 from eval.pipeline import base_folder, load_lora, load_pipeline
 from eval.spec import EvalSpec
 from eval.validation import validation_losses
-from foundation.adapter_files import adapter_files
+from foundation.adapters.files import adapter_files
+from foundation.data.folder import Picture
 from foundation.errors import AdapterError, BaseModelError, ConfigError
-from foundation.folder import Picture
 
 SPEC = EvalSpec(prompts=("a",), timestep_bins=2, noises_per_bin=1)
 

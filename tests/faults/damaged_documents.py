@@ -22,13 +22,13 @@ from pathlib import Path
 
 import numpy as np
 
-from foundation.archives import Limits, unpack
-from foundation.captions import read_captions
-from foundation.documents import parse_json, parse_yaml
+from foundation.config.own_code import refuse_models_code
+from foundation.data.captions import read_captions
 from foundation.errors import UserError
-from foundation.own_code import refuse_models_code
-from sweeper.history import costs_in_all, read_evaluations, read_validations
-from sweeper.report import read_chosen
+from foundation.files.archives import Limits, unpack
+from foundation.files.documents import parse_json, parse_yaml
+from sweeper.records.history import costs_in_all, read_evaluations, read_validations
+from sweeper.results.report import read_chosen
 from tests.faults.mutated_images import mutants
 
 PICTURE = b"\x89PNG no picture is decoded here"

@@ -22,10 +22,10 @@ from sqlalchemy.orm import configure_mappers
 
 from foundation.command import EXIT_BAD_INPUT
 from foundation.errors import UserError
-from sweeper import run
-from sweeper.finished import STUDIES as STUDIES_DB
 from sweeper.search import database
-from sweeper.space import plan
+from sweeper.search.space import plan
+from sweeper.study import run
+from sweeper.study.finished import STUDIES as STUDIES_DB
 from sweeper.tracking import DATABASE as MLFLOW
 from sweeper.tracking import mlflow
 from sweeper.tracking.files import make_sqlite

@@ -28,7 +28,7 @@ def main(arguments: Sequence[str]) -> int:
     trials = int(arguments[0]) if arguments else 1000
     folder = Path(arguments[1] if len(arguments) > 1 else tempfile.mkdtemp(prefix="many-trials-"))
     play()
-    from sweeper.run import run_study
+    from sweeper.study.run import run_study
 
     for number in [*range(_STEP, trials, _STEP), trials]:
         begin = time.perf_counter()

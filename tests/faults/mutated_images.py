@@ -21,8 +21,8 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageCms
 
+from foundation.data.images import FORMATS, decode
 from foundation.errors import DataError
-from foundation.images import FORMATS, decode
 
 SIZE = (24, 18)
 _HEADER = 400

@@ -16,11 +16,11 @@ import optuna
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
-from sweeper.history import StepFile, read_evaluations, read_validations
 from sweeper.holdings import leftovers
-from sweeper.places import trials_of
+from sweeper.records.history import StepFile, read_evaluations, read_validations
+from sweeper.records.paths import trials_of
+from sweeper.records.urls import sqlite_url
 from sweeper.tracking import DATABASE
-from sweeper.urls import sqlite_url
 
 _UNIQUE: Final = re.compile(r"\+timestamp\+\d+\+[0-9a-f-]{36}")
 """What MLflow puts into the name of a picture that is another each time."""

@@ -23,15 +23,15 @@ from PIL import Image
 from torch import Tensor
 
 import sweeper.launchers.local as local
-import sweeper.serving as serving
-import sweeper.worker as worker
+import sweeper.worker.worker as worker
+import sweeper.worker.worker_main as serving
 from eval.evaluation import Evaluation
 from eval.spec import EvalSpec
-from foundation.adapter_files import WEIGHTS_FILE
-from foundation.durable import new_folder, write_bytes
+from foundation.adapters.files import WEIGHTS_FILE
 from foundation.errors import AdapterError
-from sweeper.drawing import Drawn, write_pictures
-from sweeper.judging import Due
+from foundation.files.durable import new_folder, write_bytes
+from sweeper.worker.drawing import Drawn, write_pictures
+from sweeper.worker.judging import Due
 from tests.sweeper import served
 from train.reports import StepReport
 from train.spec import TrialSpec

@@ -6,7 +6,7 @@ from collections import Counter
 
 import pytest
 
-from foundation import images
+from foundation.data import images
 from tests.faults.mutated_images import mutants, originals, outcome
 
 ORIGINALS = originals()

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from eval.evaluation import Evaluation
-from sweeper.costs import Spent
-from sweeper.history import append_costs
-from sweeper.messages import (
+from sweeper.records.costs import Spent
+from sweeper.records.history import append_costs
+from sweeper.records.messages import (
     Admit,
     Admitted,
     Command,

@@ -7,9 +7,9 @@ from collections.abc import Set as AbstractSet
 from pathlib import Path
 
 from eval.evaluation import Evaluation, Validation
-from sweeper.costs import Cost, Costs, Spent
-from sweeper.history import append_costs
-from sweeper.messages import (
+from sweeper.records.costs import Cost, Costs, Spent
+from sweeper.records.history import append_costs
+from sweeper.records.messages import (
     Admit,
     Admitted,
     Command,
@@ -22,9 +22,9 @@ from sweeper.messages import (
     Stepped,
     Verdict,
 )
-from sweeper.space import plan
+from sweeper.records.trials import Trial
+from sweeper.search.space import plan
 from sweeper.tracking.port import TrialRecord
-from sweeper.trials import Trial
 from train.reports import StepReport
 
 OVERRIDES = ["+experiment=pencil", "study.num_trials=3", "train.steps=80", "eval.every=40", "study.pruner.name=none"]

@@ -12,9 +12,9 @@ from torch import Tensor
 
 from eval.evaluation import Evaluation, Validation
 from foundation.errors import AdapterError
-from sweeper.costs import Cost
-from sweeper.judging import Due
-from sweeper.messages import Admit, Command, Verdict
+from sweeper.records.costs import Cost
+from sweeper.records.messages import Admit, Command, Verdict
+from sweeper.worker.judging import Due
 from tests.sweeper.played import evaluation
 from train.reports import StepReport
 from train.spec import TrialSpec

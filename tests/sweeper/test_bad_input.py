@@ -12,7 +12,7 @@ import pytest
 
 from foundation.errors import ConfigError, StudyError, UserError
 from sweeper.cli import main
-from sweeper.run import run_study
+from sweeper.study.run import run_study
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -28,9 +28,9 @@ def received(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
             raise StudyError("no study of that name")
         return 3 if "study.seed=14" in overrides else 0
 
-    module = ModuleType("sweeper.run")
+    module = ModuleType("sweeper.study.run")
     module.run_study = run_study  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "sweeper.run", module)
+    monkeypatch.setitem(sys.modules, "sweeper.study.run", module)
     return calls
 
 

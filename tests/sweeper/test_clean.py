@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from foundation.cache_use import noting_uses, used, uses_of
-from foundation.durable import write_json, write_text
 from foundation.errors import ConfigError, StudyError
+from foundation.files.cache_use import noting_uses, used, uses_of
+from foundation.files.durable import write_json, write_text
 from sweeper.clean import clean, clear_after_kills, main
-from sweeper.history import append_evaluation
 from sweeper.holdings import size_of
-from sweeper.lease import supervising
-from sweeper.places import checkpoint_of, pictures_of, trial_of
+from sweeper.records.history import append_evaluation
+from sweeper.records.lease import supervising
+from sweeper.records.paths import checkpoint_of, pictures_of, trial_of
 from tests.hostile import HOSTILE
 from tests.sweeper.played import evaluation
 

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from foundation.adapters.exports import FILE_FORMATS
 from sweeper import __version__, completion
 from sweeper.cli import COMMANDS, main
 from sweeper.completion import proposals
 from sweeper.export_request import parse
-from train.exports import FILE_FORMATS
 
 
 def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:

@@ -11,15 +11,15 @@ import torch
 from diffusers import DiffusionPipeline
 from safetensors import safe_open
 
-from foundation.durable import write_json, write_text
-from foundation.sums import SUMS, write_sums
-from sweeper.card import card
+from foundation.bases.port import Base
+from foundation.files.durable import write_json, write_text
+from foundation.files.sums import SUMS, write_sums
 from sweeper.export import main
-from sweeper.handed_over import HandedOver, hand_over
-from sweeper.winner import Winner
-from tests.sweeper.test_report import winner
+from sweeper.results.card import card
+from sweeper.results.web_ui_file import HandedOver, hand_over
+from sweeper.results.winner import Winner
+from tests.sweeper.results.test_report import winner
 from train.adapters import Adapter
-from train.bases import Base
 from train.spec import AdapterSpec
 
 __all__ = ["winner"]  # a fixture

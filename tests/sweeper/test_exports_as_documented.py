@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from foundation.adapters.exports.programs import as_markdown
 from sweeper.export import main
 from tests.train.trained import Picture, pocket, trained
-from train.exports.programs import as_markdown
 
 __all__ = ["pocket", "trained"]  # fixtures
 ROOT = Path(__file__).parents[2]

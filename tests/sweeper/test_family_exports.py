@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 from peft import PeftModel
 from safetensors.torch import load_file
 
+from foundation.adapters.exports import read_adapter
+from foundation.bases.folder import TRAINS_TEXT
 from sweeper.export import export
-from tests.train.exports import loaders, original
+from tests.foundation.adapters.exports import loaders, original
 from tests.train.test_families import Family, drawn, family, picture
-from train.bases.folder import TRAINS_TEXT
-from train.exports import read_adapter
 from train.pack import Pack
 from train.spec import AdapterSpec, OptimizerSpec, TrainingSpec, TrialSpec
 

@@ -13,14 +13,15 @@ import pytest
 from pydantic import TypeAdapter
 
 import eval.request as judging
-import train.merge.request as merging
-import train.prepare.request as preparing
+import foundation.adapters.merge.request as merging
+import foundation.data.prepare.request as preparing
+from foundation.config.home import address_at_home, at_home
 from foundation.errors import UserError
-from foundation.home import address_at_home, at_home
-from sweeper import clean, dashboard, export, study
-from sweeper.config import Config
+from sweeper import clean, dashboard, export
+from sweeper import study_command as study
+from sweeper.records.config import Config
 from sweeper.reference.fields import fields_of
-from sweeper.space import plan
+from sweeper.search.space import plan
 from train import command as training
 
 NO_PATHS = {

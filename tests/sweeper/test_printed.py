@@ -10,11 +10,11 @@ import pytest
 import yaml
 from omegaconf import OmegaConf
 
-from foundation.config_files import CONFIG
+from foundation.config.config_files import CONFIG
+from foundation.config.presets import CONF
 from foundation.errors import ConfigError
-from foundation.presets import CONF
 from sweeper.printed import printed
-from sweeper.space import plan
+from sweeper.search.space import plan
 
 
 def job(capsys: pytest.CaptureFixture[str], *arguments: str) -> Any:

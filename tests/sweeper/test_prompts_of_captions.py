@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from foundation.errors import ConfigError
-from sweeper.config import Config
-from sweeper.run import _prepare, run_study
-from sweeper.space import plan
-from tests.foundation.test_captions import image
+from sweeper.records.config import Config
+from sweeper.search.space import plan
+from sweeper.study.run import _prepare, run_study
+from tests.foundation.data.test_captions import image
 
 
 @pytest.fixture

@@ -14,16 +14,16 @@ import pytest
 import yaml
 from pydantic import Field, TypeAdapter, ValidationError
 
-from foundation.compose import compose, dotted_paths, groups, options
+from foundation.config.compose import compose, dotted_paths, groups, options
+from foundation.config.presets import CONF
 from foundation.errors import ConfigError
-from foundation.presets import CONF
-from sweeper.config import TRIAL_GROUPS, Config
+from sweeper.records.config import TRIAL_GROUPS, Config
 from sweeper.reference.__main__ import PAGE, main
 from sweeper.reference.fields import ConfigField, fields_of
 from sweeper.reference.page import GRAMMAR
 from sweeper.reference.tables import tables_of
 from sweeper.reference.words import type_words, value_words
-from sweeper.space import plan, searchable
+from sweeper.search.space import plan, searchable
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -20,11 +20,11 @@ import yaml
 from diffusers import StableDiffusionPipeline
 from mlflow import MlflowClient
 
-from sweeper.history import StepFile
-from sweeper.objectives import DIRECTIONS
-from sweeper.places import trial_of
-from sweeper.urls import sqlite_url
-from sweeper.winner import MEASURES
+from sweeper.records.history import StepFile
+from sweeper.records.objectives import DIRECTIONS
+from sweeper.records.paths import trial_of
+from sweeper.records.urls import sqlite_url
+from sweeper.results.winner import MEASURES
 from tests.hostile import HOSTILE, quoted
 
 ROOT = Path(__file__).parents[2]

@@ -16,17 +16,17 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from eval.evaluation import Evaluation, value_of
-from foundation.adapter_files import WEIGHTS_FILE
+from foundation.adapters.files import WEIGHTS_FILE
 from foundation.data.dataset import Dataset
-from sweeper.config import Config
-from sweeper.display import Display
-from sweeper.finale import crown
-from sweeper.messages import Admit, Command, Rescore, Rescored
-from sweeper.pictures import PROMPT, picture_name
-from sweeper.search import Search
-from sweeper.space import Plan, plan
-from sweeper.supervisor import Supervisor
-from sweeper.trials import Resolved
+from sweeper.records.config import Config
+from sweeper.records.messages import Admit, Command, Rescore, Rescored
+from sweeper.records.pictures import PROMPT, picture_name
+from sweeper.records.trials import Resolved
+from sweeper.results.finalists import crown
+from sweeper.search.space import Plan, plan
+from sweeper.search.study import Search
+from sweeper.study.display import Display
+from sweeper.study.supervisor import Supervisor
 from tests.sweeper.played import Notes, PlayedWorker, evaluation
 
 AIMS = ("style", "prompt_match", "drift")

@@ -11,7 +11,7 @@ import torch
 from peft.utils import get_peft_model_state_dict
 from torch import Tensor, nn
 
-from foundation.adapter_files import WEIGHTS_FILE, Part, plain_config, write_parts
+from foundation.adapters.files import WEIGHTS_FILE, Part, plain_config, write_parts
 from tests.train.trained import stir
 
 

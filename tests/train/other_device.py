@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from train.bases import Base
+from foundation.bases.port import Base
 
 DEVICE: Final = torch.device("meta")
 _aten: Any = torch.ops.aten

@@ -1,7 +1,7 @@
 """Every family's training written out with diffusers, PEFT and PyTorch alone: what a pack is held against.
 
-Nothing of `train.bases` is used: text is encoded by the pipeline as a caption is trained on, and denoisers are called
-as diffusers' own training scripts call them.
+Nothing of `foundation.bases` is used: text is encoded by the pipeline as a caption is trained on,
+and denoisers are called as diffusers' own training scripts call them.
 """
 
 from __future__ import annotations

@@ -10,11 +10,11 @@ import peft
 import pytest
 import torch
 
+from foundation.bases.port import Base
 from foundation.errors import AdapterError, ConfigError
 from tests.train.plain import ATTENTION, plain_training
 from tests.train.test_packed import STEPS, assert_same, doubled, one, trained
 from train.adapters import Adapter
-from train.bases import Base
 from train.caches import EncodedDataset
 from train.spec import AdapterSpec, BaseSpec, TrainingSpec, TrialSpec
 

@@ -12,10 +12,10 @@ import peft
 import pytest
 import torch
 
+from foundation.bases.port import Base
 from tests.train.plain import ATTENTION, TARGETS, TEXT_ATTENTION, plain_training
 from tests.train.test_pack import run, weights
 from tests.train.test_packed import CONV, STEPS, assert_same, doubled, one, trained
-from train.bases import Base
 from train.caches import EncodedDataset
 from train.pack import Pack
 from train.spec import AdapterSpec, BaseSpec, TrialSpec

@@ -13,9 +13,9 @@ import torch
 from diffusers import StableDiffusionPipeline
 
 from eval.pipeline import load_lora
-from foundation.adapter_files import WEIGHTS_FILE, read_parts
+from foundation.adapters.files import WEIGHTS_FILE, read_parts
+from foundation.bases.port import Base
 from tests.train.test_adapter_kinds import ADAPTERS
-from train.bases import Base
 from train.caches import EncodedDataset
 from train.pack import Pack
 from train.spec import AdapterSpec, OptimizerSpec, TrainingSpec, TrialSpec

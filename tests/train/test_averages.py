@@ -13,9 +13,9 @@ import torch
 from diffusers.training_utils import EMAModel
 from torch import nn
 
+from foundation.bases.port import Base
 from tests.train import plain
 from train.averages import Average
-from train.bases import Base
 from train.caches import EncodedDataset
 from train.pack import Pack
 from train.slot import Slot

@@ -14,9 +14,9 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from foundation.bases.port import Base
 from foundation.data.dataset import Dataset, load_dataset
-from foundation.images import square
-from train.bases import Base
+from foundation.data.images import square
 from train.caches import EncodedDataset, cached, encode_dataset
 from train.spec import BaseSpec, DataSpec
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 import torch
 
-from train.bases import Base
+from foundation.bases.port import Base
 from train.caches import EncodedDataset
 from train.capacity import best_of, measure_capacity
 from train.pack import Pack

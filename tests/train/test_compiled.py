@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch._dynamo.utils import counters
 
+from foundation.bases.port import Base
 from tests.train.test_packed import assert_same, doubled
-from train.bases import Base
 from train.caches import EncodedDataset
 from train.pack import Pack
 from train.spec import AdapterSpec, Lasting, OptimizerSpec, TrainingSpec, TrialSpec

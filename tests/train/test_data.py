@@ -14,8 +14,8 @@ import pytest
 from PIL import Image, ImageOps
 
 from foundation.data.dataset import load_dataset, with_folders
+from foundation.data.folder import HOLDOUT, read_folder, split
 from foundation.errors import DataError
-from foundation.folder import HOLDOUT, read_folder, split
 from train.drawn import NUM_UNSEEN, draw_set, with_drawn_folder
 from train.pocket.world import BACKGROUNDS, RELATIONS, Scene, Thing, is_held_out
 from train.spec import DataSpec

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 import torch
 
+from foundation.bases.port import Base
 from tests.train.test_packed import one
-from train.bases import Base
 from train.caches import Encoded, EncodedDataset
 from train.draws import Draws
 from train.epochs import epoch_in_words, num_batches, shapes_of_epoch

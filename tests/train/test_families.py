@@ -14,12 +14,13 @@ from diffusers import DiffusionPipeline
 
 from eval.sampling import sample_each
 from eval.spec import Drawing
+from foundation.bases.folder import TRAINS_TEXT
+from foundation.bases.port import Base
+from foundation.bases.registry import load_base
 from foundation.data.dataset import Dataset
 from tests.train.families import BUILDERS, build
 from tests.train.plain_families import plain_family_training
 from tests.train.test_packed import assert_same, trained
-from train.bases import Base, load_base
-from train.bases.folder import TRAINS_TEXT
 from train.caches import EncodedDataset, encode_dataset
 from train.pack import Pack
 from train.spec import AdapterSpec, BaseSpec, ObjectiveSpec, OptimizerSpec, TrainingSpec, TrialSpec

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from foundation.bases.port import Base
 from tests.train.test_packed import one
-from train.bases import Base
 from train.caches import EncodedDataset
 from train.pack import Pack
 from train.spec import AdapterSpec, LrSchedulerSpec, TrainingSpec

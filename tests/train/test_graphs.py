@@ -12,12 +12,12 @@ from pathlib import Path
 import pytest
 import torch
 
+from foundation.bases.registry import load_base
 from foundation.data.dataset import Dataset
 from tests.train import replayed
 from tests.train.families import build
 from tests.train.test_compiled import BEYOND, DROPPING, NARROW, RANK, WIDE, Course, NewBase, assert_equal, trial
 from tests.train.test_packed import doubled
-from train.bases import load_base
 from train.caches import EncodedDataset, encode_dataset
 from train.graphs import Graphs
 from train.pack import Pack

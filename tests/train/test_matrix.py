@@ -13,12 +13,12 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from foundation.adapter_files import WEIGHTS_FILE
-from foundation.compose import compose, options
+from foundation.adapters.files import WEIGHTS_FILE
+from foundation.bases.registry import load_base
+from foundation.config.compose import compose, options
 from foundation.data.dataset import Dataset
 from foundation.errors import ConfigError
-from sweeper.config import parse_part, trial_of
-from train.bases import load_base
+from sweeper.records.config import parse_part, trial_of
 from train.caches import EncodedDataset, encode_dataset
 from train.pack import Pack
 from train.spec import BaseSpec, TrainingSpec, TrialSpec

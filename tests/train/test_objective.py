@@ -11,10 +11,10 @@ import torch.nn.functional as F
 from diffusers import DDPMScheduler
 from diffusers.training_utils import compute_snr
 
+from foundation.bases.noising import Diffusion, Flow
+from foundation.config.parse import parse
 from foundation.errors import ConfigError
-from foundation.parse import parse
 from train.batch import Batch
-from train.noising import Diffusion, Flow
 from train.objective import Objective, cost, debiased_weights, huber_thresholds, row_means, snr_weights
 from train.spec import ObjectiveSpec
 

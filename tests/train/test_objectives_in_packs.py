@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 import torch
 
+from foundation.bases.noising import Diffusion, Flow
+from foundation.bases.port import Base
 from tests.train.plain import plain_training
 from tests.train.test_pack import run, weights
 from tests.train.test_packed import STEPS, assert_same, doubled, trained
-from train.bases import Base
 from train.caches import EncodedDataset
-from train.noising import Diffusion, Flow
 from train.pack import Pack
 from train.spec import AdapterSpec, BaseSpec, LrSchedulerSpec, ObjectiveSpec, OptimizerSpec, TrainingSpec, TrialSpec
 

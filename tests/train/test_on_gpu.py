@@ -12,8 +12,9 @@ from accelerate.state import AcceleratorState
 
 from eval.sampling import sample_each
 from eval.spec import Drawing
+from foundation.bases.port import Base
+from foundation.bases.registry import load_base
 from tests.train.test_compiled import DROPPING, NARROW, RANK, WIDE, trial
-from train.bases import Base, load_base
 from train.caches import EncodedDataset
 from train.capacity import measure_capacity
 from train.graphs import Graphs

@@ -14,8 +14,9 @@ from diffusers import StableDiffusionPipeline
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
-from foundation.adapter_files import WEIGHTS_FILE
-from train.bases import Base, load_base
+from foundation.adapters.files import WEIGHTS_FILE
+from foundation.bases.port import Base
+from foundation.bases.registry import load_base
 from train.caches import EncodedDataset
 from train.pack import Pack
 from train.reports import StepReport

@@ -12,9 +12,9 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from foundation.bases.port import Base
 from foundation.errors import AdapterError, ConfigError, StudyError
 from tests.train.test_pack import trial, weights
-from train.bases import Base
 from train.caches import EncodedDataset
 from train.pack import Pack
 from train.reports import StepReport

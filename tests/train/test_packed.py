@@ -8,8 +8,8 @@ from dataclasses import replace
 import pytest
 import torch
 
+from foundation.bases.port import Base
 from tests.train.plain import plain_training
-from train.bases import Base
 from train.caches import EncodedDataset
 from train.pack import Pack
 from train.spec import (

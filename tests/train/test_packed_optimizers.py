@@ -9,9 +9,9 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from foundation.adapter_files import WEIGHTS_FILE
+from foundation.adapters.files import WEIGHTS_FILE
+from foundation.bases.port import Base
 from tests.train.plain import plain_training
-from train.bases import Base
 from train.caches import EncodedDataset
 from train.pack import Pack
 from train.spec import (

@@ -14,11 +14,12 @@ from diffusers import StableDiffusionPipeline
 from diffusers.models.attention_processor import AttnProcessor2_0, SlicedAttnProcessor
 from safetensors.torch import load_file
 
-from foundation.adapter_files import WEIGHTS_FILE
+from foundation.adapters.files import WEIGHTS_FILE
+from foundation.bases.port import Base
+from foundation.bases.registry import load_base
 from foundation.errors import ConfigError
 from tests.train.families import build
 from train.attention import set_attention
-from train.bases import Base, load_base
 from train.caches import EncodedDataset
 from train.pack import Pack
 from train.spec import AdapterSpec, OptimizerSpec, Precision, TrainingSpec, TrialSpec

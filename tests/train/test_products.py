@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch import nn
 
+from foundation.bases.port import Base
 from train import stacks
-from train.bases import Base
 from train.caches import EncodedDataset
 from train.pack import Pack
 from train.products import merged_linear, merging_pays

@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 import torch
 
+from foundation.bases.port import Base
+from foundation.bases.quantization import quantization_options
+from foundation.bases.registry import check_base, load_base
 from foundation.errors import AdapterError, ConfigError
 from train.adapters import Adapter
-from train.bases import Base, check_base, load_base
-from train.bases.quantization import quantization_options
 from train.command import main
 from train.spec import AdapterSpec, BaseSpec
 

@@ -11,10 +11,10 @@ import pytest
 import torch
 from PIL import Image
 
+from foundation.bases.port import Base
 from foundation.data.dataset import load_dataset
 from foundation.errors import DataError
 from tests.train.test_data import spec, write
-from train.bases import Base
 from train.caches import encode_dataset
 from train.regularization import with_regularization
 

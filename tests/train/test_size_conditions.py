@@ -11,13 +11,14 @@ import pytest
 import torch
 from PIL import Image, ImageOps
 
+from foundation.bases.port import Base
+from foundation.bases.registry import load_base
 from foundation.data.buckets import View
 from foundation.data.dataset import Dataset, load_dataset
 from tests.train.families import SIDE, build
 from tests.train.plain_families import plain_family_training
 from tests.train.test_families import doubled
 from tests.train.test_packed import assert_same, trained
-from train.bases import Base, load_base
 from train.caches import encode_dataset
 from train.spec import AdapterSpec, BaseSpec, DataSpec, OptimizerSpec, TrainingSpec, TrialSpec
 

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 import torch
 
-from foundation.adapter_files import WEIGHTS_FILE, read_parts
+from foundation.adapters.files import WEIGHTS_FILE, read_parts
+from foundation.bases.port import Base
 from foundation.errors import AdapterError
-from foundation.sums import SUMS
-from train.bases import Base
+from foundation.files.sums import SUMS
 from train.caches import EncodedDataset
 from train.pack import Pack
 from train.spec import AdapterSpec, OptimizerSpec, TrainingSpec, TrialSpec

@@ -15,11 +15,12 @@ import torch
 from accelerate.state import AcceleratorState
 from diffusers import StableDiffusionPipeline
 
+from foundation.bases.port import Base
+from foundation.bases.registry import load_base
 from foundation.data.dataset import Dataset
 from tests.train.plain import plain_training
 from tests.train.test_pack import picture, run, weights
 from tests.train.test_packed import OPTIMIZERS, STEPS, assert_same, doubled, one, trained
-from train.bases import Base, load_base
 from train.caches import EncodedDataset
 from train.pack import Pack
 from train.spec import AdapterSpec, BaseSpec, OptimizerName, OptimizerSpec, TrainingSpec, TrialSpec

@@ -14,9 +14,10 @@ from diffusers import StableDiffusionPipeline
 from numpy.typing import NDArray
 from torch import nn
 
+from foundation.bases.folder import EMBEDDED
+from foundation.bases.port import Base
+from foundation.bases.registry import load_base
 from train.adapters import Adapter
-from train.bases import Base, load_base
-from train.bases.folder import EMBEDDED
 from train.packed import Packed
 from train.spec import AdapterSpec, BaseSpec
 

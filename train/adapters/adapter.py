@@ -9,13 +9,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from foundation import adapter_files
-from foundation.adapter_files import WEIGHTS_FILE
+from foundation.adapters import files as adapter_files
+from foundation.adapters.files import WEIGHTS_FILE
+from foundation.bases.port import Base, Saved
+from foundation.bases.quantization import is_quantized
 from foundation.errors import AdapterError
 from train.adapters.configs import denoiser_config, text_config
 from train.adapters.part import Part
-from train.bases import Base, Saved
-from train.bases.quantization import is_quantized
 from train.spec import AdapterSpec
 from train.spec.adapter_kinds import KINDS
 
@@ -75,7 +75,7 @@ class Adapter:
             part.after_step(step)
 
     def save(self, folder: Path, dtype: torch.dtype = torch.float32) -> None:
-        """Write it as `WEIGHTS_FILE`, in numbers of `dtype`, in its kind's format (`foundation.adapter_files`)."""
+        """Write it as `WEIGHTS_FILE`, in numbers of `dtype`, in its kind's format (`foundation.adapters.files`)."""
         denoiser, text = (None if part is None else _in(dtype, *part.saved()) for part in (self._denoiser, self._text))
         assert denoiser is not None
         saved = _saved(*denoiser), text and _saved(*text)

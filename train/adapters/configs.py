@@ -11,8 +11,8 @@ import peft
 from peft.tuners.tuners_utils import _find_minimal_target_modules, check_target_module_exists
 from torch import nn
 
+from foundation.bases.port import Base
 from foundation.errors import AdapterError
-from train.bases import Base
 from train.spec import AdapterSpec
 from train.spec.adapter_kinds import KINDS
 

@@ -15,7 +15,7 @@ from peft.tuners.tuners_utils import BaseTunerLayer
 from peft.utils import get_peft_model_state_dict
 from torch import Tensor, nn
 
-from foundation.adapter_files import plain_config
+from foundation.adapters.files import plain_config
 from foundation.errors import AdapterError, first_line
 from train.adapters import adalora
 from train.adapters.configs import is_wide

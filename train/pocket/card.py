@@ -13,7 +13,7 @@ from PIL import Image
 from torch import Tensor
 from transformers import CLIPModel
 
-from foundation.durable import write_text
+from foundation.files.durable import write_text
 from train.pocket.clip import normalised, retrieval
 from train.pocket.draw import draw
 from train.pocket.loop import Pictures, draw_all

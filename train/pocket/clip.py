@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import CLIPConfig, CLIPImageProcessor, CLIPModel
 
-from train.bases.saving import load_unless_told
+from foundation.bases.saving import load_unless_told
 from train.pocket import world
 from train.pocket.loop import EMA, Pictures, draw_all, in_stages, train_loop
 from train.pocket.tokens import MAX_TOKENS, build_tokenizer

@@ -16,7 +16,7 @@ from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from foundation.console import say
-from foundation.durable import write_bytes
+from foundation.files.durable import write_bytes
 from train.pocket.draw import SIZE, draw
 from train.pocket.world import Scene
 

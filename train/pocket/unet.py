@@ -19,8 +19,8 @@ from diffusers import AutoencoderKL, DDIMScheduler, StableDiffusionPipeline, UNe
 from torch import Tensor, nn
 from transformers import CLIPTextConfig, CLIPTextModel
 
+from foundation.bases.saving import save_pipeline
 from foundation.console import say
-from train.bases.saving import save_pipeline
 from train.pocket.draw import layout
 from train.pocket.loop import EMA, Pictures, draw_all, learning_rate_factor, to_unit, train_loop
 from train.pocket.tokens import MAX_TOKENS, build_tokenizer

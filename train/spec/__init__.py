@@ -1,16 +1,17 @@
 """What makes one trial, and what all trials of a study share, as plain frozen data.
 
-A config names things; code finds them in tables. Single fields carry their ranges in their type (`foundation.parse`
-holds them to it); what two fields must be to each other is checked in `__post_init__`, where the fields live.
+A config names things; code finds them in tables. Single fields carry their ranges in their type (`parse` holds them
+to it); what two fields must be to each other is checked in `__post_init__`, where the fields live.
 """
 
+from foundation.bases.spec import BaseSpec, Precision
 from foundation.data.spec import DataSpec
 from train.spec.adapter import AdapterSpec
-from train.spec.base import BaseSpec, check_quantized
 from train.spec.lr_scheduler import LrSchedulerName, LrSchedulerSpec
 from train.spec.objective import ObjectiveSpec
 from train.spec.optimizer import OptimizerName, OptimizerSpec, check_installed
-from train.spec.training import OF_THE_STUDY, Precision, TrainingSpec, check_attention
+from train.spec.quantized import check_quantized
+from train.spec.training import OF_THE_STUDY, TrainingSpec, check_attention
 from train.spec.trial import Lasting, TrialSpec
 
 __all__ = [

@@ -10,8 +10,8 @@ from typing import Annotated, Final, Literal
 
 from pydantic import Field
 
+from foundation.config.parse import did_you_mean, show
 from foundation.errors import ConfigError
-from foundation.parse import did_you_mean, show
 from train.spec.adapter_kinds import KINDS, AdapterName
 
 PRESETS: Final = ("attention", "attention+ff", "all-linear", "all")

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 from pydantic import Field
 
+from foundation.config.installed import NameIn
 from foundation.errors import ConfigError
-from foundation.installed import NameIn
 from train.spec.optimizer_kinds import OPTIMIZERS, OptimizerKind
 
 if TYPE_CHECKING:

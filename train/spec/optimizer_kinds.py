@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from foundation.installed import Registry
+from foundation.config.installed import Registry
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -10,12 +10,12 @@ from typing import Annotated, Final, Literal
 
 from pydantic import Field
 
+from foundation.bases.spec import Precision
 from foundation.errors import ConfigError
 from train.epochs import epoch_in_words, num_batches
 
 _ROUNDING: Final = 1e-9
 """Of epochs such as .1, so that 30 images in batches of 3 are one step and not two."""
-Precision = Literal["fp32", "bf16", "fp16"]
 
 OF_THE_STUDY: Final = ("precision", "activation_checkpointing", "attention", "compile", "cuda_graphs", "compile_rank")
 """Fields that are the shared base's: one for all trials, so that they cannot be searched."""

@@ -15,12 +15,12 @@ import pytest
 import torch
 from PIL import Image, ImageOps
 
+from foundation.bases.port import Base
 from foundation.data.buckets import RANDOM_CROPS, Cut, View
 from foundation.data.dataset import Dataset, load_dataset
 from foundation.errors import ConfigError
 from tests.train.plain import plain_training
 from tests.train.test_packed import assert_same, doubled, one, trained
-from train.bases import Base
 from train.caches import EncodedDataset, encode_dataset
 from train.draws import Draws
 from train.images import to_pixels

@@ -10,11 +10,11 @@ import pytest
 import torch
 from PIL import Image
 
+from foundation.bases.port import Base
+from foundation.config.parse import parse
 from foundation.data.dataset import load_dataset
 from foundation.errors import ConfigError, DataError
-from foundation.parse import parse
 from tests.train.test_data import spec, write
-from train.bases import Base
 from train.caches import encode_dataset
 from train.spec import DataSpec
 

@@ -12,9 +12,9 @@ from mlflow.entities import Run
 from PIL import Image
 
 from eval.evaluation import Evaluation
+from sweeper.records.urls import sqlite_url
 from sweeper.tracking.port import TrialRecord
 from sweeper.tracking.spec import TrackingSpec
-from sweeper.urls import sqlite_url
 from train.reports import StepReport
 
 SPEC = TrackingSpec(experiment="pencil", model="pencil")

@@ -11,8 +11,8 @@ from urllib.request import url2pathname
 import pytest
 
 from eval.evaluation import Validation
-from foundation.adapter_files import WEIGHTS_FILE
-from foundation.sums import write_sums
+from foundation.adapters.files import WEIGHTS_FILE
+from foundation.files.sums import write_sums
 from sweeper.tracking import run
 from sweeper.tracking.files import link
 from sweeper.tracking.port import Tracker, TrialRecord

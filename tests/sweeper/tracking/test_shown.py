@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from eval.evaluation import Validation
-from foundation.images import read_rgb
+from foundation.data.images import read_rgb
 from sweeper.tracking.port import Tracker
 from tests.sweeper.tracking.read_back import (
     client_of,

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from foundation.errors import StudyError
-from sweeper.space import plan
+from sweeper.search.space import plan
 from sweeper.tracking.mlflow import open_mlflow
 from sweeper.tracking.port import Tracker
 from sweeper.tracking.spec import TrackingSpec

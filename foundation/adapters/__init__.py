@@ -1,0 +1,1 @@
+"""Adapters apart from training: their files, files for other programs, and what can be done with them."""

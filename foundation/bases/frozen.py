@@ -1,0 +1,165 @@
+"""What all families share: a frozen diffusers pipeline on one device, and its adapters' way to files and back."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from foundation.bases.noising import NoiseProcess
+from foundation.bases.port import Saved
+from foundation.bases.spec import BaseSpec
+from foundation.data.tokens import caption_reader, num_longer
+from foundation.errors import BaseModelError
+
+
+class FrozenPipeline(ABC):
+    """The part of `port.Base` that is the same for every family; see there."""
+
+    family: ClassVar[str]
+    """Its name in `base.family`."""
+    reads_sizes: ClassVar[bool] = False
+    """See `Base`."""
+    pipeline_class: ClassVar[Any]
+    """Of diffusers."""
+    denoiser_name: ClassVar[str] = "transformer"
+    """The pipeline's name for the denoiser."""
+    targets: ClassVar[Mapping[str, Sequence[str]]]
+    """The denoiser's layers by preset."""
+    latents_by: ClassVar[int] = 1
+    """The sides of a latent are multiples of this."""
+    default_tokens: ClassVar[int | None] = None
+    """Of a caption, where that can be chosen: what its pipeline reads by itself."""
+
+    def __init__(self, pipeline: Any, spec: BaseSpec, device: torch.device) -> None:
+        self._pipeline = pipeline.to(device)
+        self._pipeline.set_progress_bar_config(disable=True)
+        for module in self._frozen():
+            module.requires_grad_(False).eval()
+        self.resolution = spec.resolution
+        self.max_tokens = self.default_tokens and (spec.max_tokens or self.default_tokens)
+        self.device = device
+        self.dtype: torch.dtype = self.denoiser.dtype  # type: ignore[assignment]
+        self._check_resolution()
+        self.fingerprint = self._fingerprint()
+        self.process: NoiseProcess = self._process()
+
+    @staticmethod
+    def options(spec: BaseSpec) -> dict[str, Any]:
+        """What its pipeline is loaded with, beside type and weights."""
+        return {}
+
+    @abstractmethod
+    def _process(self) -> NoiseProcess:
+        """The noise that the denoiser was trained with."""
+
+    def _settings(self) -> tuple[object, ...]:
+        """What of the config changes what is computed."""
+        return () if self.max_tokens is None else (self.max_tokens,)
+
+    def _frozen(self) -> list[Any]:
+        """Denoiser, autoencoder and text encoders."""
+        parts = self._pipeline.components
+        encoders = [parts[name] for name in sorted(parts) if name.startswith("text_encoder")]
+        return [parts[self.denoiser_name], parts["vae"], *(each for each in encoders if each is not None)]
+
+    def _check_resolution(self) -> None:
+        multiple: int = self._pipeline.vae_scale_factor * self.latents_by
+        if self.resolution % multiple:
+            raise BaseModelError(
+                f"base.resolution must be a multiple of {multiple} for this base, got {self.resolution}; "
+                f"try {max(1, self.resolution // multiple) * multiple}"
+            )
+
+    @property
+    def denoiser(self) -> nn.Module:
+        """The UNet or transformer."""
+        denoiser: nn.Module = getattr(self._pipeline, self.denoiser_name)
+        return denoiser
+
+    @property
+    def text_encoder(self) -> nn.Module:
+        """The first one."""
+        encoder: nn.Module = self._pipeline.text_encoder
+        return encoder
+
+    @property
+    def pipeline(self) -> Any:
+        """See `Base`."""
+        return self._pipeline
+
+    @property
+    def sampling(self) -> dict[str, Any]:
+        """See `Base`."""
+        size = {"height": self.resolution, "width": self.resolution}
+        return size if self.max_tokens is None else {**size, "max_sequence_length": self.max_tokens}
+
+    @torch.no_grad()
+    def encode_images(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
+        """See `Base`."""
+        vae = self._pipeline.vae
+        posterior = vae.encode(pixels.to(self.device, vae.dtype)).latent_dist
+        scale, shift = vae.config.scaling_factor, getattr(vae.config, "shift_factor", None) or 0.0
+        mean = posterior.mean if shift == 0 else posterior.mean - shift
+        return (mean * scale).float(), (posterior.std * scale).float()
+
+    @property
+    def caption_tokens(self) -> int:
+        """See `Base`."""
+        own = int(self._reader.model_max_length)
+        return own if self.max_tokens is None else min(own, self.max_tokens)
+
+    def num_cut(self, captions: Sequence[str]) -> int:
+        """See `Base`."""
+        return num_longer(self._reader, captions, self.caption_tokens)
+
+    @property
+    def _reader(self) -> Any:
+        return caption_reader(self._pipeline)
+
+    def target_modules(self, preset: str) -> list[str]:
+        """See `Base`."""
+        return list(self.targets[preset])
+
+    def save_adapter(self, folder: Path, denoiser: Saved, text_encoder: Saved | None = None) -> None:
+        """See `Base`. diffusers keeps alpha only in the header's metadata; without it alpha = rank is assumed.
+
+        A UNet's names stay PEFT's: with its own older names diffusers' loader drops attention beside convolutions.
+        """
+        parts = self.parts_of(denoiser, text_encoder)
+        for name in parts.keys() - {self.denoiser_name}:
+            parts[name] = Saved(_as_others_name(parts[name].state), parts[name].config)
+        layers = {f"{name}_lora_layers": saved.state for name, saved in parts.items()}
+        headers = {f"{name}_lora_adapter_metadata": saved.config for name, saved in parts.items()}
+        type(self._pipeline).save_lora_weights(folder, safe_serialization=True, **layers, **headers)
+
+    def parts_of(self, denoiser: Saved, text_encoder: Saved | None) -> dict[str, Saved]:
+        """See `Base`."""
+        return {self.denoiser_name: denoiser} | ({} if text_encoder is None else {"text_encoder": text_encoder})
+
+    def _fingerprint(self) -> str:
+        """A hash over configs and sums of weights: cheap, and different for different weights."""
+        digest = hashlib.sha256("".join(f"{each} " for each in self._settings()).encode())
+        for module in self._frozen():
+            config = module.config if isinstance(module.config, dict) else module.config.to_dict()
+            digest.update(json.dumps({k: str(v) for k, v in sorted(dict(config).items())}).encode())
+            for name, parameter in module.named_parameters():
+                weights = parameter.detach().double()
+                digest.update(f"{name} {weights.sum().item():.12e} {weights.square().sum().item():.12e}".encode())
+        return digest.hexdigest()[:16]
+
+
+def _as_others_name(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The text encoder's tensors under the names that files have.
+
+    transformers 5 took `text_model` out of its modules, but it is in all files, and who reads them counts on it. What
+    it reads a DoRA's magnitude from ends as all weights do, unlike in PEFT's state dict.
+    """
+    named = {f"text_model.{name.removeprefix('text_model.')}": tensor for name, tensor in state.items()}
+    return {f"{name}.weight" if name.endswith("vector") else name: tensor for name, tensor in named.items()}

@@ -1,0 +1,76 @@
+"""Which family runs which base, and how a base is loaded from where its config points."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from importlib import import_module
+from typing import Any, Final
+
+import torch
+
+from foundation.bases.folder import TRAINS_TEXT, check_files, known_family, refuse_bases_code
+from foundation.bases.port import Base
+from foundation.bases.quantization import check_quantization
+from foundation.bases.spec import BaseSpec, Family, Precision
+from foundation.errors import ConfigError
+
+FAMILIES: Final[dict[Family, tuple[str, str]]] = {
+    "stable_diffusion": ("foundation.bases.stable_diffusion", "StableDiffusion"),
+    "sdxl": ("foundation.bases.sdxl", "StableDiffusionXL"),
+    "sd3": ("foundation.bases.sd3", "StableDiffusion3"),
+    "flux": ("foundation.bases.flux", "Flux"),
+    "qwen_image": ("foundation.bases.qwen_image", "QwenImage"),
+}
+"""Module and class of each; modules load diffusers, which takes seconds, so they wait for who needs them."""
+DTYPES: Final[dict[Precision, torch.dtype]] = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+"""What a precision's numbers are to torch."""
+
+
+def load_base(spec: BaseSpec, device: torch.device, precision: Precision = "fp32") -> Base:
+    """Load a frozen base onto a device.
+
+    Raises:
+        BaseModelError: when the path is no pipeline of the family, or is not to be had.
+    """
+    if device.type == "cuda" and device.index is not None:
+        torch.cuda.set_device(device)  # recordings and some libraries' kernels go to the current one
+    family, pipeline = _loaded(spec, precision)
+    base: Base = family(pipeline, spec, device)
+    return base
+
+
+def load_plain(spec: BaseSpec) -> Any:
+    """Load a base as diffusers' own pipeline, in float32.
+
+    Raises:
+        BaseModelError: as `load_base`.
+    """
+    return _loaded(replace(spec, quantization=None), "fp32")[1]
+
+
+def _loaded(spec: BaseSpec, precision: Precision) -> tuple[Any, Any]:
+    """The class of its family, and diffusers' pipeline."""
+    from foundation.bases.loading import family_of, load_pipeline  # loads diffusers: seconds, for who needs it
+
+    module, name = FAMILIES[family_of(spec)]
+    family: Any = getattr(import_module(module), name)
+    return family, load_pipeline(spec, family, DTYPES[precision])
+
+
+def check_base(spec: BaseSpec, trains_text: bool = False) -> None:
+    """Refuse a path that is no pipeline, without loading weights; a hub id is only asked for when it is loaded.
+
+    `trains_text`: whether any trial is to train the text encoder.
+
+    Raises:
+        BaseModelError: as `load_base`.
+        ConfigError: when the family's text encoders are not trained here, or this machine cannot quantise as asked.
+    """
+    check_quantization(spec)
+    refuse_bases_code(spec)
+    family = known_family(spec)
+    check_files(spec)
+    if trains_text and family is not None and family not in TRAINS_TEXT:
+        raise ConfigError(
+            [f"adapter.text_encoder must be false for base.family {family}: only its denoiser is trained"]
+        )

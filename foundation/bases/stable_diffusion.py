@@ -1,0 +1,95 @@
+"""Stable Diffusion 1.x and 2.x, and the pocket base, which has their layout."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+import torch
+from diffusers import StableDiffusionPipeline
+from torch import Tensor
+
+from foundation.bases.frozen import FrozenPipeline
+from foundation.bases.noising import Diffusion, NoiseProcess
+from foundation.bases.quantization import is_quantized
+from foundation.bases.spec import BaseSpec
+
+_ATTENTION: Final = ("to_q", "to_k", "to_v", "to_out.0")
+_FEED_FORWARD: Final = ("ff.net.0.proj", "ff.net.2")
+_REST: Final = ("proj_in", "proj_out", "time_emb_proj")
+_CONVOLUTIONS: Final = ("conv1", "conv2", "conv_shortcut", "downsamplers.0.conv", "upsamplers.0.conv")
+UNET_TARGETS: Final = {
+    "attention": [*_ATTENTION],
+    "attention+ff": [*_ATTENTION, *_FEED_FORWARD],
+    "all": [*_ATTENTION, *_FEED_FORWARD, *_REST, *_CONVOLUTIONS],
+}
+
+_TEXT_ATTENTION: Final = ("q_proj", "k_proj", "v_proj", "out_proj")
+_TEXT_FEED_FORWARD: Final = ("fc1", "fc2")
+CLIP_TARGETS: Final = {
+    "attention": [*_TEXT_ATTENTION],
+    "attention+ff": [*_TEXT_ATTENTION, *_TEXT_FEED_FORWARD],
+    "all": [*_TEXT_ATTENTION, *_TEXT_FEED_FORWARD],
+}
+
+
+class StableDiffusion(FrozenPipeline):
+    """`port.Base` over a `StableDiffusionPipeline`."""
+
+    family = "stable_diffusion"
+    denoiser_name = "unet"
+    targets = UNET_TARGETS
+    pipeline_class = StableDiffusionPipeline
+
+    def __init__(self, pipeline: Any, spec: BaseSpec, device: torch.device) -> None:
+        super().__init__(pipeline, spec, device)
+        for module in (pipeline.unet, pipeline.vae):  # convolutions run faster so, on CPUs as on tensor cores
+            if not is_quantized(module):
+                module.to(memory_format=torch.channels_last)
+
+    @staticmethod
+    def options(spec: BaseSpec) -> dict[str, Any]:
+        """Safety checker off: it judges photographs, and costs more than a pocket sample."""
+        return {"safety_checker": None, "requires_safety_checker": False}
+
+    def _process(self) -> NoiseProcess:
+        scheduler = self._pipeline.scheduler
+        return Diffusion(scheduler.alphas_cumprod.to(self.device, torch.float32), scheduler.config.prediction_type)
+
+    def tokenize(self, captions: Sequence[str]) -> Tensor:
+        """See `Base`."""
+        return token_ids(self._pipeline.tokenizer, captions)
+
+    def embed(self, tokens: Tensor) -> Tensor:
+        """See `Base`."""
+        embeddings: Tensor = self._pipeline.text_encoder(tokens.to(self.device)).last_hidden_state
+        return embeddings
+
+    @torch.no_grad()
+    def encode_texts(self, captions: Sequence[str]) -> Tensor:
+        """See `Base`."""
+        return self.embed(self.tokenize(captions)).float()
+
+    def predict(self, noisy: Tensor, timesteps: Tensor, embeddings: Tensor, sizes: Tensor | None = None) -> Tensor:
+        """See `Base`."""
+        noisy = noisy.to(self.dtype, memory_format=torch.channels_last)
+        output: Tensor = self._pipeline.unet(
+            noisy, timesteps, encoder_hidden_states=embeddings.to(self.dtype), return_dict=False
+        )[0]
+        return output
+
+    def text_target_modules(self, preset: str) -> list[str]:
+        """See `Base`."""
+        return list(CLIP_TARGETS[preset])
+
+
+def token_ids(tokenizer: Any, captions: Sequence[str]) -> Tensor:
+    """Ids (B, T) of captions, filled up or cut to the length that a CLIP reads."""
+    tokens: Tensor = tokenizer(
+        list(captions),
+        padding="max_length",
+        truncation=True,
+        max_length=tokenizer.model_max_length,
+        return_tensors="pt",
+    ).input_ids
+    return tokens

@@ -1,0 +1,1 @@
+"""Files that are whole and unharmed: durable writes, checksums, archives, JSON and YAML, SQLite."""

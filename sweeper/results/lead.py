@@ -1,0 +1,88 @@
+"""Whether the best of a study is better than the base at all, or may seem so by the prompts it was drawn with."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import fmean, stdev
+from typing import Final
+
+from scipy.stats import t as student
+
+from eval.evaluation import Evaluation
+from sweeper.results.strength import gain
+
+CONFIDENCE: Final = 0.95
+LEAST: Final = 1.0
+"""Points of score: what is less than this above the base has learned nothing that a person would see, however surely.
+The validation loss alone, which is the same for every prompt, may move the score by as much."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Lead:
+    """How far a checkpoint's score lies above the base's, of the same prompts and seeds."""
+
+    points: float
+    low: float
+    """Where the interval begins that holds the true lead with `CONFIDENCE`; NaN with one prompt."""
+    high: float
+    """Where it ends."""
+    prompts: int
+    sure_by_parts: bool = False
+    """Whether style and validation loss, each by itself, are surely better; see `lead_over_base`."""
+
+    @property
+    def is_within_noise(self) -> bool:
+        """Whether the lead is less than `LEAST`, or neither its interval nor its parts say that it is there."""
+        return not self.points >= LEAST or (self.low <= 0 and not self.sure_by_parts)
+
+    def __str__(self) -> str:
+        if math.isnan(self.low):
+            return f"{self.points:+.1f} points above the base, with one prompt"
+        share = f"{100 * CONFIDENCE:.0f} % interval {self.low:+.1f} to {self.high:+.1f}"
+        return f"{self.points:+.1f} points above the base, {share} over {self.prompts} prompts"
+
+
+def lead_over_base(checkpoint: Evaluation, base: Evaluation) -> Lead:
+    """Return the lead of a checkpoint over the base, both judged with the same prompts and seeds.
+
+    The interval is Student's of the paired differences prompt by prompt (`strength.gain`): prompts differ from
+    one another far more than the same prompt does from the base to a LoRA.
+
+    Whether there is a lead can be surer than how large it is. The score is 80 · style · (factors that are not negative)
+    + 20 · (1 - validation ratio) (`eval.score`): where style is surely above the base's over the prompts and the loss
+    surely below it over the held-out pictures, both terms are positive, and so is the score, however much the eighth
+    power of the prompts kept spreads it.
+    """
+    found, prompts = gain(checkpoint, base), len(checkpoint.prompt_scores)
+    if math.isnan(found.error):
+        return Lead(points=found.points, low=math.nan, high=math.nan, prompts=prompts)
+    reach = _quantile(prompts) * found.error
+    sure = _surely_above(checkpoint.prompt_styles, base.prompt_styles) and _surely_above(
+        base.validation_losses, checkpoint.validation_losses
+    )
+    low, high = found.points - reach, found.points + reach
+    return Lead(points=found.points, low=low, high=high, prompts=prompts, sure_by_parts=sure)
+
+
+def _surely_above(these: Sequence[float], those: Sequence[float]) -> bool:
+    """Whether Student's interval of the paired differences lies above 0."""
+    if len(these) != len(those) or len(these) < 2:
+        return False
+    differences = [mine - its for mine, its in zip(these, those, strict=True)]
+    return fmean(differences) > _quantile(len(differences)) * stdev(differences) / math.sqrt(len(differences))
+
+
+def _quantile(count: int) -> float:
+    return float(student.ppf((1 + CONFIDENCE) / 2, count - 1))
+
+
+def in_words(lead: Lead) -> str:
+    """What a person must know of a best that is within noise of the base; empty for one that is surely better."""
+    if not lead.is_within_noise:
+        return ""
+    return (
+        f"Nothing was learned for sure: the best is {lead}, which is within noise. More steps, a higher learning rate "
+        "or more prompts (eval.final_prompts) may show more"
+    )

@@ -1,0 +1,103 @@
+"""What a study hands over: the folder `best/` with the winning LoRA, its config, scores, pictures and a card."""
+
+from __future__ import annotations
+
+import math
+import shutil
+from pathlib import Path
+
+from eval.evaluation import Evaluation
+from foundation.config.plain import number
+from foundation.errors import StudyError
+from foundation.files.documents import read_json
+from foundation.files.durable import new_folder, write_json, write_text
+from foundation.files.sums import damage, write_sums
+from sweeper.results.card import card
+from sweeper.results.web_ui_file import hand_over
+from sweeper.results.winner import (
+    CARD,
+    CONFIG,
+    FINALISTS_SHEET,
+    PARETO,
+    SCORES,
+    SHEET,
+    STRENGTH_SHEET,
+    WEIGHTS,
+    Chosen,
+    Winner,
+    base_metrics,
+)
+
+
+def write_best(folder: Path, winner: Winner) -> Path:
+    """Write everything about the winner to `folder`, in place of what was there, whole or not at all; its path.
+
+    Raises:
+        StudyError: the winner's checkpoint holds no LoRA, or a damaged one.
+    """
+    weights = winner.checkpoint / WEIGHTS
+    if not weights.is_file():
+        raise StudyError(
+            f"the winning checkpoint {winner.checkpoint} has no {WEIGHTS}; run the study again to train it"
+        )
+    if words := damage(winner.checkpoint):
+        raise StudyError(f"{words}; run the study again to train it")
+    with new_folder(folder) as fresh:
+        shutil.copyfile(weights, fresh / WEIGHTS)
+        files = hand_over(winner, fresh)
+        write_text(fresh / CONFIG, winner.config)
+        write_json(fresh / SCORES, scores(winner))
+        winner.contact_sheet.save(fresh / SHEET)
+        if winner.front:
+            winner.front.picture.save(fresh / PARETO)
+        if winner.finalists_sheet:
+            winner.finalists_sheet.save(fresh / FINALISTS_SHEET)
+        if winner.strength_sheet:
+            winner.strength_sheet.save(fresh / STRENGTH_SHEET)
+        write_text(fresh / CARD, card(winner, folder, files))
+        write_sums(fresh)
+    return folder
+
+
+def read_chosen(folder: Path, chosen_from: str) -> Chosen | None:
+    """What `write_best` left in `folder`; None where it was chosen from something else, or is not as it was left."""
+    try:
+        stored = read_json(folder / SCORES)
+        if stored["chosen_from"] != chosen_from or not (folder / WEIGHTS).is_file() or damage(folder):
+            return None
+        return Chosen(
+            int(stored["trial"]),
+            float(stored["strength"]),
+            Evaluation.from_json(stored["evaluation"]),
+            {int(trial): number(score) for trial, score in stored["finalists"].items()},
+            str(stored["within_noise"]),
+        )
+    except (OSError, ValueError, ArithmeticError, LookupError, TypeError, AttributeError):
+        return None
+
+
+def scores(winner: Winner) -> dict[str, object]:
+    """Return the winner's numbers for JSON: the evaluation that decided, the base's, the finalists'."""
+    return {
+        "study": winner.study,
+        "chosen_from": winner.chosen_from,
+        "trial": winner.number,
+        "step": winner.step,
+        "strength": winner.strength,
+        "params": {name: _plain(value) for name, value in winner.params.items()},
+        "within_noise": winner.within_noise,
+        "evaluation": winner.evaluation.to_json(),
+        "base": {name: _finite(value) for name, value in base_metrics(winner).items()},
+        "finalists": {str(number): _finite(value) for number, value in winner.finalists.items()},
+        "strengths": {f"{strength:g}": evaluation.to_json() for strength, evaluation in winner.tried.items()},
+    }
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, float):
+        return _finite(value)
+    return value if value is None or isinstance(value, bool | int | str) else str(value)
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None

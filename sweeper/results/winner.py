@@ -1,0 +1,150 @@
+"""The winner of a study as plain data, and the names of the files that speak of it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from PIL import Image
+
+from eval.diagnosis import Diagnosis
+from eval.evaluation import OF_THE_BASE, Evaluation
+from sweeper.results.pareto import Front
+from sweeper.results.strength import AS_TRAINED
+
+WEIGHTS: Final = "pytorch_lora_weights.safetensors"
+"""The LoRA as diffusers names it; also what a checkpoint's folder holds."""
+CONFIG: Final = "config.yaml"
+SCORES: Final = "scores.json"
+SHEET: Final = "contact_sheet.png"
+STRENGTH_SHEET: Final = "strength_sheet.png"
+FINALISTS_SHEET: Final = "finalists.png"
+CARD: Final = "card.md"
+PARETO: Final = "pareto.png"
+
+MEASURES: Final[Mapping[str, str]] = {
+    "score": "the study's objective; 100 is style learned whole, prompts followed as by the base, no loss left",
+    "overfit_index": "0 clean … 1 overfit",
+    "val_ratio": "validation loss as a share of the base's; lower is better",
+    "style": "way from the base to the held-out pictures; 1 is all of it",
+    "prompt_match": "match of picture and prompt, in points; higher is better",
+    "prompt_kept": "prompt match as a share of the base's",
+    "copy_rate": "share of pictures that copy a training picture, less the base's own",
+    "diversity": "spread within a prompt as a share of the base's",
+    "drift": "how far pictures of unrelated prompts moved; 0 is best",
+    "image_similarity": "similarity to held-out pictures; higher is better",
+    "cmmd": "distance to held-out pictures (CMMD); lower is better",
+    "kid": "distance to held-out pictures (KID); lower is better",
+    "fid": "distance to held-out pictures (FID, biased on so few); lower is better",
+}
+"""The measures that a card shows, in its order, and how to read each."""
+BASE_METRICS: Final[Mapping[str, float]] = {
+    "score": OF_THE_BASE,
+    "overfit_index": 0.0,
+    "val_ratio": 1.0,
+    "style": 0.0,
+    "prompt_kept": 1.0,
+    "copy_rate": 0.0,
+    "diversity": 1.0,
+    "drift": 0.0,
+}
+"""What the base has by definition."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrialSummary:
+    """One trial as the card's table shows it."""
+
+    number: int
+    params: Mapping[str, object]
+    """What was searched, dotted name to value."""
+    status: str
+    """finished, pruned, failed, running …"""
+    score: float | None
+    """Its best checkpoint's, as the search was told; None without any."""
+    step: int | None
+    """Where that checkpoint is."""
+    reason: str
+    """Why it ended."""
+    diagnosis: Diagnosis | None = None
+    """What its course says about its settings."""
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """What won, in short."""
+
+    number: int
+    """The trial."""
+    strength: float
+    """The LoRA scale to use it at."""
+    evaluation: Evaluation
+    """The judgement that decided, at this strength."""
+    finalists: Mapping[int, float]
+    """Trial to its score with fresh seeds, as trained, of those that were scored again; NaN where it has none."""
+    within_noise: str = ""
+    """Says that it may be no better than the base; empty where it surely is."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Winner:
+    """What won, and all that its card tells."""
+
+    study: str
+    number: int
+    """The trial."""
+    step: int
+    """The checkpoint's training steps."""
+    checkpoint: Path
+    """Its folder, with `WEIGHTS`."""
+    config: str
+    """The trial's resolved config as YAML."""
+    evaluation: Evaluation
+    """The judgement that decided, with fresh seeds."""
+    base_metrics: Mapping[str, float] = field(default_factory=dict)
+    """The base's own values of metrics that are not 0 or 1 for it by definition."""
+    chosen_from: str
+    """Says what was chosen from, and how: while that stays the same, so does the winner."""
+    how_chosen: str
+    """A sentence or two: among what, by what."""
+    contact_sheet: Image.Image
+    base: str
+    """What `DiffusionPipeline.from_pretrained` takes: a hub id or a folder."""
+    trigger: str
+    """Phrase that calls up what was learnt; empty for none."""
+    prompt: str
+    """A prompt to try, trigger included."""
+    resolution: int
+    sample_steps: int
+    guidance_scale: float
+    params: Mapping[str, object]
+    """What was searched, dotted name to the winner's value."""
+    trials: Sequence[TrialSummary]
+    """All trials of the study, by number."""
+    finalists: Mapping[int, float] = field(default_factory=dict)
+    """Trial to its score with fresh seeds, of those that were scored again."""
+    front: Front | None = None
+    """The Pareto front, in a study of several objectives."""
+    strength: float = AS_TRAINED
+    """The LoRA scale to use it at; `evaluation` is what it was judged at this."""
+    tried: Mapping[float, Evaluation] = field(default_factory=dict)
+    """Its judgements at every strength that was tried, of the same prompts and seeds; none where none was."""
+    interval: tuple[float, float] = (math.nan, math.nan)
+    """In which the score lies with 95 % confidence, as far as prompts go; NaN with one prompt."""
+    in_trial: Evaluation | None = None
+    """The same checkpoint's judgement in its own trial, by which trials are ranked."""
+    strength_words: str = ""
+    """Why this strength."""
+    within_noise: str = ""
+    """Says that it may be no better than the base; empty where it surely is."""
+    strength_sheet: Image.Image | None = None
+    finalists_sheet: Image.Image | None = None
+    """The base and the finalists side by side; None for one finalist."""
+
+
+def base_metrics(winner: Winner) -> dict[str, float]:
+    """The base's own numbers by `MEASURES`' names."""
+    return {**BASE_METRICS, **winner.base_metrics}

@@ -1,0 +1,139 @@
+"""What tells that a study is finished, so that its command asked again says so at once and does nothing.
+
+A record is written last of all, and taken away when the study goes on. It holds what was asked for and what the study
+left; where one of these is another, or gone, the study is opened in full, which says what is the matter. No model and
+no library of models is loaded here.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Final
+
+from foundation.files.documents import read_json, read_mapping
+from foundation.files.durable import write_json
+from foundation.files.sums import digests, read_sums
+from sweeper.records.paths import best_of, trials_of
+from sweeper.results.winner import CARD, SCORES
+from sweeper.search.space import Plan
+from sweeper.tracking import DATABASE
+
+RECORD: Final = "finished.json"
+STUDIES: Final = "studies.db"
+_DATA: Final = ("path", "validation_path", "mask_path", "regularization_path")
+_SHOWN: Final = 3
+
+
+def note_finished(asked: Plan) -> None:
+    """Write the record of a study that has its best and is shown in full."""
+    folder = _folder(asked)
+    write_json(
+        folder / RECORD,
+        {
+            "asked": _asked(asked),
+            "num_trials": _num_trials(folder.parent / STUDIES, folder.name),
+            "best": digests(best_of(folder)) | (read_sums(best_of(folder)) or {}),  # as it was written
+            "trials": _trials_files(folder),
+        },
+    )
+
+
+def forget_finished(folder: Path) -> None:
+    """Take the record away: the study goes on."""
+    (folder / RECORD).unlink(missing_ok=True)
+
+
+def forget_trials_files(folder: Path) -> None:
+    """Take from the record what is gone of the trials, which was cleared on purpose."""
+    try:
+        record = read_mapping(folder / RECORD)
+        there = _trials_files(folder)
+        record["trials"] = {name: size for name, size in record["trials"].items() if name in there}
+    except (OSError, ValueError, LookupError, TypeError, AttributeError):
+        return
+    write_json(folder / RECORD, record)
+
+
+def already_finished(asked: Plan) -> list[str]:
+    """What to say of a study that has done all that is asked, in lines; none where there is something to do or amiss.
+
+    The best, the databases and the pictures are as they were left. What is gone of the trials is named: the best is a
+    copy, and needs none of it.
+    """
+    folder = _folder(asked)
+    try:
+        record = read_json(folder / RECORD)
+        if record["asked"] != _asked(asked) or not _is_whole(folder, record, asked):
+            return []
+        chosen = read_json(best_of(folder) / SCORES)
+        lines = [
+            f"study {folder.name} is finished: the best of {record['num_trials']} trials is trial {chosen['trial']} at "
+            f"step {chosen['step']}, to be used at strength {chosen['strength']:g}, with score "
+            f"{chosen['evaluation']['score']:.1f}",
+            f"it is in {best_of(folder)}: the LoRA and its card ({CARD}); nothing was done. A higher study.num_trials "
+            "goes on, another study.name begins anew",
+        ]
+        lines += [chosen["within_noise"]] if chosen["within_noise"] else []
+        there = _trials_files(folder)
+        gone = [name for name, size in record["trials"].items() if there.get(name) != size]
+    except (OSError, ValueError, ArithmeticError, LookupError, TypeError, AttributeError):
+        return []
+    if gone:
+        names = ", ".join(gone[:_SHOWN]) + (f" and {len(gone) - _SHOWN} more" if len(gone) > _SHOWN else "")
+        lines.append(f"gone from {folder}, or changed: {names}; the best needs none of it, a longer study might")
+    return lines
+
+
+def _trials_files(folder: Path) -> dict[str, int]:
+    """What the trials were judged by and what they learned: file to size."""
+    trials = trials_of(folder)
+    files = [*trials.glob("*/evaluations.jsonl"), *trials.glob("*/checkpoints/*/*")]
+    return {str(file.relative_to(folder)): file.stat().st_size for file in sorted(files)}
+
+
+def _folder(asked: Plan) -> Path:
+    return Path(asked.config.study.folder) / asked.config.study.name
+
+
+def _is_whole(folder: Path, record: dict[str, Any], asked: Plan) -> bool:
+    """Whether databases and best are there as they were left."""
+    shown = not asked.config.tracking.in_our_files or (folder.parent / DATABASE).is_file()
+    known = _num_trials(folder.parent / STUDIES, folder.name)
+    if not shown or known != record["num_trials"] or not (folder / "study.yaml").is_file():
+        return False
+    return bool(digests(best_of(folder)) == record["best"])
+
+
+def _num_trials(database: Path, name: str) -> int:
+    """The trials that have ended in Optuna's tables. Optuna itself takes longer to import than all else here."""
+    if not database.is_file():
+        return 0
+    try:
+        with closing(sqlite3.connect(database)) as connection:
+            found = connection.execute(
+                "SELECT count(*) FROM trials JOIN studies USING (study_id) "
+                "WHERE study_name = ? AND state NOT IN ('RUNNING', 'WAITING')",
+                (name,),
+            ).fetchone()
+        return int(found[0])
+    except sqlite3.Error:
+        return 0
+
+
+def _asked(asked: Plan) -> str:
+    """A digest of what is asked for: space, config, and how the files of pictures look from outside."""
+    config = asdict(asked.config)
+    pictures = [_stamps(Path(config["data"][name])) for name in _DATA if config["data"].get(name)]
+    words = json.dumps([asked.space.fingerprint(), config, pictures], sort_keys=True, default=str)
+    return hashlib.sha256(words.encode()).hexdigest()
+
+
+def _stamps(path: Path) -> list[str]:
+    files: Iterator[Path] = path.rglob("*") if path.is_dir() else iter([path] if path.exists() else [])
+    return sorted(f"{file} {(stat := file.stat()).st_size} {stat.st_mtime_ns}" for file in files if file.is_file())

@@ -1,0 +1,32 @@
+"""Having saved checkpoints judged again: with fresh seeds, at any strength."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sweeper.records.messages import Rescore, Rescored
+from sweeper.records.trials import Trial
+from sweeper.results.strength import AS_TRAINED
+from sweeper.study.supervisor import Supervisor
+
+
+def rescore(supervisor: Supervisor, questions: Sequence[Rescore]) -> list[Rescored]:
+    """Return a judgement for each question, in order."""
+    return [answer for answer in supervisor.answers(questions) if isinstance(answer, Rescored)]
+
+
+def question(
+    trial: Trial, step: int, seeds: Sequence[int], all_seeds: Sequence[int], strength: float = AS_TRAINED
+) -> Rescore:
+    """What to ask a worker to have a checkpoint judged with fresh seeds, the first of all that the study uses."""
+    suffix = "" if strength == AS_TRAINED else f"-strength-{strength:g}"
+    out = trial.folder / "samples" / f"final-step-{step:06}{suffix}"
+    return Rescore(
+        trial=trial.number,
+        step=step,
+        checkpoint=trial.checkpoint(step),
+        seeds=tuple(seeds),
+        all_seeds=tuple(all_seeds),
+        out=out,
+        strength=strength,
+    )

@@ -1,0 +1,331 @@
+"""Runs one study from its overrides to `best/`: checks first, then search, training and choice, then a clean end."""
+
+from __future__ import annotations
+
+import dataclasses
+import subprocess
+import sys
+import uuid
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from functools import partial
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Final
+
+import yaml
+
+from eval.models import check_models
+from eval.prompts import check_prompts
+from foundation.bases.folder import known_prediction
+from foundation.bases.registry import check_base
+from foundation.console import say
+from foundation.data.buckets import Cut
+from foundation.data.dataset import Dataset, load_dataset, with_folders
+from foundation.errors import ConfigError, StudyError, first_line
+from foundation.files.cache_use import noting_uses
+from foundation.files.documents import read_mapping
+from foundation.files.durable import temporaries_below, write_text
+from foundation.secrets import redacted
+from sweeper.clean import clear_after_kills
+from sweeper.launchers import LAUNCHERS
+from sweeper.launchers.port import Launcher
+from sweeper.records.config import Config
+from sweeper.records.lease import supervising
+from sweeper.records.paths import cache_of
+from sweeper.records.trials import Resolved
+from sweeper.results.finalists import crown
+from sweeper.search.database import DATABASE_ERRORS, config_of, ranking_of
+from sweeper.search.dimension import Params, Value
+from sweeper.search.narrowing import changes, differences, narrow
+from sweeper.search.space import Plan, plan
+from sweeper.search.study import Search
+from sweeper.study.display import Display
+from sweeper.study.finished import STUDIES, forget_finished, note_finished
+from sweeper.study.lost import refuse_lost_trials, unchecked, why_no_best
+from sweeper.study.stopping import Stop, stoppable
+from sweeper.study.supervisor import Supervisor
+from sweeper.study.time_left import TimeLeft
+from sweeper.tracking import open_tracker
+from sweeper.tracking.port import Tracker
+from train.drawn import with_drawn_folder
+from train.objective import check_objectives
+
+NO_BEST: Final = 1
+"""Exit code when all trials have ended and none left a checkpoint."""
+INTERRUPTED: Final = 130
+"""Exit code after Ctrl-C, as shells know it."""
+BEHIND: Final = 3
+"""Exit code when all is done, but MLflow does not show all of it."""
+MAX_CAPTION_PROMPTS: Final = 8
+_GRACE_S: Final = 120.0
+_VERSIONS_OF: Final = ("torch", "diffusers", "transformers", "peft", "accelerate", "optuna", "mlflow", "hydra-core")
+
+
+def run_study(overrides: Sequence[str]) -> int:
+    """Run or resume the study that Hydra's overrides describe; the exit code.
+
+    Raises:
+        UserError: bad input; then nothing was started and nothing written but drawn pictures in the cache. Also when
+            the disk is full or a database is lost on the way; what was learned until then is kept.
+    """
+    try:
+        with stoppable(say) as stop:
+            code = _run_study(overrides, stop)
+            stop.leave(code)
+            return code
+    except (OSError, *DATABASE_ERRORS) as error:
+        said = first_line(error)
+        raise StudyError(f"the study cannot go on: {said}; put that right, and the same command goes on") from error
+
+
+def _run_study(overrides: Sequence[str], stop: Stop) -> int:
+    asked, first = _narrowed(plan(overrides))
+    missing = _check(asked)
+    study, tracking = asked.config.study, asked.config.tracking
+    folder = Path(study.folder) / study.name
+    with ExitStack() as stack:
+        if not tracking.in_our_files:  # what a person named may be wrong; a database of our own is made on the way
+            tracker = open_tracker(tracking, folder.parent)
+            stack.callback(tracker.close)
+        config, dataset = _prepare(asked)
+        stack.enter_context(supervising(folder, say))
+        forget_finished(folder)
+        clear_after_kills(folder)
+        stack.enter_context(temporaries_below(folder))
+        database = folder.parent / STUDIES
+        search = Search.open(asked.config, asked.space, database, dataset.fingerprint, first)
+        refuse_lost_trials(folder, database, search.started, search.ended())
+        stack.enter_context(noting_uses(folder, and_before=True))
+        identity = _write_study(folder, asked)
+        launcher = stack.enter_context(
+            _started(LAUNCHERS[config.launcher.name](config, asked.objectives), search, config)
+        )
+        if tracking.in_our_files:
+            tracker = open_tracker(tracking, folder.parent)
+        display = Display(config.study.name, config.study.num_trials, config.train.num_steps, TimeLeft.of(config))
+        resolve = partial(_resolve, asked, dataset)
+        supervisor = Supervisor(config, folder, search, tracker, launcher, display, resolve)
+        stop.say, stop.hurry = display.line, launcher.hurry
+
+        def run() -> object:
+            params = {name: str(values) for name, values in asked.space.fingerprint().items()}
+            tracker.start_study(config.study.name, identity, params, (folder / "study.yaml").read_text())
+            display.line(*(f"{line}; the others go on" for line in missing))
+            display.line(*_notes(asked, config, dataset), *unchecked(folder))
+            supervisor.run()
+            return crown(supervisor, tracker, display, folder, config, dataset)
+
+        code = _guarded(run, supervisor, tracker, display, stop, config)
+        clear_after_kills(folder)  # workers may have died on the way
+        if code == 0 and not tracker.lost:  # else the next run has something to show
+            note_finished(asked)
+        return code
+
+
+def _narrowed(asked: Plan) -> tuple[Plan, list[Params]]:
+    """The plan in the space around an earlier study's best trials, where one is named, and those trials."""
+    study = asked.config.study
+    if study.narrow_from is None:
+        return asked, []
+    if study.narrow_from == study.name:
+        raise StudyError(f"study.narrow_from is the study itself; give this one another study.name than {study.name}")
+    database = Path(study.folder) / STUDIES
+    space, first = narrow(asked.space, ranking_of(study.narrow_from, database, study.direction))
+    num_trials = space.num_points(at_most=study.num_trials)
+    first = first[:num_trials]
+    say(f"study.narrow_from={study.narrow_from} {changes(asked.space, space, len(first))}")
+    searched = {dimension.key for dimension in asked.space.dimensions}
+    before = config_of(study.narrow_from, database)
+    say(*differences(study.narrow_from, before, asked.config.fingerprint(), searched))
+    config = replace(asked.config, study=replace(study, num_trials=num_trials))
+    return replace(asked, config=config, space=space), first
+
+
+def _notes(asked: Plan, config: Config, dataset: Dataset) -> Iterator[str]:
+    """What a person should know before the study begins, one line each."""
+    yield from dataset.notes(config.base.resolution)
+    if len(config.eval.prompts) == 1:
+        yield (
+            "there is one prompt to judge by, so errors cannot be told and no fall of the score is sure; "
+            "name more by eval.prompts=['…','…']"
+        )
+    yield config.train.epoch_of(dataset.counts(config.base.resolution))
+    if epochs := asked.config.train.epochs:
+        yield f"{epochs:g} epochs are {config.train.num_steps} steps"
+
+
+def _guarded(
+    run: Callable[[], object],
+    supervisor: Supervisor,
+    tracker: Tracker,
+    display: Display,
+    stop: Stop,
+    config: Config,
+) -> int:
+    """Search and choose; whatever happens, workers save and end, and no run is left open."""
+    status, reason, code = "failed", "", 0
+    with display:
+        try:
+            if run() is None:
+                reason = why_no_best(list(supervisor.trials.values()))
+                display.line(reason)
+                code = NO_BEST
+            else:
+                status = "finished"
+        except KeyboardInterrupt:
+            display.stopping()
+            display.line(
+                f"{stop.reason}: every trial saves its state; the same command goes on from here (Ctrl-C again ends at "
+                "once; then trials go on from their last evaluation)"
+            )
+            status, reason = "interrupted", f"{stop.reason}; the same command goes on"
+            code = INTERRUPTED
+        except Exception as error:
+            reason = redacted(str(error).strip()) or type(error).__name__
+            raise
+        finally:
+            stop.begin()
+            supervisor.shut_down(_GRACE_S)
+            tracker.end_study(status, reason)  # type: ignore[arg-type]  # one of its literals, chosen above
+            tracker.close(hurried=lambda: stop.hurried)
+            if tracker.lost:
+                display.line(
+                    f"{config.tracking.title} is behind: {tracker.lost} records could not be shown there, though the "
+                    f"files in {Path(config.study.folder) / config.study.name} are complete; once the store works "
+                    "again, the same command shows them"
+                )
+    return code or (BEHIND if tracker.lost else 0)
+
+
+def _check(asked: Plan) -> tuple[str, ...]:
+    """Refuse what can be seen to be wrong before anything is written; a line for each device that is not there.
+
+    Raises:
+        UserError: it is.
+    """
+    config = asked.config
+    missing = tuple(LAUNCHERS[config.launcher.name].check(config.launcher))
+    check_base(config.base, trains_text=bool(asked.space.largest("adapter.text_encoder", config.adapter.text_encoder)))
+    predicts = known_prediction(config.base)
+    if predicts is not None:
+        check_objectives(asked.objectives, predicts)
+    check_models(config.eval)
+    Cut.of(config.data).sizes(config.base.resolution)
+    check_prompts(config.eval.final_prompts, config.data.trigger, "eval.final_prompts")
+    if config.eval.prompts:
+        check_prompts(config.eval.prompts, config.data.trigger, "eval.prompts")
+    return missing
+
+
+def _prepare(asked: Plan) -> tuple[Config, Dataset]:
+    """The config that workers get, its data drawn and read once so that mistakes show before anything starts."""
+    config = asked.config
+    drawn = config.data.path is None
+    cache = cache_of(Path(config.study.folder))
+    config = replace(config, data=with_folders(with_drawn_folder(config.data, cache), cache))
+    dataset = load_dataset(config.data)
+    if not drawn:
+        dataset_path = Path(config.data.path or "").resolve()
+        config = replace(config, data=replace(config.data, path=str(dataset_path)))
+    config = _in_steps(config, dataset)
+    config = _with_prompts(config, dataset)
+    if config.train.lasts and config.train.compile_rank is None:
+        largest = asked.space.largest("adapter.rank", config.adapter.rank)
+        config = replace(config, train=replace(config.train, compile_rank=largest))
+    return config, dataset
+
+
+def _with_prompts(config: Config, dataset: Dataset) -> Config:
+    """The config with prompts to judge by: its own, or captions, held-out ones first; none of them is empty."""
+    if config.eval.prompts:
+        return config
+    pictures = (*dataset.validation, *dataset.train)
+    captions = tuple(dict.fromkeys(picture.caption for picture in pictures if picture.caption))
+    if not captions:
+        raise ConfigError(
+            [
+                f"all {len(pictures)} captions of data.path {config.data.path} are empty, so there is no prompt to "
+                "judge by; write captions (sweeper prepare), set data.trigger, or eval.prompts=['…','…']"
+            ]
+        )
+    try:
+        return replace(config, eval=replace(config.eval, prompts=captions[:MAX_CAPTION_PROMPTS]))
+    except ValueError as error:  # a caption among eval.final_prompts
+        raise ConfigError([f"eval: {error}"]) from error
+
+
+def _resolve(asked: Plan, dataset: Dataset, params: Mapping[str, object]) -> Resolved:
+    values: dict[str, Value] = {name: value for name, value in params.items() if _is_value(value)}  # type: ignore[misc]
+    config = _in_steps(asked.trial(values), dataset)
+    return Resolved(spec=config.trial, yaml=to_yaml(config))
+
+
+def _in_steps(config: Config, dataset: Dataset) -> Config:
+    """The config with epochs as steps."""
+    try:
+        return replace(config, train=config.train.for_images(dataset.counts(config.base.resolution)))
+    except ValueError as error:  # fewer steps than eval.every
+        images = f"{config.train.epochs} epochs of {sum(dataset.counts(config.base.resolution))} images"
+        raise ConfigError([f"{line} (train.epochs: {images})" for line in str(error).splitlines()]) from error
+
+
+def _is_value(value: object) -> bool:
+    return value is None or isinstance(value, bool | int | float | str)
+
+
+def to_yaml(value: Any) -> str:
+    """Frozen dataclasses as YAML in their own order; tuples are lists."""
+    plain = dataclasses.asdict(value) if dataclasses.is_dataclass(value) and not isinstance(value, type) else value
+    return yaml.safe_dump(_listed(plain), sort_keys=False, allow_unicode=True)
+
+
+def _listed(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _listed(item) for key, item in value.items()}
+    return [_listed(item) for item in value] if isinstance(value, list | tuple) else value
+
+
+def _write_study(folder: Path, asked: Plan) -> str:
+    """study.yaml: what was asked for, with what versions; the study's identity, which stays as it was."""
+    identity = _identity(folder / "study.yaml")
+    about = {
+        "study": asked.config.study.name,
+        "id": identity,
+        "space": asked.space.fingerprint(),
+        "config": dataclasses.asdict(asked.config),
+        "python": sys.version.split()[0],
+        "versions": {name: version(name) for name in _VERSIONS_OF},
+        "git": _revision(),
+    }
+    write_text(folder / "study.yaml", to_yaml(about))
+    return identity
+
+
+def _identity(file: Path) -> str:
+    """The study's own for good, by which trackers know it: others may have its name."""
+    try:
+        return uuid.UUID(read_mapping(file)["id"]).hex
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return uuid.uuid4().hex
+
+
+def _revision() -> str | None:
+    command = ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return None
+
+
+@contextmanager
+def _started(launcher: Launcher, search: Search, config: Config) -> Iterator[Launcher]:
+    """Let the workers load, which takes them a while, as soon as it is known that there is work; end them after."""
+    try:
+        if search.running() or search.num_finished < config.study.num_trials:
+            for number in range(len(launcher.devices)):
+                launcher.start(number)
+        yield launcher
+    finally:
+        launcher.shut_down(0.0)

@@ -1,0 +1,324 @@
+"""The one process that owns a study: ask, admit, wait, judge, tell."""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from eval.evaluation import Evaluation, value_of
+from sweeper.launchers.port import Launcher
+from sweeper.records import history
+from sweeper.records.config import Config
+from sweeper.records.messages import (
+    Admit,
+    Admitted,
+    DeviceFailed,
+    Died,
+    Draw,
+    Drew,
+    Evaluated,
+    Event,
+    Failed,
+    Finished,
+    Ready,
+    Rescore,
+    Rescored,
+    Stepped,
+    Validated,
+    Verdict,
+)
+from sweeper.records.paths import trial_of
+from sweeper.records.trials import Resolved, Status, Trial
+from sweeper.search.study import Past, Search
+from sweeper.study import trial_end as settling
+from sweeper.study.dealing import deal
+from sweeper.study.display import Display
+from sweeper.study.fleet import Fleet, WorkerState
+from sweeper.study.judgements import Judgements
+from sweeper.study.lost import lost_evaluations, worth_training_again
+from sweeper.study.suspects import Suspects
+from sweeper.study.time_left import pictures_of
+from sweeper.study.verdicts import verdict_on
+from sweeper.study.waiting import WaitingTrials
+from sweeper.tracking.port import Tracker
+
+
+class Supervisor:
+    """Feeds workers with trials and draws the consequences. Runs in one thread and holds all truth about the study."""
+
+    def __init__(
+        self,
+        config: Config,
+        folder: Path,
+        search: Search,
+        tracker: Tracker,
+        launcher: Launcher,
+        display: Display,
+        resolve: Callable[[dict[str, object]], Resolved],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._config = config
+        self._folder = folder
+        self._search = search
+        self._tracker = tracker
+        self._launcher = launcher
+        self._display = display
+        self._resolve = resolve
+        self._fleet = Fleet(config, launcher, display.line, clock)
+        self._suspects = Suspects()
+        self._waiting = WaitingTrials(self._suspects)
+        self._ending: dict[int, tuple[Status, str]] = {}
+        self._parked: set[int] = set()
+        """Trials that leave their slot and go on later."""
+        self._base_shown = False
+        self._judgements = Judgements(self._fleet)
+        self.trained_again: dict[int, Past] = {}
+        """Trials that had ended and are trained again, since their folder has lost what the study needs of them."""
+        self.trials: dict[int, Trial] = {}
+
+    @property
+    def front(self) -> list[Trial]:
+        """Finished clean trials that no other beats in every objective; none in a study of one objective."""
+        return [self.trials[number] for number in self._search.front()]
+
+    def run(self) -> None:
+        """Train until every trial has ended.
+
+        Raises:
+            StudyError: when no worker can start.
+        """
+        self._reconcile()
+        self._train()
+
+    def train_again(self, lost: Mapping[int, str]) -> None:
+        """Train ended trials once more under their numbers, each to where it ended before; `lost` says why."""
+        self._take_back(lost)
+        self._train()
+
+    def _train(self) -> None:
+        if not self._busy():
+            return
+        self._fleet.start()
+        self._admit()
+        while self._busy():
+            for worker, event in self._fleet.events():
+                self._handle(worker, event)
+                self._admit()
+            self._display.refresh(list(self.trials.values()), self._places())
+        self._display.line(settling.ended_words(self.trials.values()))
+
+    def answers(self, questions: Sequence[Rescore | Draw]) -> list[Rescored | Drew]:
+        """What workers say to these, in their order; see `Judgements`."""
+        sizes = [pictures_of(question, self._config) for question in questions]
+        return self._judgements.answers(questions, lambda answered: self._display.drawn(sizes[answered - 1]))
+
+    def shut_down(self, timeout_s: float) -> None:
+        """End all workers; those that have trials get so long to save them."""
+        self._launcher.shut_down(timeout_s, {worker.number for worker in self._fleet.workers if worker.trials})
+
+    def _reconcile(self) -> None:
+        """Take up what an earlier run left: ended trials are known, running ones go on in their own slot and run."""
+        self._tracker.show_base(history.read_base_images(self._folder))
+        lost, ended = {}, self._search.ended()
+        for past in ended:
+            trial = self._adopt(past.number, dict(past.params))
+            trial.take_up(past.status, past.reason, history.read_evaluations(trial.folder))
+            if problem := lost_evaluations(past, trial.evaluations):
+                lost[past.number] = problem
+            else:
+                self._tracker.end_trial(settling.record_of(trial, past.status, past.reason, self._config))
+        for left in self._search.running():
+            self._waiting.add(self._adopt(left.number, dict(left.params)))
+        if self.trials:
+            self._display.line(settling.resuming(len(self.trials), len(self._waiting), self._config.study.num_trials))
+        wanted, others = worth_training_again(lost, ended)
+        self._display.line(*others)
+        self._take_back(wanted)
+        self._tracker.reconcile(self._waiting.numbers)
+        self._display.starts_from(list(self.trials.values()))
+
+    def _take_back(self, lost: Mapping[int, str]) -> None:
+        past = {each.number: each for each in self._search.ended()} if lost else {}
+        for number, problem in lost.items():
+            trial, self.trained_again[number] = self.trials[number], past[number]
+            trial.take_up("waiting", "", [])
+            self._waiting.add(trial)
+            self._display.line(f"trial {number} is trained again under its number: {problem}")
+
+    def _adopt(self, number: int, params: dict[str, object]) -> Trial:
+        resolved = self._resolve(params)
+        folder = trial_of(self._folder, number)
+        clean = self._config.eval.thresholds.clean
+        trial = Trial(number=number, params=params, spec=resolved.spec, folder=folder, clean=clean)
+        self.trials[number] = trial
+        history.keep_config(folder, resolved.yaml)
+        return trial
+
+    def _left(self) -> int:
+        return max(0, self._config.study.num_trials - len(self.trials))
+
+    def _busy(self) -> bool:
+        return bool(len(self._waiting) or self._left() or any(worker.trials for worker in self._fleet.workers))
+
+    def _places(self) -> dict[int, str]:
+        """Where each running trial is."""
+        return {
+            trial: f"{worker.name}/{place}"
+            for worker in self._fleet.workers
+            for place, trial in enumerate(worker.trials)
+        }
+
+    def _admit(self) -> None:
+        """Fill free slots: a suspect where it is alone, then what an earlier attempt left, then new trials."""
+        admitted: dict[int, list[Trial]] = defaultdict(list)
+        for worker in self._fleet.ready:
+            if not worker.trials and (trial := self._waiting.take_suspect(worker.number, self._live())):
+                admitted[worker.number].append(self._start(trial, worker))
+        for number in self._dealt():
+            worker = self._fleet.workers[number]
+            if worker.ready:  # what is dealt to one that is not up yet is kept for it
+                keys = {self.trials[n].spec.pack_key for n in worker.trials}
+                admitted[number].append(self._start(self._waiting.take(keys) or self._ask(), worker))
+        for number, trials in admitted.items():  # sent together, they step together and are judged together
+            for trial in trials:
+                command = Admit(trial=trial.number, spec=trial.spec, folder=trial.folder)
+                self._fleet.send(self._fleet.workers[number], command)
+
+    def _dealt(self) -> Sequence[int]:
+        """The workers that the trials to come go to, in order; none to one that a suspect has to itself."""
+        open_to_all = [
+            worker
+            for worker in self._fleet.live
+            if not any(trial in self._suspects or trial in self._parked for trial in worker.trials)
+        ]
+        loads = {worker.number: len(worker.trials) for worker in open_to_all}
+        slots = {worker.number: self._fleet.room(worker) for worker in open_to_all}
+        return deal(self._waiting.num_open + self._left(), loads, slots)
+
+    def _live(self) -> list[int]:
+        return [worker.number for worker in self._fleet.live]
+
+    def _start(self, trial: Trial, worker: WorkerState) -> Trial:
+        """Give a trial a slot."""
+        trial.status = "running"
+        worker.trials.append(trial.number)
+        self._suspects.start(trial.number)
+        config = history.read_config(trial.folder)
+        self._tracker.start_trial(trial.number, settling.shown_params(trial), config, history.StepFile(trial.folder))
+        return trial
+
+    def _ask(self) -> Trial:
+        number, params = self._search.ask()
+        return self._adopt(number, dict(params))
+
+    def _handle(self, worker: WorkerState, event: Event) -> None:
+        self._display.hear(event)
+        match event:
+            case Ready():
+                self._on_ready(event)
+            case Admitted():
+                self._on_admitted(worker, event)
+            case Stepped():
+                trial = self.trials[event.trial]
+                trial.step, trial.loss = event.reports[-1].step, event.reports[-1].loss
+                self._tracker.log_steps(event.trial, event.reports)
+            case Evaluated():
+                self._on_evaluated(worker, event)
+            case Validated():
+                self._tracker.log_validation(event.trial, event.validation)
+            case Finished():
+                self._on_finished(worker, self.trials[event.trial])
+            case Failed():
+                self._end(worker, self.trials[event.trial], "failed", event.reason)
+            case Died() | DeviceFailed():
+                self._on_death(worker, event.reason)
+
+    def _on_ready(self, event: Ready) -> None:
+        if self._base_shown:
+            return
+        self._base_shown = True
+        history.write_base_images(self._folder, event.base_images)
+        self._tracker.show_base(event.base_images)
+        self._display.line(*event.notes)
+
+    def _on_admitted(self, worker: WorkerState, event: Admitted) -> None:
+        trial = self.trials[event.trial]
+        trial.evaluations, trial.step = list(event.history), event.step
+        self._suspects.resume(trial.number, event.step)
+        # What a crash kept from being reported and shown:
+        for evaluation, images, costs in settling.shown(trial, event.history, self._config):
+            self._report(trial, evaluation)
+            self._tracker.log_evaluation(trial.number, evaluation, images, costs, settling.chosen_so_far(trial))
+        for validation in event.validations:
+            self._tracker.log_validation(trial.number, validation)
+        self._display.line(*settling.started_words(trial, [self.trials[n] for n in worker.trials]))
+
+    def _on_evaluated(self, worker: WorkerState, event: Evaluated) -> None:
+        trial, evaluation = self.trials[event.trial], event.evaluation
+        trial.evaluations.append(evaluation)
+        costs = history.costs_of(trial.folder, trial.evaluations)[-1]
+        self._display.evaluated(costs.judging.seconds)
+        self._tracker.log_evaluation(trial.number, evaluation, event.images, costs, settling.chosen_so_far(trial))
+        self._report(trial, evaluation)
+        past = self.trained_again.get(trial.number)
+        verdict = past.verdict_at(evaluation.step) if past else verdict_on(trial, self.trials.values(), self._config)
+        makes_room = self._makes_room(trial, worker, evaluation.step)
+        if verdict is not None:
+            self._ending[trial.number] = verdict
+        elif makes_room and evaluation.step < trial.spec.train.num_steps:
+            self._parked.add(trial.number)
+        leaves = trial.number in self._ending or trial.number in self._parked
+        self._fleet.send(worker, Verdict(trial=trial.number, go_on=not leaves))
+        self._display.line(
+            f"trial {trial.number} step {evaluation.step}: score {evaluation.score:.1f}, "
+            f"overfit {evaluation.overfit_index:.2f} ({evaluation.words})"
+        )
+
+    def _makes_room(self, trial: Trial, worker: WorkerState, step: int) -> bool:
+        """Whether a trial, now that its state is saved, is no suspect any more, and should make room for another."""
+        cleared = self._suspects.get_further(trial.number, worker.number, step)
+        return cleared and self._waiting.suspect_for(worker.number, self._live()) is not None
+
+    def _on_finished(self, worker: WorkerState, trial: Trial) -> None:
+        if trial.number in self._parked:
+            self._wait(worker, trial)
+            return
+        status, reason = self._ending.pop(trial.number, ("finished", "all steps done"))
+        self._end(worker, trial, status, reason)
+
+    def _report(self, trial: Trial, evaluation: Evaluation) -> None:
+        if trial.number not in self.trained_again:  # the search knows how such a one ended
+            self._search.report(trial.number, evaluation.step, value_of(evaluation))
+
+    def _end(self, worker: WorkerState, trial: Trial, status: Status, reason: str) -> None:
+        """Settle a trial everywhere: search, tracker, disk."""
+        worker.trials.remove(trial.number)
+        status, reason = trial.end_of(status, reason)
+        trial.status, trial.reason = status, reason
+        if trial.number not in self.trained_again:
+            settling.tell_end(self._search, trial, self._config.study.objectives)
+        assert status in ("finished", "pruned", "failed")
+        self._tracker.end_trial(settling.record_of(trial, status, reason, self._config))
+        self._display.line(f"trial {trial.number} {status}: {reason}{settling.in_words(trial, reason)}")
+
+    def _on_death(self, worker: WorkerState, reason: str) -> None:
+        """Let a dead worker's trials go on from their last saved states; end the one that must have done it."""
+        self._suspects.note_death(worker.number, worker.trials)
+        at_fault = not worker.given_up and len(self._fleet.live) > 1 and self._suspects.is_at_fault(worker.number)
+        for trial in [self.trials[n] for n in list(worker.trials)]:
+            self._ending.pop(trial.number, None)
+            if self._suspects.is_guilty(trial.number) and not at_fault:
+                attempts = len(self._suspects.deaths(trial.number))
+                self._end(worker, trial, "failed", f"{reason}, in {attempts} attempts")
+            else:
+                self._wait(worker, trial)
+        if at_fault:
+            self._fleet.give_up(worker, f"every trial that was alone there died: {reason}")
+
+    def _wait(self, worker: WorkerState, trial: Trial) -> None:
+        """Take a trial out of its slot, to go on later."""
+        worker.trials.remove(trial.number)
+        self._parked.discard(trial.number)
+        self._waiting.add(trial)

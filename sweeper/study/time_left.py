@@ -1,0 +1,74 @@
+"""How long a study still takes, from what it took so far in this run: steps with their judging, then the finale."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from sweeper.records.config import Config
+from sweeper.records.messages import Draw, Rescore
+from sweeper.results.strength import AS_TRAINED, SHEET_PROMPTS, SHEET_STEPS
+
+
+def pictures_of_finale(config: Config) -> int:
+    """How many pictures finalists and strengths are judged by, at most; judging is mostly drawing."""
+    judge, study = config.eval, config.study
+    prompts, seeds = len(judge.final_prompts or judge.prompts), len(judge.seeds)
+    finalists = min(study.finalists, study.num_trials) * prompts * 2 * seeds
+    if not study.strengths:
+        return finalists
+    strengths = len({AS_TRAINED, *study.strengths})
+    again = prompts * 2 * seeds
+    sheet = strengths * (SHEET_STEPS - 1) * min(SHEET_PROMPTS, prompts)  # the chosen step was drawn when it was judged
+    return finalists + strengths * prompts * max(2, seeds) + again + sheet
+
+
+def pictures_of(question: Rescore | Draw, config: Config) -> int:
+    """How many pictures a question of the finale asks for."""
+    if isinstance(question, Draw):
+        return question.prompts
+    return len(config.eval.final_prompts or config.eval.prompts) * len(question.seeds)
+
+
+@dataclass(slots=True)
+class TimeLeft:
+    """Counts what is done, and says what is left; seconds are any clock's. NaN while there is no pace to go by."""
+
+    steps: int
+    """Of all trials."""
+    finale: int
+    """Pictures of the finale."""
+    evaluation: int
+    """Pictures of one evaluation."""
+    judged: int = 0
+    judging_s: float = 0.0
+    drawn: int = 0
+
+    @classmethod
+    def of(cls, config: Config) -> TimeLeft:
+        """Return what a study has before it."""
+        usual = config.eval.usual
+        return cls(
+            steps=config.study.num_trials * config.train.num_steps,
+            finale=pictures_of_finale(config),
+            evaluation=usual.prompts * usual.seeds,
+        )
+
+    def evaluated(self, seconds: float) -> None:
+        """Note what an evaluation took."""
+        self.judged += 1
+        self.judging_s += seconds
+
+    def training_s(self, seconds: float, made: int, done: int) -> float:
+        """Seconds until all is done. `made` steps, with their judging, took `seconds` in this run; `done` are behind.
+
+        Nothing is said before the first evaluation, which may take longer than all steps before it.
+        """
+        if made <= 0 or not self.judged:
+            return math.nan
+        each = self.judging_s / (self.judged * max(1, self.evaluation))
+        return seconds / made * max(0, self.steps - done) + each * self.finale
+
+    def finale_s(self, seconds: float) -> float:
+        """Seconds until the finale is done, which has taken `seconds` so far."""
+        return seconds / self.drawn * max(0, self.finale - self.drawn) if self.drawn else math.nan

@@ -1,0 +1,152 @@
+"""What is left of a trial that has ended: on disk, and for those who are told of it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Final
+
+from eval.evaluation import Evaluation, value_of
+from sweeper.records.config import Config, Keep
+from sweeper.records.costs import Costs
+from sweeper.records.history import StepFile, costs_in_all, costs_of, digest_of, read_config, read_validations
+from sweeper.records.objectives import Objective, measured, values_of
+from sweeper.records.paths import state_of
+from sweeper.records.pictures import sheets
+from sweeper.records.trials import Trial
+from sweeper.search.study import Search
+from sweeper.study.display import describe
+from sweeper.tracking.port import Shown, TrialEnd, TrialRecord
+from train.spec.adapter_kinds import KINDS
+
+_SHOWN_AS: Final = 1
+"""To be raised when a tracker shows more of a trial than before, or under other names."""
+
+
+_TOLD_ALREADY: Final = ("optimizer", "lr_scheduler", "adapter.rank")
+"""Searched values that `shown_params` has under shorter names. MLflow writes them all over every picture."""
+
+
+def tell_end(search: Search, trial: Trial, objectives: Sequence[Objective]) -> None:
+    """Tell the search how a trial ended, with its best checkpoint where it finished."""
+    best = trial.best
+    if best and len(objectives) > 1:
+        search.constrain(trial.number, trial.excess(best))
+    match trial.status:
+        case "finished":
+            assert best is not None
+            search.tell_complete(trial.number, value_of(best), trial.reason, values_of(best, objectives))
+        case "pruned":
+            search.tell_pruned(trial.number, trial.reason)
+        case _:
+            search.tell_failed(trial.number, trial.reason)
+
+
+def resuming(there: int, going: int, asked: int) -> str:
+    """What is said of a study that goes on: `there` trials, of which `going` have not ended; `asked` are wanted."""
+    more = f"; study.num_trials={asked} is less than the {there} that are there: all count" if there > asked else ""
+    return f"resuming: {there - going} trials have ended, {going} go on, {max(0, asked - there)} are new{more}"
+
+
+def tidy(trial: Trial, keep: Keep) -> dict[str, Path]:
+    """Delete the training state and, unless all are to stay, all checkpoints but two; where best and last one lie.
+
+    Where the last is the best, it is named once.
+    """
+    shutil.rmtree(state_of(trial.folder), ignore_errors=True)
+    if trial.best is None:
+        return {}
+    kept = {"best": trial.checkpoint(trial.best.step)}
+    if (last := trial.evaluations[-1].step) != trial.best.step:
+        kept["last"] = trial.checkpoint(last)
+    for folder in (trial.folder / "checkpoints").glob("step-*"):
+        if keep == "best" and folder not in kept.values():
+            shutil.rmtree(folder)
+    return {name: folder for name, folder in kept.items() if folder.exists()}
+
+
+def chosen(trial: Trial, config: Config) -> dict[str, float]:
+    """All numbers of the checkpoint that counts for a trial; nothing without one."""
+    best = trial.best
+    return {**measured(best, config.study.objectives), **best.numbers} if best else {}
+
+
+def chosen_so_far(trial: Trial) -> dict[str, float]:
+    """Of a trial that goes on those of `chosen` that every checkpoint has: what is shown once cannot be taken back."""
+    best = trial.best
+    if best is None:
+        return {}
+    always = {name: best.metrics[name] for name in ("style", "prompt_match", "val_ratio") if name in best.metrics}
+    return {**always, "step": float(best.step), "score": best.score, "overfit_index": best.overfit_index}
+
+
+def shown_params(trial: Trial) -> dict[str, object]:
+    """What every trial is compared by, under the same names for all, and what else was searched."""
+    adapter, optimizer = trial.spec.adapter, trial.spec.optimizer
+    common: dict[str, object] = {"optimizer": optimizer.name, "lr": optimizer.lr}
+    if "rank" in KINDS[adapter.name].fields:
+        common |= {"rank": adapter.rank, "alpha": adapter.alpha}
+    common |= {"scheduler": trial.spec.lr_scheduler.name}
+    return {**common, **{name: value for name, value in trial.params.items() if name not in _TOLD_ALREADY}}
+
+
+def shown(trial: Trial, evaluations: Sequence[Evaluation], config: Config) -> list[Shown]:
+    """A trial's first evaluations, all up to the last of these, as a tracker shows them."""
+    pictures = [sheets(config.eval, config.data.trigger, trial.pictures(each.step)) for each in evaluations]
+    return list(zip(evaluations, pictures, costs_of(trial.folder, evaluations), strict=True))
+
+
+def record_of(trial: Trial, status: TrialEnd, reason: str, config: Config) -> TrialRecord:
+    """All that is to be seen of a trial that has ended, once `tidy` has deleted the rest."""
+    kept = tidy(trial, config.study.keep)
+    params, yaml = shown_params(trial), read_config(trial.folder)
+    told = shown(trial, trial.evaluations, config)
+    numbers = chosen(trial, config)
+    pictures = [(each.step, name, path.stat().st_size) for each, images, _ in told for name, path in images]
+    words = [_SHOWN_AS, digest_of(trial.folder), params, yaml, status, reason, list(kept), numbers, pictures]
+    return TrialRecord(
+        number=trial.number,
+        params=params,
+        config=yaml,
+        steps=StepFile(trial.folder),
+        evaluations=told,
+        validations=tuple(read_validations(trial.folder)),
+        status=status,
+        reason=reason,
+        kept=kept,
+        chosen=numbers,
+        digest=hashlib.sha256(json.dumps(words, default=str).encode()).hexdigest(),
+    )
+
+
+def in_words(trial: Trial, reason: str) -> str:
+    """What the terminal adds to the reason of its end: the best checkpoint, and what its course looks like.
+
+    Without the grounds of the diagnosis where the reason has told them.
+    """
+    best, diagnosis = trial.best, trial.diagnosis
+    told = f", best at step {best.step} with score {best.score:.1f}" if best else ""
+    if diagnosis is None:
+        return told
+    grounds = "" if reason.endswith(trial.evaluations[-1].words) else f": {diagnosis.because}"
+    return f"{told}; {diagnosis.kind}{grounds}"
+
+
+def started_words(trial: Trial, beside: Sequence[Trial]) -> list[str]:
+    """What is said of a trial that has its slot `beside` the others of its worker, one line each."""
+    goes_on = f", goes on at step {trial.step}" if trial.step else ""
+    lines = [f"trial {trial.number} starts{goes_on}: {describe(trial.params)}"]
+    key = trial.spec.pack_key
+    others = ", ".join(sorted({each.spec.pack_key for each in beside} - {key}))
+    if others:
+        lines.append(f"trial {trial.number} ({key}) takes turns with {others}: they can share no pass")
+    return lines
+
+
+def ended_words(trials: Iterable[Trial]) -> str:
+    """What is said when all trials have ended: what they took."""
+    took = sum((costs_in_all(trial.folder) for trial in trials), start=Costs())
+    return f"all trials have ended; {took}"

@@ -1,0 +1,311 @@
+"""Brings pack and judge together on a worker: draws with a slot's adapter, looks, and judges against the reference."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from eval.evaluation import Evaluation, Validation
+from eval.evidence import build_evidence
+from eval.eyes import load_eyes
+from eval.guidance import rows_of_a_picture
+from eval.judge import Evidence, judge, validation_ratio
+from eval.metrics.losses import image_means
+from eval.prompts import without_trigger
+from eval.reference import Reference, build_reference
+from eval.rounds import first_round, next_round
+from eval.samplers import check_sampler
+from eval.spec import EvalSpec, Round
+from eval.validation import ValidationSet, validation_losses_each
+from eval.views import Seen, View
+from foundation.bases.port import Base
+from foundation.data.dataset import Dataset
+from foundation.data.images import square
+from foundation.errors import DataError
+from foundation.files.cache_use import used
+from sweeper.records.lease import making
+from sweeper.worker.drawing import NOTHING, Drawn, draw, write_pictures
+from train.caches import EncodedDataset
+from train.pack import Pack
+
+_NOT_SEEN = (
+    "thresholds",
+    "every",
+    "validate_every",
+    "warmup_evaluations",
+    "final_prompts",
+    "close_seeds",
+    "glance_prompts",
+    "glance_above",
+    "glance_below",
+)
+"""Fields of `EvalSpec` that change nothing of what is drawn and seen."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Due:
+    """A slot that is to be judged."""
+
+    slot: int
+    step: int
+    history: Sequence[Evaluation]
+    """Of its trial, earlier evaluations."""
+    validations: Sequence[Validation] = ()
+    """Of its trial, the validation losses between them."""
+    pictures: Path
+    """The folder that its pictures go to."""
+
+
+@dataclass(slots=True)
+class _Look:
+    """A slot while it is judged."""
+
+    due: Due
+    losses: Tensor
+    """The validation losses (N, B)."""
+    drawn: Drawn
+    known: Round
+    """What it was drawn for so far."""
+    judged: Evaluation
+    """By these."""
+
+
+class Judging:
+    """The judge of one study on one device. The reference is computed once and shared through the cache."""
+
+    def __init__(
+        self,
+        pack: Pack,
+        dataset: Dataset,
+        data: EncodedDataset,
+        spec: EvalSpec,
+        trigger: str,
+        cache: Path,
+        working: Callable[[], None] = lambda: None,
+    ):
+        """`working` is called often while the judge is at work."""
+        self._pack = pack
+        self._working = working
+        self._trigger = trigger
+        self._spec = spec
+        self._cache = cache
+        self._dataset = dataset
+        check_sampler(pack.base.pipeline, spec.sampler, "eval.sampler")
+        self._eyes = load_eyes(spec, pack.base.device)
+        alphas = pack.base.process.alphas_cumprod
+        self._validation = ValidationSet(
+            latents=data.validation.means,
+            embeddings=data.validation.embeddings,
+            ids=[picture.digest for picture in dataset.validation],
+            alphas_cumprod=None if alphas is None else alphas.cpu(),
+            prediction_type=pack.base.process.prediction_type,
+            strata=spec.strata,
+        )
+        self._references: dict[EvalSpec, Reference] = {}
+        self._seen: dict[tuple[Path, float], tuple[EvalSpec, Evidence]] = {}
+        self.reference(spec.within(spec.whole))
+
+    def judge(self, due: Sequence[Due]) -> list[Evaluation]:
+        """Judge what these slots have learned, in the same batches, and write each one's pictures to its folder.
+
+        They are drawn in rounds, each for more prompts or seeds, for those that want them (`eval.rounds`).
+        """
+        spec, slots = self._spec, [each.slot for each in due]
+        first = first_round(spec)
+        drawn, losses = self._draw_slots(slots, spec.within(first), [NOTHING] * len(slots)), self.validate(slots)
+        looks = [
+            _Look(each, own, pictures, first, self._judged(each, pictures, own, spec.within(first)))
+            for each, own, pictures in zip(due, losses, drawn, strict=True)
+        ]
+        for asked in (spec.usual, spec.whole):
+            self._look_again([look for look in looks if next_round(look.known, look.judged, spec) == asked], asked)
+        for look in looks:
+            write_pictures(look.due.pictures, look.drawn, len(self._spec.seeds))
+        return [look.judged for look in looks]
+
+    def _look_again(self, looks: Sequence[_Look], asked: Round) -> None:
+        """Judge these, of which all were drawn for the same so far, by what is asked."""
+        if not looks:
+            return
+        spec = self._spec.within(asked)
+        drawn = self._draw_slots([look.due.slot for look in looks], spec, [look.drawn for look in looks])
+        for look, pictures in zip(looks, drawn, strict=True):
+            look.drawn, look.known = pictures, asked
+            look.judged = self._judged(look.due, pictures, look.losses, spec)
+
+    def validate(self, slots: Sequence[int]) -> Tensor:
+        """The validation losses (len(slots), N, B) of what these slots have learned, in the same batches."""
+        embeddings = [self._embeddings(slot) for slot in slots]
+        found = []
+        for some in _runs(range(len(slots)), self._spec.batch_rows):
+            with self._pack.acting([slots[i] for i in some]) as base:
+                found.append(self._losses(base, [embeddings[i] for i in some]))
+        return torch.cat(found)
+
+    def validation(self, step: int, validation_losses: Tensor) -> Validation:
+        """What the losses (N, B) of a slot after `step` steps come to."""
+        ratio = validation_ratio(self.reference(self._spec), validation_losses)
+        return Validation(step=step, ratio=ratio, losses=tuple(image_means(validation_losses).tolist()))
+
+    def _draw_slots(self, slots: Sequence[int], spec: EvalSpec, before: Sequence[Drawn]) -> list[Drawn]:
+        """What `spec` asks for with each of these slots, of which each has drawn something `before`."""
+        each = rows_of_a_picture(self._pack.base.pipeline, spec.guidance_scale)
+        drawn = []
+        for some in _runs(range(len(slots)), spec.batch_rows // each):
+            with self._pack.acting([slots[i] for i in some]) as base:
+                drawn += draw(base, spec, self._trigger, [before[i] for i in some], self._working)
+        return drawn
+
+    def _judged(self, due: Due, drawn: Drawn, losses: Tensor, spec: EvalSpec) -> Evaluation:
+        evidence = self._look(due.step, drawn, losses, spec)
+        return judge(self.reference(spec), evidence, due.history, spec, due.validations)
+
+    def judge_file(
+        self, checkpoint: Path, step: int, folder: Path, seeds: tuple[int, ...], strength: float = 1.0
+    ) -> Evaluation:
+        """Judge a saved checkpoint as finalists are; no slot is touched.
+
+        The pictures go to `folder`. Where the last look at this file had these seeds first and others after them,
+        nothing is drawn again, and its pictures stay where they are.
+        """
+        spec = self._spec.for_finalists(seeds)
+        before, evidence = self._seen.get((checkpoint, strength), (None, None))
+        if before is None or evidence is None or before.seeds[: len(seeds)] != seeds:
+            drawn, evidence = self.see_file(checkpoint, step, spec, strength)
+            write_pictures(folder, drawn, len(self._spec.seeds), with_sheets=False)
+            self._seen[checkpoint, strength] = (spec, evidence)
+        return judge(self.reference(spec), evidence.within(spec.usual), [], spec)
+
+    def see_file(self, checkpoint: Path, step: int, spec: EvalSpec, strength: float = 1.0) -> tuple[Drawn, Evidence]:
+        """Draw what `spec` asks for with a saved checkpoint, loaded as a user would load it, and look at it."""
+        with self._pack.acting_file(checkpoint, strength) as base:
+            (drawn,) = draw(base, spec, self._trigger, working=self._working)
+            (losses,) = self._losses(base, [self._encoded(base)])
+        return drawn, self._look(step, drawn, losses, spec)
+
+    def draw_file(self, checkpoint: Path, folder: Path, prompts: int, seed: int, strength: float) -> None:
+        """Draw the first so many of the finalists' prompts with a saved checkpoint, to be looked at by people."""
+        spec = self._spec.for_finalists((seed,))
+        spec = replace(spec, prompts=spec.prompts[:prompts], unrelated_prompts=())
+        with self._pack.acting_file(checkpoint, strength) as base:
+            (drawn,) = draw(base, spec, self._trigger, working=self._working)
+        write_pictures(folder, drawn, len(self._spec.seeds), with_sheets=False)
+
+    def judge_base(self, spec: EvalSpec) -> Evaluation:
+        """What the base itself would be told by `spec`: what a checkpoint's numbers begin at."""
+        reference = self.reference(spec)
+        evidence = Evidence(
+            step=0,
+            samples=reference.base_samples,
+            unrelated=reference.base_unrelated,
+            validation_losses=reference.base_validation,
+            compositions=reference.base_compositions,
+            image=_of_base(reference.image),
+            style=_of_base(reference.style),
+        )
+        return judge(reference, evidence, [], spec)
+
+    def _look(self, step: int, drawn: Drawn, losses: Tensor, spec: EvalSpec) -> Evidence:
+        """What the judge sees of pictures."""
+        return build_evidence(
+            self._eyes,
+            step=step,
+            samples=[image for row in drawn.samples for image in row],
+            unrelated=[image for row in drawn.unrelated for image in row],
+            num_seeds=len(spec.seeds),
+            unrelated_seeds=len(spec.seeds_of_unrelated),
+            validation_losses=losses,
+        )
+
+    def reference(self, spec: EvalSpec) -> Reference:
+        """What checkpoints drawn by `spec` are held against; from memory, from the cache, or computed."""
+        whole = self._whole(spec)
+        if whole not in self._references:
+            file = used(self._cache / f"reference-{self._key(whole)}.safetensors")
+            with making(file, self._working):
+                found = self._read(file, whole)
+                if found is None:
+                    found = self._build(whole)
+                    found.save(file)
+            self._references[whole] = found
+        return self._references[whole].within(spec.usual)
+
+    def _whole(self, spec: EvalSpec) -> EvalSpec:
+        """What the base was drawn by already, these prompts and seeds first and perhaps others after; else `spec`."""
+        wanted = spec.within(spec.usual)
+        return next((other for other in self._references if other.within(spec.usual) == wanted), wanted)
+
+    def base_pictures(self, spec: EvalSpec) -> Path:
+        """The folder of what the base draws, under the names that `write_pictures` gives."""
+        return used(self._cache / f"base-{self._key(self._whole(spec))}")
+
+    def _read(self, file: Path, spec: EvalSpec) -> Reference | None:
+        """None where it is not there in full, or was damaged: it can be computed again."""
+        if not self.base_pictures(spec).exists():
+            return None
+        try:
+            return Reference.load(file)
+        except (FileNotFoundError, DataError):
+            return None
+
+    def _build(self, spec: EvalSpec) -> Reference:
+        with self._pack.acting([]) as base:
+            (drawn,) = draw(base, spec, self._trigger, working=self._working)
+            (losses,) = self._losses(base, [self._validation.embeddings])
+        write_pictures(self.base_pictures(spec), drawn, len(self._spec.seeds))
+        side = self._pack.base.resolution
+        return build_reference(
+            self._eyes,
+            train=[square(picture.open(), side) for picture in self._dataset.train],
+            held_out=[square(picture.open(), side) for picture in self._dataset.validation],
+            prompts=[without_trigger(prompt, self._trigger, spec.stand_in) for prompt in spec.prompts],
+            base_samples=[image for row in drawn.samples for image in row],
+            base_unrelated=[image for row in drawn.unrelated for image in row],
+            num_seeds=len(spec.seeds),
+            unrelated_seeds=len(spec.seeds_of_unrelated),
+            base_validation=losses,
+        )
+
+    def _embeddings(self, slot: int) -> Tensor:
+        """The validation captions as a slot's denoiser is to meet them."""
+        if not self._pack.spec(slot).adapter.text_encoder:
+            return self._validation.embeddings
+        with self._pack.acting([slot]) as base:
+            return self._encoded(base)
+
+    def _encoded(self, base: Base) -> Tensor:
+        """The validation captions by the text encoder as it acts."""
+        return base.encode_texts([picture.caption for picture in self._dataset.validation]).cpu()
+
+    def _losses(self, base: Base, embeddings: Sequence[Tensor]) -> Tensor:
+        def denoise(noisy: Tensor, timesteps: Tensor, embeddings: Tensor) -> Tensor:
+            self._working()
+            device = base.device
+            return base.predict(noisy.to(device), timesteps.to(device), embeddings.to(device))
+
+        return validation_losses_each(self._validation, denoise, self._spec.batch_rows, embeddings)
+
+    def _key(self, spec: EvalSpec) -> str:
+        base = self._pack.base
+        pictures = [picture.digest for picture in (*self._dataset.train, *self._dataset.validation)]
+        captions = [picture.caption for picture in self._dataset.validation]
+        asked = {k: v for k, v in asdict(spec).items() if k not in _NOT_SEEN}
+        held = [field.name for field in fields(Reference)]
+        words = [held, base.fingerprint, str(base.dtype), self._trigger, asked, pictures, captions, base.resolution]
+        return hashlib.sha256(json.dumps(words, sort_keys=True, default=str).encode()).hexdigest()[:24]
+
+
+def _of_base(view: View | None) -> Seen | None:
+    return Seen(samples=view.base_samples, unrelated=view.base_unrelated) if view else None
+
+
+def _runs(items: Sequence[int], length: int) -> list[list[int]]:
+    """The items in order, at most `length` of them together."""
+    length = max(1, length)
+    return [list(items[start : start + length]) for start in range(0, len(items), length)]

@@ -1,0 +1,52 @@
+"""What a worker works on: base and pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from foundation.bases.port import Base
+from foundation.bases.registry import load_base
+from foundation.data.dataset import Dataset, load_dataset
+from foundation.data.tokens import words_on_cut
+from sweeper.records.config import Config
+from sweeper.records.lease import making
+from train.attention import set_attention
+from train.caches import EncodedDataset, encode_dataset
+from train.objective import check_objectives
+from train.regularization import with_regularization
+from train.spec import ObjectiveSpec
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Loaded:
+    """All that was loaded."""
+
+    base: Base
+    dataset: Dataset
+    data: EncodedDataset
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a person should know of the data on this base, one line each."""
+        captions = self.dataset.captions
+        return words_on_cut(self.base.num_cut(captions), len(captions), self.base.caption_tokens)
+
+
+def load(
+    config: Config, device: str, objectives: Sequence[ObjectiveSpec], cache: Path, working: Callable[[], None]
+) -> Loaded:
+    """Load base and data onto a device; `working` is called while another worker encodes the data for all.
+
+    Raises:
+        UserError: base, data and objectives of the trials do not go together.
+    """
+    base = load_base(config.base, torch.device(device), config.train.precision)
+    check_objectives(objectives, base.process.prediction_type)
+    set_attention(base, config.train)
+    with making(cache / "data", working):
+        dataset = with_regularization(load_dataset(config.data), config.data, base, cache)
+        return Loaded(base=base, dataset=dataset, data=encode_dataset(base, dataset, cache))

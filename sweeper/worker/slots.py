@@ -1,0 +1,42 @@
+"""How many trials a worker's device takes at once: as the config says, or as was measured on a device of its kind."""
+
+from __future__ import annotations
+
+from multiprocessing.connection import Connection
+
+import torch
+
+from sweeper.records.config import Config
+from sweeper.records.messages import BaseLoaded, CapacityMeasured, MeasureCapacity, OpenSlots, Shutdown
+from sweeper.worker.loading import Loaded
+from train.capacity import best_of, measure_capacity
+
+
+def find_slots(config: Config, device: str, loaded: Loaded, connection: Connection) -> int:
+    """Return the number of slots; where the config leaves it open, what the supervisor says. 0: there is no work.
+
+    Raises:
+        EOFError: the supervisor is gone.
+    """
+    if config.study.slots != "auto":
+        return min(config.study.slots, config.study.num_trials)
+    connection.send(BaseLoaded(kind_of(device)))
+    while True:
+        match connection.recv():
+            case MeasureCapacity(most=most):
+                curve = tuple(measure_capacity(loaded.base, loaded.data, config.trial, most))
+                connection.send(CapacityMeasured(capacity=curve, num_slots=best_of(curve)))
+            case OpenSlots(num_slots=num_slots):
+                return int(num_slots)
+            case Shutdown():
+                return 0
+            case other:
+                raise AssertionError(f"{other} before there are slots")
+
+
+def kind_of(device: str) -> str:
+    """What devices have in common that hold as much and are as fast."""
+    if torch.device(device).type != "cuda":
+        return torch.device(device).type
+    properties = torch.cuda.get_device_properties(device)
+    return f"{properties.name} with {properties.total_memory / 2**30:.0f} GiB"

@@ -1,0 +1,55 @@
+"""Who may win, who does, and what is said of it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from statistics import stdev
+
+import pytest
+from scipy.stats import t as student
+
+from sweeper.records.messages import Rescored
+from sweeper.results.finalists import _lead_over_second, choose_finalists, choose_winner, how_chosen
+from sweeper.search.space import plan
+from tests.sweeper.played import OVERRIDES, evaluation, trial
+
+
+def test_finalists_are_the_best_and_a_clean_one_wins_over_a_better_overfit_one() -> None:
+    trials = [trial(0, evaluation(40, 10.0)), trial(1, evaluation(40, 60.0)), trial(2, evaluation(40, 55.0))]
+    finalists = choose_finalists(trials, 2)
+    assert [each.number for each in finalists] == [1, 2]
+
+    assert choose_winner(finalists, {1: again(1, 58.0, 0.0), 2: again(2, 59.0, 0.0)}).number == 2
+    assert choose_winner(finalists, {1: again(1, 58.0, 0.0), 2: again(2, 59.0, 0.9)}).number == 1
+
+
+def again(number: int, score: float, index: float) -> Rescored:
+    made = evaluation(40, score, index, overfit=index > 0.5)
+    return Rescored(trial=number, evaluation=made, base=made, pictures=Path("x"), base_pictures=Path("y"))
+
+
+@pytest.mark.parametrize(
+    ("own", "other", "said"),
+    [
+        (0.0, 0.0, "the best clean score won."),
+        (0.0, 0.9, "the best clean score won. Trial 2 was not clean any more: copies in 4 of 16 pictures."),
+        (0.8, 0.9, "the best fresh score won. No finalist was free of signs of overfit; this is the least bad."),
+    ],
+)
+def test_how_the_winner_was_chosen_says_who_fell(own: float, other: float, said: str) -> None:
+    rescored = {1: again(1, 58.0, own), 2: again(2, 59.0, other)}
+    words = how_chosen(trial(1), rescored, rescored[1].evaluation, (), plan(OVERRIDES).config)
+    assert f"Trials 1, 2 were scored again with fresh seeds on prompts that no trial saw, and {said}" in words
+
+
+@pytest.mark.parametrize(("spread", "sure"), [(0.5, "so it is surely better."), (30.0, "not surely better")])
+def test_the_winners_lead_over_the_second_is_told_with_its_paired_interval(spread: float, sure: str) -> None:
+    differences = [4.0 - spread, 4.0, 4.0, 4.0 + spread]
+    second = replace(evaluation(40, 50.0), prompt_scores=(10.0, 90.0, 40.0, 60.0))
+    pairs = zip(second.prompt_scores, differences, strict=True)
+    first = replace(evaluation(40, 54.0), prompt_scores=tuple(score + more for score, more in pairs))
+    words = _lead_over_second(first, {3: second, 4: evaluation(40, 1.0)})
+    reach = student.ppf(0.975, 3) * stdev(differences) / 2
+    assert f"Its lead over trial 3 is +4.0 points (95 % interval {4 - reach:+.1f} to {4 + reach:+.1f}" in words
+    assert sure in words

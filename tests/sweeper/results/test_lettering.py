@@ -1,0 +1,37 @@
+"""Text on sheets: every character has a glyph or stands as dots, lines fit, long texts end in dots."""
+
+from __future__ import annotations
+
+import pytest
+
+from sweeper.results import lettering
+from sweeper.results.lettering import CUT, legible, shorten, width, wrap
+
+CHINESE = "一只红色的杯子放在绿色的草地上铅笔风格" * 15
+
+
+@pytest.mark.parametrize("text", ["a cup " * 60, "ä" * 300, CHINESE, "star 😀 " * 50, "Ж αβγ → é " * 40])
+def test_lines_fit_and_what_is_left_over_ends_in_dots(text: str) -> None:
+    lines = wrap(text, 14, 210, 4)
+    assert len(lines) == 4
+    assert all(0 < width(line, 14) <= 210 for line in lines)
+    assert lines[-1].endswith(CUT)
+    whole = wrap(text, 14, 210)
+    assert "".join(whole).replace(" ", "") == legible(text).replace(" ", "")
+    assert all(width(line, 14) <= 210 for line in whole)
+
+
+def test_what_no_font_has_stands_as_dots_and_never_as_boxes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lettering, "_system_fonts", tuple)  # a machine with the fonts of matplotlib alone
+    lettering._file_of.cache_clear()
+    assert legible("一只 cat, Größe\n 5") == f"{CUT} cat, Größe 5"
+    assert legible("一只红色的杯子", "prompt 3") == "prompt 3"
+    assert legible("a\u200d\ufe0f b") == "a b"
+    assert legible("") == ""
+    lettering._file_of.cache_clear()
+
+
+def test_a_text_that_is_too_wide_is_cut_at_its_end() -> None:
+    assert shorten("a cup", 14, 200) == "a cup"
+    assert shorten("a cup, " * 40, 14, 100).endswith(f" {CUT}")
+    assert width(shorten("a cup, " * 40, 14, 100), 14) <= 100
