@@ -33,7 +33,7 @@ from eval.spec import EvalSpec  # noqa: E402
 from foundation.bases.port import Base  # noqa: E402
 from foundation.bases.registry import load_base  # noqa: E402
 from train.images import to_pixels  # noqa: E402
-from train.pocket.draw import draw  # noqa: E402
+from train.pocket.draw import draw_scene  # noqa: E402
 from train.pocket.world import scenes  # noqa: E402
 from train.spec import BaseSpec  # noqa: E402
 
@@ -166,16 +166,16 @@ def make_pools(base: Base, eye: Extractor, seed: int) -> Pools:
         pictures = [make(i, s) for i in range(len(asked)) for s in range(SEEDS)]
         return see(pictures).view(len(asked), SEEDS, -1)
 
-    real = [draw(scene, "pencil", seed + 7_000_000 + i) for i, scene in enumerate(others)]
+    real = [draw_scene(scene, "pencil", seed + 7_000_000 + i) for i, scene in enumerate(others)]
     near = [[picture, *(_nearly(picture, k) for k in range(1, _NEAR))] for picture in real]
     printed = _printed(base, [ImageChops.offset(each, i % 5 - 2, i // 5 % 5 - 2) for i, each in enumerate(real)])
 
     def good(i: int, s: int) -> Image.Image:
-        return draw(asked[i], "pencil", seed + 1000 * i + s)
+        return draw_scene(asked[i], "pencil", seed + 1000 * i + s)
 
     return Pools(
         texts=eye.texts([scene.caption(None) for scene in asked]),
-        base=each(lambda i, s: draw(asked[i], "photo", seed + 5_000_000 + 1000 * i + s)),
+        base=each(lambda i, s: draw_scene(asked[i], "photo", seed + 5_000_000 + 1000 * i + s)),
         good=each(good),
         alike=each(lambda i, s: _nearly(good(i, 0), s)),
         good_shifted=each(lambda i, s: _shifted(good(i, s))),

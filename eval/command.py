@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from eval.request import USAGE, parse
+from eval.request import USAGE, parse_request
 from foundation.console import complain, say
 from foundation.errors import SAID
 
@@ -15,10 +15,10 @@ def main(arguments: Sequence[str]) -> int:
         say(USAGE)
         return 0 if arguments else 2
     try:
-        request = parse(arguments)
-        from eval.judge_file import run  # torch and diffusers take seconds; help and mistakes need neither
+        request = parse_request(arguments)
+        from eval.judge_file import judge_file  # torch and diffusers take seconds; help and mistakes need neither
 
-        run(request)
+        judge_file(request)
     except SAID as error:
         complain(error)
         return 2

@@ -10,8 +10,8 @@ from PIL import Image
 from torch import Tensor
 from torch.nn.functional import normalize
 
-SIDE = 8
-WIDTH = 3 * SIDE * SIDE
+THUMBNAIL_SIDE = 8
+THUMBNAIL_WIDTH = 3 * THUMBNAIL_SIDE * THUMBNAIL_SIDE
 
 
 def compositions(images: Sequence[Image.Image]) -> Tensor:
@@ -26,7 +26,10 @@ def compositions(images: Sequence[Image.Image]) -> Tensor:
     diffusion models, arXiv:2301.13188, section 4.
     """
     if not images:
-        return torch.zeros(0, WIDTH)
-    small = [np.asarray(image.convert("RGB").resize((SIDE, SIDE), Image.Resampling.BOX)) for image in images]
+        return torch.zeros(0, THUMBNAIL_WIDTH)
+    small = [
+        np.asarray(image.convert("RGB").resize((THUMBNAIL_SIDE, THUMBNAIL_SIDE), Image.Resampling.BOX))
+        for image in images
+    ]
     pixels = torch.from_numpy(np.stack(small)).float()  # (N, 8, 8, 3)
     return normalize((pixels - pixels.mean((1, 2), keepdim=True)).flatten(1), dim=-1)

@@ -10,7 +10,7 @@ from typing import Literal
 from eval.evaluation import Evaluation, value_of
 from eval.selection import earliest_good_enough
 
-Kind = Literal["diverged", "overfit", "too weak", "underfit", "good"]
+DiagnosisName = Literal["diverged", "overfit", "too weak", "underfit", "good"]
 
 LITTLE_STYLE = 0.05
 """Less of the way to the style than this is as good as none."""
@@ -26,7 +26,7 @@ STILL_RISING = 1.0
 class Diagnosis:
     """One trial's."""
 
-    kind: Kind
+    kind: DiagnosisName
     because: str
     """What was seen, in a few words."""
     advice: str
@@ -46,7 +46,7 @@ def diagnose(evaluations: Sequence[Evaluation], clean: float = 0.5) -> Diagnosis
     return Diagnosis(kind=kind, because=because, advice=_advice(kind, evaluations, clean))
 
 
-def _seen(evaluations: Sequence[Evaluation], clean: float) -> tuple[Kind, str]:
+def _seen(evaluations: Sequence[Evaluation], clean: float) -> tuple[DiagnosisName, str]:
     last, best = evaluations[-1], max(evaluations, key=value_of)
     ratios = [each.metrics.get("val_ratio", math.nan) for each in evaluations]
     if not all(math.isfinite(loss) for loss in last.validation_losses) or math.isinf(ratios[-1]):
@@ -73,7 +73,7 @@ def _seen(evaluations: Sequence[Evaluation], clean: float) -> tuple[Kind, str]:
     return "good", "it learned, and nothing turned for the worse"
 
 
-def _advice(kind: Kind, evaluations: Sequence[Evaluation], clean: float) -> str:
+def _advice(kind: DiagnosisName, evaluations: Sequence[Evaluation], clean: float) -> str:
     """What to change next. The best checkpoint is the one that is kept, so nobody has to be told to take it."""
     often = _why_more_often(evaluations, clean)
     match kind:

@@ -8,14 +8,14 @@ from PIL import Image
 from torch import Tensor
 
 from eval.compositions import compositions
-from eval.eyes import Eye, Eyes
+from eval.eyes import FeatureExtractor, FeatureExtractors
 from eval.judge import Evidence
 from eval.reference import by_prompt
-from eval.views import Seen
+from eval.views import SampleFeatures
 
 
 def build_evidence(
-    eyes: Eyes,
+    eyes: FeatureExtractors,
     *,
     step: int,
     samples: Sequence[Image.Image],
@@ -29,8 +29,8 @@ def build_evidence(
     S = `num_seeds`, R = `unrelated_seeds`.
     """
 
-    def seen(eye: Eye) -> Seen:
-        return Seen(
+    def seen(eye: FeatureExtractor) -> SampleFeatures:
+        return SampleFeatures(
             samples=by_prompt(eye.images(samples), num_seeds),
             unrelated=by_prompt(eye.images(unrelated), unrelated_seeds),
         )

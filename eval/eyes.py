@@ -27,7 +27,7 @@ STYLE_KEY: Final = "last_layer_style"
 _VISION_MODELS: Any = CLIPVisionModel  # untyped upstream
 
 
-class Eye(Protocol):
+class FeatureExtractor(Protocol):
     """Whatever sees pictures as vectors."""
 
     def images(self, images: Sequence[Image.Image]) -> Tensor:
@@ -35,8 +35,8 @@ class Eye(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class ImageEye:
-    """A model of pictures alone; see `Eye`."""
+class ImageExtractor:
+    """A model of pictures alone; see `FeatureExtractor`."""
 
     look: Callable[[Tensor], Tensor]
     """Pixels (N, 3, H, W) to features (N, D), of any length."""
@@ -46,37 +46,37 @@ class ImageEye:
 
     @torch.inference_mode()
     def images(self, images: Sequence[Image.Image]) -> Tensor:
-        """See `Eye`."""
+        """See `FeatureExtractor`."""
         parts = [unit(self.look(pixels)) for pixels in pixel_batches(images, self.processor, self.device)]
         return torch.cat(parts) if parts else torch.zeros(0, self.width)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Eyes:
+class FeatureExtractors:
     """All of a judge's."""
 
     clip: Extractor
     """Reads pictures and texts."""
-    image: Eye | None = None
+    image: FeatureExtractor | None = None
     """Compares pictures with one another; None: the CLIP does."""
-    style: Eye | None = None
+    style: FeatureExtractor | None = None
     """Sees style alone; None: what compares pictures does that too."""
 
 
-def load_eyes(spec: EvalSpec, device: torch.device | str) -> Eyes:
+def load_extractors(spec: EvalSpec, device: torch.device | str) -> FeatureExtractors:
     """Load what `spec` names; weights from safetensors only, and no code that comes with a model is run.
 
     Raises:
         BaseModelError: a model is not there, or is none of the kind that is asked for.
     """
-    return Eyes(
+    return FeatureExtractors(
         clip=load_extractor(spec.clip, device),
-        image=load_image_eye(spec.image_features, device) if spec.image_features else None,
-        style=load_style_eye(spec.style_features, device) if spec.style_features else None,
+        image=load_image_extractor(spec.image_features, device) if spec.image_features else None,
+        style=load_style_extractor(spec.style_features, device) if spec.style_features else None,
     )
 
 
-def load_image_eye(source: str, device: torch.device | str) -> ImageEye:
+def load_image_extractor(source: str, device: torch.device | str) -> ImageExtractor:
     """Load a DINOv2 of transformers (a folder or hub id): its features are the last layer's CLS token.
 
     Source: Oquab et al. 2023, arXiv:2304.07193; that FID and KID on it agree better with people than on Inception:
@@ -97,10 +97,10 @@ def load_image_eye(source: str, device: torch.device | str) -> ImageEye:
         tokens: Tensor = model(pixel_values=pixels).last_hidden_state
         return tokens[:, 0]
 
-    return ImageEye(look=look, processor=processor, device=torch.device(device), width=model.config.hidden_size)
+    return ImageExtractor(look=look, processor=processor, device=torch.device(device), width=model.config.hidden_size)
 
 
-def load_style_eye(source: str, device: torch.device | str) -> ImageEye:
+def load_style_extractor(source: str, device: torch.device | str) -> ImageExtractor:
     """Load a style descriptor as CSD is one: a CLIP's vision side, and a linear head on its pooled output.
 
     `source` is a folder or hub id with transformers' `CLIPVisionModel` (config.json, model.safetensors, image
@@ -130,7 +130,7 @@ def load_style_eye(source: str, device: torch.device | str) -> ImageEye:
         pooled: Tensor = model(pixel_values=pixels).pooler_output
         return pooled @ head
 
-    return ImageEye(look=look, processor=processor, device=torch.device(device), width=head.shape[1])
+    return ImageExtractor(look=look, processor=processor, device=torch.device(device), width=head.shape[1])
 
 
 def _frozen(model: Any, device: torch.device | str) -> Any:

@@ -29,7 +29,7 @@ _TOLD_GUIDANCE: Final = 1.0
 """What a guidance-distilled transformer is told here: `base.train_guidance` as it is by default."""
 
 
-class Family(ABC):
+class FamilyLoss(ABC):
     """A float32 pipeline with its own size of pictures, or `side` pixels, and length of captions, or `max_tokens`."""
 
     latents_by: ClassVar[int] = 2
@@ -107,7 +107,7 @@ class Family(ABC):
         return latents
 
 
-class StableDiffusion(Family):
+class StableDiffusionLoss(FamilyLoss):
     """Stable Diffusion 1.x and 2.x."""
 
     latents_by = 1
@@ -119,7 +119,7 @@ class StableDiffusion(Family):
 
     @property
     def noising(self) -> dict[str, Any]:
-        """See `Family`.
+        """See `FamilyLoss`.
 
         Raises:
             BaseModelError: when the base predicts neither ε nor v.
@@ -139,7 +139,7 @@ class StableDiffusion(Family):
         return output
 
 
-class StableDiffusionXL(StableDiffusion):
+class StableDiffusionXLLoss(StableDiffusionLoss):
     """SDXL; the square picture is told to be as large as it is, and not cut."""
 
     def _encode(self, caption: str) -> Tensor:
@@ -161,7 +161,7 @@ class StableDiffusionXL(StableDiffusion):
         return output
 
 
-class StableDiffusion3(Family):
+class StableDiffusion3Loss(FamilyLoss):
     """SD 3 and 3.5."""
 
     def _encode(self, caption: str) -> Tensor:
@@ -183,7 +183,7 @@ class StableDiffusion3(Family):
         return output
 
 
-class Flux(Family):
+class FluxLoss(FamilyLoss):
     """FLUX.1."""
 
     def _encode(self, caption: str) -> Tensor:
@@ -206,7 +206,7 @@ class Flux(Family):
         )
 
 
-class QwenImage(Family):
+class QwenImageLoss(FamilyLoss):
     """Qwen-Image. A caption has as many tokens as it needs; the last number of each says whether it counts."""
 
     def _latent(self, pixels: Tensor) -> Tensor:
@@ -220,7 +220,7 @@ class QwenImage(Family):
 
     @torch.no_grad()
     def encode_captions(self, captions: Sequence[str]) -> Tensor:
-        """See `Family`."""
+        """See `FamilyLoss`."""
         each = [self._encode(caption)[0].cpu() for caption in captions]
         return torch.nn.utils.rnn.pad_sequence(each, batch_first=True)
 
@@ -239,26 +239,26 @@ class QwenImage(Family):
         ).squeeze(2)
 
 
-FAMILIES: Final[dict[str, type[Family]]] = {
-    "StableDiffusionPipeline": StableDiffusion,
-    "StableDiffusionXLPipeline": StableDiffusionXL,
-    "StableDiffusion3Pipeline": StableDiffusion3,
-    "FluxPipeline": Flux,
-    "QwenImagePipeline": QwenImage,
+FAMILY_LOSSES: Final[dict[str, type[FamilyLoss]]] = {
+    "StableDiffusionPipeline": StableDiffusionLoss,
+    "StableDiffusionXLPipeline": StableDiffusionXLLoss,
+    "StableDiffusion3Pipeline": StableDiffusion3Loss,
+    "FluxPipeline": FluxLoss,
+    "QwenImagePipeline": QwenImageLoss,
 }
 """By the name of the pipeline's class."""
 
 
-def family_of(pipe: Any, side: int | None = None, max_tokens: int | None = None) -> Family:
-    """The family of a pipeline that `eval.pipeline.load_pipeline` loaded.
+def family_loss_of(pipe: Any, side: int | None = None, max_tokens: int | None = None) -> FamilyLoss:
+    """The family of a pipeline that `eval.pipeline.load_base_pipeline` loaded.
 
     Raises:
         ConfigError: when it cannot draw pictures of `side` pixels.
     """
-    return FAMILIES[type(pipe).__name__](pipe, side, max_tokens)
+    return FAMILY_LOSSES[type(pipe).__name__](pipe, side, max_tokens)
 
 
-def validation_set(family: Family, pictures: Sequence[Picture], spec: EvalSpec) -> ValidationSet:
+def validation_set(family: FamilyLoss, pictures: Sequence[Picture], spec: EvalSpec) -> ValidationSet:
     """Encode held-out pictures and their captions as the pipeline is now (a LoRA may change the text encoder).
 
     Latents are the VAE's modes: another draw would be noise of its own.

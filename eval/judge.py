@@ -13,7 +13,7 @@ from eval.evaluation import WORST, Evaluation, Validation, value_of
 from eval.metrics import copying, distribution, losses, similarity, spread
 from eval.overfit import (
     Fall,
-    Signs,
+    OverfitSigns,
     explain,
     fall_from,
     is_overfit,
@@ -25,8 +25,8 @@ from eval.overfit import (
 )
 from eval.reference import Reference
 from eval.score import Parts, pseudo_values, score, standard_error
-from eval.spec import EvalSpec, Round
-from eval.views import Seen, View
+from eval.spec import EvalSpec, SampleBudget
+from eval.views import ReferenceFeatures, SampleFeatures
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -43,27 +43,27 @@ class Evidence:
     """(N, B) canonical validation losses; (0, B) for none."""
     compositions: Tensor
     """(P, S, C) `eval.compositions` of the samples."""
-    image: Seen | None = None
+    image: SampleFeatures | None = None
     """The pictures as the eye of `Reference.image` sees them; None where that is None."""
-    style: Seen | None = None
+    style: SampleFeatures | None = None
     """As the eye of `Reference.style` sees them; None where that is None."""
 
     @property
-    def of_clip(self) -> Seen:
+    def of_clip(self) -> SampleFeatures:
         """The pictures as the CLIP sees them."""
-        return Seen(samples=self.samples, unrelated=self.unrelated)
+        return SampleFeatures(samples=self.samples, unrelated=self.unrelated)
 
     @property
-    def of_images(self) -> Seen:
+    def of_images(self) -> SampleFeatures:
         """The pictures as they are compared with others."""
         return self.image or self.of_clip
 
     @property
-    def of_style(self) -> Seen:
+    def of_style(self) -> SampleFeatures:
         """The pictures as style fidelity is measured on them."""
         return self.style or self.of_images
 
-    def within(self, asked: Round) -> Evidence:
+    def within(self, asked: SampleBudget) -> Evidence:
         """The same as if it had been drawn for these prompts and seeds alone."""
         return replace(
             self,
@@ -104,7 +104,7 @@ def judge(
     measurable = _is_measurable(evidence)
     points, by_prompt = score(parts) if measurable else WORST, tuple(pseudo_values(parts).tolist())
     fall = fall_of(points, by_prompt, history)
-    signs = Signs(
+    signs = OverfitSigns(
         val_rise=course["val_rise"],
         val_t=course["val_t"],
         rose_in_a_row=course["val_rose_in_a_row"] == 1,
@@ -202,25 +202,25 @@ def _course(
     }
 
 
-def _axis(view: View) -> Tensor | None:
+def _axis(view: ReferenceFeatures) -> Tensor | None:
     """The learned style's direction (D,)."""
     return similarity.style_axis(view.base_samples, torch.cat([view.train, view.held_out]))
 
 
-def _contents(view: View, seen: Seen, axis: Tensor | None) -> tuple[Tensor, Tensor]:
+def _contents(view: ReferenceFeatures, seen: SampleFeatures, axis: Tensor | None) -> tuple[Tensor, Tensor]:
     """Samples and the base's samples, both (P, S, D), the learned style taken out."""
     return similarity.without_axis(seen.samples, axis), similarity.without_axis(view.base_samples, axis)
 
 
-def _diversity(view: View, seen: Seen) -> float:
+def _diversity(view: ReferenceFeatures, seen: SampleFeatures) -> float:
     return spread.diversity(*_contents(view, seen, _axis(view)))
 
 
-def _style(view: View, seen: Seen) -> Tensor:
+def _style(view: ReferenceFeatures, seen: SampleFeatures) -> Tensor:
     return similarity.style_shares(seen.samples, view.base_samples, view.held_out, view.train)
 
 
-def _metrics(reference: Reference, evidence: Evidence, signs: Signs, parts: Parts) -> dict[str, float]:
+def _metrics(reference: Reference, evidence: Evidence, signs: OverfitSigns, parts: Parts) -> dict[str, float]:
     generated = evidence.samples.flatten(0, 1)  # (P·S, D)
     texts = reference.prompts.repeat_interleave(evidence.samples.shape[1], dim=0)  # (P·S, D)
     pictures, held_out = evidence.of_images.samples.flatten(0, 1), reference.of_images.held_out
@@ -243,7 +243,7 @@ def _metrics(reference: Reference, evidence: Evidence, signs: Signs, parts: Part
     }
 
 
-def _leak(view: View, seen: Seen) -> float:
+def _leak(view: ReferenceFeatures, seen: SampleFeatures) -> float:
     """Style fidelity on prompts that did not ask for the style: shown, decides nothing (a style may be wanted so)."""
     if not len(view.base_unrelated):
         return math.nan

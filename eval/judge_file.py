@@ -12,14 +12,14 @@ from torch import Tensor
 
 from eval.evaluation import Evaluation
 from eval.evidence import build_evidence
-from eval.eyes import Eyes, load_eyes
-from eval.families import Family, family_of, validation_set
+from eval.eyes import FeatureExtractors, load_extractors
+from eval.families import FamilyLoss, family_loss_of, validation_set
 from eval.judge import judge
 from eval.needs import lines_on_missing
-from eval.pipeline import load_lora, load_pipeline
+from eval.pipeline import load_base_pipeline, load_lora
 from eval.prompts import check_prompts, with_trigger, without_trigger
 from eval.reference import build_reference
-from eval.request import Request
+from eval.request import EvalRequest
 from eval.samplers import check_sampler
 from eval.sampling import sample
 from eval.spec import EvalSpec, Thresholds
@@ -48,7 +48,7 @@ class _Sight:
     losses: Tensor  # (N, B)
 
 
-def run(request: Request) -> Evaluation:
+def judge_file(request: EvalRequest) -> Evaluation:
     """Draw, look and judge; print the table, write what was asked for.
 
     Raises:
@@ -56,14 +56,14 @@ def run(request: Request) -> Evaluation:
     """
     read_parts(Path(request.lora))  # what is no LoRA should not wait for the base
     device = _device(request.device)
-    pipe = load_pipeline(request.base, device)
+    pipe = load_base_pipeline(request.base, device)
     check_sampler(pipe, request.sampler, "sampler")
-    family = family_of(pipe, request.resolution, request.max_tokens)
+    family = family_loss_of(pipe, request.resolution, request.max_tokens)
     dataset = _pictures(request)
     say(*_notes(dataset, family))
     train, held_out = dataset.train, dataset.validation
     spec = _spec(request, held_out)
-    eyes = load_eyes(spec, device)
+    eyes = load_extractors(spec, device)
     acting = load_lora(pipe, Path(request.lora))  # first, since it may not fit
     seen = _look(family, held_out, spec, request.trigger)
     take_off(pipe)
@@ -79,7 +79,7 @@ def run(request: Request) -> Evaluation:
     )
     say(
         f"{request.lora} ({acting}) on {request.base}",
-        *table(evaluation),
+        *comparison_table(evaluation),
         evaluation.words,
         *lines_on_missing(evaluation.metrics, request.data is not None),
         _COMPARE,
@@ -91,7 +91,7 @@ def run(request: Request) -> Evaluation:
     return evaluation
 
 
-def table(evaluation: Evaluation) -> list[str]:
+def comparison_table(evaluation: Evaluation) -> list[str]:
     """An evaluation in lines; what could not be measured is a dash."""
     rows = [
         ("score", f"{_cell(evaluation.score)} ± {_cell(evaluation.score_se)}", ""),
@@ -117,7 +117,7 @@ def _device(name: str | None) -> torch.device:
     return device
 
 
-def _pictures(request: Request) -> Dataset:
+def _pictures(request: EvalRequest) -> Dataset:
     """What was trained on and what was not, read and told apart as training does it."""
     if request.data is None:
         return Dataset((), ())
@@ -127,7 +127,7 @@ def _pictures(request: Request) -> Dataset:
     return replace(dataset, train=(), validation=(*dataset.validation, *dataset.train), few=())
 
 
-def _notes(dataset: Dataset, family: Family) -> Sequence[str]:
+def _notes(dataset: Dataset, family: FamilyLoss) -> Sequence[str]:
     captions = dataset.captions
     if not captions:
         return ()
@@ -135,7 +135,7 @@ def _notes(dataset: Dataset, family: Family) -> Sequence[str]:
     return (*dataset.notes(family.side), *cut)
 
 
-def _spec(request: Request, held_out: Sequence[Picture]) -> EvalSpec:
+def _spec(request: EvalRequest, held_out: Sequence[Picture]) -> EvalSpec:
     check_prompts(request.prompt, request.trigger, "prompt")
     captions = [picture.caption for picture in held_out if picture.caption][:_MAX_DEFAULT_PROMPTS]
     prompts = tuple(dict.fromkeys(request.prompt or captions))
@@ -163,7 +163,7 @@ def _spec(request: Request, held_out: Sequence[Picture]) -> EvalSpec:
         raise ConfigError([str(error)]) from error
 
 
-def _look(family: Family, held_out: Sequence[Picture], spec: EvalSpec, trigger: str) -> _Sight:
+def _look(family: FamilyLoss, held_out: Sequence[Picture], spec: EvalSpec, trigger: str) -> _Sight:
     def draw(prompts: Sequence[str]) -> list[Image.Image]:
         return sample(family.pipe, prompts, spec.seeds, spec.drawing, family.sampling)
 
@@ -179,7 +179,7 @@ def _look(family: Family, held_out: Sequence[Picture], spec: EvalSpec, trigger: 
 
 
 def _judge(
-    eyes: Eyes,
+    eyes: FeatureExtractors,
     train: Sequence[Image.Image],
     held_out: Sequence[Image.Image],
     base: _Sight,

@@ -8,7 +8,7 @@ from typing import Final
 
 DATA: Final = "the pictures it was trained on (data=)"
 SEEDS: Final = "two seeds or more (seeds=)"
-UNRELATED: Final = "two unrelated prompts or more (unrelated=)"
+TWO_UNRELATED: Final = "two unrelated prompts or more (unrelated=)"
 
 NEEDS: Final[Mapping[str, tuple[str, ...]]] = {
     "style": (DATA,),
@@ -18,8 +18,8 @@ NEEDS: Final[Mapping[str, tuple[str, ...]]] = {
     "copy_rate": (DATA,),
     "copies": (DATA,),
     "diversity": (SEEDS,),
-    "drift": (UNRELATED,),
-    "leak": (DATA, UNRELATED),
+    "drift": (TWO_UNRELATED,),
+    "leak": (DATA, TWO_UNRELATED),
     "image_similarity": (DATA,),
     "fid": (DATA,),
     "kid": (DATA,),

@@ -44,7 +44,7 @@ class Fall:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Signs:
+class OverfitSigns:
     """What the criteria look at; NaN for what was not measured, which then counts for nothing."""
 
     val_rise: float
@@ -78,7 +78,7 @@ def severity(value: float, limits: Limits) -> float:
     return min(1.0, max(0.0, (value - limits.warn) / (limits.alarm - limits.warn)))
 
 
-def severities(signs: Signs, thresholds: Thresholds) -> dict[str, float]:
+def severities(signs: OverfitSigns, thresholds: Thresholds) -> dict[str, float]:
     """Return the severity of each of `CRITERIA`, 0 to 1.
 
     A rise of the validation loss counts only if it is significant or lasting, copies only from `min_copies` on.
@@ -95,7 +95,7 @@ def severities(signs: Signs, thresholds: Thresholds) -> dict[str, float]:
     }
 
 
-def unmeasured(signs: Signs) -> list[str]:
+def unmeasured(signs: OverfitSigns) -> list[str]:
     """Return those of `CRITERIA` that were not measured; where there is no earlier score there is no fall either."""
     values = {
         "copy": signs.copy_rate,
@@ -107,7 +107,7 @@ def unmeasured(signs: Signs) -> list[str]:
     return [name for name in CRITERIA if math.isnan(values.get(name, 0.0))]
 
 
-def is_untold(signs: Signs) -> bool:
+def is_untold(signs: OverfitSigns) -> bool:
     """Return whether the two measures that overfit is mostly told by, copies and validation loss, both are missing."""
     return {"copy", "val_rise"} <= set(unmeasured(signs))
 
@@ -135,18 +135,18 @@ def is_overfit(indices: Sequence[float], thresholds: Thresholds, warmup_evaluati
     return len(tail) == thresholds.in_a_row and all(index >= thresholds.overfit for index in tail)
 
 
-def describe(fall: Fall) -> str:
+def describe_signs(fall: Fall) -> str:
     """Say how deep a fall is, and how sure: "21 points (57 %, t 1.8) below its best, of step 40"."""
     sure = f", t {fall.t:.1f}" if math.isfinite(fall.t) else ""
     return f"{fall.points:.0f} points ({100 * fall.share:.0f} %{sure}) below its best, of step {fall.since}"
 
 
-def explain(signs: Signs, parts: Mapping[str, float]) -> str:
+def explain(signs: OverfitSigns, parts: Mapping[str, float]) -> str:
     """Say in one line which criteria speak and how loud: "copies in 4 of 32 pictures; prompt match down 3.4 points"."""
     risen = f"{100 * signs.val_rise:.1f} % above its lowest" if math.isfinite(signs.val_rise) else "no longer finite"
     words = {
         "copy": f"copies in {signs.copies} of {signs.num_samples} pictures",
-        "fall": f"score {describe(signs.fall)}" if signs.fall else "",
+        "fall": f"score {describe_signs(signs.fall)}" if signs.fall else "",
         "val_rise": f"validation loss {risen}",
         "diversity": f"diversity {100 * signs.diversity:.0f} % of the base's",
         "prompt_drop": f"prompt match down {signs.prompt_drop:.1f} points",

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from diffusers import DiffusionPipeline
 
-from eval.families import FAMILIES
+from eval.families import FAMILY_LOSSES
 from foundation.adapters.files import put_on
 from foundation.config.own_code import NO_CODE, refuse_models_code, refuse_pipelines_code
 from foundation.errors import BaseModelError, first_line
@@ -23,7 +23,7 @@ def base_folder(base: str) -> str:
     return str(Path(__file__).parents[1] / "train/pocket/weights/pipeline") if base == "pocket" else base
 
 
-def load_pipeline(base: str, device: torch.device | str) -> Any:
+def load_base_pipeline(base: str, device: torch.device | str) -> Any:
     """Load a pipeline of a family that can be trained here, in float32 from safetensors, without safety checker.
 
     Raises:
@@ -37,8 +37,8 @@ def load_pipeline(base: str, device: torch.device | str) -> Any:
         index = _PIPELINES.load_config(source)
         refuse_pipelines_code(index, f"base {base}")
         family = index.get("_class_name") if isinstance(index, dict) else None
-        if family not in FAMILIES:
-            raise BaseModelError(f"base must be one of {', '.join(FAMILIES)}, got {base!r} of {family}")
+        if family not in FAMILY_LOSSES:
+            raise BaseModelError(f"base must be one of {', '.join(FAMILY_LOSSES)}, got {base!r} of {family}")
         unchecked = {"safety_checker": None, "requires_safety_checker": False} if family == _HAS_CHECKER else {}
         pipe = _PIPELINES.from_pretrained(source, dtype=torch.float32, use_safetensors=True, **NO_CODE, **unchecked)
     except BaseModelError:

@@ -12,10 +12,10 @@ from PIL import Image
 from torch import Tensor
 
 from eval.compositions import compositions
-from eval.eyes import Eye, Eyes
+from eval.eyes import FeatureExtractor, FeatureExtractors
 from eval.metrics.copying import deduplicate
-from eval.spec import Round
-from eval.views import View
+from eval.spec import SampleBudget
+from eval.views import ReferenceFeatures
 from foundation.errors import DataError
 from foundation.files.checked import load_checked, save_checked
 
@@ -49,9 +49,9 @@ class Reference:
     """(m, C) the held-out pictures."""
     base_compositions: Tensor
     """(P, S, C) what the base draws."""
-    image: View | None = None
+    image: ReferenceFeatures | None = None
     """The pictures as an eye of its own sees them (`eval.image_features`); None: as the CLIP does."""
-    style: View | None = None
+    style: ReferenceFeatures | None = None
     """As the eye for style sees them (`eval.style_features`); None: as in `image`."""
 
     def __post_init__(self) -> None:
@@ -64,9 +64,9 @@ class Reference:
             raise ValueError("base_validation must be finite; the base itself fails on the held-out images")
 
     @property
-    def of_clip(self) -> View:
+    def of_clip(self) -> ReferenceFeatures:
         """The pictures as the CLIP sees them."""
-        return View(
+        return ReferenceFeatures(
             train=self.train,
             held_out=self.held_out,
             base_samples=self.base_samples,
@@ -74,16 +74,16 @@ class Reference:
         )
 
     @property
-    def of_images(self) -> View:
+    def of_images(self) -> ReferenceFeatures:
         """The pictures as they are compared with one another."""
         return self.image or self.of_clip
 
     @property
-    def of_style(self) -> View:
+    def of_style(self) -> ReferenceFeatures:
         """The pictures as style fidelity is measured on them."""
         return self.style or self.of_images
 
-    def within(self, asked: Round) -> Reference:
+    def within(self, asked: SampleBudget) -> Reference:
         """The same as if the base had been drawn for these prompts and seeds alone."""
         return replace(
             self,
@@ -99,7 +99,7 @@ class Reference:
         """Write all to one file, whole or not at all."""
         tensors = {field.name: getattr(self, field.name) for field in fields(self) if field.name not in _VIEWS}
         for name in _VIEWS:
-            view: View | None = getattr(self, name)
+            view: ReferenceFeatures | None = getattr(self, name)
             tensors |= view.tensors(name) if view else {}
         save_checked(path, tensors)
 
@@ -114,14 +114,14 @@ class Reference:
         tensors = load_checked(path)
         try:
             own: dict[str, Any] = {field.name: tensors[field.name] for field in fields(cls) if field.name not in _VIEWS}
-            own |= {name: View.of_tensors(name, tensors) for name in _VIEWS}
+            own |= {name: ReferenceFeatures.of_tensors(name, tensors) for name in _VIEWS}
             return cls(**own)
         except (KeyError, ValueError) as error:
             raise DataError(f"the judge's reference {path} is no such file ({error})") from error
 
 
 def build_reference(
-    eyes: Eyes,
+    eyes: FeatureExtractors,
     *,
     train: Sequence[Image.Image],
     held_out: Sequence[Image.Image],
@@ -138,9 +138,9 @@ def build_reference(
     with S = `num_seeds`, R = `unrelated_seeds`; `base_validation` (N, B).
     """
 
-    def view(eye: Eye) -> View:
+    def view(eye: FeatureExtractor) -> ReferenceFeatures:
         features = eye.images(train)
-        return View(
+        return ReferenceFeatures(
             train=features[deduplicate(features)],
             held_out=eye.images(held_out),
             base_samples=by_prompt(eye.images(base_samples), num_seeds),

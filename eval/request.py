@@ -57,7 +57,7 @@ _SHORT = {
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Request:
+class EvalRequest:
     """What the command line asks for; the fields are its keys, see `USAGE`."""
 
     lora: PathText
@@ -86,10 +86,10 @@ class Request:
     samples: PathText | None = None
 
 
-KEYS: Final = frozenset({field.name for field in fields(Request)} - {"trained_on"} | _SHORT.keys() | _DATA.keys())
+KEYS: Final = frozenset({field.name for field in fields(EvalRequest)} - {"trained_on"} | _SHORT.keys() | _DATA.keys())
 
 
-def parse(arguments: Sequence[str]) -> Request:
+def parse_request(arguments: Sequence[str]) -> EvalRequest:
     """Read `key=value` arguments.
 
     Raises:
@@ -104,7 +104,7 @@ def parse(arguments: Sequence[str]) -> Request:
         problems.append("lora must be given: lora=FILE or lora=FOLDER")
         values["lora"] = "missing"
     try:
-        request = TypeAdapter(Request).validate_python(values)
+        request = TypeAdapter(EvalRequest).validate_python(values)
     except ValidationError as error:
         for problem in error.errors():
             problems.append(f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}, got {problem['input']!r}")
@@ -114,7 +114,7 @@ def parse(arguments: Sequence[str]) -> Request:
 
 
 def _pictures(values: dict[str, Any], problems: list[str]) -> dict[str, Any]:
-    """`data`, `trained_on` and `trigger` of a `Request`; takes their keys from `values` and adds what is wrong."""
+    """`data`, `trained_on` and `trigger` of a `EvalRequest`; takes their keys from `values` and adds what is wrong."""
     said: dict[str, str] = {}
     for key in [key for key in values if key in _SHORT or key in _DATA]:
         name = _SHORT.get(key, key)

@@ -5,19 +5,21 @@ from __future__ import annotations
 from typing import Final
 
 from eval.evaluation import Evaluation
-from eval.spec import EvalSpec, Round
+from eval.spec import EvalSpec, SampleBudget
 
 SURE: Final = 1.75
 """From this paired t on, a fall that ends a trial is believed without further seeds; found with the sixty trials of
 docs/judge.md."""
 
 
-def first_round(spec: EvalSpec) -> Round:
+def first_budget(spec: EvalSpec) -> SampleBudget:
     """What every checkpoint is drawn for. Nothing unrelated at a glance: what has learned nothing has not drifted."""
-    return spec.usual if spec.glance_prompts is None else Round(min(spec.glance_prompts, len(spec.prompts)), 1, 0)
+    return (
+        spec.usual if spec.glance_prompts is None else SampleBudget(min(spec.glance_prompts, len(spec.prompts)), 1, 0)
+    )
 
 
-def next_round(known: Round, judged: Evaluation, spec: EvalSpec) -> Round | None:
+def next_budget(known: SampleBudget, judged: Evaluation, spec: EvalSpec) -> SampleBudget | None:
     """What it is to be judged by that was judged by `known`; None when that is enough.
 
     The glance is, for what has learned nothing; the usual is, unless its pictures speak against it and it is not sure.

@@ -101,7 +101,7 @@ class Strata:
         return self.bins * self.noises_per_bin
 
 
-class Round(NamedTuple):
+class SampleBudget(NamedTuple):
     """What a checkpoint is judged by: the first so many prompts, each with the first so many seeds.
 
     And the first so many unrelated prompts, with those of their seeds that are among these.
@@ -122,7 +122,7 @@ class EvalSpec:
     """The eye that compares pictures with one another (style, diversity, drift, likeness, FID, KID): a DINOv2 folder or
     hub id; "" for the CLIP. Prompt match and CMMD are always the CLIP's."""
     style_features: PathTextOrNone = ""
-    """The eye for style fidelity alone (CSD and its like, `eval.eyes.load_style_eye`): a folder or hub id; "" for
+    """The eye for style fidelity alone (CSD and its like, `eval.eyes.load_style_extractor`): a folder or hub id; "" for
     that of `image_features`."""
     every: _Positive = 40
     """Training steps between two evaluations."""
@@ -229,16 +229,16 @@ class EvalSpec:
         return replace(self, prompts=prompts, final_prompts=(), seeds=seeds, close_seeds=())
 
     @property
-    def usual(self) -> Round:
+    def usual(self) -> SampleBudget:
         """What a checkpoint is judged by that has learned something."""
-        return Round(len(self.prompts), len(self.seeds), len(self.unrelated_prompts))
+        return SampleBudget(len(self.prompts), len(self.seeds), len(self.unrelated_prompts))
 
     @property
-    def whole(self) -> Round:
+    def whole(self) -> SampleBudget:
         """What a close call is judged by."""
         return self.usual._replace(seeds=len(self.seeds) + len(self.close_seeds))
 
-    def within(self, asked: Round) -> EvalSpec:
+    def within(self, asked: SampleBudget) -> EvalSpec:
         """The same judge asking for this, and for no more whatever it sees; seeds are of `seeds` and `close_seeds`."""
         return replace(
             self,

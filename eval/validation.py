@@ -23,7 +23,7 @@ Denoise = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Batch:
+class ValidationBatch:
     """Rows that go through the denoiser at once."""
 
     noisy: Tensor  # (R, C, H, W)
@@ -86,7 +86,7 @@ class ValidationSet:
         generator = torch.Generator().manual_seed(int.from_bytes(digest[:7], "big"))
         return torch.randn((len(self.strata), *self.latents.shape[1:]), generator=generator)
 
-    def batches(self, max_rows: int) -> Iterator[Batch]:
+    def batches(self, max_rows: int) -> Iterator[ValidationBatch]:
         """Yield all rows, image by image and timestep by timestep, at most `max_rows` at once."""
         timesteps = self.timesteps
         images = torch.arange(len(self.latents)).repeat_interleave(len(timesteps))
@@ -96,7 +96,7 @@ class ValidationSet:
             noise = torch.cat([self.noise(i)[step[image == i]] for i in range(int(image[0]), int(image[-1]) + 1)])
             clean = self.latents[image].float()
             noisy, target = self._noised(clean, noise, timesteps[step])
-            yield Batch(
+            yield ValidationBatch(
                 noisy=noisy,
                 timesteps=timesteps[step],
                 target=target,

@@ -7,11 +7,11 @@ from dataclasses import dataclass, fields
 
 from torch import Tensor
 
-from eval.spec import Round
+from eval.spec import SampleBudget
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class View:
+class ReferenceFeatures:
     """What checkpoints are held against; unit rows of width D. Parts that do not exist are empty."""
 
     train: Tensor
@@ -23,9 +23,9 @@ class View:
     base_unrelated: Tensor
     """(U, R, D) what the base draws for the unrelated prompts and the first R seeds; (0, R, D) for none."""
 
-    def within(self, asked: Round) -> View:
+    def within(self, asked: SampleBudget) -> ReferenceFeatures:
         """The same as if the base had been drawn for these prompts and seeds alone."""
-        return View(
+        return ReferenceFeatures(
             train=self.train,
             held_out=self.held_out,
             base_samples=self.base_samples[: asked.prompts, : asked.seeds],
@@ -37,7 +37,7 @@ class View:
         return {f"{name}.{field.name}": getattr(self, field.name) for field in fields(self)}
 
     @classmethod
-    def of_tensors(cls, name: str, tensors: Mapping[str, Tensor]) -> View | None:
+    def of_tensors(cls, name: str, tensors: Mapping[str, Tensor]) -> ReferenceFeatures | None:
         """What `tensors` returned; None where there is nothing of this name.
 
         Raises:
@@ -49,7 +49,7 @@ class View:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Seen:
+class SampleFeatures:
     """What a checkpoint draws."""
 
     samples: Tensor
@@ -57,9 +57,9 @@ class Seen:
     unrelated: Tensor
     """(U, R, D) for the unrelated prompts; (0, R, D) for none."""
 
-    def within(self, asked: Round) -> Seen:
+    def within(self, asked: SampleBudget) -> SampleFeatures:
         """The same as if it had been drawn for these prompts and seeds alone."""
-        return Seen(
+        return SampleFeatures(
             samples=self.samples[: asked.prompts, : asked.seeds],
             unrelated=self.unrelated[: asked.unrelated, : asked.seeds],
         )

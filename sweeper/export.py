@@ -12,7 +12,7 @@ from typing import Any, Final
 from foundation.adapters.exports import (
     FILE_FORMATS,
     About,
-    Adapter,
+    SavedAdapter,
     about_of,
     file_title,
     read_adapter,
@@ -31,9 +31,9 @@ from foundation.files.sums import SUMS, damage_of
 from sweeper.export_request import FULL, MERGED, USAGE, parse
 from sweeper.results.bases import layers_of_base, open_base, open_parts_of_base
 from sweeper.results.strength import AS_TRAINED
-from sweeper.results.winner import CONFIG, SCORES
+from sweeper.results.winner import CONFIG_FILE, SCORES
 
-_TRIAL_CONFIGS: Final = (CONFIG, "config.json")
+_TRIAL_CONFIGS: Final = (CONFIG_FILE, "config.json")
 """A trial's config as a study writes it, and as `sweeper train` does."""
 
 
@@ -101,7 +101,7 @@ def export(arguments: Sequence[str]) -> list[str]:
 
 
 def _write(
-    name: str, source: _Source, adapter: Adapter, folder: Path, about: About, base: str | None, strength: float
+    name: str, source: _Source, adapter: SavedAdapter, folder: Path, about: About, base: str | None, strength: float
 ) -> tuple[Path, str]:
     """Write one format into a folder: what was written, and what to say of it."""
     if name == MERGED:
@@ -170,11 +170,11 @@ def _write_merged(source: _Source, base: str | None, strength: float, folder: Pa
     save_pipeline(pipe, folder)
 
 
-def _write_full(source: _Source, adapter: Adapter, base: str | None, folder: Path, about: About) -> Path:
+def _write_full(source: _Source, adapter: SavedAdapter, base: str | None, folder: Path, about: About) -> Path:
     pipe = open_parts_of_base(adapter, source.config, base)
-    from foundation.adapters.merge.difference import differences  # loads diffusers, which takes seconds
+    from foundation.adapters.merge.difference import weight_differences  # loads diffusers, which takes seconds
 
-    return write_full(adapter, differences(pipe, adapter), folder, about)
+    return write_full(adapter, weight_differences(pipe, adapter), folder, about)
 
 
 if __name__ == "__main__":

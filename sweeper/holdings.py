@@ -23,7 +23,7 @@ from sweeper.records.history import read_evaluations
 from sweeper.records.lease import is_held
 from sweeper.records.paths import cache_of, checkpoint_of, state_of, trials_of
 from sweeper.records.trials import best_checkpoint
-from sweeper.study.finished import RECORD
+from sweeper.study.finished import FINISHED_FILE
 from sweeper.tracking import ARTIFACTS
 from sweeper.tracking.runs_of import trial_runs
 
@@ -73,7 +73,7 @@ def held_by(study: Path, keep: KeepOf) -> Held:
     artifacts = study.parent / ARTIFACTS
     runs = {number: artifacts / run for number, run in trial_runs(study.parent, study.name).items()}
     state: Literal["running", "unfinished", "finished"] = (
-        "running" if is_held(study) else "finished" if (study / RECORD).is_file() else "unfinished"
+        "running" if is_held(study) else "finished" if (study / FINISHED_FILE).is_file() else "unfinished"
     )
     free: list[Path] = []
     why = {"running": "it is running", "unfinished": "it is not finished: all of it is needed to go on"}.get(state, "")

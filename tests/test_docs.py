@@ -79,10 +79,10 @@ PARSED: dict[str, Callable[[list[str]], object]] = {
     "export": sweeper.export_request.parse,
     "dashboard": sweeper.dashboard._parsed,
     "clean": sweeper.clean._parsed,
-    "train": train.command.parse,
-    "merge": foundation.adapters.merge.request.parse,
+    "train": train.command.parse_command,
+    "merge": foundation.adapters.merge.request.parse_merge,
     "prepare": foundation.data.prepare.request.read_request,
-    "eval": eval.request.parse,
+    "eval": eval.request.parse_request,
 }
 
 
@@ -107,9 +107,9 @@ def test_there_are_commands_of_each_kind() -> None:
 @pytest.mark.parametrize(
     ("usage", "kind", "elsewhere"),
     [
-        (eval.request.USAGE, eval.request.Request, {"trained_on"}),
-        (foundation.data.prepare.request.USAGE, foundation.data.prepare.request.Request, set()),
-        (foundation.adapters.merge.request.USAGE, foundation.adapters.merge.request.Request, {"verb", "recipe"}),
+        (eval.request.USAGE, eval.request.EvalRequest, {"trained_on"}),
+        (foundation.data.prepare.request.USAGE, foundation.data.prepare.request.PrepareRequest, set()),
+        (foundation.adapters.merge.request.USAGE, foundation.adapters.merge.request.MergeRequest, {"verb", "recipe"}),
         (foundation.adapters.merge.request.USAGE, foundation.adapters.merge.recipe.Recipe, set()),
     ],
 )

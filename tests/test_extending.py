@@ -115,8 +115,8 @@ def test_a_study_uses_each_of_them(acme: Path, tmp_path: Path) -> None:
     trial = yaml.safe_load(next(folder.glob("acme/trials/*/config.yaml")).read_text())
     assert trial["optimizer"]["name"] == "signs"
     seen = [json.loads(line) for line in (folder / "lines.jsonl").read_text().splitlines()]
-    assert [name for name, _ in seen if name in ("start_study", "end_trial", "crown", "end_study")] == [
-        *("start_study", "end_trial", "crown", "end_study")
+    assert [name for name, _ in seen if name in ("start_study", "end_trial", "register_champion", "end_study")] == [
+        *("start_study", "end_trial", "register_champion", "end_study")
     ]
     assert ["start_trial", 0] in seen and ["log_evaluation", 0] in seen
     assert not (folder / "mlflow.db").exists()

@@ -27,7 +27,7 @@ class Batch:
     masks: Tensor | None = None
     """(B, 1, h, w) in [0, 1], where some places count more than others."""
     sizes: Tensor | None = None
-    """(B, 6) of the pictures and their cuts, where the base reads them; see `foundation.data.buckets.View.told`."""
+    """(B, 6) of the pictures and their cuts, where the base reads them; see `CroppedView.told`."""
 
     @staticmethod
     def of_all(batches: Sequence[Batch], device: torch.device) -> Batch:

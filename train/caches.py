@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from foundation.bases.port import Base
-from foundation.data.buckets import Cut, Size, View
+from foundation.data.buckets import CroppedView, Cut, Size
 from foundation.data.dataset import Dataset
 from foundation.data.folder import Picture
 from foundation.data.masks import Mask
@@ -41,7 +41,7 @@ class Encoded:
     masks: Tensor | None = None  # (N·V, 1, h, w) in [0, 1]: how much each place counts; None: all alike
     views: int = 1  # V
     repeats: tuple[int, ...] = ()  # N, how often each comes in an epoch; none: once
-    sizes: Tensor | None = None  # (N·V, 6) as `View.told` says them, for bases that read sizes
+    sizes: Tensor | None = None  # (N·V, 6) as `CroppedView.told` says them, for bases that read sizes
 
     def __len__(self) -> int:
         return len(self.means) // self.views
@@ -125,7 +125,7 @@ def _encode(
     )
 
 
-def _sizes(pictures: Sequence[Picture], views: Sequence[Sequence[View]], size: Size) -> Tensor:
+def _sizes(pictures: Sequence[Picture], views: Sequence[Sequence[CroppedView]], size: Size) -> Tensor:
     told = [view.told(picture.size, size) for picture, own in zip(pictures, views, strict=True) for view in own]
     return torch.tensor(told, dtype=torch.float32)
 
@@ -138,14 +138,16 @@ def _shape(base: Base, size: Size, cut: Cut) -> list[str]:
     return [*plain, json.dumps([size, cut.random_crops, cut.flip])]
 
 
-def _masks(masks: Sequence[Mask], views: Sequence[Sequence[View]], size: Size, latent: Sequence[int]) -> Tensor:
+def _masks(masks: Sequence[Mask], views: Sequence[Sequence[CroppedView]], size: Size, latent: Sequence[int]) -> Tensor:
     """Cut as the pictures are, and made as small as their latents by the mean over each one's area."""
     seen = (view.of(mask.open(), size) for mask, own in zip(masks, views, strict=True) for view in own)
     cut = (torch.from_numpy(np.asarray(mask, dtype=np.float32) / 255) for mask in seen)
     return torch.cat([F.interpolate(mask[None, None], tuple(latent), mode="area") for mask in cut])
 
 
-def _latents(base: Base, pictures: Sequence[Picture], views: Sequence[Sequence[View]], size: Size) -> dict[str, Tensor]:
+def _latents(
+    base: Base, pictures: Sequence[Picture], views: Sequence[Sequence[CroppedView]], size: Size
+) -> dict[str, Tensor]:
     means, stds = [], []
     for begin in range(0, len(pictures), _BATCH):
         part = zip(pictures[begin : begin + _BATCH], views[begin : begin + _BATCH], strict=True)

@@ -28,7 +28,7 @@ _TIMED_PASSES: Final = 4
 def measure_capacity(
     base: Base, data: EncodedDataset, spec: TrialSpec, most: int, clock: Callable[[], float] = time.perf_counter
 ) -> list[Capacity]:
-    """Train copies of a trial for a few steps at 1, 2, 4 … slots, as long as it pays; see `best_of`.
+    """Train copies of a trial for a few steps at 1, 2, 4 … slots, as long as it pays; see `best_count`.
 
     It ends when two counts in a row brought less than `WORTHWHILE` (after one that did not, the next may), and before
     one that passes `MEMORY_LIMIT` or runs out of memory. Nothing is left in the base.
@@ -47,7 +47,7 @@ def measure_capacity(
     return curve
 
 
-def best_of(curve: Sequence[Capacity]) -> int:
+def best_count(curve: Sequence[Capacity]) -> int:
     """The number of slots to take: the last that paid; 1 for an empty curve."""
     return _best(curve).slots if curve else 1
 

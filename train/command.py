@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from foundation.config.compose import chosen, compose, options
+from foundation.config.compose import compose, default_option, options
 from foundation.config.home import at_home
 from foundation.config.parse import parse as parse_as
 from foundation.config.presets import search_presets
@@ -32,7 +32,7 @@ Groups and their options, the default first; every field with its meaning and de
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Run:
+class TrainingRun:
     """What this command reads of the config."""
 
     base: BaseSpec
@@ -47,7 +47,7 @@ def main(arguments: list[str]) -> int:
         if {"-h", "--help"} & set(arguments):
             say(USAGE, *_groups())
             return 0
-        run, out = parse(arguments)
+        run, out = parse_command(arguments)
         from train.train_one import train  # torch and diffusers take seconds to import
 
         return train(run, out)
@@ -60,12 +60,12 @@ def _groups() -> Iterator[str]:
     """A line for each group that this command reads: its options, the default first."""
     names = ("base", "data", *_TRIAL_GROUPS, "experiment")
     for name in names:
-        default = chosen(name)
+        default = default_option(name)
         others = [option for option in options(name) if option != default]
         yield f"  {name:<13}{', '.join([default, *others] if default else others)}"
 
 
-def parse(arguments: list[str]) -> tuple[Run, Path | None]:
+def parse_command(arguments: list[str]) -> tuple[TrainingRun, Path | None]:
     """Compose and check the config; it, and the folder to write to where one is named.
 
     Raises:
@@ -74,7 +74,7 @@ def parse(arguments: list[str]) -> tuple[Run, Path | None]:
     outs = [_unquoted(argument.removeprefix("out=")) for argument in arguments if argument.startswith("out=")]
     config = compose([argument for argument in arguments if not argument.startswith("out=")])
     trial = {group: _without_space(config[group]) for group in _TRIAL_GROUPS}
-    run = parse_as(Run, {"base": config["base"], "data": config["data"], "trial": trial})
+    run = parse_as(TrainingRun, {"base": config["base"], "data": config["data"], "trial": trial})
     check_installed(run.trial.optimizer)
     check_attention(run.trial.train)
     check_quantized(run.base, [run.trial.adapter])

@@ -9,7 +9,7 @@ from typing import Final
 
 from foundation.files.cache_use import used
 from foundation.files.durable import new_folder
-from train.pocket.draw import draw
+from train.pocket.draw import draw_scene
 from train.pocket.world import scenes
 from train.spec import DataSpec
 
@@ -42,7 +42,7 @@ def draw_set(style: str, num_train: int, num_validation: int, cache: Path) -> Pa
             (fresh / name).mkdir()
             lines = []
             for i in range(begin, begin + count):
-                draw(chosen[i], style, SEED * 1_000_003 + i).save(fresh / name / f"{i:03}.png")
+                draw_scene(chosen[i], style, SEED * 1_000_003 + i).save(fresh / name / f"{i:03}.png")
                 lines.append(json.dumps({"file_name": f"{i:03}.png", "text": chosen[i].caption(style)}))
             (fresh / name / "metadata.jsonl").write_text("\n".join(lines) + "\n")
             begin += count

@@ -15,7 +15,7 @@ from torch import Tensor
 from train.batch import Batch
 from train.caches import Encoded, EncodedDataset
 from train.epochs import num_batches, shapes_of_epoch
-from train.objective import Objective
+from train.objective import TrainingLoss
 from train.spec import ObjectiveSpec, TrialSpec
 from train.tags import varied
 from train.texts import Texts
@@ -26,7 +26,7 @@ Latents = tuple[int, ...]
 """The shape of a batch of latents: B, C, h, w."""
 
 
-class Draws:
+class BatchSampler:
     """One trial's draws: pass after pass over all pictures, each as often as it is repeated.
 
     A micro-batch is of one shape and one epoch, so that the last of a shape in an epoch may be smaller. Regularisation
@@ -35,7 +35,7 @@ class Draws:
     (docs/decisions/007).
     """
 
-    def __init__(self, trial: TrialSpec, objective: Objective, data: EncodedDataset, texts: Texts) -> None:
+    def __init__(self, trial: TrialSpec, objective: TrainingLoss, data: EncodedDataset, texts: Texts) -> None:
         self._size = trial.train.batch_size
         self._teaches_texts = trial.adapter.text_encoder
         self._objective = objective

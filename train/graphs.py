@@ -10,7 +10,7 @@ from torch import Tensor
 
 from foundation.errors import ConfigError, first_line
 
-Run = Callable[..., Tensor]
+RecordedPass = Callable[..., Tensor]
 
 
 def can_record(device: torch.device) -> bool:
@@ -28,9 +28,11 @@ class Graphs:
     def __init__(self) -> None:
         self._pool: Any = None
         self._learned: list[Tensor] = []
-        self._recorded: dict[Hashable, Run] = {}
+        self._recorded: dict[Hashable, RecordedPass] = {}
 
-    def run(self, function: Run, inputs: Sequence[Tensor], learned: Sequence[Tensor], read: Sequence[Tensor]) -> Tensor:
+    def run(
+        self, function: RecordedPass, inputs: Sequence[Tensor], learned: Sequence[Tensor], read: Sequence[Tensor]
+    ) -> Tensor:
         """function(*inputs), replayed where it can be, else recorded first.
 
         `learned` are the leaves that get gradients; other ones than before make all recordings void. `read` are other
@@ -48,7 +50,7 @@ class Graphs:
             self._recorded[key] = self._record(function, inputs)
         return self._recorded[key](*inputs, *self._learned)
 
-    def _record(self, function: Run, inputs: Sequence[Tensor]) -> Run:
+    def _record(self, function: RecordedPass, inputs: Sequence[Tensor]) -> RecordedPass:
         """Let PyTorch warm up, record forward and backward, and make one node of autograd's graph of both."""
         count = len(inputs)
         samples = [each.detach().clone().requires_grad_(each.requires_grad) for each in inputs]

@@ -25,7 +25,7 @@ _LEAST = 1e-6
 
 
 @dataclass(frozen=True, slots=True)
-class Objective:
+class TrainingLoss:
     """One trial's loss. Equal ones can be computed together."""
 
     spec: ObjectiveSpec
@@ -35,7 +35,7 @@ class Objective:
     """Whether the second half of a trial's rows are regularisation pictures."""
 
     @classmethod
-    def of(cls, spec: ObjectiveSpec, process: NoiseProcess, has_regularization: bool = False) -> Objective:
+    def of(cls, spec: ObjectiveSpec, process: NoiseProcess, has_regularization: bool = False) -> TrainingLoss:
         """A trial's loss over a base.
 
         Raises:

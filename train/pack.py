@@ -21,12 +21,12 @@ from train.batch import Batch
 from train.caches import EncodedDataset
 from train.optimizers import effective_lr
 from train.packed import Packed
-from train.question import Question
+from train.question import PackedBatch
 from train.reports import StepReport
 from train.slot import Slot, for_use
 from train.spec import Lasting, Precision, TrialSpec
 from train.texts import Texts
-from train.unread import Ledger, Unread
+from train.unread import DeferredReports, PendingStep
 
 _FROM_FILE: Final = "file"
 """What an adapter that is loaded from a file is called while it is on the pipeline."""
@@ -58,7 +58,7 @@ class Pack:
         self._both = (self._packed, self._packed_text)
         self._texts = Texts(base, partial(self._packed_text.rows_of, ()))
         self._admitted = 0
-        self._ledger = Ledger(read_every)
+        self._ledger = DeferredReports(read_every)
         self.at_once = num_slots
         """Slots that share a pass at most: fewer than there are once a pass of all ran out of memory."""
         denoiser: Any = base.denoiser
@@ -114,7 +114,7 @@ class Pack:
             if not self.finished(number):
                 key = (self.spec(number).pack_key, self._slot(number).draws.next_shape)
                 groups.setdefault(key, []).append(number)
-        taken: list[Unread] = []
+        taken: list[PendingStep] = []
         for alike in groups.values():
             for start in range(0, len(alike), self.at_once):
                 taken += self._advance(alike[start : start + self.at_once])
@@ -217,11 +217,11 @@ class Pack:
             raise StudyError(f"slot {number} is empty")
         return slot
 
-    def _advance(self, numbers: list[int]) -> list[Unread]:
+    def _advance(self, numbers: list[int]) -> list[PendingStep]:
         """One pass for these slots, which share a batch size, and a shape."""
         return self._pass(numbers, [self._slot(number).draws.next_batch() for number in numbers])
 
-    def _pass(self, numbers: list[int], batches: list[Batch]) -> list[Unread]:
+    def _pass(self, numbers: list[int], batches: list[Batch]) -> list[PendingStep]:
         slots = [self._slot(number) for number in numbers]
         chances = [slot.chance.get_state() for slot in slots]
         try:
@@ -237,7 +237,9 @@ class Pack:
             packed.drop_gradients()
         if len(numbers) == 1:  # alone it has no one else to blame
             slots[0].clear_gradients()
-            return [Unread(numbers[0], slots[0].step + 1, failure=f"out of memory on {self.base.device}: {reason}")]
+            return [
+                PendingStep(numbers[0], slots[0].step + 1, failure=f"out of memory on {self.base.device}: {reason}")
+            ]
         for slot, chance in zip(slots, chances, strict=True):
             slot.chance.set_state(chance)
             if not slot.losses:
@@ -247,7 +249,7 @@ class Pack:
 
     def _backward(self, numbers: list[int], slots: list[Slot], batches: list[Batch]) -> Tensor:
         """Forward and backward for all rows; each slot's loss (K,). Summed, so that none scales another's gradient."""
-        asked = Question([slot.objective for slot in slots], batches, self.base.device)
+        asked = PackedBatch([slot.objective for slot in slots], batches, self.base.device)
         taught = [number for number in numbers if self.spec(number).adapter.text_encoder]
         shape = tuple(batches[0].latents.shape)
         with self._packed.rows_of(numbers, latents=shape), self._packed_text.rows_of(taught, latents=shape):
@@ -262,7 +264,7 @@ class Pack:
         with self._accelerator.autocast():
             return self.base.predict(noisy, timesteps, *told)
 
-    def _embeddings(self, numbers: list[int], taught: list[int], asked: Question) -> Tensor:
+    def _embeddings(self, numbers: list[int], taught: list[int], asked: PackedBatch) -> Tensor:
         """Of the rows' captions (B, T, D): cached ones, and made anew for the slots that train the text encoder."""
         if not taught:
             return asked.embeddings
@@ -273,17 +275,17 @@ class Pack:
         shares.update(zip(taught, made.chunk(len(taught)), strict=True))
         return torch.cat(list(shares.values()))
 
-    def _optimize(self, numbers: list[int], slots: list[Slot], losses: Tensor) -> list[Unread]:
+    def _optimize(self, numbers: list[int], slots: list[Slot], losses: Tensor) -> list[PendingStep]:
         """Take in a pass: an optimizer step for each slot that has all its micro-batches. Nothing is waited for."""
         for slot, loss in zip(slots, losses.unbind(), strict=True):
             slot.losses.append(loss)
         return [self._optimizer_step(number, slot) for number, slot in zip(numbers, slots, strict=True) if slot.due]
 
-    def _optimizer_step(self, number: int, slot: Slot) -> Unread:
+    def _optimizer_step(self, number: int, slot: Slot) -> PendingStep:
         slot.scaler.unscale_(slot.optimizer)
         norm = nn.utils.clip_grad_norm_(slot.parameters, slot.spec.train.clip_norm)
         lr, skips = effective_lr(slot.optimizer), slot.scaler.is_enabled()
-        taken = Unread(number, slot.step + 1, tuple(slot.losses), lr, norm, skips)
+        taken = PendingStep(number, slot.step + 1, tuple(slot.losses), lr, norm, skips)
         try:
             slot.optimize()
         except torch.AcceleratorError:

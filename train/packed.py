@@ -16,11 +16,11 @@ from contextlib import contextmanager, nullcontext
 import torch
 from torch import Tensor, nn
 
-from train.adapters import Adapter
+from train.adapters import TrialAdapter
 from train.graphs import Graphs, can_record
 from train.regions import Regions
 from train.spec import Lasting
-from train.stacks import Guest, Places, Rows, StackedLayer
+from train.stacks import RowAssignment, SlotAdapter, SlotPlaces, StackedLayer
 
 _Shape = tuple[int, ...]
 
@@ -39,9 +39,9 @@ class Packed:
         self._lasting_rank = None if lasting is None else lasting.rank
         self._regions = Regions(module) if lasting and lasting.compiled else None
         self._graphs = Graphs() if lasting and lasting.recorded and can_record(self._device) else None
-        self._guests: dict[int, Guest] = {}
+        self._guests: dict[int, SlotAdapter] = {}
         self._layers: dict[nn.Module, StackedLayer] = {}
-        self._places: dict[int, Places] = {}
+        self._places: dict[int, SlotPlaces] = {}
         self._indices: dict[tuple[int, ...], Tensor | None] = {}
         self._masks: dict[_Shape, dict[StackedLayer, Tensor]] = {}
         """For the latents of a foreseen pass with dropout: where each layer's mask lies, in the order in which the pass
@@ -51,7 +51,7 @@ class Packed:
         self._replays: tuple[Tensor, ...] | None = None
         """The masks of the pass that is on, if that is one to record and replay."""
 
-    def put(self, slot: int, adapter: Adapter, chance: torch.Generator) -> None:
+    def put(self, slot: int, adapter: TrialAdapter, chance: torch.Generator) -> None:
         """Let an adapter's part here, if it has one, act on the rows of `slot`, its dropout drawn from `chance`."""
         self._forget_company()
         part = adapter.part_in(self._module)
@@ -60,7 +60,7 @@ class Packed:
                 self._layer(name).put(slot, product)
             for name, layer in part.apart.items():
                 self._layer(name).put_apart(slot, layer)
-        self._guests[slot] = Guest(adapter.name, 0.0 if part is None else part.dropout, chance)
+        self._guests[slot] = SlotAdapter(adapter.name, 0.0 if part is None else part.dropout, chance)
 
     def _layer(self, name: str) -> StackedLayer:
         """What stands in for the layer of this name."""
@@ -139,12 +139,12 @@ class Packed:
         assert layer.kept is not None
         return self._mask_of.setdefault((layer, latents), layer.kept)
 
-    def _rows(self, slots: tuple[int, ...], training: bool) -> Rows:
+    def _rows(self, slots: tuple[int, ...], training: bool) -> RowAssignment:
         guests = tuple(self._guests[slot] for slot in slots)
         drops = training and any(guest.dropout for guest in guests)
-        return Rows(slots, guests, self._index_of(slots), training, drops)
+        return RowAssignment(slots, guests, self._index_of(slots), training, drops)
 
-    def _is_foreseen(self, rows: Rows) -> bool:
+    def _is_foreseen(self, rows: RowAssignment) -> bool:
         """Whether a training pass is one to compile or record: of all slots, with no adapter apart.
 
         With dropout an earlier one of the same trials must have shown the masks' shapes, which are drawn before it.
@@ -160,10 +160,10 @@ class Packed:
             self._indices[slots] = None if everyone or not slots else torch.tensor(slots, device=self._device)
         return self._indices[slots]
 
-    def _places_of(self, slot: int) -> Places:
+    def _places_of(self, slot: int) -> SlotPlaces:
         """Where the slot's parameters lie in the stacks; looked up once, until a stack is laid out anew."""
         if slot not in self._places:
-            places = Places()
+            places = SlotPlaces()
             for layer in self._layers.values():
                 layer.find(slot, places)
             self._places[slot] = places

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 
 @dataclass(frozen=True, slots=True)
-class Pair:
+class LowRankFactors:
     """Two factors: `down` (R, in, …) and `up` (out, R, …), whose further dimensions are a convolution's window."""
 
     down: Tensor
@@ -19,12 +19,12 @@ class Pair:
 
 
 @dataclass(frozen=True, slots=True)
-class Product:
+class LoraDelta:
     """What one adapter adds to a layer: scale · (up·down - less.up·less.down), where the first pair is learned."""
 
-    learned: Pair
+    learned: LowRankFactors
     scale: float
-    less: Pair | None = None
+    less: LowRankFactors | None = None
     """Of the learned pair's shapes, and frozen."""
 
     @property

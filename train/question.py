@@ -10,14 +10,14 @@ import torch
 from torch import Tensor
 
 from train.batch import Batch
-from train.objective import Objective
+from train.objective import TrainingLoss
 
 
-class Question:
+class PackedBatch:
     """The batches of K slots, one after another on the device; neighbours with equal objectives are taken together."""
 
-    def __init__(self, objectives: Sequence[Objective], batches: Sequence[Batch], device: torch.device) -> None:
-        self._parts: list[tuple[Objective, Batch, int]] = []
+    def __init__(self, objectives: Sequence[TrainingLoss], batches: Sequence[Batch], device: torch.device) -> None:
+        self._parts: list[tuple[TrainingLoss, Batch, int]] = []
         for objective, alike in groupby(zip(objectives, batches, strict=True), key=itemgetter(0)):
             own = [batch for _, batch in alike]
             self._parts.append((objective, Batch.of_all(own, device), len(own)))

@@ -58,6 +58,6 @@ class Capacity:
     """Share of the GPU's memory in use at the peak; None on a CPU."""
 
 
-def described(curve: Sequence[Capacity]) -> str:
+def describe_costs(curve: Sequence[Capacity]) -> str:
     """The curve in a line: `1: 9.8, 2: 14.1, 4: 18.0 steps/s`."""
     return ", ".join(f"{each.slots}: {each.steps_per_second:.1f}" for each in curve) + " steps/s"

@@ -20,11 +20,11 @@ from foundation.bases.registry import DTYPES
 from foundation.errors import AdapterError, first_line
 from foundation.files.durable import new_folder, write_bytes
 from foundation.files.sums import is_as_sealed, sealed, write_sums
-from train.adapters import Adapter
+from train.adapters import TrialAdapter
 from train.averages import Average
 from train.caches import EncodedDataset
-from train.draws import Draws
-from train.objective import Objective
+from train.draws import BatchSampler
+from train.objective import TrainingLoss
 from train.optimizers import build_optimizer, restore
 from train.packed import Packed
 from train.schedules import build_schedule
@@ -56,9 +56,9 @@ class Slot:
         self.name = name
         self.spec = spec
         self.step = 0
-        self.objective = Objective.of(spec.objective, base.process, data.regularization is not None)
-        self.draws = Draws(spec, self.objective, data, texts)
-        self.adapter = Adapter(base, name, spec.adapter, spec.train.seed, spec.train.num_steps)
+        self.objective = TrainingLoss.of(spec.objective, base.process, data.regularization is not None)
+        self.draws = BatchSampler(spec, self.objective, data, texts)
+        self.adapter = TrialAdapter(base, name, spec.adapter, spec.train.seed, spec.train.num_steps)
         parts = self.adapter.parameters
         self.parameters: list[nn.Parameter] = [*parts[0], *parts[1]]
         stacked = self.adapter.stacked

@@ -12,11 +12,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from train.products import Product, conv_update, linear_update, merged_linear, merging_pays
+from train.products import LoraDelta, conv_update, linear_update, merged_linear, merging_pays
 
 
 @dataclass(frozen=True, slots=True)
-class Guest:
+class SlotAdapter:
     """One slot's adapter, as every layer needs to know it."""
 
     name: str
@@ -26,11 +26,11 @@ class Guest:
 
 
 @dataclass(frozen=True, slots=True)
-class Rows:
+class RowAssignment:
     """Whose rows a pass holds: an equal share for every slot in turn."""
 
     slots: tuple[int, ...]
-    guests: tuple[Guest, ...]
+    guests: tuple[SlotAdapter, ...]
     """One for each of `slots`."""
     index: Tensor | None
     """`slots` as the stacks' index, None when they are all of the pack's in order."""
@@ -52,7 +52,7 @@ class Rows:
 
 
 @dataclass(slots=True)
-class Places:
+class SlotPlaces:
     """For each of one slot's parameters that lies in a stack: itself, its place there, and their gradients."""
 
     parameters: list[Tensor] = field(default_factory=list)
@@ -73,7 +73,7 @@ class StackedLayer:
     num_slots: int
     lasting_rank: int | None = None
     """Stacks of at least this rank, which stay when their slots leave; None: as narrow as those present allow."""
-    stacked: dict[int, Product] = field(default_factory=dict)
+    stacked: dict[int, LoraDelta] = field(default_factory=dict)
     """What slots add that is a plain product."""
     apart: dict[int, nn.Module] = field(default_factory=dict)
     """For slots with another adapter here, PEFT's own layer around the base's."""
@@ -81,7 +81,7 @@ class StackedLayer:
     up: Tensor | None = None
     scale: Tensor | None = None
     """(K,)"""
-    rows: Rows | None = None
+    rows: RowAssignment | None = None
     """The pass that is on."""
     adds: bool = False
     """Whether the stacks act in it."""
@@ -92,7 +92,7 @@ class StackedLayer:
     known: tuple[Tensor, Tensor] | None = None
     """An input whose output is known, for an adapter apart that asks the base for it."""
 
-    def put(self, slot: int, product: Product) -> None:
+    def put(self, slot: int, product: LoraDelta) -> None:
         """Take in a slot's adapter that is a plain product."""
         self.stacked[slot] = product
         self._build()
@@ -109,7 +109,7 @@ class StackedLayer:
         if self.stacked.pop(slot, None) is not None:
             self._build()
 
-    def find(self, slot: int, places: Places) -> None:
+    def find(self, slot: int, places: SlotPlaces) -> None:
         """Add the slot's two parameters, if it has any in the stacks."""
         if slot not in self.stacked or self.down is None or self.up is None:
             return
@@ -160,12 +160,12 @@ class StackedLayer:
         scales = [self.stacked[slot].scale if slot in self.stacked else 0.0 for slot in range(self.num_slots)]
         self.scale.copy_(torch.tensor(scales, dtype=self.scale.dtype))
         for slot, product in self.stacked.items():
-            places = Places()
+            places = SlotPlaces()
             self.find(slot, places)
             torch._foreach_copy_(places.values, places.parameters)
             self._lay_out_frozen(slot, product)
 
-    def _lay_out_frozen(self, slot: int, product: Product) -> None:
+    def _lay_out_frozen(self, slot: int, product: LoraDelta) -> None:
         """Behind a slot's learned ranks lies what its update leaves out; no gradient is ever taken from there."""
         if product.less is None:
             return
@@ -174,7 +174,7 @@ class StackedLayer:
         self.down.detach()[slot, place] = product.less.down
         self.up.detach()[slot, :, place] = -product.less.up.flatten(1)
 
-    def begin(self, rows: Rows) -> None:
+    def begin(self, rows: RowAssignment) -> None:
         """Act in a pass, until `end`."""
         self.rows = rows
         self.adds = any(slot in self.stacked for slot in rows.slots) or (bool(rows.slots) and self._lasts)
@@ -204,7 +204,7 @@ class StackedLayer:
             result = self._add_apart(slot, x, result, rows)
         return result
 
-    def _add(self, result: Tensor, x: Tensor, rows: Rows) -> Tensor:
+    def _add(self, result: Tensor, x: Tensor, rows: RowAssignment) -> Tensor:
         """The base layer's output plus every slot's update; a slot that has none here adds zeros."""
         down, up, scale = self._stacks(x, rows)
         if down.dim() == 3:
@@ -212,7 +212,7 @@ class StackedLayer:
         assert isinstance(self.base, nn.Conv2d)
         return conv_update(result, x, down, up, scale, self.base)
 
-    def _stacks(self, x: Tensor, rows: Rows) -> tuple[Tensor, Tensor, Tensor]:
+    def _stacks(self, x: Tensor, rows: RowAssignment) -> tuple[Tensor, Tensor, Tensor]:
         """Those of the slots in the pass, of which x holds an equal share for each."""
         assert self.down is not None and self.up is not None and self.scale is not None
         rows.share(len(x))  # that there is one
@@ -221,7 +221,7 @@ class StackedLayer:
             down, up, scale = (stack.index_select(0, rows.index) for stack in (down, up, scale))
         return down, up, scale
 
-    def _dropped(self, x: Tensor, rows: Rows) -> Tensor:
+    def _dropped(self, x: Tensor, rows: RowAssignment) -> Tensor:
         """The layer's input with each slot's own dropout; a slot without any draws nothing."""
         if not rows.drops:
             return x
@@ -232,7 +232,7 @@ class StackedLayer:
             rows.dropped.append(self)
         return x * kept
 
-    def draw(self, rows: Rows, kept: Tensor) -> Tensor:
+    def draw(self, rows: RowAssignment, kept: Tensor) -> Tensor:
         """Draw what dropout keeps of the layer's input in this pass, into a tensor of its shape."""
         kept.fill_(1)
         for slot, guest, part in zip(rows.slots, rows.guests, torch.split(kept, rows.share(len(kept))), strict=True):
@@ -241,7 +241,7 @@ class StackedLayer:
         self.kept = kept
         return kept
 
-    def _add_apart(self, slot: int, x: Tensor, result: Tensor, rows: Rows) -> Tensor:
+    def _add_apart(self, slot: int, x: Tensor, result: Tensor, rows: RowAssignment) -> Tensor:
         """One slot's adapter as PEFT computes it, on that slot's rows."""
         place = rows.slots.index(slot)
         guest, layer = rows.guests[place], self.apart[slot]
@@ -267,7 +267,7 @@ class StackedLayer:
         return output
 
     @contextmanager
-    def _dropout_apart(self, guest: Guest, device: torch.device, rows: Rows) -> Iterator[None]:
+    def _dropout_apart(self, guest: SlotAdapter, device: torch.device, rows: RowAssignment) -> Iterator[None]:
         """PEFT's dropout draws from a global random state: let that be the guest's within the block."""
         key = guest.name, id(self)
         again = key in rows.states

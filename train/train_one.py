@@ -17,19 +17,19 @@ from foundation.data.tokens import words_on_cut
 from foundation.files.durable import append_line, write_json
 from train.attention import set_attention
 from train.caches import encode_dataset
-from train.command import Run
+from train.command import TrainingRun
 from train.drawn import with_drawn_folder
 from train.objective import check_objectives
 from train.pack import Pack
 from train.regularization import with_regularization
 from train.reports import StepReport
-from train.spec.adapter_kinds import KINDS
+from train.spec.adapter_kinds import ADAPTER_KINDS
 
 _READ_EVERY = 10
 """Steps between two readings of the losses."""
 
 
-def train(run: Run, out: Path | None) -> int:
+def train(run: TrainingRun, out: Path | None) -> int:
     """Train into `out`, or into the next free folder of `multirun/train`; 0, or 1 when the training failed.
 
     Raises:
@@ -62,7 +62,7 @@ def train(run: Run, out: Path | None) -> int:
             _log(report, train.num_steps, out)
     pack.save_adapter(slot, out / "lora")
     file, use = out / "lora" / WEIGHTS_FILE, f"pipe.load_lora_weights({str(out / 'lora')!r})"
-    if not KINDS[run.trial.adapter.name].as_lora:
+    if not ADAPTER_KINDS[run.trial.adapter.name].as_lora:
         use = f"foundation.adapters.files.put_on(pipe, Path({str(file)!r}), 'mine')"
     say(f"done: {file}", f"use it: {use}")
     return 0

@@ -13,7 +13,7 @@ from train.reports import StepReport
 
 
 @dataclass(frozen=True, slots=True)
-class Unread:
+class PendingStep:
     """One slot's optimizer step."""
 
     slot: int
@@ -30,12 +30,12 @@ class Unread:
     """What is known without reading."""
 
 
-class Ledger:
+class DeferredReports:
     """The optimizer steps of a pack, from when they are taken until someone is told of them."""
 
     def __init__(self, read_every: int) -> None:
         self._read_every = read_every
-        self._unread: list[Unread] = []
+        self._unread: list[PendingStep] = []
         self._rounds = 0
         """Calls of `add` since the last reading."""
         self._reports: list[StepReport] = []
@@ -43,7 +43,7 @@ class Ledger:
         self.failed: set[int] = set()
         """Slots that are known to have failed."""
 
-    def add(self, steps: Sequence[Unread]) -> None:
+    def add(self, steps: Sequence[PendingStep]) -> None:
         """Take in one round of steps."""
         self._unread += sorted(steps, key=lambda step: step.slot)
         self._rounds += 1
@@ -72,7 +72,7 @@ class Ledger:
         self._reports = [report for report in self._reports if report.slot != slot]
 
 
-def _reports(steps: Sequence[Unread]) -> list[StepReport]:
+def _reports(steps: Sequence[PendingStep]) -> list[StepReport]:
     """With one wait for all."""
     numbers = [[] if step.norm is None else [*step.losses, step.norm] for step in steps]
     flat = [tensor.double() for own in numbers for tensor in own]
@@ -89,7 +89,7 @@ def _reports(steps: Sequence[Unread]) -> list[StepReport]:
     return reports
 
 
-def _report(step: Unread, losses: list[float], norm: float) -> StepReport:
+def _report(step: PendingStep, losses: list[float], norm: float) -> StepReport:
     broken = [loss for loss in losses if not math.isfinite(loss)]
     loss = sum(losses) / len(losses)
     if broken:
@@ -101,5 +101,5 @@ def _report(step: Unread, losses: list[float], norm: float) -> StepReport:
     return StepReport(step.slot, step.step, loss, step.lr, norm)
 
 
-def _failed(step: Unread, reason: str | None, loss: float = math.nan, norm: float = math.nan) -> StepReport:
+def _failed(step: PendingStep, reason: str | None, loss: float = math.nan, norm: float = math.nan) -> StepReport:
     return StepReport(step.slot, step.step - 1, loss, math.nan, norm, reason)

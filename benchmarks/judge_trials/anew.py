@@ -14,10 +14,10 @@ from benchmarks.judge_trials.courses import Course
 from benchmarks.judge_trials.sets import TrialSet
 from eval.evaluation import Evaluation
 from eval.evidence import build_evidence
-from eval.eyes import load_eyes
+from eval.eyes import load_extractors
 from eval.judge import Evidence, judge
 from eval.reference import Reference
-from eval.rounds import first_round, next_round
+from eval.rounds import first_budget, next_budget
 from eval.spec import EvalSpec
 from foundation.bases.port import Base
 from foundation.data.dataset import load_dataset
@@ -81,10 +81,10 @@ def judged_anew(
 
 def _judged(reference: Reference, evidence: Evidence, history: Sequence[Evaluation], spec: EvalSpec) -> Evaluation:
     """What a worker would say, which draws no more than is wanted; `evidence` has all."""
-    asked = first_round(spec)
+    asked = first_budget(spec)
     while True:
         judged = judge(reference.within(asked), evidence.within(asked), history, spec.within(asked))
-        wanted = next_round(asked, judged, spec)
+        wanted = next_budget(asked, judged, spec)
         if wanted is None:
             return judged
         asked = wanted
@@ -120,7 +120,7 @@ def _drawing(judging: Judging, study: Path, spec: EvalSpec, folder: Path) -> Loo
 
 
 def _reading(study: Path, stored: dict[str, Any], spec: EvalSpec) -> Look:
-    eyes = load_eyes(spec, "cpu")
+    eyes = load_extractors(spec, "cpu")
     prompts = _places("prompts", spec.prompts, stored)
     unrelated = _places("unrelated_prompts", spec.unrelated_prompts, stored)
     seeds = _places("seeds", spec.seeds, stored)

@@ -8,14 +8,14 @@ from dataclasses import replace
 
 from eval.evaluation import Evaluation
 from eval.judge import fall_of
-from eval.overfit import Fall, Signs, is_overfit, is_past_best, overfit_index, severities
+from eval.overfit import Fall, OverfitSigns, is_overfit, is_past_best, overfit_index, severities
 from eval.spec import EvalSpec
 
 
-def signs_of(evaluation: Evaluation, fall: Fall | None) -> Signs:
+def signs_of(evaluation: Evaluation, fall: Fall | None) -> OverfitSigns:
     """What the criteria looked at."""
     metrics = evaluation.metrics
-    return Signs(
+    return OverfitSigns(
         val_rise=metrics["val_rise"],
         val_t=metrics.get("val_t", math.nan),
         rose_in_a_row=bool(metrics.get("val_rose_in_a_row", 0.0)),

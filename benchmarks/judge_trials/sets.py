@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from foundation.files.durable import new_folder
-from train.pocket.draw import draw
+from train.pocket.draw import draw_scene
 from train.pocket.world import Scene, scenes
 
 NUM_VALIDATION: Final = 8
@@ -60,7 +60,7 @@ class TrialSet:
         lines = []
         for number, scene in enumerate(chosen):
             seed = self.seed * 1_000_003 + (number if folder.name == "train" else 500 + number)
-            picture = draw(scene, self.style, seed)
+            picture = draw_scene(scene, self.style, seed)
             for copy in range(copies):
                 name = f"{number:03}-{copy}.png"
                 (_nearly(picture, seed + copy) if copy else picture).save(folder / name)

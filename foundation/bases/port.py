@@ -86,8 +86,8 @@ class Base(Protocol):
     def predict(self, noisy: Tensor, timesteps: Tensor, embeddings: Tensor, sizes: Tensor | None = None) -> Tensor:
         """The denoiser's output (B, C, h, w) with whatever adapter is active; timesteps are times of `process`.
 
-        `sizes` (B, 6) are what `foundation.data.buckets.View.told` says of each picture, for a base that reads them;
-        without them it is told what its pipeline tells it when sampling.
+        `sizes` (B, 6) are what `foundation.data.buckets.CroppedView.told` says of each picture, for a base that
+        reads them; without them it is told what its pipeline tells it when sampling.
         """
 
     def target_modules(self, preset: str) -> list[str]:

@@ -88,7 +88,7 @@ def options(group: str) -> tuple[str, ...]:
 
 
 @lru_cache
-def chosen(group: str) -> str | None:
+def default_option(group: str) -> str | None:
     """The option of a group that counts when none is named; None for a group without one."""
     return defaults(()).overrides.known_choices.get(group)
 

@@ -24,7 +24,7 @@ Size = tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True)
-class View:
+class CroppedView:
     """One way to see a picture."""
 
     centering: tuple[float, float] = _CENTER
@@ -75,10 +75,14 @@ class Cut:
             step=spec.bucket_step,
         )
 
-    def views(self, digest: str) -> list[View]:
+    def views(self, digest: str) -> list[CroppedView]:
         """The views of a picture, the same whenever it is asked; as many for each picture."""
         centerings = [_centering(digest, number) for number in range(RANDOM_CROPS)] if self.random_crops else [_CENTER]
-        return [View(each, mirrored) for each in centerings for mirrored in ((False, True) if self.flip else (False,))]
+        return [
+            CroppedView(each, mirrored)
+            for each in centerings
+            for mirrored in ((False, True) if self.flip else (False,))
+        ]
 
     def sizes(self, resolution: int) -> list[Size]:
         """Every bucket of a base: sides from the smallest to the largest, areas as near below resolution² as can be.
@@ -118,7 +122,7 @@ class Cut:
         return dict(sorted(found.items()))
 
 
-def described(groups: Mapping[Size, Sequence[int]]) -> str:
+def describe_buckets(groups: Mapping[Size, Sequence[int]]) -> str:
     """`buckets: 48×80 2, 64×64 1 pictures`."""
     return f"buckets: {', '.join(f'{size[0]}×{size[1]} {len(numbers)}' for size, numbers in groups.items())} pictures"
 

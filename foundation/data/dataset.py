@@ -10,11 +10,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from foundation.data.buckets import Cut, described
+from foundation.data.buckets import Cut, describe_buckets
 from foundation.data.folder import MIN_TRAINED_ON, Picture, how_read, read_folder, split
 from foundation.data.left_out import LeftOut
 from foundation.data.masks import Mask, find_masks
-from foundation.data.near_duplicates import alike, groups
+from foundation.data.near_duplicates import alike, groups_of_copies
 from foundation.data.phrases import captioned
 from foundation.data.sources import located
 from foundation.data.spec import DataSpec
@@ -52,8 +52,8 @@ class Dataset:
 
     def notes(self, resolution: int) -> tuple[str, ...]:
         """What a person should know of these pictures on a base of this resolution, one line each."""
-        groups = self.cut.groups([picture.size for picture in self.train], resolution)
-        shapes = [described(groups)] if self.cut.buckets else []
+        groups_of_copies = self.cut.groups([picture.size for picture in self.train], resolution)
+        shapes = [describe_buckets(groups_of_copies)] if self.cut.buckets else []
         read = how_read((*self.train, *self.validation, *self.regularization))
         return (self.count, *self.notes_of_reading, *read, *self.copies, *self.few, *shapes)
 
@@ -84,8 +84,8 @@ class Dataset:
 
     def counts(self, resolution: int) -> list[int]:
         """Pictures of one epoch in each shape on a base of this resolution, each as often as it is repeated."""
-        groups = self.cut.groups([picture.size for picture in self.train], resolution)
-        return [sum(self.train[number].repeats for number in numbers) for numbers in groups.values()]
+        groups_of_copies = self.cut.groups([picture.size for picture in self.train], resolution)
+        return [sum(self.train[number].repeats for number in numbers) for numbers in groups_of_copies.values()]
 
 
 def with_folders(spec: DataSpec, cache: Path) -> DataSpec:
@@ -186,7 +186,7 @@ def _without(pictures: Sequence[Picture], held: Sequence[Picture]) -> tuple[tupl
 
 def _copies(pictures: Sequence[Picture], held: Sequence[Picture]) -> tuple[str, ...]:
     """A line for each group of pictures that are copies of one another."""
-    numbers = groups([picture.thumbnail for picture in pictures], [picture.digest for picture in pictures])
+    numbers = groups_of_copies([picture.thumbnail for picture in pictures], [picture.digest for picture in pictures])
     members: dict[int, list[Picture]] = {}
     for number, picture in zip(numbers, pictures, strict=True):
         members.setdefault(number, []).append(picture)

@@ -14,7 +14,7 @@ from foundation.data.captions import MASKS, Entry, read_captions
 from foundation.data.images import ReadImage, read_image, read_rgb
 from foundation.data.left_out import LeftOut
 from foundation.data.metadata import METADATA
-from foundation.data.near_duplicates import groups, thumbnail
+from foundation.data.near_duplicates import groups_of_copies, thumbnail
 from foundation.errors import DataError
 
 MIN_HELD_OUT: Final = 3
@@ -142,7 +142,7 @@ def split(
     """
     if len({picture.digest for picture in pictures}) < at_least + MIN_TRAINED_ON:
         return tuple(pictures), ()
-    numbers = groups([picture.thumbnail for picture in pictures], [picture.digest for picture in pictures])
+    numbers = groups_of_copies([picture.thumbnail for picture in pictures], [picture.digest for picture in pictures])
     smallest: dict[int, str] = {}
     for number, picture in zip(numbers, pictures, strict=True):
         smallest[number] = min(picture.digest, smallest.get(number, picture.digest))

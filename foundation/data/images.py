@@ -117,10 +117,10 @@ def read_image(path: Path) -> ReadImage:
         data = path.read_bytes()
     except OSError as error:
         raise DataError(f"{path} is not a readable image: {error.strerror or error}") from error
-    return decode(data, str(path))
+    return decode_image(data, str(path))
 
 
-def decode(data: bytes, name: str) -> ReadImage:
+def decode_image(data: bytes, name: str) -> ReadImage:
     """As `read_image`, of a file's bytes.
 
     Raises:

@@ -10,7 +10,7 @@ from typing import Final
 from foundation.files.documents import as_mapping, read_json
 from foundation.files.durable import write_json
 
-RECORD: Final = ".left_out.json"
+LEFT_OUT_FILE: Final = ".left_out.json"
 """What of a source did not go into a folder that was made of it (`save_left_out`)."""
 _NAMED: Final = 3
 """Names that a line shows."""
@@ -53,12 +53,12 @@ def by_reason(reasons: Iterable[tuple[str, str]], used: Collection[str] = ()) ->
 def save_left_out(folder: Path, left_out: Sequence[LeftOut]) -> None:
     """Note in a folder what of its source is not there, for whoever reads it later."""
     if left_out:
-        write_json(folder / RECORD, {each.reason: list(each.names) for each in left_out})
+        write_json(folder / LEFT_OUT_FILE, {each.reason: list(each.names) for each in left_out})
 
 
 def load_left_out(folder: Path) -> tuple[LeftOut, ...]:
     """What `save_left_out` noted; none where it noted nothing."""
-    file = folder / RECORD
+    file = folder / LEFT_OUT_FILE
     if not file.is_file():
         return ()
     said = as_mapping(read_json(file), str(file))

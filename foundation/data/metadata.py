@@ -58,7 +58,7 @@ class CaptionColumn:
 
 
 @dataclass(slots=True)
-class Rows:
+class CaptionRows:
     """What a table says."""
 
     captions: dict[str, str] = field(default_factory=dict)
@@ -67,7 +67,7 @@ class Rows:
     """Names of pictures that a second line gives the same caption as the first."""
 
 
-def read_table(file: Path, folder: Path, images: Sequence[str], column: CaptionColumn) -> Rows:
+def read_table(file: Path, folder: Path, images: Sequence[str], column: CaptionColumn) -> CaptionRows:
     """Read a table whose names count from its own folder, which lies in `folder`; `images` are what is there.
 
     A name may be written as Windows writes it, in another case than the file's, or in full.
@@ -75,7 +75,7 @@ def read_table(file: Path, folder: Path, images: Sequence[str], column: CaptionC
     Raises:
         DataError: for a row that cannot be read, a picture outside the folder or not there, or two captions of one.
     """
-    names, rows, missing = _Names(file.parent, folder, images), Rows(), list[str]()
+    names, rows, missing = _Names(file.parent, folder, images), CaptionRows(), list[str]()
     for where, row in _READERS[file.suffix.lower()](file, column):
         if not isinstance(row, Mapping) or not isinstance(row.get("file_name"), str):
             raise DataError(f'{where} has no "file_name"; write {column.shape}')

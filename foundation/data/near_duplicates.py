@@ -37,7 +37,7 @@ def alike(ones: Sequence[bytes], others: Sequence[bytes]) -> list[tuple[int, int
     return pairs
 
 
-def groups(thumbnails: Sequence[bytes], names: Sequence[str]) -> list[int]:
+def groups_of_copies(thumbnails: Sequence[bytes], names: Sequence[str]) -> list[int]:
     """For each picture the number of its group: those alike, or with the same name, be it through others."""
     parents = list(range(len(thumbnails)))
 

@@ -14,7 +14,7 @@ from typing import Final
 from foundation.data.left_out import by_reason, save_left_out
 from foundation.data.metadata import METADATA
 from foundation.data.survey import survey
-from foundation.data.tables import picture_tables, write_pictures
+from foundation.data.tables import picture_tables, unpack_pictures
 from foundation.errors import DataError
 from foundation.files.archives import is_archive, unpack
 from foundation.files.cache_use import used
@@ -91,7 +91,7 @@ def _of_tables(tables: Sequence[Path], cache: Path, where: str, column: str, bes
     folder = used(cache / f"table-{key[:24]}")
     if not folder.exists():
         with new_folder(folder, replace=False) as fresh:
-            others = write_pictures(list(tables), fresh, column, where)
+            others = unpack_pictures(list(tables), fresh, column, where)
             left = [("other splits (name them by data.validation_path)", name) for name in beside]
             left += [("columns with pictures beside the first", name) for name in others]
             save_left_out(fresh, by_reason(left))

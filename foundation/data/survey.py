@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 from typing import Final
 
 from foundation.data.images import SUFFIXES
-from foundation.data.left_out import RECORD, LeftOut, by_reason, load_left_out
+from foundation.data.left_out import LEFT_OUT_FILE, LeftOut, by_reason, load_left_out
 
 TEXTS: Final = frozenset({".txt", ".caption", ".json", ".jsonl", ".csv", ".tsv", ".parquet"})
 """Kinds of files that may say what pictures show."""
@@ -59,7 +59,7 @@ def survey(folder: Path, apart: Mapping[Path, str] | None = None) -> Survey:
     )
 
 
-def kind_of(name: str) -> str | None:
+def kind_of_file(name: str) -> str | None:
     """Why a file of this name is left out whatever else is there; None for a picture or a text."""
     path = PurePosixPath(name)
     if any(is_system(part) for part in path.parts):
@@ -99,7 +99,7 @@ class _Walk:
         for path in sorted(folder.iterdir()):
             if path.is_symlink():
                 self.links.append((path, name / path.name))
-            elif name / path.name != PurePosixPath(RECORD):
+            elif name / path.name != PurePosixPath(LEFT_OUT_FILE):
                 self._visit(path, name / path.name)
 
     def follow_links(self, root: Path) -> None:
@@ -131,7 +131,7 @@ class _Walk:
 
     def _take(self, path: Path, name: PurePosixPath) -> None:
         self.seen.add(path.resolve())
-        reason = kind_of(path.name)
+        reason = kind_of_file(path.name)
         if reason is not None or not path.is_file():
             self.left_out.append((reason or OTHER, str(name)))
         else:

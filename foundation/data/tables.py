@@ -83,7 +83,7 @@ def _parts_of(file: Path) -> list[str]:
     return [str(name) for name in names]
 
 
-def write_pictures(tables: list[Path], out: Path, column: str, where: str) -> list[str]:
+def unpack_pictures(tables: list[Path], out: Path, column: str, where: str) -> list[str]:
     """Write the pictures inside tables to `out`, as they are, with `metadata.jsonl`.
 
     The first column of pictures is found by looking; the caption is the column named. Returns other columns that hold

@@ -17,10 +17,10 @@ def read_text(file: Path) -> str:
     Raises:
         DataError: when it is neither UTF-8 nor UTF-16 with its mark.
     """
-    return decode(file.read_bytes(), str(file))
+    return decode_text(file.read_bytes(), str(file))
 
 
-def decode(data: bytes, where: str) -> str:
+def decode_text(data: bytes, where: str) -> str:
     """As `read_text`, of bytes that messages call `where`."""
     encoding = "utf-16" if data.startswith(_UTF_16) else "utf-8-sig"
     try:

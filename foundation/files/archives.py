@@ -24,7 +24,7 @@ from typing import IO, Any, Final, cast
 
 from foundation.data.images import SUFFIXES
 from foundation.data.left_out import by_reason, save_left_out
-from foundation.data.survey import TEXTS, kind_of
+from foundation.data.survey import TEXTS, kind_of_file
 from foundation.errors import DataError
 from foundation.files.cache_use import used
 from foundation.files.durable import new_folder
@@ -48,7 +48,7 @@ _LONGEST: Final = 240
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Limits:
+class ArchiveLimits:
     """How much an archive may hold."""
 
     files: int = 200_000
@@ -63,7 +63,7 @@ class Limits:
     """Unpacked size up to which the ratio does not matter."""
 
 
-LIMITS: Final = Limits()
+LIMITS: Final = ArchiveLimits()
 
 
 class _RefusedError(Exception):
@@ -75,7 +75,7 @@ def is_archive(path: Path) -> bool:
     return path.name.lower().endswith(ARCHIVES)
 
 
-def unpack(archives: Sequence[Path], cache: Path, where: str, limits: Limits = LIMITS) -> Path:
+def unpack(archives: Sequence[Path], cache: Path, where: str, limits: ArchiveLimits = LIMITS) -> Path:
     """The folder in `cache` with what the archives hold, unpacked when it is not there; of several, a folder each.
 
     Raises:
@@ -124,7 +124,7 @@ def _stem(archive: Path) -> str:
     return archive.name[: -len(ending)]
 
 
-def _unpack(archive: Path, out: Path, limits: Limits) -> list[tuple[str, str]]:
+def _unpack(archive: Path, out: Path, limits: ArchiveLimits) -> list[tuple[str, str]]:
     """Write what is kept; return why the rest is not, and its names."""
     left: list[tuple[str, str]] = []
     meter = _Meter(limits, archive.stat().st_size)
@@ -134,7 +134,7 @@ def _unpack(archive: Path, out: Path, limits: Limits) -> list[tuple[str, str]]:
         path = _place(name)
         if open_member is None:
             continue
-        if reason := kind_of(str(path)):
+        if reason := kind_of_file(str(path)):
             left.append((reason, str(path)))
             continue
         target = out / path
@@ -210,7 +210,7 @@ def _place(name: str) -> PurePosixPath:
 class _Meter:
     """Counts what comes out of an archive, and refuses when it is too much."""
 
-    def __init__(self, limits: Limits, packed: int) -> None:
+    def __init__(self, limits: ArchiveLimits, packed: int) -> None:
         self._limits = limits
         self._most = min(limits.total_bytes, max(limits.free_bytes, limits.ratio * packed))
         self._entries = self._read = self._written = self._of_file = 0

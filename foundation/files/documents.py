@@ -15,7 +15,7 @@ from typing import Any, Final
 
 import yaml
 
-from foundation.data.text_files import decode
+from foundation.data.text_files import decode_text
 from foundation.errors import DataError, UserError
 
 MAX_DEPTH: Final = 100
@@ -91,7 +91,7 @@ class _Loader(yaml.SafeLoader):
 
 def _parsed(parse: Callable[[str], Any], text: str | bytes, kind: str, where: str, refusal: Refusal) -> Any:
     try:
-        said = decode(text, where) if isinstance(text, bytes) else text
+        said = decode_text(text, where) if isinstance(text, bytes) else text
         value = parse(said)
         _check(value)
     except DataError as error:

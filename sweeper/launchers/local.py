@@ -20,7 +20,7 @@ import torch
 from foundation.errors import ConfigError, first_line
 from sweeper.launchers.spec import LauncherSpec
 from sweeper.records.config import Config
-from sweeper.records.messages import Command, DeviceFailed, Died, Event, Refused, Shutdown
+from sweeper.records.messages import DeviceFailed, Died, Event, Refused, Shutdown, WorkerCommand
 from train.spec import ObjectiveSpec
 
 _MOMENT_S: Final = 4.0
@@ -73,7 +73,7 @@ class LocalLauncher:
         theirs.close()
         self._workers[worker] = _Process(process, ours)
 
-    def send(self, worker: int, command: Command) -> None:
+    def send(self, worker: int, command: WorkerCommand) -> None:
         """See `Launcher`."""
         try:
             self._workers[worker].connection.send(command)
@@ -195,10 +195,10 @@ def _run(config: Config, device: str, connection: Any, objectives: Sequence[Obje
     from foundation.quiet import quiet_libraries
 
     quiet_libraries()
-    from sweeper.worker.worker_main import serve
+    from sweeper.worker.worker_main import run_worker
 
     try:
-        serve(config, device, connection, objectives)
+        run_worker(config, device, connection, objectives)
     except Exception:
         import traceback
 

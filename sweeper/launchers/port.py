@@ -7,7 +7,7 @@ from typing import Protocol
 
 from sweeper.launchers.spec import LauncherSpec
 from sweeper.records.config import Config
-from sweeper.records.messages import Command, Event
+from sweeper.records.messages import Event, WorkerCommand
 from train.spec import ObjectiveSpec
 
 
@@ -34,7 +34,7 @@ class Launcher(Protocol):
 
         `DeviceFailed` if it cannot be."""
 
-    def send(self, worker: int, command: Command) -> None:
+    def send(self, worker: int, command: WorkerCommand) -> None:
         """Hand a command to a worker; to one that died it is lost."""
 
     def wait(self, timeout_s: float) -> list[tuple[int, Event]]:

@@ -183,7 +183,7 @@ class Config:
     @property
     def trial(self) -> TrialSpec:
         """What makes one trial."""
-        return trial_of({group: getattr(self, group) for group in TRIAL_GROUPS})
+        return trial_config({group: getattr(self, group) for group in TRIAL_GROUPS})
 
     def _check_objectives(self) -> None:
         names = self.study.objectives
@@ -226,7 +226,7 @@ class Config:
         return {**dict(_flat(plain)), **study}
 
 
-def defaults() -> dict[str, str]:
+def default_fields() -> dict[str, str]:
     """What every field that has a default is when nobody sets it, as `Config.fingerprint` writes it."""
     found: dict[str, dict[str, Any]] = {}
     for group, kind in get_type_hints(Config).items():
@@ -258,7 +258,7 @@ def parse_part(group: str, values: Any) -> TrialPart:
     return parse(TRIAL_GROUPS[group], _without_space(group, values), where=group)
 
 
-def trial_of(parts: Mapping[str, TrialPart]) -> TrialSpec:
+def trial_config(parts: Mapping[str, TrialPart]) -> TrialSpec:
     """Return a trial made of its groups.
 
     Raises:

@@ -78,7 +78,7 @@ class Shutdown:
     """Save every slot's state and end."""
 
 
-Command = MeasureCapacity | OpenSlots | Admit | Verdict | Rescore | Draw | Shutdown
+WorkerCommand = MeasureCapacity | OpenSlots | Admit | Verdict | Rescore | Draw | Shutdown
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,7 +43,7 @@ def square_sheet(images: Sequence[Image.Image]) -> Image.Image:
     sheet = Image.new("RGB", (num_columns * tile, num_columns * tile), PAPER)
     for number, image in enumerate(images[: num_columns**2]):
         row, column = divmod(number, num_columns)
-        sheet.paste(fit(image, tile), (column * tile, row * tile))
+        sheet.paste(fit_into(image, tile), (column * tile, row * tile))
     pen = ImageDraw.Draw(sheet)
     for seam in range(tile, num_columns * tile, tile):
         pen.rectangle((seam - 1, 0, seam, sheet.height), fill=PAPER)
@@ -60,7 +60,7 @@ def open_picture(path: Path) -> Image.Image:
     return read_rgb(path)
 
 
-def fit(image: Image.Image, tile: int) -> Image.Image:
+def fit_into(image: Image.Image, tile: int) -> Image.Image:
     """A picture as a square tile: whole when it is not square, on paper."""
     image = image.convert("RGB")
     longest = max(image.size)

@@ -28,7 +28,7 @@ class Option:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Searched:
+class SearchedKey:
     """A dimension of the default space."""
 
     key: str
@@ -52,7 +52,7 @@ def default_options() -> Mapping[str, str]:
 
 
 @lru_cache
-def options_of(group: str) -> tuple[Option, ...]:
+def documented_options(group: str) -> tuple[Option, ...]:
     """The options of a group, the default one first."""
     default = default_options().get(group)
     names = sorted(options(group), key=lambda name: name != default)
@@ -68,14 +68,14 @@ def default_of(field: ConfigField) -> tuple[Any, str | None]:
 
 
 @lru_cache
-def searched() -> tuple[Searched, ...]:
+def searched_keys() -> tuple[SearchedKey, ...]:
     """The default space: `study.space`, and the `space` block of each option."""
     by_study = _default_config(resolve=False)["study"]["space"]
-    found = [Searched(key=key, sweep=str(text), option=None) for key, text in by_study.items() if text is not None]
+    found = [SearchedKey(key=key, sweep=str(text), option=None) for key, text in by_study.items() if text is not None]
     for group in TRIAL_GROUPS:
-        for option in options_of(group):
+        for option in documented_options(group):
             block = compose([f"{group}={option.name}"], resolve=False)[group].get("space") or {}
-            found += [Searched(key=f"{group}.{key}", sweep=str(block[key]), option=option.name) for key in block]
+            found += [SearchedKey(key=f"{group}.{key}", sweep=str(block[key]), option=option.name) for key in block]
     return tuple(found)
 
 

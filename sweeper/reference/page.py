@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from foundation.config.compose import groups
 from sweeper.records.config import TRIAL_GROUPS, Config
-from sweeper.reference.conf import Searched, default_of, default_options, options_of, searched
+from sweeper.reference.conf import SearchedKey, default_of, default_options, documented_options, searched_keys
 from sweeper.reference.fields import MISSING, ConfigField, fields_of
 from sweeper.reference.tables import Table, tables_of
 from sweeper.reference.words import type_words, value_words
@@ -131,10 +131,10 @@ def _default_words(field: ConfigField) -> str:
 
 
 def _searched_words(group: str, field: ConfigField, paths: Sequence[str]) -> str:
-    own = [each for each in searched() if _belongs(each.key, field.path, paths)]
-    chooses = field.path == f"{group}.name" and len(options_of(group)) > 1
+    own = [each for each in searched_keys() if _belongs(each.key, field.path, paths)]
+    chooses = field.path == f"{group}.name" and len(documented_options(group)) > 1
     if chooses:
-        own += [each for each in searched() if each.key == group]
+        own += [each for each in searched_keys() if each.key == group]
     if own:
         return "; ".join(_dimensions(own, field.path))
     if not searchable(field.path):
@@ -147,7 +147,7 @@ def _belongs(key: str, path: str, paths: Sequence[str]) -> bool:
     return key == path or (key not in paths and key.startswith(f"{path}."))
 
 
-def _dimensions(dimensions: Iterable[Searched], path: str) -> list[str]:
+def _dimensions(dimensions: Iterable[SearchedKey], path: str) -> list[str]:
     """One text for each sweep, with the options that it counts with."""
     options: dict[tuple[str, str], list[str]] = {}
     for each in dimensions:
@@ -160,7 +160,7 @@ def _dimensions(dimensions: Iterable[Searched], path: str) -> list[str]:
 
 def _options_table(group: str) -> str:
     rows = []
-    for option in options_of(group):
+    for option in documented_options(group):
         chosen = default_options().get(group) == option.name
         own = "; ".join(f"{path}: {value_words(value)}" for path, value in option.own.items())
         rows.append([f"`{option.name}`" + (" (default)" if chosen else ""), option.comment, own])

@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from foundation.adapters.exports import Adapter, BaseLayers
+from foundation.adapters.exports import BaseLayers, SavedAdapter
 from foundation.bases.folder import EMBEDDED, is_file
 from foundation.config.home import at_home
 from foundation.errors import ConfigError
@@ -49,7 +49,7 @@ def open_base(config: Mapping[str, Any], told: str | None = None) -> Any:
     return load_plain(spec)
 
 
-def open_parts_of_base(adapter: Adapter, config: Mapping[str, Any], told: str | None = None) -> Any:
+def open_parts_of_base(adapter: SavedAdapter, config: Mapping[str, Any], told: str | None = None) -> Any:
     """Those of its models that the adapter is in.
 
     Raises:
@@ -64,7 +64,7 @@ def open_parts_of_base(adapter: Adapter, config: Mapping[str, Any], told: str | 
     return open_parts(location, adapter.parts)
 
 
-def layers_of_base(adapter: Adapter, config: Mapping[str, Any], told: str | None = None) -> BaseLayers:
+def layers_of_base(adapter: SavedAdapter, config: Mapping[str, Any], told: str | None = None) -> BaseLayers:
     """Its layers, for a file that is told from their weights, too.
 
     Raises:

@@ -10,7 +10,7 @@ from typing import Final
 
 from foundation.console import columns
 from foundation.files.sums import SUMS
-from sweeper.results.winner import CARD, CONFIG, FINALISTS_SHEET, PARETO, SCORES, SHEET, STRENGTH_SHEET, WEIGHTS
+from sweeper.results.winner import CARD, CONFIG_FILE, FINALISTS_SHEET, PARETO, SCORES, SHEET, STRENGTH_SHEET, WEIGHTS
 
 _FOR: Final = {
     WEIGHTS: "the LoRA, for diffusers and PEFT",
@@ -20,7 +20,7 @@ _FOR: Final = {
     FINALISTS_SHEET: "the finalists beside the base",
     PARETO: "the trials by the study's objectives",
     SCORES: "every number of its judgement",
-    CONFIG: "its whole configuration",
+    CONFIG_FILE: "its whole configuration",
     SUMS: "their checksums, for sha256sum -c",
 }
 _FOR_WEB_UIS: Final = "the LoRA, for A1111, Forge, ComfyUI"

@@ -8,16 +8,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from eval.diagnosis import Kind
+from eval.diagnosis import DiagnosisName
 from eval.evaluation import Evaluation
 from foundation.adapters.exports.programs import COMFYUI, WEB_UIS
 from foundation.bases.folder import EMBEDDED
-from sweeper.results.markdown import code, plain, table
+from sweeper.results.markdown import code, markdown_table, plain_markdown
 from sweeper.results.pareto import Front
 from sweeper.results.strength import AS_TRAINED, gain
 from sweeper.results.web_ui_file import HandedOver
 from sweeper.results.winner import (
-    CONFIG,
+    CONFIG_FILE,
     MEASURES,
     PARETO,
     SCORES,
@@ -61,7 +61,7 @@ def card(winner: Winner, folder: Path, files: HandedOver) -> str:
         _study_line(winner.trials),
         _trials_table(winner),
         _advice(winner.trials),
-        f"The winner's whole config is in [{CONFIG}]({CONFIG}), its numbers are in [{SCORES}]({SCORES}).",
+        f"The winner's whole config is in [{CONFIG_FILE}]({CONFIG_FILE}), its numbers are in [{SCORES}]({SCORES}).",
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -92,7 +92,7 @@ def _scores_table(winner: Winner) -> str:
     ]
     head = ("measure", "this LoRA", *(("in its trial",) if before else ()), "base", "how to read it")
     notes = " ".join([_INTERVAL] * bool(interval) + [_IN_TRIAL] * bool(before))
-    return "\n\n".join([table(head, rows, right=range(1, len(head) - 1)), *([notes] if notes else [])])
+    return "\n\n".join([markdown_table(head, rows, right=range(1, len(head) - 1)), *([notes] if notes else [])])
 
 
 def _measured(evaluation: Evaluation) -> dict[str, float]:
@@ -120,7 +120,7 @@ def _strengths(winner: Winner) -> list[str]:
         "Judged at several LoRA scales, all with the same fresh seeds; 1 is as trained. The scores above are "
         f"at strength {winner.strength:g} with all fresh seeds, those of the trials below are as trained. ± is one "
         "standard error of the difference, paired over the prompts.",
-        table(head, rows, right=range(len(head))),
+        markdown_table(head, rows, right=range(len(head))),
         winner.strength_words,
         f"![Rows of strengths, columns of steps, blocks of prompts]({STRENGTH_SHEET})" if winner.strength_sheet else "",
     ]
@@ -137,9 +137,9 @@ def _files(winner: Winner, files: HandedOver) -> list[str]:
         web_uis = ", ".join(program for program in files.read_by if program in WEB_UIS)
         rows += [(f"`{files.kohya}`", web_uis, a1111)] if web_uis else []
         rows += [(f"`{files.kohya}`", COMFYUI, comfyui)] if COMFYUI in files.read_by else []
-    files_table = [table(("file", "program", "how"), rows, right=())] if rows else []
+    files_table = [markdown_table(("file", "program", "how"), rows, right=())] if rows else []
     if files.reason:
-        return [*files_table, f"There is no kohya file for A1111, Forge and ComfyUI: {plain(files.reason)}."]
+        return [*files_table, f"There is no kohya file for A1111, Forge and ComfyUI: {plain_markdown(files.reason)}."]
     return [*files_table, f"`{files.kohya}` is {files.unread}."] if files.unread else files_table
 
 
@@ -183,7 +183,7 @@ def _front(front: Front) -> str:
             "## The Pareto front",
             "Of the finished clean trials those that no other equals in every objective and beats in one, as they were "
             "judged before the finalists were scored again:",
-            table(head, rows, right=range(len(head))),
+            markdown_table(head, rows, right=range(len(head))),
             f"![All finished trials by their objectives, the front among them]({PARETO})",
         ]
     )
@@ -198,7 +198,7 @@ def _study_line(trials: Sequence[TrialSummary]) -> str:
 
 def _advice(trials: Sequence[TrialSummary]) -> str:
     """Each diagnosis that was made, of which trials, and what to change."""
-    found: dict[tuple[Kind, str], list[int]] = {}
+    found: dict[tuple[DiagnosisName, str], list[int]] = {}
     for trial in trials:
         if trial.diagnosis:
             found.setdefault((trial.diagnosis.kind, trial.diagnosis.advice), []).append(trial.number)
@@ -217,16 +217,16 @@ def _trials_table(winner: Winner) -> str:
     for trial, params in zip(winner.trials, told, strict=True):
         cells = [
             str(trial.number),
-            *(plain(_text(params[name])) if name in params else "" for name in names),
+            *(plain_markdown(_text(params[name])) if name in params else "" for name in names),
             _number(trial.score),
             "–" if trial.step is None else str(trial.step),
             _number(winner.finalists.get(trial.number)),
         ]
         if trial.number == winner.number:
             cells = [f"**{cell}**" if cell else "" for cell in cells]
-        rows.append((*cells, plain(f"{trial.status}: {trial.reason}" if trial.reason else trial.status)))
+        rows.append((*cells, plain_markdown(f"{trial.status}: {trial.reason}" if trial.reason else trial.status)))
     right = (0, *range(len(names) + 1, len(names) + 4))
-    return table(head, rows, right)
+    return markdown_table(head, rows, right)
 
 
 def _field(name: str) -> str:

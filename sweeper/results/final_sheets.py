@@ -14,13 +14,13 @@ from sweeper.records.pictures import PROMPT, open_picture, picture_name
 from sweeper.records.trials import Trial
 from sweeper.results.sheets import Column, Real, Row, contact_sheet, side_by_side
 from sweeper.results.strength_search import Found
-from sweeper.study.display import describe
+from sweeper.study.display import describe_params
 from sweeper.study.trial_end import shown_params
 from sweeper.tracking.names import settings_in_short
 
 FRESH_SEEDS_FROM: Final = 1000
 """Finalists are drawn with seeds from here on, which no trial's evaluation uses."""
-SHEET_PROMPTS: Final = 6
+WINNER_PROMPTS: Final = 6
 SHEET_SEEDS: Final = 2
 
 
@@ -39,10 +39,10 @@ def winner_sheet(trial: Trial, found: Found, prompts: list[str], reals: Sequence
             best=pictures(final.pictures, i),
             real=reals[i] if reals else None,
         )
-        for i, prompt in enumerate(prompts[:SHEET_PROMPTS])
+        for i, prompt in enumerate(prompts[:WINNER_PROMPTS])
     ]
     title = f"{config.study.name}: trial {trial.number}, step {final.evaluation.step}, strength {found.strength:g}"
-    return contact_sheet(title, describe(trial.params), seeds, rows)
+    return contact_sheet(title, describe_params(trial.params), seeds, rows)
 
 
 def finalists_sheet(
@@ -69,7 +69,7 @@ def finalists_sheet(
     folders = [rescored[numbers[0]].base_pictures, *(rescored[number].pictures for number in numbers)]
     rows = {
         prompt: [open_picture(folder / picture_name(PROMPT, number, 0)) for folder in folders]
-        for number, prompt in enumerate(prompts[:SHEET_PROMPTS])
+        for number, prompt in enumerate(prompts[:WINNER_PROMPTS])
     }
     subtitle = f"as trained, seed {FRESH_SEEDS_FROM}; scores with all fresh seeds"
     title = f"{config.study.name}: the finalists"

@@ -21,8 +21,8 @@ from sweeper.records.messages import Rescored
 from sweeper.records.paths import best_of
 from sweeper.records.trials import Trial
 from sweeper.results.best_files import dashboard_command, files_of
-from sweeper.results.final_sheets import FRESH_SEEDS_FROM, SHEET_PROMPTS, finalists_sheet, winner_sheet
-from sweeper.results.lead import Lead, in_words, lead_over_base
+from sweeper.results.final_sheets import FRESH_SEEDS_FROM, WINNER_PROMPTS, finalists_sheet, winner_sheet
+from sweeper.results.lead import Lead, lead_in_words, lead_over_base
 from sweeper.results.nearest import real_pictures
 from sweeper.results.pareto import front_of
 from sweeper.results.report import read_chosen, write_best
@@ -30,14 +30,14 @@ from sweeper.results.sheets import Real
 from sweeper.results.strength import AS_TRAINED
 from sweeper.results.strength_search import Found, draw_sheet, find_strength
 from sweeper.results.winner import Chosen, TrialSummary, Winner
-from sweeper.study.display import Display, describe
+from sweeper.study.display import Display, describe_params
 from sweeper.study.lost import lost_checkpoint
 from sweeper.study.rescoring import question, rescore
 from sweeper.study.supervisor import Supervisor
 from sweeper.tracking.port import Tracker
 
 
-def crown(
+def select_best(
     supervisor: Supervisor, tracker: Tracker, display: Display, folder: Path, config: Config, dataset: Dataset
 ) -> Chosen | None:
     """Score the finalists again on fresh ground, find the winner's strength, write `best/`, register it, say so.
@@ -61,13 +61,13 @@ def crown(
     evaluation, params = chosen.evaluation, supervisor.trials[chosen.number].params
     register = config.tracking.register
     is_champion = register == "always" or (register == "better" and not chosen.within_noise)
-    description = describe({**params, "strength": chosen.strength})
+    description = describe_params({**params, "strength": chosen.strength})
     numbers = {**evaluation.numbers, "strength": chosen.strength}  # as its card has them
-    said = tracker.crown(best, chosen.number, numbers, chosen.finalists, description, register=is_champion)
+    said = tracker.register_champion(best, chosen.number, numbers, chosen.finalists, description, register=is_champion)
     registered = f", champion is version {said} of {config.tracking.model}" if said else ""
     display.line(
         f"best: trial {chosen.number} at step {evaluation.step}, to be used at strength {chosen.strength:g}, "
-        f"with score {evaluation.score:.1f} ({describe(params)}){registered}"
+        f"with score {evaluation.score:.1f} ({describe_params(params)}){registered}"
     )
     if chosen.within_noise:
         unregistered = (
@@ -111,10 +111,10 @@ def _choose(
     winner = choose_winner(finalists, rescored)
     found, sheet = _strength(supervisor, display, winner, rescored[winner.number], seeds, config)
     lead = lead_over_base(found.final.evaluation, found.final.base)
-    reals = real_pictures(_prompts(config)[:SHEET_PROMPTS], dataset)
+    reals = real_pictures(_prompts(config)[:WINNER_PROMPTS], dataset)
     write_best(best, _winner(supervisor, winner, rescored, found, lead, sheet, reals, asked, config))
     fresh = {number: answer.evaluation.score for number, answer in rescored.items()}
-    return Chosen(winner.number, found.strength, found.final.evaluation, fresh, in_words(lead))
+    return Chosen(winner.number, found.strength, found.final.evaluation, fresh, lead_in_words(lead))
 
 
 def _rescored(supervisor: Supervisor, finalists: list[Trial], seeds: tuple[int, ...]) -> dict[int, Rescored]:
@@ -221,7 +221,7 @@ def _winner(
         strength=found.strength,
         tried={strength: each.evaluation for strength, each in found.tried.items()},
         strength_words=found.words,
-        within_noise=in_words(lead),
+        within_noise=lead_in_words(lead),
         strength_sheet=strength_sheet,
         finalists_sheet=finalists_sheet(trials, trial, rescored, prompts, reals, config),
     )

@@ -14,7 +14,7 @@ from eval.evaluation import Evaluation
 from sweeper.results.strength import gain
 
 CONFIDENCE: Final = 0.95
-LEAST: Final = 1.0
+LEAST_PROMPTS: Final = 1.0
 """Points of score: what is less than this above the base has learned nothing that a person would see, however surely.
 The validation loss alone, which is the same for every prompt, may move the score by as much."""
 
@@ -34,8 +34,8 @@ class Lead:
 
     @property
     def is_within_noise(self) -> bool:
-        """Whether the lead is less than `LEAST`, or neither its interval nor its parts say that it is there."""
-        return not self.points >= LEAST or (self.low <= 0 and not self.sure_by_parts)
+        """Whether the lead is less than `LEAST_PROMPTS`, or neither its interval nor its parts say that it is there."""
+        return not self.points >= LEAST_PROMPTS or (self.low <= 0 and not self.sure_by_parts)
 
     def __str__(self) -> str:
         if math.isnan(self.low):
@@ -78,7 +78,7 @@ def _quantile(count: int) -> float:
     return float(student.ppf((1 + CONFIDENCE) / 2, count - 1))
 
 
-def in_words(lead: Lead) -> str:
+def lead_in_words(lead: Lead) -> str:
     """What a person must know of a best that is within noise of the base; empty for one that is surely better."""
     if not lead.is_within_noise:
         return ""

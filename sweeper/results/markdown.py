@@ -10,7 +10,7 @@ _MARKS: Final = re.compile(r"([\\`*\[\]<>&|~$#])|(?<![^\W_])_|_(?![^\W_])")
 """What Markdown, HTML in it, or mathematics in it, may read; an underscore within a word is none."""
 
 
-def plain(text: str) -> str:
+def plain_markdown(text: str) -> str:
     """Text on one line that is read as it is written."""
     return _MARKS.sub(lambda mark: f"\\{mark[0]}", " ".join(text.split()))
 
@@ -23,7 +23,7 @@ def code(text: str) -> str:
     return f"{fence}{space}{line}{space}{fence}"
 
 
-def table(head: Sequence[str], rows: Sequence[Sequence[str]], right: Collection[int] = ()) -> str:
+def markdown_table(head: Sequence[str], rows: Sequence[Sequence[str]], right: Collection[int] = ()) -> str:
     """A table of cells in Markdown; a bar ends no cell, in code neither. Columns in `right` are flush right."""
     rule = ["---:" if column in right else "---" for column in range(len(head))]
     return "\n".join("| " + " | ".join(map(_cell, row)) + " |" for row in (head, rule, *rows))

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from PIL import Image
 
-from foundation.data.images import decode
+from foundation.data.images import decode_image
 from sweeper.records.config import StudySpec
 from sweeper.records.objectives import measured
 from sweeper.records.pictures import FAINT, INK, PAPER, RULE
@@ -28,7 +28,7 @@ _FRONT: Final = "#2f6f9f"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Place:
+class FrontPoint:
     """One trial's checkpoint on the front."""
 
     trial: int
@@ -43,7 +43,7 @@ class Front:
 
     aims: Sequence[str]
     """The objectives in words: `style (higher is better)`."""
-    places: Sequence[Place]
+    places: Sequence[FrontPoint]
     """By number of trial."""
     picture: Image.Image
 
@@ -59,13 +59,13 @@ def front_of(front: Sequence[Trial], trials: Sequence[Trial], winner: Trial, stu
     return Front(aims=aims, places=places, picture=_drawn(aims, places, others, winner.number))
 
 
-def _place(trial: Trial, study: StudySpec) -> Place:
+def _place(trial: Trial, study: StudySpec) -> FrontPoint:
     assert trial.best is not None
     values = tuple(measured(trial.best, study.objectives).values())
-    return Place(trial=trial.number, step=trial.best.step, values=values)
+    return FrontPoint(trial=trial.number, step=trial.best.step, values=values)
 
 
-def _drawn(aims: Sequence[str], places: Sequence[Place], others: Sequence[Place], winner: int) -> Image.Image:
+def _drawn(aims: Sequence[str], places: Sequence[FrontPoint], others: Sequence[FrontPoint], winner: int) -> Image.Image:
     """A panel for each pair of objectives. Points with a value that was not measured have no place in it."""
     from matplotlib.figure import Figure  # takes its time to import, and only this picture needs it
 
@@ -87,7 +87,7 @@ def _drawn(aims: Sequence[str], places: Sequence[Place], others: Sequence[Place]
     figure.suptitle(title, x=0.01, ha="left", color=_INK, fontfamily="DejaVu Sans", fontsize=12)
     file = io.BytesIO()
     figure.savefig(file, format="png")
-    return decode(file.getvalue(), "the Pareto front").rgb
+    return decode_image(file.getvalue(), "the Pareto front").rgb
 
 
 def _panel(axes: Axes, points: Sequence[tuple[int, float, float]], colour: str, winner: int) -> None:

@@ -16,7 +16,7 @@ from sweeper.results.card import card
 from sweeper.results.web_ui_file import hand_over
 from sweeper.results.winner import (
     CARD,
-    CONFIG,
+    CONFIG_FILE,
     FINALISTS_SHEET,
     PARETO,
     SCORES,
@@ -45,7 +45,7 @@ def write_best(folder: Path, winner: Winner) -> Path:
     with new_folder(folder) as fresh:
         shutil.copyfile(weights, fresh / WEIGHTS)
         files = hand_over(winner, fresh)
-        write_text(fresh / CONFIG, winner.config)
+        write_text(fresh / CONFIG_FILE, winner.config)
         write_json(fresh / SCORES, scores(winner))
         winner.contact_sheet.save(fresh / SHEET)
         if winner.front:

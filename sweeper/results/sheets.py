@@ -8,14 +8,14 @@ from typing import Final
 
 from PIL import Image, ImageDraw
 
-from sweeper.records.pictures import FAINT, INK, PAPER, RULE, fit
+from sweeper.records.pictures import FAINT, INK, PAPER, RULE, fit_into
 from sweeper.results.lettering import legible, shorten, width, wrap, write
 
 BEST_TINT: Final = (236, 240, 229)
 """Behind the columns of the winner, so that they are told apart from the others' at a glance."""
 CHOSEN: Final = (74, 122, 54)
 """The frame of what was chosen."""
-MARGIN: Final = 24
+SHEET_MARGIN: Final = 24
 GAP: Final = 6
 WIDE_GAP: Final = 18
 CAPTION_WIDTH: Final = 210
@@ -80,10 +80,10 @@ def contact_sheet(title: str, subtitle: str, seeds: Sequence[int], rows: Sequenc
                 f"{row.prompt!r} must have {len(seeds)} pictures of each kind, got {len(row.base)} and {len(row.best)}"
             )
     pair, has_real = 2 * tile + GAP, any(row.real for row in rows)
-    real_left = MARGIN + CAPTION_WIDTH + WIDE_GAP
+    real_left = SHEET_MARGIN + CAPTION_WIDTH + WIDE_GAP
     first = real_left + (tile + WIDE_GAP if has_real else 0)
     lefts = [first + number * (pair + WIDE_GAP) for number in range(len(seeds))]
-    page = _Page(title, [subtitle], lefts[-1] + pair + MARGIN, heads=52)
+    page = _Page(title, [subtitle], lefts[-1] + pair + SHEET_MARGIN, heads=52)
     step = tile + WIDE_GAP + (_CAPTION_LINES * (SMALL + _LINE) if has_real else 0)
     pen = page.begin(len(rows) * step - WIDE_GAP)
     for seed, left in zip(seeds, lefts, strict=True):
@@ -93,13 +93,13 @@ def contact_sheet(title: str, subtitle: str, seeds: Sequence[int], rows: Sequenc
     for number, row in enumerate(rows):
         top = page.top + number * step
         if number:
-            pen.line((MARGIN, top - WIDE_GAP // 2, page.width - MARGIN, top - WIDE_GAP // 2), fill=RULE)
-        _caption(pen, number, row.prompt, (MARGIN, top), tile)
+            pen.line((SHEET_MARGIN, top - WIDE_GAP // 2, page.width - SHEET_MARGIN, top - WIDE_GAP // 2), fill=RULE)
+        _caption(pen, number, row.prompt, (SHEET_MARGIN, top), tile)
         if row.real:
             _real(page.sheet, pen, row.real, (real_left, top), tile)
         for left, base, best in zip(lefts, row.base, row.best, strict=True):
-            page.sheet.paste(fit(base, tile), (left, top))
-            page.sheet.paste(fit(best, tile), (left + tile + GAP, top))
+            page.sheet.paste(fit_into(base, tile), (left, top))
+            page.sheet.paste(fit_into(best, tile), (left + tile + GAP, top))
     return page.sheet
 
 
@@ -126,17 +126,17 @@ def strength_sheet(
         raise ValueError("a sheet of strengths wants prompts, got none")
     step = tile + GAP
     inner = len(steps) * step - GAP
-    lefts = [MARGIN + STRENGTH_WIDTH + number * (inner + WIDE_GAP) for number in range(len(blocks))]
+    lefts = [SHEET_MARGIN + STRENGTH_WIDTH + number * (inner + WIDE_GAP) for number in range(len(blocks))]
     prompts = [wrap(legible(block.prompt, f"prompt {n}"), TEXT, inner, 4) for n, block in enumerate(blocks, start=1)]
     heads = 8 + max(map(len, prompts)) * (TEXT + _LINE) + 32
-    page = _Page(title, [subtitle], lefts[-1] + inner + MARGIN, heads)
+    page = _Page(title, [subtitle], lefts[-1] + inner + SHEET_MARGIN, heads)
     pen = page.begin(len(strengths) * step - GAP)
-    write(pen, (MARGIN, page.top - 26), "strength", TEXT, INK, "ls")
-    write(pen, (MARGIN, page.top - 10), "score", SMALL, FAINT, "ls")
+    write(pen, (SHEET_MARGIN, page.top - 26), "strength", TEXT, INK, "ls")
+    write(pen, (SHEET_MARGIN, page.top - 10), "score", SMALL, FAINT, "ls")
     for row, (strength, note) in enumerate(strengths.items()):
         middle = page.top + row * step + tile // 2
-        write(pen, (MARGIN, middle - 2), f"{strength:g}", STRENGTH, INK, "ls")
-        write(pen, (MARGIN, middle + SMALL + 6), note, SMALL, FAINT, "ls")
+        write(pen, (SHEET_MARGIN, middle - 2), f"{strength:g}", STRENGTH, INK, "ls")
+        write(pen, (SHEET_MARGIN, middle + SMALL + 6), note, SMALL, FAINT, "ls")
     for left, block, lines in zip(lefts, blocks, prompts, strict=True):
         for number, line in enumerate(lines):
             write(pen, (left, page.top - heads + 8 + number * (TEXT + _LINE)), line, TEXT, INK)
@@ -148,7 +148,7 @@ def strength_sheet(
                 x, y = left + column * step, page.top + row * step
                 if (strength, at) == chosen:
                     pen.rectangle((x - FRAME, y - FRAME, x + tile + FRAME - 1, y + tile + FRAME - 1), fill=CHOSEN)
-                page.sheet.paste(fit(block.pictures[row][column], tile), (x, y))
+                page.sheet.paste(fit_into(block.pictures[row][column], tile), (x, y))
     return page.sheet
 
 
@@ -169,10 +169,10 @@ def side_by_side(
     """
     if not rows or not columns or any(len(row) != len(columns) for row in rows.values()):
         raise ValueError(f"a sheet side by side wants a picture for each of {len(columns)} columns in every row")
-    step, real_left = tile + WIDE_GAP, MARGIN + CAPTION_WIDTH + WIDE_GAP
+    step, real_left = tile + WIDE_GAP, SHEET_MARGIN + CAPTION_WIDTH + WIDE_GAP
     first = real_left + (step if reals else 0)
     heads = TEXT + max(len(column.notes) for column in columns) * (SMALL + _LINE) + 22
-    page = _Page(title, [subtitle], first + len(columns) * step - WIDE_GAP + MARGIN, heads)
+    page = _Page(title, [subtitle], first + len(columns) * step - WIDE_GAP + SHEET_MARGIN, heads)
     height = step + (_CAPTION_LINES * (SMALL + _LINE) if reals else 0)
     pen = page.begin(len(rows) * height - WIDE_GAP)
     if reals:
@@ -180,20 +180,22 @@ def side_by_side(
     for number, column in enumerate(columns):
         left, top = first + number * step, page.top - heads + 6
         if column.won:
-            pen.rectangle((left - GAP, top - GAP, left + tile + GAP - 1, page.bottom - MARGIN + GAP), fill=BEST_TINT)
+            pen.rectangle(
+                (left - GAP, top - GAP, left + tile + GAP - 1, page.bottom - SHEET_MARGIN + GAP), fill=BEST_TINT
+            )
         write(pen, (left, top), column.name, TEXT, CHOSEN if column.won else INK)
         for line, words in enumerate(column.notes):
             write(pen, (left, top + TEXT + 6 + line * (SMALL + _LINE)), shorten(words, SMALL, tile), SMALL, FAINT)
     for number, (prompt, pictures) in enumerate(rows.items()):
         top = page.top + number * height
-        _caption(pen, number, prompt, (MARGIN, top), tile)
+        _caption(pen, number, prompt, (SHEET_MARGIN, top), tile)
         if reals:
             _real(page.sheet, pen, reals[number], (real_left, top), tile)
         for place, (column, picture) in enumerate(zip(columns, pictures, strict=True)):
             left = first + place * step
             if column.won:
                 pen.rectangle((left - FRAME, top - FRAME, left + tile + FRAME - 1, top + tile + FRAME - 1), fill=CHOSEN)
-            page.sheet.paste(fit(picture, tile), (left, top))
+            page.sheet.paste(fit_into(picture, tile), (left, top))
     return page.sheet
 
 
@@ -202,18 +204,24 @@ class _Page:
 
     def __init__(self, title: str, subtitles: Sequence[str], wanted: int, heads: int) -> None:
         self._title = legible(title, "a study")
-        self.width = max(wanted, min(width(self._title, TITLE), 2 * wanted) + 2 * MARGIN)
-        self._lines = [line for text in subtitles for line in wrap(text, SMALL, self.width - 2 * MARGIN, 3)]
-        self.top = MARGIN + TITLE + 12 + len(self._lines) * (SMALL + _LINE) + heads
+        self.width = max(wanted, min(width(self._title, TITLE), 2 * wanted) + 2 * SHEET_MARGIN)
+        self._lines = [line for text in subtitles for line in wrap(text, SMALL, self.width - 2 * SHEET_MARGIN, 3)]
+        self.top = SHEET_MARGIN + TITLE + 12 + len(self._lines) * (SMALL + _LINE) + heads
 
     def begin(self, height: int) -> ImageDraw.ImageDraw:
         """Make the sheet, `height` pixels of which come under `top`."""
-        self.bottom = self.top + height + MARGIN
+        self.bottom = self.top + height + SHEET_MARGIN
         self.sheet = Image.new("RGB", (self.width, self.bottom), PAPER)
         pen = ImageDraw.Draw(self.sheet)
-        write(pen, (MARGIN, MARGIN - 4), shorten(self._title, TITLE, self.width - 2 * MARGIN), TITLE, INK)
+        write(
+            pen,
+            (SHEET_MARGIN, SHEET_MARGIN - 4),
+            shorten(self._title, TITLE, self.width - 2 * SHEET_MARGIN),
+            TITLE,
+            INK,
+        )
         for number, line in enumerate(self._lines):
-            write(pen, (MARGIN, MARGIN + TITLE + 8 + number * (SMALL + _LINE)), line, SMALL, FAINT)
+            write(pen, (SHEET_MARGIN, SHEET_MARGIN + TITLE + 8 + number * (SMALL + _LINE)), line, SMALL, FAINT)
         return pen
 
 
@@ -222,7 +230,7 @@ def _head_of_pair(pen: ImageDraw.ImageDraw, seed: int, left: int, head: int, til
     write(pen, (middle, head - 34), f"seed {seed}", SMALL, FAINT, "ms")
     pen.line((left, head - 28, left + 2 * tile + GAP, head - 28), fill=RULE)
     best = left + tile + GAP
-    pen.rectangle((best - GAP // 2, head - 26, best + tile + GAP // 2, bottom - MARGIN + GAP), fill=BEST_TINT)
+    pen.rectangle((best - GAP // 2, head - 26, best + tile + GAP // 2, bottom - SHEET_MARGIN + GAP), fill=BEST_TINT)
     write(pen, (left + tile // 2, head - 9), "base", TEXT, INK, "ms")
     write(pen, (best + tile // 2, head - 9), "best", TEXT, INK, "ms")
 
@@ -238,6 +246,6 @@ def _caption(pen: ImageDraw.ImageDraw, number: int, text: str, place: tuple[int,
 
 def _real(sheet: Image.Image, pen: ImageDraw.ImageDraw, real: Real, place: tuple[int, int], tile: int) -> None:
     """A real picture, and its caption in small under it."""
-    sheet.paste(fit(real.picture, tile), place)
+    sheet.paste(fit_into(real.picture, tile), place)
     for row, words in enumerate(wrap(real.caption, SMALL, tile, _CAPTION_LINES)):
         write(pen, (place[0], place[1] + tile + 3 + row * (SMALL + _LINE)), words, SMALL, FAINT)

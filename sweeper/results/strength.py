@@ -12,8 +12,8 @@ from eval.evaluation import Evaluation
 
 AS_TRAINED: Final = 1.0
 """The strength that a LoRA was trained at."""
-SHEET_STEPS: Final = 4
-SHEET_PROMPTS: Final = 3
+STRENGTH_STEPS: Final = 4
+STRENGTH_PROMPTS: Final = 3
 """What the sheet of strengths shows at most: the chosen step among others, a block for each prompt."""
 
 

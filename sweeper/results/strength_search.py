@@ -14,7 +14,7 @@ from sweeper.records.messages import Draw, Rescored
 from sweeper.records.pictures import PROMPT, open_picture, picture_name
 from sweeper.records.trials import Trial
 from sweeper.results.sheets import Block, strength_sheet
-from sweeper.results.strength import AS_TRAINED, SHEET_PROMPTS, SHEET_STEPS, choose_strength, gain
+from sweeper.results.strength import AS_TRAINED, STRENGTH_PROMPTS, STRENGTH_STEPS, choose_strength, gain
 from sweeper.study.rescoring import question, rescore
 from sweeper.study.supervisor import Supervisor
 
@@ -72,7 +72,7 @@ def draw_sheet(
     """
     step = found.final.evaluation.step
     others = [e.step for e in trial.evaluations if e.step != step and trial.checkpoint(e.step).exists()]
-    steps, prompts = sorted({step, *others[1 - SHEET_STEPS :]}), prompts[:SHEET_PROMPTS]
+    steps, prompts = sorted({step, *others[1 - STRENGTH_STEPS :]}), prompts[:STRENGTH_PROMPTS]
     folders = {(strength, step): each.pictures for strength, each in found.tried.items()}
     missing = {
         (strength, other): _sketch(trial, other, len(prompts), seed, strength)

@@ -17,7 +17,7 @@ from sweeper.results.strength import AS_TRAINED
 
 WEIGHTS: Final = "pytorch_lora_weights.safetensors"
 """The LoRA as diffusers names it; also what a checkpoint's folder holds."""
-CONFIG: Final = "config.yaml"
+CONFIG_FILE: Final = "config.yaml"
 SCORES: Final = "scores.json"
 SHEET: Final = "contact_sheet.png"
 STRENGTH_SHEET: Final = "strength_sheet.png"

@@ -10,7 +10,7 @@ from typing import Final, TypeVar
 
 from foundation.config.compose import compose
 from foundation.errors import ConfigError
-from sweeper.records.config import TRIAL_GROUPS, Config, TrialPart, parse_config, parse_part, trial_of
+from sweeper.records.config import TRIAL_GROUPS, Config, TrialPart, parse_config, parse_part, trial_config
 from sweeper.search.dimension import Dimension, Space, Value
 from train.spec import AdapterSpec, OptimizerSpec, TrainingSpec, check_attention, check_installed, check_quantized
 
@@ -58,7 +58,7 @@ class Checker:
             assert isinstance(train, TrainingSpec)
             self._note(check_attention, train)
         for combination in itertools.islice(itertools.product(*parts.values()), _MAX_COMBINATIONS):
-            self._note(trial_of, dict(zip(parts, combination, strict=True)))
+            self._note(trial_config, dict(zip(parts, combination, strict=True)))
         config = self._note(parse_config, mapping)
         if config is not None:
             adapters = [each for each in parts["adapter"] if isinstance(each, AdapterSpec)]

@@ -15,7 +15,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from foundation.config.home import at_home
 from foundation.errors import StudyError, first_line
 from foundation.files.sqlite_file import create_whole
-from sweeper.records.config import Config, defaults
+from sweeper.records.config import Config, default_fields
 from sweeper.records.urls import sqlite_url
 from sweeper.search.dimension import Params, Space
 
@@ -120,7 +120,7 @@ def _readable(database: Path | None) -> Iterator[None]:
 
 def _refuse_another(name: str, was: Mapping[str, Mapping[str, str]], now: Mapping[str, Mapping[str, str]]) -> None:
     # A study of an older program did without what is new: its pictures noted, or fields that had no effect then.
-    older = {"config": defaults()}
+    older = {"config": default_fields()}
     before = {part: {**older.get(part, {}), **was[part]} for part in now if part in was}
     before = {part: {key: at_home(value) for key, value in values.items()} for part, values in before.items()}
     differences = [

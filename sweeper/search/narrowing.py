@@ -12,9 +12,9 @@ from sweeper.search.dimension import Choices, Dimension, Numbers, Params, Space,
 
 SHARE: Final = 0.25
 """So much of the earlier study's finished trials counts as what worked, …"""
-LEAST: Final = 3
+LEAST_TRIALS: Final = 3
 """… but at least so many."""
-MARGIN: Final = 0.25
+RANGE_MARGIN: Final = 0.25
 """A range keeps so much of its old width on each side of what worked."""
 
 _MATTERS: Final = {
@@ -36,7 +36,7 @@ def narrow(space: Space, ranking: Sequence[Params]) -> tuple[Space, list[Params]
     Raises:
         StudyError: none of the trials shares a hyperparameter with the space.
     """
-    best = ranking[: max(LEAST, math.ceil(SHARE * len(ranking)))]
+    best = ranking[: max(LEAST_TRIALS, math.ceil(SHARE * len(ranking)))]
     known = {name for params in best for name in params}
     if not known & {dimension.name for dimension in space.dimensions}:
         raise StudyError("study.narrow_from names a study that searched nothing of what this one searches")
@@ -94,7 +94,7 @@ def _range_around(domain: Numbers, seen: Sequence[float]) -> Numbers:
     if not seen:
         return domain
     into, back = (math.log, math.exp) if domain.log else (float, float)
-    margin = MARGIN * (into(domain.high) - into(domain.low))
+    margin = RANGE_MARGIN * (into(domain.high) - into(domain.low))
     low = max(domain.low, back(into(min(seen)) - margin))
     high = min(domain.high, back(into(max(seen)) + margin))
     if domain.step is None:

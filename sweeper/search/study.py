@@ -17,9 +17,9 @@ from sweeper.search.database import SCORE, first_of, open_study, score_of
 from sweeper.search.dimension import Params, Space
 from sweeper.search.sampling import refuse_endless_grid, sampler_of, suggest
 
-Status = Literal["finished", "pruned", "failed"]
+EndStatus = Literal["finished", "pruned", "failed"]
 
-_STATUS: Final[Mapping[TrialState, Status]] = {
+_STATUS: Final[Mapping[TrialState, EndStatus]] = {
     TrialState.COMPLETE: "finished",
     TrialState.PRUNED: "pruned",
     TrialState.FAIL: "failed",
@@ -36,12 +36,12 @@ _MAX_DRAWS: Final = 100
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Past:
+class EndedTrial:
     """A trial that has ended."""
 
     number: int
     params: Params
-    status: Status
+    status: EndStatus
     value: float | None
     """Its score. Of a pruned trial the last reported; None without any."""
     reason: str
@@ -49,13 +49,13 @@ class Past:
     reported: Mapping[int, float] = field(default_factory=dict)
     """Step to score of every evaluation that was noted."""
 
-    def verdict_at(self, step: int) -> tuple[Status, str] | None:
+    def verdict_at(self, step: int) -> tuple[EndStatus, str] | None:
         """How it ended, and why, once it is as far again as it was judged; None before."""
         return (self.status, self.reason) if step >= max(self.reported, default=0) else None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Left:
+class UnfinishedTrial:
     """A trial that an earlier run left unfinished: it goes on under its number."""
 
     number: int
@@ -152,14 +152,14 @@ class Search:
         self._storage.set_trial_user_attr(self._id(number), _REASON, reason)
         self._study.tell(number, state=TrialState.FAIL)
 
-    def ended(self) -> list[Past]:
+    def ended(self) -> list[EndedTrial]:
         """Every trial that has ended, in order of number."""
         return [_past(each) for each in self._real() if each.state.is_finished()]
 
-    def running(self) -> list[Left]:
+    def running(self) -> list[UnfinishedTrial]:
         """Every trial that was asked for and not told, in order of number: after a crash, what goes on."""
         running = [each for each in self._real() if each.state == TrialState.RUNNING]
-        return [Left(number=each.number, params=dict(each.params)) for each in running]
+        return [UnfinishedTrial(number=each.number, params=dict(each.params)) for each in running]
 
     @property
     def started(self) -> bool:
@@ -224,8 +224,8 @@ class Search:
         return self._study.get_trials(deepcopy=False)[number]._trial_id
 
 
-def _past(trial: FrozenTrial) -> Past:
-    return Past(
+def _past(trial: FrozenTrial) -> EndedTrial:
+    return EndedTrial(
         number=trial.number,
         params=dict(trial.params),
         status=_STATUS[trial.state],

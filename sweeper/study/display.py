@@ -169,7 +169,7 @@ class Display:
         return Text(printable(f"{self._name}: {', '.join(parts)}"), style="bold")
 
 
-def describe(params: Mapping[str, object]) -> str:
+def describe_params(params: Mapping[str, object]) -> str:
     """`rank 8, optimizer lion, lr 3.1e-4`: a trial's parameters in a few words."""
     words = []
     for name, value in params.items():
@@ -221,7 +221,7 @@ def _row(trial: Trial, slot: str, steps: int) -> _Row:
         f"{last.score:.1f}" if last else "–",
         f"{last.overfit_index:.2f}" if last else "–",
     )
-    return _Row(numbers, describe(trial.params))
+    return _Row(numbers, describe_params(trial.params))
 
 
 def _steps_behind(trials: Sequence[Trial], steps: int) -> int:

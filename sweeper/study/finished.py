@@ -24,7 +24,7 @@ from sweeper.results.winner import CARD, SCORES
 from sweeper.search.space import Plan
 from sweeper.tracking import DATABASE
 
-RECORD: Final = "finished.json"
+FINISHED_FILE: Final = "finished.json"
 STUDIES: Final = "studies.db"
 _DATA: Final = ("path", "validation_path", "mask_path", "regularization_path")
 _SHOWN: Final = 3
@@ -34,7 +34,7 @@ def note_finished(asked: Plan) -> None:
     """Write the record of a study that has its best and is shown in full."""
     folder = _folder(asked)
     write_json(
-        folder / RECORD,
+        folder / FINISHED_FILE,
         {
             "asked": _asked(asked),
             "num_trials": _num_trials(folder.parent / STUDIES, folder.name),
@@ -46,18 +46,18 @@ def note_finished(asked: Plan) -> None:
 
 def forget_finished(folder: Path) -> None:
     """Take the record away: the study goes on."""
-    (folder / RECORD).unlink(missing_ok=True)
+    (folder / FINISHED_FILE).unlink(missing_ok=True)
 
 
 def forget_trials_files(folder: Path) -> None:
     """Take from the record what is gone of the trials, which was cleared on purpose."""
     try:
-        record = read_mapping(folder / RECORD)
+        record = read_mapping(folder / FINISHED_FILE)
         there = _trials_files(folder)
         record["trials"] = {name: size for name, size in record["trials"].items() if name in there}
     except (OSError, ValueError, LookupError, TypeError, AttributeError):
         return
-    write_json(folder / RECORD, record)
+    write_json(folder / FINISHED_FILE, record)
 
 
 def already_finished(asked: Plan) -> list[str]:
@@ -68,7 +68,7 @@ def already_finished(asked: Plan) -> list[str]:
     """
     folder = _folder(asked)
     try:
-        record = read_json(folder / RECORD)
+        record = read_json(folder / FINISHED_FILE)
         if record["asked"] != _asked(asked) or not _is_whole(folder, record, asked):
             return []
         chosen = read_json(best_of(folder) / SCORES)

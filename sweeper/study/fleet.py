@@ -16,7 +16,6 @@ from sweeper.records.messages import (
     Admitted,
     BaseLoaded,
     CapacityMeasured,
-    Command,
     DeviceFailed,
     Died,
     Draw,
@@ -30,10 +29,11 @@ from sweeper.records.messages import (
     Rescore,
     Stepped,
     Validated,
+    WorkerCommand,
     Working,
 )
 from sweeper.study.watchdog import Watchdog
-from train.reports import Capacity, described
+from train.reports import Capacity, describe_costs
 
 MAX_DEATHS_AT_START: Final = 2
 """A worker that dies before it is ready so often in a row will not come up."""
@@ -110,7 +110,7 @@ class Fleet:
             if worker.ready is None:
                 self._start(worker)
 
-    def send(self, worker: WorkerState, command: Command) -> None:
+    def send(self, worker: WorkerState, command: WorkerCommand) -> None:
         """Hand a command to a worker that is up."""
         match command:
             case Admit():
@@ -225,7 +225,7 @@ class Fleet:
         for kind, curve in self._curves.items():
             devices, taken = _count(kinds.count(kind), "device"), self._slots[kind]
             self._say(
-                f"{kind}, {devices}: slots and what they train together: {described(curve)}; {taken} taken on each"
+                f"{kind}, {devices}: slots and what they train together: {describe_costs(curve)}; {taken} taken on each"
             )
         self._curves = {}
 

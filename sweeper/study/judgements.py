@@ -11,7 +11,7 @@ from sweeper.records.messages import DeviceFailed, Died, Draw, Drew, Rescore, Re
 from sweeper.study.fleet import Fleet, WorkerState
 from sweeper.study.suspects import MAX_ATTEMPTS
 
-Question = Rescore | Draw
+JudgementRequest = Rescore | Draw
 Answer = Rescored | Drew
 
 
@@ -24,7 +24,7 @@ class Judgements:
         """Which worker has drawn with a checkpoint at a strength: it need not do so again for some of the seeds."""
 
     def answers(
-        self, questions: Sequence[Question], progress: Callable[[int], None] = lambda answered: None
+        self, questions: Sequence[JudgementRequest], progress: Callable[[int], None] = lambda answered: None
     ) -> list[Answer]:
         """Return what workers say, in the order of the questions; what a dead worker left open is asked again.
 
@@ -64,12 +64,12 @@ class Judgements:
                     self._fleet.start(len(questions), trains=False)
         return [answers[index] for index in range(len(questions))]
 
-    def _next(self, worker: WorkerState, waiting: Sequence[int], questions: Sequence[Question]) -> int | None:
+    def _next(self, worker: WorkerState, waiting: Sequence[int], questions: Sequence[JudgementRequest]) -> int | None:
         """The first question that the worker has drawn for, or that nobody has."""
         mine = (index for index in waiting if self._drawn_by.get(_place(questions[index])) in (worker.number, None))
         return next(mine, None)
 
-    def _remember(self, worker: WorkerState, question: Question) -> None:
+    def _remember(self, worker: WorkerState, question: JudgementRequest) -> None:
         if isinstance(question, Rescore):
             self._drawn_by[_place(question)] = worker.number
 
@@ -77,5 +77,5 @@ class Judgements:
         self._drawn_by = {place: number for place, number in self._drawn_by.items() if number != worker.number}
 
 
-def _place(question: Question) -> tuple[Path, float]:
+def _place(question: JudgementRequest) -> tuple[Path, float]:
     return question.checkpoint, question.strength

@@ -14,10 +14,10 @@ from foundation.errors import AdapterError, StudyError
 from foundation.files.sums import SUMS, damage, read_sums
 from sweeper.records.paths import best_of, trial_of, trials_of
 from sweeper.records.trials import Trial
-from sweeper.search.study import Past
+from sweeper.search.study import EndedTrial
 
 
-def refuse_lost_trials(folder: Path, database: Path, started: bool, ended: Sequence[Past]) -> None:
+def refuse_lost_trials(folder: Path, database: Path, started: bool, ended: Sequence[EndedTrial]) -> None:
     """Refuse a study whose database, or whose folder of trials, is gone while the other is there.
 
     Raises:
@@ -36,7 +36,7 @@ def refuse_lost_trials(folder: Path, database: Path, started: bool, ended: Seque
         )
 
 
-def lost_evaluations(past: Past, evaluations: Sequence[Evaluation]) -> str:
+def lost_evaluations(past: EndedTrial, evaluations: Sequence[Evaluation]) -> str:
     """What an ended trial was judged by and its folder has no more, in words; empty when all is there."""
     there = {each.step for each in evaluations}
     gone = sorted(set(past.reported) - there)
@@ -50,7 +50,7 @@ def lost_evaluations(past: Past, evaluations: Sequence[Evaluation]) -> str:
     return ""
 
 
-def worth_training_again(lost: Mapping[int, str], ended: Sequence[Past]) -> tuple[dict[int, str], list[str]]:
+def worth_training_again(lost: Mapping[int, str], ended: Sequence[EndedTrial]) -> tuple[dict[int, str], list[str]]:
     """Those of the ended trials with losses that may be the best, and a line for each of the others.
 
     Pruned and failed trials can be finalists only where no trial finished.

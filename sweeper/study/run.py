@@ -35,7 +35,7 @@ from sweeper.records.config import Config
 from sweeper.records.lease import supervising
 from sweeper.records.paths import cache_of
 from sweeper.records.trials import Resolved
-from sweeper.results.finalists import crown
+from sweeper.results.finalists import select_best
 from sweeper.search.database import DATABASE_ERRORS, config_of, ranking_of
 from sweeper.search.dimension import Params, Value
 from sweeper.search.narrowing import changes, differences, narrow
@@ -115,7 +115,7 @@ def _run_study(overrides: Sequence[str], stop: Stop) -> int:
             display.line(*(f"{line}; the others go on" for line in missing))
             display.line(*_notes(asked, config, dataset), *unchecked(folder))
             supervisor.run()
-            return crown(supervisor, tracker, display, folder, config, dataset)
+            return select_best(supervisor, tracker, display, folder, config, dataset)
 
         code = _guarded(run, supervisor, tracker, display, stop, config)
         clear_after_kills(folder)  # workers may have died on the way

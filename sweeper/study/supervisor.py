@@ -31,7 +31,7 @@ from sweeper.records.messages import (
 )
 from sweeper.records.paths import trial_of
 from sweeper.records.trials import Resolved, Status, Trial
-from sweeper.search.study import Past, Search
+from sweeper.search.study import EndedTrial, Search
 from sweeper.study import trial_end as settling
 from sweeper.study.dealing import deal
 from sweeper.study.display import Display
@@ -39,7 +39,7 @@ from sweeper.study.fleet import Fleet, WorkerState
 from sweeper.study.judgements import Judgements
 from sweeper.study.lost import lost_evaluations, worth_training_again
 from sweeper.study.suspects import Suspects
-from sweeper.study.time_left import pictures_of
+from sweeper.study.time_left import count_pictures
 from sweeper.study.verdicts import verdict_on
 from sweeper.study.waiting import WaitingTrials
 from sweeper.tracking.port import Tracker
@@ -74,7 +74,7 @@ class Supervisor:
         """Trials that leave their slot and go on later."""
         self._base_shown = False
         self._judgements = Judgements(self._fleet)
-        self.trained_again: dict[int, Past] = {}
+        self.trained_again: dict[int, EndedTrial] = {}
         """Trials that had ended and are trained again, since their folder has lost what the study needs of them."""
         self.trials: dict[int, Trial] = {}
 
@@ -111,7 +111,7 @@ class Supervisor:
 
     def answers(self, questions: Sequence[Rescore | Draw]) -> list[Rescored | Drew]:
         """What workers say to these, in their order; see `Judgements`."""
-        sizes = [pictures_of(question, self._config) for question in questions]
+        sizes = [count_pictures(question, self._config) for question in questions]
         return self._judgements.answers(questions, lambda answered: self._display.drawn(sizes[answered - 1]))
 
     def shut_down(self, timeout_s: float) -> None:
@@ -248,7 +248,7 @@ class Supervisor:
         trial.evaluations, trial.step = list(event.history), event.step
         self._suspects.resume(trial.number, event.step)
         # What a crash kept from being reported and shown:
-        for evaluation, images, costs in settling.shown(trial, event.history, self._config):
+        for evaluation, images, costs in settling.logged_evaluations(trial, event.history, self._config):
             self._report(trial, evaluation)
             self._tracker.log_evaluation(trial.number, evaluation, images, costs, settling.chosen_so_far(trial))
         for validation in event.validations:
@@ -301,7 +301,7 @@ class Supervisor:
             settling.tell_end(self._search, trial, self._config.study.objectives)
         assert status in ("finished", "pruned", "failed")
         self._tracker.end_trial(settling.record_of(trial, status, reason, self._config))
-        self._display.line(f"trial {trial.number} {status}: {reason}{settling.in_words(trial, reason)}")
+        self._display.line(f"trial {trial.number} {status}: {reason}{settling.summary(trial, reason)}")
 
     def _on_death(self, worker: WorkerState, reason: str) -> None:
         """Let a dead worker's trials go on from their last saved states; end the one that must have done it."""

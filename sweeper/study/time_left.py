@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 from sweeper.records.config import Config
 from sweeper.records.messages import Draw, Rescore
-from sweeper.results.strength import AS_TRAINED, SHEET_PROMPTS, SHEET_STEPS
+from sweeper.results.strength import AS_TRAINED, STRENGTH_PROMPTS, STRENGTH_STEPS
 
 
-def pictures_of_finale(config: Config) -> int:
+def pictures_of_finals(config: Config) -> int:
     """How many pictures finalists and strengths are judged by, at most; judging is mostly drawing."""
     judge, study = config.eval, config.study
     prompts, seeds = len(judge.final_prompts or judge.prompts), len(judge.seeds)
@@ -19,11 +19,13 @@ def pictures_of_finale(config: Config) -> int:
         return finalists
     strengths = len({AS_TRAINED, *study.strengths})
     again = prompts * 2 * seeds
-    sheet = strengths * (SHEET_STEPS - 1) * min(SHEET_PROMPTS, prompts)  # the chosen step was drawn when it was judged
+    sheet = (
+        strengths * (STRENGTH_STEPS - 1) * min(STRENGTH_PROMPTS, prompts)
+    )  # the chosen step was drawn when it was judged
     return finalists + strengths * prompts * max(2, seeds) + again + sheet
 
 
-def pictures_of(question: Rescore | Draw, config: Config) -> int:
+def count_pictures(question: Rescore | Draw, config: Config) -> int:
     """How many pictures a question of the finale asks for."""
     if isinstance(question, Draw):
         return question.prompts
@@ -50,7 +52,7 @@ class TimeLeft:
         usual = config.eval.usual
         return cls(
             steps=config.study.num_trials * config.train.num_steps,
-            finale=pictures_of_finale(config),
+            finale=pictures_of_finals(config),
             evaluation=usual.prompts * usual.seeds,
         )
 

@@ -18,9 +18,9 @@ from sweeper.records.paths import state_of
 from sweeper.records.pictures import sheets
 from sweeper.records.trials import Trial
 from sweeper.search.study import Search
-from sweeper.study.display import describe
+from sweeper.study.display import describe_params
 from sweeper.tracking.port import Shown, TrialEnd, TrialRecord
-from train.spec.adapter_kinds import KINDS
+from train.spec.adapter_kinds import ADAPTER_KINDS
 
 _SHOWN_AS: Final = 1
 """To be raised when a tracker shows more of a trial than before, or under other names."""
@@ -51,7 +51,7 @@ def resuming(there: int, going: int, asked: int) -> str:
     return f"resuming: {there - going} trials have ended, {going} go on, {max(0, asked - there)} are new{more}"
 
 
-def tidy(trial: Trial, keep: Keep) -> dict[str, Path]:
+def prune_checkpoints(trial: Trial, keep: Keep) -> dict[str, Path]:
     """Delete the training state and, unless all are to stay, all checkpoints but two; where best and last one lie.
 
     Where the last is the best, it is named once.
@@ -68,14 +68,14 @@ def tidy(trial: Trial, keep: Keep) -> dict[str, Path]:
     return {name: folder for name, folder in kept.items() if folder.exists()}
 
 
-def chosen(trial: Trial, config: Config) -> dict[str, float]:
+def chosen_numbers(trial: Trial, config: Config) -> dict[str, float]:
     """All numbers of the checkpoint that counts for a trial; nothing without one."""
     best = trial.best
     return {**measured(best, config.study.objectives), **best.numbers} if best else {}
 
 
 def chosen_so_far(trial: Trial) -> dict[str, float]:
-    """Of a trial that goes on those of `chosen` that every checkpoint has: what is shown once cannot be taken back."""
+    """Of a trial that goes on those of `chosen_numbers` that every checkpoint has: nothing shown can be taken back."""
     best = trial.best
     if best is None:
         return {}
@@ -87,24 +87,24 @@ def shown_params(trial: Trial) -> dict[str, object]:
     """What every trial is compared by, under the same names for all, and what else was searched."""
     adapter, optimizer = trial.spec.adapter, trial.spec.optimizer
     common: dict[str, object] = {"optimizer": optimizer.name, "lr": optimizer.lr}
-    if "rank" in KINDS[adapter.name].fields:
+    if "rank" in ADAPTER_KINDS[adapter.name].fields:
         common |= {"rank": adapter.rank, "alpha": adapter.alpha}
     common |= {"scheduler": trial.spec.lr_scheduler.name}
     return {**common, **{name: value for name, value in trial.params.items() if name not in _TOLD_ALREADY}}
 
 
-def shown(trial: Trial, evaluations: Sequence[Evaluation], config: Config) -> list[Shown]:
+def logged_evaluations(trial: Trial, evaluations: Sequence[Evaluation], config: Config) -> list[Shown]:
     """A trial's first evaluations, all up to the last of these, as a tracker shows them."""
     pictures = [sheets(config.eval, config.data.trigger, trial.pictures(each.step)) for each in evaluations]
     return list(zip(evaluations, pictures, costs_of(trial.folder, evaluations), strict=True))
 
 
 def record_of(trial: Trial, status: TrialEnd, reason: str, config: Config) -> TrialRecord:
-    """All that is to be seen of a trial that has ended, once `tidy` has deleted the rest."""
-    kept = tidy(trial, config.study.keep)
+    """All that is to be seen of a trial that has ended, once `prune_checkpoints` has deleted the rest."""
+    kept = prune_checkpoints(trial, config.study.keep)
     params, yaml = shown_params(trial), read_config(trial.folder)
-    told = shown(trial, trial.evaluations, config)
-    numbers = chosen(trial, config)
+    told = logged_evaluations(trial, trial.evaluations, config)
+    numbers = chosen_numbers(trial, config)
     pictures = [(each.step, name, path.stat().st_size) for each, images, _ in told for name, path in images]
     words = [_SHOWN_AS, digest_of(trial.folder), params, yaml, status, reason, list(kept), numbers, pictures]
     return TrialRecord(
@@ -122,7 +122,7 @@ def record_of(trial: Trial, status: TrialEnd, reason: str, config: Config) -> Tr
     )
 
 
-def in_words(trial: Trial, reason: str) -> str:
+def summary(trial: Trial, reason: str) -> str:
     """What the terminal adds to the reason of its end: the best checkpoint, and what its course looks like.
 
     Without the grounds of the diagnosis where the reason has told them.
@@ -138,7 +138,7 @@ def in_words(trial: Trial, reason: str) -> str:
 def started_words(trial: Trial, beside: Sequence[Trial]) -> list[str]:
     """What is said of a trial that has its slot `beside` the others of its worker, one line each."""
     goes_on = f", goes on at step {trial.step}" if trial.step else ""
-    lines = [f"trial {trial.number} starts{goes_on}: {describe(trial.params)}"]
+    lines = [f"trial {trial.number} starts{goes_on}: {describe_params(trial.params)}"]
     key = trial.spec.pack_key
     others = ", ".join(sorted({each.spec.pack_key for each in beside} - {key}))
     if others:

@@ -136,7 +136,7 @@ class BackgroundTracker:
     def end_trial(self, trial: TrialRecord) -> None:
         self._must(trial.number, f"trial {trial.number}'s end", lambda: self._inner.end_trial(trial))
 
-    def crown(
+    def register_champion(
         self,
         best_folder: Path,
         number: int,
@@ -152,7 +152,9 @@ class BackgroundTracker:
 
         def make() -> None:
             try:
-                answer.append(self._inner.crown(best_folder, number, metrics, fresh, description, register=register))
+                answer.append(
+                    self._inner.register_champion(best_folder, number, metrics, fresh, description, register=register)
+                )
             finally:
                 done.set()
 

@@ -161,7 +161,7 @@ class MlflowTracker:
             self._open.discard(trial.number)
             _end(run, trial.status, trial.reason)
 
-    def crown(
+    def register_champion(
         self,
         best_folder: Path,
         number: int,

@@ -110,7 +110,7 @@ class Tracker(Protocol):
         ends differently (MLflow: finished is FINISHED, pruned is KILLED, failed is FAILED).
         """
 
-    def crown(
+    def register_champion(
         self,
         best_folder: Path,
         number: int,

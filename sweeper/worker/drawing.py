@@ -37,7 +37,7 @@ class Drawn:
 NOTHING: Final = Drawn(samples=[], unrelated=[])
 
 
-def draw(
+def draw_samples(
     base: Base,
     spec: EvalSpec,
     trigger: str,

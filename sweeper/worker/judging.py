@@ -13,24 +13,24 @@ from torch import Tensor
 
 from eval.evaluation import Evaluation, Validation
 from eval.evidence import build_evidence
-from eval.eyes import load_eyes
+from eval.eyes import load_extractors
 from eval.guidance import rows_of_a_picture
 from eval.judge import Evidence, judge, validation_ratio
 from eval.metrics.losses import image_means
 from eval.prompts import without_trigger
 from eval.reference import Reference, build_reference
-from eval.rounds import first_round, next_round
+from eval.rounds import first_budget, next_budget
 from eval.samplers import check_sampler
-from eval.spec import EvalSpec, Round
+from eval.spec import EvalSpec, SampleBudget
 from eval.validation import ValidationSet, validation_losses_each
-from eval.views import Seen, View
+from eval.views import ReferenceFeatures, SampleFeatures
 from foundation.bases.port import Base
 from foundation.data.dataset import Dataset
 from foundation.data.images import square
 from foundation.errors import DataError
 from foundation.files.cache_use import used
 from sweeper.records.lease import making
-from sweeper.worker.drawing import NOTHING, Drawn, draw, write_pictures
+from sweeper.worker.drawing import NOTHING, Drawn, draw_samples, write_pictures
 from train.caches import EncodedDataset
 from train.pack import Pack
 
@@ -70,7 +70,7 @@ class _Look:
     losses: Tensor
     """The validation losses (N, B)."""
     drawn: Drawn
-    known: Round
+    known: SampleBudget
     """What it was drawn for so far."""
     judged: Evaluation
     """By these."""
@@ -97,7 +97,7 @@ class Judging:
         self._cache = cache
         self._dataset = dataset
         check_sampler(pack.base.pipeline, spec.sampler, "eval.sampler")
-        self._eyes = load_eyes(spec, pack.base.device)
+        self._eyes = load_extractors(spec, pack.base.device)
         alphas = pack.base.process.alphas_cumprod
         self._validation = ValidationSet(
             latents=data.validation.means,
@@ -117,19 +117,19 @@ class Judging:
         They are drawn in rounds, each for more prompts or seeds, for those that want them (`eval.rounds`).
         """
         spec, slots = self._spec, [each.slot for each in due]
-        first = first_round(spec)
+        first = first_budget(spec)
         drawn, losses = self._draw_slots(slots, spec.within(first), [NOTHING] * len(slots)), self.validate(slots)
         looks = [
             _Look(each, own, pictures, first, self._judged(each, pictures, own, spec.within(first)))
             for each, own, pictures in zip(due, losses, drawn, strict=True)
         ]
         for asked in (spec.usual, spec.whole):
-            self._look_again([look for look in looks if next_round(look.known, look.judged, spec) == asked], asked)
+            self._look_again([look for look in looks if next_budget(look.known, look.judged, spec) == asked], asked)
         for look in looks:
             write_pictures(look.due.pictures, look.drawn, len(self._spec.seeds))
         return [look.judged for look in looks]
 
-    def _look_again(self, looks: Sequence[_Look], asked: Round) -> None:
+    def _look_again(self, looks: Sequence[_Look], asked: SampleBudget) -> None:
         """Judge these, of which all were drawn for the same so far, by what is asked."""
         if not looks:
             return
@@ -159,7 +159,7 @@ class Judging:
         drawn = []
         for some in _runs(range(len(slots)), spec.batch_rows // each):
             with self._pack.acting([slots[i] for i in some]) as base:
-                drawn += draw(base, spec, self._trigger, [before[i] for i in some], self._working)
+                drawn += draw_samples(base, spec, self._trigger, [before[i] for i in some], self._working)
         return drawn
 
     def _judged(self, due: Due, drawn: Drawn, losses: Tensor, spec: EvalSpec) -> Evaluation:
@@ -185,7 +185,7 @@ class Judging:
     def see_file(self, checkpoint: Path, step: int, spec: EvalSpec, strength: float = 1.0) -> tuple[Drawn, Evidence]:
         """Draw what `spec` asks for with a saved checkpoint, loaded as a user would load it, and look at it."""
         with self._pack.acting_file(checkpoint, strength) as base:
-            (drawn,) = draw(base, spec, self._trigger, working=self._working)
+            (drawn,) = draw_samples(base, spec, self._trigger, working=self._working)
             (losses,) = self._losses(base, [self._encoded(base)])
         return drawn, self._look(step, drawn, losses, spec)
 
@@ -194,7 +194,7 @@ class Judging:
         spec = self._spec.for_finalists((seed,))
         spec = replace(spec, prompts=spec.prompts[:prompts], unrelated_prompts=())
         with self._pack.acting_file(checkpoint, strength) as base:
-            (drawn,) = draw(base, spec, self._trigger, working=self._working)
+            (drawn,) = draw_samples(base, spec, self._trigger, working=self._working)
         write_pictures(folder, drawn, len(self._spec.seeds), with_sheets=False)
 
     def judge_base(self, spec: EvalSpec) -> Evaluation:
@@ -256,7 +256,7 @@ class Judging:
 
     def _build(self, spec: EvalSpec) -> Reference:
         with self._pack.acting([]) as base:
-            (drawn,) = draw(base, spec, self._trigger, working=self._working)
+            (drawn,) = draw_samples(base, spec, self._trigger, working=self._working)
             (losses,) = self._losses(base, [self._validation.embeddings])
         write_pictures(self.base_pictures(spec), drawn, len(self._spec.seeds))
         side = self._pack.base.resolution
@@ -301,8 +301,8 @@ class Judging:
         return hashlib.sha256(json.dumps(words, sort_keys=True, default=str).encode()).hexdigest()[:24]
 
 
-def _of_base(view: View | None) -> Seen | None:
-    return Seen(samples=view.base_samples, unrelated=view.base_unrelated) if view else None
+def _of_base(view: ReferenceFeatures | None) -> SampleFeatures | None:
+    return SampleFeatures(samples=view.base_samples, unrelated=view.base_unrelated) if view else None
 
 
 def _runs(items: Sequence[int], length: int) -> list[list[int]]:

@@ -21,7 +21,7 @@ def is_looked_at(step: int, spec: EvalSpec) -> bool:
 
 
 @dataclass(slots=True)
-class Running:
+class ActiveTrial:
     """A trial in its slot."""
 
     trial: int

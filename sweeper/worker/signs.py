@@ -12,7 +12,7 @@ EVERY_S: Final = 1.0
 """How often a worker at most says that it is still at what it does."""
 
 
-class Signs:
+class Heartbeat:
     """Says what the worker is at. Call it often: within any work that takes longer than a few seconds."""
 
     def __init__(self, send: Callable[[Event], None]) -> None:

@@ -9,7 +9,7 @@ import torch
 from sweeper.records.config import Config
 from sweeper.records.messages import BaseLoaded, CapacityMeasured, MeasureCapacity, OpenSlots, Shutdown
 from sweeper.worker.loading import Loaded
-from train.capacity import best_of, measure_capacity
+from train.capacity import best_count, measure_capacity
 
 
 def find_slots(config: Config, device: str, loaded: Loaded, connection: Connection) -> int:
@@ -20,12 +20,12 @@ def find_slots(config: Config, device: str, loaded: Loaded, connection: Connecti
     """
     if config.study.slots != "auto":
         return min(config.study.slots, config.study.num_trials)
-    connection.send(BaseLoaded(kind_of(device)))
+    connection.send(BaseLoaded(kind_of_device(device)))
     while True:
         match connection.recv():
             case MeasureCapacity(most=most):
                 curve = tuple(measure_capacity(loaded.base, loaded.data, config.trial, most))
-                connection.send(CapacityMeasured(capacity=curve, num_slots=best_of(curve)))
+                connection.send(CapacityMeasured(capacity=curve, num_slots=best_count(curve)))
             case OpenSlots(num_slots=num_slots):
                 return int(num_slots)
             case Shutdown():
@@ -34,7 +34,7 @@ def find_slots(config: Config, device: str, loaded: Loaded, connection: Connecti
                 raise AssertionError(f"{other} before there are slots")
 
 
-def kind_of(device: str) -> str:
+def kind_of_device(device: str) -> str:
     """What devices have in common that hold as much and are as fast."""
     if torch.device(device).type != "cuda":
         return torch.device(device).type

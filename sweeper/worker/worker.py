@@ -17,7 +17,6 @@ from sweeper.records.lease import working
 from sweeper.records.messages import (
     Admit,
     Admitted,
-    Command,
     Draw,
     Drew,
     Evaluated,
@@ -31,6 +30,7 @@ from sweeper.records.messages import (
     Stepped,
     Validated,
     Verdict,
+    WorkerCommand,
 )
 from sweeper.records.paths import cache_of, state_of
 from sweeper.records.pictures import sheets
@@ -38,8 +38,8 @@ from sweeper.worker.judging import Due, Judging
 from sweeper.worker.loading import Loaded
 from sweeper.worker.lost import lost_before
 from sweeper.worker.meter import Meter
-from sweeper.worker.running import Running, is_looked_at
-from sweeper.worker.signs import Signs
+from sweeper.worker.running import ActiveTrial, is_looked_at
+from sweeper.worker.signs import Heartbeat
 from train.pack import Pack
 from train.reports import StepReport
 
@@ -54,12 +54,12 @@ class Worker:
         self._folder = Path(config.study.folder) / config.study.name
         self._eval, self._trigger = config.eval, config.data.trigger
         self._connection = connection
-        self._running: dict[int, Running] = {}
-        self._unanswered: list[Running] = []
+        self._running: dict[int, ActiveTrial] = {}
+        self._unanswered: list[ActiveTrial] = []
         """Those whose last evaluation an earlier process made; whether its verdict was heard, nobody knows."""
         self._stopping = False
         self._meter = Meter(torch.device(device))
-        self._signs = Signs(self._send)
+        self._signs = Heartbeat(self._send)
         self._pack = Pack(
             loaded.base,
             loaded.data,
@@ -95,7 +95,7 @@ class Worker:
         while not self._stopping and (not self._running or self._connection.poll()):
             self._handle(self._connection.recv())
 
-    def _handle(self, command: Command) -> None:
+    def _handle(self, command: WorkerCommand) -> None:
         match command:
             case Admit():
                 self._admit(command)
@@ -129,7 +129,7 @@ class Worker:
             self._pack.release(slot)
             slot, step = self._pack.admit(command.spec), 0
             history, validations = rewind(command.folder, step)
-        running = Running(command.trial, slot, command.folder, history, validations)
+        running = ActiveTrial(command.trial, slot, command.folder, history, validations)
         self._running[command.trial] = running
         if history and history[-1].step == step:
             self._unanswered.append(running)
@@ -198,7 +198,7 @@ class Worker:
                 by_slot[report.slot].take(report)
         return [report for report in reports if report.failure is not None]
 
-    def _validate(self, between: list[Running]) -> None:
+    def _validate(self, between: list[ActiveTrial]) -> None:
         """Take the validation loss alone."""
         self._signs.begin("judging")
         with self._meter.measure() as measured:
@@ -212,7 +212,7 @@ class Worker:
             self._send_steps(running)
             self._send(Validated(trial=running.trial, validation=running.validations[-1]))
 
-    def _evaluate(self, due: list[Running]) -> None:
+    def _evaluate(self, due: list[ActiveTrial]) -> None:
         """Judge all that are due in the same batches; what each has learned is on disk before its verdict is asked."""
         asked = []
         for running in due:
@@ -238,15 +238,15 @@ class Worker:
             self._save(running)
         self._ask(due)
 
-    def _save(self, running: Running) -> None:
+    def _save(self, running: ActiveTrial) -> None:
         """All that the trial needs to go on."""
         running.write(self._pack.steps_done(running.slot))
         self._pack.save_state(running.slot, running.state)
 
-    def _by_slot(self) -> dict[int, Running]:
+    def _by_slot(self) -> dict[int, ActiveTrial]:
         return {running.slot: running for running in self._running.values()}
 
-    def _ask(self, judged: list[Running]) -> None:
+    def _ask(self, judged: list[ActiveTrial]) -> None:
         """Send each one's last evaluation, then wait for the verdict on each."""
         for running in judged:
             evaluation = running.history[-1]
@@ -261,9 +261,9 @@ class Worker:
         for running in judged:
             self._await_verdict(running)
 
-    def _await_verdict(self, running: Running) -> None:
+    def _await_verdict(self, running: ActiveTrial) -> None:
         while not self._stopping:
-            command: Command = self._connection.recv()
+            command: WorkerCommand = self._connection.recv()
             if not isinstance(command, Verdict):
                 self._handle(command)
                 continue
@@ -273,18 +273,18 @@ class Worker:
                 self._finish(running)
             return
 
-    def _finish(self, running: Running) -> None:
+    def _finish(self, running: ActiveTrial) -> None:
         self._leave(running)
         self._send(Finished(trial=running.trial))
 
-    def _fail(self, running: Running, report: StepReport) -> None:
+    def _fail(self, running: ActiveTrial, report: StepReport) -> None:
         assert report.failure is not None
         running.write(report.step)
         self._send_steps(running)
         self._leave(running)
         self._send(Failed(trial=running.trial, reason=report.failure))
 
-    def _leave(self, running: Running) -> None:
+    def _leave(self, running: ActiveTrial) -> None:
         self._pack.release(running.slot)
         del self._running[running.trial]
 
@@ -305,7 +305,7 @@ class Worker:
             )
         )
 
-    def _send_steps(self, running: Running) -> None:
+    def _send_steps(self, running: ActiveTrial) -> None:
         if running.unsent:
             self._send(Stepped(trial=running.trial, reports=tuple(running.unsent)))
             running.unsent = []

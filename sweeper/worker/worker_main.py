@@ -17,13 +17,13 @@ from sweeper.records.config import Config
 from sweeper.records.messages import DeviceFailed, Ready, Refused
 from sweeper.records.paths import cache_of
 from sweeper.worker.loading import Loaded, load
-from sweeper.worker.signs import Signs
+from sweeper.worker.signs import Heartbeat
 from sweeper.worker.slots import find_slots
 from sweeper.worker.worker import Worker
 from train.spec import ObjectiveSpec
 
 
-def serve(config: Config, device: str, connection: Connection, objectives: Sequence[ObjectiveSpec]) -> None:
+def run_worker(config: Config, device: str, connection: Connection, objectives: Sequence[ObjectiveSpec]) -> None:
     """Run a worker to its end in this process; say in one line why it, or its device, cannot start or go on.
 
     `objectives` are all that trials may have: if its base cannot be trained by one of them, it does not start.
@@ -32,7 +32,7 @@ def serve(config: Config, device: str, connection: Connection, objectives: Seque
     try:
         _must_answer(device)
         with noting_uses(Path(config.study.folder) / config.study.name):
-            loaded = load(config, device, objectives, cache_of(Path(config.study.folder)), Signs(connection.send))
+            loaded = load(config, device, objectives, cache_of(Path(config.study.folder)), Heartbeat(connection.send))
             if num_slots := find_slots(config, device, loaded, connection):
                 worker = Worker(config, device, connection, loaded, num_slots)
                 connection.send(_ready(loaded, worker, num_slots, device, time.monotonic() - began))

@@ -22,7 +22,7 @@ from benchmarks.judge_trials.searches import distance, interval
 from benchmarks.judge_trials.sets import SETS
 from benchmarks.judge_trials.truth import Truth
 from eval.evaluation import Evaluation
-from eval.spec import EvalSpec, Round
+from eval.spec import EvalSpec, SampleBudget
 from foundation.data.folder import read_folder
 from sweeper.search.space import plan
 from train.pocket.world import scenes
@@ -206,7 +206,9 @@ def test_a_trial_is_judged_anew_by_what_a_worker_would_draw(
 ) -> None:
     asked: list[tuple[Any, ...]] = []
 
-    def judge(reference: Round, evidence: Round, history: Sequence[Evaluation], spec: EvalSpec) -> Evaluation:
+    def judge(
+        reference: SampleBudget, evidence: SampleBudget, history: Sequence[Evaluation], spec: EvalSpec
+    ) -> Evaluation:
         asked.append((reference, evidence, spec.usual))
         return replace(evaluation(40, scores[len(asked) - 1]), overfit_index=index)
 

@@ -17,9 +17,9 @@ from safetensors.torch import save_file
 
 from eval import judge_file
 from eval.command import main
-from eval.needs import DATA, NEEDS, SEEDS, UNRELATED, lines_on_missing
-from eval.pipeline import load_pipeline
-from eval.request import parse
+from eval.needs import DATA, NEEDS, SEEDS, TWO_UNRELATED, lines_on_missing
+from eval.pipeline import load_base_pipeline
+from eval.request import parse_request
 from eval.sampling import sample
 from eval.spec import Drawing
 from foundation.data.dataset import load_dataset
@@ -75,7 +75,7 @@ def test_the_base_is_drawn_as_if_no_lora_had_been_there(
 ) -> None:
     assert main([*arguments, "sampler=dpm++", "guidance_every=2", f"samples={tmp_path}/samples"]) == 0
     (prompt, *_) = (picture.caption for picture in _held_out(arguments))
-    pipe = load_pipeline(str(pipeline_folder), "cpu")
+    pipe = load_base_pipeline(str(pipeline_folder), "cpu")
     drawing = Drawing(steps=2, guidance_scale=5.0, batch_rows=2, sampler="dpm++", guidance_every=2)
     (alone,) = sample(pipe, [prompt], [0], drawing)
     (written, *_) = sorted((tmp_path / "samples").glob("*-base.png"))
@@ -84,7 +84,7 @@ def test_the_base_is_drawn_as_if_no_lora_had_been_there(
 
 
 def _held_out(arguments: list[str]) -> Sequence[Picture]:
-    return judge_file._pictures(parse(arguments)).validation
+    return judge_file._pictures(parse_request(arguments)).validation
 
 
 def test_judging_twice_gives_the_same(arguments: list[str], tmp_path: Path) -> None:
@@ -117,7 +117,7 @@ def held_out_by(arguments: list[str], monkeypatch: pytest.MonkeyPatch) -> list[P
 
     monkeypatch.setattr(judge_file, "_look", look)
     with pytest.raises(_SeenError):
-        judge_file.run(parse(arguments))
+        judge_file.judge_file(parse_request(arguments))
     return seen
 
 
@@ -157,14 +157,14 @@ def test_pictures_are_read_as_training_reads_them_whatever_it_was_told(
     asked = [each for each in arguments if not each.startswith(("data=", "trigger="))]
     asked += [f"data.{key}={str(value).lower()}" for key, value in told.items()]
     asked += [f"data.path={folder}", "data.trigger='in ink'"]
-    assert judge_file._pictures(parse(asked)) == dataset
+    assert judge_file._pictures(parse_request(asked)) == dataset
     assert held_out_by(asked, monkeypatch) == list(dataset.validation)
 
 
 def test_held_out_pictures_alone_are_judged_by_whole(arguments: list[str], data_folder: Path) -> None:
     asked = [each for each in arguments if not each.startswith("data=")]
-    found = judge_file._pictures(parse([*asked, f"held_out={data_folder}"]))
-    whole = judge_file._pictures(parse([*asked, f"data={data_folder}"]))
+    found = judge_file._pictures(parse_request([*asked, f"held_out={data_folder}"]))
+    whole = judge_file._pictures(parse_request([*asked, f"data={data_folder}"]))
     assert found.train == () and set(found.validation) == {*whole.train, *whole.validation}
 
 
@@ -195,7 +195,7 @@ def test_what_a_measure_lacks_is_said_whatever_it_is() -> None:
     metrics = dict.fromkeys(NEEDS, 1.0) | {"drift": nan, "leak": nan, "diversity": nan, "kid": nan}
     assert lines_on_missing(metrics, has_data=True) == [
         f"1 measure needs {SEEDS}: diversity",
-        f"2 measures need {UNRELATED}: drift, leak",
+        f"2 measures need {TWO_UNRELATED}: drift, leak",
         "not measured: kid",
     ]
     assert lines_on_missing(metrics | {"kid": 1.0}, has_data=False)[2] == (
@@ -215,10 +215,10 @@ def test_what_a_measure_lacks_is_said_whatever_it_is() -> None:
 )
 def test_settings_of_the_data_are_checked_as_training_checks_them(asked: list[str], words: str) -> None:
     with pytest.raises(ConfigError) as caught:
-        parse(["lora=a", "data=b", *asked])
+        parse_request(["lora=a", "data=b", *asked])
     assert words in str(caught.value)
     with pytest.raises(ConfigError, match=r"data\.skip_broken says how pictures are read, but there are none"):
-        parse(["lora=a", "data.skip_broken=true"])
+        parse_request(["lora=a", "data.skip_broken=true"])
 
 
 def test_captions_that_are_empty_or_cut_are_said_and_never_prompts(
@@ -250,7 +250,7 @@ def test_a_folder_too_small_to_train_on_can_be_judged_by_and_nothing_of_it_is_he
 
 def test_all_mistakes_come_at_once() -> None:
     with pytest.raises(ConfigError) as caught:
-        parse(["seed=3", "steps=0", "guidance=much", "loose", "base=a", "base=b"])
+        parse_request(["seed=3", "steps=0", "guidance=much", "loose", "base=a", "base=b"])
     text = "\n".join(caught.value.problems)
     assert len(caught.value.problems) == 6
     for words in (

@@ -5,21 +5,21 @@ from __future__ import annotations
 import torch
 from PIL import Image, ImageChops, ImageEnhance
 
-from eval.compositions import WIDTH, compositions
+from eval.compositions import THUMBNAIL_WIDTH, compositions
 from eval.metrics.copying import copied
-from train.pocket.draw import draw
+from train.pocket.draw import draw_scene
 from train.pocket.world import scenes
 
 SCENES = scenes(5, 40, held_out=True)
-REAL = [draw(scene, "pencil", 100 + i) for i, scene in enumerate(SCENES)]
+REAL = [draw_scene(scene, "pencil", 100 + i) for i, scene in enumerate(SCENES)]
 TRAIN, HELD_OUT = compositions(REAL[:24]), compositions(REAL[24:32])
 
 
 def test_they_are_unit_vectors_and_nothing_gives_none() -> None:
     assert torch.allclose(TRAIN.norm(dim=1), torch.ones(24))
-    assert compositions([]).shape == (0, WIDTH)
+    assert compositions([]).shape == (0, THUMBNAIL_WIDTH)
     plain = compositions([Image.new("L", (40, 30), 128)])
-    assert plain.shape == (1, WIDTH) and not plain.any()
+    assert plain.shape == (1, THUMBNAIL_WIDTH) and not plain.any()
 
 
 def test_a_cast_and_a_size_change_nothing() -> None:
@@ -31,6 +31,6 @@ def test_a_cast_and_a_size_change_nothing() -> None:
 def test_copies_are_found_moved_and_re_lit_and_the_same_scene_drawn_anew_is_none() -> None:
     moved = [ImageEnhance.Brightness(ImageChops.offset(each, 1, -2)).enhance(1.1) for each in REAL[:24]]
     assert copied(compositions(moved), TRAIN, HELD_OUT).double().mean() > 0.9
-    anew = [draw(scene, "pencil", 900 + i) for i, scene in enumerate(SCENES[:24])]
+    anew = [draw_scene(scene, "pencil", 900 + i) for i, scene in enumerate(SCENES[:24])]
     by_chance = copied(compositions(anew), TRAIN, HELD_OUT)  # things in the middle fall into place
     assert by_chance.double().mean() < 0.3

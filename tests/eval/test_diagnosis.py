@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from eval.diagnosis import Kind, diagnose
+from eval.diagnosis import DiagnosisName, diagnose
 from eval.evaluation import WORST, Evaluation, value_of
 
 
@@ -42,7 +42,7 @@ def seen(
         ([seen(40, 30.0), seen(80, -90.0, math.nan, math.inf)], "diverged", "no longer a number"),
     ],
 )
-def test_a_course_has_its_word(course: Sequence[Evaluation], kind: Kind, because: str) -> None:
+def test_a_course_has_its_word(course: Sequence[Evaluation], kind: DiagnosisName, because: str) -> None:
     diagnosis = diagnose(course)
     assert diagnosis is not None
     assert diagnosis.kind == kind and because in diagnosis.because

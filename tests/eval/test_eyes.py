@@ -16,9 +16,9 @@ from transformers import AutoImageProcessor, CLIPVisionModel, Dinov2Model
 
 from eval import features
 from eval.command import main
-from eval.eyes import load_eyes, load_image_eye, load_style_eye
+from eval.eyes import load_extractors, load_image_extractor, load_style_extractor
 from eval.reference import Reference, build_reference
-from eval.spec import EvalSpec, Round
+from eval.spec import EvalSpec, SampleBudget
 from foundation.errors import BaseModelError
 
 
@@ -28,7 +28,7 @@ def pictures(count: int, seed: int = 0) -> list[Image.Image]:
 
 
 def test_a_dinov2_gives_its_cls_token(dino_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    eye = load_image_eye(str(dino_folder), "cpu")
+    eye = load_image_extractor(str(dino_folder), "cpu")
     pixels = AutoImageProcessor.from_pretrained(dino_folder)(images=pictures(3), return_tensors="pt")
     with torch.no_grad():
         direct = Dinov2Model.from_pretrained(dino_folder).eval()(**pixels).last_hidden_state[:, 0]
@@ -40,7 +40,7 @@ def test_a_dinov2_gives_its_cls_token(dino_folder: Path, monkeypatch: pytest.Mon
 
 
 def test_a_style_eye_gives_its_heads_output(style_folder: Path) -> None:
-    eye = load_style_eye(str(style_folder), "cpu")
+    eye = load_style_extractor(str(style_folder), "cpu")
     pixels = AutoImageProcessor.from_pretrained(style_folder)(images=pictures(3), return_tensors="pt")
     head = load_file(style_folder / "style_projection.safetensors")["last_layer_style"]
     with torch.no_grad():
@@ -51,18 +51,18 @@ def test_a_style_eye_gives_its_heads_output(style_folder: Path) -> None:
 
 def test_what_is_no_such_eye_is_refused_by_name(clip_folder: Path, style_folder: Path, tmp_path: Path) -> None:
     with pytest.raises(BaseModelError, match=r"eval\.image_features cannot be loaded, got .*nowhere"):
-        load_image_eye(str(tmp_path / "nowhere"), "cpu")
+        load_image_extractor(str(tmp_path / "nowhere"), "cpu")
     with pytest.raises(BaseModelError, match=r"eval\.image_features must be a DINOv2, got .* of type 'clip'"):
-        load_image_eye(str(clip_folder), "cpu")
+        load_image_extractor(str(clip_folder), "cpu")
     with pytest.raises(BaseModelError, match=r"eval\.style_features cannot be loaded.*style_projection"):
-        load_style_eye(str(clip_folder), "cpu")
+        load_style_extractor(str(clip_folder), "cpu")
     shutil.copytree(style_folder, tmp_path / "other")
     save_file({"last_layer_style": torch.zeros(12, 6)}, tmp_path / "other/style_projection.safetensors")
     with pytest.raises(BaseModelError, match=r"must be \(16, S\), got \(12, 6\)"):
-        load_style_eye(str(tmp_path / "other"), "cpu")
+        load_style_extractor(str(tmp_path / "other"), "cpu")
     save_file({"head": torch.zeros(16, 6)}, tmp_path / "other/style_projection.safetensors")
     with pytest.raises(BaseModelError, match=r"eval\.style_features cannot be loaded.*last_layer_style"):
-        load_style_eye(str(tmp_path / "other"), "cpu")
+        load_style_extractor(str(tmp_path / "other"), "cpu")
 
 
 def test_a_reference_holds_each_eyes_view_and_comes_back_from_its_file(
@@ -70,7 +70,7 @@ def test_a_reference_holds_each_eyes_view_and_comes_back_from_its_file(
 ) -> None:
     def reference(**eyes: str) -> Reference:
         return build_reference(
-            load_eyes(EvalSpec(clip=str(clip_folder), **eyes), "cpu"),
+            load_extractors(EvalSpec(clip=str(clip_folder), **eyes), "cpu"),
             train=pictures(6),
             held_out=pictures(3, 1),
             prompts=["a", "b"],
@@ -91,7 +91,7 @@ def test_a_reference_holds_each_eyes_view_and_comes_back_from_its_file(
         again = Reference.load(tmp_path / "reference.safetensors")
         assert (again.image is None, again.style is None) == (made.image is None, made.style is None)
         assert torch.equal(again.of_style.base_unrelated, made.of_style.base_unrelated)
-    fewer = all_eyes.within(Round(2, 1, 1))
+    fewer = all_eyes.within(SampleBudget(2, 1, 1))
     assert torch.equal(fewer.of_style.base_samples, all_eyes.of_style.base_samples[:, :1])
     assert fewer.of_images.base_unrelated.shape == (1, 1, 10)
 

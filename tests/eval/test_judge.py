@@ -18,8 +18,8 @@ from eval.evaluation import Evaluation, Validation
 from eval.judge import Evidence, judge
 from eval.metrics import distribution
 from eval.reference import Reference, by_prompt
-from eval.spec import EvalSpec, Round
-from eval.views import Seen, View
+from eval.spec import EvalSpec, SampleBudget
+from eval.views import ReferenceFeatures, SampleFeatures
 from foundation.errors import DataError
 from foundation.files.checked import save_checked
 
@@ -315,12 +315,12 @@ def test_an_eye_that_only_one_side_looked_with_is_refused() -> None:
     with pytest.raises(ValueError, match="evidence must be of the eyes of the reference"):
         judge(replace(REFERENCE, style=REFERENCE.of_clip), GOOD, [], SPEC)
     with pytest.raises(ValueError, match="samples must have the reference's shape"):
-        narrow = Seen(samples=GOOD.samples[..., :9], unrelated=GOOD.unrelated[..., :9])
+        narrow = SampleFeatures(samples=GOOD.samples[..., :9], unrelated=GOOD.unrelated[..., :9])
         judge(replace(REFERENCE, image=REFERENCE.of_clip), replace(GOOD, image=narrow), [], SPEC)
 
 
 def test_fewer_prompts_and_seeds_are_judged_as_if_the_others_had_not_been_drawn() -> None:
-    view = View(train=TRAIN, held_out=HELD_OUT, base_samples=BASE, base_unrelated=REFERENCE.base_unrelated)
+    view = ReferenceFeatures(train=TRAIN, held_out=HELD_OUT, base_samples=BASE, base_unrelated=REFERENCE.base_unrelated)
     reference, evidence = replace(REFERENCE, image=view), replace(GOOD, image=GOOD.of_clip)
     few = len(REFERENCE.prompts) - 1
     alone = replace(
@@ -336,5 +336,5 @@ def test_fewer_prompts_and_seeds_are_judged_as_if_the_others_had_not_been_drawn(
         unrelated=GOOD.unrelated[:2, :2],
         compositions=GOOD.compositions[:few, :2],
     )
-    asked = Round(few, 2, 2)
+    asked = SampleBudget(few, 2, 2)
     assert judge(reference.within(asked), evidence.within(asked), [], SPEC) == judge(alone, only, [], SPEC)

@@ -10,7 +10,7 @@ import pytest
 from eval.overfit import (
     CRITERIA,
     Fall,
-    Signs,
+    OverfitSigns,
     explain,
     fall_from,
     is_overfit,
@@ -22,7 +22,7 @@ from eval.overfit import (
 )
 from eval.spec import Limits, Thresholds
 
-CLEAN = Signs(
+CLEAN = OverfitSigns(
     val_rise=0.0,
     val_t=0.0,
     rose_in_a_row=False,
@@ -36,7 +36,7 @@ CLEAN = Signs(
 THRESHOLDS = Thresholds()
 
 
-def index(signs: Signs) -> float:
+def index(signs: OverfitSigns) -> float:
     return overfit_index(severities(signs, THRESHOLDS))
 
 
@@ -66,7 +66,7 @@ def test_index_is_the_formula() -> None:
         replace(CLEAN, diversity=0.0, prompt_drop=50.0, drift=3.0),
     ],
 )
-def test_no_ambiguous_sign_reaches_the_stop_alone(signs: Signs) -> None:
+def test_no_ambiguous_sign_reaches_the_stop_alone(signs: OverfitSigns) -> None:
     assert index(signs) == pytest.approx(0.5)
 
 

@@ -11,8 +11,8 @@ import safetensors.torch
 import torch
 from PIL import Image
 
-from eval.families import family_of, validation_set
-from eval.pipeline import base_folder, load_lora, load_pipeline
+from eval.families import family_loss_of, validation_set
+from eval.pipeline import base_folder, load_base_pipeline, load_lora
 from eval.spec import EvalSpec
 from eval.validation import validation_losses
 from foundation.adapters.files import adapter_files
@@ -40,11 +40,11 @@ def test_pocket_lies_in_the_repository() -> None:
 def test_a_lora_changes_the_validation_loss_and_the_latents_are_the_vaes(
     pipeline_folder: Path, lora_folder: Path, pictures: list[Picture], tmp_path: Path
 ) -> None:
-    pipe = load_pipeline(str(pipeline_folder), "cpu")
-    family = family_of(pipe)
-    assert family.side == 16 and family_of(pipe, 32).side == 32
+    pipe = load_base_pipeline(str(pipeline_folder), "cpu")
+    family = family_loss_of(pipe)
+    assert family.side == 16 and family_loss_of(pipe, 32).side == 32
     with pytest.raises(ConfigError, match="resolution must be a multiple of 2 for this base, got 17"):
-        family_of(pipe, 17)
+        family_loss_of(pipe, 17)
     data = validation_set(family, pictures, SPEC)
     assert data.latents.shape == (3, 4, 8, 8) and data.embeddings.shape == (3, 24, 16)
     with torch.no_grad():
@@ -72,8 +72,8 @@ def test_a_kohya_file_is_the_same_lora(
     safetensors.torch.save_file(renamed, folder / "kohya.safetensors")
     losses = []
     for path in (lora_folder, folder):
-        pipe = load_pipeline(str(pipeline_folder), "cpu")
-        family = family_of(pipe)
+        pipe = load_base_pipeline(str(pipeline_folder), "cpu")
+        family = family_loss_of(pipe)
         data = validation_set(family, pictures, SPEC)
         load_lora(pipe, path)
         losses.append(validation_losses(data, family.predict, 4))
@@ -82,18 +82,18 @@ def test_a_kohya_file_is_the_same_lora(
 
 def test_what_is_no_pipeline_of_a_known_family_is_refused(pipeline_folder: Path, tmp_path: Path) -> None:
     with pytest.raises(BaseModelError, match="base cannot be loaded, got"):
-        load_pipeline(str(tmp_path / "none"), "cpu")
+        load_base_pipeline(str(tmp_path / "none"), "cpu")
     with pytest.raises(BaseModelError, match="base cannot be loaded, got"):
-        load_pipeline(str(tmp_path), "cpu")
+        load_base_pipeline(str(tmp_path), "cpu")
     shutil.copytree(pipeline_folder, tmp_path / "other")
     index = json.loads((pipeline_folder / "model_index.json").read_text()) | {"_class_name": "WanPipeline"}
     (tmp_path / "other/model_index.json").write_text(json.dumps(index))
     with pytest.raises(BaseModelError, match="of WanPipeline"):
-        load_pipeline(str(tmp_path / "other"), "cpu")
+        load_base_pipeline(str(tmp_path / "other"), "cpu")
     shutil.copytree(pipeline_folder, tmp_path / "half")
     shutil.rmtree(tmp_path / "half/unet")
     with pytest.raises(BaseModelError, match="base cannot be loaded, got"):
-        load_pipeline(str(tmp_path / "half"), "cpu")
+        load_base_pipeline(str(tmp_path / "half"), "cpu")
 
 
 def test_a_lora_file_is_found_or_the_reason_said(lora_folder: Path, tmp_path: Path) -> None:
@@ -131,4 +131,4 @@ def test_a_lora_of_another_base_or_none_is_refused(pipeline_folder: Path, lora_f
         else:
             safetensors.torch.save_file(tensors, path)
         with pytest.raises(AdapterError, match=name):
-            load_lora(load_pipeline(str(pipeline_folder), "cpu"), path)
+            load_lora(load_base_pipeline(str(pipeline_folder), "cpu"), path)

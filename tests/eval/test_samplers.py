@@ -11,7 +11,7 @@ import pytest
 import torch
 from diffusers import DDIMScheduler, DPMSolverMultistepScheduler, FlowMatchEulerDiscreteScheduler
 
-from eval.pipeline import load_pipeline
+from eval.pipeline import load_base_pipeline
 from eval.samplers import check_sampler, drawing_with
 from eval.sampling import sample
 from eval.spec import Drawing, Sampler
@@ -20,7 +20,7 @@ from foundation.errors import ConfigError
 
 @pytest.fixture(scope="module")
 def pipe(pipeline_folder: Path) -> Any:
-    return load_pipeline(str(pipeline_folder), "cpu")
+    return load_base_pipeline(str(pipeline_folder), "cpu")
 
 
 def trained_noise(pipe: Any) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import torch
 from diffusers import StableDiffusionPipeline
 from PIL import Image
 
-from eval.pipeline import load_pipeline
+from eval.pipeline import load_base_pipeline
 from eval.sampling import sample, sample_each
 from eval.spec import Drawing
 
@@ -19,7 +19,7 @@ PROMPTS = ["a red cup", "an orange star on grass", "sea"]
 
 @pytest.fixture(scope="module")
 def pipe(pipeline_folder: Path) -> StableDiffusionPipeline:
-    return load_pipeline(str(pipeline_folder), "cpu")
+    return load_base_pipeline(str(pipeline_folder), "cpu")
 
 
 def pixels(images: list[Image.Image]) -> np.ndarray:

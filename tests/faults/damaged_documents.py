@@ -25,14 +25,14 @@ import numpy as np
 from foundation.config.own_code import refuse_models_code
 from foundation.data.captions import read_captions
 from foundation.errors import UserError
-from foundation.files.archives import Limits, unpack
+from foundation.files.archives import ArchiveLimits, unpack
 from foundation.files.documents import parse_json, parse_yaml
 from sweeper.records.history import costs_in_all, read_evaluations, read_validations
 from sweeper.results.report import read_chosen
 from tests.faults.mutated_images import mutants
 
 PICTURE = b"\x89PNG no picture is decoded here"
-LIMITS = Limits(files=50, total_bytes=1 << 20, file_bytes=1 << 19, ratio=50, free_bytes=1 << 18)
+LIMITS = ArchiveLimits(files=50, total_bytes=1 << 20, file_bytes=1 << 19, ratio=50, free_bytes=1 << 18)
 EVALUATION = {
     "step": 8,
     "score": 1.5,

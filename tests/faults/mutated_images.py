@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageCms
 
-from foundation.data.images import FORMATS, decode
+from foundation.data.images import FORMATS, decode_image
 from foundation.errors import DataError
 
 SIZE = (24, 18)
@@ -144,7 +144,7 @@ def _with_checksums(data: bytearray) -> bytearray:
 def outcome(data: bytes) -> str:
     """`read` or `refused`; else what is wrong with how it ended."""
     try:
-        image = decode(data, "x").rgb
+        image = decode_image(data, "x").rgb
     except DataError as error:
         lines = str(error).splitlines()
         well = len(lines) == 1 and lines[0].startswith("x is not a readable image: ") and len(lines[0]) < 300

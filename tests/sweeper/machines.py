@@ -13,7 +13,6 @@ from sweeper.records.history import append_costs
 from sweeper.records.messages import (
     Admit,
     Admitted,
-    Command,
     DeviceFailed,
     Died,
     Evaluated,
@@ -21,6 +20,7 @@ from sweeper.records.messages import (
     Finished,
     Ready,
     Verdict,
+    WorkerCommand,
 )
 from tests.sweeper.played import COSTS
 
@@ -79,7 +79,7 @@ class PlayedMachines:
         failed = DeviceFailed(reason="CUDA out of memory")
         self._tell(worker, failed if worker in self.failing else ready)
 
-    def send(self, worker: int, command: Command) -> None:
+    def send(self, worker: int, command: WorkerCommand) -> None:
         match command:
             case Admit(trial=trial, folder=folder):
                 self.admitted.append((trial, worker))

@@ -12,7 +12,6 @@ from sweeper.records.history import append_costs
 from sweeper.records.messages import (
     Admit,
     Admitted,
-    Command,
     Died,
     Evaluated,
     Event,
@@ -21,6 +20,7 @@ from sweeper.records.messages import (
     Ready,
     Stepped,
     Verdict,
+    WorkerCommand,
 )
 from sweeper.records.trials import Trial
 from sweeper.search.space import plan
@@ -80,7 +80,7 @@ class PlayedWorker:
             )
         )
 
-    def send(self, worker: int, command: Command) -> None:
+    def send(self, worker: int, command: WorkerCommand) -> None:
         match command:
             case Admit(trial=trial):
                 self.admitted.append(trial)
@@ -168,7 +168,7 @@ class Notes:
         self.chosen[trial.number] = dict(trial.chosen)
         self.records[trial.number] = trial
 
-    def crown(
+    def register_champion(
         self,
         best_folder: Path,
         number: int,

@@ -13,7 +13,7 @@ from torch import Tensor
 from eval.evaluation import Evaluation, Validation
 from foundation.errors import AdapterError
 from sweeper.records.costs import Cost
-from sweeper.records.messages import Admit, Command, Verdict
+from sweeper.records.messages import Admit, Verdict, WorkerCommand
 from sweeper.worker.judging import Due
 from tests.sweeper.played import evaluation
 from train.reports import StepReport
@@ -112,7 +112,7 @@ class Meter:
 class Supervisor:
     """The other end: hands out these commands, hears everything."""
 
-    def __init__(self, *commands: Command) -> None:
+    def __init__(self, *commands: WorkerCommand) -> None:
         self.commands = list(commands)
         self.heard: list[Any] = []
 
@@ -122,7 +122,7 @@ class Supervisor:
     def poll(self) -> bool:
         return bool(self.commands) and not isinstance(self.commands[0], Verdict)  # nobody gives one unasked
 
-    def recv(self) -> Command:
+    def recv(self) -> WorkerCommand:
         if not self.commands:
             raise EOFError
         return self.commands.pop(0)
@@ -131,7 +131,7 @@ class Supervisor:
 class Lively(Supervisor):
     """Lets every trial go on, until one has come so far; then it is told that, and gone, or gone before it hears."""
 
-    def __init__(self, *commands: Command, until: int, hears: bool) -> None:
+    def __init__(self, *commands: WorkerCommand, until: int, hears: bool) -> None:
         super().__init__(*commands)
         self.until, self.hears, self.gone = until, hears, False
 
@@ -148,7 +148,7 @@ class Lively(Supervisor):
     def poll(self) -> bool:
         return self.gone or (bool(self.commands) and isinstance(self.commands[0], Admit))
 
-    def recv(self) -> Command:
+    def recv(self) -> WorkerCommand:
         if self.gone and not any(isinstance(each, Verdict) for each in self.commands):
             raise EOFError
         return super().recv()

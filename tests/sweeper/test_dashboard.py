@@ -28,7 +28,7 @@ from sweeper import dashboard
 from sweeper.tracking import open_tracker
 from sweeper.tracking.spec import TrackingSpec
 from tests.sweeper.tracking.read_back import record, weights_in
-from train.pocket.draw import draw
+from train.pocket.draw import draw_scene
 from train.pocket.world import scenes
 from train.reports import StepReport
 
@@ -74,7 +74,7 @@ def studies(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "# The winner\n\n![Base and best](contact_sheet.png)\n\n| a | b |\n| --- | --- |\n| 1 | 2 |\n"
     )
     weights_in(folder / "best", b"weights")
-    assert tracker.crown(folder / "best", 1, {"score": 61.0, "step": 40.0}, {1: 61.0}, "rank 8") == "1"
+    assert tracker.register_champion(folder / "best", 1, {"score": 61.0, "step": 40.0}, {1: 61.0}, "rank 8") == "1"
     tracker.end_study("finished")
     tracker.close()
     assert tracker.lost == 0
@@ -86,7 +86,7 @@ def _drawn(folder: Path, style: str) -> list[tuple[str, Path]]:
     images: list[tuple[str, Path]] = []
     for scene in scenes(0, 3, held_out=True):
         images.append((f"samples/{len(images) + 1:02} {scene}", folder / f"{scene}.png"))
-        draw(scene, style, seed=0).save(images[-1][1])
+        draw_scene(scene, style, seed=0).save(images[-1][1])
     return images
 
 

@@ -19,7 +19,7 @@ from sweeper.results.card import card
 from sweeper.results.web_ui_file import HandedOver, hand_over
 from sweeper.results.winner import Winner
 from tests.sweeper.results.test_report import winner
-from train.adapters import Adapter
+from train.adapters import TrialAdapter
 from train.spec import AdapterSpec
 
 __all__ = ["winner"]  # a fixture
@@ -45,7 +45,7 @@ def study(tiny_pipeline: Path, new_base: Callable[[], Base], tmp_path: Path) -> 
 
 
 def save(base: Base, spec: AdapterSpec, folder: Path) -> None:
-    adapter = Adapter(base, "a", spec, seed=0, steps=2)
+    adapter = TrialAdapter(base, "a", spec, seed=0, steps=2)
     with torch.no_grad():
         for parameter in adapter.parameters[0]:
             parameter += 0.1

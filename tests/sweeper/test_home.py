@@ -35,7 +35,7 @@ NO_PATHS = {
     *("trigger", "prompt", "unrelated", "stand_in", "device", "title", "prefix", "strip", "add", "column"),
 }
 """Texts that name no path. A field that is new belongs here, or is a `PathText`."""
-REQUESTS = (judging.Request, merging.Request, preparing.Request)
+REQUESTS = (judging.EvalRequest, merging.MergeRequest, preparing.PrepareRequest)
 
 
 @pytest.fixture(autouse=True)
@@ -102,9 +102,9 @@ def test_every_command_says_where_it_looked(
 def test_nothing_in_the_home_is_overwritten(home: Path) -> None:
     (home / "there").mkdir()
     with pytest.raises(UserError, match=f"out {home}/there exists already"):
-        training.parse(["out=~/there"])
+        training.parse_command(["out=~/there"])
     with pytest.raises(UserError, match=f"out {home}/there exists already"):
-        merging.parse(["resize", "lora=~/a", "rank=4", "out=~/there"])
+        merging.parse_merge(["resize", "lora=~/a", "rank=4", "out=~/there"])
 
 
 @pytest.mark.parametrize(

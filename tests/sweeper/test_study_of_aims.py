@@ -19,10 +19,10 @@ from eval.evaluation import Evaluation, value_of
 from foundation.adapters.files import WEIGHTS_FILE
 from foundation.data.dataset import Dataset
 from sweeper.records.config import Config
-from sweeper.records.messages import Admit, Command, Rescore, Rescored
+from sweeper.records.messages import Admit, Rescore, Rescored, WorkerCommand
 from sweeper.records.pictures import PROMPT, picture_name
 from sweeper.records.trials import Resolved
-from sweeper.results.finalists import crown
+from sweeper.results.finalists import select_best
 from sweeper.search.space import Plan, plan
 from sweeper.search.study import Search
 from sweeper.study.display import Display
@@ -59,7 +59,7 @@ class RescoringWorker(PlayedWorker):
         self.rescored: list[int] = []
         self.writes = True
 
-    def send(self, worker: int, command: Command) -> None:
+    def send(self, worker: int, command: WorkerCommand) -> None:
         match command:
             case Admit(trial=trial, folder=folder):
                 self.folders[trial] = folder
@@ -126,7 +126,7 @@ def study(asked: Plan, tmp_path_factory: pytest.TempPathFactory) -> Played:
     search = Search.open(config, asked.space)
     supervisor = Supervisor(config, folder, search, notes, worker, display, resolve)
     supervisor.run()
-    crown(supervisor, notes, display, folder, config, PICTURES)
+    select_best(supervisor, notes, display, folder, config, PICTURES)
     return supervisor, notes, worker, folder / "best"
 
 
@@ -156,7 +156,7 @@ def test_a_finalist_whose_checkpoint_is_damaged_or_gone_is_trained_again_and_els
     monkeypatch.setattr(supervisor, "trained_again", {})
     display = Display("pencil", 12, 160)
     monkeypatch.setattr(supervisor, "_display", display)
-    crown(supervisor, notes, display, tmp_path / "pencil", asked.config, PICTURES)
+    select_best(supervisor, notes, display, tmp_path / "pencil", asked.config, PICTURES)
     said = capsys.readouterr().out
     assert f"trial {first} is trained again under its number: its checkpoint " in said
     assert f"trial {second} is trained again under its number: " in said
@@ -174,7 +174,7 @@ def test_nobody_is_asked_again_while_nothing_is_new(
     before = {path.name: path.read_bytes() for path in best.iterdir()}
     monkeypatch.setattr(worker, "rescored", [])
     display = Display("pencil", 12, 160)
-    crown(supervisor, notes, display, best.parent, asked.config, PICTURES)
+    select_best(supervisor, notes, display, best.parent, asked.config, PICTURES)
     assert worker.rescored == []
     assert {path.name: path.read_bytes() for path in best.iterdir()} == before
     said = capsys.readouterr().out
@@ -182,11 +182,11 @@ def test_nobody_is_asked_again_while_nothing_is_new(
     assert "-5.0 points above the base" in said  # the played worker scores everything five points below it
     assert "which is within noise" in said and "it is not registered as champion" in said
     assert notes.registered is False
-    crown(supervisor, notes, display, best.parent, registering(asked.config, "always"), PICTURES)
+    select_best(supervisor, notes, display, best.parent, registering(asked.config, "always"), PICTURES)
     assert notes.registered is True
     assert "not registered" not in capsys.readouterr().out
     monkeypatch.setattr(supervisor.trials[0], "reason", "another")
-    crown(supervisor, notes, display, best.parent, asked.config, PICTURES)
+    select_best(supervisor, notes, display, best.parent, asked.config, PICTURES)
     assert worker.rescored
 
 

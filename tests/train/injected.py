@@ -11,7 +11,7 @@ import torch
 from peft.utils import get_peft_model_state_dict
 from torch import Tensor, nn
 
-from foundation.adapters.files import WEIGHTS_FILE, Part, plain_config, write_parts
+from foundation.adapters.files import WEIGHTS_FILE, AdapterPart, plain_config, write_parts
 from tests.train.trained import stir
 
 
@@ -26,7 +26,7 @@ def written(folder: Path, module: nn.Module, config: Any) -> Path:
     """The file of what `injected` made, in a new folder."""
     folder.mkdir()
     state = get_peft_model_state_dict(module, adapter_name="theirs")
-    write_parts(folder / WEIGHTS_FILE, {"unet": Part(state, plain_config(config))})
+    write_parts(folder / WEIGHTS_FILE, {"unet": AdapterPart(state, plain_config(config))})
     return folder / WEIGHTS_FILE
 
 

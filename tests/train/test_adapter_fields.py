@@ -14,7 +14,7 @@ from foundation.bases.port import Base
 from foundation.errors import AdapterError, ConfigError
 from tests.train.plain import ATTENTION, plain_training
 from tests.train.test_packed import STEPS, assert_same, doubled, one, trained
-from train.adapters import Adapter
+from train.adapters import TrialAdapter
 from train.caches import EncodedDataset
 from train.spec import AdapterSpec, BaseSpec, TrainingSpec, TrialSpec
 
@@ -83,19 +83,19 @@ def test_mica_too_in_the_float32_that_peft_asks_for(
 def test_pissa_leaves_the_shared_base_to_the_bit(tiny_base: Base) -> None:
     before = {name: tensor.clone() for name, tensor in tiny_base.denoiser.state_dict().items()}
     for init in ("pissa", "pissa_niter_2", "olora"):
-        Adapter(tiny_base, "one", AdapterSpec(rank=2, init=init), seed=0, steps=1)
+        TrialAdapter(tiny_base, "one", AdapterSpec(rank=2, init=init), seed=0, steps=1)
     after = tiny_base.denoiser.state_dict()
     assert before.keys() == after.keys()
     assert all(torch.equal(after[name], tensor) for name, tensor in before.items())
 
 
 def test_all_linear_is_every_linear_layer_and_conv_ranks_are_for_wide_windows(tiny_base: Base) -> None:
-    linear = Adapter(tiny_base, "one", AdapterSpec(targets="all-linear"), seed=0, steps=1)
+    linear = TrialAdapter(tiny_base, "one", AdapterSpec(targets="all-linear"), seed=0, steps=1)
     part = linear.part_in(tiny_base.denoiser)
     assert part is not None
     modules = dict(tiny_base.denoiser.named_modules())
     assert set(part.products) == {name for name, each in modules.items() if isinstance(each, torch.nn.Linear)}
-    locon = Adapter(
+    locon = TrialAdapter(
         tiny_base, "two", AdapterSpec(name="locon", rank=6, conv_rank=2, conv_alpha_ratio=0.5), seed=0, steps=1
     )
     part = locon.part_in(tiny_base.denoiser)
@@ -124,7 +124,7 @@ def test_all_linear_is_every_linear_layer_and_conv_ranks_are_for_wide_windows(ti
 )
 def test_what_only_the_base_can_tell_is_refused_in_one_line(spec: AdapterSpec, words: str, tiny_base: Base) -> None:
     with pytest.raises(AdapterError, match=words) as caught:
-        Adapter(tiny_base, "one", spec, seed=0, steps=1)
+        TrialAdapter(tiny_base, "one", spec, seed=0, steps=1)
     assert "\n" not in str(caught.value)
 
 

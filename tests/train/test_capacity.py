@@ -9,9 +9,9 @@ import torch
 
 from foundation.bases.port import Base
 from train.caches import EncodedDataset
-from train.capacity import best_of, measure_capacity
+from train.capacity import best_count, measure_capacity
 from train.pack import Pack
-from train.reports import described
+from train.reports import describe_costs
 from train.spec import AdapterSpec, TrainingSpec, TrialSpec
 
 SPEC = TrialSpec(adapter=AdapterSpec(rank=2), train=TrainingSpec(batch_size=2))
@@ -41,8 +41,8 @@ def test_slots_are_added_as_long_as_they_bring_a_tenth(
     curve = measure_capacity(tiny_base, tiny_data, SPEC, most=12, clock=device.clock)
     found = [(each.slots, each.steps_per_second) for each in curve]
     assert found == [(1, 1.0), (2, 2.0), (4, pytest.approx(2.1)), (8, pytest.approx(2.1))]  # and 12 is not tried
-    assert described(curve) == "1: 1.0, 2: 2.0, 4: 2.1, 8: 2.1 steps/s"
-    assert best_of(curve) == 2
+    assert describe_costs(curve) == "1: 1.0, 2: 2.0, 4: 2.1, 8: 2.1 steps/s"
+    assert best_count(curve) == 2
 
 
 def test_a_count_that_does_not_pay_may_lie_before_one_that_does(
@@ -50,8 +50,8 @@ def test_a_count_that_does_not_pay_may_lie_before_one_that_does(
 ) -> None:
     device = PlayedDevice(tiny_base, monkeypatch, lambda rows: {2: 1.0, 4: 1.9}.get(rows, 2.5))
     curve = measure_capacity(tiny_base, tiny_data, SPEC, most=4, clock=device.clock)
-    assert described(curve) == "1: 1.0, 2: 1.1, 4: 1.6 steps/s"
-    assert best_of(curve) == 4
+    assert describe_costs(curve) == "1: 1.0, 2: 1.1, 4: 1.6 steps/s"
+    assert best_count(curve) == 4
 
 
 def test_a_busy_machine_gets_a_second_chance(
@@ -61,8 +61,8 @@ def test_a_busy_machine_gets_a_second_chance(
     device = PlayedDevice(tiny_base, monkeypatch, lambda rows: 3.0 if rows == 4 and next(busy, False) else 1.0)
     curve = measure_capacity(tiny_base, tiny_data, SPEC, most=2, clock=device.clock)
     assert [(each.slots, each.steps_per_second) for each in curve] == [(1, 1.0), (2, 2.0)]
-    assert best_of(curve) == 2
-    assert best_of([]) == 1 and best_of(curve[:1]) == 1
+    assert best_count(curve) == 2
+    assert best_count([]) == 1 and best_count(curve[:1]) == 1
 
 
 def test_no_more_slots_than_trials(tiny_base: Base, tiny_data: EncodedDataset, monkeypatch: pytest.MonkeyPatch) -> None:

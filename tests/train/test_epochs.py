@@ -13,7 +13,7 @@ import torch
 from foundation.bases.port import Base
 from tests.train.test_packed import one
 from train.caches import Encoded, EncodedDataset
-from train.draws import Draws
+from train.draws import BatchSampler
 from train.epochs import epoch_in_words, num_batches, shapes_of_epoch
 from train.pack import Pack
 from train.spec import AdapterSpec, ObjectiveSpec, TrainingSpec
@@ -41,16 +41,16 @@ def dataset(parts: list[Encoded], others: int = 0, others_repeats: tuple[int, ..
     )
 
 
-def draws(data: EncodedDataset, batch_size: int, seed: int = 0, prior: bool = False) -> Draws:
+def draws(data: EncodedDataset, batch_size: int, seed: int = 0, prior: bool = False) -> BatchSampler:
     trial: Any = SimpleNamespace(
         train=SimpleNamespace(batch_size=batch_size, seed=seed), adapter=SimpleNamespace(text_encoder=False)
     )
     process = SimpleNamespace(draw=lambda count, generator: torch.rand(count, generator=generator))
     objective: Any = SimpleNamespace(spec=ObjectiveSpec(), prior=prior, process=process)
-    return Draws(trial, objective, data, None)  # type: ignore[arg-type]
+    return BatchSampler(trial, objective, data, None)  # type: ignore[arg-type]
 
 
-def noted(drawing: Draws, monkeypatch: pytest.MonkeyPatch) -> list[list[tuple[Encoded, list[int]]]]:
+def noted(drawing: BatchSampler, monkeypatch: pytest.MonkeyPatch) -> list[list[tuple[Encoded, list[int]]]]:
     """What it picks from now on."""
     picks: list[list[tuple[Encoded, list[int]]]] = []
     pick = drawing._pick

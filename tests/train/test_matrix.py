@@ -18,7 +18,7 @@ from foundation.bases.registry import load_base
 from foundation.config.compose import compose, options
 from foundation.data.dataset import Dataset
 from foundation.errors import ConfigError
-from sweeper.records.config import parse_part, trial_of
+from sweeper.records.config import parse_part, trial_config
 from train.caches import EncodedDataset, encode_dataset
 from train.pack import Pack
 from train.spec import BaseSpec, TrainingSpec, TrialSpec
@@ -54,7 +54,7 @@ def trials(adapter: str, turn: int, parts: dict[tuple[str, str], object]) -> lis
             spec = {group: parts[group, name] for group, name in chosen.items()}
             spec["train"] = TrainingSpec(steps=2, batch_size=1, seed=number)
             try:
-                found.append(trial_of(spec))  # type: ignore[arg-type]
+                found.append(trial_config(spec))  # type: ignore[arg-type]
             except ConfigError:
                 continue
             break
@@ -100,7 +100,7 @@ def test_every_pair_comes_or_is_refused(parts: dict[tuple[str, str], object]) ->
         for schedule in SCHEDULES:
             if (optimizer, schedule) not in came:
                 with pytest.raises(ConfigError):
-                    trial_of(
+                    trial_config(
                         {
                             "optimizer": parts["optimizer", optimizer],  # type: ignore[dict-item]
                             "lr_scheduler": parts["lr_scheduler", schedule],  # type: ignore[dict-item]

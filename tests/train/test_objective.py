@@ -15,7 +15,7 @@ from foundation.bases.noising import Diffusion, Flow
 from foundation.config.parse import parse
 from foundation.errors import ConfigError
 from train.batch import Batch
-from train.objective import Objective, cost, debiased_weights, huber_thresholds, row_means, snr_weights
+from train.objective import TrainingLoss, cost, debiased_weights, huber_thresholds, row_means, snr_weights
 from train.spec import ObjectiveSpec
 
 TIMESTEPS = torch.tensor([0, 1, 250, 500, 750, 998])
@@ -110,7 +110,7 @@ def test_a_masked_row_is_the_mean_over_its_mask_however_small_that_is() -> None:
 
 def test_the_plain_loss_is_the_mean_squared_error_of_each_trials_rows(process: Diffusion) -> None:
     asked, predicted = batch(), drawn(3)
-    objective = Objective.of(ObjectiveSpec(), process)
+    objective = TrainingLoss.of(ObjectiveSpec(), process)
     torch.testing.assert_close(objective.losses(predicted, asked, 1)[0], F.mse_loss(predicted, asked.noise))
     for i, loss in enumerate(objective.losses(predicted, asked, 3)):
         own = slice(2 * i, 2 * i + 2)
@@ -121,22 +121,22 @@ def test_a_weighted_loss_is_that_of_the_training_scripts(process: Diffusion) -> 
     asked, predicted = batch(), drawn(3)
     weights = snr_weights(2.0, process, TIMESTEPS)
     expected = (F.mse_loss(predicted, asked.noise, reduction="none").mean(dim=[1, 2, 3]) * weights).mean()
-    objective = Objective.of(ObjectiveSpec(snr_gamma=2.0), process)
+    objective = TrainingLoss.of(ObjectiveSpec(snr_gamma=2.0), process)
     torch.testing.assert_close(objective.losses(predicted, asked, 1)[0], expected)
 
 
 def test_prior_preservation_is_the_sum_of_two_means(process: Diffusion) -> None:
     asked, predicted = batch(), drawn(3)
-    objective = Objective.of(ObjectiveSpec(prior_weight=0.7), process, has_regularization=True)
+    objective = TrainingLoss.of(ObjectiveSpec(prior_weight=0.7), process, has_regularization=True)
     own, prior = F.mse_loss(predicted[:3], asked.noise[:3]), F.mse_loss(predicted[3:], asked.noise[3:])
     torch.testing.assert_close(objective.losses(predicted, asked, 1)[0], own + 0.7 * prior)
-    assert not Objective.of(ObjectiveSpec(prior_weight=0), process, has_regularization=True).prior
+    assert not TrainingLoss.of(ObjectiveSpec(prior_weight=0), process, has_regularization=True).prior
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
 def test_the_loss_is_taken_in_float32_whatever_the_base_computes_in(dtype: torch.dtype, process: Diffusion) -> None:
     predicted = torch.full(SHAPE, 300.0, dtype=dtype)  # its square is no fp16 number
-    objective, asked = Objective.of(ObjectiveSpec(), process), batch(noise=torch.zeros(SHAPE))
+    objective, asked = TrainingLoss.of(ObjectiveSpec(), process), batch(noise=torch.zeros(SHAPE))
     loss = objective.losses(predicted, asked, 1)
     assert loss.dtype == torch.float32
     assert loss.item() == pytest.approx(300.0**2, rel=0.01)
@@ -145,7 +145,7 @@ def test_the_loss_is_taken_in_float32_whatever_the_base_computes_in(dtype: torch
 
 def test_perturbed_noise_is_in_the_input_and_not_in_the_target(process: Diffusion) -> None:
     asked = batch(perturbed=drawn(1) + 0.1 * drawn(2))
-    objective = Objective.of(ObjectiveSpec(input_perturbation=0.1), process)
+    objective = TrainingLoss.of(ObjectiveSpec(input_perturbation=0.1), process)
     alpha = process.alphas_cumprod[TIMESTEPS].view(-1, 1, 1, 1)
     expected = alpha.sqrt() * asked.latents + (1 - alpha).sqrt() * (drawn(1) + 0.1 * drawn(2))
     torch.testing.assert_close(objective.noisy(asked), expected)
@@ -159,7 +159,9 @@ def test_zero_terminal_snr_is_diffusers_schedule(scheduler: DDPMScheduler) -> No
         beta_schedule=scheduler.config.beta_schedule,
         rescale_betas_zero_snr=True,
     ).alphas_cumprod
-    objective = Objective.of(ObjectiveSpec(zero_terminal_snr=True), Diffusion(scheduler.alphas_cumprod, "v_prediction"))
+    objective = TrainingLoss.of(
+        ObjectiveSpec(zero_terminal_snr=True), Diffusion(scheduler.alphas_cumprod, "v_prediction")
+    )
     alphas = objective.process.alphas_cumprod
     assert alphas is not None and alphas[-1] == 0 and alphas.dtype == torch.float32
     torch.testing.assert_close(alphas[:-1], theirs[:-1], rtol=1e-3, atol=1e-6)
@@ -170,18 +172,18 @@ def test_zero_terminal_snr_is_diffusers_schedule(scheduler: DDPMScheduler) -> No
 
 def test_options_that_a_base_cannot_have_are_refused_in_one_line(process: Diffusion) -> None:
     with pytest.raises(ConfigError, match="objective.zero_terminal_snr needs a base that predicts v, this one p"):
-        Objective.of(ObjectiveSpec(zero_terminal_snr=True), process)
+        TrainingLoss.of(ObjectiveSpec(zero_terminal_snr=True), process)
     with pytest.raises(ConfigError, match="this one predicts flow"):
-        Objective.of(ObjectiveSpec(zero_terminal_snr=True), Flow())
+        TrainingLoss.of(ObjectiveSpec(zero_terminal_snr=True), Flow())
     for fields, name in (({"snr_gamma": 5.0}, "snr_gamma"), ({"debiased": True}, "debiased")):
         with pytest.raises(ConfigError, match=f"objective.{name} is for bases that predict epsilon or v"):
-            Objective.of(ObjectiveSpec(**fields), Flow())  # type: ignore[arg-type]
+            TrainingLoss.of(ObjectiveSpec(**fields), Flow())  # type: ignore[arg-type]
     with pytest.raises(ConfigError, match="both weigh timesteps by their noise, got both; set snr_gamma=null or"):
         parse(ObjectiveSpec, {"snr_gamma": 5.0, "debiased": True})
 
 
 def test_a_trial_may_move_the_times_of_a_flow_and_else_has_the_bases() -> None:
-    assert Objective.of(ObjectiveSpec(), Flow(shift=3.0)).process == Flow(shift=3.0)
+    assert TrainingLoss.of(ObjectiveSpec(), Flow(shift=3.0)).process == Flow(shift=3.0)
     spec = ObjectiveSpec(flow_shift=1.5, flow_density="uniform", flow_logit_mean=0.5, flow_logit_std=0.8)
     expected = Flow(shift=1.5, density="uniform", logit_mean=0.5, logit_std=0.8)
-    assert Objective.of(spec, Flow(shift=3.0)).process == expected
+    assert TrainingLoss.of(spec, Flow(shift=3.0)).process == expected

@@ -9,7 +9,7 @@ from diffusers import StableDiffusionPipeline
 from safetensors import safe_open
 from transformers import CLIPModel
 
-from train.pocket.card import load_models, pictures_of, sample_match, style_match
+from train.pocket.card import draw_scenes, load_models, sample_match, style_match
 from train.pocket.clip import retrieval
 from train.pocket.tokens import build_tokenizer
 from train.pocket.unet import build_unet
@@ -30,7 +30,7 @@ def models() -> tuple[StableDiffusionPipeline, CLIPModel]:
 def test_clip_finds_the_right_caption_among_those_of_1000_scenes(
     style: str, bar: float, models: tuple[StableDiffusionPipeline, CLIPModel]
 ) -> None:
-    pictures = pictures_of(style, 1000)
+    pictures = draw_scenes(style, 1000)
     assert len(set(pictures.captions)) == 1000
     assert retrieval(models[1], pictures.pixels, pictures.captions) >= bar
 
@@ -39,14 +39,14 @@ def test_clip_finds_the_right_caption_among_those_of_1000_scenes(
 def test_clip_tells_a_style_to_learn_from_all_others(
     style: str, models: tuple[StableDiffusionPipeline, CLIPModel]
 ) -> None:
-    assert style_match(models[1], pictures_of(style, 100), style) >= 0.95
+    assert style_match(models[1], draw_scenes(style, 100), style) >= 0.95
 
 
 @pytest.mark.parametrize(("style", "bar"), [("photo", 30.0), ("pencil", 22.0)])
 def test_vae_keeps_pictures_in_decibels(
     style: str, bar: float, models: tuple[StableDiffusionPipeline, CLIPModel]
 ) -> None:
-    assert peak_signal_to_noise(models[0].vae, pictures_of(style, 100).pixels) >= bar
+    assert peak_signal_to_noise(models[0].vae, draw_scenes(style, 100).pixels) >= bar
 
 
 def test_base_draws_what_is_asked_for(models: tuple[StableDiffusionPipeline, CLIPModel]) -> None:

@@ -13,7 +13,7 @@ from foundation.bases.port import Base
 from foundation.bases.quantization import quantization_options
 from foundation.bases.registry import check_base, load_base
 from foundation.errors import AdapterError, ConfigError
-from train.adapters import Adapter
+from train.adapters import TrialAdapter
 from train.command import main
 from train.spec import AdapterSpec, BaseSpec
 
@@ -59,8 +59,8 @@ def test_kinds_that_need_whole_weights_say_so(tiny_base: Base) -> None:
     denoiser: Any = tiny_base.denoiser
     denoiser.is_quantized = True
     with pytest.raises(AdapterError, match="adapter loha needs a base whose weights are whole; .* take lora, locon"):
-        Adapter(tiny_base, "one", AdapterSpec(name="loha"), seed=0, steps=1)
-    Adapter(tiny_base, "two", AdapterSpec(), seed=0, steps=1)
+        TrialAdapter(tiny_base, "one", AdapterSpec(name="loha"), seed=0, steps=1)
+    TrialAdapter(tiny_base, "two", AdapterSpec(), seed=0, steps=1)
 
 
 def test_a_run_says_so_before_anything_is_loaded(

@@ -13,7 +13,7 @@ from PIL import Image, ImageOps
 
 from foundation.bases.port import Base
 from foundation.bases.registry import load_base
-from foundation.data.buckets import View
+from foundation.data.buckets import CroppedView
 from foundation.data.dataset import Dataset, load_dataset
 from tests.train.families import SIDE, build
 from tests.train.plain_families import plain_family_training
@@ -75,7 +75,7 @@ def test_the_corner_is_where_the_cut_lies_in_the_picture_made_smaller(
     coarse = np.random.default_rng(1).integers(0, 255, (9, 9, 3), dtype=np.uint8)
     image = Image.fromarray(coarse).resize(original, Image.Resampling.BICUBIC)
     size = (32, 48)
-    view = View((0.8, 0.3), mirrored)
+    view = CroppedView((0.8, 0.3), mirrored)
     height, width, top, left, *cut = view.told(original, size)
     assert (width, height) == original and cut == [48, 32]
     scale = max(32 / width, 48 / height)
@@ -106,7 +106,7 @@ def test_every_view_is_told_as_diffusers_script_would(
 
 
 def test_pictures_as_large_as_trained_on_are_told_as_samples_are(sdxl: tuple[BaseSpec, Base]) -> None:
-    assert View().told((SIDE, SIDE), (SIDE, SIDE)) == (SIDE, SIDE, 0, 0, SIDE, SIDE)
+    assert CroppedView().told((SIDE, SIDE), (SIDE, SIDE)) == (SIDE, SIDE, 0, 0, SIDE, SIDE)
     base = sdxl[1]
     noisy, times = torch.randn(2, 4, SIDE // 2, SIDE // 2), torch.tensor([100, 700])
     text = base.encode_texts(["a cup", "a star"])

@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pytest
 from scipy.ndimage import binary_erosion
 
-from train.pocket.draw import GROUND, PAINT, SIZE, draw, layout
+from train.pocket.draw import GROUND, PAINT, SIZE, draw_scene, layout
 from train.pocket.world import (
     BACKGROUNDS,
     BASE_STYLES,
@@ -32,7 +32,7 @@ JITTER = 9
 
 
 def array(scene: Scene, style: str, seed: int = 0) -> npt.NDArray[np.int_]:
-    picture = draw(scene, style, seed)
+    picture = draw_scene(scene, style, seed)
     assert picture.mode == "RGB" and picture.size == (SIZE, SIZE) == (64, 64)
     return np.asarray(picture).astype(int)
 
@@ -220,7 +220,7 @@ def test_the_lot_falls_on_every_part_and_on_single_things_three_times_in_ten() -
 def test_the_layout_says_where_each_thing_was_drawn(seed: int) -> None:
     scene = Scene("snow", Thing("red", "box"), "left of", Thing("blue", "ball"))
     colours, shapes = layout(scene, seed, 16)
-    picture = np.asarray(draw(scene, "flat", seed), dtype=int)[2::4, 2::4]
+    picture = np.asarray(draw_scene(scene, "flat", seed), dtype=int)[2::4, 2::4]
     red, _, blue = picture[..., 0], picture[..., 1], picture[..., 2]
     for thing, is_there in ((scene.first, red - blue > 60), (scene.second, blue - red > 60)):
         assert thing is not None

@@ -17,7 +17,7 @@ from torch import nn
 from foundation.bases.folder import EMBEDDED
 from foundation.bases.port import Base
 from foundation.bases.registry import load_base
-from train.adapters import Adapter
+from train.adapters import TrialAdapter
 from train.packed import Packed
 from train.spec import AdapterSpec, BaseSpec
 
@@ -94,7 +94,7 @@ def trained(pocket: Base, tmp_path_factory: pytest.TempPathFactory) -> Callable[
     def train(name: str) -> tuple[Path, Picture]:
         if name not in made:
             folder = tmp_path_factory.mktemp(name)
-            adapter = Adapter(pocket, name, SPECS[name], seed=1, steps=10)
+            adapter = TrialAdapter(pocket, name, SPECS[name], seed=1, steps=10)
             stir([each for part in adapter.parameters for each in part])
             adapter.save(folder)
             made[name] = folder, _drawn(pocket, adapter)
@@ -103,7 +103,7 @@ def trained(pocket: Base, tmp_path_factory: pytest.TempPathFactory) -> Callable[
     return train
 
 
-def _drawn(base: Base, adapter: Adapter) -> Picture:
+def _drawn(base: Base, adapter: TrialAdapter) -> Picture:
     """As a pack draws with the adapter in its one slot."""
     denoiser, text = both = Packed(base.denoiser, 1), Packed(base.text_encoder, 1)
     for packed in both:

@@ -40,7 +40,7 @@ def memory(tuner: AdaLoraModel) -> dict[str, Tensor]:
     return kept | {f"{_PATTERN}:{key.replace(f'.{name}', '')}": torch.tensor(own) for key, own in pattern.items()}
 
 
-def remember(tuner: AdaLoraModel, kept: Mapping[str, Tensor]) -> None:
+def remember_ranks(tuner: AdaLoraModel, kept: Mapping[str, Tensor]) -> None:
     """Take up what `memory` gave."""
     name, allocator = tuner.trainable_adapter_name, tuner.rankallocator
     names = {key.replace(f".{name}", ""): key for key, _ in tuner.model.named_parameters() if f".{name}" in key}

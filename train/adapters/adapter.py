@@ -15,15 +15,15 @@ from foundation.bases.port import Base, Saved
 from foundation.bases.quantization import is_quantized
 from foundation.errors import AdapterError
 from train.adapters.configs import denoiser_config, text_config
-from train.adapters.part import Part
+from train.adapters.part import ModuleAdapter
 from train.spec import AdapterSpec
-from train.spec.adapter_kinds import KINDS
+from train.spec.adapter_kinds import ADAPTER_KINDS
 
 _TEXT = "text_encoder."
 """Before the names of the text encoder's tensors in a training state; those of the denoiser stand alone."""
 
 
-class Adapter:
+class TrialAdapter:
     """A freshly initialised adapter over a base, which itself stays as it is.
 
     The same seed gives the same weights, whatever else happened in the process, and the denoiser's whether or not the
@@ -34,8 +34,8 @@ class Adapter:
     """
 
     def __init__(self, base: Base, name: str, spec: AdapterSpec, seed: int, steps: int) -> None:
-        if is_quantized(base.denoiser) and not KINDS[spec.name].quantized:
-            able = ", ".join(name for name, kind in KINDS.items() if kind.quantized)
+        if is_quantized(base.denoiser) and not ADAPTER_KINDS[spec.name].quantized:
+            able = ", ".join(name for name, kind in ADAPTER_KINDS.items() if kind.quantized)
             raise AdapterError(
                 f"adapter {spec.name} needs a base whose weights are whole; with base.quantization take {able}"
             )
@@ -44,10 +44,10 @@ class Adapter:
         self._spec = spec
         with torch.random.fork_rng(devices=[base.device] if base.device.type == "cuda" else []):
             torch.manual_seed(seed)
-            self._denoiser = Part(base.denoiser, name, spec, denoiser_config(spec, base, steps))
-            self._text: Part | None = None
+            self._denoiser = ModuleAdapter(base.denoiser, name, spec, denoiser_config(spec, base, steps))
+            self._text: ModuleAdapter | None = None
             if spec.text_encoder:
-                self._text = Part(base.text_encoder, name, spec, text_config(spec, base, steps))
+                self._text = ModuleAdapter(base.text_encoder, name, spec, text_config(spec, base, steps))
 
     @property
     def parameters(self) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
@@ -60,7 +60,7 @@ class Adapter:
         products = [product for part in self._parts.values() for product in part.products.values()]
         return {each for product in products for each in (product.learned.down, product.learned.up)}
 
-    def part_in(self, module: nn.Module) -> Part | None:
+    def part_in(self, module: nn.Module) -> ModuleAdapter | None:
         """Its part in this module of the base."""
         return self._denoiser if module is self._base.denoiser else self._text
 
@@ -79,12 +79,13 @@ class Adapter:
         denoiser, text = (None if part is None else _in(dtype, *part.saved()) for part in (self._denoiser, self._text))
         assert denoiser is not None
         saved = _saved(*denoiser), text and _saved(*text)
-        if KINDS[self._spec.name].as_lora:
+        if ADAPTER_KINDS[self._spec.name].as_lora:
             self._base.save_adapter(folder, *saved)
             return
         parts = self._base.parts_of(*saved)
         adapter_files.write_parts(
-            folder / WEIGHTS_FILE, {name: adapter_files.Part(own.state, own.config) for name, own in parts.items()}
+            folder / WEIGHTS_FILE,
+            {name: adapter_files.AdapterPart(own.state, own.config) for name, own in parts.items()},
         )
 
     def state(self) -> dict[str, Tensor]:
@@ -102,7 +103,7 @@ class Adapter:
             part.load_state({key.removeprefix(prefix): each for key, each in own.items()})
 
     @property
-    def _parts(self) -> dict[str, Part]:
+    def _parts(self) -> dict[str, ModuleAdapter]:
         """By what stands before the names of their tensors in a training state."""
         return {"": self._denoiser} if self._text is None else {"": self._denoiser, _TEXT: self._text}
 

@@ -14,7 +14,7 @@ from torch import nn
 from foundation.bases.port import Base
 from foundation.errors import AdapterError
 from train.spec import AdapterSpec
-from train.spec.adapter_kinds import KINDS
+from train.spec.adapter_kinds import ADAPTER_KINDS
 
 _Presets = Callable[[str], list[str]]
 
@@ -26,7 +26,7 @@ def denoiser_config(spec: AdapterSpec, base: Base, steps: int) -> peft.PeftConfi
         AdapterError: when it fits no layer, or none of a kind that it needs.
     """
     targets: Any = spec.targets
-    if KINDS[spec.name].convolutions:
+    if ADAPTER_KINDS[spec.name].convolutions:
         targets = _with_convolutions(_targets(spec, base.denoiser, base.target_modules), base)
     return _config(replace(spec, targets=targets) if targets else spec, base.denoiser, base.target_modules, steps)
 
@@ -49,7 +49,7 @@ def text_config(spec: AdapterSpec, base: Base, steps: int) -> peft.PeftConfig:
 
 
 def _config(spec: AdapterSpec, module: nn.Module, presets: _Presets, steps: int) -> peft.PeftConfig:
-    kind = KINDS[spec.name]
+    kind = ADAPTER_KINDS[spec.name]
     arguments: dict[str, Any] = {theirs: _as_peft(getattr(spec, ours)) for ours, theirs in kind.arguments.items()}
     arguments |= kind.always
     if spec.starts_from_base:

@@ -20,27 +20,27 @@ from foundation.errors import AdapterError, first_line
 from train.adapters import adalora
 from train.adapters.configs import is_wide
 from train.adapters.residual import as_plain_lora, start_from_base
-from train.adapters.twins import twin_of
-from train.products import Pair, Product
+from train.adapters.twins import shadow_module
+from train.products import LoraDelta, LowRankFactors
 from train.spec import AdapterSpec
-from train.spec.adapter_kinds import KINDS
+from train.spec.adapter_kinds import ADAPTER_KINDS
 
 _MEMORY = "memory:"
 _DROPOUTS = ("lora_dropout", "rank_dropout", "module_dropout")
 _STARTS = ("start_A", "start_B")
 
 
-class Part:
+class ModuleAdapter:
     """PEFT's layers of one adapter, built around the layers of a shared module, which itself stays as it is.
 
-    PEFT puts them into a twin of the module (see `twin_of`), so that adapters of any kind live side by side, each with
-    PEFT's own names, initialisation and config.
+    PEFT puts them into a twin of the module (see `shadow_module`), so that adapters of any kind live side by side,
+    each with PEFT's own names, initialisation and config.
     """
 
     def __init__(self, module: nn.Module, name: str, spec: AdapterSpec, config: PeftConfig) -> None:
         self._name = name
         self._spec = spec
-        self._twin = twin_of(module)
+        self._twin = shadow_module(module)
         try:
             with warnings.catch_warnings():
                 warnings.filterwarnings("ignore", message="Invalid `oft_block_size`")  # it takes the next that fits
@@ -50,7 +50,7 @@ class Part:
         self._config = config
         self._layers = {key: each for key, each in self._twin.named_modules() if isinstance(each, BaseTunerLayer)}
         self._check_windows()
-        self._starts: dict[str, Pair] = {}
+        self._starts: dict[str, LowRankFactors] = {}
         if spec.starts_from_base:
             self._starts = {key: start_from_base(each, name, str(spec.init)) for key, each in self._layers.items()}
         for parameter in self._own().values():
@@ -66,7 +66,7 @@ class Part:
         """All others, as PEFT computes them."""
 
     def _check_windows(self) -> None:
-        if KINDS[self._spec.name].wide_windows:
+        if ADAPTER_KINDS[self._spec.name].wide_windows:
             return
         wide = [key for key, each in self._layers.items() if is_wide(each.get_base_layer())]
         if wide:
@@ -80,10 +80,10 @@ class Part:
             if f".{self._name}." in f"{key}."
         }
 
-    def _product(self, key: str) -> Product:
+    def _product(self, key: str) -> LoraDelta:
         layer: Any = self._layers[key]
-        pair = Pair(layer.lora_A[self._name].weight, layer.lora_B[self._name].weight)
-        return Product(pair, layer.scaling[self._name], self._starts.get(key))
+        pair = LowRankFactors(layer.lora_A[self._name].weight, layer.lora_B[self._name].weight)
+        return LoraDelta(pair, layer.scaling[self._name], self._starts.get(key))
 
     def penalty(self) -> Tensor | None:
         """What the kind adds to the loss, without dimensions; None for most."""
@@ -145,7 +145,7 @@ class Part:
                 tensor.copy_(theirs[f"{key}.{name}"])
         if isinstance(self._tuner, AdaLoraModel):
             kept = {k.removeprefix(_MEMORY): v for k, v in state.items() if k.startswith(_MEMORY)}
-            adalora.remember(self._tuner, {k: v.to(self.parameters[0].device) for k, v in kept.items()})
+            adalora.remember_ranks(self._tuner, {k: v.to(self.parameters[0].device) for k, v in kept.items()})
 
 
 def _is_product(layer: BaseTunerLayer, name: str) -> bool:

@@ -15,10 +15,10 @@ from peft.utils.integrations import dequantize_module_weight
 from torch import Tensor, nn
 
 from foundation.errors import AdapterError
-from train.products import Pair
+from train.products import LowRankFactors
 
 
-def start_from_base(layer: LoraLayer, name: str, init: str) -> Pair:
+def start_from_base(layer: LoraLayer, name: str, init: str) -> LowRankFactors:
     """Give A and B what PEFT's `init` takes from the layer's weight, which stays; returns copies of both.
 
     Raises:
@@ -42,11 +42,11 @@ def start_from_base(layer: LoraLayer, name: str, init: str) -> Pair:
         layer.base_layer = leaf
     for parameter in learned:
         parameter.data = parameter.data.to(dtype).contiguous()
-    return Pair(*(parameter.detach().clone() for parameter in learned))
+    return LowRankFactors(*(parameter.detach().clone() for parameter in learned))
 
 
 def as_plain_lora(
-    state: Mapping[str, Tensor], config: Mapping[str, Any], starts: Mapping[str, Pair]
+    state: Mapping[str, Tensor], config: Mapping[str, Any], starts: Mapping[str, LowRankFactors]
 ) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """PEFT's state and config as those of a LoRA of twice the rank, whose second half is what the update leaves out.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import nn
 
 
-def twin_of(module: nn.Module) -> nn.Module:
+def shadow_module(module: nn.Module) -> nn.Module:
     """A tree of modules like this one, which holds the very same parameters and buffers, and costs next to nothing.
 
     What is put into the twin's tree is not in the module's. The twin is for looking into, not for running: its

@@ -15,13 +15,13 @@ from transformers import CLIPModel
 
 from foundation.files.durable import write_text
 from train.pocket.clip import normalised, retrieval
-from train.pocket.draw import draw
+from train.pocket.draw import draw_scene
 from train.pocket.loop import Pictures, draw_all
 from train.pocket.tokens import build_tokenizer
 from train.pocket.vae import peak_signal_to_noise
 from train.pocket.world import BASE_STYLES, STYLES, Scene, scenes
 
-SEED: Final = 900_001
+CARD_SEED: Final = 900_001
 """Of the held-out scenes and their drawings; training used others."""
 NUM_DISTRACTORS: Final = 100
 SAMPLE_STEPS, GUIDANCE = 25, 5.0
@@ -41,9 +41,9 @@ class PocketScores:
     """Share of the base's samples whose own caption beats 100 others."""
 
 
-def pictures_of(style: str, count: int) -> Pictures:
+def draw_scenes(style: str, count: int) -> Pictures:
     """Held-out scenes in one style, the same at every call."""
-    return draw_all(scenes(SEED, count, held_out=True), [style] * count, SEED)
+    return draw_all(scenes(CARD_SEED, count, held_out=True), [style] * count, CARD_SEED)
 
 
 def sample_match(
@@ -53,7 +53,7 @@ def sample_match(
 
     The others are captions of other held-out scenes in the same style, so that the style's name gives nothing away.
     """
-    drawn = scenes(SEED, count, held_out=True)
+    drawn = scenes(CARD_SEED, count, held_out=True)
     styles = [BASE_STYLES[i % len(BASE_STYLES)] for i in range(count)]
     captions = [scene.caption(style) for scene, style in zip(drawn, styles, strict=True)]
     pipeline.set_progress_bar_config(disable=True)
@@ -62,7 +62,7 @@ def sample_match(
         part = captions[begin : begin + 25]
         generators = [torch.Generator().manual_seed(begin + i) for i in range(len(part))]
         images += pipeline(part, num_inference_steps=SAMPLE_STEPS, guidance_scale=GUIDANCE, generator=generators).images
-    others = scenes(SEED + 1, NUM_DISTRACTORS + count, held_out=True)
+    others = scenes(CARD_SEED + 1, NUM_DISTRACTORS + count, held_out=True)
     right = [
         _beats_all(clip, image, scene, style, others) for image, scene, style in zip(images, drawn, styles, strict=True)
     ]
@@ -98,7 +98,7 @@ def measure(
     """Scores on held-out scenes, and the samples that were matched with their captions."""
     found, told, psnr = {}, {}, {}
     for style in STYLES:
-        pictures = pictures_of(style, num_retrieval)
+        pictures = draw_scenes(style, num_retrieval)
         found[style] = retrieval(clip, pictures.pixels, pictures.captions)
         told[style] = style_match(clip, pictures, style)
         psnr[style] = peak_signal_to_noise(pipeline.vae, pictures.pixels[:100])
@@ -134,7 +134,7 @@ def sheet(images: list[Image.Image], columns: int, tile: int = 96) -> Image.Imag
 
 def style_sheet(scene: Scene, seed: int, tile: int = 96) -> Image.Image:
     """One scene in every style of the world."""
-    return sheet([draw(scene, style, seed) for style in STYLES], len(STYLES), tile)
+    return sheet([draw_scene(scene, style, seed) for style in STYLES], len(STYLES), tile)
 
 
 def _parameters(pipeline: Path, clip: Path) -> dict[str, int]:

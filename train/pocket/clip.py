@@ -40,7 +40,7 @@ FAMILIES, FAMILY_SIZE = 28, 4
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Stage:
+class ClipStage:
     """One stretch of the training, on drawings of its own."""
 
     name: str
@@ -52,10 +52,10 @@ class Stage:
     """Of batches that hold the same scenes in every style."""
 
 
-STAGES: Final = (
-    Stage(name="clip", steps=2600, lr=1e-3, read_weight=0.1),
-    Stage(name="clip, new drawings", steps=500, lr=4e-4, read_weight=0.0),
-    Stage(name="clip, styles", steps=1000, lr=5e-4, read_weight=0.0, style_share=0.35),
+CLIP_STAGES: Final = (
+    ClipStage(name="clip", steps=2600, lr=1e-3, read_weight=0.1),
+    ClipStage(name="clip, new drawings", steps=500, lr=4e-4, read_weight=0.0),
+    ClipStage(name="clip, styles", steps=1000, lr=5e-4, read_weight=0.0, style_share=0.35),
 )
 POOL_FAMILIES: Final = 2400  # per style
 STYLE_SCENES, STYLE_BATCH = 2000, 16
@@ -83,7 +83,7 @@ def train_clip(folder: Path, state_path: Path, seed: int) -> CLIPModel:
     """Train and save model, tokenizer and image processor to `folder`."""
     torch.manual_seed(seed)
     clip = build_clip()
-    in_stages(clip, STAGES, lambda stage, number: _train_stage(clip, stage, state_path, seed + number), state_path)
+    in_stages(clip, CLIP_STAGES, lambda stage, number: _train_stage(clip, stage, state_path, seed + number), state_path)
     clip.eval().to(torch.float16).save_pretrained(folder)
     load_unless_told(folder / "config.json")
     build_tokenizer().save_pretrained(folder)
@@ -91,7 +91,7 @@ def train_clip(folder: Path, state_path: Path, seed: int) -> CLIPModel:
     return clip.float()
 
 
-def _train_stage(clip: CLIPModel, stage: Stage, state_path: Path, seed: int) -> None:
+def _train_stage(clip: CLIPModel, stage: ClipStage, state_path: Path, seed: int) -> None:
     tokenizer, pool = build_tokenizer(), _pool(seed, STYLE_SCENES if stage.style_share else 0)
     tokens = tokenizer(pool.captions, padding="max_length", return_tensors="pt").input_ids
     tokens = tokens[:, : int((tokens != tokenizer.pad_token_id).sum(1).max()) + 1]
@@ -127,7 +127,7 @@ def _train_stage(clip: CLIPModel, stage: Stage, state_path: Path, seed: int) -> 
     ema.apply()
 
 
-def _batch(stage: Stage, generator: torch.Generator) -> Tensor:
+def _batch(stage: ClipStage, generator: torch.Generator) -> Tensor:
     """Places in the pool: families of one style, or scenes in every style."""
     if stage.style_share and float(torch.rand((), generator=generator)) < stage.style_share:
         scene = torch.randperm(STYLE_SCENES, generator=generator)[:STYLE_BATCH]

@@ -48,7 +48,7 @@ class Placed:
     colour: Field
 
 
-def draw(scene: Scene, style: str, seed: int) -> Image.Image:
+def draw_scene(scene: Scene, style: str, seed: int) -> Image.Image:
     """The scene's picture, RGB 64×64. Place, size and texture follow the seed; what is shown does not."""
     from train.pocket.styles import PAINTERS
 
@@ -60,7 +60,7 @@ def draw(scene: Scene, style: str, seed: int) -> Image.Image:
 
 
 def layout(scene: Scene, seed: int, cells: int) -> npt.NDArray[np.int64]:
-    """What `draw` puts where, whatever the style: (2, cells, cells) class numbers, 0 where no thing is.
+    """What `draw_scene` puts where, whatever the style: (2, cells, cells) class numbers, 0 where no thing is.
 
     First the colour's number + 1, then the shape's number + 1, of the thing at the centre of each cell.
     """

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from foundation.console import say
 from foundation.files.durable import write_bytes
-from train.pocket.draw import SIZE, draw
+from train.pocket.draw import SIZE, draw_scene
 from train.pocket.world import Scene
 
 
@@ -42,7 +42,7 @@ def draw_all(scenes: Sequence[Scene], styles: Sequence[str], seed: int) -> Pictu
     pixels = np.empty((len(scenes), SIZE, SIZE, 3), dtype=np.uint8)
     seeds = [seed * 1_000_003 + i for i in range(len(scenes))]
     for i, (scene, style) in enumerate(zip(scenes, styles, strict=True)):
-        pixels[i] = np.asarray(draw(scene, style, seeds[i]))
+        pixels[i] = np.asarray(draw_scene(scene, style, seeds[i]))
     return Pictures(torch.from_numpy(pixels).permute(0, 3, 1, 2).contiguous(), list(scenes), list(styles), seeds)
 
 

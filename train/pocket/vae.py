@@ -25,7 +25,7 @@ BATCH, CROP = 32, 32
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Stage:
+class VaeStage:
     """One stretch of the training with its own learning-rate curve."""
 
     name: str
@@ -38,9 +38,9 @@ class Stage:
     """Crops of a batch with textures laid over them."""
 
 
-STAGES: Final = (
-    Stage(name="vae, shaping", steps=2400, lr=2e-3, kl_weight=1e-6, l1_weight=0.1, textured=8),
-    Stage(name="vae, detail", steps=1300, lr=1.5e-3, kl_weight=1e-8, l1_weight=0.0, textured=4),
+VAE_STAGES: Final = (
+    VaeStage(name="vae, shaping", steps=2400, lr=2e-3, kl_weight=1e-6, l1_weight=0.1, textured=8),
+    VaeStage(name="vae, detail", steps=1300, lr=1.5e-3, kl_weight=1e-8, l1_weight=0.0, textured=4),
 )
 
 
@@ -64,14 +64,16 @@ def train_vae(folder: Path, state_path: Path, seed: int) -> AutoencoderKL:
     torch.manual_seed(seed)
     vae = build_vae()
     pool = _pool(seed)
-    in_stages(vae, STAGES, lambda stage, number: _train_stage(vae, stage, pool, state_path, seed + number), state_path)
+    in_stages(
+        vae, VAE_STAGES, lambda stage, number: _train_stage(vae, stage, pool, state_path, seed + number), state_path
+    )
     vae.eval()
     vae.register_to_config(scaling_factor=round(1 / _latent_spread(vae, pool), 4))
     vae.to(torch.float16).save_pretrained(folder)
     return vae.float()
 
 
-def _train_stage(vae: AutoencoderKL, stage: Stage, pool: Pictures, state_path: Path, seed: int) -> None:
+def _train_stage(vae: AutoencoderKL, stage: VaeStage, pool: Pictures, state_path: Path, seed: int) -> None:
     ema = EMA(vae.parameters())
 
     def step(generator: torch.Generator) -> tuple[Tensor, str]:

@@ -12,7 +12,7 @@ from pydantic import Field
 
 from foundation.config.parse import did_you_mean, show
 from foundation.errors import ConfigError
-from train.spec.adapter_kinds import KINDS, AdapterName
+from train.spec.adapter_kinds import ADAPTER_KINDS, AdapterName
 
 PRESETS: Final = ("attention", "attention+ff", "all-linear", "all")
 
@@ -141,12 +141,12 @@ class AdapterSpec:
         return isinstance(self.init, str) and self.init.startswith(("pissa", "olora"))
 
     def _foreign_fields(self) -> Iterator[str]:
-        known = KINDS[self.name].fields
+        known = ADAPTER_KINDS[self.name].fields
         for each in dataclasses.fields(self):
             value = getattr(self, each.name)
             default = each.default_factory() if callable(each.default_factory) else each.default
             if each.name not in known and value != default:
-                having = ", ".join(name for name, kind in KINDS.items() if each.name in kind.fields)
+                having = ", ".join(name for name, kind in ADAPTER_KINDS.items() if each.name in kind.fields)
                 yield f"adapter.{each.name} means nothing for {self.name}, got {show(value)}; it is for {having}"
 
     def _wrong_targets(self) -> Iterator[str]:
@@ -161,7 +161,7 @@ class AdapterSpec:
             yield from _wrong_expression("exclude", self.exclude, ())
         if self.layers_pattern is not None and not self.layers:
             yield "adapter.layers_pattern needs adapter.layers, the numbers of the blocks in that list"
-        if self.targets == "all" and not KINDS[self.name].wide_windows:
+        if self.targets == "all" and not ADAPTER_KINDS[self.name].wide_windows:
             yield (
                 f"adapter.targets must leave convolutions out for {self.name}: PEFT's rotates what overlapping windows "
                 "share, which changes the base from the start; use all-linear"

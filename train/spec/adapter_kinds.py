@@ -15,7 +15,7 @@ COMPUTED: Final = {"alpha": "alpha_ratio", "target_rank": "target_ratio"}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Kind:
+class AdapterKind:
     """One kind of adapter."""
 
     config: str
@@ -67,9 +67,9 @@ _LYCORIS: Final = {
     **_PATTERNS,
 }
 
-KINDS: Final[Mapping[AdapterName, Kind]] = {
-    "lora": Kind(config="LoraConfig", arguments=_LORA, also=_CONVOLUTION_RANK, as_lora=True, quantized=True),
-    "locon": Kind(
+ADAPTER_KINDS: Final[Mapping[AdapterName, AdapterKind]] = {
+    "lora": AdapterKind(config="LoraConfig", arguments=_LORA, also=_CONVOLUTION_RANK, as_lora=True, quantized=True),
+    "locon": AdapterKind(
         config="LoraConfig",
         arguments=_LORA,
         also=_CONVOLUTION_RANK,
@@ -77,8 +77,8 @@ KINDS: Final[Mapping[AdapterName, Kind]] = {
         quantized=True,
         convolutions=True,
     ),
-    "loha": Kind(config="LoHaConfig", arguments=_LYCORIS, also=_CONVOLUTION_RANK),
-    "lokr": Kind(
+    "loha": AdapterKind(config="LoHaConfig", arguments=_LYCORIS, also=_CONVOLUTION_RANK),
+    "lokr": AdapterKind(
         config="LoKrConfig",
         arguments={
             **_LYCORIS,
@@ -88,13 +88,13 @@ KINDS: Final[Mapping[AdapterName, Kind]] = {
         },
         also=_CONVOLUTION_RANK,
     ),
-    "ia3": Kind(
+    "ia3": AdapterKind(
         config="IA3Config",
         arguments={},
         # As in its paper, feed-forward layers are scaled between their two halves: at the second one's input.
         always={"feedforward_modules": r".*\.(net\.2|fc2|wo)"},
     ),
-    "oft": Kind(
+    "oft": AdapterKind(
         config="OFTConfig",
         arguments={
             "block_size": "oft_block_size",
@@ -104,7 +104,7 @@ KINDS: Final[Mapping[AdapterName, Kind]] = {
         },
         wide_windows=False,
     ),
-    "adalora": Kind(
+    "adalora": AdapterKind(
         config="AdaLoraConfig",
         arguments={
             "rank": "init_r",

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 else:
     OptimizerName = Annotated[str, NameIn(OPTIMIZERS)]  # no second list of them
 
-Share = Annotated[float, Field(ge=0, lt=1)]
+ShareOfSteps = Annotated[float, Field(ge=0, lt=1)]
 
 _OWN_FIELDS: Final = (
     *("beta1", "beta2", "beta3"),
@@ -44,14 +44,14 @@ class OptimizerSpec:
     one image and is used as it is (none), times √n (sqrt; arXiv:2205.10287) or times n (linear; arXiv:1706.02677)."""
     weight_decay: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.01
     """Decoupled weight decay; with sgd a part of the gradient, which it is the same as but for momentum."""
-    beta1: Share | None = None
+    beta1: ShareOfSteps | None = None
     """Decay of the running mean of gradients (adafactor: of its steps; schedulefree_adamw: how near to its average it
     trains). Not for sgd."""
-    beta2: Share | None = None
+    beta2: ShareOfSteps | None = None
     """Decay of the running mean of squares (lion, lion8bit: of the momentum). Not for adafactor and sgd."""
-    beta3: Share | None = None
+    beta3: ShareOfSteps | None = None
     """prodigy: decay of its step-size statistics. came: decay of the running mean of how unsteady its steps are."""
-    momentum: Share | None = None
+    momentum: ShareOfSteps | None = None
     """sgd only: what each step keeps of the one before, usually 0.9."""
     nesterov: bool | None = None
     """sgd only: look ahead by the momentum (Nesterov's)."""

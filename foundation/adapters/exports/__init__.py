@@ -1,7 +1,7 @@
 """Adapters as files for other programs: pure functions on state dicts and metadata, without any model library."""
 
 from foundation.adapters.exports.about import About, about_of, file_title
-from foundation.adapters.exports.adapter import Adapter, read_adapter
+from foundation.adapters.exports.adapter import SavedAdapter, read_adapter
 from foundation.adapters.exports.formats import (
     FILE_FORMATS,
     KOHYA_FILE,
@@ -17,9 +17,9 @@ __all__ = [
     "FILE_FORMATS",
     "KOHYA_FILE",
     "About",
-    "Adapter",
     "BaseLayers",
     "Readers",
+    "SavedAdapter",
     "about_of",
     "file_title",
     "read_adapter",

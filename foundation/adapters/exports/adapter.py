@@ -11,7 +11,7 @@ from typing import Final
 from safetensors.torch import save
 from torch import Tensor
 
-from foundation.adapters.files import Part, kind_of, read_parts
+from foundation.adapters.files import AdapterPart, kind_of, read_parts
 from foundation.adapters.files.part import DIFFUSERS_CONFIG
 from foundation.files.durable import write_bytes
 
@@ -22,10 +22,10 @@ _CLIP_LAYERS: Final = "encoder.layers."
 
 
 @dataclass(frozen=True, slots=True)
-class Adapter:
+class SavedAdapter:
     """What was trained, by the pipeline's component that it belongs to; names and configs are PEFT's."""
 
-    parts: Mapping[str, Part]
+    parts: Mapping[str, AdapterPart]
 
     @property
     def kinds(self) -> frozenset[str]:
@@ -53,16 +53,16 @@ class Adapter:
         return any(name.endswith("lora_B.bias") for part in self.parts.values() for name in part.state)
 
 
-def read_adapter(path: Path) -> Adapter:
+def read_adapter(path: Path) -> SavedAdapter:
     """Read a file, or the folder it lies in, whoever wrote it; see `foundation.adapters.files.read_parts`.
 
     Raises:
         AdapterError: it is not there, is no safetensors file, or holds anything that is no layer's update.
     """
-    return Adapter(read_parts(path))
+    return SavedAdapter(read_parts(path))
 
 
-def write_diffusers(adapter: Adapter, file: Path) -> None:
+def write_diffusers(adapter: SavedAdapter, file: Path) -> None:
     """Write the file that diffusers' `load_lora_weights` takes, PEFT's config in the header.
 
     Source: diffusers 0.42, loaders/lora_base.py `save_lora_weights`, `_pack_dict_with_prefix`.
@@ -73,7 +73,7 @@ def write_diffusers(adapter: Adapter, file: Path) -> None:
     write_bytes(file, save({name: tensor.contiguous() for name, tensor in tensors.items()}, header))
 
 
-def _all(adapter: Adapter) -> list[tuple[str, str, Tensor]]:
+def _all(adapter: SavedAdapter) -> list[tuple[str, str, Tensor]]:
     return [(part, name, tensor) for part, saved in adapter.parts.items() for name, tensor in saved.state.items()]
 
 

@@ -15,7 +15,7 @@ from typing import Final
 
 from torch import Tensor
 
-from foundation.adapters.exports.adapter import Adapter, layer_in_file
+from foundation.adapters.exports.adapter import SavedAdapter, layer_in_file
 from foundation.adapters.files.original import Places, flux_place, sd3_place
 from foundation.adapters.files.stability import as_stability
 
@@ -25,7 +25,7 @@ def _as_diffusers(layer: str) -> str:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Family:
+class FamilyNames:
     """One model family as other programs' files tell it."""
 
     prefixes: Mapping[str, str]
@@ -57,20 +57,20 @@ class Family:
         return f"{self.prefixes[part]}{name.replace('.', '_')}"
 
 
-FAMILIES: Final[Mapping[str, Family]] = {
-    "sd1": Family(
+FAMILY_NAMES: Final[Mapping[str, FamilyNames]] = {
+    "sd1": FamilyNames(
         prefixes={"unet": "lora_unet_", "text_encoder": "lora_te_"},
         architecture="stable-diffusion-v1",
         base_model_version="sd_v1",
         title="SD 1",
     ),
-    "sd2": Family(
+    "sd2": FamilyNames(
         prefixes={"unet": "lora_unet_", "text_encoder": "lora_te_"},
         architecture="stable-diffusion-v2-512",
         base_model_version="sd_v2",
         title="SD 2",
     ),
-    "sdxl": Family(
+    "sdxl": FamilyNames(
         prefixes={"unet": "lora_unet_", "text_encoder": "lora_te1_", "text_encoder_2": "lora_te2_"},
         architecture="stable-diffusion-xl-v1-base",
         base_model_version="sdxl_base_v1-0",
@@ -78,7 +78,7 @@ FAMILIES: Final[Mapping[str, Family]] = {
         denoiser_name=as_stability,
         title="SDXL",
     ),
-    "sd3": Family(
+    "sd3": FamilyNames(
         prefixes={
             "transformer": "lora_unet_",
             "text_encoder": "lora_te1_",
@@ -93,7 +93,7 @@ FAMILIES: Final[Mapping[str, Family]] = {
         unread_unfused={"Forge": "does not know diffusers' names of its layers"},
         places=sd3_place,
     ),
-    "flux": Family(
+    "flux": FamilyNames(
         prefixes={"transformer": "lora_unet_", "text_encoder": "lora_te1_", "text_encoder_2": "lora_te3_"},
         architecture="flux-1",
         base_model_version="flux1",
@@ -103,7 +103,7 @@ FAMILIES: Final[Mapping[str, Family]] = {
         unread={"A1111": "does not know the family"},
         places=flux_place,
     ),
-    "qwen_image": Family(
+    "qwen_image": FamilyNames(
         prefixes={"transformer": "lora_unet_"},
         architecture="Qwen-Image",
         base_model_version="qwen_image",
@@ -123,9 +123,9 @@ _FLUX_BLOCKS: Final = 19
 _OF_QWEN: Final = re.compile(r"transformer_blocks\.\d+\.(img|txt)_(mlp|mod)\..+|(img|txt)_in\..+")
 
 
-def family_of(adapter: Adapter, told: str = "") -> str:
-    """Which of `FAMILIES` an adapter was trained on: as `base.family` tells, or by its layers; sd1 if neither does."""
-    if told in FAMILIES:
+def names_of_family(adapter: SavedAdapter, told: str = "") -> str:
+    """Which of `FAMILY_NAMES` an adapter was trained on: by `base.family`, or by its layers; else sd1."""
+    if told in FAMILY_NAMES:
         return told
     if "transformer" in adapter.parts:
         return _transformer_of(adapter.parts["transformer"].state)

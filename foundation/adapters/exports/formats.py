@@ -9,47 +9,46 @@ from typing import Final, cast
 from safetensors.torch import save
 
 from foundation.adapters.exports.about import About
-from foundation.adapters.exports.adapter import Adapter, write_diffusers
-from foundation.adapters.exports.families import FAMILIES, family_of
+from foundation.adapters.exports.adapter import SavedAdapter, write_diffusers
+from foundation.adapters.exports.families import FAMILY_NAMES, names_of_family
 from foundation.adapters.exports.full import Differences, full_state
 from foundation.adapters.exports.header import kohya_header
 from foundation.adapters.exports.kohya import kohya_state, needs_base
 from foundation.adapters.exports.layers import BaseLayers
 from foundation.adapters.exports.programs import Format, Readers, kind_name, readers
 from foundation.adapters.files import WEIGHTS_FILE
+from foundation.adapters.files.opened import PEFT_CONFIG, PEFT_WEIGHTS
 from foundation.errors import AdapterError
 from foundation.files.durable import write_bytes, write_json
 
 KOHYA_FILE: Final = "{title}.safetensors"
 """A kohya file's name: what is written between the colons of A1111's `<lora:…:1>`."""
 FULL_FILE: Final = "{title}-full.safetensors"
-PEFT_WEIGHTS: Final = "adapter_model.safetensors"
-PEFT_CONFIG: Final = "adapter_config.json"
 """What `PeftModel.from_pretrained` looks for in a folder."""
 _PEFT_PREFIX: Final = "base_model.model."
 """Before every name: a `PeftModel` holds the model twice wrapped."""
 
 
-Writer = Callable[[Adapter, Path, About, BaseLayers | None], Path]
+Writer = Callable[[SavedAdapter, Path, About, BaseLayers | None], Path]
 """Writes an adapter into a folder; what was written: a file or a folder."""
 
 
-def _diffusers(adapter: Adapter, folder: Path, about: About, base: BaseLayers | None) -> Path:
+def _diffusers(adapter: SavedAdapter, folder: Path, about: About, base: BaseLayers | None) -> Path:
     if others := ", ".join(sorted(adapter.kinds - {"LORA"})):
         raise AdapterError(f"diffusers loads LoRA only, this is {others}; export formats kohya, full, peft or merged")
     write_diffusers(adapter, folder / WEIGHTS_FILE)
     return folder / WEIGHTS_FILE
 
 
-def _kohya(adapter: Adapter, folder: Path, about: About, base: BaseLayers | None) -> Path:
-    family = FAMILIES[family_of(adapter, about.family)]
+def _kohya(adapter: SavedAdapter, folder: Path, about: About, base: BaseLayers | None) -> Path:
+    family = FAMILY_NAMES[names_of_family(adapter, about.family)]
     state = kohya_state(adapter, family, base)
     file = folder / KOHYA_FILE.format(title=about.title)
     write_bytes(file, save(state, kohya_header(adapter, state, family, about)))
     return file
 
 
-def _peft(adapter: Adapter, folder: Path, about: About, base: BaseLayers | None) -> Path:
+def _peft(adapter: SavedAdapter, folder: Path, about: About, base: BaseLayers | None) -> Path:
     """One folder a part: a `PeftModel` wraps one module."""
     for part, saved in adapter.parts.items():
         tensors = {f"{_PEFT_PREFIX}{name}": tensor.contiguous() for name, tensor in saved.state.items()}
@@ -61,7 +60,7 @@ def _peft(adapter: Adapter, folder: Path, about: About, base: BaseLayers | None)
 FILE_FORMATS: Final[Mapping[str, Writer]] = {"diffusers": _diffusers, "kohya": _kohya, "peft": _peft}
 
 
-def write_format(name: str, adapter: Adapter, folder: Path, about: About, base: BaseLayers | None = None) -> Path:
+def write_format(name: str, adapter: SavedAdapter, folder: Path, about: About, base: BaseLayers | None = None) -> Path:
     """Write an adapter as one of `FILE_FORMATS` into a folder; what was written.
 
     `base` where the format `takes_base`.
@@ -74,26 +73,26 @@ def write_format(name: str, adapter: Adapter, folder: Path, about: About, base: 
     return FILE_FORMATS[name](adapter, folder, about, base)
 
 
-def write_full(adapter: Adapter, differences: Differences, folder: Path, about: About) -> Path:
+def write_full(adapter: SavedAdapter, differences: Differences, folder: Path, about: About) -> Path:
     """Write what an adapter changes in each layer as one file; which.
 
     Raises:
         AdapterError: there are no names for it.
     """
-    family = FAMILIES[family_of(adapter, about.family)]
+    family = FAMILY_NAMES[names_of_family(adapter, about.family)]
     state = full_state(differences, family)
     file = folder / FULL_FILE.format(title=about.title)
     write_bytes(file, save(state, kohya_header(adapter, state, family, about, full=True)))
     return file
 
 
-def takes_base(name: str, adapter: Adapter) -> bool:
+def takes_base(name: str, adapter: SavedAdapter) -> bool:
     """Whether a format needs the base's weights to write this adapter."""
     return name == "kohya" and needs_base(adapter)
 
 
-def readers_of(name: str, adapter: Adapter, about: About) -> Readers:
+def readers_of(name: str, adapter: SavedAdapter, about: About) -> Readers:
     """Who reads a file of a format, or the folder."""
     if name == "peft":
         return Readers(("PEFT",), {})
-    return readers(cast("Format", name), kind_name(adapter), FAMILIES[family_of(adapter, about.family)])
+    return readers(cast("Format", name), kind_name(adapter), FAMILY_NAMES[names_of_family(adapter, about.family)])

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from foundation.adapters.exports.families import Family
+from foundation.adapters.exports.families import FamilyNames
 from foundation.adapters.files.original import Place, swaps_halves
 from foundation.errors import AdapterError
 
@@ -29,7 +29,7 @@ Differences = Mapping[str, Mapping[str, Difference]]
 """By part and layer."""
 
 
-def full_state(differences: Differences, family: Family) -> dict[str, Tensor]:
+def full_state(differences: Differences, family: FamilyNames) -> dict[str, Tensor]:
     """The tensors under kohya's names.
 
     Raises:
@@ -49,7 +49,7 @@ def full_state(differences: Differences, family: Family) -> dict[str, Tensor]:
     return state
 
 
-def _in_original(layers: Mapping[str, Difference], family: Family) -> dict[str, Difference]:
+def _in_original(layers: Mapping[str, Difference], family: FamilyNames) -> dict[str, Difference]:
     """Those of the original code's layers; of one that holds several, the others' rows are zero."""
     assert family.places is not None
     grouped: dict[str, list[tuple[Place, Difference]]] = {}

@@ -15,8 +15,8 @@ from safetensors.torch import save
 from torch import Tensor
 
 from foundation.adapters.exports.about import About
-from foundation.adapters.exports.adapter import Adapter
-from foundation.adapters.exports.families import Family
+from foundation.adapters.exports.adapter import SavedAdapter
+from foundation.adapters.exports.families import FamilyNames
 from foundation.adapters.exports.layers import layers_of
 from foundation.adapters.files.changes import BASE_NORMS, NORMS_ENTRY
 
@@ -25,7 +25,7 @@ _LYCORIS: Final = {"LOHA": "loha", "LOKR": "lokr"}
 
 
 def kohya_header(
-    adapter: Adapter, state: Mapping[str, Tensor], family: Family, about: About, full: bool = False
+    adapter: SavedAdapter, state: Mapping[str, Tensor], family: FamilyNames, about: About, full: bool = False
 ) -> dict[str, str]:
     """What is known of an adapter, as A1111, ComfyUI and kohya's trainer show it.
 

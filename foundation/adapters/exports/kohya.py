@@ -28,11 +28,11 @@ from typing import Final
 import torch
 from torch import Tensor
 
-from foundation.adapters.exports.adapter import Adapter
-from foundation.adapters.exports.families import Family
+from foundation.adapters.exports.adapter import SavedAdapter
+from foundation.adapters.exports.families import FamilyNames
 from foundation.adapters.exports.layers import BaseLayer, BaseLayers, Layer, layers_of
 from foundation.adapters.exports.original import in_original
-from foundation.adapters.files import Part, kind_of
+from foundation.adapters.files import AdapterPart, kind_of
 from foundation.errors import AdapterError
 
 _UNFUSED: Final = "lora_transformer_"
@@ -43,12 +43,12 @@ _TINY: Final = torch.finfo(torch.float32).eps
 """What ComfyUI and Forge add to a norm before they divide by it."""
 
 
-def needs_base(adapter: Adapter) -> bool:
+def needs_base(adapter: SavedAdapter) -> bool:
     """Whether its tensors are told from the base's weights, too."""
     return adapter.has_dora or adapter.has_bias or "IA3" in adapter.kinds
 
 
-def kohya_state(adapter: Adapter, family: Family, base: BaseLayers | None = None) -> dict[str, Tensor]:
+def kohya_state(adapter: SavedAdapter, family: FamilyNames, base: BaseLayers | None = None) -> dict[str, Tensor]:
     """The tensors under kohya's names; `base` where `needs_base` says so.
 
     Raises:
@@ -72,7 +72,7 @@ def kohya_state(adapter: Adapter, family: Family, base: BaseLayers | None = None
     return state
 
 
-def _named(layers: Sequence[Layer], part: str, family: Family, adapter: Adapter) -> list[tuple[str, Layer]]:
+def _named(layers: Sequence[Layer], part: str, family: FamilyNames, adapter: SavedAdapter) -> list[tuple[str, Layer]]:
     """The layers that a file holds, by what they are called there."""
     if part != "transformer" or family.places is None:
         return [(family.kohya_name(part, layer.name), layer) for layer in layers]
@@ -83,7 +83,7 @@ def _named(layers: Sequence[Layer], part: str, family: Family, adapter: Adapter)
     return [(f"{_UNFUSED}{layer.name.replace('.', '_')}", layer) for layer in layers]
 
 
-def _check_unfused(layer: Layer, family: Family, adapter: Adapter) -> None:
+def _check_unfused(layer: Layer, family: FamilyNames, adapter: SavedAdapter) -> None:
     """Refuse what ComfyUI does not read under diffusers' names."""
     assert family.places is not None
     try:
@@ -98,7 +98,7 @@ def _check_unfused(layer: Layer, family: Family, adapter: Adapter) -> None:
         )
 
 
-def _tensors(layer: Layer, part: Part, alpha: float, base: BaseLayer | None) -> dict[str, Tensor]:
+def _tensors(layer: Layer, part: AdapterPart, alpha: float, base: BaseLayer | None) -> dict[str, Tensor]:
     kind = kind_of(part)
     if kind == "LORA":
         return _lora(layer, alpha, base)
@@ -165,7 +165,7 @@ def _scales_input(layer: str, feedforward: str | list[str]) -> bool:
     return any(layer.endswith(name) for name in feedforward)
 
 
-def _ia3(layer: Layer, saved: Part, base: BaseLayer) -> dict[str, Tensor]:
+def _ia3(layer: Layer, saved: AdapterPart, base: BaseLayer) -> dict[str, Tensor]:
     """A factor for each input or output as a `dora_scale`, with a LoRA of zeros, without which it is not read.
 
     LyCORIS's own words for IA3 are known to A1111 alone.

@@ -9,8 +9,8 @@ from typing import Final
 
 from torch import Tensor
 
-from foundation.adapters.exports.adapter import Adapter
-from foundation.adapters.files import Part, kind_of
+from foundation.adapters.exports.adapter import SavedAdapter
+from foundation.adapters.files import AdapterPart, kind_of
 from foundation.adapters.files.layers import pattern_value, scale_told
 from foundation.errors import AdapterError
 
@@ -52,7 +52,7 @@ BaseLayers = Callable[[str, str], BaseLayer]
 """The base's layer by part and the layer's name there."""
 
 
-def layers_of(part: Part, what: str) -> list[Layer]:
+def layers_of(part: AdapterPart, what: str) -> list[Layer]:
     """The layers of a part, by name.
 
     Raises:
@@ -71,7 +71,7 @@ def layers_of(part: Part, what: str) -> list[Layer]:
     return [_layer(name, tensors, part) for name, tensors in sorted(grouped.items())]
 
 
-def _layer(name: str, tensors: dict[str, Tensor], part: Part) -> Layer:
+def _layer(name: str, tensors: dict[str, Tensor], part: AdapterPart) -> Layer:
     config, kind = part.config, kind_of(part)
     if kind == "LORA":
         rank = len(tensors["lora_A"])
@@ -82,7 +82,7 @@ def _layer(name: str, tensors: dict[str, Tensor], part: Part) -> Layer:
     return Layer(name, tensors, 0, 1.0)
 
 
-def plain_loras(adapter: Adapter, who: str) -> dict[str, list[Layer]]:
+def plain_loras(adapter: SavedAdapter, who: str) -> dict[str, list[Layer]]:
     """All layers by part, of an adapter that is nothing but B·A in every layer.
 
     Raises:

@@ -14,8 +14,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from foundation.adapters.exports.adapter import Adapter
-from foundation.adapters.exports.families import FAMILIES, Family
+from foundation.adapters.exports.adapter import SavedAdapter
+from foundation.adapters.exports.families import FAMILY_NAMES, FamilyNames
 
 Format = Literal["diffusers", "kohya", "full"]
 KindName = Literal["lora", "dora", "lora_bias", "loha", "lokr", "ia3", "oft"]
@@ -95,7 +95,7 @@ class Readers:
         return f"not for {reasons}{full}" if reasons else ""
 
 
-def kind_name(adapter: Adapter) -> KindName:
+def kind_name(adapter: SavedAdapter) -> KindName:
     """Which row of the table an adapter is in; of several the first that is no plain LoRA."""
     if adapter.has_bias:
         return "lora_bias"
@@ -105,7 +105,7 @@ def kind_name(adapter: Adapter) -> KindName:
     return next((names[kind] for kind in sorted(adapter.kinds) if kind in names), "lora")
 
 
-def readers(file: Format, kind: KindName, family: Family) -> Readers:
+def readers(file: Format, kind: KindName, family: FamilyNames) -> Readers:
     """Who reads a file of a kind of adapter of a model family."""
     unread = {**_UNREAD_OF_ALL_KINDS[file], **_UNREAD.get((file, kind), {})}
     if file != "diffusers":
@@ -127,7 +127,7 @@ def as_markdown() -> str:
     kinds = [(title, *_files_for(kind)) for kind, title in TITLES.items()]
     families = [
         (family.title, *(_reads(program, readers("kohya", "lora", family), family) for program in PROGRAMS))
-        for family in FAMILIES.values()
+        for family in FAMILY_NAMES.values()
     ]
     return "\n\n".join(
         [
@@ -142,21 +142,21 @@ def as_markdown() -> str:
 def _files_for(kind: KindName) -> list[str]:
     """Which files of a kind each program reads."""
     formats: tuple[Format, ...] = ("diffusers", "kohya", "full")
-    read = {file: readers(file, kind, FAMILIES["sd1"]).read for file in formats if (file, kind) not in UNWRITTEN}
+    read = {file: readers(file, kind, FAMILY_NAMES["sd1"]).read for file in formats if (file, kind) not in UNWRITTEN}
     return [" or ".join(file for file, programs in read.items() if program in programs) or "–" for program in PROGRAMS]
 
 
 def _reasons() -> list[str]:
     whole = {f"Every {file} file": Readers((), why).unread_words for file, why in _UNREAD_OF_ALL_KINDS.items() if why}
     single = {
-        f"The {file} file of {TITLES[kind]}": readers(file, kind, FAMILIES["sd1"]).unread_words
+        f"The {file} file of {TITLES[kind]}": readers(file, kind, FAMILY_NAMES["sd1"]).unread_words
         for file, kind in _UNREAD
     }
     lines = [f"- {what} is {words}." for what, words in {**whole, **single}.items()]
     return lines + [f"- There is no {file} file of {TITLES[kind]}: {why}." for (file, kind), why in UNWRITTEN.items()]
 
 
-def _reads(program: str, own: Readers, family: Family) -> str:
+def _reads(program: str, own: Readers, family: FamilyNames) -> str:
     title = family.trainer if program == TRAINER else program
     if title in own.unread:
         return f"no: {own.unread[title]}"

@@ -14,12 +14,12 @@ We write two formats under one name, `WEIGHTS_FILE`, and the safetensors header 
 
 from foundation.adapters.files.acting import in_words, put_on, put_parts_on, take_off
 from foundation.adapters.files.opened import adapter_files
-from foundation.adapters.files.part import WEIGHTS_FILE, Part, kind_of, lora_config, plain_config, write_parts
+from foundation.adapters.files.part import WEIGHTS_FILE, AdapterPart, kind_of, lora_config, plain_config, write_parts
 from foundation.adapters.files.reading import read_parts
 
 __all__ = [
     "WEIGHTS_FILE",
-    "Part",
+    "AdapterPart",
     "adapter_files",
     "in_words",
     "kind_of",

@@ -13,9 +13,9 @@ from typing import Any, Final
 import torch
 from torch import Tensor, nn
 
-from foundation.adapters.files.changes import KINDS
-from foundation.adapters.files.fitting import Fitted, begins_anywhere, fit
-from foundation.adapters.files.part import Part, kind_of
+from foundation.adapters.files.changes import CHANGE_KINDS
+from foundation.adapters.files.fitting import Fitted, begins_anywhere, fit_part
+from foundation.adapters.files.part import AdapterPart, kind_of
 from foundation.adapters.files.reading import PEFT_KINDS, read_parts
 from foundation.errors import AdapterError, first_line
 
@@ -49,11 +49,11 @@ def put_on(pipeline: Any, path: Path, name: str, strength: float = 1.0) -> str:
     return in_words(parts)
 
 
-def in_words(parts: Mapping[str, Part]) -> str:
+def in_words(parts: Mapping[str, AdapterPart]) -> str:
     """How many layers of which kind an adapter has."""
     said = []
     for component, part in parts.items():
-        kinds = Counter[str](KINDS[change.kind].title for change in part.changes.values())
+        kinds = Counter[str](CHANGE_KINDS[change.kind].title for change in part.changes.values())
         layers = {_layer_of(name) for name in part.state}
         decomposed = {_layer_of(name) for name in part.state if "lora_magnitude_vector" in name}
         kinds |= {"DoRA": len(decomposed), _TITLES.get(kind_of(part), kind_of(part)): len(layers - decomposed)}
@@ -66,7 +66,7 @@ def _layer_of(name: str) -> str:
     return re.split(r"\.(?:lora_|hada_|lokr_|ia3_l|oft_R)", name)[0]
 
 
-def put_parts_on(pipeline: Any, parts: Mapping[str, Part], name: str, strength: float, who: str) -> None:
+def put_parts_on(pipeline: Any, parts: Mapping[str, AdapterPart], name: str, strength: float, who: str) -> None:
     """As `put_on`, of an adapter that is in memory; `who` begins what is said when it does not fit."""
     placed = _placed(pipeline, parts, who)
     modules = [getattr(pipeline, component) for component in placed]
@@ -80,7 +80,7 @@ def put_parts_on(pipeline: Any, parts: Mapping[str, Part], name: str, strength: 
         raise
 
 
-def _placed(pipeline: Any, parts: Mapping[str, Part], who: str) -> dict[str, tuple[Part, Fitted]]:
+def _placed(pipeline: Any, parts: Mapping[str, AdapterPart], who: str) -> dict[str, tuple[AdapterPart, Fitted]]:
     """Every part with its place in the pipeline; all that has none is said at once."""
     placed, problems = {}, []
     for component, part in parts.items():
@@ -93,7 +93,7 @@ def _placed(pipeline: Any, parts: Mapping[str, Part], who: str) -> dict[str, tup
                 f"{who} began with parts of its base's weights (init {init}) that cannot be known; save it with PEFT's "
                 "path_initial_model_for_weight_conversion"
             )
-        fitted = fit(getattr(pipeline, own), part)
+        fitted = fit_part(getattr(pipeline, own), part)
         if not fitted.state:
             problems.append(f"has no layers for the base's {own}")
         if fitted.problems:
@@ -110,7 +110,7 @@ def _placed(pipeline: Any, parts: Mapping[str, Part], who: str) -> dict[str, tup
     return placed
 
 
-def _component(pipeline: Any, component: str, part: Part) -> str | None:
+def _component(pipeline: Any, component: str, part: AdapterPart) -> str | None:
     """The pipeline's component; FLUX's second text encoder is a T5, which other programs count as the third."""
     if isinstance(getattr(pipeline, component, None), nn.Module):
         return component
@@ -121,11 +121,11 @@ def _component(pipeline: Any, component: str, part: Part) -> str | None:
     return None
 
 
-def _num_layers(part: Part) -> int:
+def _num_layers(part: AdapterPart) -> int:
     return len({_layer_of(name) for name in part.state} | part.changes.keys())
 
 
-def looks_like(parts: Mapping[str, Part]) -> str:
+def looks_like(parts: Mapping[str, AdapterPart]) -> str:
     """Which published models have such layers; empty where the layers do not tell."""
     if "transformer" in parts:
         layers = [*parts["transformer"].state, *parts["transformer"].changes]
@@ -145,7 +145,7 @@ _TEXT_WIDTHS: Final = {2048: "SDXL", 1024: "Stable Diffusion 2", 768: "Stable Di
 """Of what cross-attention reads."""
 
 
-def _put(module: nn.Module, part: Part, fitted: Fitted, name: str, strength: float, who: str) -> None:
+def _put(module: nn.Module, part: AdapterPart, fitted: Fitted, name: str, strength: float, who: str) -> None:
     from peft import inject_adapter_in_model
     from peft.tuners.tuners_utils import BaseTunerLayer
     from peft.utils import get_peft_model_state_dict, set_peft_model_state_dict
@@ -171,7 +171,7 @@ def _put(module: nn.Module, part: Part, fitted: Fitted, name: str, strength: flo
             _set_strength(layer, name, strength)
 
 
-def _config(part: Part, fitted: Fitted) -> Any:
+def _config(part: AdapterPart, fitted: Fitted) -> Any:
     """PEFT's config that adapts exactly these layers, without chance."""
     from peft import LoraConfig, get_peft_config
 

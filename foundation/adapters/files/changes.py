@@ -30,7 +30,7 @@ _SQUARE_BLOCKS: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Share:
+class LayerShare:
     """Which outputs of a layer of another program's model are those of one of diffusers' layers."""
 
     number: int
@@ -48,10 +48,10 @@ class Change:
     """What a file says of one layer."""
 
     kind: str
-    """One of `KINDS`."""
+    """One of `CHANGE_KINDS`."""
     tensors: Mapping[str, Tensor]
     """By their names in the file, without the layer's."""
-    share: Share | None = None
+    share: LayerShare | None = None
     """Set where the file's layer is several of diffusers'."""
     swapped: bool = False
     """Whether the file has the two halves of the outputs in the other order."""
@@ -66,7 +66,7 @@ class Change:
         """
         own = {name: tensor.to(weight.device, torch.float32) for name, tensor in self.tensors.items()}
         base = weight.detach().float()
-        added = self._placed(KINDS[self.kind].update(own, base), base)
+        added = self._placed(CHANGE_KINDS[self.kind].update(own, base), base)
         if (magnitude := own.get(MAGNITUDE)) is None:
             return added
         return self._decomposed(base + added, magnitude, base) - base
@@ -106,7 +106,7 @@ class Change:
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class ChangeKind:
     """One way to say what is added to a weight."""
 
     title: str
@@ -186,23 +186,23 @@ def _oft(t: Mapping[str, Tensor], weight: Tensor) -> Tensor:
 
 
 _SCALED: Final = frozenset({ALPHA, MAGNITUDE, BIAS})
-KINDS: Final[Mapping[str, Kind]] = {
-    "lora": Kind("LoRA", frozenset({"lora_A", "lora_B"}), _SCALED, _lora),
-    "locon": Kind("LoCon with a core", frozenset({"lora_A", "lora_B", "lora_mid"}), _SCALED, _locon),
-    "loha": Kind(
+CHANGE_KINDS: Final[Mapping[str, ChangeKind]] = {
+    "lora": ChangeKind("LoRA", frozenset({"lora_A", "lora_B"}), _SCALED, _lora),
+    "locon": ChangeKind("LoCon with a core", frozenset({"lora_A", "lora_B", "lora_mid"}), _SCALED, _locon),
+    "loha": ChangeKind(
         "LoHa",
         frozenset({"hada_w1_a", "hada_w1_b", "hada_w2_a", "hada_w2_b"}),
         _SCALED | {"hada_t1", "hada_t2"},
         _loha,
     ),
-    "lokr": Kind(
+    "lokr": ChangeKind(
         "LoKr",
         frozenset(),
         _SCALED | {f"lokr_{name}" for name in ("w1", "w1_a", "w1_b", "w2", "w2_a", "w2_b", "t2")},
         _lokr,
     ),
-    "full": Kind("full change", frozenset({"diff"}), frozenset({BIAS}), _full),
-    "ia3": Kind("IA3", frozenset({"weight", "on_input"}), frozenset(), _ia3, fuses=False),
-    "oft": Kind("OFT", frozenset({"oft_blocks"}), frozenset({ALPHA, "rescale"}), _oft, fuses=False),
+    "full": ChangeKind("full change", frozenset({"diff"}), frozenset({BIAS}), _full),
+    "ia3": ChangeKind("IA3", frozenset({"weight", "on_input"}), frozenset(), _ia3, fuses=False),
+    "oft": ChangeKind("OFT", frozenset({"oft_blocks"}), frozenset({ALPHA, "rescale"}), _oft, fuses=False),
 }
 """By the names that LyCORIS gives them; tensors by PEFT's names where it has such."""

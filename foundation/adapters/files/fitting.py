@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from foundation.adapters.files.changes import Change
 from foundation.adapters.files.layers import pattern_value, scale_told
-from foundation.adapters.files.part import Part, kind_of
+from foundation.adapters.files.part import AdapterPart, kind_of
 
 _TENSOR: Final = re.compile(
     r"(?P<layer>.+)\.(?P<tensor>lora_[AB]\.weight|lora_B\.bias|lora_embedding_[AB]|lora_magnitude_vector"
@@ -63,7 +63,7 @@ class _Names:
         return leaf
 
 
-def fit(module: nn.Module, part: Part) -> Fitted:
+def fit_part(module: nn.Module, part: AdapterPart) -> Fitted:
     """Find a place for every layer of a part; what has none is among the problems."""
     names, fitted = _Names(module), Fitted()
     grouped: dict[str, dict[str, Tensor]] = {}
@@ -114,7 +114,9 @@ def _fit_whole(module: nn.Module, name: str, tensor: Tensor, fitted: Fitted) -> 
     return True
 
 
-def _fit_lora(own: str, layer: str, tensors: Mapping[str, Tensor], part: Part, leaf: nn.Module, fitted: Fitted) -> None:
+def _fit_lora(
+    own: str, layer: str, tensors: Mapping[str, Tensor], part: AdapterPart, leaf: nn.Module, fitted: Fitted
+) -> None:
     if "lora_embedding_A" in tensors:
         _fit_embedding(own, layer, tensors, part, leaf, fitted)
         return
@@ -141,7 +143,7 @@ def _fit_lora(own: str, layer: str, tensors: Mapping[str, Tensor], part: Part, l
 
 
 def _fit_embedding(
-    own: str, layer: str, tensors: Mapping[str, Tensor], part: Part, leaf: nn.Module, fitted: Fitted
+    own: str, layer: str, tensors: Mapping[str, Tensor], part: AdapterPart, leaf: nn.Module, fitted: Fitted
 ) -> None:
     first, second = tensors["lora_embedding_A"], tensors["lora_embedding_B"]
     sizes = (first.shape[1], len(second))
@@ -152,7 +154,7 @@ def _fit_embedding(
     _scaled(own, len(first), scale_told(part.config, layer, len(first)), fitted)
 
 
-def begins_anywhere(part: Part) -> str:
+def begins_anywhere(part: AdapterPart) -> str:
     """PEFT's way to begin, where what it took out of the base cannot be known; empty else."""
     init = part.config.get("init_lora_weights")
     return str(init) if isinstance(init, str) and init.startswith(_ALSO_FROM_BASE) else ""

@@ -11,9 +11,9 @@ from typing import Any, Final
 import torch
 from torch import Tensor
 
-from foundation.adapters.files.changes import ALPHA, BIAS, KINDS, MAGNITUDE, Change, Share, scale_of
+from foundation.adapters.files.changes import ALPHA, BIAS, CHANGE_KINDS, MAGNITUDE, Change, LayerShare, scale_of
 from foundation.adapters.files.original import Members, diffusers_layers, is_original, swaps_halves
-from foundation.adapters.files.part import Part, kind_of, lora_config
+from foundation.adapters.files.part import AdapterPart, kind_of, lora_config
 
 _MAGNITUDE_OF_PEFT: Final = "lora_magnitude_vector"
 _BIAS_OF_PEFT: Final = "lora_B.bias"
@@ -40,7 +40,7 @@ class FileLayer:
 
     @property
     def kind(self) -> str:
-        """One of `KINDS`, "embedding", or nothing where its tensors are no whole update."""
+        """One of `CHANGE_KINDS`, "embedding", or nothing where its tensors are no whole update."""
         names = frozenset(self.tensors)
         if not all(_is_sound(name, tensor) for name, tensor in self.tensors.items()):
             return ""
@@ -48,7 +48,7 @@ class FileLayer:
             return "embedding"
         if names >= _LORA and names <= _LORA | {ALPHA, MAGNITUDE, BIAS, _BIAS_OF_PEFT}:
             return "lora"
-        for name, kind in KINDS.items():
+        for name, kind in CHANGE_KINDS.items():
             if kind.needs <= names <= kind.needs | kind.may and (name != "lokr" or _is_lokr(names)):
                 return name
         return ""
@@ -88,12 +88,14 @@ def pattern_value(patterns: Mapping[str, Any] | None, layer: str, otherwise: Any
     return otherwise
 
 
-def as_part(layers: Sequence[FileLayer], config: Mapping[str, Any], base_norms: bool = False) -> tuple[Part, list[str]]:
+def as_part(
+    layers: Sequence[FileLayer], config: Mapping[str, Any], base_norms: bool = False
+) -> tuple[AdapterPart, list[str]]:
     """A part of all layers, and those that are no update, in words.
 
     `config` is PEFT's, empty where the file has none. A layer's own alpha is before it. For `base_norms` see `Change`.
     """
-    if kind_of(Part({}, config)) != "LORA":
+    if kind_of(AdapterPart({}, config)) != "LORA":
         return _of_other_kind(layers, config)
     biased = any({BIAS, _BIAS_OF_PEFT} & layer.tensors.keys() for layer in layers)
     part = _Lora(config, magnitudes=not biased and not base_norms, base_norms=base_norms)
@@ -110,16 +112,16 @@ def as_part(layers: Sequence[FileLayer], config: Mapping[str, Any], base_norms: 
     return part.whole(), part.problems
 
 
-def _of_other_kind(layers: Sequence[FileLayer], config: Mapping[str, Any]) -> tuple[Part, list[str]]:
+def _of_other_kind(layers: Sequence[FileLayer], config: Mapping[str, Any]) -> tuple[AdapterPart, list[str]]:
     """PEFT's LoHa, LoKr, IA3 or OFT, in PEFT's own names; whether all is there is seen when it meets the model."""
-    prefix = {"LOHA": "hada_", "LOKR": "lokr_", "IA3": "ia3_l", "OFT": "oft_R"}[kind_of(Part({}, config))]
+    prefix = {"LOHA": "hada_", "LOKR": "lokr_", "IA3": "ia3_l", "OFT": "oft_R"}[kind_of(AdapterPart({}, config))]
     state, problems = {}, []
     for layer in layers:
         for name, tensor in layer.tensors.items():
             state[f"{layer.name}.{name}{'.weight' if name == 'oft_R' else ''}"] = tensor
         if not all(name.startswith(prefix) for name in layer.tensors):
             problems.append(str(layer))
-    return Part(state, config), problems
+    return AdapterPart(state, config), problems
 
 
 def _with_one_name(layer: FileLayer) -> FileLayer:
@@ -168,7 +170,11 @@ class _Lora:
         fused = bool(members.shares)
         swapped = not fused and _is_swapped(layer)
         plain = kind == "lora" and self._is_plain(layer) and not swapped
-        if not kind or (fused and not KINDS.get(kind, KINDS["lora"]).fuses) or _BIAS_OF_PEFT in layer.tensors:
+        if (
+            not kind
+            or (fused and not CHANGE_KINDS.get(kind, CHANGE_KINDS["lora"]).fuses)
+            or _BIAS_OF_PEFT in layer.tensors
+        ):
             self.problems.append(str(layer))
         elif plain and not fused:
             self.add(replace(layer, name=members.layers[0]))
@@ -178,10 +184,10 @@ class _Lora:
             self._add_swapped(members.layers[0], layer)
         else:
             for name, number in zip(members.layers, members.numbers, strict=True):
-                self._change(name, kind, layer, Share(number, members.shares) if fused else None, swapped)
+                self._change(name, kind, layer, LayerShare(number, members.shares) if fused else None, swapped)
 
     def _change(
-        self, name: str, kind: str, layer: FileLayer, share: Share | None = None, swapped: bool = False
+        self, name: str, kind: str, layer: FileLayer, share: LayerShare | None = None, swapped: bool = False
     ) -> None:
         tensors = layer.tensors
         if kind == "lora" and ALPHA not in tensors:
@@ -196,15 +202,15 @@ class _Lora:
         held = magnitude is None or (self._magnitudes and magnitude.numel() == len(magnitude) == len(up))
         return down.ndim == up.ndim and held and BIAS not in layer.tensors
 
-    def whole(self) -> Part:
+    def whole(self) -> AdapterPart:
         """All that was added."""
         if self._kept and not self.changes:
-            return Part(self.state, self._config)
+            return AdapterPart(self.state, self._config)
         kept = {name: self._config[name] for name in ("modules_to_save",) if self._config.get(name)}
         config = lora_config(self._ranks, self._alphas) if self._ranks else {"peft_type": "LORA", "r": 1}
         flags = {"use_dora": True} if self._dora else {}
         flags |= {"lora_bias": True} if self._bias else {}
-        return Part(self.state, {**config, **flags, **kept}, self.changes)
+        return AdapterPart(self.state, {**config, **flags, **kept}, self.changes)
 
     def _scaled(self, layer: FileLayer, down: Tensor) -> float:
         rank = len(down)
@@ -241,7 +247,7 @@ class _Lora:
             self.problems.append(str(layer))
             return
         for name, number in zip(members.layers, members.numbers, strict=True):
-            rows = Share(number, members.shares).rows(width)
+            rows = LayerShare(number, members.shares).rows(width)
             own = {each: tensor for each, tensor in layer.tensors.items() if each != MAGNITUDE}
             if MAGNITUDE in layer.tensors:
                 own[MAGNITUDE] = layer.tensors[MAGNITUDE].flatten()[rows]

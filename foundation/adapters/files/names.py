@@ -113,7 +113,7 @@ _WITHOUT_TEXT_MODEL: Final = "text_encoder"
 """The component whose modules have it no more since transformers 5, a `CLIPTextModel`; SDXL's second one is none."""
 
 
-def parse(name: str) -> Named | None:
+def parse_name(name: str) -> Named | None:
     """What a tensor's name says; None where it is no name that adapters have."""
     for pattern, own in _TENSORS:
         if (found := pattern.fullmatch(name)) is None:

@@ -28,7 +28,7 @@ DIFFUSERS_CONFIG: Final = "lora_adapter_metadata"
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class AdapterPart:
     """What of an adapter is in one component of the pipeline."""
 
     state: Mapping[str, Tensor]
@@ -39,7 +39,7 @@ class Part:
     """By layer, what other programs wrote and no kind of PEFT's holds; the rest of the part is then a LoRA."""
 
 
-def kind_of(part: Part) -> str:
+def kind_of(part: AdapterPart) -> str:
     """PEFT's type of a part, in capitals."""
     return str(part.config.get("peft_type", "LORA")).rpartition(".")[2].upper()
 
@@ -65,7 +65,7 @@ def lora_config(ranks: Mapping[str, int], alphas: Mapping[str, float] | None = N
     }
 
 
-def write_parts(file: Path, parts: Mapping[str, Part]) -> None:
+def write_parts(file: Path, parts: Mapping[str, AdapterPart]) -> None:
     """Write an adapter that diffusers does not load, by component; see the package's words."""
     tensors = {
         f"{component}.{name}": tensor.detach().cpu().contiguous()

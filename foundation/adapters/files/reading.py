@@ -14,9 +14,9 @@ from torch import Tensor
 from foundation.adapters.files.changes import BASE_NORMS, NORMS_ENTRY
 from foundation.adapters.files.contents import what_it_is
 from foundation.adapters.files.layers import FileLayer, as_part
-from foundation.adapters.files.names import DENOISER, parse
+from foundation.adapters.files.names import DENOISER, parse_name
 from foundation.adapters.files.opened import PEFT_CONFIG, PEFT_WEIGHTS, Opened, adapter_files, json_object, opened
-from foundation.adapters.files.part import COMPONENTS, DIFFUSERS_CONFIG, PEFT_CONFIGS, Part, kind_of
+from foundation.adapters.files.part import COMPONENTS, DIFFUSERS_CONFIG, PEFT_CONFIGS, AdapterPart, kind_of
 from foundation.errors import AdapterError
 
 PEFT_KINDS: Final = ("LORA", "LOHA", "LOKR", "IA3", "OFT")
@@ -39,7 +39,7 @@ class _Gathered:
     """Names that say what another one says, too."""
 
 
-def read_parts(path: Path) -> dict[str, Part]:
+def read_parts(path: Path) -> dict[str, AdapterPart]:
     """What an adapter's file or folder holds, by component, under the names that diffusers' modules have.
 
     Read are all namings of `foundation.adapters.files.names`, and PEFT's folders. A layer's scale is alpha / rank with
@@ -48,14 +48,14 @@ def read_parts(path: Path) -> dict[str, Part]:
     Raises:
         AdapterError: it cannot be read, is no adapter, or holds anything that is none of an adapter's layers.
     """
-    parts: dict[str, Part] = {}
+    parts: dict[str, AdapterPart] = {}
     for file in adapter_files(path):
         content = opened(file)
         parts |= _ours(content) if PEFT_CONFIGS in content.header else _parts(content)
     return {component: parts[component] for component in COMPONENTS if component in parts}
 
 
-def _ours(content: Opened) -> dict[str, Part]:
+def _ours(content: Opened) -> dict[str, AdapterPart]:
     """Our own format, of kinds that diffusers does not load: PEFT's names after the component's."""
     configs = json_object(content.header[PEFT_CONFIGS], f"{content.path}'s header")
     states: dict[str, dict[str, Tensor]] = {}
@@ -64,10 +64,10 @@ def _ours(content: Opened) -> dict[str, Part]:
         states.setdefault(component, {})[rest] = tensor
     if strange := [each for each in states if each not in COMPONENTS or not isinstance(configs.get(each), dict)]:
         raise AdapterError(f"{content.path} is damaged: its header has no config of {strange[0]}")
-    return {component: _of_kind(Part(state, configs[component]), content) for component, state in states.items()}
+    return {component: _of_kind(AdapterPart(state, configs[component]), content) for component, state in states.items()}
 
 
-def _of_kind(part: Part, content: Opened) -> Part:
+def _of_kind(part: AdapterPart, content: Opened) -> AdapterPart:
     if wrong := _wrong_in(part.config):
         raise AdapterError(f"{content.path} is damaged: its config's {wrong} is no such thing")
     if (kind := kind_of(part)) not in PEFT_KINDS:
@@ -83,7 +83,7 @@ def _wrong_in(config: Mapping[str, Any]) -> str:
     def is_number(value: Any) -> bool:
         return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value) and value >= 0
 
-    ranked = kind_of(Part({}, config)) in ("LORA", "LOHA", "LOKR")
+    ranked = kind_of(AdapterPart({}, config)) in ("LORA", "LOHA", "LOKR")
     for name in ("r", "lora_alpha", "alpha"):
         if name in config and not (is_number(config[name]) and (config[name] >= 1 or name != "r" or not ranked)):
             return f"{name} {config[name]!r}"
@@ -93,7 +93,7 @@ def _wrong_in(config: Mapping[str, Any]) -> str:
             return name
         if broken := next((pattern for pattern in patterns if not _is_pattern(pattern)), None):
             return f"{name} {broken!r}"
-    needed = {"r", "alpha"} if kind_of(Part({}, config)) in ("LOHA", "LOKR") else set()
+    needed = {"r", "alpha"} if kind_of(AdapterPart({}, config)) in ("LOHA", "LOKR") else set()
     return next((f"{name}, which is not there," for name in sorted(needed - config.keys())), "")
 
 
@@ -105,12 +105,12 @@ def _is_pattern(text: str) -> bool:
     return True
 
 
-def _parts(content: Opened) -> dict[str, Part]:
+def _parts(content: Opened) -> dict[str, AdapterPart]:
     if content.path.name == PEFT_WEIGHTS and not content.config:
         raise AdapterError(f"{content.path} needs {PEFT_CONFIG} beside it, which says its kind and alpha; copy both")
     configs = _configs(content)
     for config in configs.values():
-        _of_kind(Part({}, config), content)
+        _of_kind(AdapterPart({}, config), content)
     gathered = _gathered(content)
     if other := what_it_is(content.tensors, gathered.strange):
         raise AdapterError(f"{content.path} {other}")
@@ -148,7 +148,7 @@ def _configs(content: Opened) -> dict[str, dict[str, Any]]:
 def _gathered(content: Opened) -> _Gathered:
     gathered = _Gathered()
     for name, tensor in content.tensors.items():
-        named = parse(name)
+        named = parse_name(name)
         if named is None:
             gathered.strange.append(name)
             continue

@@ -15,17 +15,17 @@ import torch
 from peft.utils import merge_utils
 from torch import Tensor
 
-from foundation.adapters.exports.adapter import Adapter
+from foundation.adapters.exports.adapter import SavedAdapter
 from foundation.adapters.exports.layers import Layer, plain_loras
-from foundation.adapters.files import Part
+from foundation.adapters.files import AdapterPart
 from foundation.adapters.files.part import COMPONENTS
-from foundation.adapters.merge.low_rank import flat, shaped, truncated
+from foundation.adapters.merge.low_rank import as_matrix, shaped, truncated
 from foundation.adapters.merge.recipe import Recipe
 from foundation.adapters.merge.resize import lora_part
 from foundation.errors import AdapterError
 
 
-def combine(adapters: Sequence[Adapter], weights: Sequence[float], recipe: Recipe) -> Adapter:
+def combine(adapters: Sequence[SavedAdapter], weights: Sequence[float], recipe: Recipe) -> SavedAdapter:
     """Combine LoRAs layer by layer; a layer that only some have is combined of these.
 
     Raises:
@@ -35,7 +35,7 @@ def combine(adapters: Sequence[Adapter], weights: Sequence[float], recipe: Recip
         raise AdapterError(f"each LoRA needs a weight: {len(adapters)} LoRAs, {len(weights)} weights")
     loras = [plain_loras(adapter, "a combination") for adapter in adapters]
     rank = recipe.rank or max(layer.rank for lora in loras for layers in lora.values() for layer in layers)
-    parts: dict[str, Part] = {}
+    parts: dict[str, AdapterPart] = {}
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.seed)
         for part in (part for part in COMPONENTS if any(part in lora for lora in loras)):
@@ -45,7 +45,7 @@ def combine(adapters: Sequence[Adapter], weights: Sequence[float], recipe: Recip
                     given.setdefault(layer.name, []).append((layer, weight))
             tensors = {name: _combined(name, given[name], recipe, rank) for name in sorted(given)}
             parts[part] = lora_part(tensors)
-    return Adapter(parts)
+    return SavedAdapter(parts)
 
 
 def _combined(name: str, given: Sequence[tuple[Layer, float]], recipe: Recipe, rank: int) -> tuple[Tensor, Tensor]:
@@ -53,7 +53,9 @@ def _combined(name: str, given: Sequence[tuple[Layer, float]], recipe: Recipe, r
     shapes = {(each.tensors["lora_A"].shape[1:], each.tensors["lora_B"].shape[:1]) for each, _ in given}
     if len(shapes) > 1:
         raise AdapterError(f"the LoRAs are of different bases: {name} has other sizes")
-    pairs = [(*flat(layer.tensors["lora_A"], layer.tensors["lora_B"]), weight * layer.scale) for layer, weight in given]
+    pairs = [
+        (*as_matrix(layer.tensors["lora_A"], layer.tensors["lora_B"]), weight * layer.scale) for layer, weight in given
+    ]
     if recipe.method in ("cat", "svd"):
         A, B = torch.cat([weight * down for down, _, weight in pairs]), torch.cat([up for _, up, _ in pairs], 1)
         if recipe.method == "svd":

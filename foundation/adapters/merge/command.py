@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from foundation.adapters.merge.request import USAGE, parse
+from foundation.adapters.merge.request import USAGE, parse_merge
 from foundation.console import complain, say
 from foundation.errors import SAID
 
@@ -15,10 +15,12 @@ def main(arguments: Sequence[str]) -> int:
         say(USAGE)
         return 0 if arguments else 2
     try:
-        request = parse(arguments)
-        from foundation.adapters.merge.writing import run  # diffusers takes seconds; help and mistakes need it not
+        request = parse_merge(arguments)
+        from foundation.adapters.merge.writing import (
+            merge_as_asked,  # diffusers takes seconds; help and mistakes need it not
+        )
 
-        run(request)
+        merge_as_asked(request)
     except SAID as error:
         complain(error)
         return 2

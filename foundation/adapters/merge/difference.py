@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from peft.tuners.tuners_utils import BaseTunerLayer
 
-from foundation.adapters.exports.adapter import Adapter
+from foundation.adapters.exports.adapter import SavedAdapter
 from foundation.adapters.exports.full import Difference
 from foundation.adapters.exports.layers import BaseLayer, BaseLayers, layers_of
 from foundation.adapters.merge.pipeline import put
@@ -34,7 +34,7 @@ def base_layers(pipe: Any) -> BaseLayers:
 
 
 @torch.no_grad()
-def differences(pipe: Any, adapter: Adapter) -> dict[str, dict[str, Difference]]:
+def weight_differences(pipe: Any, adapter: SavedAdapter) -> dict[str, dict[str, Difference]]:
     """Put an adapter on a pipeline, which then has it, and tell what it adds to each layer, at strength 1.
 
     Raises:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 
-def flat(down: Tensor, up: Tensor) -> tuple[Tensor, Tensor]:
+def as_matrix(down: Tensor, up: Tensor) -> tuple[Tensor, Tensor]:
     """A (r, in·k·k) and B (out, r) of a layer, convolution or not, in float64: ΔW is B·A, reshaped."""
     return down.double().flatten(1), up.double().flatten(1)
 

@@ -19,7 +19,7 @@ from peft.tuners.tuners_utils import BaseTunerLayer
 from peft.utils import AuxiliaryTrainingWrapper
 from torch import nn
 
-from foundation.adapters.exports.adapter import Adapter
+from foundation.adapters.exports.adapter import SavedAdapter
 from foundation.adapters.files import put_parts_on, take_off
 from foundation.bases.saving import save_pipeline
 from foundation.config.own_code import NO_CODE, refuse_models_code, refuse_pipelines_code
@@ -84,7 +84,7 @@ def _one_line(location: str) -> Iterator[None]:
         raise BaseModelError(f"{location} is no pipeline that loads: {reason}") from error
 
 
-def put(pipe: Any, adapter: Adapter, name: str, strength: float = 1.0) -> None:
+def put(pipe: Any, adapter: SavedAdapter, name: str, strength: float = 1.0) -> None:
     """Put an adapter on a pipeline, acting; strength as `foundation.adapters.files.put_on` has it.
 
     Raises:
@@ -141,7 +141,7 @@ def delete(pipe: Any, name: str) -> None:
         del configs[name]
 
 
-def merge_all(pipe: Any, adapters: list[tuple[Adapter, float]]) -> None:
+def merge_all(pipe: Any, adapters: list[tuple[SavedAdapter, float]]) -> None:
     """Merge adapters, each at its strength, one after another, and leave a plain pipeline.
 
     Raises:
@@ -154,7 +154,7 @@ def merge_all(pipe: Any, adapters: list[tuple[Adapter, float]]) -> None:
         unload(pipe)
 
 
-def unmerge_all(pipe: Any, adapters: list[tuple[Adapter, float]]) -> None:
+def unmerge_all(pipe: Any, adapters: list[tuple[SavedAdapter, float]]) -> None:
     """Take adapters out of a pipeline that `merge_all` left, the last one first.
 
     Raises:

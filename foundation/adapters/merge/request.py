@@ -43,7 +43,7 @@ _RECIPE = {field.name for field in fields(Recipe)}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Request:
+class MergeRequest:
     """What the command line asks for; the fields are its keys, see `USAGE`."""
 
     verb: Verb
@@ -62,10 +62,10 @@ class Request:
         return self.weight or (1.0,) * len(self.lora)
 
 
-KEYS: Final = frozenset({field.name for field in fields(Request)} | _RECIPE) - {"verb", "recipe"}
+KEYS: Final = frozenset({field.name for field in fields(MergeRequest)} | _RECIPE) - {"verb", "recipe"}
 
 
-def parse(arguments: Sequence[str]) -> Request:
+def parse_merge(arguments: Sequence[str]) -> MergeRequest:
     """Read a verb and `key=value` arguments.
 
     Raises:
@@ -79,7 +79,7 @@ def parse(arguments: Sequence[str]) -> Request:
     if problems:
         raise ConfigError(problems)
     try:
-        request = TypeAdapter(Request).validate_python(values)
+        request = TypeAdapter(MergeRequest).validate_python(values)
     except ValidationError as error:
         raise ConfigError([_words(problem) for problem in error.errors()]) from error
     _check(request)
@@ -100,7 +100,7 @@ def _words(problem: Any) -> str:
     return f"{where}: {problem['msg']}, got {problem['input']!r}"
 
 
-def _check(request: Request) -> None:
+def _check(request: MergeRequest) -> None:
     problems = []
     if len(request.weights) != len(request.lora):
         problems.append(f"weight must be given for each lora: {len(request.lora)} lora=, {len(request.weight)} weight=")

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from foundation.adapters.exports import About, Adapter, file_title, read_adapter, readers_of, write_format
+from foundation.adapters.exports import About, SavedAdapter, file_title, read_adapter, readers_of, write_format
 from foundation.adapters.merge import pipeline
 from foundation.adapters.merge.combine import combine
-from foundation.adapters.merge.request import Request
+from foundation.adapters.merge.request import MergeRequest
 from foundation.adapters.merge.resize import resize
 from foundation.bases.folder import EMBEDDED
 from foundation.bases.registry import DTYPES
@@ -15,7 +15,7 @@ from foundation.console import say
 from foundation.files.durable import new_folder
 
 
-def run(request: Request) -> None:
+def merge_as_asked(request: MergeRequest) -> None:
     """Do what is asked, into a new folder, whole or not at all.
 
     Raises:
@@ -45,7 +45,7 @@ def run(request: Request) -> None:
             say(f"{name}: {out / written.relative_to(fresh)} {readers_of(name, result, about)}")
 
 
-def _into_pipeline(request: Request, adapters: list[Adapter], out: Path) -> None:
+def _into_pipeline(request: MergeRequest, adapters: list[SavedAdapter], out: Path) -> None:
     pipe = pipeline.open_pipeline(str(EMBEDDED.get(request.base, request.base)))
     given = list(zip(adapters, request.weights, strict=True))
     if request.verb == "merge":

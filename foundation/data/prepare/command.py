@@ -15,7 +15,7 @@ from foundation.console import complain, say
 from foundation.data.captions import Captions, read_captions
 from foundation.data.images import read_rgb
 from foundation.data.phrases import captioned
-from foundation.data.prepare.request import USAGE, Request, read_request
+from foundation.data.prepare.request import USAGE, PrepareRequest, read_request
 from foundation.data.sources import located
 from foundation.errors import SAID, ConfigError, DataError
 from foundation.files.durable import new_folder
@@ -44,14 +44,14 @@ def main(arguments: list[str]) -> int:
         say(USAGE)
         return 0
     try:
-        run(read_request(arguments))
+        prepare(read_request(arguments))
     except SAID as error:
         complain(error)
         return 2
     return 0
 
 
-def run(request: Request) -> None:
+def prepare(request: PrepareRequest) -> None:
     """Show what becomes of the pictures; with `apply`, write all of them to `request.out`.
 
     Raises:
@@ -79,13 +79,13 @@ def run(request: Request) -> None:
     say(f"{len(prepared)} pictures with captions are in {out}; train with {as_override('data.path', out)}")
 
 
-def _captions(folder: Path, request: Request) -> Captions:
+def _captions(folder: Path, request: PrepareRequest) -> Captions:
     if not folder.is_dir():
         raise DataError(f"data {request.data} is not a folder; name a folder or an archive of images")
     return read_captions(folder, request.column, "data", allow_missing=True)
 
 
-def _found(folder: Path, captions: Captions, request: Request) -> Iterator[Prepared]:
+def _found(folder: Path, captions: Captions, request: PrepareRequest) -> Iterator[Prepared]:
     stems: dict[Path, str] = {}
     for entry in captions.entries:
         stem = Path(entry.name).with_suffix("")
@@ -104,7 +104,7 @@ def shrunk(size: tuple[int, int], side: int | None) -> tuple[int, int]:
     return round(size[0] * side / short), round(size[1] * side / short)
 
 
-def _captioned(pictures: Sequence[Prepared], request: Request) -> list[Prepared]:
+def _captioned(pictures: Sequence[Prepared], request: PrepareRequest) -> list[Prepared]:
     wanting = [each for each in pictures if request.model and (request.recaption or not each.before)]
     if not wanting:
         return list(pictures)
@@ -119,7 +119,7 @@ def _captioned(pictures: Sequence[Prepared], request: Request) -> list[Prepared]
     return [replace(each, caption=said.get(each.name, each.caption)) for each in pictures]
 
 
-def _tagged(picture: Prepared, request: Request) -> Prepared:
+def _tagged(picture: Prepared, request: PrepareRequest) -> Prepared:
     """Tags are what stands between commas; which case they are in does not matter."""
     away = {tag.lower() for tag in request.strip}
     tags = [tag for tag in (part.strip() for part in picture.caption.split(",")) if tag and tag.lower() not in away]

@@ -33,7 +33,7 @@ Originals are never touched: what is written goes to out=, whole or not at all.
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Request:
+class PrepareRequest:
     """What the command line asks for; the fields are its keys, see `USAGE`."""
 
     data: PathText
@@ -53,11 +53,11 @@ class Request:
             raise ValueError("recaption and prefix are for a captioning model; name one by model=")
 
 
-KEYS: Final = {field.name: str(field.type) for field in fields(Request)}
+KEYS: Final = {field.name: str(field.type) for field in fields(PrepareRequest)}
 """The type of each, as it is written."""
 
 
-def read_request(arguments: Sequence[str]) -> Request:
+def read_request(arguments: Sequence[str]) -> PrepareRequest:
     """Read `key=value` arguments.
 
     Raises:
@@ -65,7 +65,7 @@ def read_request(arguments: Sequence[str]) -> Request:
     """
     texts, problems = read_keyed(arguments, KEYS, ())
     try:
-        request = parse(Request, {key: typed(text, KEYS[key]) for key, text in texts.items()})
+        request = parse(PrepareRequest, {key: typed(text, KEYS[key]) for key, text in texts.items()})
     except ConfigError as error:
         raise ConfigError([*problems, *error.problems]) from error
     if problems:

@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 import torch
 
-from eval.eyes import load_image_eye, load_style_eye
+from eval.eyes import load_image_extractor, load_style_extractor
 from eval.features import POCKET, load_extractor
 from eval.models import check_models
-from eval.pipeline import load_pipeline
+from eval.pipeline import load_base_pipeline
 from foundation.adapters.merge.pipeline import open_parts, open_pipeline
 from foundation.bases.folder import EMBEDDED
 from foundation.bases.registry import check_base, load_base
@@ -31,12 +31,12 @@ from train.spec import BaseSpec
 
 LOADERS: dict[str, Callable[[str], Any]] = {
     "base": lambda path: load_base(BaseSpec(name="x", path=path, resolution=64), torch.device("cpu")),
-    "eval base": lambda path: load_pipeline(path, "cpu"),
+    "eval base": lambda path: load_base_pipeline(path, "cpu"),
     "merge": open_pipeline,
     "parts": lambda path: open_parts(path, ["text_encoder"]),
     "clip": load_extractor,
-    "image eye": lambda path: load_image_eye(path, "cpu"),
-    "style eye": lambda path: load_style_eye(path, "cpu"),
+    "image eye": lambda path: load_image_extractor(path, "cpu"),
+    "style eye": lambda path: load_style_extractor(path, "cpu"),
     "captioner": Captioner,
     "base, before a study": lambda path: check_base(BaseSpec(name="x", path=path, resolution=64)),
     "clip, before a study": lambda path: check_models(replace(plan(["+experiment=pencil"]).config.eval, clip=path)),

@@ -16,15 +16,15 @@ import torch
 from PIL import Image, ImageOps
 
 from foundation.bases.port import Base
-from foundation.data.buckets import RANDOM_CROPS, Cut, View
+from foundation.data.buckets import RANDOM_CROPS, CroppedView, Cut
 from foundation.data.dataset import Dataset, load_dataset
 from foundation.errors import ConfigError
 from tests.train.plain import plain_training
 from tests.train.test_packed import assert_same, doubled, one, trained
 from train.caches import EncodedDataset, encode_dataset
-from train.draws import Draws
+from train.draws import BatchSampler
 from train.images import to_pixels
-from train.objective import Objective
+from train.objective import TrainingLoss
 from train.pack import Pack
 from train.spec import AdapterSpec, BaseSpec, DataSpec, TrainingSpec, TrialSpec
 
@@ -97,7 +97,7 @@ def test_views_are_the_same_whenever_asked_and_mirrored_ones_mirror() -> None:
     views = cut.views("a")
     assert len(views) == 2 * RANDOM_CROPS and cut.views("a") == views != cut.views("b")
     assert len({view.centering for view in views}) == RANDOM_CROPS
-    assert Cut().views("a") == [View()]
+    assert Cut().views("a") == [CroppedView()]
     image = Image.effect_noise((90, 40), 90).convert("RGB")
     for plain, mirrored in zip(views[::2], views[1::2], strict=True):
         assert plain.centering == mirrored.centering
@@ -151,7 +151,7 @@ def drawn(base: Base, data: EncodedDataset, spec: TrialSpec, count: int) -> list
         for part, _ in data.shapes
         for ids, text in zip(part.tokens, part.captions, strict=True)
     }
-    draws = Draws(spec, Objective.of(spec.objective, base.process, False), data, None)  # type: ignore[arg-type]
+    draws = BatchSampler(spec, TrainingLoss.of(spec.objective, base.process, False), data, None)  # type: ignore[arg-type]
     found = []
     for _ in range(count):
         expected = draws.next_shape
@@ -200,7 +200,7 @@ def test_every_view_is_drawn(folder: Path, tiny_base: Base, tmp_path: Path) -> N
     encoded = encode_dataset(tiny_base, dataset(folder, buckets=False, flip=True), tmp_path / "cache")
     still = replace(encoded, train=replace(encoded.train, stds=torch.zeros_like(encoded.train.stds)))
     spec = trial(batch_size=1)
-    draws = Draws(spec, Objective.of(spec.objective, tiny_base.process, False), still, None)  # type: ignore[arg-type]
+    draws = BatchSampler(spec, TrainingLoss.of(spec.objective, tiny_base.process, False), still, None)  # type: ignore[arg-type]
     seen = Counter(
         int((encoded.train.means == draws.next_batch().latents).flatten(1).all(1).nonzero()) for _ in range(400)
     )

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from foundation.data.images import decode
+from foundation.data.images import decode_image
 from tests.foundation.data.test_images import chunk, png
 
 ORIENTATION, RESOLUTION, MAKER, EXIF_DIRECTORY, GPS = 0x0112, 0x011A, 0x010F, 0x8769, 0x8825
@@ -80,7 +80,7 @@ def with_exif(kind: str, exif: bytes) -> bytes:
 
 
 def check(content: bytes, turned: bool) -> None:
-    read = np.asarray(decode(content, "x").rgb, dtype=int)
+    read = np.asarray(decode_image(content, "x").rgb, dtype=int)
     assert read.shape == ((32, 16, 3) if turned else (16, 32, 3))
     assert np.abs(read[1, 1] - (255, 0, 0)).max() <= 6 and np.abs(read[-2, -2] - (0, 0, 255)).max() <= 6
 
@@ -197,8 +197,8 @@ def test_segments_that_say_which_colours_the_channels_are_stay(adobe: int) -> No
     segment = b"Adobe\0\x64\0\0\0\0" + bytes([adobe])
     marked = content[:2] + b"\xff\xee" + struct.pack(">H", len(segment) + 2) + segment + content[20:]
     with Image.open(io.BytesIO(marked)) as image:
-        assert np.array_equal(np.asarray(decode(marked, "x").rgb), np.asarray(image.convert("RGB")))
+        assert np.array_equal(np.asarray(decode_image(marked, "x").rgb), np.asarray(image.convert("RGB")))
 
 
 def test_a_picture_without_anything_beside_its_pixels_stays_what_it_is() -> None:
-    assert np.asarray(decode(png(8, 0, [b"\1\2", b"\3\4"]), "x").rgb)[..., 0].tolist() == [[1, 2], [3, 4]]
+    assert np.asarray(decode_image(png(8, 0, [b"\1\2", b"\3\4"]), "x").rgb)[..., 0].tolist() == [[1, 2], [3, 4]]

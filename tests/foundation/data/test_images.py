@@ -17,7 +17,7 @@ from PIL import Image
 
 from foundation.data import images
 from foundation.data.folder import how_read, read_folder
-from foundation.data.images import FORMATS, decode, read_image, read_rgb, square
+from foundation.data.images import FORMATS, decode_image, read_image, read_rgb, square
 from foundation.errors import DataError
 
 CORNERS = np.array([[0, 1], [2, 3]])
@@ -185,7 +185,7 @@ def test_the_transparent_colour_is_in_the_files_own_bits(
     depth: int, kind: int, row: bytes, key: bytes | None, expected: list[tuple[int, ...]]
 ) -> None:
     content = png(depth, kind, [row], **({} if key is None else {"tRNS": key}))
-    read = decode(content, "x")
+    read = decode_image(content, "x")
     assert pixels(read.rgb) == [expected]
 
 
@@ -203,14 +203,14 @@ def test_grey_tiffs_of_many_bits_have_their_own_white(
 ) -> None:
     if order == ">" and (bits == 32 or 262 in tags):
         with pytest.raises(DataError, match="its header is damaged"):  # Pillow has no such mode
-            decode(grey_tiff(order, bits, tags, values), "x")
+            decode_image(grey_tiff(order, bits, tags, values), "x")
         return
-    assert [pixel[0] for pixel in pixels(decode(grey_tiff(order, bits, tags, values), "x").rgb)[0]] == expected
+    assert [pixel[0] for pixel in pixels(decode_image(grey_tiff(order, bits, tags, values), "x").rgb)[0]] == expected
 
 
 def test_twelve_bits_a_value_are_not_read_as_sixteen() -> None:
     packed = grey_tiff("<", 12, {}, [], bytes([0x00, 0x08, 0x00, 0xFF, 0xF0, 0x00]), width=4)
-    assert [pixel[0] for pixel in pixels(decode(packed, "x").rgb)[0]] == [0, 128, 255, 0]  # 0, 2048, 4095, 0
+    assert [pixel[0] for pixel in pixels(decode_image(packed, "x").rgb)[0]] == [0, 128, 255, 0]  # 0, 2048, 4095, 0
 
 
 def grey_tiff(

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image, ImageEnhance, ImageOps
 
 from foundation.data.folder import Picture, split
-from foundation.data.near_duplicates import alike, groups, thumbnail
+from foundation.data.near_duplicates import alike, groups_of_copies, thumbnail
 from train.drawn import draw_set
 
 
@@ -44,15 +44,15 @@ def test_copies_are_found_and_each_finds_its_own_alone(change: str, scenes: list
 
 def test_pictures_that_differ_are_no_copies_and_neither_are_bare_sheets(scenes: list[Image.Image]) -> None:
     thumbnails = [thumbnail(image) for image in scenes]
-    assert groups(thumbnails, [str(number) for number in range(len(scenes))]) == list(range(len(scenes)))
+    assert groups_of_copies(thumbnails, [str(number) for number in range(len(scenes))]) == list(range(len(scenes)))
     sheets = [thumbnail(Image.new("RGB", (9, 9), (shade, 255 - shade, 7))) for shade in range(5)]
-    assert groups([*sheets, b"", b""], [*"abcdefa"]) == [0, 1, 2, 3, 4, 5, 0]
+    assert groups_of_copies([*sheets, b"", b""], [*"abcdefa"]) == [0, 1, 2, 3, 4, 5, 0]
 
 
 def test_groups_reach_through_others(scenes: list[Image.Image]) -> None:
     one, other = scenes[:2]
     thumbnails = [thumbnail(image) for image in (other, one, again(one, 80), one)]
-    assert groups([*thumbnails[:3], b"", thumbnails[0]], [*"abccd"]) == [0, 1, 1, 1, 0]
+    assert groups_of_copies([*thumbnails[:3], b"", thumbnails[0]], [*"abccd"]) == [0, 1, 1, 1, 0]
 
 
 def pictures(images: list[Image.Image], seed: int) -> list[Picture]:

@@ -13,12 +13,12 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from foundation.data.left_out import RECORD
+from foundation.data.left_out import LEFT_OUT_FILE
 from foundation.data.survey import OTHER, SYSTEM
 from foundation.errors import DataError
-from foundation.files.archives import Limits, unpack
+from foundation.files.archives import ArchiveLimits, unpack
 
-SMALL = Limits(files=8, total_bytes=1 << 22, file_bytes=1 << 20, ratio=50, free_bytes=1 << 16)
+SMALL = ArchiveLimits(files=8, total_bytes=1 << 22, file_bytes=1 << 20, ratio=50, free_bytes=1 << 16)
 
 
 def png(shade: int = 0) -> bytes:
@@ -166,7 +166,7 @@ def test_pictures_and_captions_are_unpacked_and_nothing_else(name: str, tmp_path
     )
     folder = unpack([archive], tmp_path / "cache", "data.path")
     found = {str(file.relative_to(folder)): file.read_bytes() for file in folder.rglob("*") if file.is_file()}
-    noted = json.loads(found.pop(RECORD))
+    noted = json.loads(found.pop(LEFT_OUT_FILE))
     assert found == {"set/a.png": png(1), "set/a.txt": b"a cup", "metadata.jsonl": b"{}"}
     assert noted == {OTHER: ["run.py"], SYSTEM: ["set/._a.png", "__MACOSX/a.png"]}
 

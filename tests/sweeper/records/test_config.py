@@ -14,7 +14,7 @@ import torch
 from eval.spec import EvalSpec
 from foundation.config.compose import compose, groups, options
 from foundation.errors import ConfigError
-from sweeper.records.config import TRIAL_GROUPS, Config, PrunerSpec, StudySpec, parse_config, trial_of
+from sweeper.records.config import TRIAL_GROUPS, Config, PrunerSpec, StudySpec, parse_config, trial_config
 from train.spec import (
     AdapterSpec,
     LrSchedulerSpec,
@@ -257,7 +257,7 @@ def test_prodigy_with_restarts_needs_its_safeguard() -> None:
     (problem,) = problems(*overrides, "optimizer.safeguard_warmup=false")
     assert problem.startswith("prodigy with cosine_with_restarts needs optimizer.safeguard_warmup=true")
     with pytest.raises(ConfigError):
-        trial_of(
+        trial_config(
             {
                 "optimizer": OptimizerSpec(name="prodigy", lr=1.0),
                 "lr_scheduler": LrSchedulerSpec(name="cosine_with_restarts", num_cycles=2),

@@ -20,7 +20,7 @@ from sweeper.results.sheets import (
     side_by_side,
     strength_sheet,
 )
-from train.pocket.draw import draw
+from train.pocket.draw import draw_scene
 from train.pocket.world import scenes
 
 
@@ -53,7 +53,7 @@ def test_a_real_picture_stands_first_in_its_row() -> None:
 
 
 def test_tiny_pictures_are_magnified_by_whole_pixels() -> None:
-    picture = draw(scenes(0, 1, held_out=True)[0], "pencil", 0)
+    picture = draw_scene(scenes(0, 1, held_out=True)[0], "pencil", 0)
     tile = np.asarray(square_sheet([picture]))
     assert np.array_equal(tile, np.asarray(picture).repeat(4, axis=0).repeat(4, axis=1))
 

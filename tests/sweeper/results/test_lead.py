@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from scipy.stats import ttest_rel
 
-from sweeper.results.lead import in_words, lead_over_base
+from sweeper.results.lead import lead_in_words, lead_over_base
 from tests.sweeper.results.test_strength import judged
 
 BASE = judged(-3.0, 1.0, 2.0, 0.0)
@@ -37,7 +37,7 @@ def test_the_interval_is_that_of_the_paired_t_test(seed: int) -> None:
 def test_both_sides_of_the_noise(scores: tuple[float, ...], within: bool) -> None:
     lead = lead_over_base(judged(*scores), BASE)
     assert lead.is_within_noise is within
-    assert bool(in_words(lead)) is within
+    assert bool(lead_in_words(lead)) is within
 
 
 SPREAD = (1.0, 150.0, -3.0, 2.0)
@@ -76,7 +76,7 @@ def test_one_prompt_has_no_interval_and_says_so() -> None:
 
 def test_the_words_name_the_interval() -> None:
     lead = lead_over_base(judged(-3.0, 1.0, 2.0, 30.0), BASE)
-    assert in_words(lead).startswith(
+    assert lead_in_words(lead).startswith(
         "Nothing was learned for sure: the best is +7.5 points above the base, 95 % interval -16.4 to +31.4 over 4 "
         "prompts, which is within noise. "
     )

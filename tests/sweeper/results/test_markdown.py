@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from sweeper.results.markdown import code, plain, table
+from sweeper.results.markdown import code, markdown_table, plain_markdown
 from tests.hostile import HOSTILE
 
 TEXTS = (
@@ -25,7 +25,7 @@ TEXTS = (
 
 @pytest.mark.parametrize("text", TEXTS)
 def test_plain_text_reads_as_it_was(text: str) -> None:
-    said = plain(text)
+    said = plain_markdown(text)
     assert re.sub(r"\\([^\w\s])|\\(_)", r"\1\2", said) == text
     assert not re.search(r"(?<!\\)(\\\\)*[<`|*\[]", said)
 
@@ -45,7 +45,7 @@ def test_code_ends_where_it_should(text: str) -> None:
 
 
 def test_a_bar_ends_no_cell() -> None:
-    lines = table(("a", "b"), [(plain("x | y"), code("u | v")), ("1", "2")], right=(1,)).splitlines()
+    lines = markdown_table(("a", "b"), [(plain_markdown("x | y"), code("u | v")), ("1", "2")], right=(1,)).splitlines()
     assert lines[1] == "| --- | ---: |"
     assert lines[2] == "| x \\| y | `u \\| v` |"
     assert all(len(re.findall(r"(?<!\\)\|", line)) == 3 for line in lines)

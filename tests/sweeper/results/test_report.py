@@ -14,19 +14,19 @@ from diffusers import DiffusionPipeline
 from peft.tuners.lora.layer import LoraLayer
 from PIL import Image
 
-from eval.diagnosis import Diagnosis, Kind
+from eval.diagnosis import Diagnosis, DiagnosisName
 from eval.evaluation import Evaluation
 from foundation.bases.folder import base_location
 from foundation.bases.port import Base
 from foundation.errors import StudyError
 from foundation.files.sums import SUMS, damage, write_sums
 from sweeper.results.card import card
-from sweeper.results.pareto import Front, Place
+from sweeper.results.pareto import Front, FrontPoint
 from sweeper.results.report import read_chosen, scores, write_best
 from sweeper.results.web_ui_file import HandedOver
 from sweeper.results.winner import TrialSummary, Winner
 from tests.hostile import HOSTILE
-from train.adapters import Adapter
+from train.adapters import TrialAdapter
 from train.spec import AdapterSpec, BaseSpec
 
 FILES = {"pytorch_lora_weights.safetensors", "config.yaml", "scores.json", "contact_sheet.png", "card.md", SUMS}
@@ -176,7 +176,11 @@ def test_the_card_tells_what_won_how_and_against_what(winner: Winner, tmp_path: 
 
 
 def test_the_card_says_what_to_change_next(winner: Winner, tmp_path: Path) -> None:
-    said: list[tuple[Kind, str]] = [("overfit", "fewer steps"), ("underfit", "more steps"), ("overfit", "fewer steps")]
+    said: list[tuple[DiagnosisName, str]] = [
+        ("overfit", "fewer steps"),
+        ("underfit", "more steps"),
+        ("overfit", "fewer steps"),
+    ]
     told = [
         replace(trial, diagnosis=Diagnosis(kind=kind, because="seen", advice=advice))
         for trial, (kind, advice) in zip(winner.trials, said, strict=True)
@@ -255,7 +259,10 @@ def test_a_new_winner_replaces_the_old_one_whole(winner: Winner, tmp_path: Path)
 def test_a_study_of_several_objectives_shows_its_front(winner: Winner, tmp_path: Path) -> None:
     front = Front(
         aims=["style (higher is better)", "drift (lower is better)"],
-        places=[Place(trial=1, step=160, values=(0.81, 0.125)), Place(trial=4, step=40, values=(0.4, math.nan))],
+        places=[
+            FrontPoint(trial=1, step=160, values=(0.81, 0.125)),
+            FrontPoint(trial=4, step=40, values=(0.4, math.nan)),
+        ],
         picture=Image.new("RGB", (40, 20), "blue"),
     )
     best = write_best(tmp_path / "best", replace(winner, front=front))
@@ -285,7 +292,7 @@ def test_the_cards_code_block_draws_with_the_lora(
 ) -> None:
     base, checkpoint = new_base(), tmp_path / "real"
     checkpoint.mkdir()
-    Adapter(base, "a", AdapterSpec(rank=2), seed=0, steps=1).save(checkpoint)
+    TrialAdapter(base, "a", AdapterSpec(rank=2), seed=0, steps=1).save(checkpoint)
     real = replace(winner, checkpoint=checkpoint, base=str(tiny_pipeline), resolution=32, sample_steps=1, strength=0.6)
     best = write_best(tmp_path / "best", real)
     block = re.search(r"```python\n(.*?)```", (best / "card.md").read_text(), re.DOTALL)

@@ -9,7 +9,7 @@ from foundation.errors import ConfigError
 from sweeper.records.config import parse_part
 from sweeper.search.space import Plan, plan
 from train.spec import AdapterSpec
-from train.spec.adapter_kinds import KINDS
+from train.spec.adapter_kinds import ADAPTER_KINDS
 
 
 @pytest.mark.parametrize("option", options("adapter"))
@@ -17,13 +17,13 @@ def test_an_options_keys_are_the_fields_of_its_kind(option: str) -> None:
     values = compose([f"adapter={option}"])["adapter"]
     spec = parse_part("adapter", values)
     assert isinstance(spec, AdapterSpec)
-    assert values.keys() - {"space"} == KINDS[spec.name].fields
+    assert values.keys() - {"space"} == ADAPTER_KINDS[spec.name].fields
 
 
 def test_a_glob_is_of_the_kinds_and_their_starts_and_a_preset_is_named() -> None:
     starts = {"dora", "olora", "pissa", "rslora"}
     every = plan(["adapter=glob(*)", "optimizer=adamw", "lr_scheduler=constant"]).space.dimensions[0]
-    assert set(every.domain.values() or ()) == set(options("adapter")) == {*KINDS, *starts}
+    assert set(every.domain.values() or ()) == set(options("adapter")) == {*ADAPTER_KINDS, *starts}
     with pytest.raises(ConfigError, match="adapter must be one of adalora, .*, got ranks/r5"):
         plan(["adapter=choice(ranks/r4,ranks/r5)"])
     with pytest.raises(ConfigError, match="adapter must be one of adalora, .*, got 'ranks/r5'"):
@@ -65,7 +65,7 @@ def test_a_trial_of_each_kind_is_made_of_its_own_fields() -> None:
     for option in options("adapter"):
         point = {each.name: each.domain.corners()[0] for each in asked.space.dimensions} | {"adapter": option}
         spec = asked.trial(point).trial.adapter
-        assert "rank" not in KINDS[spec.name].fields or spec.rank == 4
+        assert "rank" not in ADAPTER_KINDS[spec.name].fields or spec.rank == 4
 
 
 @pytest.mark.parametrize("asked", ["adapter=loha", "adapter=choice(lora,dora,loha)"])

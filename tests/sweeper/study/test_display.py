@@ -18,7 +18,7 @@ from sweeper.records.trials import Trial
 from sweeper.results.best_files import dashboard_command, files_of
 from sweeper.search.space import plan
 from sweeper.study.display import Display
-from sweeper.study.time_left import TimeLeft, pictures_of_finale
+from sweeper.study.time_left import TimeLeft, pictures_of_finals
 from tests.hostile import HOSTILE
 from tests.sweeper.played import OVERRIDES, evaluation
 
@@ -178,7 +178,7 @@ def test_the_pictures_of_the_finale_are_those_that_are_asked_for() -> None:
         ]
     ).config
     # 3 finalists x 2 prompts x 4 seeds; 3 strengths x 2 x 2; once more 2 x 4; 3 strengths x 3 steps x 2 prompts
-    assert pictures_of_finale(config) == 24 + 12 + 8 + 18
+    assert pictures_of_finals(config) == 24 + 12 + 8 + 18
 
 
 def test_the_end_names_every_file_and_a_command_that_can_be_typed(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from sweeper.records.config import Config, parse_config
 from sweeper.records.messages import Rescore, Rescored, Shutdown
 from sweeper.study.fleet import Fleet
 from sweeper.study.judgements import Judgements
-from sweeper.worker.worker_main import serve
+from sweeper.worker.worker_main import run_worker
 from tests.sweeper.served import Supervisor
 from train.caches import EncodedDataset
 from train.pack import Pack
@@ -102,7 +102,7 @@ def test_several_workers_answer_as_one_does_to_the_bit(
         folder.mkdir(parents=True)
 
     alone: Any = Supervisor(*questions(checkpoints, tmp_path / "one/out"), Shutdown())
-    serve(one, "cpu", alone, [one.objective])
+    run_worker(one, "cpu", alone, [one.objective])
 
     launcher, lines, counted = LocalLauncher(two, [two.objective]), list[str](), list[int]()
     try:

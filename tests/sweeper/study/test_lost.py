@@ -13,7 +13,7 @@ from foundation.adapters.files import WEIGHTS_FILE
 from foundation.errors import StudyError
 from foundation.files.sums import SUMS, write_sums
 from sweeper.records.paths import checkpoint_of, trial_of
-from sweeper.search.study import Past
+from sweeper.search.study import EndedTrial
 from sweeper.study.lost import (
     lost_checkpoint,
     lost_evaluations,
@@ -26,9 +26,9 @@ from sweeper.worker.lost import lost_before
 from tests.sweeper.played import evaluation, trial
 
 
-def ended(number: int, status: str = "finished", value: float | None = 50.0, **reported: float) -> Past:
+def ended(number: int, status: str = "finished", value: float | None = 50.0, **reported: float) -> EndedTrial:
     steps = {int(step.removeprefix("step")): score for step, score in reported.items()}
-    return Past(number=number, params={}, status=status, value=value, reason="", reported=steps)  # type: ignore[arg-type]
+    return EndedTrial(number=number, params={}, status=status, value=value, reason="", reported=steps)  # type: ignore[arg-type]
 
 
 def test_a_lost_database_does_not_have_its_trials_trained_over(tmp_path: Path) -> None:

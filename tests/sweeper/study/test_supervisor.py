@@ -16,13 +16,13 @@ from sweeper.records.history import append_costs, append_evaluation, append_step
 from sweeper.records.messages import (
     Admit,
     Admitted,
-    Command,
     Died,
     Draw,
     Drew,
     Failed,
     Refused,
     Verdict,
+    WorkerCommand,
 )
 from sweeper.records.trials import Resolved
 from sweeper.search.space import plan
@@ -203,7 +203,7 @@ def test_what_a_crash_kept_from_being_shown_and_deleted_is_made_up_for(make: Mak
     before.tell_complete(0, 40.0, "all steps done")  # and killed before it said so elsewhere
 
     class Resuming(PlayedWorker):
-        def send(self, worker: int, command: Command) -> None:
+        def send(self, worker: int, command: WorkerCommand) -> None:
             super().send(worker, command)
             if isinstance(command, Admit) and command.trial == 1:
                 place = self.queue.index((0, Admitted(trial=1, step=0, history=())))
@@ -237,7 +237,7 @@ def test_what_all_trials_took_is_told_when_they_have_ended(make: Make, monkeypat
 
 def test_a_question_that_always_ends_its_worker_ends_the_study_with_the_reason(make: Make) -> None:
     class Dying(PlayedWorker):
-        def send(self, worker: int, command: Command) -> None:
+        def send(self, worker: int, command: WorkerCommand) -> None:
             self.queue.append((0, Died(reason="the worker ended with exit code 1")))
 
     supervisor, _, _ = make(Dying({}))
@@ -249,7 +249,7 @@ def test_a_worker_that_dies_is_asked_again_only_what_it_left_open(make: Make) ->
     asked: list[Path] = []
 
     class Judging(PlayedWorker):
-        def send(self, worker: int, command: Command) -> None:
+        def send(self, worker: int, command: WorkerCommand) -> None:
             if not isinstance(command, Draw):
                 super().send(worker, command)
                 return
@@ -267,7 +267,7 @@ def test_a_worker_that_dies_is_asked_again_only_what_it_left_open(make: Make) ->
 
 def test_a_trial_that_fails_after_a_clean_checkpoint_is_told_with_that_checkpoints_score(make: Make) -> None:
     class Failing(PlayedWorker):
-        def send(self, worker: int, command: Command) -> None:
+        def send(self, worker: int, command: WorkerCommand) -> None:
             super().send(worker, command)
             if isinstance(command, Verdict) and command.trial == 0:
                 self.left.pop(0, None)

@@ -14,7 +14,7 @@ from sweeper.records.history import append_steps
 from sweeper.records.paths import pictures_of
 from sweeper.records.pictures import PROMPT, sheet_name, square_sheet
 from sweeper.search.space import plan
-from sweeper.study.trial_end import in_words, record_of, shown_params, tidy
+from sweeper.study.trial_end import prune_checkpoints, record_of, shown_params, summary
 from sweeper.tracking.names import run_name
 from tests.sweeper.played import OVERRIDES, evaluation, trial
 from train.reports import StepReport
@@ -27,7 +27,7 @@ def test_checkpoints_of_an_ended_trial_stay_as_asked(keep: Keep, left: list[int]
     ended.folder = tmp_path
     for folder in (*(ended.checkpoint(step) for step in (40, 80, 120)), tmp_path / "state"):
         folder.mkdir(parents=True)
-    kept = tidy(ended, keep)
+    kept = prune_checkpoints(ended, keep)
     assert kept == {"best": ended.checkpoint(80), "last": ended.checkpoint(120)}
     assert [step for step in (40, 80, 120) if ended.checkpoint(step).exists()] == left
     assert not (tmp_path / "state").exists()
@@ -37,7 +37,7 @@ def test_a_last_checkpoint_that_is_the_best_is_kept_once(tmp_path: Path) -> None
     ended = trial(0, evaluation(40, 30.0), evaluation(80, 50.0))
     ended.folder = tmp_path
     ended.checkpoint(80).mkdir(parents=True)
-    assert tidy(ended, "best") == {"best": ended.checkpoint(80)}
+    assert prune_checkpoints(ended, "best") == {"best": ended.checkpoint(80)}
 
 
 def test_trials_of_different_optimizers_are_compared_by_common_parameters() -> None:
@@ -76,6 +76,6 @@ def test_the_record_of_a_trial_changes_with_what_is_on_disk(tmp_path: Path) -> N
 def test_what_a_reason_has_told_is_not_said_again() -> None:
     turned = trial(0, evaluation(40, 30.0), evaluation(80, 20.0, 0.8, overfit=True))
     best = ", best at step 40 with score 30.0; overfit"
-    assert in_words(turned, "looks overfit: copies in 4 of 16 pictures") == best
-    assert in_words(turned, "all steps done") == f"{best}: at step 80: copies in 4 of 16 pictures"
-    assert in_words(trial(0), "loss is nan") == ""
+    assert summary(turned, "looks overfit: copies in 4 of 16 pictures") == best
+    assert summary(turned, "all steps done") == f"{best}: at step 80: copies in 4 of 16 pictures"
+    assert summary(trial(0), "loss is nan") == ""

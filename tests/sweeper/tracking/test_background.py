@@ -142,13 +142,15 @@ def test_a_dead_store_is_left_alone_and_what_failed_is_tried_again_before_the_st
     for number in range(9):
         tracker.end_trial(record(number))
     tracker.log_validation(0, Validation(step=1, ratio=1.0, losses=()))
-    assert tracker.crown(Path(), 0, {}, {}, "") is None  # tried all the same, and before it some of what had failed
+    assert (
+        tracker.register_champion(Path(), 0, {}, {}, "") is None
+    )  # tried all the same, and before it some of what had failed
     assert len(inner.calls) == 2 * background.MAX_FAILURES + 1
     tracker.end_study("finished")
     tracker.close()
     assert tracker.lost == 0
     assert [call[1].number for call in inner.calls[-12:-3]] == list(range(9))
-    assert [call[0] for call in inner.calls[-3:]] == ["crown", "end_study", "close"]
+    assert [call[0] for call in inner.calls[-3:]] == ["register_champion", "end_study", "close"]
 
 
 def test_a_store_that_stays_away_is_counted_and_said_once(caplog: pytest.LogCaptureFixture) -> None:
@@ -168,9 +170,9 @@ def test_an_error_of_any_kind_stays_in_the_thread_and_is_one_line(caplog: pytest
     tracker = BackgroundTracker(inner)
     with caplog.at_level(logging.WARNING, "sweeper.tracking"):
         tracker.start_trial(0, {}, "")
-        assert tracker.crown(Path(), 0, {}, {}, "") is None
+        assert tracker.register_champion(Path(), 0, {}, {}, "") is None
         tracker.close()
         tracker.end_study("finished")
     assert tracker.lost == 2
     assert "trial 0's start could not be shown in MLflow (no room); the study goes on" in caplog.text
-    assert [call[0] for call in inner.calls] == ["start_trial", "crown", "close"]
+    assert [call[0] for call in inner.calls] == ["start_trial", "register_champion", "close"]

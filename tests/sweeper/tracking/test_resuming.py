@@ -269,7 +269,7 @@ def test_a_damaged_best_is_not_shown_and_one_made_again_replaces_what_is_shown_f
     def crowned() -> tuple[str | None, int]:
         tracker = open_one()
         tracker.start_study("pencil", "id of pencil", {}, "")
-        version = tracker.crown(best, 0, {"score": 1.0}, {}, "rank 4")
+        version = tracker.register_champion(best, 0, {"score": 1.0}, {}, "rank 4")
         tracker.close()
         return version, tracker.lost
 

@@ -164,14 +164,20 @@ def test_the_winner_is_registered_once_and_holds_the_alias(
     tracker.start_study("pencil", "id of pencil", {}, "")
     tracker.start_trial(3, {}, "")
     best = weights_in(tmp_path / "best", b"three")
-    assert tracker.crown(best, 3, {"score": 61.5, "kid": math.nan}, {3: 60.0, 9: 1.0}, "Trial 3 of 4") == "1"
+    assert (
+        tracker.register_champion(best, 3, {"score": 61.5, "kid": math.nan}, {3: 60.0, 9: 1.0}, "Trial 3 of 4") == "1"
+    )
     (best / "pencil.safetensors").write_bytes(b"the same for another program")
-    assert tracker.crown(best, 3, {"score": 61.5}, {}, "Trial 3 of 12") == "1"  # the study was run once more
+    assert (
+        tracker.register_champion(best, 3, {"score": 61.5}, {}, "Trial 3 of 12") == "1"
+    )  # the study was run once more
     client = client_of(folder)
     champion = client.get_model_version_by_alias("pencil", "champion")
     assert (str(champion.version), champion.description, champion.tags["trial"]) == ("1", "Trial 3 of 12", "3")
-    assert tracker.crown(weights_in(tmp_path / "best", b"five"), 5, {"score": 70.0}, {}, "Trial 5") == "2"
-    unregistered = tracker.crown(weights_in(tmp_path / "best", b"six"), 6, {"score": 70.0}, {}, "6", register=False)
+    assert tracker.register_champion(weights_in(tmp_path / "best", b"five"), 5, {"score": 70.0}, {}, "Trial 5") == "2"
+    unregistered = tracker.register_champion(
+        weights_in(tmp_path / "best", b"six"), 6, {"score": 70.0}, {}, "6", register=False
+    )
     assert unregistered is None
     tracker.close()
     assert str(client.get_model_version_by_alias("pencil", "champion").version) == "2"

@@ -12,8 +12,8 @@ import torch
 from PIL import Image
 
 from eval.evaluation import Evaluation
-from eval.families import family_of, validation_set
-from eval.pipeline import load_lora, load_pipeline
+from eval.families import family_loss_of, validation_set
+from eval.pipeline import load_base_pipeline, load_lora
 from eval.spec import EvalSpec
 from eval.validation import validation_losses
 from foundation.bases.port import Base
@@ -83,9 +83,9 @@ def test_a_slot_is_judged_as_its_file_is_by_all_who_load_it(
     for number, of_slot in enumerate(slots):
         pack.save_adapter(number, tmp_path / f"lora{number}")
         of_file = judging.judge_file(tmp_path / f"lora{number}", 3, tmp_path / f"f{number}", spec.seeds)
-        pipe = load_pipeline(str(tiny_pipeline), "cpu")
+        pipe = load_base_pipeline(str(tiny_pipeline), "cpu")
         load_lora(pipe, tmp_path / f"lora{number}")
-        family = family_of(pipe)
+        family = family_loss_of(pipe)
         losses = validation_losses(validation_set(family, tiny_dataset.validation, spec), family.predict, 8)
         assert of_slot.validation_losses == pytest.approx(losses.mean(1).tolist(), rel=1e-4)
         assert of_file.validation_losses == pytest.approx(of_slot.validation_losses, rel=1e-4)

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from eval.judge_file import run
-from eval.request import parse
+from eval.judge_file import judge_file
+from eval.request import parse_request
 from foundation.bases.registry import load_base
 from foundation.data.dataset import Dataset
 from sweeper.worker.judging import Due, Judging
@@ -51,7 +51,7 @@ def test_judged_together_as_judged_alone(
         assert packed.score == pytest.approx(single.score, abs=0.2)  # pictures are rounded to 8 bits
         assert packed.validation_losses == pytest.approx(single.validation_losses, rel=1e-4)
         assert packed.validation_losses != pytest.approx(base_losses, rel=1e-4)
-    asked = parse(
+    asked = parse_request(
         [
             f"lora={tmp_path / 'lora'}",
             f"base={spec.path}",
@@ -65,6 +65,6 @@ def test_judged_together_as_judged_alone(
             "device=cpu",
         ]
     )
-    evaluation = run(asked)
+    evaluation = judge_file(asked)
     assert evaluation.score == evaluation.score
     assert evaluation.validation_losses == pytest.approx(of_file.validation_losses, rel=1e-5)

@@ -12,7 +12,7 @@ from foundation.data.dataset import Dataset
 from sweeper.records.config import parse_config
 from sweeper.records.messages import Refused
 from sweeper.worker.loading import Loaded
-from sweeper.worker.worker_main import serve
+from sweeper.worker.worker_main import run_worker
 from train.spec import ObjectiveSpec
 
 
@@ -28,7 +28,7 @@ def test_an_objective_that_the_base_cannot_have_is_refused_at_the_start(tmp_path
         compose(["+experiment=pencil", "objective.zero_terminal_snr=true", f"study.folder={tmp_path}"])
     )
     sent: Any = Sent()
-    serve(config, "cpu", sent, [ObjectiveSpec(), config.objective])
+    run_worker(config, "cpu", sent, [ObjectiveSpec(), config.objective])
     assert [type(event) for event in sent] == [Refused]
     assert sent[0].reason.startswith("objective.zero_terminal_snr needs a base that predicts v, this one predicts eps")
     assert not list(tmp_path.iterdir())

@@ -41,7 +41,7 @@ from sweeper.records.messages import (
 )
 from sweeper.records.paths import checkpoint_of
 from sweeper.worker import loading, worker
-from sweeper.worker.worker_main import serve
+from sweeper.worker.worker_main import run_worker
 from tests.sweeper.played import COSTS, evaluation
 from tests.sweeper.served import Judge, Lively, Meter, Pack, Supervisor, report
 from train.reports import StepReport
@@ -77,7 +77,7 @@ def run(config: Config, monkeypatch: pytest.MonkeyPatch) -> Run:
 
     def run(*commands: Any, asked: Config = config) -> Supervisor:
         supervisor: Any = commands[0] if isinstance(commands[0], Supervisor) else Supervisor(*commands)
-        serve(asked, "cpu", supervisor, ())
+        run_worker(asked, "cpu", supervisor, ())
         assert isinstance(supervisor.heard.pop(0), Ready)
         return supervisor
 

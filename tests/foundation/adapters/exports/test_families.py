@@ -18,21 +18,21 @@ from peft.utils.other import get_pattern_key
 from safetensors import safe_open
 from torch import Tensor, nn
 
-from foundation.adapters.exports import About, Adapter, about_of, readers_of, write_format
-from foundation.adapters.exports.families import FAMILIES, family_of
+from foundation.adapters.exports import About, SavedAdapter, about_of, readers_of, write_format
+from foundation.adapters.exports.families import FAMILY_NAMES, names_of_family
 from foundation.adapters.exports.kohya import kohya_state
 from foundation.adapters.exports.layers import BaseLayer, layers_of
-from foundation.adapters.files import Part, lora_config
+from foundation.adapters.files import AdapterPart, lora_config
 from foundation.errors import AdapterError
 
 
-def lora_part(layers: dict[str, int], width: int = 6) -> Part:
+def lora_part(layers: dict[str, int], width: int = 6) -> AdapterPart:
     """A LoRA of layers by rank, on layers of one width."""
     state: dict[str, Tensor] = {}
     for number, (name, rank) in enumerate(layers.items()):
         state[f"{name}.lora_A.weight"] = torch.full((rank, width), float(number))
         state[f"{name}.lora_B.weight"] = torch.full((width, rank), float(-number))
-    return Part(state, lora_config(layers))
+    return AdapterPart(state, lora_config(layers))
 
 
 @pytest.fixture(scope="module")
@@ -58,9 +58,11 @@ def sdxl_unet() -> nn.Module:
 def test_sdxl_names_are_stabilitys_as_diffusers_reads_them(sdxl_unet: nn.Module) -> None:
     """Every layer of the UNet that can be adapted comes back under its own name."""
     names = [name for name, module in sdxl_unet.named_modules() if isinstance(module, nn.Linear | nn.Conv2d)]
-    adapter = Adapter({"unet": lora_part(dict.fromkeys(names, 2)), "text_encoder_2": lora_part({"text_projection": 2})})
-    assert family_of(adapter) == "sdxl"
-    state = kohya_state(adapter, FAMILIES["sdxl"])
+    adapter = SavedAdapter(
+        {"unet": lora_part(dict.fromkeys(names, 2)), "text_encoder_2": lora_part({"text_projection": 2})}
+    )
+    assert names_of_family(adapter) == "sdxl"
+    state = kohya_state(adapter, FAMILY_NAMES["sdxl"])
     assert "lora_te2_text_projection.lora_down.weight" in state
     ours = {key: tensor for key, tensor in state.items() if key.startswith("lora_unet_")}
     assert not any("_blocks_0_resnets" in key or "down_blocks" in key for key in ours)
@@ -116,14 +118,14 @@ def test_sdxl_names_are_stabilitys_as_diffusers_reads_them(sdxl_unet: nn.Module)
     ],
 )
 def test_prefixes(family: str, parts: dict[str, dict[str, int]], names: list[str]) -> None:
-    adapter = Adapter({part: lora_part(layers) for part, layers in parts.items()})
-    assert family_of(adapter) == family
-    assert list(dict.fromkeys(key.partition(".")[0] for key in kohya_state(adapter, FAMILIES[family]))) == names
+    adapter = SavedAdapter({part: lora_part(layers) for part, layers in parts.items()})
+    assert names_of_family(adapter) == family
+    assert list(dict.fromkeys(key.partition(".")[0] for key in kohya_state(adapter, FAMILY_NAMES[family]))) == names
 
 
 @pytest.mark.parametrize(("width", "family"), [(768, "sd1"), (1024, "sd2"), (2048, "sdxl")])
 def test_a_unets_family_by_its_text(width: int, family: str) -> None:
-    assert family_of(Adapter({"unet": lora_part({"down_blocks.1.attn2.to_k": 1}, width)})) == family
+    assert names_of_family(SavedAdapter({"unet": lora_part({"down_blocks.1.attn2.to_k": 1}, width)})) == family
 
 
 @pytest.mark.parametrize(
@@ -137,15 +139,15 @@ def test_a_unets_family_by_its_text(width: int, family: str) -> None:
     ],
 )
 def test_a_transformers_family_by_its_layers(layer: str, width: int, family: str) -> None:
-    adapter = Adapter({"transformer": lora_part({layer: 1}, width)})
-    assert family_of(adapter) == family
-    assert family_of(adapter, "qwen_image") == "qwen_image"
+    adapter = SavedAdapter({"transformer": lora_part({layer: 1}, width)})
+    assert names_of_family(adapter) == family
+    assert names_of_family(adapter, "qwen_image") == "qwen_image"
 
 
 @pytest.mark.parametrize(("told", "family"), [("stable_diffusion", "sd2"), ("sdxl", "sdxl"), ("", "sd2")])
 def test_a_unets_family_as_it_is_told(told: str, family: str) -> None:
-    adapter = Adapter({"unet": lora_part({"down_blocks.1.attn2.to_k": 1}, 1024)})
-    assert family_of(adapter, about_of({"base": {"family": told or "auto"}}, title="x").family) == family
+    adapter = SavedAdapter({"unet": lora_part({"down_blocks.1.attn2.to_k": 1}, 1024)})
+    assert names_of_family(adapter, about_of({"base": {"family": told or "auto"}}, title="x").family) == family
 
 
 TRAINER = "kohya's trainer"
@@ -163,8 +165,8 @@ TRAINER = "kohya's trainer"
 def test_who_reads_a_kohya_file(family: str, plain: tuple[str, ...], others: tuple[str, ...]) -> None:
     about = About(family=family)
     part = "unet" if family == "stable_diffusion" else "transformer"
-    lora = Adapter({part: lora_part({"transformer_blocks.0.attn.to_q": 1})})
-    loha = Adapter({part: Part({}, {"peft_type": "LOHA"})})
+    lora = SavedAdapter({part: lora_part({"transformer_blocks.0.attn.to_q": 1})})
+    loha = SavedAdapter({part: AdapterPart({}, {"peft_type": "LOHA"})})
     assert readers_of("kohya", lora, about).read == plain
     assert readers_of("kohya", loha, about).read == others
 
@@ -172,32 +174,34 @@ def test_who_reads_a_kohya_file(family: str, plain: tuple[str, ...], others: tup
 def test_what_is_said_of_a_file() -> None:
     name = "transformer_blocks.0.attn.to_q"
     lora = lora_part({name: 1})
-    dora = Adapter({"unet": Part({**lora.state, f"{name}.lora_magnitude_vector": torch.ones(6)}, lora.config)})
+    dora = SavedAdapter(
+        {"unet": AdapterPart({**lora.state, f"{name}.lora_magnitude_vector": torch.ones(6)}, lora.config)}
+    )
     assert str(readers_of("kohya", dora, About())) == (
         "for Forge, ComfyUI; not for A1111 (takes the magnitudes of outputs for those of inputs), kohya's trainer, "
         "diffusers (leaves the magnitudes out); format full is for A1111"
     )
-    assert str(readers_of("diffusers", Adapter({"unet": lora}), About())).startswith(
+    assert str(readers_of("diffusers", SavedAdapter({"unet": lora}), About())).startswith(
         "for diffusers; not for A1111, Forge, ComfyUI, kohya's trainer (knows few of its names"
     )
-    assert str(readers_of("kohya", Adapter({"transformer": lora}), About(family="qwen_image"))) == (
+    assert str(readers_of("kohya", SavedAdapter({"transformer": lora}), About(family="qwen_image"))) == (
         "for ComfyUI, musubi-tuner, diffusers; not for A1111, Forge (does not know the family)"
     )
     assert str(readers_of("peft", dora, About())) == "for PEFT"
 
 
 def test_a_part_that_a_family_has_not() -> None:
-    adapter = Adapter({"unet": lora_part({"conv_in": 1}), "text_encoder_2": lora_part({"text_projection": 1})})
+    adapter = SavedAdapter({"unet": lora_part({"conv_in": 1}), "text_encoder_2": lora_part({"text_projection": 1})})
     with pytest.raises(AdapterError, match="no name for the text_encoder_2 of stable-diffusion-v1"):
-        kohya_state(adapter, FAMILIES["sd1"])
+        kohya_state(adapter, FAMILY_NAMES["sd1"])
 
 
 @pytest.mark.parametrize("layer", ["single_transformer_blocks.0.proj_out", "transformer_blocks.0.attn.to_q"])
 def test_ia3_where_layers_are_fused_is_read_by_nobody(layer: str) -> None:
     config = {"peft_type": "IA3", "feedforward_modules": [layer]}
-    adapter = Adapter({"transformer": Part({f"{layer}.ia3_l": torch.ones(1, 6)}, config)})
+    adapter = SavedAdapter({"transformer": AdapterPart({f"{layer}.ia3_l": torch.ones(1, 6)}, config)})
     with pytest.raises(AdapterError, match=f"cannot hold IA3 of {layer}.*export formats full"):
-        kohya_state(adapter, FAMILIES["flux"], lambda part, name: BaseLayer(torch.ones(6, 6), None))
+        kohya_state(adapter, FAMILY_NAMES["flux"], lambda part, name: BaseLayer(torch.ones(6, 6), None))
 
 
 def test_patterns_are_pefts() -> None:
@@ -205,7 +209,7 @@ def test_patterns_are_pefts() -> None:
     layers = ["a.to_q", "a.b.to_q", "to_q", "a.not_to_q", "a.10.x", "a.1.x"]
     config = {"peft_type": "LOKR", "r": 1, "alpha": 1.0}
     config |= {"rank_pattern": {"b.to_q": 2, "to_q": 3, r"a\.\d+\.x": 4, "^a.1.x": 5}}
-    part = Part({f"{name}.lokr_w1": torch.ones(1, 1) for name in layers}, config)
+    part = AdapterPart({f"{name}.lokr_w1": torch.ones(1, 1) for name in layers}, config)
     patterns = config["rank_pattern"]
     for layer in layers_of(part, "a test"):
         assert layer.rank == patterns.get(get_pattern_key(patterns, layer.name), 1)
@@ -221,7 +225,7 @@ CONFIG = {
 
 
 def test_the_header_tells_what_is_known(tmp_path: Path) -> None:
-    adapter = Adapter({"unet": lora_part({"a.to_q": 4, "b.to_q": 4, "c.to_k": 8})})
+    adapter = SavedAdapter({"unet": lora_part({"a.to_q": 4, "b.to_q": 4, "c.to_k": 8})})
     about = about_of(CONFIG, title="pencil", steps=120, date="2026-11-22T10:00:00")
     file = write_format("kohya", adapter, tmp_path, about)
     assert file.name == "pencil.safetensors"
@@ -256,8 +260,8 @@ def test_the_header_tells_what_is_known(tmp_path: Path) -> None:
 
 def test_lycoris_says_so(tmp_path: Path) -> None:
     loha = {f"a.hada_w{i}_{side}": torch.ones(2, 2) for i in (1, 2) for side in "ab"}
-    part = Part(loha, {"peft_type": "LOHA", "r": 2, "alpha": 3})
-    file = write_format("kohya", Adapter({"unet": part}), tmp_path, About(title="x"))
+    part = AdapterPart(loha, {"peft_type": "LOHA", "r": 2, "alpha": 3})
+    file = write_format("kohya", SavedAdapter({"unet": part}), tmp_path, About(title="x"))
     with safe_open(file, "pt") as opened:
         header = opened.metadata()
         assert opened.get_tensor("lora_unet_a.alpha").item() == 3

@@ -12,7 +12,7 @@ from peft import PeftModel
 from safetensors.torch import load_file
 
 from foundation.adapters.exports import About, read_adapter, write_format, write_full
-from foundation.adapters.merge.difference import base_layers, differences
+from foundation.adapters.merge.difference import base_layers, weight_differences
 from tests.foundation.adapters.exports import loaders
 from tests.train.trained import LORAS, SPECS, Picture, difference, draw
 
@@ -61,7 +61,7 @@ def test_file_of_differences(trained: Trained, new_pipeline: Callable[[], Any], 
     """DoRA in A1111, which reads no other file of it; all other kinds are in test_kinds.py."""
     folder, picture = trained("dora")
     adapter, pipe = read_adapter(folder), new_pipeline()
-    state = load_file(write_full(adapter, differences(new_pipeline(), adapter), tmp_path, ABOUT))
+    state = load_file(write_full(adapter, weight_differences(new_pipeline(), adapter), tmp_path, ABOUT))
     modules = {"lora_unet_": pipe.unet, "lora_te_text_model_": pipe.text_encoder}
     assert loaders.put_into(modules, state, loaders.a1111) > 0
     assert difference(draw(pipe), picture) < CLOSE

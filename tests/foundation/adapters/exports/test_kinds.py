@@ -16,11 +16,11 @@ from peft import PeftModel
 from peft.tuners.tuners_utils import BaseTunerLayer
 from safetensors.torch import load_file, save_file
 
-from foundation.adapters.exports import About, Adapter, read_adapter, write_format, write_full
-from foundation.adapters.exports.families import FAMILIES
+from foundation.adapters.exports import About, SavedAdapter, read_adapter, write_format, write_full
+from foundation.adapters.exports.families import FAMILY_NAMES
 from foundation.adapters.exports.programs import UNWRITTEN, Format, kind_name, readers
 from foundation.adapters.files import put_on, take_off
-from foundation.adapters.merge.difference import base_layers, differences
+from foundation.adapters.merge.difference import base_layers, weight_differences
 from foundation.errors import AdapterError
 from tests.foundation.adapters.exports import loaders
 from tests.train.injected import injected, predicted, written
@@ -109,16 +109,16 @@ def test_each_program_makes_pefts_weights_of_it_or_is_not_named(
                 loaded = load(base.weight.detach(), None if base.bias is None else base.bias.detach(), tensors)
                 worst = max(worst, far(loaded.weight, wanted[layer][0]), far(loaded.bias, wanted[layer][1]))
                 known &= loaded.read == tensors.keys()
-            if program in readers(file, name, FAMILIES["sd1"]).read:
+            if program in readers(file, name, FAMILY_NAMES["sd1"]).read:
                 assert known and worst < 1e-5, (file, program)
             else:
                 assert not known or worst > 1e-2, (file, program)
 
 
-def write_as(file: str, adapter: Adapter, pipe: Any, folder: Path) -> Path:
+def write_as(file: str, adapter: SavedAdapter, pipe: Any, folder: Path) -> Path:
     about = About(title="x")
     if file == "full":
-        return write_full(adapter, differences(copy.deepcopy(pipe), adapter), folder, about)
+        return write_full(adapter, weight_differences(copy.deepcopy(pipe), adapter), folder, about)
     return write_format(file, adapter, folder, about, base_layers(pipe))
 
 

@@ -14,11 +14,11 @@ from peft import LoraConfig, get_peft_model
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from foundation.adapters.exports import Adapter
-from foundation.adapters.exports.families import FAMILIES
+from foundation.adapters.exports import SavedAdapter
+from foundation.adapters.exports.families import FAMILY_NAMES
 from foundation.adapters.exports.kohya import kohya_state
 from foundation.adapters.exports.layers import layers_of
-from foundation.adapters.files import Part, lora_config, read_parts
+from foundation.adapters.files import AdapterPart, lora_config, read_parts
 from tests.foundation.adapters.files.conftest import pipeline
 from tests.foundation.adapters.files.formulas import KINDS, leaf, lora, lora_without_alpha
 
@@ -194,8 +194,8 @@ COMPONENTS = {"stable_diffusion": "sd1", "sdxl": "sdxl", "sd3": "sd3", "flux": "
 def test_our_kohya_file_of_all_layers_is_read_back(family: str, names: str, tmp_path: Path) -> None:
     """Every layer that a LoRA can be of, at scales and ranks of its own, and by what diffusers calls it."""
     pipe, g = pipeline(family), torch.Generator().manual_seed(0)
-    parts: dict[str, Part] = {}
-    for component in FAMILIES[names].prefixes:
+    parts: dict[str, AdapterPart] = {}
+    for component in FAMILY_NAMES[names].prefixes:
         module = getattr(pipe, component)
         layers = {name: leaf(module, name) for name, each in module.named_modules() if isinstance(each, nn.Linear)}
         layers = {name: weight for name, weight in layers.items() if _is_exported(family, component, name)}
@@ -210,8 +210,8 @@ def test_our_kohya_file_of_all_layers_is_read_back(family: str, names: str, tmp_
             state[f"{name}.lora_A.weight"] = torch.randn(ranks[name], weight.shape[1], generator=g)
             state[f"{name}.lora_B.weight"] = torch.randn(len(weight), ranks[name], generator=g)
         alphas = {name: 1.0 + number % 4 for number, name in enumerate(own)}
-        parts[component] = Part(state, lora_config(ranks, alphas))
-    save_file(kohya_state(Adapter(parts), FAMILIES[names]), tmp_path / "a.safetensors")
+        parts[component] = AdapterPart(state, lora_config(ranks, alphas))
+    save_file(kohya_state(SavedAdapter(parts), FAMILY_NAMES[names]), tmp_path / "a.safetensors")
     read = read_parts(tmp_path / "a.safetensors")
     assert read.keys() == parts.keys()
     for component, part in parts.items():
@@ -234,7 +234,7 @@ def _in_memory(component: str, name: str) -> str:
     return name.removeprefix("text_model.") if component == "text_encoder" else name
 
 
-def _products(part: Part) -> dict[str, Tensor]:
+def _products(part: AdapterPart) -> dict[str, Tensor]:
     return {
         layer.name: layer.scale * layer.tensors["lora_B"] @ layer.tensors["lora_A"]
         for layer in layers_of(part, "a test")

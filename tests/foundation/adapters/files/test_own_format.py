@@ -16,7 +16,7 @@ from peft.utils import get_peft_model_state_dict
 from eval.pipeline import load_lora
 from foundation.adapters.files import (
     WEIGHTS_FILE,
-    Part,
+    AdapterPart,
     plain_config,
     put_on,
     read_parts,
@@ -113,7 +113,9 @@ def test_parts_are_read_as_they_were_written_and_diffusers_own_by_its_header(
         "text_encoder": {"peft_type": "LOKR", "r": 4, "alpha": 1},
     }
     file = tmp_path / "two.safetensors"
-    write_parts(file, {"unet": Part(state, configs["unet"]), "text_encoder": Part(other, configs["text_encoder"])})
+    write_parts(
+        file, {"unet": AdapterPart(state, configs["unet"]), "text_encoder": AdapterPart(other, configs["text_encoder"])}
+    )
     read = read_parts(file)
     assert {name: dict(part.config) for name, part in read.items()} == configs
     for component, tensors in {"unet": state, "text_encoder": other}.items():
@@ -136,16 +138,24 @@ def test_what_does_not_fit_is_said_in_one_line(pipeline: StableDiffusionPipeline
     file = tmp_path / "file.safetensors"
     names = [name for name, _ in pipeline.unet.named_modules()]
     for component, part, words in [
-        ("transformer", Part(state, config), "is for a pipeline with a transformer (layers: 1); this base has none"),
-        ("unet", Part(state, {**config, "peft_type": "NO_SUCH"}), "of PEFT's kind NO_SUCH, which is not read here"),
-        ("unet", Part(state, config), "does not fit the base's unet: 1 of 1 layers are not in it"),
-        ("unet", Part(half, config), "it lacks 3 tensors of its layers, first .*to_q.hada_w1_b"),
+        (
+            "transformer",
+            AdapterPart(state, config),
+            "is for a pipeline with a transformer (layers: 1); this base has none",
+        ),
+        (
+            "unet",
+            AdapterPart(state, {**config, "peft_type": "NO_SUCH"}),
+            "of PEFT's kind NO_SUCH, which is not read here",
+        ),
+        ("unet", AdapterPart(state, config), "does not fit the base's unet: 1 of 1 layers are not in it"),
+        ("unet", AdapterPart(half, config), "it lacks 3 tensors of its layers, first .*to_q.hada_w1_b"),
     ]:
         write_parts(file, {component: part})
         with pytest.raises(AdapterError, match=re.escape(words) if "(" in words else words) as caught:
             put_on(pipeline, file, "ours")
         assert "\n" not in str(caught.value)
         assert [name for name, _ in pipeline.unet.named_modules()] == names  # nothing is left
-    write_parts(file, {"unet": Part({"nowhere.hada_w1_a": torch.full((2, 2), torch.nan)}, config)})
+    write_parts(file, {"unet": AdapterPart({"nowhere.hada_w1_a": torch.full((2, 2), torch.nan)}, config)})
     with pytest.raises(AdapterError, match=r"holds numbers that are not finite, in unet\.nowhere\.hada_w1_a"):
         read_parts(file)

@@ -15,9 +15,9 @@ from peft.tuners.lora import LoraLayer, LoraModel
 from peft.utils import get_peft_model_state_dict
 from torch import Tensor, nn
 
-from foundation.adapters.exports import Adapter
+from foundation.adapters.exports import SavedAdapter
 from foundation.adapters.exports.layers import layers_of
-from foundation.adapters.files import Part, plain_config
+from foundation.adapters.files import AdapterPart, plain_config
 from foundation.adapters.merge.combine import combine
 from foundation.adapters.merge.recipe import Method, Recipe
 from foundation.adapters.merge.resize import resize
@@ -36,7 +36,7 @@ def unet(tiny_pipeline: Path) -> Any:
     return UNet2DConditionModel.from_pretrained(tiny_pipeline, subfolder="unet").double()
 
 
-def two(unet: nn.Module, one: peft.LoraConfig, other: peft.LoraConfig) -> tuple[peft.PeftModel, list[Adapter]]:
+def two(unet: nn.Module, one: peft.LoraConfig, other: peft.LoraConfig) -> tuple[peft.PeftModel, list[SavedAdapter]]:
     """PEFT's model with adapters `a` and `b` of random weights, and these as they would be read from files."""
     torch.manual_seed(0)
     model = peft.PeftModel(copy.deepcopy(unet), one, "a")
@@ -48,7 +48,7 @@ def two(unet: nn.Module, one: peft.LoraConfig, other: peft.LoraConfig) -> tuple[
     for name, config in {"a": one, "b": other}.items():
         state = get_peft_model_state_dict(model, adapter_name=name)
         state = {key.removeprefix("base_model.model."): tensor.clone() for key, tensor in state.items()}
-        adapters.append(Adapter({"unet": Part(state, plain_config(config))}))
+        adapters.append(SavedAdapter({"unet": AdapterPart(state, plain_config(config))}))
     return model, adapters
 
 
@@ -69,7 +69,7 @@ def theirs(model: peft.PeftModel, recipe: Recipe) -> dict[str, Tensor]:
     }
 
 
-def updates(adapter: Adapter) -> dict[str, Tensor]:
+def updates(adapter: SavedAdapter) -> dict[str, Tensor]:
     """ΔW of each layer (out, in·k·k)."""
     return {
         layer.name: layer.scale * layer.tensors["lora_B"].flatten(1) @ layer.tensors["lora_A"].flatten(1)
@@ -123,13 +123,13 @@ def test_what_cannot_be_combined(unet: nn.Module) -> None:
     _, (one, dora) = two(unet, lora(), lora(use_dora=True))
     with pytest.raises(AdapterError, match="a combination takes no DoRA"):
         combine([one, dora], WEIGHTS, Recipe())
-    loha = Adapter({"unet": Part({}, {"peft_type": "LOHA", "r": 1, "alpha": 1})})
+    loha = SavedAdapter({"unet": AdapterPart({}, {"peft_type": "LOHA", "r": 1, "alpha": 1})})
     with pytest.raises(AdapterError, match="a combination takes LoRA only, got LOHA"):
         combine([one, loha], WEIGHTS, Recipe())
     with pytest.raises(AdapterError, match="2 LoRAs, 1 weights"):
         combine([one, one], WEIGHTS[:1], Recipe())
     state = {name: tensor.repeat_interleave(2, 1) for name, tensor in one.parts["unet"].state.items() if "_A" in name}
-    wider = Adapter({"unet": Part({**one.parts["unet"].state, **state}, one.parts["unet"].config)})
+    wider = SavedAdapter({"unet": AdapterPart({**one.parts["unet"].state, **state}, one.parts["unet"].config)})
     with pytest.raises(AdapterError, match="of different bases"):
         combine([one, wider], WEIGHTS, Recipe())
 

@@ -14,8 +14,8 @@ from peft.tuners.tuners_utils import BaseTunerLayer
 from peft.utils import get_peft_model_state_dict
 from torch import Tensor
 
-from foundation.adapters.exports import Adapter, read_adapter
-from foundation.adapters.files import Part, plain_config
+from foundation.adapters.exports import SavedAdapter, read_adapter
+from foundation.adapters.files import AdapterPart, plain_config
 from foundation.adapters.merge import pipeline
 from foundation.errors import AdapterError, BaseModelError
 from tests.train.injected import predicted
@@ -73,7 +73,7 @@ def test_two_merged_are_both_and_come_out_again(trained: Trained, new_pipeline: 
         torch.testing.assert_close(after[name], tensor, rtol=0, atol=1e-6)
 
 
-def kinds(unet: Any) -> dict[str, Adapter]:
+def kinds(unet: Any) -> dict[str, SavedAdapter]:
     """Adapters of the kinds that diffusers does not load, made by PEFT."""
     layers = ["to_q", "to_k", "conv1"]
     made = {}
@@ -88,7 +88,7 @@ def kinds(unet: Any) -> dict[str, Adapter]:
         peft.inject_adapter_in_model(config, unet, adapter_name=kind)
         stir([each for name, each in unet.named_parameters() if f".{kind}" in name], share=0.1)
         state = {name: each.clone() for name, each in get_peft_model_state_dict(unet, adapter_name=kind).items()}
-        made[kind] = Adapter({"unet": Part(state, plain_config(config))})
+        made[kind] = SavedAdapter({"unet": AdapterPart(state, plain_config(config))})
         pipeline.take_off(type("Pipe", (), {"components": {"unet": unet}}))
     return made
 
@@ -142,10 +142,10 @@ def test_what_cannot_be_done_is_said(trained: Trained, new_pipeline: Callable[[]
     sizes = {"lora_A.weight": (2, 48), "lora_B.weight": (48, 2), "lora_B.bias": (48,)}
     state = {f"{layer}.{name}": torch.ones(size) for name, size in sizes.items()}
     with pytest.raises(AdapterError, match="cannot be merged: Impossible to merge"):
-        pipeline.merge_all(new_pipeline(), [(Adapter({"unet": Part(state, config)}), 1.0)])
+        pipeline.merge_all(new_pipeline(), [(SavedAdapter({"unet": AdapterPart(state, config)}), 1.0)])
     with pytest.raises(AdapterError, match="has no layers for the base's unet"):
-        pipeline.merge_all(new_pipeline(), [(Adapter({"unet": Part({}, config)}), 1.0)])
+        pipeline.merge_all(new_pipeline(), [(SavedAdapter({"unet": AdapterPart({}, config)}), 1.0)])
     endless = {name: torch.full_like(tensor, torch.inf) for name, tensor in adapter.parts["unet"].state.items()}
-    broken = Adapter({"unet": Part(endless, adapter.parts["unet"].config)})
+    broken = SavedAdapter({"unet": AdapterPart(endless, adapter.parts["unet"].config)})
     with pytest.raises(AdapterError, match="cannot be merged"):
         pipeline.merge_all(new_pipeline(), [(broken, 1.0)])
