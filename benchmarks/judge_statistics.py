@@ -24,12 +24,12 @@ from foundation.quiet import quiet_libraries
 
 quiet_libraries()
 
-from eval.compositions import compositions  # noqa: E402
 from eval.features import Extractor, load_extractor  # noqa: E402
 from eval.judge import Evidence, judge  # noqa: E402
 from eval.metrics.copying import deduplicate  # noqa: E402
 from eval.reference import Reference  # noqa: E402
 from eval.spec import EvalSpec  # noqa: E402
+from eval.thumbnails import compositions  # noqa: E402
 from foundation.bases.port import Base  # noqa: E402
 from foundation.bases.registry import load_base  # noqa: E402
 from train.images import to_pixels  # noqa: E402

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from PIL import Image
 from torch import Tensor
 
-from eval.compositions import compositions
-from eval.eyes import FeatureExtractor, FeatureExtractors
+from eval.extractors import FeatureExtractor, FeatureExtractors
+from eval.feature_sets import SampleFeatures
 from eval.judge import Evidence
 from eval.reference import by_prompt
-from eval.views import SampleFeatures
+from eval.thumbnails import compositions
 
 
 def build_evidence(

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from eval.evaluation import WORST, Evaluation, Validation, value_of
+from eval.feature_sets import ReferenceFeatures, SampleFeatures
 from eval.metrics import copying, distribution, losses, similarity, spread
 from eval.overfit import (
     Fall,
@@ -26,7 +27,6 @@ from eval.overfit import (
 from eval.reference import Reference
 from eval.score import Parts, pseudo_values, score, standard_error
 from eval.spec import EvalSpec, SampleBudget
-from eval.views import ReferenceFeatures, SampleFeatures
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -42,7 +42,7 @@ class Evidence:
     validation_losses: Tensor
     """(N, B) canonical validation losses; (0, B) for none."""
     compositions: Tensor
-    """(P, S, C) `eval.compositions` of the samples."""
+    """(P, S, C) `eval.thumbnails` of the samples."""
     image: SampleFeatures | None = None
     """The pictures as the eye of `Reference.image` sees them; None where that is None."""
     style: SampleFeatures | None = None

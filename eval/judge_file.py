@@ -12,7 +12,7 @@ from torch import Tensor
 
 from eval.evaluation import Evaluation
 from eval.evidence import build_evidence
-from eval.eyes import FeatureExtractors, load_extractors
+from eval.extractors import FeatureExtractors, load_extractors
 from eval.families import FamilyLoss, family_loss_of, validation_set
 from eval.judge import judge
 from eval.needs import lines_on_missing
@@ -149,7 +149,7 @@ def _spec(request: EvalRequest, held_out: Sequence[Picture]) -> EvalSpec:
             style_features=request.style_features,
             prompts=prompts,
             unrelated_prompts=request.unrelated,
-            stand_in=request.stand_in,
+            class_word=request.class_word,
             seeds=tuple(range(request.seeds)),
             sample_steps=request.steps,
             guidance_scale=request.guidance,
@@ -192,7 +192,7 @@ def _judge(
         eyes,
         train=train,
         held_out=held_out,
-        prompts=[without_trigger(prompt, trigger, spec.stand_in) for prompt in spec.prompts],
+        prompts=[without_trigger(prompt, trigger, spec.class_word) for prompt in spec.prompts],
         base_samples=base.samples,
         base_unrelated=base.unrelated,
         num_seeds=num_seeds,

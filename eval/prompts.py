@@ -15,13 +15,13 @@ def with_trigger(prompt: str, trigger: str) -> str:
     return _tidy(prompt.replace(TRIGGER, trigger))
 
 
-def without_trigger(prompt: str, trigger: str, stand_in: str = "") -> str:
-    """Return `prompt` as prompt match is measured: the trigger phrase taken out, or replaced by `stand_in`.
+def without_trigger(prompt: str, trigger: str, class_word: str = "") -> str:
+    """Return `prompt` as prompt match is measured: the trigger phrase taken out, or replaced by `class_word`.
 
     A rare token says nothing to CLIP, and a style's name would reward the style twice. Where nothing else is said the
     phrase stays: a prompt is never empty.
     """
-    said = replace_phrase(prompt.replace(TRIGGER, stand_in), trigger, stand_in)
+    said = replace_phrase(prompt.replace(TRIGGER, class_word), trigger, class_word)
     return _tidy(said) or with_trigger(prompt, trigger)
 
 

@@ -11,11 +11,11 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from eval.compositions import compositions
-from eval.eyes import FeatureExtractor, FeatureExtractors
+from eval.extractors import FeatureExtractor, FeatureExtractors
+from eval.feature_sets import ReferenceFeatures
 from eval.metrics.copying import deduplicate
 from eval.spec import SampleBudget
-from eval.views import ReferenceFeatures
+from eval.thumbnails import compositions
 from foundation.errors import DataError
 from foundation.files.checked import load_checked, save_checked
 
@@ -44,7 +44,7 @@ class Reference:
     base_validation: Tensor
     """(N, B) the base's own validation losses; (0, B) for none."""
     train_compositions: Tensor
-    """(n', C) training pictures as `eval.compositions` sees them, near-duplicates taken out."""
+    """(n', C) training pictures as `eval.thumbnails` sees them, near-duplicates taken out."""
     held_out_compositions: Tensor
     """(m, C) the held-out pictures."""
     base_compositions: Tensor

@@ -30,7 +30,7 @@ sweeper eval lora=FILE|FOLDER [key=value …]     judge a LoRA against its base
   unrelated=  a prompt that asks for nothing of the kind; two or more to measure drift
   trigger=    the trigger phrase; captions that lack it get it at their end, as in training; it is left out where
               prompt match is measured
-  stand_in=   what stands for it there (a subject's class: backpack)
+  class_word=   what stands for it there (a subject's class: backpack)
   clip=       pocket (default), or a CLIP or SigLIP folder or hub id
   image_features=   a DINOv2 to compare pictures with one another (default: the CLIP)
   style_features=   an eye for style alone, such as CSD (docs/judge.md; default: as image_features)
@@ -69,7 +69,7 @@ class EvalRequest:
     trigger: str = ""
     prompt: tuple[str, ...] = ()
     unrelated: tuple[str, ...] = ()
-    stand_in: str = ""
+    class_word: str = ""
     clip: PathText = "pocket"
     image_features: PathTextOrNone = ""
     style_features: PathTextOrNone = ""

@@ -122,8 +122,8 @@ class EvalSpec:
     """The eye that compares pictures with one another (style, diversity, drift, likeness, FID, KID): a DINOv2 folder or
     hub id; "" for the CLIP. Prompt match and CMMD are always the CLIP's."""
     style_features: PathTextOrNone = ""
-    """The eye for style fidelity alone (CSD and its like, `eval.eyes.load_style_extractor`): a folder or hub id; "" for
-    that of `image_features`."""
+    """The eye for style fidelity alone (CSD and its like, `eval.extractors.load_style_extractor`): a folder or hub
+    id; "" for that of `image_features`."""
     every: _Positive = 40
     """Training steps between two evaluations."""
     validate_every: _Positive | None = None
@@ -135,24 +135,24 @@ class EvalSpec:
     """What finalists are scored again by, so that no trial was steered by it. None: `prompts` with fresh seeds."""
     unrelated_prompts: tuple[str, ...] = ()
     """Prompts that ask for nothing the LoRA was trained on; two or more, or drift is not measured."""
-    stand_in: str = ""
+    class_word: str = ""
     """What takes the trigger's place when prompt match is measured (a subject's class: "backpack"); "" for a style."""
     seeds: Annotated[tuple[Annotated[int, Field(ge=0, lt=2**63)], ...], Field(min_length=1)] = (0, 1, 2, 3)
     """Each prompt is drawn once with each; two or more, or diversity is not measured."""
     unrelated_seeds: _Positive | None = None
     """How many of `seeds`, from the first on, the unrelated prompts are drawn with; None is all. One is enough to see
     how far they drifted."""
-    close_seeds: tuple[Annotated[int, Field(ge=0, lt=2**63)], ...] = ()
+    tiebreak_seeds: tuple[Annotated[int, Field(ge=0, lt=2**63)], ...] = ()
     """Further seeds for close calls: a trial that its pictures speak against, but not surely, is drawn with these, too,
     before it is judged."""
-    glance_prompts: _Positive | None = None
+    screening_prompts: _Positive | None = None
     """A checkpoint is first drawn for so many of the prompts with the first seed alone. These judge it where nothing
-    was learned: the validation loss is above `glance_above` of the base's, the score below `glance_below`, and nothing
-    speaks against it. Diversity and drift are not measured then. None: all are always drawn."""
-    glance_above: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.95
-    """Validation loss as a share of the base's; see `glance_prompts`."""
-    glance_below: Annotated[float, Field(allow_inf_nan=False)] = 5.0
-    """Points of score; see `glance_prompts`."""
+    was learned: the validation loss is above `screening_above` of the base's, the score below `screening_below`, and
+    nothing speaks against it. Diversity and drift are not measured then. None: all are always drawn."""
+    screening_above: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.95
+    """Validation loss as a share of the base's; see `screening_prompts`."""
+    screening_below: Annotated[float, Field(allow_inf_nan=False)] = 5.0
+    """Points of score; see `screening_prompts`."""
     sampler: Sampler = "own"
     """What draws: the pipeline's `own` scheduler, `ddim`, or `dpm++`, the multistep solver of second order (Lu et al.
     2022, arXiv:2211.01095), which wants the fewest steps. Bases that follow a flow have their own alone."""
@@ -191,7 +191,7 @@ class EvalSpec:
             "prompts": self.prompts,
             "final_prompts": self.final_prompts,
             "seeds": self.seeds,
-            "seeds and close_seeds": self.seeds + self.close_seeds,
+            "seeds and tiebreak_seeds": self.seeds + self.tiebreak_seeds,
         }.items():
             if len(set(values)) != len(values):
                 raise ValueError(f"{name} must differ from one another, got {list(values)}")
@@ -226,7 +226,7 @@ class EvalSpec:
     def for_finalists(self, seeds: tuple[int, ...]) -> EvalSpec:
         """The same judge with fresh `seeds` and, where there are any, prompts that no trial saw."""
         prompts = self.final_prompts or self.prompts
-        return replace(self, prompts=prompts, final_prompts=(), seeds=seeds, close_seeds=())
+        return replace(self, prompts=prompts, final_prompts=(), seeds=seeds, tiebreak_seeds=())
 
     @property
     def usual(self) -> SampleBudget:
@@ -236,18 +236,18 @@ class EvalSpec:
     @property
     def whole(self) -> SampleBudget:
         """What a close call is judged by."""
-        return self.usual._replace(seeds=len(self.seeds) + len(self.close_seeds))
+        return self.usual._replace(seeds=len(self.seeds) + len(self.tiebreak_seeds))
 
     def within(self, asked: SampleBudget) -> EvalSpec:
-        """The same judge asking for this, and for no more whatever it sees; seeds are of `seeds` and `close_seeds`."""
+        """The same judge asking for this and no more, whatever it sees; seeds are of `seeds` and `tiebreak_seeds`."""
         return replace(
             self,
             prompts=self.prompts[: asked.prompts],
-            seeds=(*self.seeds, *self.close_seeds)[: asked.seeds],
+            seeds=(*self.seeds, *self.tiebreak_seeds)[: asked.seeds],
             unrelated_prompts=self.unrelated_prompts[: asked.unrelated],
             unrelated_seeds=len(self.seeds_of_unrelated[: asked.seeds]),
-            close_seeds=(),
-            glance_prompts=None,
+            tiebreak_seeds=(),
+            screening_prompts=None,
         )
 
     @property

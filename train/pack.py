@@ -19,14 +19,14 @@ from foundation.bases.port import Base
 from foundation.errors import ConfigError, StudyError, first_line
 from train.batch import Batch
 from train.caches import EncodedDataset
+from train.deferred import DeferredReports, PendingStep
 from train.optimizers import effective_lr
 from train.packed import Packed
-from train.question import PackedBatch
+from train.packed_batch import PackedBatch
 from train.reports import StepReport
 from train.slot import Slot, for_use
 from train.spec import Lasting, Precision, TrialSpec
 from train.texts import Texts
-from train.unread import DeferredReports, PendingStep
 
 _FROM_FILE: Final = "file"
 """What an adapter that is loaded from a file is called while it is on the pipeline."""

@@ -17,8 +17,8 @@ import torch
 from torch import Tensor, nn
 
 from train.adapters import TrialAdapter
-from train.graphs import Graphs, can_record
-from train.regions import Regions
+from train.compiled_blocks import Regions
+from train.cuda_graphs import Graphs, can_record
 from train.spec import Lasting
 from train.stacks import RowAssignment, SlotAdapter, SlotPlaces, StackedLayer
 

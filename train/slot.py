@@ -21,9 +21,9 @@ from foundation.errors import AdapterError, first_line
 from foundation.files.durable import new_folder, write_bytes
 from foundation.files.sums import is_as_sealed, sealed, write_sums
 from train.adapters import TrialAdapter
-from train.averages import Average
+from train.batches import BatchSampler
 from train.caches import EncodedDataset
-from train.draws import BatchSampler
+from train.ema import Average
 from train.objective import TrainingLoss
 from train.optimizers import build_optimizer, restore
 from train.packed import Packed

@@ -12,12 +12,12 @@ import yaml
 
 from benchmarks.judge_trials.courses import Course
 from benchmarks.judge_trials.sets import TrialSet
+from eval.budgets import first_budget, next_budget
 from eval.evaluation import Evaluation
 from eval.evidence import build_evidence
-from eval.eyes import load_extractors
+from eval.extractors import load_extractors
 from eval.judge import Evidence, judge
 from eval.reference import Reference
-from eval.rounds import first_budget, next_budget
 from eval.spec import EvalSpec
 from foundation.bases.port import Base
 from foundation.data.dataset import load_dataset
@@ -59,7 +59,7 @@ def judged_anew(
     """
     study = folder / chosen.name / chosen.name
     if not draw:
-        spec = replace(spec, close_seeds=(), glance_prompts=None)
+        spec = replace(spec, tiebreak_seeds=(), screening_prompts=None)
         stored = yaml.safe_load((study / "study.yaml").read_text())["config"]["eval"]
         before = asdict(EvalSpec()) | stored  # a study may be older than a field
         spec = replace(spec, **{name: before[name] for name in _AS_STORED})

@@ -118,7 +118,7 @@ def _pruning(courses: Sequence[Course], config: Config) -> str:
     rows = [
         [policy, *_pruned(courses, policy, config, most), *_pruned(courses, policy, config, FEW)]
         for policy in POLICIES
-        if policy != PAIRED or config.eval.glance_prompts is None
+        if policy != PAIRED or config.eval.screening_prompts is None
     ]
     return f"## Pruning, replayed ({ORDERS} orders of each set)\n\n" + table(head, rows)
 

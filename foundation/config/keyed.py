@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from foundation.config.home import at_home
+from foundation.config.renamed import RENAMED
 from foundation.errors import DataError
 from foundation.files.documents import parse_yaml
 
@@ -62,6 +63,7 @@ def read_keyed(
         key, equals, value = argument.partition("=")
         if not equals or key not in known:
             near = difflib.get_close_matches(key, known, n=1)
+            near = [RENAMED[key]] if key in RENAMED else near
             hint = f"did you mean {near[0]}=?" if near else f"known keys: {', '.join(sorted(known))}"
             problems.append(f"arguments must be key=value, got {argument!r}; {hint}")
         elif key in repeated:

@@ -17,6 +17,7 @@ from typing import Any, Final, TypeVar
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
+from foundation.config.renamed import RENAMED
 from foundation.errors import ConfigError
 
 T = TypeVar("T")
@@ -71,6 +72,8 @@ def parse(tp: type[T], mapping: Mapping[str, Any], *, where: str = "") -> T:
 
 def unknown_key(path: str, value: object, known: Sequence[str]) -> str:
     """The line for a key that does not exist; `known` are the dotted paths that do."""
+    if path in RENAMED:
+        return f"{path} is called {RENAMED[path]} now; write that, got {show(value)}"
     parent, _, last = path.rpartition(".")
     siblings = {name.rpartition(".")[2]: name for name in known if name.rpartition(".")[0] == parent}
     close = [siblings[name] for name in difflib.get_close_matches(last, siblings, n=1)]

@@ -59,7 +59,7 @@ class PrunerSpec:
     """Finished trials before any trial is held against others."""
     warmup_evaluations: _Count = 1
     """median, wilcoxon: evaluations of each trial that never end it. asha, hyperband: where the first halving is."""
-    outlook: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 1.0
+    lookahead: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 1.0
     """median, wilcoxon: a trial is held against others by the score it will have after so many more evaluations, if its
     last gain goes on (the first is from 0, the base's own); 0: by its best so far. What rises fast is not hopeless for
     being late."""
@@ -196,13 +196,13 @@ class Config:
         if "diversity" in names and len(self.eval.seeds) < 2:
             raise ConfigError(["study.objectives: diversity needs two eval.seeds or more to be measured"])
         for name in ("diversity", "drift"):
-            if name in names and self.eval.glance_prompts is not None:
-                raise ConfigError([f"study.objectives: {name} needs eval.glance_prompts=null: a glance cannot tell it"])
+            if name in names and self.eval.screening_prompts is not None:
+                raise ConfigError([f"study.objectives: {name} needs eval.screening_prompts=null"])
 
     def _check_pruner(self) -> None:
         pruner, num_prompts = self.study.pruner, len(self.eval.prompts)
-        if pruner.name == "wilcoxon" and self.eval.glance_prompts is not None:
-            raise ConfigError(["study.pruner.name=wilcoxon compares prompt by prompt; set eval.glance_prompts=null"])
+        if pruner.name == "wilcoxon" and self.eval.screening_prompts is not None:
+            raise ConfigError(["study.pruner.name=wilcoxon compares prompt by prompt; set eval.screening_prompts=null"])
         # Wilcoxon's smallest p, where every prompt speaks against the trial; without prompts captions will stand in.
         if pruner.name == "wilcoxon" and num_prompts and 0.5**num_prompts >= pruner.p_threshold:
             needed = math.floor(-math.log2(pruner.p_threshold)) + 1

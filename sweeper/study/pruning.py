@@ -140,13 +140,13 @@ def _scores(trial: Trial, config: Config) -> list[float]:
 
 
 def _soon(trial: Trial, config: Config) -> float:
-    """The trial's best score, and on top of it what its last gain brings if it goes on for the study's outlook.
+    """The trial's best score, and on top of it what its last gain brings if it goes on for the study's lookahead.
 
     The first gain is over the base's score.
     """
     *before, last = _scores(trial, config)
     gain = last - max(before, default=OF_THE_BASE)
-    return max([*before, last]) + config.study.pruner.outlook * max(0.0, gain)
+    return max([*before, last]) + config.study.pruner.lookahead * max(0.0, gain)
 
 
 def _rank(trial: Trial, sign: int) -> tuple[bool, float, int]:

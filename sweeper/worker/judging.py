@@ -11,19 +11,19 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from eval.budgets import first_budget, next_budget
 from eval.evaluation import Evaluation, Validation
 from eval.evidence import build_evidence
-from eval.eyes import load_extractors
+from eval.extractors import load_extractors
+from eval.feature_sets import ReferenceFeatures, SampleFeatures
 from eval.guidance import rows_of_a_picture
 from eval.judge import Evidence, judge, validation_ratio
 from eval.metrics.losses import image_means
 from eval.prompts import without_trigger
 from eval.reference import Reference, build_reference
-from eval.rounds import first_budget, next_budget
 from eval.samplers import check_sampler
 from eval.spec import EvalSpec, SampleBudget
 from eval.validation import ValidationSet, validation_losses_each
-from eval.views import ReferenceFeatures, SampleFeatures
 from foundation.bases.port import Base
 from foundation.data.dataset import Dataset
 from foundation.data.images import square
@@ -40,10 +40,10 @@ _NOT_SEEN = (
     "validate_every",
     "warmup_evaluations",
     "final_prompts",
-    "close_seeds",
-    "glance_prompts",
-    "glance_above",
-    "glance_below",
+    "tiebreak_seeds",
+    "screening_prompts",
+    "screening_above",
+    "screening_below",
 )
 """Fields of `EvalSpec` that change nothing of what is drawn and seen."""
 
@@ -114,7 +114,7 @@ class Judging:
     def judge(self, due: Sequence[Due]) -> list[Evaluation]:
         """Judge what these slots have learned, in the same batches, and write each one's pictures to its folder.
 
-        They are drawn in rounds, each for more prompts or seeds, for those that want them (`eval.rounds`).
+        They are drawn in rounds, each for more prompts or seeds, for those that want them (`eval.budgets`).
         """
         spec, slots = self._spec, [each.slot for each in due]
         first = first_budget(spec)
@@ -264,7 +264,7 @@ class Judging:
             self._eyes,
             train=[square(picture.open(), side) for picture in self._dataset.train],
             held_out=[square(picture.open(), side) for picture in self._dataset.validation],
-            prompts=[without_trigger(prompt, self._trigger, spec.stand_in) for prompt in spec.prompts],
+            prompts=[without_trigger(prompt, self._trigger, spec.class_word) for prompt in spec.prompts],
             base_samples=[image for row in drawn.samples for image in row],
             base_unrelated=[image for row in drawn.unrelated for image in row],
             num_seeds=len(spec.seeds),

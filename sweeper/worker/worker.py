@@ -34,12 +34,12 @@ from sweeper.records.messages import (
 )
 from sweeper.records.paths import cache_of, state_of
 from sweeper.records.pictures import sheets
+from sweeper.worker.active_trial import ActiveTrial, is_looked_at
+from sweeper.worker.heartbeat import Heartbeat
 from sweeper.worker.judging import Due, Judging
 from sweeper.worker.loading import Loaded
 from sweeper.worker.lost import lost_before
 from sweeper.worker.meter import Meter
-from sweeper.worker.running import ActiveTrial, is_looked_at
-from sweeper.worker.signs import Heartbeat
 from train.pack import Pack
 from train.reports import StepReport
 

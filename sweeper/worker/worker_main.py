@@ -16,8 +16,8 @@ from foundation.files.cache_use import noting_uses
 from sweeper.records.config import Config
 from sweeper.records.messages import DeviceFailed, Ready, Refused
 from sweeper.records.paths import cache_of
+from sweeper.worker.heartbeat import Heartbeat
 from sweeper.worker.loading import Loaded, load
-from sweeper.worker.signs import Heartbeat
 from sweeper.worker.slots import find_slots
 from sweeper.worker.worker import Worker
 from train.spec import ObjectiveSpec

@@ -214,7 +214,8 @@ def test_a_trial_is_judged_anew_by_what_a_worker_would_draw(
 
     monkeypatch.setattr(anew, "judge", judge)
     seen: Any = SimpleNamespace(within=lambda asked: asked)
-    spec = replace(SPEC, prompts=("a", "b"), seeds=(0, 1), close_seeds=(2, 3), glance_prompts=1, glance_above=0.0)
+    spec = replace(SPEC, prompts=("a", "b"), seeds=(0, 1), tiebreak_seeds=(2, 3), screening_above=0.0)
+    spec = replace(spec, screening_prompts=1)
     judged = anew._judged(seen, seen, [], spec)
     assert asked[-1] == (wanted, wanted, wanted)
     assert judged.score == scores[len(asked) - 1]

@@ -15,11 +15,11 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from eval.evaluation import Evaluation, Validation
+from eval.feature_sets import ReferenceFeatures, SampleFeatures
 from eval.judge import Evidence, judge
 from eval.metrics import distribution
 from eval.reference import Reference, by_prompt
 from eval.spec import EvalSpec, SampleBudget
-from eval.views import ReferenceFeatures, SampleFeatures
 from foundation.errors import DataError
 from foundation.files.checked import save_checked
 

@@ -28,11 +28,11 @@ NO_PATHS = {
     *("base.name", "data.name", "study.name", "optimizer.settings"),
     *("optimizer.name", "launcher.name", "launcher.settings", "tracking.name", "tracking.settings"),
     *("data.trigger", "data.caption_column", "data.regularization_prompt"),
-    *("eval.prompts", "eval.final_prompts", "eval.unrelated_prompts", "eval.stand_in"),
+    *("eval.prompts", "eval.final_prompts", "eval.unrelated_prompts", "eval.class_word"),
     *("adapter.targets", "adapter.exclude", "adapter.layers_pattern", "adapter.init"),
     *("adapter.modules_to_save", "adapter.rank_pattern", "adapter.alpha_pattern"),
     *("study.narrow_from", "study.space", "launcher.devices", "tracking.experiment", "tracking.model"),
-    *("trigger", "prompt", "unrelated", "stand_in", "device", "title", "prefix", "strip", "add", "column"),
+    *("trigger", "prompt", "unrelated", "class_word", "device", "title", "prefix", "strip", "add", "column"),
 }
 """Texts that name no path. A field that is new belongs here, or is a `PathText`."""
 REQUESTS = (judging.EvalRequest, merging.MergeRequest, preparing.PrepareRequest)

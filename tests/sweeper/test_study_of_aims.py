@@ -40,7 +40,7 @@ def asked() -> Plan:
         [
             "+experiment=pencil",
             f"study.objectives=[{','.join(AIMS)}]",
-            "eval.glance_prompts=null",
+            "eval.screening_prompts=null",
             "study.num_trials=12",
             "study.startup_trials=3",
             "study.strengths=[]",

@@ -12,8 +12,8 @@ import torch
 
 from foundation.bases.port import Base
 from tests.train.test_packed import one
+from train.batches import BatchSampler
 from train.caches import Encoded, EncodedDataset
-from train.draws import BatchSampler
 from train.epochs import epoch_in_words, num_batches, shapes_of_epoch
 from train.pack import Pack
 from train.spec import AdapterSpec, ObjectiveSpec, TrainingSpec

@@ -17,7 +17,7 @@ from foundation.bases.registry import load_base
 from tests.train.test_compiled import DROPPING, NARROW, RANK, WIDE, trial
 from train.caches import EncodedDataset
 from train.capacity import measure_capacity
-from train.graphs import Graphs
+from train.cuda_graphs import Graphs
 from train.pack import Pack
 from train.spec import BaseSpec, Lasting, OptimizerName, OptimizerSpec, Precision, TrainingSpec, TrialSpec
 

@@ -20,7 +20,7 @@ from foundation.errors import AdapterError, first_line
 from train.adapters import adalora
 from train.adapters.configs import is_wide
 from train.adapters.residual import as_plain_lora, start_from_base
-from train.adapters.twins import shadow_module
+from train.adapters.shadow_modules import shadow_module
 from train.products import LoraDelta, LowRankFactors
 from train.spec import AdapterSpec
 from train.spec.adapter_kinds import ADAPTER_KINDS

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import torch
 
-from eval.eyes import load_image_extractor, load_style_extractor
+from eval.extractors import load_image_extractor, load_style_extractor
 from eval.features import POCKET, load_extractor
 from eval.models import check_models
 from eval.pipeline import load_base_pipeline

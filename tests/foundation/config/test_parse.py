@@ -8,7 +8,8 @@ from typing import Annotated, Any, Literal
 import pytest
 from pydantic import Field
 
-from foundation.config.parse import parse
+from foundation.config.parse import parse, unknown_key
+from foundation.config.renamed import RENAMED
 from foundation.errors import ConfigError
 
 
@@ -107,3 +108,8 @@ def test_checks_between_fields_are_named_by_where_they_live() -> None:
         "car.wheel.name is flat",
         "car.wheel.size is none",
     ]
+
+
+@pytest.mark.parametrize(("old", "new"), RENAMED.items())
+def test_a_key_of_an_earlier_version_is_refused_with_the_new_one(old: str, new: str) -> None:
+    assert unknown_key(old, 3, ["eval.seeds"]) == f"{old} is called {new} now; write that, got 3"

@@ -21,8 +21,8 @@ from foundation.data.dataset import Dataset, load_dataset
 from foundation.errors import ConfigError
 from tests.train.plain import plain_training
 from tests.train.test_packed import assert_same, doubled, one, trained
+from train.batches import BatchSampler
 from train.caches import EncodedDataset, encode_dataset
-from train.draws import BatchSampler
 from train.images import to_pixels
 from train.objective import TrainingLoss
 from train.pack import Pack

@@ -209,15 +209,15 @@ def test_prodigys_own_fields_reach_it() -> None:
             "study.objectives: drift needs two eval.unrelated_prompts or more to be measured",
         ),
         (["study.objectives=[style,diversity]", "eval.seeds=[0]"], "study.objectives: diversity needs two eval.seeds"),
-        (["study.objectives=[style,diversity]", "eval.glance_prompts=2"], "study.objectives: diversity needs eval.gl"),
+        (["study.objectives=[style,diversity]", "eval.screening_prompts=2"], "study.objectives: diversity needs eval"),
         (
-            ["study.objectives=[style,drift]", "eval.glance_prompts=2"],
-            "study.objectives: drift needs eval.glance_prompts=n",
+            ["study.objectives=[style,drift]", "eval.screening_prompts=2"],
+            "study.objectives: drift needs eval.screening_prompts=n",
         ),
         (["study.pruner.name=medain"], "study.pruner.name must be one of median, wilcoxon, asha, hyperband, none"),
         (["base=flux", "eval.sampler=ddim"], "eval.sampler must be own for base.family flux, got ddim"),
         (
-            ["study.pruner.name=wilcoxon", "eval.glance_prompts=2"],
+            ["study.pruner.name=wilcoxon", "eval.screening_prompts=2"],
             "study.pruner.name=wilcoxon compares prompt by prompt",
         ),
         (

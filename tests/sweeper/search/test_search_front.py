@@ -24,7 +24,7 @@ SPACE = Space(dimensions=(LR, RANK))
 
 @pytest.fixture(scope="module")
 def config() -> Config:
-    asked = parse_config(compose(["+experiment=pencil", "eval.glance_prompts=null"]))
+    asked = parse_config(compose(["+experiment=pencil", "eval.screening_prompts=null"]))
     study = replace(asked.study, objectives=("style", "prompt_match", "drift"), startup_trials=4)
     return replace(asked, study=study)
 

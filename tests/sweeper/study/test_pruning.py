@@ -29,7 +29,7 @@ NO_PATIENCE: dict[str, Any] = {"patience": 0, "min_improvement": math.inf}
 
 @pytest.fixture(scope="module")
 def base() -> Config:
-    overrides = ["+experiment=pencil", "train.steps=360", f"eval.every={EVERY}", "eval.glance_prompts=null"]
+    overrides = ["+experiment=pencil", "train.steps=360", f"eval.every={EVERY}", "eval.screening_prompts=null"]
     return parse_config(compose(overrides))
 
 
@@ -42,7 +42,7 @@ def test_without_patience_a_trial_that_still_rises_may_end(base: Config) -> None
 
 def test_what_rises_fast_is_not_hopeless_for_being_late(base: Config) -> None:
     others = rising(10.0, 20.0, 30.0, 40.0)  # the median at step 120 is 15
-    config = with_pruner(base, patience=None, outlook=1.0)
+    config = with_pruner(base, patience=None, lookahead=1.0)
     slowly, fast, fallen = [1.0, 4.0, 9.0], [1.0, 4.0, 10.0], [1.0, 14.0, 13.0]
     assert (
         reasons(config, others, slowly)[2]
@@ -51,13 +51,13 @@ def test_what_rises_fast_is_not_hopeless_for_being_late(base: Config) -> None:
     assert reasons(config, others, fast) == [None] * 3
     assert reasons(config, others, fallen)[2] == "best score 14 is below the median 15 of 4 at step 120"
     assert reasons(with_pruner(base, patience=None), others, fast)[2] is not None
-    at_once = with_pruner(base, patience=None, outlook=1.0, warmup_evaluations=0)  # the median at step 40 is 5
+    at_once = with_pruner(base, patience=None, lookahead=1.0, warmup_evaluations=0)  # the median at step 40 is 5
     assert reasons(at_once, others, [2.0]) == [
         "best score 2 (soon 4, at its pace) is below the median 5 of 4 at step 40"
     ]
     assert reasons(at_once, others, [3.0]) == [None]
     falling = rising(1.0, 2.0, 3.0, 4.0)  # and 1.5, where less is better
-    config = with_pruner(base, patience=None, outlook=1.0, direction="minimize")
+    config = with_pruner(base, patience=None, lookahead=1.0, direction="minimize")
     assert reasons(config, falling, [9.0, 6.0, 4.0])[2] == (
         "best score 4 (soon 2, at its pace) is above the median 1.5 of 4 at step 120"
     )
@@ -65,7 +65,7 @@ def test_what_rises_fast_is_not_hopeless_for_being_late(base: Config) -> None:
 
 
 def with_pruner(base: Config, *, direction: str = "maximize", **pruner: Any) -> Config:
-    patient = {"startup_trials": 4, "warmup_evaluations": 2, "outlook": 0.0, "patience": 1}
+    patient = {"startup_trials": 4, "warmup_evaluations": 2, "lookahead": 0.0, "patience": 1}
     study = replace(base.study, pruner=PrunerSpec(**patient | pruner), direction=direction)  # type: ignore[arg-type]
     return replace(base, study=study)
 
@@ -224,8 +224,8 @@ def test_wilcoxon_waits_for_a_trial_that_rises_and_takes_it_at_its_best(base: Co
 def test_wilcoxon_looks_ahead_too(base: Config) -> None:
     others = [trial(n, [s, s, s], "finished", styles=t) for n, s, t in _OTHERS]  # the best has 50 points
     own = trial(9, [4.0, 20.0, 36.0], styles=lowered(0.1))
-    for outlook, ends in ((0.0, True), (0.5, True), (1.0, False)):
-        config = with_pruner(base, name="wilcoxon", patience=None, outlook=outlook)
+    for lookahead, ends in ((0.0, True), (0.5, True), (1.0, False)):
+        config = with_pruner(base, name="wilcoxon", patience=None, lookahead=lookahead)
         assert (why_hopeless(own, [*others, own], config) is not None) == ends
 
 

@@ -115,11 +115,11 @@ def test_a_close_call_is_judged_by_more_seeds_as_if_they_had_been_drawn_at_once(
     usual = judged("usual", seeds=(0, 1), unrelated_seeds=1)
     all_at_once = judged("all", seeds=(0, 1, 5), unrelated_seeds=1)
     assert [evaluation.past_best for evaluation in usual] == [True, False]
-    found = judged("close", seeds=(0, 1), close_seeds=(5,), unrelated_seeds=1)
+    found = judged("close", seeds=(0, 1), tiebreak_seeds=(5,), unrelated_seeds=1)
     assert found[0].prompt_scores == pytest.approx(all_at_once[0].prompt_scores, abs=0.1)
     assert found[0].prompt_scores != pytest.approx(usual[0].prompt_scores, abs=0.1)
     assert found[1].prompt_scores == pytest.approx(usual[1].prompt_scores, abs=0.1)
-    judged("sure", (50.0, 51.0), seeds=(0, 1), close_seeds=(5,), unrelated_seeds=1)
+    judged("sure", (50.0, 51.0), seeds=(0, 1), tiebreak_seeds=(5,), unrelated_seeds=1)
     pictures = {
         folder: [len(list((tmp_path / folder / slot).glob("*seed*.png"))) for slot in ("0", "1")]
         for folder in ("close", "sure")
@@ -148,8 +148,10 @@ def test_what_has_learned_nothing_is_judged_by_a_glance(
     by_one, by_two = judged("one", 0.0, prompts=SPEC.prompts[:1], seeds=(0,)), judged("two", 0.0, seeds=(0, 1))
     scores = [evaluation.score for evaluation in by_one]
     assert scores[0] != pytest.approx(scores[1], abs=0.1)
-    between, idle = (scores[0] + scores[1]) / 2, {"glance_above": 0.0}
-    staged = judged("staged", 0.0, seeds=(0, 1), close_seeds=(5,), glance_prompts=1, **idle, glance_below=between)
+    between, idle = (scores[0] + scores[1]) / 2, {"screening_above": 0.0}
+    staged = judged(
+        "staged", 0.0, seeds=(0, 1), tiebreak_seeds=(5,), screening_prompts=1, **idle, screening_below=between
+    )
     weak = scores.index(min(scores))
     assert drawn("staged") == [1 if slot == weak else 2 * 2 + 2 for slot in (0, 1)]
     for slot, alone in enumerate(by_one if each == weak else by_two for each in (0, 1)):
@@ -157,7 +159,7 @@ def test_what_has_learned_nothing_is_judged_by_a_glance(
         assert staged[slot].metrics["drift"] == pytest.approx(alone[slot].metrics["drift"], abs=0.02, nan_ok=True)
     shown = sheets(SPEC, "in pencil style", tmp_path / "staged" / str(weak))
     assert [name for name, _ in shown] == ["samples/01 a red cup on grass, in pencil style"]
-    judged("fallen", 50.0, seeds=(0, 1), close_seeds=(5,), glance_prompts=1, **idle, glance_below=100.0)
+    judged("fallen", 50.0, seeds=(0, 1), tiebreak_seeds=(5,), screening_prompts=1, **idle, screening_below=100.0)
     assert drawn("fallen") == [2 * 2 + 2, 1]  # against the first its pictures speak, and surely
 
 

@@ -16,7 +16,7 @@ from transformers import AutoImageProcessor, CLIPVisionModel, Dinov2Model
 
 from eval import features
 from eval.command import main
-from eval.eyes import load_extractors, load_image_extractor, load_style_extractor
+from eval.extractors import load_extractors, load_image_extractor, load_style_extractor
 from eval.reference import Reference, build_reference
 from eval.spec import EvalSpec, SampleBudget
 from foundation.errors import BaseModelError

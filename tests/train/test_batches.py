@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from tests.train.plain_objective import noise_like
-from train.draws import draw_noise, with_coarser_noise
+from train.batches import draw_noise, with_coarser_noise
 from train.spec import ObjectiveSpec
 from train.tags import varied
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from PIL import Image, ImageChops, ImageEnhance
 
-from eval.compositions import THUMBNAIL_WIDTH, compositions
 from eval.metrics.copying import copied
+from eval.thumbnails import THUMBNAIL_WIDTH, compositions
 from train.pocket.draw import draw_scene
 from train.pocket.world import scenes
 

@@ -13,10 +13,10 @@ docs/judge.md."""
 
 
 def first_budget(spec: EvalSpec) -> SampleBudget:
-    """What every checkpoint is drawn for. Nothing unrelated at a glance: what has learned nothing has not drifted."""
-    return (
-        spec.usual if spec.glance_prompts is None else SampleBudget(min(spec.glance_prompts, len(spec.prompts)), 1, 0)
-    )
+    """What every checkpoint is drawn for. Nothing unrelated in a screening: what learned nothing has not drifted."""
+    if spec.screening_prompts is None:
+        return spec.usual
+    return SampleBudget(min(spec.screening_prompts, len(spec.prompts)), 1, 0)
 
 
 def next_budget(known: SampleBudget, judged: Evaluation, spec: EvalSpec) -> SampleBudget | None:
@@ -26,7 +26,7 @@ def next_budget(known: SampleBudget, judged: Evaluation, spec: EvalSpec) -> Samp
     """
     speaks_against = judged.past_best or judged.overfit_index >= spec.thresholds.clean
     if known not in (spec.usual, spec.whole):
-        is_idle = judged.score < spec.glance_below and judged.metrics.get("val_ratio", 0.0) > spec.glance_above
+        is_idle = judged.score < spec.screening_below and judged.metrics.get("val_ratio", 0.0) > spec.screening_above
         return None if is_idle and not speaks_against else spec.usual
     is_sure = judged.past_best and judged.metrics.get("fall_t", 0.0) >= SURE
     return spec.whole if speaks_against and not is_sure and known != spec.whole else None

@@ -19,7 +19,7 @@ from tests.train.families import build
 from tests.train.test_compiled import BEYOND, DROPPING, NARROW, RANK, WIDE, Course, NewBase, assert_equal, trial
 from tests.train.test_packed import doubled
 from train.caches import EncodedDataset, encode_dataset
-from train.graphs import Graphs
+from train.cuda_graphs import Graphs
 from train.pack import Pack
 from train.spec import Lasting, ObjectiveSpec
 

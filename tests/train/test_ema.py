@@ -15,8 +15,8 @@ from torch import nn
 
 from foundation.bases.port import Base
 from tests.train import plain
-from train.averages import Average
 from train.caches import EncodedDataset
+from train.ema import Average
 from train.pack import Pack
 from train.slot import Slot
 from train.spec import AdapterSpec, BaseSpec, OptimizerSpec, TrainingSpec, TrialSpec

@@ -6,12 +6,12 @@ from dataclasses import replace
 
 import pytest
 
+from eval.budgets import SURE, first_budget, next_budget
 from eval.evaluation import Evaluation
-from eval.rounds import SURE, first_budget, next_budget
 from eval.spec import EvalSpec, SampleBudget
 from tests.sweeper.played import evaluation
 
-SPEC = EvalSpec(prompts=("a", "b", "c"), seeds=(0, 1), close_seeds=(3, 4), glance_prompts=2, glance_below=5.0)
+SPEC = EvalSpec(prompts=("a", "b", "c"), seeds=(0, 1), tiebreak_seeds=(3, 4), screening_prompts=2, screening_below=5.0)
 GLANCE, USUAL, WHOLE = SampleBudget(2, 1, 0), SampleBudget(3, 2, 0), SampleBudget(3, 4, 0)
 IDLE = replace(evaluation(40, 4.9), metrics={"val_ratio": 0.96})
 GOOD = replace(IDLE, score=5.0)
@@ -52,13 +52,13 @@ def test_what_a_checkpoint_wants_to_be_judged_by(
 
 def test_without_a_glance_all_is_drawn_at_once() -> None:
     assert first_budget(SPEC) == GLANCE
-    plain = replace(SPEC, glance_prompts=None, close_seeds=())
+    plain = replace(SPEC, screening_prompts=None, tiebreak_seeds=())
     assert first_budget(plain) == USUAL
     assert next_budget(USUAL, COPYING, plain) is None
 
 
 def test_a_glance_at_more_than_there_is_is_a_look_at_all() -> None:
-    few = replace(SPEC, prompts=("a",), seeds=(0,), close_seeds=())
+    few = replace(SPEC, prompts=("a",), seeds=(0,), tiebreak_seeds=())
     assert first_budget(few) == SampleBudget(1, 1, 0)
     assert next_budget(SampleBudget(1, 1, 0), GOOD, few) is None
 
@@ -67,7 +67,7 @@ def test_a_spec_within_a_round_asks_for_just_that() -> None:
     own = replace(SPEC, unrelated_prompts=("x", "y"), unrelated_seeds=1)
     assert own.whole == SampleBudget(3, 4, 2)
     assert own.within(own.whole) == EvalSpec(
-        prompts=("a", "b", "c"), seeds=(0, 1, 3, 4), unrelated_prompts=("x", "y"), unrelated_seeds=1, glance_below=5.0
+        prompts=("a", "b", "c"), seeds=(0, 1, 3, 4), unrelated_prompts=("x", "y"), unrelated_seeds=1, screening_below=5
     )
     assert own.within(first_budget(own)).usual == GLANCE
     assert replace(own, unrelated_seeds=None).within(own.whole).seeds_of_unrelated == (0, 1)
