@@ -140,7 +140,7 @@ def regrets(courses: Sequence[Course], spec: EvalSpec) -> dict[str, list[float]]
 
 
 def _seen(point: Checkpoint, spec: EvalSpec) -> bool:
-    """Whether it was looked at in full: what a glance saw is of other prompts, and nothing to choose by."""
+    """Whether it was looked at in full: what a screening saw is of other prompts, and nothing to choose by."""
     return len(point.evaluation.prompt_scores) != spec.screening_prompts
 
 

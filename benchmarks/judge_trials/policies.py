@@ -137,7 +137,7 @@ class Replay:
 
 
 PAIRED: Final = "ours, wilcoxon"
-"""It compares prompt by prompt, so it needs evaluations without glances at a few of them."""
+"""It compares prompt by prompt, so it needs evaluations without screening at a few of them."""
 _JUDGED: Final[Mapping[str, Literal["median", "wilcoxon", "none"]]] = {
     "ours": "median",
     PAIRED: "wilcoxon",

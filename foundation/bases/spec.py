@@ -20,7 +20,7 @@ class BaseSpec:
     name: str
     """What people call it."""
     family: Family | Literal["auto"] = "auto"
-    """Which code of `train/bases` runs it; `auto` reads it from the pipeline's `model_index.json`."""
+    """Which code of `foundation/bases` runs it; `auto` reads it from the pipeline's `model_index.json`."""
     path: PathText
     """`pocket` for the embedded weights, else a diffusers folder, a hub id, or a `.safetensors` checkpoint, which wants
     `family`, too."""

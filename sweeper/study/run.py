@@ -8,7 +8,6 @@ import sys
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import replace
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -139,8 +138,8 @@ def _narrowed(asked: Plan) -> tuple[Plan, list[Params]]:
     searched = {dimension.key for dimension in asked.space.dimensions}
     before = config_of(study.narrow_from, database)
     say(*differences(study.narrow_from, before, asked.config.fingerprint(), searched))
-    config = replace(asked.config, study=replace(study, num_trials=num_trials))
-    return replace(asked, config=config, space=space), first
+    config = dataclasses.replace(asked.config, study=dataclasses.replace(study, num_trials=num_trials))
+    return dataclasses.replace(asked, config=config, space=space), first
 
 
 def _notes(asked: Plan, config: Config, dataset: Dataset) -> Iterator[str]:
@@ -224,16 +223,16 @@ def _prepare(asked: Plan) -> tuple[Config, Dataset]:
     config = asked.config
     drawn = config.data.path is None
     cache = cache_of(Path(config.study.folder))
-    config = replace(config, data=with_folders(with_drawn_folder(config.data, cache), cache))
+    config = dataclasses.replace(config, data=with_folders(with_drawn_folder(config.data, cache), cache))
     dataset = load_dataset(config.data)
     if not drawn:
         dataset_path = Path(config.data.path or "").resolve()
-        config = replace(config, data=replace(config.data, path=str(dataset_path)))
+        config = dataclasses.replace(config, data=dataclasses.replace(config.data, path=str(dataset_path)))
     config = _in_steps(config, dataset)
     config = _with_prompts(config, dataset)
     if config.train.lasts and config.train.compile_rank is None:
         largest = asked.space.largest("adapter.rank", config.adapter.rank)
-        config = replace(config, train=replace(config.train, compile_rank=largest))
+        config = dataclasses.replace(config, train=dataclasses.replace(config.train, compile_rank=largest))
     return config, dataset
 
 
@@ -251,7 +250,9 @@ def _with_prompts(config: Config, dataset: Dataset) -> Config:
             ]
         )
     try:
-        return replace(config, eval=replace(config.eval, prompts=captions[:MAX_CAPTION_PROMPTS]))
+        return dataclasses.replace(
+            config, eval=dataclasses.replace(config.eval, prompts=captions[:MAX_CAPTION_PROMPTS])
+        )
     except ValueError as error:  # a caption among eval.final_prompts
         raise ConfigError([f"eval: {error}"]) from error
 
@@ -265,7 +266,7 @@ def _resolve(asked: Plan, dataset: Dataset, params: Mapping[str, object]) -> Res
 def _in_steps(config: Config, dataset: Dataset) -> Config:
     """The config with epochs as steps."""
     try:
-        return replace(config, train=config.train.for_images(dataset.counts(config.base.resolution)))
+        return dataclasses.replace(config, train=config.train.for_images(dataset.counts(config.base.resolution)))
     except ValueError as error:  # fewer steps than eval.every
         images = f"{config.train.epochs} epochs of {sum(dataset.counts(config.base.resolution))} images"
         raise ConfigError([f"{line} (train.epochs: {images})" for line in str(error).splitlines()]) from error

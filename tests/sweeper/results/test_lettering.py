@@ -12,11 +12,10 @@ CHINESE = "一只红色的杯子放在绿色的草地上铅笔风格" * 15
 
 @pytest.mark.parametrize("text", ["a cup " * 60, "ä" * 300, CHINESE, "star 😀 " * 50, "Ж αβγ → é " * 40])
 def test_lines_fit_and_what_is_left_over_ends_in_dots(text: str) -> None:
-    lines = wrap(text, 14, 210, 4)
-    assert len(lines) == 4
+    lines, whole = wrap(text, 14, 210, 4), wrap(text, 14, 210)
+    assert len(lines) == min(4, len(whole))  # all of a script that no font here has are a few dots
     assert all(0 < width(line, 14) <= 210 for line in lines)
     assert lines[-1].endswith(CUT)
-    whole = wrap(text, 14, 210)
     assert "".join(whole).replace(" ", "") == legible(text).replace(" ", "")
     assert all(width(line, 14) <= 210 for line in whole)
 

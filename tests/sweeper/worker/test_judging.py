@@ -127,7 +127,7 @@ def test_a_close_call_is_judged_by_more_seeds_as_if_they_had_been_drawn_at_once(
     assert pictures == {"close": [2 * 3 + 1, 2 * 2 + 1], "sure": [2 * 2 + 1, 2 * 2 + 1]}
 
 
-def test_what_has_learned_nothing_is_judged_by_a_glance(
+def test_what_has_learned_nothing_is_judged_by_a_screening(
     pack: Pack, tiny_dataset: Dataset, tiny_data: EncodedDataset, tmp_path: Path
 ) -> None:
     def judged(folder: str, first: float, **changes: object) -> list[Evaluation]:
