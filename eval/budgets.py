@@ -22,7 +22,7 @@ def first_budget(spec: EvalSpec) -> SampleBudget:
 def next_budget(known: SampleBudget, judged: Evaluation, spec: EvalSpec) -> SampleBudget | None:
     """What it is to be judged by that was judged by `known`; None when that is enough.
 
-    The screening is, for what has learned nothing; the usual is, unless its pictures speak against it and it is not sure.
+    The screening is, for what learned nothing; the usual is, unless its pictures speak against it and it is not sure.
     """
     speaks_against = judged.past_best or judged.overfit_index >= spec.thresholds.clean
     if known not in (spec.usual, spec.whole):

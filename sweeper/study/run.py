@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
 import subprocess
 import sys
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, is_dataclass, replace
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -138,8 +138,8 @@ def _narrowed(asked: Plan) -> tuple[Plan, list[Params]]:
     searched = {dimension.key for dimension in asked.space.dimensions}
     before = config_of(study.narrow_from, database)
     say(*differences(study.narrow_from, before, asked.config.fingerprint(), searched))
-    config = dataclasses.replace(asked.config, study=dataclasses.replace(study, num_trials=num_trials))
-    return dataclasses.replace(asked, config=config, space=space), first
+    config = replace(asked.config, study=replace(study, num_trials=num_trials))
+    return replace(asked, config=config, space=space), first
 
 
 def _notes(asked: Plan, config: Config, dataset: Dataset) -> Iterator[str]:
@@ -223,16 +223,16 @@ def _prepare(asked: Plan) -> tuple[Config, Dataset]:
     config = asked.config
     drawn = config.data.path is None
     cache = cache_of(Path(config.study.folder))
-    config = dataclasses.replace(config, data=with_folders(with_drawn_folder(config.data, cache), cache))
+    config = replace(config, data=with_folders(with_drawn_folder(config.data, cache), cache))
     dataset = load_dataset(config.data)
     if not drawn:
         dataset_path = Path(config.data.path or "").resolve()
-        config = dataclasses.replace(config, data=dataclasses.replace(config.data, path=str(dataset_path)))
+        config = replace(config, data=replace(config.data, path=str(dataset_path)))
     config = _in_steps(config, dataset)
     config = _with_prompts(config, dataset)
     if config.train.lasts and config.train.compile_rank is None:
         largest = asked.space.largest("adapter.rank", config.adapter.rank)
-        config = dataclasses.replace(config, train=dataclasses.replace(config.train, compile_rank=largest))
+        config = replace(config, train=replace(config.train, compile_rank=largest))
     return config, dataset
 
 
@@ -250,9 +250,7 @@ def _with_prompts(config: Config, dataset: Dataset) -> Config:
             ]
         )
     try:
-        return dataclasses.replace(
-            config, eval=dataclasses.replace(config.eval, prompts=captions[:MAX_CAPTION_PROMPTS])
-        )
+        return replace(config, eval=replace(config.eval, prompts=captions[:MAX_CAPTION_PROMPTS]))
     except ValueError as error:  # a caption among eval.final_prompts
         raise ConfigError([f"eval: {error}"]) from error
 
@@ -266,7 +264,7 @@ def _resolve(asked: Plan, dataset: Dataset, params: Mapping[str, object]) -> Res
 def _in_steps(config: Config, dataset: Dataset) -> Config:
     """The config with epochs as steps."""
     try:
-        return dataclasses.replace(config, train=config.train.for_images(dataset.counts(config.base.resolution)))
+        return replace(config, train=config.train.for_images(dataset.counts(config.base.resolution)))
     except ValueError as error:  # fewer steps than eval.every
         images = f"{config.train.epochs} epochs of {sum(dataset.counts(config.base.resolution))} images"
         raise ConfigError([f"{line} (train.epochs: {images})" for line in str(error).splitlines()]) from error
@@ -278,7 +276,7 @@ def _is_value(value: object) -> bool:
 
 def to_yaml(value: Any) -> str:
     """Frozen dataclasses as YAML in their own order; tuples are lists."""
-    plain = dataclasses.asdict(value) if dataclasses.is_dataclass(value) and not isinstance(value, type) else value
+    plain = asdict(value) if is_dataclass(value) and not isinstance(value, type) else value
     return yaml.safe_dump(_listed(plain), sort_keys=False, allow_unicode=True)
 
 
@@ -295,7 +293,7 @@ def _write_study(folder: Path, asked: Plan) -> str:
         "study": asked.config.study.name,
         "id": identity,
         "space": asked.space.fingerprint(),
-        "config": dataclasses.asdict(asked.config),
+        "config": asdict(asked.config),
         "python": sys.version.split()[0],
         "versions": {name: version(name) for name in _VERSIONS_OF},
         "git": _revision(),

@@ -150,7 +150,7 @@ def test_kohya_file(trial: str, written: Written, monkeypatch: pytest.MonkeyPatc
 
 @those_with("kohya")
 def test_kohya_file_after_the_formulas(trial: str, written: Written) -> None:
-    """Where diffusers cannot say what other programs make of it. SDXL's names are in tests/foundation/adapters/exports."""
+    """Where diffusers cannot say what others make of it. SDXL's names are in tests/foundation/adapters/exports."""
     modules = NAMES_OF_OTHER_KINDS.get(written.family, {"lora_transformer_": "transformer"})
     fused = written.family in original.CONVERTERS
     if not (fused if trial != "loha" else modules):
