@@ -14,7 +14,7 @@ QUICK = tests/foundation/config tests/foundation/files tests/eval/metrics tests/
 help:
 	@echo "make sweep      set up, then run the pencil study on the embedded base (under five minutes on two cores)"
 	@echo "make test       set up, then ruff, mypy, import-linter and pytest"
-	@echo "make quick      set up, then the tests that train nothing (two minutes on two cores)"
+	@echo "make quick      set up, then the tests that train next to nothing"
 	@echo "make check      ruff, mypy and import-linter"
 	@echo "make dashboard  show all studies in MLflow on 127.0.0.1"
 	@echo "sweeper clean   (in .venv/bin) show what old studies hold on the disk, and free what nobody needs"
