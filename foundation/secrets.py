@@ -19,10 +19,11 @@ _TOKEN: Final = re.compile(
 )
 """Alone before the `@`, or as a user without a password."""
 _QUERY: Final = re.compile(
-    r"(?P<before>[?&;#][\w.-]*(?:pass|pwd|secret|token|key|sig|sas|credential|auth|jwt|bearer|odbc_connect)[\w.-]*=)"
+    r"(?P<before>[?&;#](?!viewStateShareKey=)[\w.-]*(?:pass|pwd|secret|token|key|sig|sas|credential|auth|jwt|bearer|odbc_connect)[\w.-]*=)"
     r"(?P<secret>[^&;#\s'\"]+)(?P<after>)",
     re.IGNORECASE,
 )
+"""In a query; the saved view that a link of MLflow's opens is none."""
 _SHORTEST: Final = {_USER: 4, _TOKEN: 12, _QUERY: 8}
 """What has fewer characters is hidden where it stands in an address only: elsewhere it may be any word."""
 _OF_ENVIRONMENT: Final = re.compile(r".*(PASSWORD|PASSWD|PWD|TOKEN|SECRET|API_KEY|ACCESS_KEY)", re.IGNORECASE)

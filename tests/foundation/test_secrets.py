@@ -101,3 +101,8 @@ raise ValueError("trace hunter-two of " + sys.argv[1])
     said = done.stdout + done.stderr
     assert "hunter" not in said and "told *** true" in said
     assert said.count("http://a:***@h") == 4 and "trace *** of" in said
+
+
+def test_a_link_to_a_saved_view_is_whole() -> None:
+    link = "http://127.0.0.1:5000/#/experiments/1/runs?workflowType=machine_learning&viewStateShareKey=0123456789abcdef"
+    assert redacted(link) == link
