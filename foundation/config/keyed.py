@@ -62,8 +62,7 @@ def read_keyed(
     for argument in arguments:
         key, equals, value = argument.partition("=")
         if not equals or key not in known:
-            near = difflib.get_close_matches(key, known, n=1)
-            near = [RENAMED[key]] if key in RENAMED else near
+            near = [RENAMED[key]] if key in RENAMED else difflib.get_close_matches(key, known, n=1)
             hint = f"did you mean {near[0]}=?" if near else f"known keys: {', '.join(sorted(known))}"
             problems.append(f"arguments must be key=value, got {argument!r}; {hint}")
         elif key in repeated:

@@ -19,6 +19,7 @@ from eval.models import check_models
 from eval.prompts import check_prompts
 from foundation.bases.folder import known_prediction
 from foundation.bases.registry import check_base
+from foundation.command import EXIT_INTERRUPTED
 from foundation.console import say
 from foundation.data.buckets import Cut
 from foundation.data.dataset import Dataset, load_dataset, with_folders
@@ -53,8 +54,6 @@ from train.objective import check_objectives
 
 NO_BEST: Final = 1
 """Exit code when all trials have ended and none left a checkpoint."""
-INTERRUPTED: Final = 130
-"""Exit code after Ctrl-C, as shells know it."""
 BEHIND: Final = 3
 """Exit code when all is done, but MLflow does not show all of it."""
 MAX_CAPTION_PROMPTS: Final = 8
@@ -180,7 +179,7 @@ def _guarded(
                 "once; then trials go on from their last evaluation)"
             )
             status, reason = "interrupted", f"{stop.reason}; the same command goes on"
-            code = INTERRUPTED
+            code = EXIT_INTERRUPTED
         except Exception as error:
             reason = redacted(str(error).strip()) or type(error).__name__
             raise
