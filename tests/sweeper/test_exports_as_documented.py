@@ -45,8 +45,8 @@ def here(
 def run(commands: str) -> None:
     for line in commands.splitlines():
         words = shlex.split(line, comments=True)
-        assert words[:3] == [".venv/bin/python", "-m", "sweeper.export"]
-        assert main(words[3:]) == 0
+        assert words[:2] == [".venv/bin/sweeper", "export"]
+        assert main(words[2:]) == 0
 
 
 def test_commands_and_code_as_they_are_printed(here: Callable[[str], Path]) -> None:
