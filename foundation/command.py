@@ -1,4 +1,4 @@
-"""What every command does before and after its own work, wherever it was started from."""
+"""What every command does around its own work, wherever it was started from: help, mistakes, exit codes."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from collections.abc import Callable, Sequence
 from importlib import import_module
 from typing import Final
 
-from foundation.console import say
+from foundation.console import complain, say
+from foundation.errors import SAID
 from foundation.quiet import quiet_libraries
 from foundation.secrets import guard_output, remember
 from foundation.streams import outlive_output
@@ -15,6 +16,7 @@ from foundation.streams import outlive_output
 EXIT_BAD_INPUT: Final = 2
 EXIT_INTERRUPTED: Final = 130
 """After Ctrl-C, as shells know it."""
+_HELP: Final = frozenset({"-h", "--help", "help"})
 
 
 def run_command(module: str, arguments: Sequence[str]) -> int:
@@ -37,3 +39,33 @@ def run_main(main: Callable[[list[str]], int], arguments: Sequence[str]) -> int:
     except KeyboardInterrupt:
         say("stopped", to=sys.stderr)
         return EXIT_INTERRUPTED
+
+
+def run_with_usage(
+    usage: str, work: Callable[[], int | None], arguments: Sequence[str], *, needs_arguments: bool = False
+) -> int:
+    """Print how a command is used where that is asked for, else do its work; the exit code.
+
+    Without the arguments that it needs, it prints that too, and the exit code is 2.
+    """
+    if asks_for_help(arguments):
+        say(usage)
+        return 0
+    if needs_arguments and not arguments:
+        say(usage)
+        return EXIT_BAD_INPUT
+    return exit_code(work)
+
+
+def asks_for_help(arguments: Sequence[str]) -> bool:
+    """Whether one of the arguments is `-h`, `--help` or `help`."""
+    return not _HELP.isdisjoint(arguments)
+
+
+def exit_code(work: Callable[[], int | None]) -> int:
+    """Do a command's work; its exit code, 0 where it has none, or 2 after a line for each mistake a person can mend."""
+    try:
+        return work() or 0
+    except SAID as error:
+        complain(error)
+        return EXIT_BAD_INPUT

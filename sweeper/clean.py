@@ -10,10 +10,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final, get_args
 
-from foundation.command import run_main
+from foundation.command import run_main, run_with_usage
 from foundation.config.keyed import read_keyed
-from foundation.console import columns, complain, say
-from foundation.errors import SAID, ConfigError, StudyError
+from foundation.console import columns, say
+from foundation.errors import ConfigError, StudyError
 from sweeper.holdings import Held, KeepOf, freed_by, held_by, leftovers, shared_by, studies_in
 from sweeper.records.lease import supervising
 from sweeper.records.paths import cache_of
@@ -42,15 +42,7 @@ _WORDS: Final = {"true": True, "false": False}
 
 def main(arguments: Sequence[str]) -> int:
     """Show or clean as told; 0, or 2 with one clear line for each mistake a person can put right."""
-    if {"-h", "--help", "help"} & set(arguments):
-        say(USAGE)
-        return 0
-    try:
-        say(*clean(arguments))
-    except SAID as error:
-        complain(error)
-        return 2
-    return 0
+    return run_with_usage(USAGE, lambda: say(*clean(arguments)), arguments)
 
 
 def clean(arguments: Sequence[str]) -> list[str]:

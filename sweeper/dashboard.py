@@ -19,10 +19,10 @@ from typing import Final
 
 import psutil
 
-from foundation.command import run_main
+from foundation.command import run_main, run_with_usage
 from foundation.config.keyed import read_keyed
-from foundation.console import complain, say
-from foundation.errors import SAID, ConfigError, StudyError
+from foundation.console import say
+from foundation.errors import ConfigError, StudyError
 from foundation.files.documents import as_mapping, parse_json
 from sweeper.records.urls import folder_url, sqlite_url
 from sweeper.tracking import ARTIFACTS, DATABASE, MLFLOW_SETTINGS
@@ -50,14 +50,7 @@ START_SECONDS: Final = 120.0
 
 def main(arguments: Sequence[str]) -> int:
     """Serve until Ctrl-C or SIGTERM; the exit code."""
-    if {"-h", "--help", "help"} & set(arguments):
-        say(USAGE)
-        return 0
-    try:
-        return serve(*_parsed(arguments))
-    except SAID as error:
-        complain(error)
-        return 2
+    return run_with_usage(USAGE, lambda: serve(*_parsed(arguments)), arguments)
 
 
 def serve(folder: Path, host: str, port: int) -> int:

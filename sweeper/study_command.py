@@ -8,13 +8,12 @@ from collections.abc import Sequence
 import hydra
 from omegaconf import DictConfig
 
-from foundation.command import EXIT_BAD_INPUT, EXIT_INTERRUPTED
+from foundation.command import EXIT_BAD_INPUT, EXIT_INTERRUPTED, exit_code
 from foundation.config.config_files import CONFIG, HYDRA_VERSION
 from foundation.config.keyed import quoted_home
 from foundation.config.own_code import refuse_hydras_code
 from foundation.config.presets import CONF, search_presets
 from foundation.console import complain, say
-from foundation.errors import SAID
 from sweeper.cli import USAGE
 from sweeper.printed import printed
 from sweeper.search.space import plan
@@ -29,29 +28,29 @@ def main(arguments: Sequence[str]) -> int:
     Raises:
         SystemExit: with the exit code, where Hydra or the study's sweeper ends the process.
     """
-    arguments = [quoted_home(argument) for argument in arguments]
     try:
-        arguments = search_presets(arguments)
-        refuse_hydras_code(arguments)
-        overrides = [argument for argument in arguments if argument not in ("-m", "--multirun")]
-        if not overrides:
-            say(USAGE)
-            return EXIT_BAD_INPUT
-        if any(argument.startswith("-") for argument in overrides):  # something is to be printed, no more
-            arguments = printed(overrides)
-            if not arguments:
-                return 0
-        elif lines := already_finished(plan(overrides)):
-            say(*lines)
-            return 0
-        sys.argv[1:] = arguments  # Hydra reads them there
-        _run()
-    except SAID as error:
-        complain(error)
-        return EXIT_BAD_INPUT
+        return exit_code(lambda: _study([quoted_home(argument) for argument in arguments]))
     except KeyboardInterrupt:  # later on the study takes it, and says how to go on
         say("stopped before anything was trained", to=sys.stderr)
         return EXIT_INTERRUPTED
+
+
+def _study(arguments: list[str]) -> int:
+    arguments = search_presets(arguments)
+    refuse_hydras_code(arguments)
+    overrides = [argument for argument in arguments if argument not in ("-m", "--multirun")]
+    if not overrides:
+        say(USAGE)
+        return EXIT_BAD_INPUT
+    if any(argument.startswith("-") for argument in overrides):  # something is to be printed, no more
+        arguments = printed(overrides)
+        if not arguments:
+            return 0
+    elif lines := already_finished(plan(overrides)):
+        say(*lines)
+        return 0
+    sys.argv[1:] = arguments  # Hydra reads them there
+    _run()
     return 0
 
 

@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from foundation.command import asks_for_help, exit_code
 from foundation.config.compose import compose, default_option, options
 from foundation.config.home import at_home
 from foundation.config.parse import parse as parse_as
 from foundation.config.presets import search_presets
-from foundation.console import complain, say
-from foundation.errors import SAID, ConfigError
+from foundation.console import say
+from foundation.errors import ConfigError
 from train.spec import BaseSpec, DataSpec, TrialSpec, check_attention, check_installed, check_quantized
 
 _TRIAL_GROUPS = tuple(field.name for field in dataclasses.fields(TrialSpec))
@@ -42,18 +43,18 @@ class TrainingRun:
 
 def main(arguments: list[str]) -> int:
     """Train as told; 0, or 2 after one clear line about bad input, or 1 when the training failed."""
-    try:
-        arguments = search_presets(arguments)
-        if {"-h", "--help"} & set(arguments):
-            say(USAGE, *_groups())
-            return 0
-        run, out = parse_command(arguments)
-        from train.train_one import train  # torch and diffusers take seconds to import
+    return exit_code(lambda: _train(arguments))
 
-        return train(run, out)
-    except SAID as error:
-        complain(error)
-        return 2
+
+def _train(arguments: list[str]) -> int:
+    arguments = search_presets(arguments)
+    if asks_for_help(arguments):
+        say(USAGE, *_groups())
+        return 0
+    run, out = parse_command(arguments)
+    from train.train_one import train  # torch and diffusers take seconds to import
+
+    return train(run, out)
 
 
 def _groups() -> Iterator[str]:

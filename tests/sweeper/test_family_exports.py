@@ -16,7 +16,8 @@ from safetensors.torch import load_file
 
 from foundation.adapters.exports import read_adapter
 from foundation.bases.folder import TRAINS_TEXT
-from sweeper.export import export
+from sweeper.export_files import export
+from sweeper.export_request import parse
 from tests.foundation.adapters.exports import loaders, original
 from tests.train.test_families import Family, drawn, family, picture
 from train.pack import Pack
@@ -102,7 +103,7 @@ def written(family: Family, tmp_path_factory: pytest.TempPathFactory) -> Written
         pack.save_adapter(slot, saved)
         config = {"base": {"name": family.name, "family": family.name, "path": family.spec.path}}
         (saved / "config.yaml").write_text(yaml.safe_dump(config))
-        export([str(saved), *FORMATS[name], f"out={out}", "title=mine"])
+        export(*parse([str(saved), *FORMATS[name], f"out={out}", "title=mine"]))
         (denoiser, *_) = read_adapter(saved).parts.values()
         layers = {
             key.partition(".lora_")[0] for key, tensor in denoiser.state.items() if "lora_B" in key and tensor.any()

@@ -17,8 +17,10 @@ import foundation.adapters.merge.request as merging
 import foundation.data.prepare.request as preparing
 from foundation.config.home import address_at_home, at_home
 from foundation.errors import UserError
-from sweeper import clean, dashboard, export
+from sweeper import clean, dashboard
 from sweeper import study_command as study
+from sweeper.export_files import export
+from sweeper.export_request import parse
 from sweeper.records.config import Config
 from sweeper.reference.fields import fields_of
 from sweeper.search.space import plan
@@ -87,8 +89,8 @@ def test_hydra_takes_what_the_command_quoted(home: Path, monkeypatch: pytest.Mon
     ("run", "arguments"),
     [
         (clean.clean, ["folder=~/none"]),
-        (export.export, ["~/none"]),
-        (export.export, ["pencil", "folder=~/none"]),
+        (lambda given: export(*parse(given)), ["~/none"]),
+        (lambda given: export(*parse(given)), ["pencil", "folder=~/none"]),
         (lambda given: dashboard.serve(*dashboard._parsed(given)), ["folder=~/none"]),
     ],
 )

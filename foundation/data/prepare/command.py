@@ -10,14 +10,15 @@ from typing import Final
 
 from PIL import Image
 
+from foundation.command import run_with_usage
 from foundation.config.keyed import as_override
-from foundation.console import complain, say
+from foundation.console import say
 from foundation.data.captions import Captions, read_captions
 from foundation.data.images import read_rgb
 from foundation.data.phrases import captioned
 from foundation.data.prepare.request import USAGE, PrepareRequest, read_request
 from foundation.data.sources import located
-from foundation.errors import SAID, ConfigError, DataError
+from foundation.errors import ConfigError, DataError
 from foundation.files.durable import new_folder
 
 _CACHE: Final = Path("multirun/cache")
@@ -40,15 +41,7 @@ class Prepared:
 
 def main(arguments: list[str]) -> int:
     """Prepare as told; 0, or 2 after one clear line about bad input."""
-    if {"-h", "--help"} & set(arguments):
-        say(USAGE)
-        return 0
-    try:
-        prepare(read_request(arguments))
-    except SAID as error:
-        complain(error)
-        return 2
-    return 0
+    return run_with_usage(USAGE, lambda: prepare(read_request(arguments)), arguments)
 
 
 def prepare(request: PrepareRequest) -> None:
