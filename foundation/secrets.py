@@ -1,4 +1,7 @@
-"""Passwords in addresses: known to this process's memory alone, `***` wherever anything is written or said."""
+"""Secrets, in addresses and in the environment: known to this process's memory alone.
+
+Addresses are written and said with `***` in the place of theirs. What is written as it is must hold none: `Held` tells.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ import json
 import os
 import re
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any, Final, TextIO, cast
 from urllib.parse import quote, quote_plus, unquote, unquote_plus
 
@@ -30,6 +33,8 @@ _OF_ENVIRONMENT: Final = re.compile(r".*(PASSWORD|PASSWD|PWD|TOKEN|SECRET|API_KE
 """Variables that hold one, by the end of their names; the shell's own for folders are none."""
 _FOLDERS: Final = ("PWD", "OLDPWD")
 _SWITCHES: Final = ("true", "false")
+_SHORTEST_IN_TEXT: Final = 8
+"""A secret with fewer characters may stand in a text by chance."""
 
 _in_full: dict[str, str] = {}
 _known: set[str] = set()
@@ -51,12 +56,7 @@ def in_full(shown: str) -> str:
 
 def remember(texts: Iterable[str]) -> None:
     """Note the passwords of all addresses in these texts, so that `redacted` finds them where they stand alone, too."""
-    for text in (form for each in texts for form in (each, unquote_plus(each))):  # ODBC's has names and values inside
-        for pattern in (_USER, _TOKEN, _QUERY):
-            for found in pattern.finditer(text):
-                plain = {found["secret"], unquote(found["secret"]), unquote_plus(found["secret"])} - {HIDDEN}
-                long = [each for each in plain if len(each) >= _SHORTEST[pattern]]
-                _known.update(form for each in long for form in _forms(each))
+    _known.update(form for text in texts for each in _in_addresses(text) for form in _forms(each))
 
 
 def redacted(text: str) -> str:
@@ -73,14 +73,50 @@ def guard_output() -> None:
     Those that its environment holds count, too.
     """
     remember(os.environ.values())
-    for name, value in os.environ.items():
-        is_secret = name not in _FOLDERS and _OF_ENVIRONMENT.fullmatch(name) and value.lower() not in _SWITCHES
-        if is_secret and len(value) >= _SHORTEST[_USER]:
+    for _, value in _of_environment():
+        if len(value) >= _SHORTEST[_USER]:
             _known.update(_forms(value))
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
         if not isinstance(stream, _Guarded):
             setattr(sys, name, cast(TextIO, _Guarded(stream)))
+
+
+class Held:
+    """The secrets that the environment holds at this moment, to be looked for in what will be written."""
+
+    def __init__(self) -> None:
+        alone = list(_of_environment())
+        inside = [(name, each) for name, value in os.environ.items() for each in _in_addresses(value)]
+        self._variables = {
+            form: name
+            for name, secret in (*inside, *alone)
+            if len(secret) >= _SHORTEST_IN_TEXT
+            for form in _forms(secret)
+        }
+
+    def secret_in(self, text: str) -> str:
+        """Which secret a text holds, in words that tell nothing of it; empty where it holds none."""
+        variables = [name for secret, name in self._variables.items() if secret in text]
+        if variables:
+            return f"the secret of {variables[0]}"
+        return "the password of an address" if any(_in_addresses(text)) else ""
+
+
+def _of_environment() -> Iterator[tuple[str, str]]:
+    """The environment's variables that are secrets by their names, and what they hold."""
+    for name, value in os.environ.items():
+        if name not in _FOLDERS and _OF_ENVIRONMENT.fullmatch(name) and value.lower() not in _SWITCHES:
+            yield name, value
+
+
+def _in_addresses(text: str) -> Iterator[str]:
+    """The secrets of all addresses in a text, without those that may be any word."""
+    for form in {text, unquote_plus(text)}:  # ODBC's has names and values inside
+        for pattern in (_USER, _TOKEN, _QUERY):
+            for found in pattern.finditer(form):
+                plain = {found["secret"], unquote(found["secret"]), unquote_plus(found["secret"])} - {HIDDEN}
+                yield from (each for each in plain if len(each) >= _SHORTEST[pattern])
 
 
 def _forms(secret: str) -> set[str]:

@@ -20,6 +20,7 @@ from yaml import MarkedYAMLError, YAMLError
 
 from foundation.config.config_files import compose_groups, defaults, options_of
 from foundation.config.home import at_home
+from foundation.config.kept_out import secret_fields
 from foundation.config.keyed import as_override, quoted_home
 from foundation.config.own_code import NOT_FOR_US, changes_hydra
 from foundation.config.parse import did_you_mean, show, unknown_key
@@ -59,8 +60,8 @@ def compose(overrides: Sequence[str] = (), *, resolve: bool = True) -> dict[str,
         config = _compose(parsed, resolve=resolve)
     except _COMPOSE_ERRORS as error:
         raise ConfigError(_culprits(parsed) or [_first_line(error)]) from error
-    if shapeless := list(_shapeless(config)):
-        raise ConfigError(shapeless)
+    if wrong := [*_shapeless(config), *secret_fields(config)]:
+        raise ConfigError(wrong)
     return config
 
 

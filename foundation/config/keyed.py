@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from foundation.config.home import at_home
+from foundation.config.kept_out import secret_fields
 from foundation.config.renamed import RENAMED
 from foundation.errors import DataError
 from foundation.files.documents import parse_yaml
@@ -71,7 +72,7 @@ def read_keyed(
             problems.append(f"{key} must be given once, got it again as {argument!r}")
         else:
             values[key] = at_home(value) if key in places else value
-    return values, problems
+    return values, problems + secret_fields(values)
 
 
 def typed(text: str, kind: str) -> object:

@@ -8,9 +8,9 @@ from typing import Final
 from foundation.errors import ConfigError
 
 _OURS: Final = re.compile(
-    r"(studies\.db|mlflow\.db)(-journal|-wal|-shm)?|cache|mlartifacts|dashboard\.log", re.IGNORECASE
+    r"(studies\.db|mlflow\.db)(-journal|-wal|-shm)?|cache|mlartifacts|train|dashboard\.log", re.IGNORECASE
 )
-"""What lies beside the studies' folders, and what SQLite writes beside its files."""
+"""What lies beside the studies' folders, what `sweeper train` writes there, and what SQLite writes beside its files."""
 _DEVICES: Final = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
 """Names that Windows keeps for devices, whatever stands behind their dot."""
 
@@ -22,7 +22,9 @@ def check_study_name(name: str) -> None:
         ConfigError: with what is wrong.
     """
     if _OURS.fullmatch(name):
-        raise ConfigError([f"study.name must not be that of what else lies in study.folder, got {name}"])
+        raise ConfigError(
+            [f"study.name must not be that of what else lies in study.folder, got {name}; set another one"]
+        )
     if _DEVICES.fullmatch(name):
         raise ConfigError([f"study.name must not be one that Windows keeps for a device, got {name}"])
     if name.endswith("."):

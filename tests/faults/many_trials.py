@@ -27,7 +27,7 @@ def main(arguments: Sequence[str]) -> int:
     """Run the command; its exit code."""
     trials = int(arguments[0]) if arguments else 1000
     folder = Path(arguments[1] if len(arguments) > 1 else tempfile.mkdtemp(prefix="many-trials-"))
-    play()
+    play(_nothing, _nothing)
     from sweeper.study.run import run_study
 
     for number in [*range(_STEP, trials, _STEP), trials]:
@@ -45,6 +45,10 @@ def main(arguments: Sequence[str]) -> int:
         subprocess.run([*_COMMAND, *words], check=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
         print(f"{name}: {time.perf_counter() - begin:.1f} s", flush=True)
     return 0
+
+
+def _nothing() -> None:
+    """What a worker does here when it begins and ends, where nothing strikes it."""
 
 
 def _overrides(folder: Path, trials: int) -> list[str]:

@@ -8,7 +8,7 @@ from foundation.errors import ConfigError
 from sweeper.records.study_names import check_study_name
 from sweeper.search.space import plan
 
-TAKEN = ("studies.db", "studies.db-journal", "mlflow.db-wal", "MLflow.db", "cache", "Cache", "dashboard.log")
+TAKEN = ("studies.db", "studies.db-journal", "mlflow.db-wal", "MLflow.db", "cache", "Cache", "dashboard.log", "train")
 DEVICES = ("NUL", "con", "aux.txt", "COM1", "lpt9.x")
 
 
@@ -18,7 +18,9 @@ def test_a_name_that_is_taken_is_refused(name: str) -> None:
         check_study_name(name)
 
 
-@pytest.mark.parametrize("name", ["pencil", "console", "cached", "studies.db2", "com10x", "a.b-c_d", "auxiliary"])
+@pytest.mark.parametrize(
+    "name", ["pencil", "console", "cached", "train-1", "studies.db2", "com10x", "a.b-c_d", "auxiliary"]
+)
 def test_a_name_that_only_resembles_one_is_taken(name: str) -> None:
     check_study_name(name)
 
