@@ -16,8 +16,8 @@ from typing import Final
 from torch import Tensor
 
 from foundation.adapters.exports.adapter import SavedAdapter, layer_in_file
-from foundation.adapters.files.original import Places, flux_place, sd3_place
-from foundation.adapters.files.stability import as_stability
+from foundation.bases.original_layers import Places, flux_place, sd3_place
+from foundation.bases.stability_layers import as_stability
 
 
 def _as_diffusers(layer: str) -> str:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from foundation.adapters.exports.families import FamilyNames
-from foundation.adapters.files.original import Place, swaps_halves
+from foundation.bases.original_layers import Place, swaps_halves
 from foundation.errors import AdapterError
 
 

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from foundation.adapters.exports.layers import Layer
-from foundation.adapters.files.original import Place, Places, swaps_halves
+from foundation.bases.original_layers import Place, Places, swaps_halves
 from foundation.errors import AdapterError
 
 

@@ -4,7 +4,7 @@ Read are kohya's names (`lora_unet_down_blocks_0_….lora_down.weight`), LyCORIS
 times (`unet.….processor.to_q_lora.down.weight`, `….lora_linear_layer.up.weight`, `….lora_A.weight`), PEFT's
 (`base_model.model.…`, `….lora_A.default.weight`), and those of OneTrainer, ComfyUI and ai-toolkit (`diffusion_model.…`,
 `clip_l.…`). Layers become those of diffusers and transformers; the layers of the original FLUX and SD3 stay, see
-`foundation.adapters.files.original`.
+`foundation.bases.original_layers`.
 
 Sources: diffusers 0.42 loaders/lora_conversion_utils.py; ComfyUI comfy/lora.py; kohya-ss/sd-scripts networks/*.py;
 Nerogar/OneTrainer modules/util/convert/lora.
@@ -16,7 +16,7 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
-from foundation.adapters.files.stability import from_stability
+from foundation.bases.stability_layers import from_stability
 
 DENOISER: Final = "denoiser"
 """Component of a name that does not say whether it is a UNet's or a transformer's."""
