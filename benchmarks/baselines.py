@@ -23,9 +23,9 @@ import torch.nn.functional as F
 from diffusers import DDPMScheduler, DiffusionPipeline
 
 from benchmarks.setting import RANK, Setting
+from foundation.bases.pixels import to_pixels
 from foundation.bases.text import join_text, split_text
 from foundation.data.images import read_rgb, square
-from train.images import to_pixels
 
 ATTENTION = ["to_q", "to_k", "to_v", "to_out.0"]
 _PIPELINES: Any = DiffusionPipeline  # untyped upstream

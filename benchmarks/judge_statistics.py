@@ -30,9 +30,9 @@ from eval.metrics.copying import deduplicate  # noqa: E402
 from eval.reference import Reference  # noqa: E402
 from eval.spec import EvalSpec  # noqa: E402
 from eval.thumbnails import compositions  # noqa: E402
+from foundation.bases.pixels import to_pixels  # noqa: E402
 from foundation.bases.port import Base  # noqa: E402
 from foundation.bases.registry import load_base  # noqa: E402
-from train.images import to_pixels  # noqa: E402
 from train.pocket.draw import draw_scene  # noqa: E402
 from train.pocket.world import scenes  # noqa: E402
 from train.spec import BaseSpec  # noqa: E402

@@ -9,17 +9,15 @@ from typing import Any, Final
 import torch
 from torch import Tensor, nn
 
-_TOLD: Final = ("FluxPipeline",)
-"""Whose denoiser is told the scale, or knows none: it was distilled from guidance."""
-_APART: Final = ("QwenImagePipeline",)
-"""Who guide in two passes, one after another, and away from a prompt."""
+from foundation.bases.families import FAMILIES, Guidance, family_of_pipeline
+
 _EMPTY: Final = " "
-"""What Qwen-Image is guided away from; see its pipeline's example."""
+"""What a pipeline of two passes is guided away from; see the example of Qwen-Image's."""
 
 
 def guided(pipe: Any, scale: float, count: int) -> dict[str, Any]:
     """What `pipe` is called with for so many prompts; up to 1 means no guidance."""
-    if type(pipe).__name__ not in _APART:
+    if _guidance(pipe) != "two_passes":
         return {"guidance_scale": scale}
     away = {"negative_prompt": [_EMPTY] * count} if scale > 1 else {}
     return {"true_cfg_scale": scale, **away}
@@ -27,7 +25,12 @@ def guided(pipe: Any, scale: float, count: int) -> dict[str, Any]:
 
 def rows_of_a_picture(pipe: Any, scale: float) -> int:
     """In a batch of its denoiser: 2 where guidance puts unconditional before conditional rows, else 1."""
-    return 1 if scale <= 1 or type(pipe).__name__ in (*_TOLD, *_APART) else 2
+    return 2 if scale > 1 and _guidance(pipe) == "in_batch" else 1
+
+
+def _guidance(pipe: Any) -> Guidance:
+    family = family_of_pipeline(type(pipe).__name__)
+    return "in_batch" if family is None else FAMILIES[family].guidance
 
 
 @contextmanager

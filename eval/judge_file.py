@@ -13,18 +13,18 @@ from torch import Tensor
 from eval.evaluation import Evaluation
 from eval.evidence import build_evidence
 from eval.extractors import FeatureExtractors, load_extractors
-from eval.families import FamilyLoss, family_loss_of, validation_set
 from eval.judge import judge
 from eval.needs import lines_on_missing
-from eval.pipeline import load_base_pipeline, load_lora
 from eval.prompts import check_prompts, with_trigger, without_trigger
 from eval.reference import build_reference
 from eval.request import EvalRequest
 from eval.samplers import check_sampler
 from eval.sampling import sample
 from eval.spec import EvalSpec, Thresholds
-from eval.validation import validation_losses
-from foundation.adapters.files import read_parts, take_off
+from eval.validation import losses_of_base, validation_set
+from foundation.adapters.files import put_on, read_parts, take_off
+from foundation.bases.port import Base
+from foundation.bases.registry import check_base, load_base
 from foundation.console import columns, say
 from foundation.data.dataset import Dataset, load_dataset, with_folders
 from foundation.data.folder import Picture
@@ -34,6 +34,7 @@ from foundation.errors import ConfigError
 from foundation.files import durable
 
 _MAX_DEFAULT_PROMPTS = 8
+_ADAPTER = "judged"
 _COMPARE = "figures compare with those of the same base, pictures, prompts, seeds, steps, sampler and guidance alone"
 _CACHE = Path("multirun/cache")
 """Where archives are unpacked to, as for training."""
@@ -55,39 +56,39 @@ def judge_file(request: EvalRequest) -> Evaluation:
         UserError: the LoRA, the base, the CLIP or the data cannot be used.
     """
     read_parts(Path(request.lora))  # what is no LoRA should not wait for the base
+    check_base(request.base)
     device = _device(request.device)
-    pipe = load_base_pipeline(request.base, device)
-    check_sampler(pipe, request.sampler, "sampler")
-    family = family_loss_of(pipe, request.resolution, request.max_tokens)
+    base = load_base(request.base, device, own_size=request.own_size)
+    check_sampler(base.pipeline, request.sampler, "sampler")
     dataset = _pictures(request)
-    say(*_notes(dataset, family))
+    say(*_notes(dataset, base))
     train, held_out = dataset.train, dataset.validation
     spec = _spec(request, held_out)
     eyes = load_extractors(spec, device)
-    acting = load_lora(pipe, Path(request.lora))  # first, since it may not fit
-    seen = _look(family, held_out, spec, request.trigger)
-    take_off(pipe)
-    base = _look(family, held_out, spec, request.trigger)
+    acting = put_on(base.pipeline, Path(request.lora), _ADAPTER)  # first, since it may not fit
+    seen = _look(base, held_out, spec, request.trigger)
+    take_off(base.pipeline)
+    plain = _look(base, held_out, spec, request.trigger)
     evaluation = _judge(
         eyes,
-        [square(picture.open(), family.side) for picture in train],
-        [square(picture.open(), family.side) for picture in held_out],
-        base,
+        [square(picture.open(), base.resolution) for picture in train],
+        [square(picture.open(), base.resolution) for picture in held_out],
+        plain,
         seen,
         spec,
         request.trigger,
     )
     say(
-        f"{request.lora} ({acting}) on {request.base}",
+        f"{request.lora} ({acting}) on {request.base.path}",
         *comparison_table(evaluation),
         evaluation.words,
         *lines_on_missing(evaluation.metrics, request.data is not None),
         _COMPARE,
     )
     if request.json is not None:
-        durable.write_json(Path(request.json), {"lora": request.lora, "base": request.base} | evaluation.to_json())
+        durable.write_json(Path(request.json), {"lora": request.lora, "base": request.base.path} | evaluation.to_json())
     if request.samples is not None:
-        _write_samples(Path(request.samples), base.samples, seen.samples, len(spec.seeds))
+        _write_samples(Path(request.samples), plain.samples, seen.samples, len(spec.seeds))
     return evaluation
 
 
@@ -127,12 +128,12 @@ def _pictures(request: EvalRequest) -> Dataset:
     return replace(dataset, train=(), validation=(*dataset.validation, *dataset.train), few=())
 
 
-def _notes(dataset: Dataset, family: FamilyLoss) -> Sequence[str]:
+def _notes(dataset: Dataset, base: Base) -> Sequence[str]:
     captions = dataset.captions
     if not captions:
         return ()
-    cut = words_on_cut(family.num_cut(captions), len(captions), family.reads)
-    return (*dataset.notes(family.side), *cut)
+    cut = words_on_cut(base.num_cut(captions), len(captions), base.caption_tokens)
+    return (*dataset.notes(base.resolution), *cut)
 
 
 def _spec(request: EvalRequest, held_out: Sequence[Picture]) -> EvalSpec:
@@ -163,12 +164,12 @@ def _spec(request: EvalRequest, held_out: Sequence[Picture]) -> EvalSpec:
         raise ConfigError([str(error)]) from error
 
 
-def _look(family: FamilyLoss, held_out: Sequence[Picture], spec: EvalSpec, trigger: str) -> _Sight:
+def _look(base: Base, held_out: Sequence[Picture], spec: EvalSpec, trigger: str) -> _Sight:
     def draw(prompts: Sequence[str]) -> list[Image.Image]:
-        return sample(family.pipe, prompts, spec.seeds, spec.drawing, family.sampling)
+        return sample(base.pipeline, prompts, spec.seeds, spec.drawing, base.sampling)
 
     if held_out:
-        losses = validation_losses(validation_set(family, held_out, spec), family.predict, spec.batch_rows)
+        (losses,) = losses_of_base(validation_set(base, held_out, spec.strata), base, spec.batch_rows)
     else:
         losses = torch.zeros(0, spec.timestep_bins, dtype=torch.float64)
     return _Sight(

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Annotated, Any, Final
 
 from pydantic import Field, TypeAdapter, ValidationError
 
 from eval.spec import Sampler
+from foundation.bases.spec import BaseSpec
 from foundation.config.home import PathText, PathTextOrNone
 from foundation.config.keyed import read_keyed, typed
 from foundation.config.parse import parse as parse_as
@@ -19,7 +20,11 @@ USAGE = """\
 sweeper eval lora=FILE|FOLDER [key=value …]     judge a LoRA against its base
 
   lora=       the LoRA: a .safetensors file or a folder with one, whoever wrote it (docs/exports.md)
-  base=       pipeline it belongs to: pocket (default), a folder, a hub id; docs/families.md says of which families
+  base=       what it belongs to: pocket (default), a pipeline's folder, a hub id, or a .safetensors checkpoint with
+              base.family=; docs/families.md says of which families
+  base.KEY=   other settings of training's base group: base.family, base.parts, base.t5, base.quantization,
+              base.train_guidance. base.path, base.resolution and base.max_tokens are also called base=, resolution=
+              and max_tokens=
   data=       what it was trained on: a folder or archive of captioned images, as data.path of training takes it
   held_out=   such pictures it was not trained on; without it those of data= that training holds out
   data.KEY=   any other setting of training's data group, so that pictures are read as they were for training:
@@ -45,9 +50,17 @@ sweeper eval lora=FILE|FOLDER [key=value …]     judge a LoRA against its base
   sweeper eval lora=mine.safetensors base=my/base data=my/pictures trigger="in my style" json=mine.json"""
 
 _REPEATED = ("prompt", "unrelated")
+_ANY_SIZE = 512
+"""Stands for a resolution where none was given, and is not looked at."""
 _NOT_DRAWN = ("drawn", "num_train", "num_validation")
+_NOT_OF_BASE = ("name", "lr_factor", "guidance_scale", "sample_steps")
+"""What `sweeper eval` has other keys for, or does without."""
 _DATA = {f"data.{field.name}": str(field.type) for field in fields(DataSpec) if field.name not in (*_NOT_DRAWN, "name")}
-_SHORT = {
+_BASE = {f"base.{field.name}": str(field.type) for field in fields(BaseSpec) if field.name not in _NOT_OF_BASE}
+_SHORT: Final = {
+    "base": "base.path",
+    "resolution": "base.resolution",
+    "max_tokens": "base.max_tokens",
     "data": "data.path",
     "held_out": "data.validation_path",
     "holdout": "data.holdout",
@@ -61,7 +74,10 @@ class EvalRequest:
     """What the command line asks for; the fields are its keys, see `USAGE`."""
 
     lora: PathText
-    base: PathText = "pocket"
+    base: BaseSpec
+    """What it belongs to."""
+    own_size: bool = True
+    """Whether its pictures are as large as its pipeline draws them by itself, whatever `base.resolution` is."""
     data: DataSpec | None = None
     """The pictures; None for none. Where only held-out ones are named, these are its `path`."""
     trained_on: bool = True
@@ -78,15 +94,14 @@ class EvalRequest:
     guidance: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 5.0
     sampler: Sampler = "own"
     guidance_every: Annotated[int, Field(ge=1)] = 1
-    resolution: Annotated[int, Field(ge=16, multiple_of=8)] | None = None
-    max_tokens: Annotated[int, Field(ge=16, le=1024)] | None = None
     rows: Annotated[int, Field(ge=1)] = 32
     device: str | None = None
     json: PathText | None = None
     samples: PathText | None = None
 
 
-KEYS: Final = frozenset({field.name for field in fields(EvalRequest)} - {"trained_on"} | _SHORT.keys() | _DATA.keys())
+_OWN: Final = {field.name for field in fields(EvalRequest)} - {"trained_on", "own_size"}
+KEYS: Final = frozenset(_OWN | _SHORT.keys() | _DATA.keys() | _BASE.keys())
 
 
 def parse_request(arguments: Sequence[str]) -> EvalRequest:
@@ -99,7 +114,8 @@ def parse_request(arguments: Sequence[str]) -> EvalRequest:
     others = [argument for argument in arguments if argument not in drawn]
     values, problems = read_keyed(others, KEYS, _REPEATED)
     problems += [f"{each}: what is drawn for training lies in multirun/cache; name its folder: data=" for each in drawn]
-    values |= _pictures(values, problems)
+    said = _said(values, problems)
+    values |= _pictures(said, problems) | _base(said, problems)
     if "lora" not in values:
         problems.append("lora must be given: lora=FILE or lora=FOLDER")
         values["lora"] = "missing"
@@ -113,14 +129,32 @@ def parse_request(arguments: Sequence[str]) -> EvalRequest:
     return request
 
 
-def _pictures(values: dict[str, Any], problems: list[str]) -> dict[str, Any]:
-    """`data`, `trained_on` and `trigger` of a `EvalRequest`; takes their keys from `values` and adds what is wrong."""
+def _said(values: dict[str, Any], problems: list[str]) -> dict[str, str]:
+    """What is said of pictures and base, by the config's names; takes their keys from `values`."""
     said: dict[str, str] = {}
-    for key in [key for key in values if key in _SHORT or key in _DATA]:
+    for key in [key for key in values if key in _SHORT or key in _DATA or key in _BASE]:
         name = _SHORT.get(key, key)
         if name in said:
             problems.append(f"{key} and {name if key != name else 'its short name'} are the same; give one of them")
         said[name] = _unquoted(values.pop(key))
+    return said
+
+
+def _base(said: Mapping[str, str], problems: list[str]) -> dict[str, Any]:
+    """`base` and `own_size` of an `EvalRequest`; adds what is wrong."""
+    own = {name.removeprefix("base."): typed(text, _BASE[name]) for name, text in said.items() if name in _BASE}
+    path = str(own.get("path", "pocket"))
+    try:
+        base = parse_as(BaseSpec, {"name": path, "path": path, "resolution": _ANY_SIZE} | own, where="base")
+    except ConfigError as error:
+        problems += error.problems
+        base = BaseSpec(name=path, path=path, resolution=_ANY_SIZE)
+    return {"base": base, "own_size": "resolution" not in own}
+
+
+def _pictures(said: Mapping[str, str], problems: list[str]) -> dict[str, Any]:
+    """`data`, `trained_on` and `trigger` of an `EvalRequest`; adds what is wrong."""
+    said = {name: text for name, text in said.items() if name not in _BASE}
     trigger = said.get("data.trigger", "")
     held_out_alone = "data.path" not in said and "data.validation_path" in said
     if held_out_alone:

@@ -9,15 +9,17 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 from torch import Tensor
 
 from eval.spec import Strata
+from foundation.bases.noising import TIMES_PER_SIGMA, NoiseProcess
+from foundation.bases.pixels import to_pixels
+from foundation.bases.port import Base
+from foundation.data.folder import Picture
+from foundation.data.images import square
 
-_TIMES_PER_SIGMA = 1000
-"""A flow's denoiser is told 1000·σ."""
 Denoise = Callable[[Tensor, Tensor, Tensor], Tensor]
 """noisy (R, C, H, W), timesteps (R,), embeddings (R, T, D) → prediction (R, C, H, W)."""
 
@@ -43,10 +45,8 @@ class ValidationSet:
     """(N, T, D), of each image's caption."""
     ids: Sequence[str]
     """N names that stay with the images; with the strata's seed they fix each image's noise."""
-    alphas_cumprod: Tensor | None = None
-    """(number of training timesteps,), the noise schedule ᾱ; None for a flow."""
-    prediction_type: Literal["epsilon", "v_prediction", "flow"] = "epsilon"
-    """What the denoiser predicts: the noise ε, v = √ᾱ·ε − √(1−ᾱ)·x, or a flow's velocity ε − x."""
+    process: NoiseProcess
+    """How the base takes noise, and what its denoiser predicts."""
     strata: Strata
     """S of them: where each image is asked about."""
 
@@ -56,13 +56,9 @@ class ValidationSet:
                 "latents, embeddings and ids must be of the same images, "
                 f"got {len(self.latents)}, {len(self.embeddings)} and {len(self.ids)}"
             )
-        if self.prediction_type not in ("epsilon", "v_prediction", "flow"):
-            raise ValueError(f"prediction_type must be epsilon, v_prediction or flow, got {self.prediction_type!r}")
-        if (self.alphas_cumprod is None) != (self.prediction_type == "flow"):
-            raise ValueError("epsilon and v_prediction need alphas_cumprod, a flow has none")
-        if self.alphas_cumprod is not None:
+        if (alphas := self.process.alphas_cumprod) is not None:
             first, last = self.strata.span
-            asked = int((last - first) * len(self.alphas_cumprod))
+            asked = int((last - first) * len(alphas))
             if len(self.strata) > asked:
                 raise ValueError(
                     f"timestep_bins · noises_per_bin must be ≤ {asked} timesteps, "
@@ -75,10 +71,11 @@ class ValidationSet:
 
         int64 of the training timesteps; for a flow float32 of 1000·σ, whatever way its training draws σ.
         """
-        count = _TIMES_PER_SIGMA if self.alphas_cumprod is None else len(self.alphas_cumprod)
+        alphas = self.process.alphas_cumprod
+        count = TIMES_PER_SIGMA if alphas is None else len(alphas)
         number, first, last = len(self.strata), *(share * count for share in self.strata.span)
         middles = first + (torch.arange(number, dtype=torch.float64) + 0.5) * (last - first) / number
-        return middles.float() if self.alphas_cumprod is None else middles.floor().long()
+        return middles.float() if alphas is None else middles.floor().long()
 
     def noise(self, image: int) -> Tensor:
         """Return an image's noises, (S, C, H, W); they depend on its id and the seed only."""
@@ -95,24 +92,48 @@ class ValidationSet:
             image, step = images[start : start + max_rows], steps[start : start + max_rows]
             noise = torch.cat([self.noise(i)[step[image == i]] for i in range(int(image[0]), int(image[-1]) + 1)])
             clean = self.latents[image].float()
-            noisy, target = self._noised(clean, noise, timesteps[step])
             yield ValidationBatch(
-                noisy=noisy,
+                noisy=self.process.noisy(clean, noise, timesteps[step]),
                 timesteps=timesteps[step],
-                target=target,
+                target=self.process.target(clean, noise, timesteps[step]),
                 images=image,
                 bins=step // self.strata.noises_per_bin,
             )
 
-    def _noised(self, clean: Tensor, noise: Tensor, timesteps: Tensor) -> tuple[Tensor, Tensor]:
-        """What the denoiser gets, and what a perfect one makes of it."""
-        if self.alphas_cumprod is None:
-            sigma = (timesteps / _TIMES_PER_SIGMA).view(-1, 1, 1, 1)
-            return (1 - sigma) * clean + sigma * noise, noise - clean
-        alpha = self.alphas_cumprod[timesteps].float().view(-1, 1, 1, 1)
-        signal, sigma = alpha.sqrt(), (1 - alpha).sqrt()
-        target = noise if self.prediction_type == "epsilon" else signal * noise - sigma * clean
-        return signal * clean + sigma * noise, target
+
+def validation_set(base: Base, pictures: Sequence[Picture], strata: Strata) -> ValidationSet:
+    """Encode held-out pictures and their captions as the base is now (a LoRA may change the text encoder).
+
+    Latents are the posteriors' means: another draw would be noise of its own.
+    """
+    views = (to_pixels([square(picture.open(), base.resolution)]) for picture in pictures)
+    return ValidationSet(
+        latents=torch.cat([base.encode_images(pixels)[0].cpu() for pixels in views]),
+        embeddings=base.encode_texts([picture.caption for picture in pictures]).cpu(),
+        ids=[picture.digest for picture in pictures],
+        process=base.process.to("cpu"),
+        strata=strata,
+    )
+
+
+def losses_of_base(
+    validation: ValidationSet,
+    base: Base,
+    max_rows: int,
+    embeddings: Sequence[Tensor] | None = None,
+    working: Callable[[], None] = lambda: None,
+) -> Tensor:
+    """As `validation_losses_each` of a base with whatever adapters are on; `embeddings` are the set's own if None.
+
+    `working` is called before each pass of the denoiser.
+    """
+
+    def denoise(noisy: Tensor, timesteps: Tensor, captions: Tensor) -> Tensor:
+        working()
+        return base.predict(*(tensor.to(base.device) for tensor in (noisy, timesteps, captions)))
+
+    own = [validation.embeddings] if embeddings is None else embeddings
+    return validation_losses_each(validation, denoise, max_rows, own)
 
 
 def validation_losses(validation: ValidationSet, denoise: Denoise, max_rows: int) -> Tensor:

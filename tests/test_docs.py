@@ -107,7 +107,7 @@ def test_there_are_commands_of_each_kind() -> None:
 @pytest.mark.parametrize(
     ("usage", "kind", "elsewhere"),
     [
-        (eval.request.USAGE, eval.request.EvalRequest, {"trained_on"}),
+        (eval.request.USAGE, eval.request.EvalRequest, {"trained_on", "own_size"}),
         (foundation.data.prepare.request.USAGE, foundation.data.prepare.request.PrepareRequest, set()),
         (foundation.adapters.merge.request.USAGE, foundation.adapters.merge.request.MergeRequest, {"verb", "recipe"}),
         (foundation.adapters.merge.request.USAGE, foundation.adapters.merge.recipe.Recipe, set()),

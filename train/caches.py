@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from foundation.bases.pixels import to_pixels
 from foundation.bases.port import Base
 from foundation.data.buckets import CroppedView, Cut, Size
 from foundation.data.dataset import Dataset
@@ -21,7 +22,6 @@ from foundation.data.masks import Mask
 from foundation.errors import DataError
 from foundation.files.cache_use import used
 from foundation.files.checked import load_checked, save_checked
-from train.images import to_pixels
 
 _BATCH = 16
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Final, get_args
 
+from foundation.bases.families import FAMILIES, family_of_pipeline
 from foundation.bases.noising import Discrete, PredictionType
-from foundation.bases.spec import BaseSpec, Family
+from foundation.bases.spec import BaseSpec
 from foundation.config.own_code import refuse_models_code
 from foundation.errors import BaseModelError
 from foundation.files.documents import as_mapping, read_json
@@ -14,18 +15,6 @@ from foundation.hub import is_hub_id, is_out_of_reach
 
 EMBEDDED: Final = {"pocket": Path(__file__).parents[2] / "train" / "pocket" / "weights" / "pipeline"}
 """Bases that ship with the package, by the `base.path` that names them."""
-PIPELINES: Final[dict[str, Family]] = {
-    "StableDiffusionPipeline": "stable_diffusion",
-    "StableDiffusionXLPipeline": "sdxl",
-    "StableDiffusion3Pipeline": "sd3",
-    "FluxPipeline": "flux",
-    "QwenImagePipeline": "qwen_image",
-}
-"""Families by the name of their diffusers pipeline."""
-TRAINS_TEXT: Final[tuple[Family, ...]] = ("stable_diffusion", "sdxl")
-"""Families whose text encoders can be trained, too."""
-_DIFFUSIONS: Final[tuple[Family, ...]] = ("stable_diffusion", "sdxl")
-"""Families whose schedulers say what the denoiser predicts; the others' all predict a flow."""
 _WEIGHTY: Final = ("unet", "transformer", "vae")
 _PICKLED: Final = (".ckpt", ".pt", ".pth", ".bin")
 
@@ -54,7 +43,7 @@ def is_file(location: str) -> bool:
     return Path(location).suffix == ".safetensors"
 
 
-def known_family(spec: BaseSpec) -> Family | None:
+def known_family(spec: BaseSpec) -> str | None:
     """The base's family as far as this machine's files tell; None for a hub id of which it was not said.
 
     Raises:
@@ -109,7 +98,7 @@ def known_prediction(spec: BaseSpec) -> PredictionType | None:
         BaseModelError: see `known_family`.
     """
     family = known_family(spec)
-    if family is not None and family not in _DIFFUSIONS:
+    if family is not None and FAMILIES[family].noise == "flow":
         return "flow"
     scheduler = Path(base_location(spec)) / "scheduler" / "scheduler_config.json"
     try:
@@ -119,15 +108,15 @@ def known_prediction(spec: BaseSpec) -> PredictionType | None:
     return said if said in get_args(Discrete) else None
 
 
-def _of_file(spec: BaseSpec, file: Path) -> Family:
+def _of_file(spec: BaseSpec, file: Path) -> str:
     if not file.is_file():
         raise BaseModelError(f"base.path {spec.path} does not exist; name a .safetensors file, a folder or a hub id")
     if spec.family == "auto":
         raise BaseModelError(
             f"base.path {spec.path} is one file, which does not say what it is; set base.family to one of "
-            f"{', '.join(get_args(Family))}"
+            f"{', '.join(FAMILIES)}"
         )
-    if spec.parts is None and spec.family not in ("stable_diffusion", "sdxl"):
+    if spec.parts is None and not FAMILIES[spec.family].whole_in_a_file:
         raise BaseModelError(
             f"base.path {spec.path} is a transformer alone; set base.parts to the diffusers folder or hub id that its "
             "text encoders and autoencoder come from"
@@ -135,15 +124,16 @@ def _of_file(spec: BaseSpec, file: Path) -> Family:
     return spec.family
 
 
-def agreed(spec: BaseSpec, pipeline: str, where: str) -> Family:
+def agreed(spec: BaseSpec, pipeline: str, where: str) -> str:
     """The family of a pipeline of this class, which must be the one asked for, if one was; `where` it was found.
 
     Raises:
         BaseModelError: when it is not, or none of these.
     """
-    family = PIPELINES.get(pipeline)
+    family = family_of_pipeline(pipeline)
     if family is None:
-        raise BaseModelError(f"{where} holds a {pipeline}; what can be trained is {', '.join(PIPELINES)}")
+        trained = ", ".join(each.pipeline for each in FAMILIES.values())
+        raise BaseModelError(f"{where} holds a {pipeline}; what can be trained is {trained}")
     if spec.family not in ("auto", family):
         raise BaseModelError(
             f"{where} holds a {pipeline}, which is base.family {family}, not {spec.family}; "

@@ -55,6 +55,11 @@ class FrozenPipeline(ABC):
         """What its pipeline is loaded with, beside type and weights."""
         return {}
 
+    @staticmethod
+    def own_side(pipeline: Any) -> int:
+        """Side of the pictures that diffusers' pipeline draws by itself, pixels."""
+        return int(pipeline.default_sample_size) * int(pipeline.vae_scale_factor)
+
     @abstractmethod
     def _process(self) -> NoiseProcess:
         """The noise that the denoiser was trained with."""

@@ -19,7 +19,7 @@ from safetensors import SafetensorError
 
 from foundation.bases.folder import agreed, base_location, is_file, known_family, refuse_bases_code
 from foundation.bases.quantization import quantization_options
-from foundation.bases.spec import BaseSpec, Family
+from foundation.bases.spec import BaseSpec
 from foundation.config.own_code import NO_CODE, refuse_pipelines_code
 from foundation.errors import BaseModelError
 
@@ -36,7 +36,7 @@ _LOADING_ERRORS = (
 """What diffusers, transformers and safetensors raise on what they cannot load."""
 
 
-def family_of(spec: BaseSpec) -> Family:
+def family_of(spec: BaseSpec) -> str:
     """The base's family; a hub id's `model_index.json` is fetched when it was not said.
 
     Raises:

@@ -44,6 +44,9 @@ class NoiseProcess(Protocol):
     def snr(self, times: Tensor) -> Tensor:
         """Signal-to-noise ratio (B,): the squared weight of x over that of ε."""
 
+    def to(self, device: torch.device | str) -> NoiseProcess:
+        """The same with its tensors on a device."""
+
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Diffusion:
@@ -80,6 +83,10 @@ class Diffusion:
         """ᾱ / (1-ᾱ)."""
         alpha = self.alphas_cumprod[times]
         return alpha / (1 - alpha)
+
+    def to(self, device: torch.device | str) -> Diffusion:
+        """See `NoiseProcess`."""
+        return Diffusion(self.alphas_cumprod.to(device), self.prediction_type)
 
     def with_zero_terminal_snr(self) -> Diffusion:
         """The same with √ᾱ shifted and scaled so that the last timestep is pure noise and the first stays as it is.
@@ -137,6 +144,10 @@ class Flow:
         """((1-σ) / σ)²."""
         sigma = times / TIMES_PER_SIGMA
         return ((1 - sigma) / sigma).square()
+
+    def to(self, device: torch.device | str) -> Flow:
+        """Itself: it has none."""
+        return self
 
 
 def _by_row(values: Tensor, latents: Tensor) -> Tensor:

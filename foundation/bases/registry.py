@@ -1,4 +1,4 @@
-"""Which family runs which base, and how a base is loaded from where its config points."""
+"""How a base is loaded from where its config points, by the code of its family."""
 
 from __future__ import annotations
 
@@ -8,34 +8,30 @@ from typing import Any, Final
 
 import torch
 
-from foundation.bases.folder import TRAINS_TEXT, check_files, known_family, refuse_bases_code
+from foundation.bases.families import FAMILIES
+from foundation.bases.folder import check_files, known_family, refuse_bases_code
 from foundation.bases.port import Base
 from foundation.bases.quantization import check_quantization
-from foundation.bases.spec import BaseSpec, Family, Precision
+from foundation.bases.spec import BaseSpec, Precision
 from foundation.errors import ConfigError
 
-FAMILIES: Final[dict[Family, tuple[str, str]]] = {
-    "stable_diffusion": ("foundation.bases.stable_diffusion", "StableDiffusion"),
-    "sdxl": ("foundation.bases.sdxl", "StableDiffusionXL"),
-    "sd3": ("foundation.bases.sd3", "StableDiffusion3"),
-    "flux": ("foundation.bases.flux", "Flux"),
-    "qwen_image": ("foundation.bases.qwen_image", "QwenImage"),
-}
-"""Module and class of each; modules load diffusers, which takes seconds, so they wait for who needs them."""
 DTYPES: Final[dict[Precision, torch.dtype]] = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 """What a precision's numbers are to torch."""
 
 
-def load_base(spec: BaseSpec, device: torch.device, precision: Precision = "fp32") -> Base:
-    """Load a frozen base onto a device.
+def load_base(spec: BaseSpec, device: torch.device, precision: Precision = "fp32", *, own_size: bool = False) -> Base:
+    """Load a frozen base onto a device, for pictures of `spec.resolution` pixels, or of its pipeline's `own_size`.
 
     Raises:
-        BaseModelError: when the path is no pipeline of the family, or is not to be had.
+        BaseModelError: when the path is no pipeline of the family, or is not to be had; when it cannot draw pictures
+            of that size.
     """
     if device.type == "cuda" and device.index is not None:
         torch.cuda.set_device(device)  # recordings and some libraries' kernels go to the current one
-    family, pipeline = _loaded(spec, precision)
-    base: Base = family(pipeline, spec, device)
+    code, pipeline = _loaded(spec, precision)
+    if own_size:
+        spec = replace(spec, resolution=code.own_side(pipeline))
+    base: Base = code(pipeline, spec, device)
     return base
 
 
@@ -52,9 +48,9 @@ def _loaded(spec: BaseSpec, precision: Precision) -> tuple[Any, Any]:
     """The class of its family, and diffusers' pipeline."""
     from foundation.bases.loading import family_of, load_pipeline  # loads diffusers: seconds, for who needs it
 
-    module, name = FAMILIES[family_of(spec)]
-    family: Any = getattr(import_module(module), name)
-    return family, load_pipeline(spec, family, DTYPES[precision])
+    module, _, name = FAMILIES[family_of(spec)].code.partition(":")
+    code: Any = getattr(import_module(module), name)
+    return code, load_pipeline(spec, code, DTYPES[precision])
 
 
 def check_base(spec: BaseSpec, trains_text: bool = False) -> None:
@@ -70,7 +66,7 @@ def check_base(spec: BaseSpec, trains_text: bool = False) -> None:
     refuse_bases_code(spec)
     family = known_family(spec)
     check_files(spec)
-    if trains_text and family is not None and family not in TRAINS_TEXT:
+    if trains_text and family is not None and not FAMILIES[family].trains_text:
         raise ConfigError(
             [f"adapter.text_encoder must be false for base.family {family}: only its denoiser is trained"]
         )

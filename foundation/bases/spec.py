@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Final, Literal
 
 from pydantic import Field
 
+from foundation.bases.families import FAMILIES
 from foundation.config.home import PathText
+from foundation.config.installed import NameIn
 
-Family = Literal["stable_diffusion", "sdxl", "sd3", "flux", "qwen_image"]
+AUTO: Final = "auto"
+if TYPE_CHECKING:
+    FamilyName = str
+else:
+    FamilyName = Annotated[str, NameIn(FAMILIES, AUTO)]
 Precision = Literal["fp32", "bf16", "fp16"]
 
 
@@ -19,7 +25,7 @@ class BaseSpec:
 
     name: str
     """What people call it."""
-    family: Family | Literal["auto"] = "auto"
+    family: FamilyName = AUTO
     """Which code of `foundation/bases` runs it; `auto` reads it from the pipeline's `model_index.json`."""
     path: PathText
     """`pocket` for the embedded weights, else a diffusers folder, a hub id, or a `.safetensors` checkpoint, which wants
@@ -47,5 +53,6 @@ class BaseSpec:
     """The guidance scale that a guidance-distilled transformer (FLUX.1-dev) is told in training and validation loss."""
 
     def __post_init__(self) -> None:
-        if not self.t5 and self.family not in ("sd3", "auto"):
-            raise ValueError(f"base.t5=false is for base.family sd3, got {self.family}, which needs all it has")
+        if not self.t5 and self.family != AUTO and not FAMILIES[self.family].t5_may_be_left_out:
+            able = ", ".join(name for name in FAMILIES.built_in if FAMILIES[name].t5_may_be_left_out)
+            raise ValueError(f"base.t5=false is for base.family {able}, got {self.family}, which needs all it has")

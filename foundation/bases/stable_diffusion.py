@@ -52,6 +52,12 @@ class StableDiffusion(FrozenPipeline):
         """Safety checker off: it judges photographs, and costs more than a pocket sample."""
         return {"safety_checker": None, "requires_safety_checker": False}
 
+    @staticmethod
+    def own_side(pipeline: Any) -> int:
+        """See `FrozenPipeline`."""
+        size = pipeline.unet.config.sample_size
+        return int(size if isinstance(size, int) else size[0]) * int(pipeline.vae_scale_factor)
+
     def _process(self) -> NoiseProcess:
         scheduler = self._pipeline.scheduler
         return Diffusion(scheduler.alphas_cumprod.to(self.device, torch.float32), scheduler.config.prediction_type)

@@ -120,6 +120,8 @@ class NameIn:
     """For a field's type, `Annotated[str, NameIn(REGISTRY)]`: a name in the registry as it is when it is checked."""
 
     registry: Registry[Any]
+    other: str | None = None
+    """A word that is allowed beside them."""
 
     def __get_pydantic_core_schema__(self, _: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         """Check as pydantic checks a literal, with its type of error."""
@@ -127,11 +129,15 @@ class NameIn:
 
     def __get_pydantic_json_schema__(self, _: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
         """Describe the built-in names, by which the reference page lists them."""
-        return {"enum": list(self.registry.built_in), "type": "string"}
+        return {"enum": [*self.registry.built_in, *self._others], "type": "string"}
+
+    @property
+    def _others(self) -> tuple[str, ...]:
+        return () if self.other is None else (self.other,)
 
     def _check(self, value: object) -> str:
-        if not isinstance(value, str) or value not in self.registry:
-            known = [repr(name) for name in self.registry]
+        if not isinstance(value, str) or not (value in self.registry or value in self._others):
+            known = [repr(name) for name in (*self.registry, *self._others)]
             expected = " or ".join(filter(None, (", ".join(known[:-1]), known[-1])))
             raise PydanticCustomError("literal_error", "Input should be {expected}", {"expected": expected})
         return value

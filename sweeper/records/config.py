@@ -11,6 +11,8 @@ from typing import Annotated, Any, Final, Literal, cast, get_type_hints
 from pydantic import Field
 
 from eval.spec import EvalSpec
+from foundation.bases.families import FAMILIES
+from foundation.bases.spec import AUTO
 from foundation.config.home import PathText
 from foundation.config.parse import parse
 from foundation.errors import ConfigError
@@ -42,8 +44,6 @@ TRIAL_GROUPS: Final[Mapping[str, type[TrialPart]]] = {
 _Positive = Annotated[int, Field(ge=1)]
 _Count = Annotated[int, Field(ge=0)]
 Keep = Literal["best", "all"]
-_FLOWS: Final = ("sd3", "flux", "qwen_image")
-"""Families that follow a flow, which is drawn with its own sampler."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -173,8 +173,9 @@ class Config:
                 f"eval.every must be ≤ train.steps ({self.train.steps}), or a trial is never judged, "
                 f"got {self.eval.every}"
             )
-        if self.eval.sampler != "own" and self.base.family in _FLOWS:
-            raise ValueError(f"eval.sampler must be own for base.family {self.base.family}, got {self.eval.sampler}")
+        family = self.base.family
+        if self.eval.sampler != "own" and family != AUTO and FAMILIES[family].noise == "flow":
+            raise ValueError(f"eval.sampler must be own for base.family {family}, got {self.eval.sampler}")
         if set(self.tracking.model) & set("/:'\""):  # here, since it is the study's name unless it is set
             raise ValueError(f"tracking.model must not hold '/', ':' or quotes, got {self.tracking.model!r}")
         self._check_objectives()

@@ -23,7 +23,7 @@ from eval.prompts import without_trigger
 from eval.reference import Reference, build_reference
 from eval.samplers import check_sampler
 from eval.spec import EvalSpec, SampleBudget
-from eval.validation import ValidationSet, validation_losses_each
+from eval.validation import ValidationSet, losses_of_base
 from foundation.bases.port import Base
 from foundation.data.dataset import Dataset
 from foundation.data.images import square
@@ -98,13 +98,11 @@ class Judging:
         self._dataset = dataset
         check_sampler(pack.base.pipeline, spec.sampler, "eval.sampler")
         self._eyes = load_extractors(spec, pack.base.device)
-        alphas = pack.base.process.alphas_cumprod
         self._validation = ValidationSet(
             latents=data.validation.means,
             embeddings=data.validation.embeddings,
             ids=[picture.digest for picture in dataset.validation],
-            alphas_cumprod=None if alphas is None else alphas.cpu(),
-            prediction_type=pack.base.process.prediction_type,
+            process=pack.base.process.to("cpu"),
             strata=spec.strata,
         )
         self._references: dict[EvalSpec, Reference] = {}
@@ -284,12 +282,7 @@ class Judging:
         return base.encode_texts([picture.caption for picture in self._dataset.validation]).cpu()
 
     def _losses(self, base: Base, embeddings: Sequence[Tensor]) -> Tensor:
-        def denoise(noisy: Tensor, timesteps: Tensor, embeddings: Tensor) -> Tensor:
-            self._working()
-            device = base.device
-            return base.predict(noisy.to(device), timesteps.to(device), embeddings.to(device))
-
-        return validation_losses_each(self._validation, denoise, self._spec.batch_rows, embeddings)
+        return losses_of_base(self._validation, base, self._spec.batch_rows, embeddings, self._working)
 
     def _key(self, spec: EvalSpec) -> str:
         base = self._pack.base

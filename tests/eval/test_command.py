@@ -18,10 +18,11 @@ from safetensors.torch import save_file
 from eval import judge_file
 from eval.command import main
 from eval.needs import DATA, NEEDS, SEEDS, TWO_UNRELATED, lines_on_missing
-from eval.pipeline import load_base_pipeline
 from eval.request import parse_request
 from eval.sampling import sample
 from eval.spec import Drawing
+from foundation.bases.registry import load_plain
+from foundation.bases.spec import BaseSpec
 from foundation.data.dataset import load_dataset
 from foundation.data.folder import Picture
 from foundation.errors import ConfigError
@@ -75,7 +76,7 @@ def test_the_base_is_drawn_as_if_no_lora_had_been_there(
 ) -> None:
     assert main([*arguments, "sampler=dpm++", "guidance_every=2", f"samples={tmp_path}/samples"]) == 0
     (prompt, *_) = (picture.caption for picture in _held_out(arguments))
-    pipe = load_base_pipeline(str(pipeline_folder), "cpu")
+    pipe = load_plain(BaseSpec(name="tiny", path=str(pipeline_folder), resolution=16))
     drawing = Drawing(steps=2, guidance_scale=5.0, batch_rows=2, sampler="dpm++", guidance_every=2)
     (alone,) = sample(pipe, [prompt], [0], drawing)
     (written, *_) = sorted((tmp_path / "samples").glob("*-base.png"))
@@ -268,7 +269,7 @@ def test_all_mistakes_come_at_once() -> None:
     ("changed", "words"),
     [
         ("lora=nowhere", "there is no LoRA at nowhere"),
-        ("base=./nowhere", "base cannot be loaded, got './nowhere'"),
+        ("base=./nowhere", "base.path ./nowhere does not exist"),
         ("clip=./nowhere", "eval.clip cannot be loaded, got './nowhere'"),
         ("data=nowhere", "data.path nowhere is not a folder; name a folder of images with metadata.jsonl"),
         ("device=abacus", "device must be one that torch finds here, got 'abacus'"),

@@ -11,16 +11,17 @@ import pytest
 import torch
 from diffusers import DDIMScheduler, DPMSolverMultistepScheduler, FlowMatchEulerDiscreteScheduler
 
-from eval.pipeline import load_base_pipeline
 from eval.samplers import check_sampler, drawing_with
 from eval.sampling import sample
 from eval.spec import Drawing, Sampler
+from foundation.bases.registry import load_plain
+from foundation.bases.spec import BaseSpec
 from foundation.errors import ConfigError
 
 
 @pytest.fixture(scope="module")
 def pipe(pipeline_folder: Path) -> Any:
-    return load_base_pipeline(str(pipeline_folder), "cpu")
+    return load_plain(BaseSpec(name="tiny", path=str(pipeline_folder), resolution=16))
 
 
 def trained_noise(pipe: Any) -> dict[str, Any]:

@@ -10,16 +10,17 @@ import torch
 from diffusers import StableDiffusionPipeline
 from PIL import Image
 
-from eval.pipeline import load_base_pipeline
 from eval.sampling import sample, sample_each
 from eval.spec import Drawing
+from foundation.bases.registry import load_plain
+from foundation.bases.spec import BaseSpec
 
 PROMPTS = ["a red cup", "an orange star on grass", "sea"]
 
 
 @pytest.fixture(scope="module")
 def pipe(pipeline_folder: Path) -> StableDiffusionPipeline:
-    return load_base_pipeline(str(pipeline_folder), "cpu")
+    return load_plain(BaseSpec(name="tiny", path=str(pipeline_folder), resolution=16))
 
 
 def pixels(images: list[Image.Image]) -> np.ndarray:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Any
 
 import pytest
 import torch
@@ -12,6 +12,7 @@ from torch import Tensor
 
 from eval.spec import Strata
 from eval.validation import ValidationSet, validation_losses, validation_losses_each
+from foundation.bases.noising import Diffusion, Discrete, Flow, NoiseProcess
 
 ALL = Strata(span=(0.0, 1.0), bins=4, noises_per_bin=2, seed=0)
 
@@ -22,7 +23,7 @@ def validation(**changes: Any) -> ValidationSet:
         "latents": torch.randn(3, 2, 4, 4, generator=generator),
         "embeddings": torch.randn(3, 5, 6, generator=generator),
         "ids": ["a", "b", "c"],
-        "alphas_cumprod": DDPMScheduler(num_train_timesteps=100).alphas_cumprod,
+        "process": Diffusion(DDPMScheduler(num_train_timesteps=100).alphas_cumprod),
         "strata": ALL,
     }
     return ValidationSet(**values | changes)
@@ -39,16 +40,17 @@ def test_timesteps_are_the_middles_of_equal_strata() -> None:
 def test_a_span_is_the_middle_of_what_more_strata_would_ask() -> None:
     middle = replace(ALL, span=(0.25, 0.75), bins=2)
     assert validation(strata=middle).timesteps.tolist() == [31, 43, 56, 68]
-    flow = validation(prediction_type="flow", alphas_cumprod=None, strata=middle)
+    flow = validation(process=Flow(), strata=middle)
     assert flow.timesteps.tolist() == [312.5, 437.5, 562.5, 687.5]
     with pytest.raises(ValueError, match="must be ≤ 50 timesteps, got 26 · 2"):
         validation(strata=replace(middle, bins=26))
 
 
 def test_losses_equal_a_naive_loop_with_diffusers_noising() -> None:
-    for kind in ("epsilon", "v_prediction"):
+    kinds: tuple[Discrete, ...] = ("epsilon", "v_prediction")
+    for kind in kinds:
         scheduler = DDPMScheduler(num_train_timesteps=100, prediction_type=kind)
-        data = validation(prediction_type=kind)
+        data = validation(process=Diffusion(scheduler.alphas_cumprod, kind))
         expected = torch.zeros(3, 4, dtype=torch.float64)
         for image in range(3):
             for number, (noise, t) in enumerate(zip(data.noise(image), data.timesteps, strict=True)):
@@ -62,7 +64,7 @@ def test_losses_equal_a_naive_loop_with_diffusers_noising() -> None:
 
 def test_a_flow_is_asked_at_the_middles_of_equal_strata_of_sigma() -> None:
     scheduler = FlowMatchEulerDiscreteScheduler()
-    data = validation(prediction_type="flow", alphas_cumprod=None)
+    data = validation(process=Flow())
     assert data.timesteps.tolist() == [62.5, 187.5, 312.5, 437.5, 562.5, 687.5, 812.5, 937.5]
     scheduler.set_timesteps(sigmas=(data.timesteps / 1000).flip(0).tolist())
     expected = torch.zeros(3, 4, dtype=torch.float64)
@@ -75,11 +77,14 @@ def test_a_flow_is_asked_at_the_middles_of_equal_strata_of_sigma() -> None:
     assert torch.allclose(validation_losses(data, denoise, max_rows=7), expected, atol=1e-5)
 
 
-@pytest.mark.parametrize("kind", ["epsilon", "v_prediction", "flow"])
-def test_a_perfect_denoiser_has_no_loss_and_an_idle_one_that_of_the_target(
-    kind: Literal["epsilon", "v_prediction", "flow"],
-) -> None:
-    data = validation(prediction_type=kind, **{"alphas_cumprod": None} if kind == "flow" else {})
+ALPHAS = DDPMScheduler(num_train_timesteps=100).alphas_cumprod
+
+
+@pytest.mark.parametrize(
+    "process", [Diffusion(ALPHAS), Diffusion(ALPHAS, "v_prediction"), Flow(shift=3.0)], ids=["epsilon", "v", "flow"]
+)
+def test_a_perfect_denoiser_has_no_loss_and_an_idle_one_that_of_the_target(process: NoiseProcess) -> None:
+    data = validation(process=process)
     batch = next(data.batches(100))
     assert validation_losses(data, lambda *_: batch.target, 100).abs().max() == 0
     idle = validation_losses(data, lambda noisy, *_: torch.zeros_like(noisy), 100)
@@ -137,10 +142,6 @@ def test_what_does_not_fit_together_is_refused() -> None:
         validation(ids=["a", "b"])
     with pytest.raises(ValueError, match="≤ 100 timesteps"):
         validation(strata=replace(ALL, bins=60))
-    with pytest.raises(ValueError, match="prediction_type"):
-        validation(prediction_type="sample")
-    with pytest.raises(ValueError, match="a flow has none"):
-        validation(prediction_type="flow")
 
 
 @pytest.mark.parametrize("max_rows", [1, 5, 100])

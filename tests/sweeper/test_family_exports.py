@@ -15,7 +15,7 @@ from peft import PeftModel
 from safetensors.torch import load_file
 
 from foundation.adapters.exports import read_adapter
-from foundation.bases.folder import TRAINS_TEXT
+from foundation.bases.families import FAMILIES
 from sweeper.export_files import export
 from sweeper.export_request import parse
 from tests.foundation.adapters.exports import loaders, original
@@ -63,7 +63,7 @@ NAMES_OF_OTHER_KINDS = {
 
 def specs(family: str) -> dict[str, AdapterSpec]:
     """Mixed ranks and alphas in all layers of a preset; fewer layers; and no LoRA. Text encoders where they train."""
-    text = family in TRAINS_TEXT
+    text = FAMILIES[family].trains_text
     return {
         "all": AdapterSpec(
             rank=3,

@@ -12,8 +12,7 @@ import pytest
 import torch
 from diffusers import StableDiffusionPipeline
 
-from eval.pipeline import load_lora
-from foundation.adapters.files import WEIGHTS_FILE, read_parts
+from foundation.adapters.files import WEIGHTS_FILE, put_on, read_parts
 from foundation.bases.port import Base
 from tests.train.test_adapter_kinds import ADAPTERS
 from train.caches import EncodedDataset
@@ -92,7 +91,7 @@ def test_the_file_acts_as_the_trial_did(
     pipeline = StableDiffusionPipeline.from_pretrained(
         tiny_pipeline, safety_checker=None, requires_safety_checker=False
     )
-    load_lora(pipeline, folder)
+    put_on(pipeline, folder, "judged")
     torch.testing.assert_close(outputs(pipeline.unet, pipeline.text_encoder), expected, rtol=0, atol=2e-5)
 
 

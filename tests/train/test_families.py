@@ -14,7 +14,7 @@ from diffusers import DiffusionPipeline
 
 from eval.sampling import sample_each
 from eval.spec import Drawing
-from foundation.bases.folder import TRAINS_TEXT
+from foundation.bases.families import FAMILIES
 from foundation.bases.port import Base
 from foundation.bases.registry import load_base
 from foundation.data.dataset import Dataset
@@ -51,7 +51,7 @@ def family(request: pytest.FixtureRequest, tiny_dataset: Dataset, tmp_path_facto
 
 def trials(family: str, lr: float = 1e-2) -> list[TrialSpec]:
     """Three of different ranks; the last trains the text encoders, too, where that can be."""
-    text = family in TRAINS_TEXT
+    text = FAMILIES[family].trains_text
     return [
         TrialSpec(
             adapter=AdapterSpec(rank=rank, alpha_ratio=0.5, text_encoder=text and rank == 5),

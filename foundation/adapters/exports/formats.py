@@ -10,10 +10,10 @@ from safetensors.torch import save
 
 from foundation.adapters.exports.about import About
 from foundation.adapters.exports.adapter import SavedAdapter, write_diffusers
-from foundation.adapters.exports.families import FAMILY_NAMES, names_of_family
 from foundation.adapters.exports.full import Differences, full_state
 from foundation.adapters.exports.header import kohya_header
 from foundation.adapters.exports.kohya import kohya_state, needs_base
+from foundation.adapters.exports.layer_names import names_of
 from foundation.adapters.exports.layers import BaseLayers
 from foundation.adapters.exports.programs import Format, Readers, kind_name, readers
 from foundation.adapters.files import WEIGHTS_FILE
@@ -41,10 +41,10 @@ def _diffusers(adapter: SavedAdapter, folder: Path, about: About, base: BaseLaye
 
 
 def _kohya(adapter: SavedAdapter, folder: Path, about: About, base: BaseLayers | None) -> Path:
-    family = FAMILY_NAMES[names_of_family(adapter, about.family)]
-    state = kohya_state(adapter, family, base)
+    names = names_of(adapter, about.family)
+    state = kohya_state(adapter, names, base)
     file = folder / KOHYA_FILE.format(title=about.title)
-    write_bytes(file, save(state, kohya_header(adapter, state, family, about)))
+    write_bytes(file, save(state, kohya_header(adapter, state, names, about)))
     return file
 
 
@@ -79,10 +79,10 @@ def write_full(adapter: SavedAdapter, differences: Differences, folder: Path, ab
     Raises:
         AdapterError: there are no names for it.
     """
-    family = FAMILY_NAMES[names_of_family(adapter, about.family)]
-    state = full_state(differences, family)
+    names = names_of(adapter, about.family)
+    state = full_state(differences, names)
     file = folder / FULL_FILE.format(title=about.title)
-    write_bytes(file, save(state, kohya_header(adapter, state, family, about, full=True)))
+    write_bytes(file, save(state, kohya_header(adapter, state, names, about, full=True)))
     return file
 
 
@@ -95,4 +95,4 @@ def readers_of(name: str, adapter: SavedAdapter, about: About) -> Readers:
     """Who reads a file of a format, or the folder."""
     if name == "peft":
         return Readers(("PEFT",), {})
-    return readers(cast("Format", name), kind_name(adapter), FAMILY_NAMES[names_of_family(adapter, about.family)])
+    return readers(cast("Format", name), kind_name(adapter), names_of(adapter, about.family))

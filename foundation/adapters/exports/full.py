@@ -12,7 +12,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from foundation.adapters.exports.families import FamilyNames
+from foundation.adapters.exports.layer_names import kohya_name
+from foundation.bases.families import LayerNames
 from foundation.bases.original_layers import Place, swaps_halves
 from foundation.errors import AdapterError
 
@@ -29,7 +30,7 @@ Differences = Mapping[str, Mapping[str, Difference]]
 """By part and layer."""
 
 
-def full_state(differences: Differences, family: FamilyNames) -> dict[str, Tensor]:
+def full_state(differences: Differences, names: LayerNames) -> dict[str, Tensor]:
     """The tensors under kohya's names.
 
     Raises:
@@ -37,25 +38,25 @@ def full_state(differences: Differences, family: FamilyNames) -> dict[str, Tenso
     """
     state: dict[str, Tensor] = {}
     for part, layers in differences.items():
-        if part not in family.prefixes:
-            raise AdapterError(f"kohya's files have no name for the {part} of {family.architecture}")
-        if part == "transformer" and family.places is not None:
-            layers = _in_original(layers, family)
+        if part not in names.prefixes:
+            raise AdapterError(f"kohya's files have no name for the {part} of {names.architecture}")
+        if part == "transformer" and names.places is not None:
+            layers = _in_original(layers, names)
         for name, own in layers.items():
-            prefix = family.kohya_name(part, name)
+            prefix = kohya_name(names, part, name)
             state[f"{prefix}.diff"] = own.weight.contiguous()
             if own.bias is not None:
                 state[f"{prefix}.diff_b"] = own.bias.contiguous()
     return state
 
 
-def _in_original(layers: Mapping[str, Difference], family: FamilyNames) -> dict[str, Difference]:
+def _in_original(layers: Mapping[str, Difference], names: LayerNames) -> dict[str, Difference]:
     """Those of the original code's layers; of one that holds several, the others' rows are zero."""
-    assert family.places is not None
+    assert names.places is not None
     grouped: dict[str, list[tuple[Place, Difference]]] = {}
     for name, own in layers.items():
         try:
-            place = family.places(name)
+            place = names.places(name)
         except KeyError as error:
             raise AdapterError(f"kohya's files have no name for {name}; export peft or merged instead") from error
         grouped.setdefault(place.layer, []).append((place, own))

@@ -16,16 +16,16 @@ from torch import Tensor
 
 from foundation.adapters.exports.about import About
 from foundation.adapters.exports.adapter import SavedAdapter
-from foundation.adapters.exports.families import FamilyNames
 from foundation.adapters.exports.layers import layers_of
 from foundation.adapters.files.changes import BASE_NORMS, NORMS_ENTRY
+from foundation.bases.families import LayerNames
 
 _LYCORIS: Final = {"LOHA": "loha", "LOKR": "lokr"}
 """PEFT's types that LyCORIS knows, by its own names."""
 
 
 def kohya_header(
-    adapter: SavedAdapter, state: Mapping[str, Tensor], family: FamilyNames, about: About, full: bool = False
+    adapter: SavedAdapter, state: Mapping[str, Tensor], names: LayerNames, about: About, full: bool = False
 ) -> dict[str, str]:
     """What is known of an adapter, as A1111, ComfyUI and kohya's trainer show it.
 
@@ -37,7 +37,7 @@ def kohya_header(
         ranks, alphas = [], []
     algorithms = ["full"] if full else sorted({_LYCORIS[kind] for kind in adapter.kinds if kind in _LYCORIS})
     network = {
-        "ss_network_module": "lycoris.kohya" if algorithms else family.network_module,
+        "ss_network_module": "lycoris.kohya" if algorithms else names.network_module,
         "ss_network_dim": f"{_most_common(ranks)}" if ranks else None,
         "ss_network_alpha": f"{_most_common(alphas):g}" if alphas else None,
         "ss_network_args": json.dumps({"algo": algorithms[0]}) if algorithms else None,
@@ -45,8 +45,8 @@ def kohya_header(
     }
     training = {
         "ss_output_name": about.title,
-        "ss_base_model_version": family.base_model_version,
-        "ss_v2": str(family.base_model_version == "sd_v2"),
+        "ss_base_model_version": names.base_model_version,
+        "ss_v2": str(names.base_model_version == "sd_v2"),
         "ss_sd_model_name": about.base,
         "ss_resolution": f"({about.resolution}, {about.resolution})" if about.resolution else None,
         "ss_steps": None if about.steps is None else str(about.steps),
@@ -54,8 +54,8 @@ def kohya_header(
     }
     spec = {
         "modelspec.sai_model_spec": "1.0.1",
-        "modelspec.architecture": f"{family.architecture}/lora",
-        "modelspec.implementation": family.implementation,
+        "modelspec.architecture": f"{names.architecture}/lora",
+        "modelspec.implementation": names.implementation,
         "modelspec.title": about.title,
         "modelspec.resolution": f"{about.resolution}x{about.resolution}" if about.resolution else None,
         "modelspec.date": about.date,

@@ -29,10 +29,11 @@ import torch
 from torch import Tensor
 
 from foundation.adapters.exports.adapter import SavedAdapter
-from foundation.adapters.exports.families import FamilyNames
+from foundation.adapters.exports.layer_names import kohya_name
 from foundation.adapters.exports.layers import BaseLayer, BaseLayers, Layer, layers_of
 from foundation.adapters.exports.original import in_original
 from foundation.adapters.files import AdapterPart, kind_of
+from foundation.bases.families import LayerNames
 from foundation.errors import AdapterError
 
 _UNFUSED: Final = "lora_transformer_"
@@ -48,7 +49,7 @@ def needs_base(adapter: SavedAdapter) -> bool:
     return adapter.has_dora or adapter.has_bias or "IA3" in adapter.kinds
 
 
-def kohya_state(adapter: SavedAdapter, family: FamilyNames, base: BaseLayers | None = None) -> dict[str, Tensor]:
+def kohya_state(adapter: SavedAdapter, names: LayerNames, base: BaseLayers | None = None) -> dict[str, Tensor]:
     """The tensors under kohya's names; `base` where `needs_base` says so.
 
     Raises:
@@ -58,13 +59,13 @@ def kohya_state(adapter: SavedAdapter, family: FamilyNames, base: BaseLayers | N
         raise AdapterError("kohya's format of this kind is told from the base's weights, too: name the base")
     state: dict[str, Tensor] = {}
     for part, saved in adapter.parts.items():
-        if part not in family.prefixes:
+        if part not in names.prefixes:
             raise AdapterError(
-                f"kohya's files have no name for the {part} of {family.architecture}; export peft instead"
+                f"kohya's files have no name for the {part} of {names.architecture}; export peft instead"
             )
         layers = layers_of(saved, "kohya's format")
         common = Counter(layer.alpha for layer in layers).most_common(1)[0][0]
-        for prefix, layer in _named(layers, part, family, adapter):
+        for prefix, layer in _named(layers, part, names, adapter):
             alpha = layer.alpha if part == "transformer" else common
             own = base(part, layer.name) if base is not None and needs_base(adapter) else None
             tensors = _tensors(layer, saved, alpha, own)
@@ -72,22 +73,22 @@ def kohya_state(adapter: SavedAdapter, family: FamilyNames, base: BaseLayers | N
     return state
 
 
-def _named(layers: Sequence[Layer], part: str, family: FamilyNames, adapter: SavedAdapter) -> list[tuple[str, Layer]]:
+def _named(layers: Sequence[Layer], part: str, names: LayerNames, adapter: SavedAdapter) -> list[tuple[str, Layer]]:
     """The layers that a file holds, by what they are called there."""
-    if part != "transformer" or family.places is None:
-        return [(family.kohya_name(part, layer.name), layer) for layer in layers]
+    if part != "transformer" or names.places is None:
+        return [(kohya_name(names, part, layer.name), layer) for layer in layers]
     if adapter.is_plain:
-        return [(family.kohya_name(part, layer.name), layer) for layer in in_original(layers, family.places)]
+        return [(kohya_name(names, part, layer.name), layer) for layer in in_original(layers, names.places)]
     for layer in layers:
-        _check_unfused(layer, family, adapter)
+        _check_unfused(layer, names, adapter)
     return [(f"{_UNFUSED}{layer.name.replace('.', '_')}", layer) for layer in layers]
 
 
-def _check_unfused(layer: Layer, family: FamilyNames, adapter: SavedAdapter) -> None:
+def _check_unfused(layer: Layer, names: LayerNames, adapter: SavedAdapter) -> None:
     """Refuse what ComfyUI does not read under diffusers' names."""
-    assert family.places is not None
+    assert names.places is not None
     try:
-        place = family.places(layer.name)
+        place = names.places(layer.name)
     except KeyError as error:
         raise AdapterError(f"kohya's format has no name for {layer.name}; export peft or merged instead") from error
     if _MODULATION in place.layer or adapter.has_bias or "IA3" in adapter.kinds:

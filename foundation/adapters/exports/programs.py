@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from foundation.adapters.exports.adapter import SavedAdapter
-from foundation.adapters.exports.families import FAMILY_NAMES, FamilyNames
+from foundation.adapters.exports.layer_names import built_in_names
+from foundation.bases.families import LayerNames
 
 Format = Literal["diffusers", "kohya", "full"]
 KindName = Literal["lora", "dora", "lora_bias", "loha", "lokr", "ia3", "oft"]
@@ -105,19 +106,19 @@ def kind_name(adapter: SavedAdapter) -> KindName:
     return next((names[kind] for kind in sorted(adapter.kinds) if kind in names), "lora")
 
 
-def readers(file: Format, kind: KindName, family: FamilyNames) -> Readers:
+def readers(file: Format, kind: KindName, names: LayerNames) -> Readers:
     """Who reads a file of a kind of adapter of a model family."""
     unread = {**_UNREAD_OF_ALL_KINDS[file], **_UNREAD.get((file, kind), {})}
     if file != "diffusers":
-        unread |= family.unread
+        unread |= names.unread
     if file == "kohya" and kind != "lora":
-        unread |= family.unread_unfused
+        unread |= names.unread_unfused
     known = [program for program in PROGRAMS if program not in unread]
-    titles = {TRAINER: family.trainer}
+    titles = {TRAINER: names.trainer}
     return Readers(
         tuple(titles.get(program, program) for program in known),
         {titles.get(program, program): unread[program] for program in PROGRAMS if program in unread},
-        tuple(each for each in readers("full", kind, family).read if each in unread) if file == "kohya" else (),
+        tuple(each for each in readers("full", kind, names).read if each in unread) if file == "kohya" else (),
     )
 
 
@@ -126,8 +127,8 @@ def as_markdown() -> str:
     heads = {name: [(name, *PROGRAMS), ("---",) * (len(PROGRAMS) + 1)] for name in ("kind", "family")}
     kinds = [(title, *_files_for(kind)) for kind, title in TITLES.items()]
     families = [
-        (family.title, *(_reads(program, readers("kohya", "lora", family), family) for program in PROGRAMS))
-        for family in FAMILY_NAMES.values()
+        (names.title, *(_reads(program, readers("kohya", "lora", names), names) for program in PROGRAMS))
+        for names in built_in_names().values()
     ]
     return "\n\n".join(
         [
@@ -142,22 +143,24 @@ def as_markdown() -> str:
 def _files_for(kind: KindName) -> list[str]:
     """Which files of a kind each program reads."""
     formats: tuple[Format, ...] = ("diffusers", "kohya", "full")
-    read = {file: readers(file, kind, FAMILY_NAMES["sd1"]).read for file in formats if (file, kind) not in UNWRITTEN}
+    read = {
+        file: readers(file, kind, built_in_names()["sd1"]).read for file in formats if (file, kind) not in UNWRITTEN
+    }
     return [" or ".join(file for file, programs in read.items() if program in programs) or "–" for program in PROGRAMS]
 
 
 def _reasons() -> list[str]:
     whole = {f"Every {file} file": Readers((), why).unread_words for file, why in _UNREAD_OF_ALL_KINDS.items() if why}
     single = {
-        f"The {file} file of {TITLES[kind]}": readers(file, kind, FAMILY_NAMES["sd1"]).unread_words
+        f"The {file} file of {TITLES[kind]}": readers(file, kind, built_in_names()["sd1"]).unread_words
         for file, kind in _UNREAD
     }
     lines = [f"- {what} is {words}." for what, words in {**whole, **single}.items()]
     return lines + [f"- There is no {file} file of {TITLES[kind]}: {why}." for (file, kind), why in UNWRITTEN.items()]
 
 
-def _reads(program: str, own: Readers, family: FamilyNames) -> str:
-    title = family.trainer if program == TRAINER else program
+def _reads(program: str, own: Readers, names: LayerNames) -> str:
+    title = names.trainer if program == TRAINER else program
     if title in own.unread:
         return f"no: {own.unread[title]}"
     return "yes" if title == program else f"yes: {title}"

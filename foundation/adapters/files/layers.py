@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from foundation.adapters.files.changes import ALPHA, BIAS, CHANGE_KINDS, MAGNITUDE, Change, LayerShare, scale_of
-from foundation.bases.original_layers import Members, diffusers_layers, is_original, swaps_halves
 from foundation.adapters.files.part import AdapterPart, kind_of, lora_config
+from foundation.bases.original_layers import Members, diffusers_layers, is_original, swaps_halves
 
 _MAGNITUDE_OF_PEFT: Final = "lora_magnitude_vector"
 _BIAS_OF_PEFT: Final = "lora_B.bias"

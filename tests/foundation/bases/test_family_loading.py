@@ -18,8 +18,9 @@ from huggingface_hub.errors import GatedRepoError, LocalEntryNotFoundError, Repo
 from safetensors.torch import save_file
 
 from eval.guidance import guided, rows_of_a_picture
+from foundation.bases.families import FAMILIES
 from foundation.bases.flow import flow_of
-from foundation.bases.folder import TRAINS_TEXT, known_prediction
+from foundation.bases.folder import known_prediction
 from foundation.bases.port import Base
 from foundation.bases.registry import check_base, load_base
 from foundation.bases.text import join_text, split_text
@@ -69,7 +70,7 @@ def test_a_family_is_read_from_its_folder(family: str, spec_of: Callable[[str], 
 @pytest.mark.parametrize("family", BUILDERS)
 def test_only_some_families_train_their_text_encoders(family: str, spec_of: Callable[[str], BaseSpec]) -> None:
     spec = spec_of(family)
-    if family in TRAINS_TEXT:
+    if FAMILIES[family].trains_text:
         check_base(spec, trains_text=True)
         return
     assert f"base.family {family}" in said(lambda: check_base(spec, trains_text=True), ConfigError)
@@ -91,6 +92,15 @@ def test_what_is_no_base_is_refused(spec_of: Callable[[str], BaseSpec], tmp_path
         "./nowhere": "does not exist",
     }.items():
         assert words in said(lambda path=path: check_base(replace(spec, path=path)))
+
+
+@pytest.mark.parametrize("family", BUILDERS)
+def test_without_a_resolution_pictures_are_as_large_as_the_pipelines_own(
+    family: str, spec_of: Callable[[str], BaseSpec]
+) -> None:
+    base = load_base(replace(spec_of(family), resolution=999), CPU, own_size=True)
+    (drawn,) = base.pipeline("a red cup", num_inference_steps=1, output_type="pil").images
+    assert drawn.size == (base.resolution, base.resolution)
 
 
 def test_a_resolution_that_does_not_fit_is_refused(spec_of: Callable[[str], BaseSpec]) -> None:

@@ -15,7 +15,6 @@ import torch
 from eval.extractors import load_image_extractor, load_style_extractor
 from eval.features import POCKET, load_extractor
 from eval.models import check_models
-from eval.pipeline import load_base_pipeline
 from foundation.adapters.merge.pipeline import open_parts, open_pipeline
 from foundation.bases.folder import EMBEDDED
 from foundation.bases.registry import check_base, load_base
@@ -31,7 +30,6 @@ from train.spec import BaseSpec
 
 LOADERS: dict[str, Callable[[str], Any]] = {
     "base": lambda path: load_base(BaseSpec(name="x", path=path, resolution=64), torch.device("cpu")),
-    "eval base": lambda path: load_base_pipeline(path, "cpu"),
     "merge": open_pipeline,
     "parts": lambda path: open_parts(path, ["text_encoder"]),
     "clip": load_extractor,
@@ -41,7 +39,7 @@ LOADERS: dict[str, Callable[[str], Any]] = {
     "base, before a study": lambda path: check_base(BaseSpec(name="x", path=path, resolution=64)),
     "clip, before a study": lambda path: check_models(replace(plan(["+experiment=pencil"]).config.eval, clip=path)),
 }
-PIPELINES = ("base", "eval base", "merge", "parts", "base, before a study")
+PIPELINES = ("base", "merge", "parts", "base, before a study")
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ import pytest
 import torch
 from PIL import Image, ImageOps
 
+from foundation.bases.pixels import to_pixels
 from foundation.bases.port import Base
 from foundation.data.buckets import RANDOM_CROPS, CroppedView, Cut
 from foundation.data.dataset import Dataset, load_dataset
@@ -23,7 +24,6 @@ from tests.train.plain import plain_training
 from tests.train.test_packed import assert_same, doubled, one, trained
 from train.batches import BatchSampler
 from train.caches import EncodedDataset, encode_dataset
-from train.images import to_pixels
 from train.objective import TrainingLoss
 from train.pack import Pack
 from train.spec import AdapterSpec, BaseSpec, DataSpec, TrainingSpec, TrialSpec

@@ -12,10 +12,9 @@ import torch
 from PIL import Image
 
 from eval.evaluation import Evaluation
-from eval.families import family_loss_of, validation_set
-from eval.pipeline import load_base_pipeline, load_lora
 from eval.spec import EvalSpec
-from eval.validation import validation_losses
+from eval.validation import losses_of_base, validation_set
+from foundation.adapters.files import put_on
 from foundation.bases.port import Base
 from foundation.data.dataset import Dataset
 from sweeper.records.pictures import sheets
@@ -74,7 +73,7 @@ def test_judged_together_as_judged_alone(
 
 
 def test_a_slot_is_judged_as_its_file_is_by_all_who_load_it(
-    pack: Pack, tiny_pipeline: Path, tiny_dataset: Dataset, tiny_data: EncodedDataset, tmp_path: Path
+    pack: Pack, new_base: Callable[[], Base], tiny_dataset: Dataset, tiny_data: EncodedDataset, tmp_path: Path
 ) -> None:
     spec = replace(SPEC, final_prompts=())  # both are drawn by the same prompts
     judging = Judging(pack, tiny_dataset, tiny_data, spec, "in pencil style", tmp_path / "cache")
@@ -83,10 +82,9 @@ def test_a_slot_is_judged_as_its_file_is_by_all_who_load_it(
     for number, of_slot in enumerate(slots):
         pack.save_adapter(number, tmp_path / f"lora{number}")
         of_file = judging.judge_file(tmp_path / f"lora{number}", 3, tmp_path / f"f{number}", spec.seeds)
-        pipe = load_base_pipeline(str(tiny_pipeline), "cpu")
-        load_lora(pipe, tmp_path / f"lora{number}")
-        family = family_loss_of(pipe)
-        losses = validation_losses(validation_set(family, tiny_dataset.validation, spec), family.predict, 8)
+        fresh = new_base()
+        put_on(fresh.pipeline, tmp_path / f"lora{number}", "judged")
+        (losses,) = losses_of_base(validation_set(fresh, tiny_dataset.validation, spec.strata), fresh, 8)
         assert of_slot.validation_losses == pytest.approx(losses.mean(1).tolist(), rel=1e-4)
         assert of_file.validation_losses == pytest.approx(of_slot.validation_losses, rel=1e-4)
         for file in (tmp_path / f"s{number}").glob("*seed*.png"):

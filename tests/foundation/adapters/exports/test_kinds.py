@@ -17,7 +17,7 @@ from peft.tuners.tuners_utils import BaseTunerLayer
 from safetensors.torch import load_file, save_file
 
 from foundation.adapters.exports import About, SavedAdapter, read_adapter, write_format, write_full
-from foundation.adapters.exports.families import FAMILY_NAMES
+from foundation.adapters.exports.layer_names import built_in_names
 from foundation.adapters.exports.programs import UNWRITTEN, Format, kind_name, readers
 from foundation.adapters.files import put_on, take_off
 from foundation.adapters.merge.difference import base_layers, weight_differences
@@ -109,7 +109,7 @@ def test_each_program_makes_pefts_weights_of_it_or_is_not_named(
                 loaded = load(base.weight.detach(), None if base.bias is None else base.bias.detach(), tensors)
                 worst = max(worst, far(loaded.weight, wanted[layer][0]), far(loaded.bias, wanted[layer][1]))
                 known &= loaded.read == tensors.keys()
-            if program in readers(file, name, FAMILY_NAMES["sd1"]).read:
+            if program in readers(file, name, built_in_names()["sd1"]).read:
                 assert known and worst < 1e-5, (file, program)
             else:
                 assert not known or worst > 1e-2, (file, program)

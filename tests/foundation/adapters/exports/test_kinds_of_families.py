@@ -14,9 +14,9 @@ from peft.utils import get_peft_model_state_dict
 from torch import Tensor
 
 from foundation.adapters.exports import SavedAdapter
-from foundation.adapters.exports.families import FAMILY_NAMES
 from foundation.adapters.exports.full import full_state
 from foundation.adapters.exports.kohya import kohya_state
+from foundation.adapters.exports.layer_names import built_in_names, kohya_name
 from foundation.adapters.files import AdapterPart, plain_config
 from foundation.adapters.merge.difference import base_layers, weight_differences
 from foundation.errors import AdapterError
@@ -35,7 +35,7 @@ CONFIGS: dict[str, Any] = {
     "oft": peft.OFTConfig(oft_block_size=4, target_modules=["to_q", "to_k"]),
 }
 UNWRITTEN = {("flux", "ia3"), ("sd3", "ia3"), ("flux", "bias"), ("sd3", "bias")} | {
-    (each, "oft") for each in FAMILY_NAMES
+    (each, "oft") for each in built_in_names()
 }
 """Which there is no kohya file of, but for the one of differences."""
 
@@ -52,13 +52,13 @@ def base(request: pytest.FixtureRequest) -> tuple[str, str, Any]:
 @pytest.mark.parametrize("kind", CONFIGS)
 def test_a_kind_in_a_family(kind: str, base: tuple[str, str, Any]) -> None:
     name, part, denoiser = base
-    family, config = FAMILY_NAMES[name], CONFIGS[kind]
+    family, config = built_in_names()[name], CONFIGS[kind]
     module = injected(denoiser, config)
     state = {key: tensor.clone() for key, tensor in get_peft_model_state_dict(module, adapter_name="theirs").items()}
     adapter = SavedAdapter({part: AdapterPart(state, plain_config(config))})
     wanted = merged(module)
     fused = family.places is not None
-    own_names = {family.kohya_name(part, layer): layer for layer in wanted}
+    own_names = {kohya_name(family, part, layer): layer for layer in wanted}
     whole = full_state(weight_differences(SimpleNamespace(**{part: copy.deepcopy(denoiser)}), adapter), family)
     if fused:
         assert_added(in_diffusers(name, whole), denoiser, wanted)

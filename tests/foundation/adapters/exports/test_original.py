@@ -13,8 +13,8 @@ from safetensors import safe_open
 from torch import Tensor, nn
 
 from foundation.adapters.exports import About, SavedAdapter, write_format
-from foundation.adapters.exports.families import FAMILY_NAMES
 from foundation.adapters.exports.kohya import kohya_state
+from foundation.adapters.exports.layer_names import built_in_names
 from foundation.adapters.exports.layers import BaseLayer, layers_of
 from foundation.adapters.files import AdapterPart, lora_config
 from foundation.errors import AdapterError
@@ -54,7 +54,7 @@ def test_diffusers_reads_flux_as_it_was(
         if "blocks.0." in name and not (left_out and name.endswith(left_out))
     }
     adapter = lora(layers, ranks, {"to_v": 2.0})
-    read = _convert_kohya_flux_lora_to_diffusers(kohya_state(adapter, FAMILY_NAMES["flux"]))
+    read = _convert_kohya_flux_lora_to_diffusers(kohya_state(adapter, built_in_names()["flux"]))
     for layer in layers_of(adapter.parts["transformer"], "a test"):
         probe = torch.ones(flux[layer.name].in_features)
         ours = layer.scale * layer.tensors["lora_B"] @ (layer.tensors["lora_A"] @ probe)
@@ -68,7 +68,7 @@ def test_diffusers_reads_flux_as_it_was(
 
 def test_layers_outside_of_blocks(flux: dict[str, nn.Linear]) -> None:
     layers = {name: layer for name, layer in flux.items() if "blocks." not in name}
-    state = kohya_state(lora(layers, (2,), {}), FAMILY_NAMES["flux"])
+    state = kohya_state(lora(layers, (2,), {}), built_in_names()["flux"])
     names = {key.partition(".")[0].removeprefix("lora_unet_") for key in state}
     embedders = {f"{name}_{side}_layer" for name in ("time_in", "vector_in", "guidance_in") for side in ("in", "out")}
     final = {"final_layer_linear", "final_layer_adaLN_modulation_1"}
@@ -88,7 +88,7 @@ def test_shift_and_scale_change_places_where_there_is_no_gate() -> None:
         "norm_out.linear",
     ]
     adapter = lora({name: model.get_submodule(name) for name in names}, (2,), {})
-    state = kohya_state(adapter, FAMILY_NAMES["sd3"])
+    state = kohya_state(adapter, built_in_names()["sd3"])
     part = adapter.parts["transformer"].state
     for name, original, swapped in [
         (names[0], "lora_unet_joint_blocks_0_context_block_adaLN_modulation_1", False),
@@ -103,7 +103,7 @@ def test_shift_and_scale_change_places_where_there_is_no_gate() -> None:
 def test_scales_that_differ_go_into_the_ups() -> None:
     layers = {f"transformer_blocks.0.attn.{name}": nn.Linear(6, 6) for name in ("to_q", "to_k", "to_v")}
     adapter = lora(layers, (2, 1, 3), {"to_k": 5.0, "to_v": 0.5})
-    state = kohya_state(adapter, FAMILY_NAMES["sd3"])
+    state = kohya_state(adapter, built_in_names()["sd3"])
     prefix = "lora_unet_joint_blocks_0_x_block_attn_qkv"
     update = lycoris.update({key.removeprefix(f"{prefix}."): tensor.double() for key, tensor in state.items()})
     parts = {layer.name: layer for layer in layers_of(adapter.parts["transformer"], "a test")}
@@ -122,7 +122,7 @@ def test_kinds_that_cannot_be_fused_keep_diffusers_names() -> None:
     )
     for part in (AdapterPart(loha, {"peft_type": "LOHA", "r": 2, "alpha": 2}), dora):
         state = kohya_state(
-            SavedAdapter({"transformer": part}), FAMILY_NAMES["sd3"], lambda _, __: BaseLayer(torch.eye(6), None)
+            SavedAdapter({"transformer": part}), built_in_names()["sd3"], lambda _, __: BaseLayer(torch.eye(6), None)
         )
         assert {key.partition(".")[0] for key in state} == {"lora_transformer_transformer_blocks_0_attn_to_q"}
 

@@ -15,8 +15,8 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from foundation.adapters.exports import SavedAdapter
-from foundation.adapters.exports.families import FAMILY_NAMES
 from foundation.adapters.exports.kohya import kohya_state
+from foundation.adapters.exports.layer_names import built_in_names
 from foundation.adapters.exports.layers import layers_of
 from foundation.adapters.files import AdapterPart, lora_config, read_parts
 from tests.foundation.adapters.files.conftest import pipeline
@@ -195,7 +195,7 @@ def test_our_kohya_file_of_all_layers_is_read_back(family: str, names: str, tmp_
     """Every layer that a LoRA can be of, at scales and ranks of its own, and by what diffusers calls it."""
     pipe, g = pipeline(family), torch.Generator().manual_seed(0)
     parts: dict[str, AdapterPart] = {}
-    for component in FAMILY_NAMES[names].prefixes:
+    for component in built_in_names()[names].prefixes:
         module = getattr(pipe, component)
         layers = {name: leaf(module, name) for name, each in module.named_modules() if isinstance(each, nn.Linear)}
         layers = {name: weight for name, weight in layers.items() if _is_exported(family, component, name)}
@@ -211,7 +211,7 @@ def test_our_kohya_file_of_all_layers_is_read_back(family: str, names: str, tmp_
             state[f"{name}.lora_B.weight"] = torch.randn(len(weight), ranks[name], generator=g)
         alphas = {name: 1.0 + number % 4 for number, name in enumerate(own)}
         parts[component] = AdapterPart(state, lora_config(ranks, alphas))
-    save_file(kohya_state(SavedAdapter(parts), FAMILY_NAMES[names]), tmp_path / "a.safetensors")
+    save_file(kohya_state(SavedAdapter(parts), built_in_names()[names]), tmp_path / "a.safetensors")
     read = read_parts(tmp_path / "a.safetensors")
     assert read.keys() == parts.keys()
     for component, part in parts.items():

@@ -13,7 +13,6 @@ import torch
 from diffusers import StableDiffusionPipeline
 from peft.utils import get_peft_model_state_dict
 
-from eval.pipeline import load_lora
 from foundation.adapters.files import (
     WEIGHTS_FILE,
     AdapterPart,
@@ -57,7 +56,7 @@ def test_a_file_acts_as_what_was_written_and_leaves_nothing(
     take_off(pipeline)
     assert [name for name, _ in pipeline.unet.named_modules()] == names
     assert torch.equal(predicted(pipeline.unet), plain)
-    load_lora(pipeline, file.parent)  # as `sweeper eval lora=…` does
+    put_on(pipeline, file.parent, "judged")  # a folder, under another name
     assert torch.equal(predicted(pipeline.unet), predicted(theirs))
     take_off(pipeline)
 

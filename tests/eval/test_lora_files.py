@@ -1,8 +1,7 @@
-"""Bases and LoRA files: loaded as diffusers does, refused by name."""
+"""LoRA files on a base: they act on its validation loss, whoever wrote them, or are refused by name."""
 
 from __future__ import annotations
 
-import json
 import shutil
 from pathlib import Path
 
@@ -11,15 +10,20 @@ import safetensors.torch
 import torch
 from PIL import Image
 
-from eval.families import family_loss_of, validation_set
-from eval.pipeline import base_folder, load_base_pipeline, load_lora
-from eval.spec import EvalSpec
-from eval.validation import validation_losses
-from foundation.adapters.files import adapter_files
+from eval.spec import Strata
+from eval.validation import losses_of_base, validation_set
+from foundation.adapters.files import adapter_files, put_on
+from foundation.bases.port import Base
+from foundation.bases.registry import load_base
+from foundation.bases.spec import BaseSpec
 from foundation.data.folder import Picture
-from foundation.errors import AdapterError, BaseModelError, ConfigError
+from foundation.errors import AdapterError
 
-SPEC = EvalSpec(prompts=("a",), timestep_bins=2, noises_per_bin=1)
+STRATA = Strata(span=(0.0, 1.0), bins=2, noises_per_bin=1, seed=0)
+
+
+def base_of(folder: Path) -> Base:
+    return load_base(BaseSpec(name="tiny", path=str(folder), resolution=16), torch.device("cpu"))
 
 
 @pytest.fixture
@@ -32,28 +36,13 @@ def picture(path: Path, colour: tuple[int, int, int]) -> Picture:
     return Picture(path, "a cup", path.name)
 
 
-def test_pocket_lies_in_the_repository() -> None:
-    assert base_folder("pocket") == str(Path(__file__).parents[2] / "train/pocket/weights/pipeline")
-    assert base_folder("some/where") == "some/where"
-
-
-def test_a_lora_changes_the_validation_loss_and_the_latents_are_the_vaes(
-    pipeline_folder: Path, lora_folder: Path, pictures: list[Picture], tmp_path: Path
-) -> None:
-    pipe = load_base_pipeline(str(pipeline_folder), "cpu")
-    family = family_loss_of(pipe)
-    assert family.side == 16 and family_loss_of(pipe, 32).side == 32
-    with pytest.raises(ConfigError, match="resolution must be a multiple of 2 for this base, got 17"):
-        family_loss_of(pipe, 17)
-    data = validation_set(family, pictures, SPEC)
+def test_a_lora_changes_the_validation_loss(pipeline_folder: Path, lora_folder: Path, pictures: list[Picture]) -> None:
+    base = base_of(pipeline_folder)
+    data = validation_set(base, pictures, STRATA)
     assert data.latents.shape == (3, 4, 8, 8) and data.embeddings.shape == (3, 24, 16)
-    with torch.no_grad():
-        latents = pipe.vae.encode(torch.full((1, 3, 16, 16), -1.0)).latent_dist.mode() * pipe.vae.config.scaling_factor
-        black = [picture(tmp_path / "black.png", (0, 0, 0))]
-        assert torch.allclose(validation_set(family, black, SPEC).latents, latents, atol=1e-5)
-    before = validation_losses(data, family.predict, 4)
-    load_lora(pipe, lora_folder)
-    after = validation_losses(data, family.predict, 4)
+    before = losses_of_base(data, base, 4)[0]
+    put_on(base.pipeline, lora_folder, "judged")
+    after = losses_of_base(data, base, 4)[0]
     assert before.shape == (3, 2) and (before - after).abs().min() > 1e-4
 
 
@@ -72,28 +61,11 @@ def test_a_kohya_file_is_the_same_lora(
     safetensors.torch.save_file(renamed, folder / "kohya.safetensors")
     losses = []
     for path in (lora_folder, folder):
-        pipe = load_base_pipeline(str(pipeline_folder), "cpu")
-        family = family_loss_of(pipe)
-        data = validation_set(family, pictures, SPEC)
-        load_lora(pipe, path)
-        losses.append(validation_losses(data, family.predict, 4))
+        base = base_of(pipeline_folder)
+        data = validation_set(base, pictures, STRATA)
+        put_on(base.pipeline, path, "judged")
+        losses.append(losses_of_base(data, base, 4))
     assert torch.allclose(*losses, atol=1e-6)
-
-
-def test_what_is_no_pipeline_of_a_known_family_is_refused(pipeline_folder: Path, tmp_path: Path) -> None:
-    with pytest.raises(BaseModelError, match="base cannot be loaded, got"):
-        load_base_pipeline(str(tmp_path / "none"), "cpu")
-    with pytest.raises(BaseModelError, match="base cannot be loaded, got"):
-        load_base_pipeline(str(tmp_path), "cpu")
-    shutil.copytree(pipeline_folder, tmp_path / "other")
-    index = json.loads((pipeline_folder / "model_index.json").read_text()) | {"_class_name": "WanPipeline"}
-    (tmp_path / "other/model_index.json").write_text(json.dumps(index))
-    with pytest.raises(BaseModelError, match="of WanPipeline"):
-        load_base_pipeline(str(tmp_path / "other"), "cpu")
-    shutil.copytree(pipeline_folder, tmp_path / "half")
-    shutil.rmtree(tmp_path / "half/unet")
-    with pytest.raises(BaseModelError, match="base cannot be loaded, got"):
-        load_base_pipeline(str(tmp_path / "half"), "cpu")
 
 
 def test_a_lora_file_is_found_or_the_reason_said(lora_folder: Path, tmp_path: Path) -> None:
@@ -131,4 +103,4 @@ def test_a_lora_of_another_base_or_none_is_refused(pipeline_folder: Path, lora_f
         else:
             safetensors.torch.save_file(tensors, path)
         with pytest.raises(AdapterError, match=name):
-            load_lora(load_base_pipeline(str(pipeline_folder), "cpu"), path)
+            put_on(base_of(pipeline_folder).pipeline, path, "judged")

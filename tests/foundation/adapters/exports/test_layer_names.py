@@ -19,8 +19,8 @@ from safetensors import safe_open
 from torch import Tensor, nn
 
 from foundation.adapters.exports import About, SavedAdapter, about_of, readers_of, write_format
-from foundation.adapters.exports.families import FAMILY_NAMES, names_of_family
 from foundation.adapters.exports.kohya import kohya_state
+from foundation.adapters.exports.layer_names import built_in_names, names_of, version_of
 from foundation.adapters.exports.layers import BaseLayer, layers_of
 from foundation.adapters.files import AdapterPart, lora_config
 from foundation.errors import AdapterError
@@ -61,8 +61,8 @@ def test_sdxl_names_are_stabilitys_as_diffusers_reads_them(sdxl_unet: nn.Module)
     adapter = SavedAdapter(
         {"unet": lora_part(dict.fromkeys(names, 2)), "text_encoder_2": lora_part({"text_projection": 2})}
     )
-    assert names_of_family(adapter) == "sdxl"
-    state = kohya_state(adapter, FAMILY_NAMES["sdxl"])
+    assert version_of(adapter) == "sdxl"
+    state = kohya_state(adapter, built_in_names()["sdxl"])
     assert "lora_te2_text_projection.lora_down.weight" in state
     ours = {key: tensor for key, tensor in state.items() if key.startswith("lora_unet_")}
     assert not any("_blocks_0_resnets" in key or "down_blocks" in key for key in ours)
@@ -119,13 +119,13 @@ def test_sdxl_names_are_stabilitys_as_diffusers_reads_them(sdxl_unet: nn.Module)
 )
 def test_prefixes(family: str, parts: dict[str, dict[str, int]], names: list[str]) -> None:
     adapter = SavedAdapter({part: lora_part(layers) for part, layers in parts.items()})
-    assert names_of_family(adapter) == family
-    assert list(dict.fromkeys(key.partition(".")[0] for key in kohya_state(adapter, FAMILY_NAMES[family]))) == names
+    assert version_of(adapter) == family
+    assert list(dict.fromkeys(key.partition(".")[0] for key in kohya_state(adapter, built_in_names()[family]))) == names
 
 
 @pytest.mark.parametrize(("width", "family"), [(768, "sd1"), (1024, "sd2"), (2048, "sdxl")])
 def test_a_unets_family_by_its_text(width: int, family: str) -> None:
-    assert names_of_family(SavedAdapter({"unet": lora_part({"down_blocks.1.attn2.to_k": 1}, width)})) == family
+    assert version_of(SavedAdapter({"unet": lora_part({"down_blocks.1.attn2.to_k": 1}, width)})) == family
 
 
 @pytest.mark.parametrize(
@@ -140,14 +140,16 @@ def test_a_unets_family_by_its_text(width: int, family: str) -> None:
 )
 def test_a_transformers_family_by_its_layers(layer: str, width: int, family: str) -> None:
     adapter = SavedAdapter({"transformer": lora_part({layer: 1}, width)})
-    assert names_of_family(adapter) == family
-    assert names_of_family(adapter, "qwen_image") == "qwen_image"
+    assert version_of(adapter) == family
+    assert names_of(adapter) is built_in_names()[family]
+    assert names_of(adapter, "qwen_image") is built_in_names()["qwen_image"]
 
 
 @pytest.mark.parametrize(("told", "family"), [("stable_diffusion", "sd2"), ("sdxl", "sdxl"), ("", "sd2")])
 def test_a_unets_family_as_it_is_told(told: str, family: str) -> None:
     adapter = SavedAdapter({"unet": lora_part({"down_blocks.1.attn2.to_k": 1}, 1024)})
-    assert names_of_family(adapter, about_of({"base": {"family": told or "auto"}}, title="x").family) == family
+    family_of_config = about_of({"base": {"family": told or "auto"}}, title="x").family
+    assert names_of(adapter, family_of_config) is built_in_names()[family]
 
 
 TRAINER = "kohya's trainer"
@@ -193,7 +195,7 @@ def test_what_is_said_of_a_file() -> None:
 def test_a_part_that_a_family_has_not() -> None:
     adapter = SavedAdapter({"unet": lora_part({"conv_in": 1}), "text_encoder_2": lora_part({"text_projection": 1})})
     with pytest.raises(AdapterError, match="no name for the text_encoder_2 of stable-diffusion-v1"):
-        kohya_state(adapter, FAMILY_NAMES["sd1"])
+        kohya_state(adapter, built_in_names()["sd1"])
 
 
 @pytest.mark.parametrize("layer", ["single_transformer_blocks.0.proj_out", "transformer_blocks.0.attn.to_q"])
@@ -201,7 +203,7 @@ def test_ia3_where_layers_are_fused_is_read_by_nobody(layer: str) -> None:
     config = {"peft_type": "IA3", "feedforward_modules": [layer]}
     adapter = SavedAdapter({"transformer": AdapterPart({f"{layer}.ia3_l": torch.ones(1, 6)}, config)})
     with pytest.raises(AdapterError, match=f"cannot hold IA3 of {layer}.*export formats full"):
-        kohya_state(adapter, FAMILY_NAMES["flux"], lambda part, name: BaseLayer(torch.ones(6, 6), None))
+        kohya_state(adapter, built_in_names()["flux"], lambda part, name: BaseLayer(torch.ones(6, 6), None))
 
 
 def test_patterns_are_pefts() -> None:
