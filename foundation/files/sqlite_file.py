@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import glob
 import os
 import sqlite3
@@ -11,6 +10,8 @@ from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import Final
+
+from filelock import FileLock
 
 from foundation.files.durable import PARTIAL
 
@@ -31,8 +32,7 @@ def create_whole(file: Path, rows_in: str, create: Callable[[Path], None]) -> No
         OSError: the folder cannot be written to.
     """
     file.parent.mkdir(parents=True, exist_ok=True)
-    with (file.parent / f".{file.name}.lock").open("a") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with FileLock(file.parent / f".{file.name}.lock"):
         for left in file.parent.glob(f".{glob.escape(file.name)}.*{PARTIAL}*"):  # by one that was killed
             left.unlink()
         if file.exists() and not _is_half_made(file, rows_in):

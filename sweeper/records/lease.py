@@ -1,6 +1,7 @@
 """Who may write to a study's folder: one supervisor at a time, and its own workers.
 
-The system frees these locks however a process ends, so no crash leaves one behind.
+The system frees these locks however a process ends, so no crash leaves one behind. A worker's is shared and taken by
+hand: filelock's shared locks lie in an SQLite database or in markers that a crash leaves.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Final
+
+from filelock import lock_descriptor, unlock_descriptor
 
 from foundation.errors import StudyError
 
@@ -87,15 +90,11 @@ def _await_end(workers: IO[str], folder: Path, say: Callable[[str], None], wait_
             )
         time.sleep(_LOOK_EVERY_S)
     workers.truncate(0)
-    fcntl.flock(workers, fcntl.LOCK_UN)
+    unlock_descriptor(workers.fileno())
 
 
 def _locked(file: IO[str]) -> bool:
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
+    return lock_descriptor(file.fileno(), blocking=False)
 
 
 def _holder(file: IO[str]) -> str:

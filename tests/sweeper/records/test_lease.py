@@ -3,13 +3,27 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
 import pytest
 
 from foundation.errors import StudyError
-from sweeper.records.lease import supervising, working
+from sweeper.records.lease import is_held, supervising, working
+
+HOLDER = """
+import subprocess, sys
+from pathlib import Path
+from sweeper.records import lease
+
+with getattr(lease, sys.argv[1])(Path(sys.argv[2]), *[print] * (sys.argv[1] == "supervising")):
+    child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=sys.stdin)
+    print("holds it", flush=True)
+    child.wait()
+"""
+"""Holds a study with a child that outlives it, until its input ends."""
 
 
 def silent(words: str) -> None:
@@ -62,3 +76,26 @@ def test_a_worker_that_does_not_end_is_named(tmp_path: Path) -> None:
         supervising(tmp_path, lambda _: None, wait_s=0.0),
     ):
         pass
+
+
+@pytest.mark.parametrize("role", ["supervising", "working"])
+def test_a_killed_process_holds_nothing_though_its_child_lives_on(role: str, tmp_path: Path) -> None:
+    folder = tmp_path / "pencil"
+    folder.mkdir()
+    command = [sys.executable, "-c", HOLDER, role, str(folder)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as holder:
+        assert holder.stdout
+        assert holder.stdout.readline() == "holds it\n"
+        assert is_held(folder)
+        holder.kill()
+        assert holder.wait(30) < 0
+        assert not is_held(folder)
+        with supervising(folder, silent):
+            pass
+
+
+def test_who_looks_whether_a_study_is_held_leaves_its_holder_named(tmp_path: Path) -> None:
+    with supervising(tmp_path, silent):
+        assert is_held(tmp_path)
+        assert (tmp_path / ".lease").read_text() == str(os.getpid())
+    assert not is_held(tmp_path)
