@@ -12,7 +12,7 @@ from typing import Any, Final
 import torch
 from accelerate import Accelerator
 from accelerate.utils import PrecisionType
-from torch import Tensor, nn
+from torch import Tensor
 
 from foundation.adapters.files import put_on, take_off
 from foundation.bases.port import Base
@@ -37,6 +37,9 @@ class Pack:
 
     A trial in a pack trains as it would alone: what the slots share is frozen, and no row sees another's.
     `lasting` turns compiling and recording on (see `Packed`), `read_every` is how many steps go by before `step` reads.
+
+    accelerate casts and clips. Its loss scale and its count of micro-batches are one for the whole process, where each
+    slot has its own here: an overflow of one trial would skip the others' steps. The device is the base's.
     """
 
     def __init__(
@@ -283,7 +286,7 @@ class Pack:
 
     def _optimizer_step(self, number: int, slot: Slot) -> PendingStep:
         slot.scaler.unscale_(slot.optimizer)
-        norm = nn.utils.clip_grad_norm_(slot.parameters, slot.spec.train.clip_norm)
+        norm = self._accelerator.clip_grad_norm_(slot.parameters, slot.spec.train.clip_norm)
         lr, skips = effective_lr(slot.optimizer), slot.scaler.is_enabled()
         taken = PendingStep(number, slot.step + 1, tuple(slot.losses), lr, norm, skips)
         try:

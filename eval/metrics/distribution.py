@@ -49,6 +49,8 @@ def kid(real: Tensor, generated: Tensor) -> float:
 def cmmd(real: Tensor, generated: Tensor) -> float:
     """1000 · squared MMD with k(x, y) = exp(−‖x−y‖²/(2·10²)), unbiased, over unit features (n, D) and (N, D).
 
+    torchmetrics has none.
+
     Source: Jayasumana et al. 2024, arXiv:2401.09603 (its code takes the biased V-statistic; with few pictures
     the diagonal it keeps would swamp the distance).
     """

@@ -31,7 +31,10 @@ def clip_scores(images: Tensor, texts: Tensor) -> Tensor:
 
 
 def clip_score(images: Tensor, texts: Tensor) -> float:
-    """Return max(mean of 100·cos, 0) over the pairs, as `torchmetrics.functional.multimodal.clip_score` does."""
+    """Return max(mean of 100·cos, 0) over the pairs, as `torchmetrics.functional.multimodal.clip_score` does.
+
+    That one takes pictures, texts and a model; here all were looked at once, for all metrics.
+    """
     if len(images) == 0:
         return float("nan")
     return float((100 * (images * texts).sum(-1)).mean().clamp(min=0))

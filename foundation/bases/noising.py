@@ -52,8 +52,11 @@ class NoiseProcess(Protocol):
 class Diffusion:
     """x_t = √ᾱ_t · x + √(1-ᾱ_t) · ε at discrete timesteps, drawn evenly.
 
-    `alphas_cumprod` is on the device of the latents. Source: Ho et al. 2020, Denoising Diffusion Probabilistic Models,
-    equation 4; v is Salimans & Ho 2022, Progressive Distillation, appendix D.
+    `alphas_cumprod` is on the device of the latents. diffusers' `add_noise` and `get_velocity` say the same, but round
+    ᾱ to the latents' dtype before the roots, and are another thing where a base's own scheduler counts in σ.
+
+    Source: Ho et al. 2020, Denoising Diffusion Probabilistic Models, equation 4; v is Salimans & Ho 2022, Progressive
+    Distillation, appendix D.
     """
 
     alphas_cumprod: Tensor
@@ -81,8 +84,10 @@ class Diffusion:
 
     def snr(self, times: Tensor) -> Tensor:
         """ᾱ / (1-ᾱ)."""
-        alpha = self.alphas_cumprod[times]
-        return alpha / (1 - alpha)
+        from diffusers.training_utils import compute_snr  # takes seconds, which who only names a family need not wait
+
+        snr: Tensor = compute_snr(self, times)
+        return snr
 
     def to(self, device: torch.device | str) -> Diffusion:
         """See `NoiseProcess`."""
@@ -91,6 +96,7 @@ class Diffusion:
     def with_zero_terminal_snr(self) -> Diffusion:
         """The same with √ᾱ shifted and scaled so that the last timestep is pure noise and the first stays as it is.
 
+        diffusers' `rescale_zero_terminal_snr` takes and gives β, of which ᾱ is only a product with rounding.
         Source: Lin et al. 2023, Common Diffusion Noise Schedules and Sample Steps Are Flawed, algorithm 1.
         """
         root = self.alphas_cumprod.double().sqrt()
@@ -105,7 +111,8 @@ class Flow:
     `shift` moves σ towards noise, as large pictures need it: σ = s·u / (1 + (s-1)·u), with u evenly distributed or a
     sigmoid of N(`logit_mean`, `logit_std`²). Source: Esser et al. 2024, Scaling Rectified Flow Transformers, section
     3.1 and "Resolution-dependent shifting of timestep schedules". diffusers' training scripts take u from the other
-    end (their schedulers count down from noise), so that their mean is minus this one.
+    end (their schedulers count down from noise), so that their mean is minus this one. Its `scale_noise` looks times up
+    in a table, which those between its entries are not in.
     """
 
     shift: float = 1.0
@@ -125,10 +132,9 @@ class Flow:
 
     def draw(self, size: int, generator: torch.Generator) -> Tensor:
         """float32 in [0, 1000]."""
-        if self.density == "uniform":
-            u = torch.rand(size, generator=generator).double()
-        else:
-            u = torch.sigmoid(self.logit_mean + self.logit_std * torch.randn(size, generator=generator).double())
+        from diffusers.training_utils import compute_density_for_timestep_sampling as draw  # as above, seconds
+
+        u: Tensor = draw(self.density, size, self.logit_mean, self.logit_std, generator=generator).double()
         return (TIMES_PER_SIGMA * self.shift * u / (1 + (self.shift - 1) * u)).float()
 
     def noisy(self, latents: Tensor, noise: Tensor, times: Tensor) -> Tensor:

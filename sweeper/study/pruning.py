@@ -1,8 +1,8 @@
 """When a running trial is hopeless beside the others. Rules over what was judged: no Optuna, no disk, no clock.
 
 The rules are those of Optuna's pruners, and the tests hold them to these decision by decision. Optuna's own say only
-yes or no, while a person is owed the reason, and they refuse studies of several objectives
-(docs/decisions/006-pruning-by-courses.md). Here a trial is always held against others by its score.
+yes or no, while a person is owed the reason; they refuse studies of several objectives, and halving keeps notes in its
+storage (docs/decisions/006-pruning-by-courses.md). Here a trial is always held against others by its score.
 """
 
 from __future__ import annotations

@@ -7,6 +7,7 @@ import math
 import numpy as np
 import torch
 from diffusers import DDIMScheduler
+from diffusers.training_utils import compute_snr
 from torch import nn
 
 from train.spec import ObjectiveSpec
@@ -31,10 +32,10 @@ class Asked:
             return torch.randint(1000, (size,), generator=chance)
         u = torch.rand(size, generator=chance) if self.spec.flow_density == "uniform" else None
         if u is None:
-            normal = torch.randn(size, generator=chance)
-            u = 1 / (1 + torch.exp(-(self.spec.flow_logit_mean + self.spec.flow_logit_std * normal.double())))
+            normal = torch.normal(self.spec.flow_logit_mean, self.spec.flow_logit_std, (size,), generator=chance)
+            u = torch.sigmoid(normal)  # in float32, as diffusers draws it
         s = self.spec.flow_shift or 1.0
-        return (1000 * (s * u) / (1 + (s - 1) * u)).float()
+        return (1000 * (s * u.double()) / (1 + (s - 1) * u.double())).float()
 
     def noisy(self, latents: torch.Tensor, noise: torch.Tensor, times: torch.Tensor) -> torch.Tensor:
         """The denoiser's input."""
@@ -73,8 +74,7 @@ class Asked:
         if self.kind == "flow":
             sigma = times / 1000
             return [float(s) for s in ((1 - sigma) / sigma) ** 2]
-        alphas = self.scheduler.alphas_cumprod[times]
-        return [float(s) for s in alphas / (1 - alphas)]
+        return [float(s) for s in compute_snr(self.scheduler, times)]
 
     def weights(self, times: torch.Tensor) -> torch.Tensor:
         """Of each row."""
