@@ -20,6 +20,9 @@ broken = acme_sweeper.broken:Launcher
 
 [sweeper.trackers]
 broken = acme_sweeper.broken:Tracker
+
+[sweeper.families]
+broken = acme_sweeper.broken:FAMILY
 """
 """Entry points that a package should not have: one of a name of ours, some that cannot be imported, one of a kind."""
 

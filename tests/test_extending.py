@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from foundation.bases.folder import EMBEDDED
 from foundation.config.compose import compose, options
 from foundation.config.presets import search_presets
 from foundation.errors import ConfigError
@@ -56,8 +57,9 @@ def problem(*overrides: str) -> str:
 
 def test_a_packages_options_and_names_stand_beside_ours(acme: Path) -> None:
     assert "signs" in options("optimizer") and "noted" in options("launcher") and "lines" in options("tracking")
-    config = plan(["optimizer=signs", "launcher=noted", "tracking=lines"]).config
+    config = plan(["optimizer=signs", "launcher=noted", "tracking=lines", "base=etch"]).config
     assert (config.optimizer.name, config.launcher.name, config.tracking.name) == ("signs", "noted", "lines")
+    assert (config.base.family, config.base.lr_factor) == ("etch", 1.0)
     assert config.optimizer.kind.class_name == "Signs"
     assert problem("optimizer=adamw", "optimizer.name=sings").endswith("got 'sings'; did you mean signs?")
 
@@ -72,6 +74,7 @@ def test_a_built_in_name_stays_ours(acme: Path) -> None:
         (["optimizer=signs", "optimizer.name=broken"], "sweeper.optimizers"),
         (["launcher.name=broken"], "sweeper.launchers"),
         (["tracking.name=broken"], "sweeper.trackers"),
+        (["base.family=broken"], "sweeper.families"),
     ],
 )
 def test_a_broken_entry_point_is_one_line_with_its_package(
@@ -80,7 +83,7 @@ def test_a_broken_entry_point_is_one_line_with_its_package(
     with pytest.raises(ConfigError) as caught:
         run_study(["+experiment=pencil", f"study.folder={tmp_path / 'runs'}", *overrides])
     (line,) = caught.value.problems
-    assert line.removeprefix("optimizer: ") == (
+    assert line.removeprefix("optimizer: ").removeprefix("base: ") == (
         f"the package acme-wrong (its entry point broken of {group}) cannot be loaded: "
         "ModuleNotFoundError: No module named 'acme_is_not_there'"
     )
@@ -95,9 +98,24 @@ def test_a_thing_of_another_kind_is_one_line_too(acme: Path) -> None:
     )
 
 
+def etched(folder: Path) -> Path:
+    """The embedded base as one of the package's family."""
+    for file in EMBEDDED["pocket"].rglob("*"):
+        copy = folder / file.relative_to(EMBEDDED["pocket"])
+        if file.is_file():
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            copy.symlink_to(file)
+    index = folder / "model_index.json"
+    known = json.loads(index.read_text())
+    index.unlink()
+    index.write_text(json.dumps({**known, "_class_name": "EtchPipeline"}))
+    return folder
+
+
 def test_a_study_uses_each_of_them(acme: Path, tmp_path: Path) -> None:
     folder, note = tmp_path / "runs", tmp_path / "note"
     overrides = [
+        *("base=etch", f"base.path={etched(tmp_path / 'etch')}", "base.resolution=64", "base.lr_factor=10"),
         *("optimizer=signs", "launcher=noted", "tracking=lines", f"+launcher.settings.note={note}"),
         *("study.name=acme", "study.num_trials=1", "train.steps=2", "eval.every=2", f"study.folder={folder}"),
     ]
@@ -113,7 +131,7 @@ def test_a_study_uses_each_of_them(acme: Path, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     assert set(note.read_text().splitlines()) == {"worker 0"}
     trial = yaml.safe_load(next(folder.glob("acme/trials/*/config.yaml")).read_text())
-    assert trial["optimizer"]["name"] == "signs"
+    assert (trial["optimizer"]["name"], trial["base"]["family"]) == ("signs", "etch")
     seen = [json.loads(line) for line in (folder / "lines.jsonl").read_text().splitlines()]
     assert [name for name, _ in seen if name in ("start_study", "end_trial", "register_champion", "end_study")] == [
         *("start_study", "end_trial", "register_champion", "end_study")

@@ -48,9 +48,21 @@ def _loaded(spec: BaseSpec, precision: Precision) -> tuple[Any, Any]:
     """The class of its family, and diffusers' pipeline."""
     from foundation.bases.loading import family_of, load_pipeline  # loads diffusers: seconds, for who needs it
 
-    module, _, name = FAMILIES[family_of(spec)].code.partition(":")
-    code: Any = getattr(import_module(module), name)
+    code = code_of(family_of(spec))
     return code, load_pipeline(spec, code, DTYPES[precision])
+
+
+def code_of(family: str) -> Any:
+    """The class of a family: a `Base`, and what loads its pipeline.
+
+    Raises:
+        ConfigError: a package's family names a module or class that is not there.
+    """
+    module, _, name = FAMILIES[family].code.partition(":")
+    try:
+        return getattr(import_module(module), name)
+    except (ImportError, AttributeError) as error:
+        raise ConfigError([f"base.family {family} has no code at {FAMILIES[family].code}: {error}"]) from error
 
 
 def check_base(spec: BaseSpec, trains_text: bool = False) -> None:

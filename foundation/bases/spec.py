@@ -53,6 +53,7 @@ class BaseSpec:
     """The guidance scale that a guidance-distilled transformer (FLUX.1-dev) is told in training and validation loss."""
 
     def __post_init__(self) -> None:
-        if not self.t5 and self.family != AUTO and not FAMILIES[self.family].t5_may_be_left_out:
+        known = None if self.family == AUTO else FAMILIES[self.family]  # a package's is imported here
+        if not self.t5 and known is not None and not known.t5_may_be_left_out:
             able = ", ".join(name for name in FAMILIES.built_in if FAMILIES[name].t5_may_be_left_out)
             raise ValueError(f"base.t5=false is for base.family {able}, got {self.family}, which needs all it has")

@@ -21,6 +21,8 @@ from torch import nn
 
 from foundation.adapters.exports.adapter import SavedAdapter
 from foundation.adapters.files import put_parts_on, take_off
+from foundation.bases.families import family_of_pipeline
+from foundation.bases.registry import code_of
 from foundation.bases.saving import save_pipeline
 from foundation.config.own_code import NO_CODE, refuse_models_code, refuse_pipelines_code
 from foundation.errors import AdapterError, BaseModelError, first_line
@@ -38,8 +40,9 @@ def open_pipeline(location: str, dtype: torch.dtype = torch.float32) -> Any:
         BaseModelError: when it is none.
     """
     with _one_line(location):
-        _check(location)
-        pipe = _PIPELINES.from_pretrained(location, dtype=dtype, use_safetensors=True, **NO_CODE)
+        family = family_of_pipeline(str(_check(location).get("_class_name")))
+        own: Any = _PIPELINES if family is None else code_of(family).pipeline_class  # a package's diffusers has not
+        pipe = own.from_pretrained(location, dtype=dtype, use_safetensors=True, **NO_CODE)
     for component in _modules(pipe):
         component.requires_grad_(False)
     return pipe
