@@ -24,9 +24,9 @@ def build_evidence(
     unrelated_seeds: int,
     validation_losses: Tensor,
 ) -> Evidence:
-    """Look at P·S `samples` and U·R `unrelated` pictures, prompt by prompt; losses (N, B).
+    """Look with the `eyes` at P·S `samples` and U·R `unrelated` pictures of a checkpoint, prompt by prompt.
 
-    S = `num_seeds`, R = `unrelated_seeds`.
+    S = `num_seeds`, R = `unrelated_seeds`; `step` is the checkpoint's, `validation_losses` (N, B) are.
     """
 
     def seen(eye: FeatureExtractor) -> SampleFeatures:

@@ -132,10 +132,11 @@ def build_reference(
     unrelated_seeds: int,
     base_validation: Tensor,
 ) -> Reference:
-    """Look at everything once, with each eye that there is.
+    """Look at everything once, with each of the `eyes` that there is.
 
-    `prompts` are P texts without the trigger; `base_samples` P·S and `base_unrelated` U·R pictures, prompt by prompt
-    with S = `num_seeds`, R = `unrelated_seeds`; `base_validation` (N, B).
+    `train` are the pictures that are trained on, `held_out` those that are not; `prompts` are P texts without the
+    trigger; `base_samples` P·S and `base_unrelated` U·R pictures, prompt by prompt with S = `num_seeds`, R =
+    `unrelated_seeds`; `base_validation` (N, B).
     """
 
     def view(eye: FeatureExtractor) -> ReferenceFeatures:

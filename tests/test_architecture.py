@@ -94,3 +94,27 @@ def _imported(tree: ast.AST) -> Iterator[str]:
             yield node.module or ""
         elif isinstance(node, ast.Import):
             yield from (name.name for name in node.names)
+
+
+def test_where_there_are_many_parameters_the_docstring_names_each() -> None:
+    """Six or more; a class's are in its own docstring or its `__init__`'s, a port's with the port."""
+    for path in FILES:
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.FunctionDef) and not node.name.startswith("_"):
+                assert not _unnamed(node, ast.get_docstring(node)), f"{path}: {node.name}"
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                for made in (
+                    each for each in node.body if isinstance(each, ast.FunctionDef) and each.name == "__init__"
+                ):
+                    words = f"{ast.get_docstring(node)} {ast.get_docstring(made)}"
+                    assert not _unnamed(made, words), f"{path}: {node.name}"
+
+
+def _unnamed(function: ast.FunctionDef, docstring: str | None) -> list[str]:
+    """Parameters that are not named; a method without a docstring is one of a port."""
+    arguments = function.args
+    names = [each.arg for each in (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs)]
+    own = [name for name in names if name not in ("self", "cls")]
+    if len(own) < 6 or docstring is None:
+        return []
+    return [name for name in own if not re.search(rf"\b{name}\b", docstring)]

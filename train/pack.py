@@ -35,8 +35,9 @@ _FROM_FILE: Final = "file"
 class Pack:
     """Up to `num_slots` trials over one base. Not thread-safe; one pack a process.
 
-    A trial in a pack trains as it would alone: what the slots share is frozen, and no row sees another's.
-    `lasting` turns compiling and recording on (see `Packed`), `read_every` is how many steps go by before `step` reads.
+    A trial in a pack trains as it would alone: what the slots share is frozen, and no row sees another's. All train on
+    `data` in one `precision`; `activation_checkpointing` computes activations twice to keep fewer. `lasting` turns
+    compiling and recording on (see `Packed`), `read_every` is how many steps go by before `step` reads.
 
     accelerate casts and clips. Its loss scale and its count of micro-batches are one for the whole process, where each
     slot has its own here: an overflow of one trial would skip the others' steps. The device is the base's.

@@ -78,7 +78,10 @@ def merged_linear(layer: nn.Linear, x: Tensor, down: Tensor, up: Tensor, scale: 
 
 
 def conv_update(result: Tensor, x: Tensor, down: Tensor, up: Tensor, scale: Tensor, layer: nn.Conv2d) -> Tensor:
-    """As `linear_update`, for x (B, in, h, w), down (K, R, in, kh, kw): one convolution, a group for each slot."""
+    """As `linear_update`, for a convolution `layer` with `result` (B, out, h', w'): one convolution, a group a slot.
+
+    `x` (B, in, h, w), `down` (K, R, in, kh, kw), `up` (K, out, R), `scale` (K,).
+    """
     count = len(down)
     x, base = _by_slot(x.to(down.dtype), count), _by_slot(result, count)
     inner = F.conv2d(

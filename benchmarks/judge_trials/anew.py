@@ -48,11 +48,12 @@ _AS_STORED: Final = (
 def judged_anew(
     courses: Sequence[Course], chosen: TrialSet, folder: Path, base: Base, spec: EvalSpec, *, draw: bool
 ) -> Iterator[Course]:
-    """Each of a set's courses with new evaluations, truths and training losses as they are.
+    """Each of the `courses` of the set `chosen` with new evaluations, truths and training losses as they are.
 
-    `folder` holds what `record` left. The judge looks at the pictures and losses that the study kept, of which `spec`
-    may ask for fewer prompts and seeds; with `draw` they are drawn and taken once more, in whatever way `spec` says,
-    with further seeds for those that want them, and the pictures of all seeds lie in `drawn_anew`.
+    `base` is the one they were trained on; `folder` holds what `record` left. The judge looks at the pictures and
+    losses that the study kept, of which `spec` may ask for fewer prompts and seeds; with `draw` they are drawn and
+    taken once more, in whatever way `spec` says, with further seeds for those that want them, and the pictures of all
+    seeds lie in `drawn_anew`.
 
     Raises:
         ConfigError: `spec` asks for pictures that the study did not keep.

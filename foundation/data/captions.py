@@ -66,10 +66,11 @@ def read_captions(
     allow_missing: bool = False,
     apart: Mapping[Path, str] | None = None,
 ) -> Captions:
-    """Read what a folder says of its pictures.
+    """Read what a `folder` says of its pictures.
 
-    With `allow_missing`, images without a caption file beside them have an empty caption. Folders in `apart`, resolved,
-    are left out for the reason given.
+    Captions stand in the `column` of a table; `knobs` are the settings that choose it, and `where` the folder's role,
+    both for messages. With `allow_missing`, images without a caption file beside them have an empty caption. Folders in
+    `apart`, resolved, are left out for the reason given.
 
     Raises:
         DataError: where nothing fits, a row cannot be read, an image lacks its caption, or the folder is the one above

@@ -53,7 +53,11 @@ def finalists_sheet(
     reals: Sequence[Real],
     config: Config,
 ) -> Image.Image | None:
-    """The base and each finalist as trained, by number, with the first fresh seed; None for one finalist."""
+    """The base and each finalist as trained, by number, with the first fresh seed; None for one finalist.
+
+    `trials` are the finalists, `winner` one of them, and `rescored` their fresh judgements by number, whose pictures
+    are of `prompts`; `reals` stand beside. `config` is the study's.
+    """
     if len(rescored) < 2:
         return None
     numbers = sorted(rescored)

@@ -42,7 +42,8 @@ def select_best(
 ) -> Chosen | None:
     """Score the finalists again on fresh ground, find the winner's strength, write `best/`, register it, say so.
 
-    None when no trial left a checkpoint.
+    `supervisor` has the ended trials of `config` and its workers judge; `best/` is in the study's `folder`, with real
+    pictures of `dataset` on its sheets; `tracker` registers, `display` says. None when no trial left a checkpoint.
     """
     best = best_of(folder)
     if words := damage(best):

@@ -33,7 +33,10 @@ def write(
     fill: tuple[int, int, int],
     anchor: str = "la",
 ) -> None:
-    """Write one line; `anchor` as Pillow's: left or middle (`l`, `m`), ascender or baseline (`a`, `s`)."""
+    """Write one line of `text` with `pen`, `size` pixels high, in the colour `fill`, at `place`.
+
+    `anchor` is what of the line is there, as Pillow's: left or middle (`l`, `m`), ascender or baseline (`a`, `s`).
+    """
     x, y = float(place[0]), place[1]
     if anchor[0] == "m":
         x -= width(text, size) / 2

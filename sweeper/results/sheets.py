@@ -114,7 +114,8 @@ def strength_sheet(
 ) -> Image.Image:
     """Return a sheet with a row a strength, a column a step and a block a prompt, side by side; `chosen` is framed.
 
-    `strengths` are what stands at the rows, with the score that the chosen step has at each.
+    `strengths` are what stands at the rows, with the score that the chosen step has at each; `title` and `subtitle`
+    stand above, `steps` at the columns. Pictures are `tile` pixels wide.
 
     Raises:
         ValueError: a block has not a picture for each strength and step, or there are no blocks.
@@ -162,7 +163,8 @@ def side_by_side(
 ) -> Image.Image:
     """Return a sheet with a row a prompt and a picture of it under each column's head; those that won are framed.
 
-    `reals` are real pictures, one a row, in a column of their own before the others.
+    `columns` have a picture each in every one of `rows`, which are by prompt; `reals` are real pictures, one a row, in
+    a column of their own before the others. `title` and `subtitle` stand above. Pictures are `tile` pixels wide.
 
     Raises:
         ValueError: a row has not a picture for each column, or there are none.

@@ -66,9 +66,10 @@ def find_strength(supervisor: Supervisor, trial: Trial, final: Rescored, seeds: 
 def draw_sheet(
     supervisor: Supervisor, trial: Trial, found: Found, seed: int, prompts: Sequence[str], config: Config
 ) -> Image.Image:
-    """Return a sheet of the winner's trial, strength by step, a block for each of the first `prompts`.
+    """Return a sheet of the winner's `trial`, strength by step, a block for each of the first `prompts`.
 
-    Only what `find_strength` did not draw is drawn: the trial's other checkpoints that are still there.
+    `supervisor` lets workers draw, by `config` and with one `seed`. Only what `find_strength` did not draw, which is
+    `found`, is drawn: the trial's other checkpoints that are still there.
     """
     step = found.final.evaluation.step
     others = [e.step for e in trial.evaluations if e.step != step and trial.checkpoint(e.step).exists()]

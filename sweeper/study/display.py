@@ -42,7 +42,11 @@ class _Row:
 
 
 class Display:
-    """One study's progress. `line` says what happened; all else redraws the table (terminals only)."""
+    """One study's progress. `line` says what happened; all else redraws the table (terminals only).
+
+    The study is called `name` and has `num_trials` of at most `steps` each; `left` estimates the time left. `console`
+    is where it is drawn (None: standard output, if that is a terminal), `clock` is in seconds.
+    """
 
     def __init__(
         self,

@@ -46,7 +46,12 @@ from sweeper.tracking.port import Tracker
 
 
 class Supervisor:
-    """Feeds workers with trials and draws the consequences. Runs in one thread and holds all truth about the study."""
+    """Feeds workers with trials and draws the consequences. Runs in one thread and holds all truth about the study.
+
+    It takes trials from `search`, completes each one's settings with `resolve`, and gives them to the workers that
+    `launcher` starts. `config` is the study's, `folder` its place; `tracker` and `display` show it. `clock` is in
+    seconds.
+    """
 
     def __init__(
         self,

@@ -122,9 +122,9 @@ class Tracker(Protocol):
     ) -> str | None:
         """Show `best_folder` as the study's result, and `register` it as champion; return the registered version.
 
-        `metrics` are the winner's as its card has them, `fresh` each finalist's score with fresh seeds. The card is the
-        study's and the version's description. Waits until it is done. The same weights crowned again stay the same
-        version. None when it could not be shown, or was not to be registered.
+        `number` is the winner's, `metrics` are its numbers as its card has them, `fresh` each finalist's score with
+        fresh seeds. The card is the study's and the version's description. Waits until it is done. The same weights
+        crowned again stay the same version. None when it could not be shown, or was not to be registered.
         """
 
     def end_study(self, status: StudyEnd, reason: str = "") -> None:

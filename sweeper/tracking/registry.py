@@ -18,9 +18,10 @@ _LASTS: Final = ("study_id", "trial", "sha256")
 def registered(
     client: MlflowClient, model: str, source: str, run_id: str, tags: Mapping[str, str], description: str
 ) -> str:
-    """Return the version of the registered model with these tags, new or as it was, now the champion.
+    """Return the version of the registered `model` with these `tags`, new or as it was, now the champion.
 
-    No model of MLflow's own kinds is made of it: those hold pickles. The version points to the folder `source`.
+    `client` talks to MLflow; `run_id` is the study's run, `description` the version's, cut at MLflow's length. No model
+    of MLflow's own kinds is made of it: those hold pickles. The version points to the folder `source`.
     """
     if not client.search_registered_models(f"name = '{model}'"):
         client.create_registered_model(model, description="Winners of studies, newest last.")

@@ -89,7 +89,10 @@ class Judging:
         cache: Path,
         working: Callable[[], None] = lambda: None,
     ):
-        """`working` is called often while the judge is at work."""
+        """What `pack` learns of `dataset`, encoded as `data`, is judged by `spec`; prompts have the `trigger`.
+
+        `cache` is the studies' folder for what is computed once; `working` is called often while the judge is at work.
+        """
         self._pack = pack
         self._working = working
         self._trigger = trigger

@@ -66,9 +66,10 @@ def train_loop(
 ) -> None:
     """AdamW with warm-up and a cosine to zero over `modules`; `step` gives a loss and a word for the log.
 
-    Every 250 steps all state goes to `state_path`, from which a later call with the same arguments goes on.
-    The state file is our own working file: it is read with `weights_only`, and removed at the end. `now_and_then` is
-    called every 50 steps.
+    `num_steps` with a rate of `lr` at most and AdamW's `weight_decay`; `seed` is the generator's that `step` gets,
+    `ema` follows the weights, and `name` begins the log's lines. Every 250 steps all state goes to `state_path`, from
+    which a later call with the same arguments goes on. The state file is our own working file: it is read with
+    `weights_only`, and removed at the end. `now_and_then` is called every 50 steps.
     """
     parameters = [p for module in modules.values() for p in module.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(parameters, lr=lr, weight_decay=weight_decay, betas=(0.9, 0.98))

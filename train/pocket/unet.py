@@ -95,7 +95,7 @@ def train_unet(
     num_steps: int = STEPS,
     now_and_then: Callable[[], None] = lambda: None,
 ) -> None:
-    """Train and save the whole pipeline in diffusers' layout, in fp16, to `folder`."""
+    """Train with `vae` for `num_steps` from `seed` (`state_path`, `now_and_then`: `train_loop`), save to `folder`."""
     torch.manual_seed(seed)
     unet = build_unet().to(memory_format=torch.channels_last)
     text_encoder, tokenizer, scheduler = build_text_encoder(), build_tokenizer(), build_scheduler()
