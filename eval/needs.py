@@ -1,43 +1,23 @@
-"""What each measure of the judge cannot be taken without, so that a report says why one is missing."""
+"""Says why measures of the judge are missing: what each cannot be taken without."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from typing import Final
+from collections.abc import Mapping, Sequence
 
-DATA: Final = "the pictures it was trained on (data=)"
-SEEDS: Final = "two seeds or more (seeds=)"
-TWO_UNRELATED: Final = "two unrelated prompts or more (unrelated=)"
-
-NEEDS: Final[Mapping[str, tuple[str, ...]]] = {
-    "style": (DATA,),
-    "prompt_match": (),
-    "prompt_kept": (),
-    "prompt_drop": (),
-    "copy_rate": (DATA,),
-    "copies": (DATA,),
-    "diversity": (SEEDS,),
-    "drift": (TWO_UNRELATED,),
-    "leak": (DATA, TWO_UNRELATED),
-    "image_similarity": (DATA,),
-    "fid": (DATA,),
-    "kid": (DATA,),
-    "cmmd": (DATA,),
-    "val_ratio": (DATA,),
-    "val_rise": (DATA,),
-    "val_t": (DATA,),
-    "val_rose_in_a_row": (DATA,),
-}
-"""By the names of `eval.judge`'s metrics; the score and the overfit index are made of them."""
+from eval.metrics.registry import DATA, metrics_with
 
 
-def lines_on_missing(metrics: Mapping[str, float], has_data: bool) -> list[str]:
-    """A line for each thing that measures lack which could not be taken, with how many these are and their names."""
+def lines_on_missing(metrics: Mapping[str, float], has_data: bool, chosen: Sequence[str] = ()) -> list[str]:
+    """A line for each thing that measures lack which could not be taken, with how many these are and their names.
+
+    `chosen` are metrics of packages that are among them.
+    """
+    needs = {name: metric.needs for name, metric in metrics_with(chosen).items()}
     of: dict[str, list[str]] = {}
     for name, value in metrics.items():
         if math.isnan(value):
-            lacks = [need for need in NEEDS.get(name, ()) if not (need == DATA and has_data)]
+            lacks = [need for need in needs.get(name, ()) if not (need == DATA and has_data)]
             of.setdefault(lacks[0] if lacks else "", []).append(name)
     lines = []
     for need, names in of.items():

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import Annotated, Literal, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
 
 from pydantic import Field
 
+from eval.metrics.registry import METRICS, check_chosen
 from foundation.config.home import PathText, PathTextOrNone
+from foundation.config.installed import NameIn
 
 TRIGGER = "{trigger}"
 """Stands in a prompt where the data set's trigger phrase goes."""
 
 Sampler = Literal["own", "ddim", "dpm++"]
+if TYPE_CHECKING:
+    MetricName = str
+else:
+    MetricName = Annotated[str, NameIn(METRICS, counts=lambda metric: False)]
 
 _Positive = Annotated[int, Field(ge=1)]
 _Share = Annotated[float, Field(gt=0, le=1)]
@@ -173,6 +179,9 @@ class EvalSpec:
     """Rows that go through the denoiser at once; bounds memory, changes no number. Guidance takes two a picture."""
     validation_seed: Annotated[int, Field(ge=0)] = 0
     """Seeds the fixed noise of the validation loss; the same for all trials of a study."""
+    metrics: tuple[MetricName, ...] = ()
+    """Metrics of installed packages that are measured, too (docs/extending.md), beside those that objectives name. The
+    built-in ones always are."""
     bootstrap_draws: _Positive = 400
     """Draws behind the standard error of the score."""
     warmup_evaluations: Annotated[int, Field(ge=0)] = 2
@@ -201,6 +210,7 @@ class EvalSpec:
         for prompt in self.final_prompts:
             if prompt in self.prompts:
                 raise ValueError(f"final_prompts must hold none of prompts, which steer the trials, got {prompt!r}")
+        check_chosen(self.metrics)
 
     @property
     def drawing(self) -> Drawing:

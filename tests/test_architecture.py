@@ -40,6 +40,16 @@ def test_the_supervisor_loads_no_model_library() -> None:
     assert result.stdout.strip() == "[]"
 
 
+def test_a_config_is_read_without_torch() -> None:
+    """Metrics that are chosen as objectives are looked up, and not computed."""
+    code = (
+        "import sys; from sweeper.search.space import plan; import eval.command, sweeper.results.winner; "
+        "plan(['+experiment=pencil', 'study.objectives=[style,kid]']); print('torch' in sys.modules)"
+    )
+    result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "False"
+
+
 def test_config_names_no_code() -> None:
     """`_target_` would let a config call anything; only our own plugin's registration in code has one."""
     assert not [path for path in (ROOT / "conf").rglob("*.yaml") if "_target_" in path.read_text()]

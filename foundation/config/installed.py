@@ -11,7 +11,7 @@ Nothing of a package is imported before its thing is chosen, so a broken one is 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.metadata import EntryPoint, entry_points
@@ -74,11 +74,18 @@ class Registry(Mapping[str, T], Generic[T]):
     def __init__(self, group: str, kind: type[Any], built_in: Mapping[str, T | EntryPoint]) -> None:
         """`group` is that of the entry points, `kind` what each must be; built-in ones may be imported late, too."""
         self.group: Final = group
-        self.built_in: Final = tuple(built_in)
-        """The names of this project."""
         self._kind = kind
         self._own = built_in
         self._loaded: dict[Installed, T] = {}
+
+    @property
+    def built_in(self) -> tuple[str, ...]:
+        """The names of this project."""
+        return tuple(self._own)
+
+    def origin(self, name: str) -> str:
+        """Which package brings the thing of a name that is not built in, for messages."""
+        return installed(self.group)[name].origin
 
     def __getitem__(self, name: str) -> T:
         """Return the thing, of a package's imported now.
@@ -100,10 +107,10 @@ class Registry(Mapping[str, T], Generic[T]):
         return self._loaded[point]
 
     def __contains__(self, name: object) -> bool:
-        return name in self.built_in or name in installed(self.group)
+        return name in self._own or name in installed(self.group)
 
     def __iter__(self) -> Iterator[str]:
-        return iter(dict.fromkeys((*self.built_in, *installed(self.group))))
+        return iter(dict.fromkeys((*self._own, *installed(self.group))))
 
     def __len__(self) -> int:
         return len(list(iter(self)))
@@ -122,6 +129,8 @@ class NameIn:
     registry: Registry[Any]
     other: str | None = None
     """A word that is allowed beside them."""
+    counts: Callable[[Any], bool] | None = None
+    """Which of the built-in things may be named, None for all; a package's are not asked, which would import them."""
 
     def __get_pydantic_core_schema__(self, _: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         """Check as pydantic checks a literal, with its type of error."""
@@ -129,15 +138,22 @@ class NameIn:
 
     def __get_pydantic_json_schema__(self, _: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
         """Describe the built-in names, by which the reference page lists them."""
-        return {"enum": [*self.registry.built_in, *self._others], "type": "string"}
+        names = self._names(self.registry.built_in)
+        return {"enum": names, "type": "string"} if names else {"type": "string"}
 
-    @property
-    def _others(self) -> tuple[str, ...]:
-        return () if self.other is None else (self.other,)
+    def _names(self, names: Iterable[str]) -> list[str]:
+        """Those of the registry's names that may be given, and the other word."""
+        own, counts = self.registry.built_in, self.counts
+        found = [each for each in names if counts is None or each not in own or counts(self.registry[each])]
+        return found if self.other is None else [*found, self.other]
 
     def _check(self, value: object) -> str:
-        if not isinstance(value, str) or not (value in self.registry or value in self._others):
-            known = [repr(name) for name in (*self.registry, *self._others)]
+        allowed = self._names(self.registry)
+        if not allowed:
+            words = "Input should be an entry point of {group}, and no installed package has one"
+            raise PydanticCustomError("nothing_installed", words, {"group": self.registry.group})
+        if not isinstance(value, str) or value not in allowed:
+            known = [repr(name) for name in allowed]
             expected = " or ".join(filter(None, (", ".join(known[:-1]), known[-1])))
             raise PydanticCustomError("literal_error", "Input should be {expected}", {"expected": expected})
         return value

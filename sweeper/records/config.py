@@ -10,6 +10,7 @@ from typing import Annotated, Any, Final, Literal, cast, get_type_hints
 
 from pydantic import Field
 
+from eval.metrics.registry import METRICS, SEEDS, TWO_UNRELATED, Direction
 from eval.spec import EvalSpec
 from foundation.bases.families import FAMILIES
 from foundation.bases.spec import AUTO
@@ -17,7 +18,7 @@ from foundation.config.home import PathText
 from foundation.config.parse import parse
 from foundation.errors import ConfigError
 from sweeper.launchers.spec import LauncherSpec
-from sweeper.records.objectives import DIRECTIONS, Direction, Objective
+from sweeper.records.objectives import Objective, direction_of, of_packages
 from sweeper.records.study_names import check_study_name
 from sweeper.tracking.spec import TrackingSpec
 from train.spec import (
@@ -114,7 +115,7 @@ class StudySpec:
     @property
     def directions(self) -> tuple[Direction, ...]:
         """Which way each objective is better."""
-        return tuple(self.direction if name == "score" else DIRECTIONS[name] for name in self.objectives)
+        return tuple(self.direction if name == "score" else direction_of(name) for name in self.objectives)
 
     def most_on(self, num_devices: int) -> int:
         """Trials that train at once on each of so many devices, at most.
@@ -186,18 +187,25 @@ class Config:
         """What makes one trial."""
         return trial_config({group: getattr(self, group) for group in TRIAL_GROUPS})
 
+    def with_objectives_measured(self) -> Config:
+        """The same where the judge measures the objectives that packages bring."""
+        metrics = tuple(dict.fromkeys((*self.eval.metrics, *of_packages(self.study.objectives))))
+        return dataclasses.replace(self, eval=dataclasses.replace(self.eval, metrics=metrics))
+
     def _check_objectives(self) -> None:
         names = self.study.objectives
         if len(set(names)) != len(names):
             raise ConfigError([f"study.objectives must differ from one another, got {', '.join(names)}"])
         if len(names) == 1 and names != ("score",):
             raise ConfigError([f"study.objectives must be score alone, or two or three, got {names[0]} alone"])
-        if "drift" in names and len(self.eval.unrelated_prompts) < 2:
-            raise ConfigError(["study.objectives: drift needs two eval.unrelated_prompts or more to be measured"])
-        if "diversity" in names and len(self.eval.seeds) < 2:
-            raise ConfigError(["study.objectives: diversity needs two eval.seeds or more to be measured"])
-        for name in ("diversity", "drift"):
-            if name in names and self.eval.screening_prompts is not None:
+        _ = of_packages(names), self.study.directions  # their checks
+        for name in names:
+            needs = METRICS[name].needs if name != "score" else ()
+            if TWO_UNRELATED in needs and len(self.eval.unrelated_prompts) < 2:
+                raise ConfigError([f"study.objectives: {name} needs two eval.unrelated_prompts or more to be measured"])
+            if SEEDS in needs and len(self.eval.seeds) < 2:
+                raise ConfigError([f"study.objectives: {name} needs two eval.seeds or more to be measured"])
+            if {SEEDS, TWO_UNRELATED} & set(needs) and self.eval.screening_prompts is not None:
                 raise ConfigError([f"study.objectives: {name} needs eval.screening_prompts=null"])
 
     def _check_pruner(self) -> None:
@@ -222,7 +230,8 @@ class Config:
         """
         groups = ("base", "data", *TRIAL_GROUPS, "eval")
         plain = {group: dataclasses.asdict(getattr(self, group)) for group in groups}
-        del plain["eval"]["final_prompts"]  # no trial is scored by them
+        for name in ("final_prompts", "metrics"):  # no trial is scored by them
+            del plain["eval"][name]
         study = {"study.direction": self.study.direction, "study.objectives": ", ".join(self.study.objectives)}
         return {**dict(_flat(plain)), **study}
 

@@ -3,44 +3,44 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from typing import Final, Literal
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, Final, Literal
 
 from eval.evaluation import Evaluation, value_of
+from eval.metrics.registry import METRICS, Direction, check_chosen
+from foundation.config.installed import NameIn
+from foundation.errors import ConfigError
 
-Direction = Literal["maximize", "minimize"]
-Metric = Literal[
-    "style",
-    "prompt_match",
-    "prompt_kept",
-    "copy_rate",
-    "diversity",
-    "drift",
-    "val_ratio",
-    "image_similarity",
-    "cmmd",
-    "kid",
-    "fid",
-]
-Objective = Literal["score"] | Metric
-
-DIRECTIONS: Final[Mapping[Metric, Direction]] = {
-    "style": "maximize",
-    "prompt_match": "maximize",
-    "prompt_kept": "maximize",
-    "copy_rate": "minimize",
-    "diversity": "maximize",
-    "drift": "minimize",
-    "val_ratio": "minimize",
-    "image_similarity": "maximize",
-    "cmmd": "minimize",
-    "kid": "minimize",
-    "fid": "minimize",
-}
-"""Which way each is better; the score's own way is `study.direction`."""
+if TYPE_CHECKING:
+    Objective = str
+else:
+    Objective = Literal["score"] | Annotated[str, NameIn(METRICS, counts=lambda metric: metric.direction is not None)]
 
 UNMEASURED: Final = 1e6
 """Stands in, with the sign that is worse, for what a checkpoint does not have: no metric is ever as bad."""
+
+
+def direction_of(name: Objective) -> Direction:
+    """Which way a metric is better; the score's own way is `study.direction`.
+
+    Raises:
+        ConfigError: neither way is, or it is a package's that cannot be loaded.
+    """
+    direction = METRICS[name].direction
+    if direction is None:  # of ours such names are not taken
+        raise ConfigError([f"study.objectives: {METRICS.origin(name)} says no direction, so it can be no objective"])
+    return direction
+
+
+def of_packages(objectives: Sequence[Objective]) -> tuple[str, ...]:
+    """Those that are metrics of other packages: being objectives, they are chosen.
+
+    Raises:
+        ConfigError: one of them cannot be measured.
+    """
+    names = tuple(name for name in objectives if name != "score" and name not in METRICS.built_in)
+    check_chosen(names)
+    return names
 
 
 def measured(evaluation: Evaluation, objectives: Sequence[Objective]) -> dict[str, float]:
@@ -55,7 +55,7 @@ def values_of(evaluation: Evaluation, objectives: Sequence[Objective]) -> tuple[
     return tuple(value_of(evaluation) if name == "score" else _finite(raw[name], name) for name in objectives)
 
 
-def _finite(value: float, name: Metric) -> float:
+def _finite(value: float, name: Objective) -> float:
     if math.isfinite(value):
         return value
-    return -UNMEASURED if DIRECTIONS[name] == "maximize" else UNMEASURED
+    return -UNMEASURED if direction_of(name) == "maximize" else UNMEASURED

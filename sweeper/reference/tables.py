@@ -97,4 +97,6 @@ def _cell(value: Any) -> str:
         return ", ".join(f"`{key}`: {_cell(each)}" for key, each in value.items())
     if isinstance(value, Sequence) and not isinstance(value, str):
         return ", ".join(map(_cell, value))
+    if isinstance(value, str) and " " in value:
+        return value  # prose
     return "" if value is None else value_words(value)

@@ -18,7 +18,6 @@ from sweeper.results.strength import AS_TRAINED, gain
 from sweeper.results.web_ui_file import HandedOver
 from sweeper.results.winner import (
     CONFIG_FILE,
-    MEASURES,
     PARETO,
     SCORES,
     SHEET,
@@ -27,6 +26,7 @@ from sweeper.results.winner import (
     TrialSummary,
     Winner,
     base_metrics,
+    measures,
 )
 
 _INTERVAL: Final = (
@@ -87,7 +87,7 @@ def _scores_table(winner: Winner) -> str:
             _number(base.get(name)),
             how,
         )
-        for name, how in MEASURES.items()
+        for name, how in measures(winner.metrics).items()
         if math.isfinite(own.get(name, math.nan))
     ]
     head = ("measure", "this LoRA", *(("in its trial",) if before else ()), "base", "how to read it")
@@ -96,7 +96,7 @@ def _scores_table(winner: Winner) -> str:
 
 
 def _measured(evaluation: Evaluation) -> dict[str, float]:
-    """Its numbers by `MEASURES`' names."""
+    """Its numbers by `measures`' names."""
     return {**evaluation.metrics, "score": evaluation.score, "overfit_index": evaluation.overfit_index}
 
 

@@ -88,8 +88,9 @@ def _in_order(supervisor: Supervisor) -> list[Trial]:
 def _asked(trials: Sequence[Trial], finalists: Sequence[Trial], config: Config) -> str:
     """A digest of all that the choice hangs on and its card tells."""
     ended = [(trial.number, trial.status, trial.reason, trial.best and trial.best.to_json()) for trial in trials]
-    study, final = config.study, config.eval.final_prompts
-    how = [[trial.number for trial in finalists], study.finalists, study.strengths, final, study.name]
+    study, judge = config.study, config.eval
+    how = [[trial.number for trial in finalists], study.finalists, study.strengths, judge.final_prompts, study.name]
+    how += judge.metrics
     words = json.dumps([ended, how, config.fingerprint()], sort_keys=True, default=str)
     return hashlib.sha256(words.encode()).hexdigest()
 
@@ -204,6 +205,7 @@ def _winner(
         config=read_config(trial.folder),
         evaluation=final.evaluation,
         base_metrics=final.base.metrics,
+        metrics=config.eval.metrics,
         chosen_from=asked,
         how_chosen=how_chosen(trial, rescored, final.evaluation, config.study.objectives if front else (), config),
         contact_sheet=winner_sheet(trial, found, prompts, reals, config),

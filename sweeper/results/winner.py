@@ -12,6 +12,7 @@ from PIL import Image
 
 from eval.diagnosis import Diagnosis
 from eval.evaluation import OF_THE_BASE, Evaluation
+from eval.metrics.registry import metrics_with
 from sweeper.results.pareto import Front
 from sweeper.results.strength import AS_TRAINED
 
@@ -25,33 +26,8 @@ FINALISTS_SHEET: Final = "finalists.png"
 CARD: Final = "card.md"
 PARETO: Final = "pareto.png"
 
-MEASURES: Final[Mapping[str, str]] = {
-    "score": "the study's objective; 100 is style learned whole, prompts followed as by the base, no loss left",
-    "overfit_index": "0 clean … 1 overfit",
-    "val_ratio": "validation loss as a share of the base's; lower is better",
-    "style": "way from the base to the held-out pictures; 1 is all of it",
-    "prompt_match": "match of picture and prompt, in points; higher is better",
-    "prompt_kept": "prompt match as a share of the base's",
-    "copy_rate": "share of pictures that copy a training picture, less the base's own",
-    "diversity": "spread within a prompt as a share of the base's",
-    "drift": "how far pictures of unrelated prompts moved; 0 is best",
-    "image_similarity": "similarity to held-out pictures; higher is better",
-    "cmmd": "distance to held-out pictures (CMMD); lower is better",
-    "kid": "distance to held-out pictures (KID); lower is better",
-    "fid": "distance to held-out pictures (FID, biased on so few); lower is better",
-}
-"""The measures that a card shows, in its order, and how to read each."""
-BASE_METRICS: Final[Mapping[str, float]] = {
-    "score": OF_THE_BASE,
-    "overfit_index": 0.0,
-    "val_ratio": 1.0,
-    "style": 0.0,
-    "prompt_kept": 1.0,
-    "copy_rate": 0.0,
-    "diversity": 1.0,
-    "drift": 0.0,
-}
-"""What the base has by definition."""
+_SCORE: Final = "the study's objective; 100 is style learned whole, prompts followed as by the base, no loss left"
+_OVERFIT_INDEX: Final = "0 clean … 1 overfit"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -105,7 +81,9 @@ class Winner:
     evaluation: Evaluation
     """The judgement that decided, with fresh seeds."""
     base_metrics: Mapping[str, float] = field(default_factory=dict)
-    """The base's own values of metrics that are not 0 or 1 for it by definition."""
+    """The base's own values, as they were measured."""
+    metrics: Sequence[str] = ()
+    """Metrics of packages that it was judged by, too."""
     chosen_from: str
     """Says what was chosen from, and how: while that stays the same, so does the winner."""
     how_chosen: str
@@ -145,6 +123,14 @@ class Winner:
     """The base and the finalists side by side; None for one finalist."""
 
 
+def measures(chosen: Sequence[str] = ()) -> dict[str, str]:
+    """The measures that a card shows, in its order, and how to read each; `chosen` are metrics of packages."""
+    shown = {name: metric.description for name, metric in metrics_with(chosen).items() if metric.direction}
+    return {"score": _SCORE, "overfit_index": _OVERFIT_INDEX, **shown}
+
+
 def base_metrics(winner: Winner) -> dict[str, float]:
-    """The base's own numbers by `MEASURES`' names."""
-    return {**BASE_METRICS, **winner.base_metrics}
+    """The base's own numbers by `measures`' names: those that it has by definition, and those that were measured."""
+    metrics = metrics_with(winner.metrics)
+    defined = {name: metric.base_value for name, metric in metrics.items() if metric.base_value is not None}
+    return {"score": OF_THE_BASE, "overfit_index": 0.0, **defined, **winner.base_metrics}

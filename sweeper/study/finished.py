@@ -129,6 +129,8 @@ def _num_trials(database: Path, name: str) -> int:
 def _asked(asked: Plan) -> str:
     """A digest of what is asked for: space, config, and how the files of pictures look from outside."""
     config = asdict(asked.config)
+    if not config["eval"]["metrics"]:
+        del config["eval"]["metrics"]  # a study of an older program asked for none
     pictures = [_stamps(Path(config["data"][name])) for name in _DATA if config["data"].get(name)]
     words = json.dumps([asked.space.fingerprint(), config, pictures], sort_keys=True, default=str)
     return hashlib.sha256(words.encode()).hexdigest()

@@ -228,7 +228,7 @@ def _prepare(asked: Plan) -> tuple[Config, Dataset]:
         dataset_path = Path(config.data.path or "").resolve()
         config = replace(config, data=replace(config.data, path=str(dataset_path)))
     config = _in_steps(config, dataset)
-    config = _with_prompts(config, dataset)
+    config = _with_prompts(config.with_objectives_measured(), dataset)
     if config.train.lasts and config.train.compile_rank is None:
         largest = asked.space.largest("adapter.rank", config.adapter.rank)
         config = replace(config, train=replace(config.train, compile_rank=largest))

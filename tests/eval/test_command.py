@@ -17,7 +17,8 @@ from safetensors.torch import save_file
 
 from eval import judge_file
 from eval.command import main
-from eval.needs import DATA, NEEDS, SEEDS, TWO_UNRELATED, lines_on_missing
+from eval.metrics.registry import DATA, METRICS, SEEDS, TWO_UNRELATED
+from eval.needs import lines_on_missing
 from eval.request import parse_request
 from eval.sampling import sample
 from eval.spec import Drawing
@@ -55,8 +56,8 @@ def test_a_lora_is_judged_and_written_down(
     report = json.loads((tmp_path / "out.json").read_text())
     assert report["score"] is not None and report["score_se"] is not None
     unmeasured = [name for name, value in report["metrics"].items() if value is None]
-    assert unmeasured == [] and NEEDS.keys() <= report["metrics"].keys()
-    assert all(name.startswith("val_") for name in report["metrics"].keys() - NEEDS.keys())
+    assert unmeasured == [] and set(METRICS.built_in) <= report["metrics"].keys()
+    assert all(name.startswith("val_") for name in report["metrics"].keys() - set(METRICS.built_in))
     assert report["metrics"]["val_ratio"] != pytest.approx(1.0, abs=1e-3)
     assert len(list((tmp_path / "samples").glob("*-lora.png"))) == 3 * 2
 
@@ -179,7 +180,7 @@ def test_what_was_not_measured_is_no_figure_and_no_clean_bill(
     unmeasured = [name for name, value in report["metrics"].items() if value is None]
     assert {"style", "copy_rate", "copies", "val_ratio", "kid"} <= set(unmeasured)
     assert "no sign of overfit" not in printed and "overfit cannot be told: copies, validation loss not" in printed
-    assert unmeasured == [name for name, needs in NEEDS.items() if DATA in needs]
+    assert unmeasured == [name for name in METRICS.built_in if DATA in METRICS[name].needs]
     need = "need the pictures it was trained on (data=)"
     said = f"the score, the overfit index and {len(unmeasured)} measures {need}: {', '.join(unmeasured)}"
     assert said in printed.splitlines()
@@ -193,7 +194,7 @@ def test_what_was_not_measured_is_no_figure_and_no_clean_bill(
 
 def test_what_a_measure_lacks_is_said_whatever_it_is() -> None:
     nan = float("nan")
-    metrics = dict.fromkeys(NEEDS, 1.0) | {"drift": nan, "leak": nan, "diversity": nan, "kid": nan}
+    metrics = dict.fromkeys(METRICS.built_in, 1.0) | {"drift": nan, "leak": nan, "diversity": nan, "kid": nan}
     assert lines_on_missing(metrics, has_data=True) == [
         f"1 measure needs {SEEDS}: diversity",
         f"2 measures need {TWO_UNRELATED}: drift, leak",

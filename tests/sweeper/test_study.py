@@ -20,11 +20,11 @@ import yaml
 from diffusers import StableDiffusionPipeline
 from mlflow import MlflowClient
 
+from eval.metrics.registry import METRICS
 from sweeper.records.history import StepFile
-from sweeper.records.objectives import DIRECTIONS
 from sweeper.records.paths import trial_of
 from sweeper.records.urls import sqlite_url
-from sweeper.results.winner import MEASURES
+from sweeper.results.winner import measures
 from tests.hostile import HOSTILE, quoted
 
 ROOT = Path(__file__).parents[2]
@@ -147,7 +147,7 @@ def test_optuna_holds_every_trial_with_its_end(finished: tuple[Path, str]) -> No
     assert [json.loads(line)["step"] for line in lines] == list(trials[0].intermediate_values)
     between = [json.loads(line) for line in (folder / "small/trials/0000/validations.jsonl").read_text().splitlines()]
     assert [each["step"] for each in between] == [step - 1 for step in trials[0].intermediate_values]
-    assert set(DIRECTIONS) <= set(json.loads(lines[0])["metrics"])  # what may be an objective is measured
+    assert set(METRICS.built_in) <= set(json.loads(lines[0])["metrics"])  # what may be an objective is measured
 
 
 def test_the_winners_row_in_mlflow_has_the_cards_figures(finished: tuple[Path, str]) -> None:
@@ -158,7 +158,7 @@ def test_the_winners_row_in_mlflow_has_the_cards_figures(finished: tuple[Path, s
         run for run in runs["children"] if run.data.tags["trial"] == runs["parents"][0].data.tags["best_trial"]
     )
     rows = [[cell.strip(" *") for cell in line.strip("|").split("|")] for line in card.splitlines() if line[:1] == "|"]
-    measured = {row[0]: row for row in rows if row[0] in MEASURES}
+    measured = {row[0]: row for row in rows if row[0] in measures()}
     assert {"score", "style", "prompt_match", "val_ratio", "overfit_index"} <= set(measured)
     for name, (_, fresh, in_trial, *_) in measured.items():
         for group, shown in (("best", fresh.partition(" ")[0]), ("chosen", in_trial)):

@@ -338,6 +338,7 @@ def test_the_fingerprint_holds_what_a_score_depends_on_and_nothing_else() -> Non
     one = config()
     same = replace(one, study=replace(one.study, num_trials=99, slots=3, seed=5), launcher=one.launcher)
     same = replace(same, eval=replace(one.eval, final_prompts=()))
+    assert "eval.metrics" not in one.fingerprint()  # no trial is scored by them
     other = replace(one, train=replace(one.train, steps=400))
     assert one.fingerprint() == same.fingerprint()
     differing = {name for name, value in one.fingerprint().items() if other.fingerprint()[name] != value}

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import asdict
 from functools import cache
 from pathlib import Path
 
@@ -18,6 +20,7 @@ from foundation.files.sums import write_sums
 from sweeper.records.paths import best_of, checkpoint_of, trial_of
 from sweeper.search.space import Plan, plan
 from sweeper.search.study import Search
+from sweeper.study import finished
 from sweeper.study.finished import already_finished, forget_finished, note_finished
 from sweeper.tracking import DATABASE
 from tests.sweeper.played import OVERRIDES, evaluation
@@ -107,6 +110,14 @@ def test_a_best_that_was_damaged_before_the_record_was_written_is_not_taken_for_
 @pytest.mark.parametrize("other", ["study.num_trials=4", "study.num_trials=2", "study.finalists=1", "train.steps=40"])
 def test_what_is_asked_otherwise_opens_the_study_in_full(root: Path, other: str) -> None:
     assert already_finished(asked_for(root, other)) == []
+
+
+def test_what_an_older_program_wrote_down_as_asked_is_known_again(root: Path) -> None:
+    config = asdict(asked_for(root).config)
+    del config["eval"]["metrics"]  # as it was before there were any
+    pictures = [finished._stamps(Path(config["data"][name])) for name in finished._DATA if config["data"].get(name)]
+    words = json.dumps([asked_for(root).space.fingerprint(), config, pictures], sort_keys=True, default=str)
+    assert hashlib.sha256(words.encode()).hexdigest() == finished._asked(asked_for(root))
 
 
 def test_what_trials_have_lost_is_named_and_the_best_stands(root: Path) -> None:

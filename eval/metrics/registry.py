@@ -1,0 +1,192 @@
+"""The judge's metrics. A new one is a function in a module beside this one, and an entry here.
+
+Other packages bring theirs as entry points of `sweeper.metrics`, each a `Metric` (docs/extending.md). Those are
+measured where `eval.metrics` or an objective names them. The entries import nothing: who reads them loads no torch.
+"""
+
+from __future__ import annotations
+
+import pkgutil
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Literal, cast, get_args
+
+from foundation.config.installed import Registry
+from foundation.errors import ConfigError, first_line
+
+if TYPE_CHECKING:
+    from eval.metrics.seen import Seen
+
+Direction = Literal["maximize", "minimize"]
+
+DATA: Final = "the pictures it was trained on (data=)"
+SEEDS: Final = "two seeds or more (seeds=)"
+TWO_UNRELATED: Final = "two unrelated prompts or more (unrelated=)"
+
+OWN_NUMBERS: Final = ("step", "score", "score_se", "overfit_index", "overfit", "fall", "fall_t", "val_loss")
+"""What the judge tells beside the metrics, as `BIN` and a number; no package's metric is called so."""
+BIN: Final = "val_ratio_bin"
+"""Begins the names of the ratios in each range of timesteps."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Metric:
+    """A number that the judge takes of a checkpoint; its name is its key."""
+
+    direction: Direction | None = None
+    """Which way is better; None: neither by itself, so it is no objective and not on the card."""
+    base_value: float | None = None
+    """What the base has by definition; None: it has to be measured."""
+    description: str
+    """How to read it."""
+    needs: tuple[str, ...] = ()
+    """What it cannot be taken without."""
+    compute: str | Callable[[Seen], float]
+    """The function that takes it, NaN where it cannot be taken; or where that is imported from, `module:function`."""
+
+    def __post_init__(self) -> None:
+        if self.direction not in (None, *get_args(Direction)):
+            raise ValueError(f"direction must be maximize, minimize or None, got {self.direction!r}")
+        if not (callable(self.compute) or isinstance(self.compute, str)):
+            raise ValueError(f"compute must be a function or module:function, got {self.compute!r}")
+
+
+_BUILT_IN: Final[Mapping[str, Metric]] = {
+    "style": Metric(
+        direction="maximize",
+        base_value=0.0,
+        description="way from the base to the held-out pictures; 1 is all of it",
+        needs=(DATA,),
+        compute="eval.metrics.pictures:style_of",
+    ),
+    "prompt_match": Metric(
+        direction="maximize",
+        description="match of picture and prompt, in points; higher is better",
+        compute="eval.metrics.pictures:prompt_match_of",
+    ),
+    "prompt_kept": Metric(
+        direction="maximize",
+        base_value=1.0,
+        description="prompt match as a share of the base's",
+        compute="eval.metrics.pictures:prompt_kept_of",
+    ),
+    "prompt_drop": Metric(
+        description="prompt match lost against the base, in points scaled to a margin of ten",
+        compute="eval.metrics.pictures:prompt_drop_of",
+    ),
+    "copy_rate": Metric(
+        direction="minimize",
+        base_value=0.0,
+        description="share of pictures that copy a training picture, less the base's own",
+        needs=(DATA,),
+        compute="eval.metrics.pictures:copy_rate_of",
+    ),
+    "copies": Metric(
+        description="pictures that copy a training picture",
+        needs=(DATA,),
+        compute="eval.metrics.pictures:copies_of",
+    ),
+    "diversity": Metric(
+        direction="maximize",
+        base_value=1.0,
+        description="spread within a prompt as a share of the base's",
+        needs=(SEEDS,),
+        compute="eval.metrics.pictures:diversity_of",
+    ),
+    "drift": Metric(
+        direction="minimize",
+        base_value=0.0,
+        description="how far pictures of unrelated prompts moved; 0 is best",
+        needs=(TWO_UNRELATED,),
+        compute="eval.metrics.pictures:drift_of",
+    ),
+    "leak": Metric(
+        description="style on prompts that did not ask for it; shown, since some want it so, and decides nothing",
+        needs=(DATA, TWO_UNRELATED),
+        compute="eval.metrics.pictures:leak_of",
+    ),
+    "val_ratio": Metric(
+        direction="minimize",
+        base_value=1.0,
+        description="validation loss as a share of the base's; lower is better",
+        needs=(DATA,),
+        compute="eval.metrics.course:val_ratio_of",
+    ),
+    "val_rise": Metric(
+        description="rise of the validation loss over its lowest so far, as a share",
+        needs=(DATA,),
+        compute="eval.metrics.course:val_rise_of",
+    ),
+    "val_t": Metric(
+        description="paired t of that rise over the held-out pictures",
+        needs=(DATA,),
+        compute="eval.metrics.course:val_t_of",
+    ),
+    "val_rose_in_a_row": Metric(
+        description="1 where the validation loss rose at each of the last `eval.thresholds.rises` evaluations, else 0",
+        needs=(DATA,),
+        compute="eval.metrics.course:val_rose_in_a_row_of",
+    ),
+    "image_similarity": Metric(
+        direction="maximize",
+        description="similarity to held-out pictures; higher is better",
+        needs=(DATA,),
+        compute="eval.metrics.pictures:image_similarity_of",
+    ),
+    "cmmd": Metric(
+        direction="minimize",
+        description="distance to held-out pictures (CMMD); lower is better",
+        needs=(DATA,),
+        compute="eval.metrics.pictures:cmmd_of",
+    ),
+    "kid": Metric(
+        direction="minimize",
+        description="distance to held-out pictures (KID); lower is better",
+        needs=(DATA,),
+        compute="eval.metrics.pictures:kid_of",
+    ),
+    "fid": Metric(
+        direction="minimize",
+        description="distance to held-out pictures (FID, biased on so few); lower is better",
+        needs=(DATA,),
+        compute="eval.metrics.pictures:fid_of",
+    ),
+}
+METRICS: Final = Registry("sweeper.metrics", Metric, _BUILT_IN)
+"""What the judge measures, by the names that `study.objectives` and all reports have for it."""
+
+
+def metrics_with(chosen: Iterable[str] = ()) -> dict[str, Metric]:
+    """The metrics that are measured: all that are built in, and those of packages that were chosen."""
+    return {name: METRICS[name] for name in (*METRICS.built_in, *chosen)}
+
+
+def function_of(name: str) -> Callable[[Seen], float]:
+    """What takes a metric, imported now.
+
+    Raises:
+        ConfigError: in one line, where a package's cannot be.
+    """
+    metric = METRICS[name]
+    if callable(metric.compute):
+        return metric.compute
+    try:
+        return cast("Callable[[Seen], float]", pkgutil.resolve_name(metric.compute))
+    except Exception as error:
+        if name in METRICS.built_in:
+            raise
+        reason = f"{type(error).__name__}: {first_line(error)}"
+        raise ConfigError([f"{METRICS.origin(name)} cannot be loaded: {metric.compute}: {reason}"]) from error
+
+
+def check_chosen(names: Iterable[str]) -> None:
+    """Import what packages bring under these names, so that what is wrong with it shows before anything is measured.
+
+    Raises:
+        ConfigError: one cannot be imported, is no metric, or has the name of a number of the judge's own.
+    """
+    for name in names:
+        if name in OWN_NUMBERS or name.startswith(BIN):
+            raise ConfigError([f"{METRICS.origin(name)} has the name of a number of the judge's own; it needs another"])
+        if name not in METRICS.built_in:
+            function_of(name)

@@ -1,0 +1,65 @@
+"""What the judge saw of a checkpoint: what a metric is taken from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from eval.evaluation import Evaluation, Validation
+from eval.spec import EvalSpec
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class View:
+    """Pictures as one eye sees them: unit rows of width D, float32, on the CPU. What there is none of is empty."""
+
+    samples: Tensor
+    """(P, S, D) what the checkpoint draws for the prompts and seeds."""
+    unrelated: Tensor
+    """(U, R, D) the same for the unrelated prompts and the first R seeds."""
+    base_samples: Tensor
+    """(P, S, D) what the base draws, of the same noise."""
+    base_unrelated: Tensor
+    """(U, R, D) the same for the unrelated prompts."""
+    held_out: Tensor
+    """(m, D) real pictures that no trial trains on."""
+    train: Tensor
+    """(n, D) real pictures that trials train on, near-duplicates taken out; n may differ from eye to eye."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Seen:
+    """What a metric is taken from, to be read and not to be changed.
+
+    P prompts, S seeds, U unrelated prompts, N held-out pictures, B ranges of timesteps; the widths D differ from eye to
+    eye. A screening has fewer prompts, and one seed (`eval.screening_prompts`).
+    """
+
+    step: int
+    """Training steps done."""
+    clip: View
+    """As the CLIP sees them (`eval.clip`)."""
+    images: View
+    """As the eye that compares pictures sees them (`eval.image_features`); the same as `clip` where there is none."""
+    style: View
+    """As the eye for style sees them (`eval.style_features`); the same as `images` where there is none."""
+    compositions: View
+    """As thumbnails (`eval.thumbnails`); unrelated prompts' are not kept, (0, R, D)."""
+    prompts: Tensor
+    """(P, D) the prompts without the trigger, as the CLIP reads them; unit rows."""
+    copied: Tensor
+    """(P, S) bool: which of the checkpoint's pictures copy a training picture."""
+    base_copied: Tensor
+    """(P, S) bool: which of the base's."""
+    validation_losses: Tensor
+    """(N, B) float64: loss on each held-out picture in each range of timesteps; (0, B) for none."""
+    base_validation_losses: Tensor
+    """(N, B) float64: the base's, of the same noise."""
+    history: Sequence[Evaluation]
+    """The trial's earlier evaluations, in order of steps; none for a checkpoint that is judged by itself."""
+    validations: Sequence[Validation]
+    """The validation losses between them."""
+    spec: EvalSpec
+    """What was asked for; `spec.prompts` are the P texts."""
