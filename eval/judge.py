@@ -85,9 +85,10 @@ def judge(
     validations: Sequence[Validation] = (),
     failed: OnFailure = lambda name, line: None,
 ) -> Evaluation:
-    """Judge a checkpoint against `reference`, given the trial's earlier evaluations and the losses between them.
+    """Judge what was seen of a checkpoint (`evidence`) against `reference`, by `spec`.
 
-    `failed` is told which metrics of packages could not be taken.
+    `history` are the trial's earlier evaluations, `validations` the losses between them. `failed` is told which metrics
+    of packages could not be taken.
 
     Raises:
         ValueError: the evidence is not of the prompts, seeds or images of the reference.

@@ -82,7 +82,7 @@ def judge_file(request: EvalRequest) -> Evaluation:
         f"{request.lora} ({acting}) on {request.base.path}",
         *comparison_table(evaluation),
         evaluation.words,
-        *lines_on_missing(evaluation.metrics, request.data is not None),
+        *lines_on_missing(evaluation.metrics, request.data is not None, request.metric),
         _COMPARE,
     )
     if request.json is not None:
@@ -151,6 +151,7 @@ def _spec(request: EvalRequest, held_out: Sequence[Picture]) -> EvalSpec:
             prompts=prompts,
             unrelated_prompts=request.unrelated,
             class_word=request.class_word,
+            metrics=request.metric,
             seeds=tuple(range(request.seeds)),
             sample_steps=request.steps,
             guidance_scale=request.guidance,
@@ -209,7 +210,7 @@ def _judge(
         unrelated_seeds=num_seeds,
         validation_losses=seen.losses,
     )
-    return judge(reference, evidence, [], spec)
+    return judge(reference, evidence, [], spec, failed=lambda _, line: say(line))
 
 
 def _write_samples(folder: Path, base: Sequence[Image.Image], seen: Sequence[Image.Image], num_seeds: int) -> None:

@@ -8,7 +8,8 @@ from typing import Annotated, Any, Final
 
 from pydantic import Field, TypeAdapter, ValidationError
 
-from eval.spec import Sampler
+from eval.metrics.registry import check_chosen
+from eval.spec import MetricName, Sampler
 from foundation.bases.spec import BaseSpec
 from foundation.config.home import PathText, PathTextOrNone
 from foundation.config.keyed import read_keyed, typed
@@ -40,6 +41,7 @@ sweeper eval lora=FILE|FOLDER [key=value …]     judge a LoRA against its base
   image_features=   a DINOv2 to compare pictures with one another (default: the CLIP)
   style_features=   an eye for style alone, such as CSD (docs/judge.md; default: as image_features)
   seeds= 4    pictures a prompt       steps= 25    denoising steps     guidance= 5     guidance scale
+  metric=     a metric of an installed package that is measured, too (docs/extending.md); as often as needed
   sampler= own, ddim or dpm++, as eval.sampler       guidance_every= 1, as eval.guidance_every
   resolution= side of the pictures in pixels, as base.resolution of training (default: the pipeline's own)
   max_tokens= tokens of a caption that T5 or a language model reads, as base.max_tokens (default: the pipeline's own)
@@ -49,7 +51,7 @@ sweeper eval lora=FILE|FOLDER [key=value …]     judge a LoRA against its base
   sweeper eval lora=multirun/pencil/best "prompt=a red cup, in pencil style" seeds=2
   sweeper eval lora=mine.safetensors base=my/base data=my/pictures trigger="in my style" json=mine.json"""
 
-_REPEATED = ("prompt", "unrelated")
+_REPEATED = ("prompt", "unrelated", "metric")
 _ANY_SIZE = 512
 """Stands for a resolution where none was given, and is not looked at."""
 _NOT_DRAWN = ("drawn", "num_train", "num_validation")
@@ -89,6 +91,7 @@ class EvalRequest:
     clip: PathText = "pocket"
     image_features: PathTextOrNone = ""
     style_features: PathTextOrNone = ""
+    metric: tuple[MetricName, ...] = ()
     seeds: Annotated[int, Field(ge=1)] = 4
     steps: Annotated[int, Field(ge=1)] = 25
     guidance: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 5.0
@@ -108,7 +111,7 @@ def parse_request(arguments: Sequence[str]) -> EvalRequest:
     """Read `key=value` arguments.
 
     Raises:
-        ConfigError: with every mistake at once.
+        ConfigError: with every mistake at once; one of a package by itself.
     """
     drawn = [argument for argument in arguments if argument.partition("=")[0].removeprefix("data.") in _NOT_DRAWN]
     others = [argument for argument in arguments if argument not in drawn]
@@ -126,6 +129,7 @@ def parse_request(arguments: Sequence[str]) -> EvalRequest:
             problems.append(f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}, got {problem['input']!r}")
     if problems:
         raise ConfigError(problems)
+    check_chosen(request.metric)
     return request
 
 

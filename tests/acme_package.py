@@ -15,6 +15,14 @@ adamw = acme_sweeper.optimizers:SIGNS
 broken = acme_sweeper.broken:SIGNS
 odd = acme_sweeper.optimizers:Signs
 
+[sweeper.metrics]
+broken = acme_sweeper.broken:METRIC
+late = acme_sweeper.wrong:LATE
+fall = acme_sweeper.metrics:NEAREST
+raises = acme_sweeper.wrong:RAISES
+talks = acme_sweeper.wrong:TALKS
+spoils = acme_sweeper.wrong:SPOILS
+
 [sweeper.launchers]
 broken = acme_sweeper.broken:Launcher
 
@@ -24,7 +32,29 @@ broken = acme_sweeper.broken:Tracker
 [sweeper.families]
 broken = acme_sweeper.broken:FAMILY
 """
-"""Entry points that a package should not have: one of a name of ours, some that cannot be imported, one of a kind."""
+"""Entry points that a package should not have: of a name of ours, that cannot be imported, of another kind …"""
+MODULES: Final = {
+    "__init__": "",
+    "broken": "import acme_is_not_there\n",
+    "wrong": """
+from eval.metrics.registry import Metric
+
+
+def spoils(seen):
+    for view in (seen.clip, seen.images, seen.style, seen.compositions):
+        view.samples.zero_()
+    seen.validation_losses.zero_()
+    seen.history[:] = []
+    return seen.prompts.sum()  # a tensor of one number
+
+
+LATE = Metric(direction="minimize", description="", compute="acme_sweeper.broken:late")
+RAISES = Metric(direction="minimize", description="", compute=lambda seen: 1 / 0)
+TALKS = Metric(description="", compute=lambda seen: "0.5")
+SPOILS = Metric(description="", compute=spoils)
+""",
+}
+"""Modules that are in no example."""
 
 
 def examples() -> dict[str, str]:
@@ -35,7 +65,7 @@ def examples() -> dict[str, str]:
 def install_acme(folder: Path, wrong: bool = False) -> Path:
     """Put the package into a folder, which then is to be on Python's path; the folder."""
     texts = {name: text for name, text in examples().items() if name.startswith(f"{NAME}/")}
-    for name, text in {**texts, f"{NAME}/__init__.py": "", f"{NAME}/broken.py": "import acme_is_not_there\n"}.items():
+    for name, text in {**texts, **{f"{NAME}/{name}.py": text for name, text in MODULES.items()}}.items():
         file = folder / name
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(text)

@@ -206,9 +206,11 @@ class Drew:
 
 @dataclass(frozen=True, slots=True)
 class Noted:
-    """Something about the device that a person should know; nothing follows from it."""
+    """Something that a person should know; nothing follows from it."""
 
     words: str
+    of_study: bool = False
+    """Whether it is the same on every device, and so said once, whoever says it; else it is about the device."""
 
 
 @dataclass(frozen=True, slots=True)

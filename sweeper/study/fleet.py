@@ -79,6 +79,8 @@ class Fleet:
         """By kind, the worker that finds it out for all."""
         self._curves: dict[str, tuple[Capacity, ...]] = {}
         """By kind, what was measured and not said yet."""
+        self._said: set[str] = set()
+        """Of what is said once, whichever worker says it."""
 
     @property
     def live(self) -> list[WorkerState]:
@@ -175,6 +177,10 @@ class Fleet:
                 self._on_ready(worker, event)
             case Refused():
                 raise StudyError(event.reason)
+            case Noted(words=words, of_study=True):
+                if words not in self._said:
+                    self._said.add(words)
+                    self._say(words)
             case Noted(words=words):
                 self._say(f"{worker.name}: {words}")
             case DeviceFailed():

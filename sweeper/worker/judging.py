@@ -19,6 +19,7 @@ from eval.feature_sets import ReferenceFeatures, SampleFeatures
 from eval.guidance import rows_of_a_picture
 from eval.judge import Evidence, judge, validation_ratio
 from eval.metrics.losses import image_means
+from eval.metrics.measuring import said_once
 from eval.prompts import without_trigger
 from eval.reference import Reference, build_reference
 from eval.samplers import check_sampler
@@ -44,6 +45,7 @@ _NOT_SEEN = (
     "screening_prompts",
     "screening_above",
     "screening_below",
+    "metrics",
 )
 """Fields of `EvalSpec` that change nothing of what is drawn and seen."""
 
@@ -88,13 +90,16 @@ class Judging:
         trigger: str,
         cache: Path,
         working: Callable[[], None] = lambda: None,
+        say: Callable[[str], None] = lambda line: None,
     ):
         """What `pack` learns of `dataset`, encoded as `data`, is judged by `spec`; prompts have the `trigger`.
 
-        `cache` is the studies' folder for what is computed once; `working` is called often while the judge is at work.
+        `cache` is the studies' folder for what is computed once; `working` is called often while the judge is at work;
+        `say` takes a line on what goes wrong with metrics.
         """
         self._pack = pack
         self._working = working
+        self._failed = said_once(say)
         self._trigger = trigger
         self._spec = spec
         self._cache = cache
@@ -165,7 +170,7 @@ class Judging:
 
     def _judged(self, due: Due, drawn: Drawn, losses: Tensor, spec: EvalSpec) -> Evaluation:
         evidence = self._look(due.step, drawn, losses, spec)
-        return judge(self.reference(spec), evidence, due.history, spec, due.validations)
+        return judge(self.reference(spec), evidence, due.history, spec, due.validations, self._failed)
 
     def judge_file(
         self, checkpoint: Path, step: int, folder: Path, seeds: tuple[int, ...], strength: float = 1.0
@@ -181,7 +186,7 @@ class Judging:
             drawn, evidence = self.see_file(checkpoint, step, spec, strength)
             write_pictures(folder, drawn, len(self._spec.seeds), with_sheets=False)
             self._seen[checkpoint, strength] = (spec, evidence)
-        return judge(self.reference(spec), evidence.within(spec.usual), [], spec)
+        return judge(self.reference(spec), evidence.within(spec.usual), [], spec, failed=self._failed)
 
     def see_file(self, checkpoint: Path, step: int, spec: EvalSpec, strength: float = 1.0) -> tuple[Drawn, Evidence]:
         """Draw what `spec` asks for with a saved checkpoint, loaded as a user would load it, and look at it."""
@@ -210,7 +215,7 @@ class Judging:
             image=_of_base(reference.image),
             style=_of_base(reference.style),
         )
-        return judge(reference, evidence, [], spec)
+        return judge(reference, evidence, [], spec, failed=self._failed)
 
     def _look(self, step: int, drawn: Drawn, losses: Tensor, spec: EvalSpec) -> Evidence:
         """What the judge sees of pictures."""

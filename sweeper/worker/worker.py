@@ -70,7 +70,16 @@ class Worker:
             REPORT_EVERY,
         )
         cache = cache_of(Path(config.study.folder))
-        self._judging = Judging(self._pack, loaded.dataset, loaded.data, config.eval, self._trigger, cache, self._signs)
+        self._judging = Judging(
+            self._pack,
+            loaded.dataset,
+            loaded.data,
+            config.eval,
+            self._trigger,
+            cache,
+            self._signs,
+            lambda line: self._send(Noted(line, of_study=True)),
+        )
 
     def base_images(self) -> tuple[tuple[str, Path], ...]:
         """What the base draws, a sheet of all seeds for each prompt."""

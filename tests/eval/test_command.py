@@ -27,6 +27,7 @@ from foundation.bases.spec import BaseSpec
 from foundation.data.dataset import load_dataset
 from foundation.data.folder import Picture
 from foundation.errors import ConfigError
+from tests.acme_package import install_acme
 from train.spec import DataSpec
 
 
@@ -202,6 +203,25 @@ def test_what_a_measure_lacks_is_said_whatever_it_is() -> None:
     ]
     assert lines_on_missing(metrics | {"kid": 1.0}, has_data=False)[2] == (
         f"the score, the overfit index and 1 measures need {DATA}: leak"
+    )
+
+
+def test_a_packages_metric_is_measured_too_and_one_that_fails_is_said(
+    arguments: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.syspath_prepend(install_acme(tmp_path / "site", wrong=True))
+    assert main([*arguments, "metric=nearest", "metric=raises", f"json={tmp_path}/out.json"]) == 0
+    measured = json.loads((tmp_path / "out.json").read_text())["metrics"]
+    assert 0 < measured["nearest"] < 1 and measured["raises"] is None
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[1] for line in lines if line.startswith("nearest ")] == [f"{measured['nearest']:.4g}"]
+    assert [line for line in lines if line.startswith("metric raises is not measured: the package acme-wrong (")]
+    assert "not measured: raises" in lines
+    assert main([*arguments, "metric=nearst"]) == 2
+    assert "metric.0: Input should be 'broken'" in capsys.readouterr().err
+    assert main([*arguments, "metric=broken"]) == 2
+    assert (
+        capsys.readouterr().err.count("error: the package acme-wrong (its entry point broken of sweeper.metrics)") == 1
     )
 
 

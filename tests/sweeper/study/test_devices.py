@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from foundation.errors import DeviceError, StudyError
+from sweeper.records.messages import Noted
 from sweeper.records.trials import Resolved
 from sweeper.search.space import Plan, plan
 from sweeper.search.study import Search
@@ -91,6 +92,16 @@ def test_a_device_that_cannot_start_is_one_line_and_the_others_have_its_trials(s
     assert done.said("given up") == ["cuda:1 is given up: CUDA out of memory; 1 device left"]
     assert {worker for _, worker in done.machines.admitted} == {0}
     assert len(done.notes.ended) == 8 and not done.failed
+
+
+def test_what_all_devices_say_alike_is_said_once(study: Callable[..., Study]) -> None:
+    played = study()
+    fleet = played.supervisor._fleet
+    for worker in fleet.workers:
+        fleet._take(worker, Noted("a metric fails", of_study=True))
+        fleet._take(worker, Noted("out of memory"))
+    assert played.said("a metric fails") == ["a metric fails"]
+    assert played.said("out of memory") == [f"{worker.name}: out of memory" for worker in fleet.workers]
 
 
 def test_no_device_that_starts_ends_the_study_with_one_line(study: Callable[..., Study]) -> None:

@@ -19,6 +19,7 @@ from foundation.bases.port import Base
 from foundation.data.dataset import Dataset
 from sweeper.records.pictures import sheets
 from sweeper.worker.judging import Due, Judging
+from tests.acme_package import install_acme
 from train.caches import EncodedDataset
 from train.pack import Pack
 from train.spec import AdapterSpec, OptimizerSpec, TrainingSpec, TrialSpec
@@ -213,6 +214,21 @@ def test_a_damaged_reference_is_computed_again_and_put_right(
     file.write_bytes(whole[:keep])
     Judging(pack, tiny_dataset, tiny_data, SPEC, "in pencil style", tmp_path)
     assert file.read_bytes() == whole
+
+
+def test_a_packages_metric_is_measured_by_the_same_reference_and_its_failure_said_once(
+    pack: Pack, tiny_dataset: Dataset, tiny_data: EncodedDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(install_acme(tmp_path / "site", wrong=True))
+    Judging(pack, tiny_dataset, tiny_data, SPEC, "in pencil style", tmp_path / "cache")
+    files = sorted(tmp_path.glob("cache/*"))
+    spec, said = replace(SPEC, metrics=("nearest", "raises")), list[str]()
+    judging = Judging(pack, tiny_dataset, tiny_data, spec, "in pencil style", tmp_path / "cache", say=said.append)
+    due = [Due(slot=slot, step=3, history=[], pictures=tmp_path / str(slot)) for slot in (0, 1)]
+    found = [*judging.judge(due), judging.judge_base(spec)]
+    assert all(-1 < each.metrics["nearest"] < 1 and np.isnan(each.metrics["raises"]) for each in found)
+    assert len(said) == 1 and said[0].startswith("metric raises is not measured: the package acme-wrong")
+    assert sorted(tmp_path.glob("cache/*")) == files
 
 
 def test_finalists_are_drawn_by_their_own_prompts_at_their_strength(
