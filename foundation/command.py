@@ -44,7 +44,7 @@ def run_main(main: Callable[[list[str]], int], arguments: Sequence[str]) -> int:
 def run_with_usage(
     usage: str, work: Callable[[], int | None], arguments: Sequence[str], *, needs_arguments: bool = False
 ) -> int:
-    """Print how a command is used where that is asked for, else do its work; the exit code.
+    """Print how a command is used for `--help` or without arguments, else do its work; the exit code.
 
     Without the arguments that it needs, it prints that too, and the exit code is 2.
     """

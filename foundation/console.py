@@ -20,7 +20,7 @@ _GAP: Final = "  "
 
 
 def say(*lines: str, to: TextIO | None = None) -> None:
-    """Print line by line, at once; to stdout unless told otherwise."""
+    """Print line by line, at once; to stdout by default."""
     for line in lines:
         _write(to or sys.stdout, line)
 

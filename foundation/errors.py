@@ -46,7 +46,7 @@ class AdapterError(UserError):
 
 
 class StudyError(UserError):
-    """A study that cannot start or resume as asked."""
+    """A study that cannot start or resume."""
 
 
 class DeviceError(StudyError):

@@ -1,4 +1,4 @@
-"""What can be told of a hub id on this machine: whether it is one, and whether it can be had without the hub."""
+"""What this machine knows of a hub id: whether it is one, and whether it can be had without the hub."""
 
 from __future__ import annotations
 

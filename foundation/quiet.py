@@ -18,9 +18,9 @@ def quiet_libraries() -> None:
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     os.environ.setdefault("TQDM_DISABLE", "1")
     # What a worker that was killed has left is cleaned up; there is nothing in it for a person.
-    told = os.environ.get("PYTHONWARNINGS", "")
-    if _OF_KILLED_WORKERS not in told:
-        os.environ["PYTHONWARNINGS"] = f"{told},{_OF_KILLED_WORKERS}".strip(",")
+    given = os.environ.get("PYTHONWARNINGS", "")
+    if _OF_KILLED_WORKERS not in given:
+        os.environ["PYTHONWARNINGS"] = f"{given},{_OF_KILLED_WORKERS}".strip(",")
     warnings.filterwarnings("ignore", category=FutureWarning)
     warnings.filterwarnings("ignore", category=DeprecationWarning)
     for module in ("torch", "accelerate", "peft", "bitsandbytes", "diffusers", "transformers", "mlflow", "alembic"):

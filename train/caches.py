@@ -41,7 +41,7 @@ class Encoded:
     masks: Tensor | None = None  # (N·V, 1, h, w) in [0, 1]: how much each place counts; None: all alike
     views: int = 1  # V
     repeats: tuple[int, ...] = ()  # N, how often each comes in an epoch; none: once
-    sizes: Tensor | None = None  # (N·V, 6) as `CroppedView.told` says them, for bases that read sizes
+    sizes: Tensor | None = None  # (N·V, 6) as `CroppedView.told` has them, for bases that read sizes
 
     def __len__(self) -> int:
         return len(self.means) // self.views
@@ -78,7 +78,7 @@ def encode_dataset(base: Base, dataset: Dataset, cache: Path) -> EncodedDataset:
     """Encode with the base's VAE and text encoder, or read what an earlier study encoded.
 
     Raises:
-        ConfigError: when the buckets asked for leave none.
+        ConfigError: when the buckets leave none.
     """
     cut, square = dataset.cut, (base.resolution, base.resolution)
     shapes = []
@@ -126,8 +126,8 @@ def _encode(
 
 
 def _sizes(pictures: Sequence[Picture], views: Sequence[Sequence[CroppedView]], size: Size) -> Tensor:
-    told = [view.told(picture.size, size) for picture, own in zip(pictures, views, strict=True) for view in own]
-    return torch.tensor(told, dtype=torch.float32)
+    conditions = [view.told(picture.size, size) for picture, own in zip(pictures, views, strict=True) for view in own]
+    return torch.tensor(conditions, dtype=torch.float32)
 
 
 def _shape(base: Base, size: Size, cut: Cut) -> list[str]:

@@ -42,7 +42,7 @@ class TrainingRun:
 
 
 def main(arguments: list[str]) -> int:
-    """Train as told; 0, or 2 after one clear line about bad input, or 1 when the training failed."""
+    """Run the command; 0, or 2 after one clear line about bad input, or 1 when the training failed."""
     return exit_code(lambda: _train(arguments))
 
 

@@ -22,7 +22,7 @@ class Graphs:
     """Recordings of one function, which share their memory: one for each kind of inputs.
 
     What is recorded is kernels with their addresses, no Python. So whatever the function reads beside its inputs must
-    stay where it is, and what it does must hang on nothing but the shapes of its inputs and what `run` is told.
+    stay where it is, and what it does must hang on nothing but the shapes of its inputs and the arguments of `run`.
     """
 
     def __init__(self) -> None:

@@ -31,7 +31,7 @@ class PendingStep:
 
 
 class DeferredReports:
-    """The optimizer steps of a pack, from when they are taken until someone is told of them."""
+    """The optimizer steps of a pack, from when they are taken until they are reported."""
 
     def __init__(self, read_every: int) -> None:
         self._read_every = read_every
@@ -39,7 +39,7 @@ class DeferredReports:
         self._rounds = 0
         """Calls of `add` since the last reading."""
         self._reports: list[StepReport] = []
-        """Read, and not yet told."""
+        """Read, and not yet reported."""
         self.failed: set[int] = set()
         """Slots that are known to have failed."""
 

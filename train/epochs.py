@@ -16,7 +16,7 @@ def num_batches(counts: Sequence[int], batch_size: int) -> list[int]:
 def shapes_of_epoch(seed: int, epoch: int, batches: tuple[int, ...]) -> list[int]:
     """The number of the shape of each batch of an epoch, in their order; `batches` says how many each shape has.
 
-    All orders are alike likely, and no generator is asked, so that nothing else that a trial draws can shift them.
+    All orders are alike likely, and no generator is used, so that nothing else that a trial draws can shift them.
     """
     shapes = [shape for shape, count in enumerate(batches) for _ in range(count)]
     if len(batches) == 1:

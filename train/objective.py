@@ -1,4 +1,4 @@
-"""The denoising objective: what is asked of the denoiser, and what its error costs.
+"""The denoising objective: what the denoiser gets, and what its error costs.
 
 Errors are (B, C, h, w), times and weights (B,).
 """
@@ -44,7 +44,7 @@ class TrainingLoss:
         return cls(spec, _process_of(spec, process), has_regularization and spec.prior_weight > 0)
 
     def noisy(self, batch: Batch) -> Tensor:
-        """What the denoiser gets; with input perturbation noisier than it is told.
+        """What the denoiser gets; with input perturbation noisier than its time says.
 
         Source: Ning et al. 2023, Input Perturbation Reduces Exposure Bias in Diffusion Models (arXiv:2301.11706).
         """

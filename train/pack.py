@@ -128,8 +128,9 @@ class Pack:
     def read(self) -> list[StepReport]:
         """A report for each optimizer step since the last reading, in order. Waits for the device.
 
-        A slot with a loss or gradient that is not finite failed at that step. Nothing more is told of it, and nothing
-        of it can be saved; until it is released its rows go along, so that the others' passes stay what they were.
+        A slot with a loss or gradient that is not finite failed at that step. Nothing more is reported of it, and
+        nothing of it can be saved; until it is released its rows go along, so that the others' passes stay what they
+        were.
         """
         return self._ledger.told()
 
@@ -253,27 +254,27 @@ class Pack:
 
     def _backward(self, numbers: list[int], slots: list[Slot], batches: list[Batch]) -> Tensor:
         """Forward and backward for all rows; each slot's loss (K,). Summed, so that none scales another's gradient."""
-        asked = PackedBatch([slot.objective for slot in slots], batches, self.base.device)
+        batch = PackedBatch([slot.objective for slot in slots], batches, self.base.device)
         taught = [number for number in numbers if self.spec(number).adapter.text_encoder]
         shape = tuple(batches[0].latents.shape)
         with self._packed.rows_of(numbers, latents=shape), self._packed_text.rows_of(taught, latents=shape):
-            told = (self._embeddings(numbers, taught, asked), *([] if asked.sizes is None else [asked.sizes]))
-            predicted = self._packed.run(self._predict, asked.noisy, asked.timesteps, *told)
-            losses = asked.losses(predicted)
+            given = (self._embeddings(numbers, taught, batch), *([] if batch.sizes is None else [batch.sizes]))
+            predicted = self._packed.run(self._predict, batch.noisy, batch.timesteps, *given)
+            losses = batch.losses(predicted)
             shares = [s.scaler.scale(s.penalised(own) * s.share) for s, own in zip(slots, losses, strict=True)]
             torch.stack(shares).sum().backward()  # type: ignore[no-untyped-call]
         return losses.detach()
 
-    def _predict(self, noisy: Tensor, timesteps: Tensor, *told: Tensor) -> Tensor:
+    def _predict(self, noisy: Tensor, timesteps: Tensor, *given: Tensor) -> Tensor:
         with self._accelerator.autocast():
-            return self.base.predict(noisy, timesteps, *told)
+            return self.base.predict(noisy, timesteps, *given)
 
-    def _embeddings(self, numbers: list[int], taught: list[int], asked: PackedBatch) -> Tensor:
+    def _embeddings(self, numbers: list[int], taught: list[int], batch: PackedBatch) -> Tensor:
         """Of the rows' captions (B, T, D): cached ones, and made anew for the slots that train the text encoder."""
         if not taught:
-            return asked.embeddings
-        tokens = dict(zip(numbers, asked.tokens.chunk(len(numbers)), strict=True))
-        shares = dict(zip(numbers, asked.embeddings.chunk(len(numbers)), strict=True))
+            return batch.embeddings
+        tokens = dict(zip(numbers, batch.tokens.chunk(len(numbers)), strict=True))
+        shares = dict(zip(numbers, batch.embeddings.chunk(len(numbers)), strict=True))
         with self._accelerator.autocast():
             made = self.base.embed(torch.cat([tokens[number] for number in taught]))
         shares.update(zip(taught, made.chunk(len(taught)), strict=True))

@@ -1,4 +1,4 @@
-"""One pass over the rows of several slots: what the denoiser is asked, and what its answer costs each of them."""
+"""One pass over the rows of several slots: what the denoiser gets, and what its output costs each of them."""
 
 from __future__ import annotations
 

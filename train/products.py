@@ -63,7 +63,7 @@ def merging_pays(layer: nn.Module, x: Tensor, count: int) -> TypeGuard[nn.Linear
 def merged_linear(layer: nn.Linear, x: Tensor, down: Tensor, up: Tensor, scale: Tensor) -> Tensor:
     """As `linear_update` of the layer's own output, by one product with the weight of each slot, its LoRA merged in.
 
-    It spares the updates' own passes over the rows. Where gradients are asked it would be no use: they are taken of
+    It spares the updates' own passes over the rows. Where gradients are wanted it would be no use: they are taken of
     `down` and `up`, which such a weight hides.
     """
     count, out, dtype = len(down), layer.out_features, layer.weight.dtype

@@ -13,7 +13,7 @@ from torch import Tensor
 from foundation.bases.port import Base
 
 KEPT_BYTES: Final = 256 * 2**20
-"""Embeddings that are kept, those asked for last. By bytes, since one of Stable Diffusion 1.5 takes 0.2 MiB and one of
+"""Embeddings that are kept, those used last. By bytes, since one of Stable Diffusion 1.5 takes 0.2 MiB and one of
 512 tokens of T5 8 MiB: so there are 1134 of the former and 32 of the latter, and beside the weights of either base they
 take little room."""
 
@@ -33,7 +33,7 @@ class Texts:
         return self._base.tokenize(captions)
 
     def embeddings(self, captions: Sequence[str]) -> Tensor:
-        """(B, T, D) on the device. Each caption is encoded alone: who else asked for what changes no bit of it."""
+        """(B, T, D) on the device. Each caption is encoded alone: what else is encoded changes no bit of it."""
         with torch.no_grad(), self._plain():
             return torch.cat([self._embedding(caption) for caption in captions])
 

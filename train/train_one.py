@@ -38,9 +38,9 @@ def train(run: TrainingRun, out: Path | None) -> int:
     cache = Path("multirun/cache")
     dataset = load_dataset(with_folders(with_drawn_folder(run.data, cache), cache))
     say(*dataset.notes(run.base.resolution))
-    counts, asked = dataset.counts(run.base.resolution), run.trial.train
-    say(asked.epoch_of(counts))
-    run = replace(run, trial=replace(run.trial, train=asked.for_images(counts)))
+    counts, settings = dataset.counts(run.base.resolution), run.trial.train
+    say(settings.epoch_of(counts))
+    run = replace(run, trial=replace(run.trial, train=settings.for_images(counts)))
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     base = load_base(run.base, device, run.trial.train.precision)
     check_objectives([run.trial.objective], base.process.prediction_type)

@@ -68,8 +68,8 @@ class Family:
     noise: Noise
     """What its denoiser was trained on: discrete timesteps whose scheduler says what is predicted, or a flow."""
     guidance: Guidance = "in_batch"
-    """How its pipeline guides: unconditional and conditional rows in one batch; the denoiser is told the scale, or
-    knows none; or two passes, one after another."""
+    """How its pipeline guides: unconditional and conditional rows in one batch; the denoiser gets the scale, or
+    has none; or two passes, one after another."""
     trains_text: bool = False
     """Whether its text encoders can be trained, too."""
     whole_in_a_file: bool = False

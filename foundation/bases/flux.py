@@ -16,8 +16,8 @@ from foundation.bases.text import join_text, split_text
 class Flux(FlowTransformer):
     """`port.Base` over a `FluxPipeline`. Text is T5's tokens and CLIP's pooled embedding.
 
-    A model that was distilled from guidance is told a scale at every pass: `base.train_guidance` in training and in
-    the validation loss, the scale asked for when it samples.
+    A model that was distilled from guidance gets a scale at every pass: `base.train_guidance` in training and in
+    the validation loss, the one of the call when it samples.
     """
 
     family = "flux"

@@ -1,4 +1,4 @@
-"""What can be told of a base without loading it: where it lies, and which family it is of."""
+"""What is known of a base without loading it: where it lies, and which family it is of."""
 
 from __future__ import annotations
 
@@ -125,7 +125,7 @@ def _of_file(spec: BaseSpec, file: Path) -> str:
 
 
 def agreed(spec: BaseSpec, pipeline: str, where: str) -> str:
-    """The family of a pipeline of this class, which must be the one asked for, if one was; `where` it was found.
+    """The family of a pipeline of this class, which must be `base.family` unless that is auto; `where` it was found.
 
     Raises:
         BaseModelError: when it is not, or none of these.

@@ -18,7 +18,7 @@ Discrete = Literal["epsilon", "v_prediction"]
 PredictionType = Literal["epsilon", "v_prediction", "flow"]
 Density = Literal["logit_normal", "uniform"]
 TIMES_PER_SIGMA: Final = 1000
-"""A flow's denoiser is told 1000·σ."""
+"""A flow's denoiser gets 1000·σ."""
 
 
 class NoiseProcess(Protocol):
@@ -106,7 +106,7 @@ class Diffusion:
 
 @dataclass(frozen=True, slots=True)
 class Flow:
-    """Rectified flow: x_t = (1-σ) · x + σ · ε, and the denoiser predicts the velocity ε - x; it is told t = 1000·σ.
+    """Rectified flow: x_t = (1-σ) · x + σ · ε, and the denoiser predicts the velocity ε - x; its time is t = 1000·σ.
 
     `shift` moves σ towards noise, as large pictures need it: σ = s·u / (1 + (s-1)·u), with u evenly distributed or a
     sigmoid of N(`logit_mean`, `logit_std`²). Source: Esser et al. 2024, Scaling Rectified Flow Transformers, section

@@ -24,14 +24,14 @@ class Base(Protocol):
     """A frozen pretrained pipeline on one device.
 
     Shapes: B rows, N pictures, C×h×w a latent, T tokens of width D. Latents are scaled as the denoiser sees them.
-    Embeddings hold all that a denoiser is told of a caption, in the family's own layout (see `foundation.bases.text`).
+    Embeddings hold all that a denoiser gets of a caption, in the family's own layout (see `foundation.bases.text`).
     One thread at a time.
     """
 
     family: ClassVar[str]
     """Its name in `base.family`, never `auto`."""
     reads_sizes: ClassVar[bool]
-    """Whether the denoiser is told how large a picture was, and how it was cut."""
+    """Whether the denoiser takes how large a picture was, and how it was cut."""
     resolution: int
     device: torch.device
     dtype: torch.dtype
@@ -86,8 +86,8 @@ class Base(Protocol):
     def predict(self, noisy: Tensor, timesteps: Tensor, embeddings: Tensor, sizes: Tensor | None = None) -> Tensor:
         """The denoiser's output (B, C, h, w) with whatever adapter is active; timesteps are times of `process`.
 
-        `sizes` (B, 6) are what `foundation.data.buckets.CroppedView.told` says of each picture, for a base that
-        reads them; without them it is told what its pipeline tells it when sampling.
+        `sizes` (B, 6) are `foundation.data.buckets.CroppedView.told` of each picture, for a base that
+        reads them; without them it gets what its pipeline passes when sampling.
         """
 
     def target_modules(self, preset: str) -> list[str]:

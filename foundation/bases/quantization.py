@@ -33,7 +33,7 @@ def check_quantization(spec: BaseSpec) -> None:
 
 
 def quantization_options(spec: BaseSpec, denoiser: str, dtype: torch.dtype) -> dict[str, Any]:
-    """What `from_pretrained` of a pipeline is told, to quantise its component `denoiser`; nothing if it stays whole.
+    """Arguments for `from_pretrained` of a pipeline that quantise its component `denoiser`; nothing if it stays whole.
 
     It computes in `dtype`. VAE and text encoders stay whole: they are small beside it.
 

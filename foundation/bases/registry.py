@@ -66,13 +66,13 @@ def code_of(family: str) -> Any:
 
 
 def check_base(spec: BaseSpec, trains_text: bool = False) -> None:
-    """Refuse a path that is no pipeline, without loading weights; a hub id is only asked for when it is loaded.
+    """Refuse a path that is no pipeline, without loading weights; a hub id is looked up only when it is loaded.
 
     `trains_text`: whether any trial is to train the text encoder.
 
     Raises:
         BaseModelError: as `load_base`.
-        ConfigError: when the family's text encoders are not trained here, or this machine cannot quantise as asked.
+        ConfigError: when the family's text encoders are not trained here, or this machine cannot quantise so.
     """
     check_quantization(spec)
     refuse_bases_code(spec)

@@ -28,9 +28,9 @@ def save_pipeline(pipe: Any, folder: Path) -> None:
 def load_unless_told(config: Path) -> None:
     """Let a model's config, and the configs in it, name float32 as the dtype to load it in, if they name any."""
     values = read_json(config)
-    told = _told(values)
-    if told != values:
-        write_text(config, json.dumps(told, indent=2, sort_keys=True) + "\n")
+    changed = _told(values)
+    if changed != values:
+        write_text(config, json.dumps(changed, indent=2, sort_keys=True) + "\n")
 
 
 def _told(value: Any) -> Any:

@@ -23,7 +23,7 @@ class StableDiffusion3(FlowTransformer):
 
     @staticmethod
     def options(spec: BaseSpec) -> dict[str, Any]:
-        """With T5 or without; diffusers loads a folder that has none only when it is told so."""
+        """With T5 or without; diffusers loads a folder that has none only when a call says so."""
         has = spec.t5 and part_of(spec, "text_encoder_3") != [None, None]
         return {} if has else {"text_encoder_3": None, "tokenizer_3": None}
 

@@ -102,7 +102,7 @@ class StableDiffusionXL(StableDiffusion):
         return output
 
     def _size(self, height: int, width: int) -> Tensor:
-        """What it is told of pictures with latents of so many rows and columns; kept, since a tensor's way to a GPU is
+        """The condition for pictures with latents of so many rows and columns; kept, since a tensor's way to a GPU is
         waited for."""
         if (height, width) not in self._sizes:
             sides = [side * self._pipeline.vae_scale_factor for side in (height, width)]

@@ -41,7 +41,7 @@ class BaseSpec:
     lr_factor: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1.0
     """How much higher learning rates are here than on Stable Diffusion 1.5; `${lr:…}` in YAML multiplies by it."""
     guidance_scale: Annotated[float, Field(ge=1, allow_inf_nan=False)] = 7.5
-    """Classifier-free guidance of samples, 1 is none; for FLUX.1-dev the scale that its transformer is told."""
+    """Classifier-free guidance of samples, 1 is none; for FLUX.1-dev the scale that its transformer gets."""
     sample_steps: Annotated[int, Field(ge=1, le=1000)] = 30
     """Denoising steps of a sample."""
     max_tokens: Annotated[int, Field(ge=16, le=1024)] | None = None
@@ -50,7 +50,7 @@ class BaseSpec:
     t5: bool = True
     """False loads SD3 without its T5, the largest part of it; captions are then read by its two CLIPs alone."""
     train_guidance: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 1.0
-    """The guidance scale that a guidance-distilled transformer (FLUX.1-dev) is told in training and validation loss."""
+    """The guidance scale that a guidance-distilled transformer (FLUX.1-dev) gets in training and validation loss."""
 
     def __post_init__(self) -> None:
         known = None if self.family == AUTO else FAMILIES[self.family]  # a package's is imported here

@@ -130,7 +130,7 @@ class NameIn:
     other: str | None = None
     """A word that is allowed beside them."""
     counts: Callable[[Any], bool] | None = None
-    """Which of the built-in things may be named, None for all; a package's are not asked, which would import them."""
+    """Which of the built-in things may be named, None for all; a package's are not checked, which would import them."""
 
     def __get_pydantic_core_schema__(self, _: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         """Check as pydantic checks a literal, with its type of error."""

@@ -37,7 +37,7 @@ class CroppedView:
         return ImageOps.mirror(cut) if self.mirrored else cut
 
     def told(self, original: Size, size: Size) -> tuple[int, ...]:
-        """What SDXL is told of a picture seen so: (height, width, top, left, height, width).
+        """SDXL's size condition of a picture seen so: (height, width, top, left, height, width).
 
         Of the file's picture; the cut's corner in the picture once it is scaled to cover `size`, and mirrored; of the
         cut. Source: Podell et al. 2023, SDXL, section 2.2, and diffusers' train_text_to_image_lora_sdxl.py.
@@ -76,7 +76,7 @@ class Cut:
         )
 
     def views(self, digest: str) -> list[CroppedView]:
-        """The views of a picture, the same whenever it is asked; as many for each picture."""
+        """The views of a picture, the same at every call; as many for each picture."""
         centerings = [_centering(digest, number) for number in range(RANDOM_CROPS)] if self.random_crops else [_CENTER]
         return [
             CroppedView(each, mirrored)

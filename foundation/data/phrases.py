@@ -11,7 +11,7 @@ _UNSPACED: Final = re.compile(
     "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\uf900-\ufaff\U00020000-\U0003ffff]"
 )
 """Letters of scripts that put no spaces between words (Thai, Lao, Burmese, Khmer, Japanese, Chinese) or join particles
-to them (Korean): there a phrase's edge cannot be told."""
+to them (Korean): there a phrase's edge cannot be seen."""
 
 
 def holds_phrase(text: str, phrase: str) -> bool:

@@ -32,11 +32,11 @@ def load_checked(path: Path) -> dict[str, Tensor]:
     """
     try:
         with safe_open(path, "pt") as file:
-            told = (file.metadata() or {}).get(_CHECKSUM)
+            stored = (file.metadata() or {}).get(_CHECKSUM)
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118, it is no dict
     except SafetensorError as error:
         raise DataError(f"{path} is damaged ({error})") from error
-    if told != _checksum(tensors):
+    if stored != _checksum(tensors):
         raise DataError(f"{path} is damaged (its checksum differs)")
     return tensors
 

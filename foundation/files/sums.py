@@ -57,22 +57,22 @@ def read_sums(folder: Path) -> dict[str, str] | None:
 
 def damage(folder: Path) -> str:
     """What of a folder's files is not as it was written, in words that name the first; empty where all is."""
-    told = read_sums(folder)
-    if told is None:
+    known = read_sums(folder)
+    if known is None:
         return ""
-    if not told:
+    if not known:
         return f"{folder / SUMS} is damaged"
-    return next((words for name in told if (words := _damage(folder / name, told[name]))), "")
+    return next((words for name in known if (words := _damage(folder / name, known[name]))), "")
 
 
 def damage_of(file: Path) -> str:
     """As `damage`, of one file."""
-    told = read_sums(file.parent)
-    if told is None:
+    known = read_sums(file.parent)
+    if known is None:
         return ""
-    if not told:
+    if not known:
         return f"{file.parent / SUMS} is damaged"
-    return _damage(file, told[file.name]) if file.name in told else ""
+    return _damage(file, known[file.name]) if file.name in known else ""
 
 
 def sealed(archive: bytes) -> bytes:
@@ -86,14 +86,14 @@ def is_as_sealed(archive: bytes) -> bool:
     seal = len(_SEALED) + _HEX
     if archive[-_END - _HEX :][:4] != _END_BEGINS or archive[-seal:-_HEX] != _SEALED:
         return True
-    told = hashlib.sha256(memoryview(archive)[:-seal])
-    told.update(_NO_COMMENT)
-    return told.hexdigest().encode() == archive[-_HEX:]
+    hashed = hashlib.sha256(memoryview(archive)[:-seal])
+    hashed.update(_NO_COMMENT)
+    return hashed.hexdigest().encode() == archive[-_HEX:]
 
 
-def _damage(file: Path, told: str) -> str:
+def _damage(file: Path, known: str) -> str:
     try:
-        return "" if digest(file) == told else f"{file} is damaged (its checksum differs from {SUMS})"
+        return "" if digest(file) == known else f"{file} is damaged (its checksum differs from {SUMS})"
     except FileNotFoundError:
         return f"{file} is gone"
     except OSError as error:

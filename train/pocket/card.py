@@ -96,14 +96,14 @@ def measure(
     pipeline: StableDiffusionPipeline, clip: CLIPModel, num_retrieval: int = 1000, num_samples: int = 100
 ) -> tuple[PocketScores, list[Image.Image], list[str]]:
     """Scores on held-out scenes, and the samples that were matched with their captions."""
-    found, told, psnr = {}, {}, {}
+    found, styles, psnr = {}, {}, {}
     for style in STYLES:
         pictures = draw_scenes(style, num_retrieval)
         found[style] = retrieval(clip, pictures.pixels, pictures.captions)
-        told[style] = style_match(clip, pictures, style)
+        styles[style] = style_match(clip, pictures, style)
         psnr[style] = peak_signal_to_noise(pipeline.vae, pictures.pixels[:100])
     match, images, captions = sample_match(pipeline, clip, num_samples)
-    return PocketScores(retrieval=found, style=told, psnr=psnr, match=match), images, captions
+    return PocketScores(retrieval=found, style=styles, psnr=psnr, match=match), images, captions
 
 
 def load_models(pipeline: Path, clip: Path) -> tuple[StableDiffusionPipeline, CLIPModel]:

@@ -28,7 +28,7 @@ _ROOT = Path(__file__).parents[2]
 
 
 def main() -> None:
-    """Parse the command line and run the stages that are asked for."""
+    """Parse the command line and run the stages that it names."""
     parser = argparse.ArgumentParser(
         prog="python -m train.pocket",
         description=__doc__,

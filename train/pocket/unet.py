@@ -3,7 +3,7 @@
 The text encoder learns alone, in two minutes, to read every part of a scene from its caption, and is then frozen: left
 to the UNet's loss it learns late which colour belongs to which shape, and the UNet waits for it. The UNet in turn does
 not learn from noise alone: since the world knows what it drew, a linear head reads from its features which colour and
-which shape belongs where, and is dropped afterwards. Both let a small model draw what is asked for after few steps.
+which shape belongs where, and is dropped afterwards. Both let a small model draw what a caption says after few steps.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ AdapterName = Literal["lora", "locon", "loha", "lokr", "ia3", "oft", "adalora"]
 EVERY_KIND: Final = frozenset({"name", "targets", "exclude", "text_encoder", "bias", "modules_to_save"})
 """Fields that mean something for every kind. Those of `AdapterSpec` that an entry does not name are refused there."""
 COMPUTED: Final = {"alpha": "alpha_ratio", "target_rank": "target_ratio"}
-"""Properties of `AdapterSpec` that PEFT is told, and the field that stands for each."""
+"""Properties of `AdapterSpec` that PEFT takes, and the field that stands for each."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -25,7 +25,7 @@ class AdapterKind:
     also: frozenset[str] = frozenset()
     """Fields that it knows and that reach PEFT in another way."""
     always: Mapping[str, Any] = field(default_factory=dict)
-    """What its config is told beside these."""
+    """What its config takes beside these."""
     convolutions: bool = False
     """Whether it adapts the convolutions of the denoiser's blocks beside `targets`."""
     as_lora: bool = False

@@ -1,4 +1,4 @@
-"""What is told of an adapter in a file's header, beside its tensors."""
+"""What a file's header says of an adapter, beside its tensors."""
 
 from __future__ import annotations
 

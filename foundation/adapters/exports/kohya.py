@@ -1,8 +1,8 @@
 """The tensors of an adapter as kohya's trainer, A1111, Forge and ComfyUI name them, and LyCORIS for its kinds.
 
 Each layer has its `.alpha`, and these programs scale by alpha / rank: what is written gives the scale that PEFT used,
-also with rank_pattern, alpha_pattern or rsLoRA. Where the alphas of a UNet's or text encoder's layers differ, all are
-told the commonest and the rest of the scale goes into the layer's up matrix: diffusers 0.42 forgets other alphas than
+also with rank_pattern, alpha_pattern or rsLoRA. Where the alphas of a UNet's or text encoder's layers differ, all
+get the commonest and the rest of the scale goes into the layer's up matrix: diffusers 0.42 forgets other alphas than
 the commonest (utils/peft_utils.py `get_peft_kwargs` looks for `to_k` under `processor.to_k_lora.down.weight`), and to
 all other programs it is the same.
 
@@ -45,7 +45,7 @@ _TINY: Final = torch.finfo(torch.float32).eps
 
 
 def needs_base(adapter: SavedAdapter) -> bool:
-    """Whether its tensors are told from the base's weights, too."""
+    """Whether its tensors are computed from the base's weights, too."""
     return adapter.has_dora or adapter.has_bias or "IA3" in adapter.kinds
 
 
@@ -56,7 +56,7 @@ def kohya_state(adapter: SavedAdapter, names: LayerNames, base: BaseLayers | Non
         AdapterError: the format has no words for the adapter's kind, or for a part of it; or the base is missing.
     """
     if base is None and needs_base(adapter):
-        raise AdapterError("kohya's format of this kind is told from the base's weights, too: name the base")
+        raise AdapterError("kohya's format of this kind needs the base's weights, too: name the base")
     state: dict[str, Tensor] = {}
     for part, saved in adapter.parts.items():
         if part not in names.prefixes:
@@ -115,8 +115,8 @@ def _tensors(layer: Layer, part: AdapterPart, alpha: float, base: BaseLayer | No
 
 def _lora(layer: Layer, alpha: float, base: BaseLayer | None) -> dict[str, Tensor]:
     down, up = layer.tensors["lora_A"], layer.tensors["lora_B"]
-    told = up if layer.alpha == alpha else up * (layer.alpha / alpha)
-    tensors = {"lora_down.weight": down, "lora_up.weight": told, "alpha": torch.tensor(alpha)}
+    scaled = up if layer.alpha == alpha else up * (layer.alpha / alpha)
+    tensors = {"lora_down.weight": down, "lora_up.weight": scaled, "alpha": torch.tensor(alpha)}
     if (magnitude := layer.tensors.get("lora_magnitude_vector")) is not None:
         assert base is not None
         changed = base.weight.flatten(1) + layer.scale * up.float().flatten(1) @ down.float().flatten(1)

@@ -31,7 +31,7 @@ def built_in_names() -> Mapping[str, LayerNames]:
 def names_of(adapter: SavedAdapter, family: str = "") -> LayerNames:
     """What other programs call the layers of an adapter.
 
-    `family` is the `base.family` it was trained on; empty where that is not known, it is then told by the layers.
+    `family` is the `base.family` it was trained on; empty where that is not known, the layers then decide.
 
     Raises:
         AdapterError: there are no such names of the family.

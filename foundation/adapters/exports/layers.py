@@ -89,7 +89,7 @@ def plain_loras(adapter: SavedAdapter, who: str) -> dict[str, list[Layer]]:
         AdapterError: it is more or other than that; `who` begins the sentence.
     """
     if adapter.has_dora:
-        raise AdapterError(f"{who} takes no DoRA: its magnitudes cannot be told apart from the base; merge it instead")
+        raise AdapterError(f"{who} takes no DoRA: its magnitudes hang on the base; merge it instead")
     if adapter.has_bias:
         raise AdapterError(f"{who} takes no LoRA with biases (adapter.lora_bias); merge it into the base instead")
     if others := _names(adapter.kinds - {"LORA"}):

@@ -105,8 +105,8 @@ def _placed(pipeline: Any, parts: Mapping[str, AdapterPart], who: str) -> dict[s
         placed[own] = (part, fitted)
     if problems:
         hint = looks_like(parts)
-        told = f"it looks like one for {hint}" if hint else "it was trained on another base"
-        raise AdapterError(f"{who} {'; it '.join(problems)}; {told}, name that as base=")
+        origin = f"it looks like one for {hint}" if hint else "it was trained on another base"
+        raise AdapterError(f"{who} {'; it '.join(problems)}; {origin}, name that as base=")
     return placed
 
 

@@ -118,7 +118,7 @@ class ChangeKind:
     update: Callable[[Mapping[str, Tensor], Tensor], Tensor]
     """ΔW of its tensors and W, with as many rows as the file's layer has outputs."""
     fuses: bool = True
-    """Whether the rows of ΔW hang on no others, so that a fused layer's can be told apart."""
+    """Whether the rows of ΔW hang on no others, so that a fused layer's can be split."""
 
 
 def scale_of(tensors: Mapping[str, Tensor], rank: int) -> float:
@@ -160,7 +160,7 @@ def _full(t: Mapping[str, Tensor], weight: Tensor) -> Tensor:
 
 
 def _ia3(t: Mapping[str, Tensor], weight: Tensor) -> Tensor:
-    """A factor for each input or output, told as what is added to 1."""
+    """A factor for each input or output, less 1."""
     factor = t["weight"].flatten()
     along = 1 if bool(t["on_input"]) else 0
     return weight * factor.reshape([-1 if axis == along else 1 for axis in range(weight.ndim)])

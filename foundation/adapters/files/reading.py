@@ -119,8 +119,8 @@ def _parts(content: Opened) -> dict[str, AdapterPart]:
     parts, problems = {}, list[str]()
     for component, layers in gathered.layers.items():
         config = configs.get(component) or configs.get("", {})
-        told = [FileLayer(name, tensors) for name, tensors in layers.items()]
-        part, wrong = as_part(told, config, content.header.get(NORMS_ENTRY) == BASE_NORMS)
+        found = [FileLayer(name, tensors) for name, tensors in layers.items()]
+        part, wrong = as_part(found, config, content.header.get(NORMS_ENTRY) == BASE_NORMS)
         problems += [f"{component}.{each}" for each in wrong]
         parts[component] = part
     unused = [*gathered.strange, *problems]

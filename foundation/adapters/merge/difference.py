@@ -60,8 +60,8 @@ def _difference(layer: Any, dtype: torch.dtype) -> Difference:
     try:
         layer.merge(safe_merge=True, adapter_names=[_NAME])
     except (ValueError, RuntimeError) as error:  # not finite; or a bias for a layer that has none
-        raise AdapterError(f"the LoRA's differences cannot be told: {error}") from error
+        raise AdapterError(f"the LoRA's differences cannot be computed: {error}") from error
     added = None if bias is None else base.bias - bias
-    told = Difference((base.weight - weight).to(dtype), None if added is None or not added.any() else added.to(dtype))
+    found = Difference((base.weight - weight).to(dtype), None if added is None or not added.any() else added.to(dtype))
     base.weight.copy_(weight)
-    return told
+    return found

@@ -1,4 +1,4 @@
-"""How several LoRAs become one, as it is asked for."""
+"""How several LoRAs become one."""
 
 from __future__ import annotations
 

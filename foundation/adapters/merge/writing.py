@@ -16,7 +16,7 @@ from foundation.files.durable import new_folder
 
 
 def merge_as_asked(request: MergeRequest) -> None:
-    """Do what is asked, into a new folder, whole or not at all.
+    """Carry out a request into a new folder, whole or not at all.
 
     Raises:
         UserError: a LoRA or the base cannot be read, or they do not fit.

@@ -1,4 +1,4 @@
-"""What `sweeper prepare` does: shows what would become of each picture, and does it when told to."""
+"""What `sweeper prepare` does: shows what would become of each picture, and does it with `apply=true`."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Prepared:
 
 
 def main(arguments: list[str]) -> int:
-    """Prepare as told; 0, or 2 after one clear line about bad input."""
+    """Run the command; 0, or 2 after one clear line about bad input."""
     return run_with_usage(USAGE, lambda: prepare(read_request(arguments)), arguments)
 
 

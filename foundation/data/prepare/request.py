@@ -1,4 +1,4 @@
-"""What `sweeper prepare` is asked for: its keys, their meaning, their mistakes."""
+"""The arguments of `sweeper prepare`: its keys, their meaning, their mistakes."""
 
 from __future__ import annotations
 
