@@ -27,8 +27,8 @@ from foundation.files.durable import new_folder
 from foundation.files.sums import SUMS, damage_of
 from sweeper.export_request import FULL, MERGED
 from sweeper.results.bases import layers_of_base, open_base, open_parts_of_base
+from sweeper.results.file_names import CONFIG_FILE, SCORES
 from sweeper.results.strength import AS_TRAINED
-from sweeper.results.winner import CONFIG_FILE, SCORES
 
 _TRIAL_CONFIGS: Final = (CONFIG_FILE, "config.json")
 """A trial's config as a study writes it, and as `sweeper train` does."""

@@ -40,6 +40,16 @@ def test_the_supervisor_loads_no_model_library() -> None:
     assert result.stdout.strip() == "[]"
 
 
+def test_a_finished_study_is_told_of_without_what_takes_its_time_to_import() -> None:
+    heavy = {"torch", "numpy", "PIL", "matplotlib", "optuna", "mlflow", "sqlalchemy"}
+    code = (
+        "import sys; from sweeper.study_command import already_finished, plan; "
+        f"already_finished(plan(['+experiment=pencil', 'study.name=none'])); print(sorted({heavy} & set(sys.modules)))"
+    )
+    result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "[]"
+
+
 def test_a_config_is_read_without_torch() -> None:
     """Metrics that are chosen as objectives are looked up, and not computed."""
     code = (

@@ -10,7 +10,16 @@ from typing import Final
 
 from foundation.console import columns
 from foundation.files.sums import SUMS
-from sweeper.results.winner import CARD, CONFIG_FILE, FINALISTS_SHEET, PARETO, SCORES, SHEET, STRENGTH_SHEET, WEIGHTS
+from sweeper.results.file_names import (
+    CARD,
+    CONFIG_FILE,
+    FINALISTS_SHEET,
+    PARETO,
+    SCORES,
+    SHEET,
+    STRENGTH_SHEET,
+    WEIGHTS,
+)
 
 _FOR: Final = {
     WEIGHTS: "the LoRA, for diffusers and PEFT",

@@ -12,22 +12,12 @@ from eval.diagnosis import DiagnosisName
 from eval.evaluation import Evaluation
 from foundation.adapters.exports.programs import COMFYUI, WEB_UIS
 from foundation.bases.folder import EMBEDDED
+from sweeper.results.file_names import CONFIG_FILE, PARETO, SCORES, SHEET, STRENGTH_SHEET, WEIGHTS
 from sweeper.results.markdown import code, markdown_table, plain_markdown
 from sweeper.results.pareto import Front
 from sweeper.results.strength import AS_TRAINED, gain
 from sweeper.results.web_ui_file import HandedOver
-from sweeper.results.winner import (
-    CONFIG_FILE,
-    PARETO,
-    SCORES,
-    SHEET,
-    STRENGTH_SHEET,
-    WEIGHTS,
-    TrialSummary,
-    Winner,
-    base_metrics,
-    measures,
-)
+from sweeper.results.winner import TrialSummary, Winner, base_metrics, measures
 
 _INTERVAL: Final = (
     "The score's interval is Student's at 95 %, of what each prompt adds to it: so far it may lie elsewhere with other "

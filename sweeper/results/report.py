@@ -13,8 +13,7 @@ from foundation.files.documents import read_json
 from foundation.files.durable import new_folder, write_json, write_text
 from foundation.files.sums import damage, write_sums
 from sweeper.results.card import card
-from sweeper.results.web_ui_file import hand_over
-from sweeper.results.winner import (
+from sweeper.results.file_names import (
     CARD,
     CONFIG_FILE,
     FINALISTS_SHEET,
@@ -23,10 +22,9 @@ from sweeper.results.winner import (
     SHEET,
     STRENGTH_SHEET,
     WEIGHTS,
-    Chosen,
-    Winner,
-    base_metrics,
 )
+from sweeper.results.web_ui_file import hand_over
+from sweeper.results.winner import Chosen, Winner, base_metrics
 
 
 def write_best(folder: Path, winner: Winner) -> Path:

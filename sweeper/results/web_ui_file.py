@@ -12,7 +12,8 @@ from foundation.adapters.exports.programs import PROGRAMS
 from foundation.errors import AdapterError, UserError
 from foundation.files.documents import as_mapping, parse_yaml
 from sweeper.results.bases import layers_of_base
-from sweeper.results.winner import WEIGHTS, Winner
+from sweeper.results.file_names import WEIGHTS
+from sweeper.results.winner import Winner
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

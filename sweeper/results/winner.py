@@ -1,4 +1,4 @@
-"""The winner of a study as plain data, and the names of the files that speak of it."""
+"""The winner of a study as plain data."""
 
 from __future__ import annotations
 
@@ -15,16 +15,6 @@ from eval.evaluation import OF_THE_BASE, Evaluation
 from eval.metrics.registry import metrics_with
 from sweeper.results.pareto import Front
 from sweeper.results.strength import AS_TRAINED
-
-WEIGHTS: Final = "pytorch_lora_weights.safetensors"
-"""The LoRA as diffusers names it; also what a checkpoint's folder holds."""
-CONFIG_FILE: Final = "config.yaml"
-SCORES: Final = "scores.json"
-SHEET: Final = "contact_sheet.png"
-STRENGTH_SHEET: Final = "strength_sheet.png"
-FINALISTS_SHEET: Final = "finalists.png"
-CARD: Final = "card.md"
-PARETO: Final = "pareto.png"
 
 _SCORE: Final = "the study's objective; 100 is style learned whole, prompts followed as by the base, no loss left"
 _OVERFIT_INDEX: Final = "0 clean … 1 overfit"

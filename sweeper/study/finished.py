@@ -20,7 +20,7 @@ from foundation.files.documents import read_json, read_mapping
 from foundation.files.durable import write_json
 from foundation.files.sums import digests, read_sums
 from sweeper.records.paths import best_of, trials_of
-from sweeper.results.winner import CARD, SCORES
+from sweeper.results.file_names import CARD, SCORES
 from sweeper.search.space import Plan
 from sweeper.tracking import DATABASE
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlencode
 
-from sweeper.results.winner import CARD
+from sweeper.results.file_names import CARD
 
 MAX_NOTE: Final = 5000
 """Characters of a description: what a registry's database takes of a model version's, and less than a tag may have."""

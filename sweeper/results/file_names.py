@@ -1,0 +1,15 @@
+"""Names of the files in a study's `best/`. Nothing is imported for them: a finished study is told of in a moment."""
+
+from __future__ import annotations
+
+from typing import Final
+
+WEIGHTS: Final = "pytorch_lora_weights.safetensors"
+"""The LoRA as diffusers names it; also what a checkpoint's folder holds."""
+CONFIG_FILE: Final = "config.yaml"
+SCORES: Final = "scores.json"
+SHEET: Final = "contact_sheet.png"
+STRENGTH_SHEET: Final = "strength_sheet.png"
+FINALISTS_SHEET: Final = "finalists.png"
+CARD: Final = "card.md"
+PARETO: Final = "pareto.png"
