@@ -6,19 +6,23 @@ READY = $(VENV)/.ready
 STUDY ?=
 TESTERS ?= 2
 QUICK = tests/foundation/config tests/foundation/files tests/eval/metrics tests/sweeper/search tests/sweeper/records \
-  tests/sweeper/study tests/sweeper/results tests/test_architecture.py tests/test_docs.py
+  tests/sweeper/study tests/sweeper/results tests/test_architecture.py tests/test_dependencies.py tests/test_docs.py
+LOWEST = .venv-lowest
+LOWEST_READY = $(LOWEST)/.ready
+IN_LOWEST = $(QUICK) tests/train/test_pack.py tests/sweeper/test_study.py
 
 .DEFAULT_GOAL := help
-.PHONY: help sweep test quick check dashboard clean
+.PHONY: help sweep test test-lowest quick check dashboard clean
 
 help:
-	@echo "make sweep      set up, then run the pencil study on the embedded base (under five minutes on two cores)"
-	@echo "make test       set up, then ruff, mypy, import-linter and pytest"
-	@echo "make quick      set up, then the tests that train next to nothing"
-	@echo "make check      ruff, mypy and import-linter"
-	@echo "make dashboard  show all studies in MLflow on 127.0.0.1"
-	@echo "sweeper clean   (in .venv/bin) show what old studies hold on the disk, and free what nobody needs"
-	@echo "make clean      remove the environment and caches; studies in multirun/ stay"
+	@echo "make sweep        set up, then run the pencil study on the embedded base (under five minutes on two cores)"
+	@echo "make test         set up, then ruff, mypy, import-linter and pytest"
+	@echo "make test-lowest  set up the oldest libraries that pyproject.toml allows in .venv-lowest, then some of the tests in it"
+	@echo "make quick        set up, then the tests that train next to nothing"
+	@echo "make check        ruff, mypy and import-linter"
+	@echo "make dashboard    show all studies in MLflow on 127.0.0.1"
+	@echo "sweeper clean     (in .venv/bin) show what old studies hold on the disk, and free what nobody needs"
+	@echo "make clean        remove the environment and caches; studies in multirun/ stay"
 
 sweep: $(READY)
 	$(BIN)/sweeper +experiment=pencil $(STUDY)
@@ -28,6 +32,9 @@ dashboard: $(READY)
 
 test: check
 	$(BIN)/python -m pytest --numprocesses $(TESTERS) --dist loadfile
+
+test-lowest: $(LOWEST_READY)
+	$(LOWEST)/bin/python -m pytest --numprocesses $(TESTERS) --dist loadfile $(IN_LOWEST)
 
 quick: $(READY)
 	$(BIN)/python -m pytest --numprocesses $(TESTERS) --dist loadfile $(QUICK)
@@ -45,6 +52,14 @@ $(READY): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	touch $@
 
+# Of what we depend on the lowest, of what that depends on the newest.
+$(LOWEST_READY): pyproject.toml
+	$(PYTHON) -m venv $(LOWEST)
+	sed -n 's/^    "\([a-z-]*\)>=\([0-9.]*\)",.*/\1==\2/p' pyproject.toml > $(LOWEST)/constraints.txt
+	$(LOWEST)/bin/python -m pip install --quiet --constraint $(LOWEST)/constraints.txt torch
+	$(LOWEST)/bin/python -m pip install --quiet --constraint $(LOWEST)/constraints.txt --editable '.[dev]'
+	touch $@
+
 clean:
-	rm -rf $(VENV) *.egg-info build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	rm -rf $(VENV) $(LOWEST) *.egg-info build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -141,7 +141,7 @@ def _file_of(char: str) -> Path | None:
 def _characters(file: Path) -> frozenset[int]:
     """Code points that a font has outlines for; none where it cannot be read."""
     try:
-        found = frozenset(FT2Font(file).get_charmap())
+        found = frozenset(FT2Font(str(file)).get_charmap())
         _font(file, 10)
     except (OSError, RuntimeError, ValueError):  # bitmaps alone, or no font
         return frozenset()
