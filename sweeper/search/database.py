@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,8 +14,8 @@ from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.exc import SQLAlchemyError
 
 from foundation.config.home import at_home
-from foundation.errors import StudyError, first_line
-from foundation.files.sqlite_file import create_whole
+from foundation.errors import StudyError, UserError, first_line
+from foundation.files.sqlite_file import create_whole, refuse_damaged
 from sweeper.records.config import Config, default_fields
 from sweeper.records.urls import sqlite_url
 from sweeper.search.dimension import Params, Space
@@ -83,8 +84,8 @@ def config_of(name: str, database: Path) -> Mapping[str, str]:
     """The config that another study was asked with, dotted names to values, as `Config.fingerprint` wrote it."""
     with _readable(database):
         study = optuna.load_study(study_name=name, storage=_sqlite(database))
-    config: Mapping[str, str] = study.user_attrs.get("asked", {}).get("config", {})
-    return config
+        config: Mapping[str, str] = study.user_attrs.get("asked", {}).get("config", {})
+        return config
 
 
 def score_of(trial: FrozenTrial) -> float | None:
@@ -96,6 +97,7 @@ def score_of(trial: FrozenTrial) -> float | None:
 
 def _sqlite(database: Path) -> optuna.storages.RDBStorage:
     create_whole(database, "studies", lambda file: _storage(file).engine.dispose())
+    refuse_damaged(database)
     return _storage(database)
 
 
@@ -107,11 +109,15 @@ def _storage(file: Path) -> optuna.storages.RDBStorage:
 def _readable(database: Path | None) -> Iterator[None]:
     try:
         yield
-    except (SQLAlchemyError, OptunaError, RuntimeError) as error:
+    except (UserError, OSError):
+        raise
+    except Exception as error:  # a damaged row may be anything to Optuna: a missing key, a class that is none, no JSON
         first: BaseException = error
         while first.__cause__ is not None:  # Optuna's own words for any failed write are about length
             first = first.__cause__
         reason = first_line(first)
+        if not isinstance(error, SQLAlchemyError | OptunaError | sqlite3.Error | RuntimeError):
+            reason = f"what it holds is damaged ({type(first).__name__}: {reason})"
         raise StudyError(
             f"{database} cannot be used as the study's database: {reason}; bring back a copy of it, or "
             "move it away to begin anew under another study.name"

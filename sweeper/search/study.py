@@ -24,6 +24,7 @@ _STATUS: Final[Mapping[TrialState, EndStatus]] = {
     TrialState.PRUNED: "pruned",
     TrialState.FAIL: "failed",
 }
+_IDENTITY: Final = "id"
 _REASON: Final = "reason"
 _REPORTED: Final = "score at step "
 """Begins the names under which a study of several objectives notes its trials' scores."""
@@ -94,6 +95,15 @@ class Search:
         refuse_endless_grid(config.study, space)
         study = open_study(config, space, database, pictures or {}, first)
         return cls(study, space, config)
+
+    def identity(self, otherwise: str) -> str:
+        """The study's own for good, by which trackers know it: others may have its name.
+
+        `otherwise` becomes it where it has none so far.
+        """
+        if _IDENTITY not in self._study.user_attrs:
+            self._study.set_user_attr(_IDENTITY, otherwise)
+        return str(self._study.user_attrs[_IDENTITY])
 
     def ask(self, wanted: Params | None = None) -> tuple[int, Params]:
         """Draw the next trial: its number and parameters, different from those of every other trial.

@@ -96,7 +96,8 @@ def _run_study(overrides: Sequence[str], stop: Stop) -> int:
         search = Search.open(asked.config, asked.space, database, dataset.fingerprint, first)
         refuse_lost_trials(folder, database, search.started, search.ended())
         stack.enter_context(noting_uses(folder, and_before=True))
-        identity = _write_study(folder, asked)
+        identity = search.identity(_identity(folder / "study.yaml"))
+        _write_study(folder, asked, identity)
         launcher = stack.enter_context(
             _started(LAUNCHERS[config.launcher.name](config, asked.objectives), search, config)
         )
@@ -285,9 +286,8 @@ def _listed(value: Any) -> Any:
     return [_listed(item) for item in value] if isinstance(value, list | tuple) else value
 
 
-def _write_study(folder: Path, asked: Plan) -> str:
-    """study.yaml: what was asked for, with what versions; the study's identity, which stays as it was."""
-    identity = _identity(folder / "study.yaml")
+def _write_study(folder: Path, asked: Plan, identity: str) -> None:
+    """study.yaml: what was asked for, with what versions, and the study's identity."""
     about = {
         "study": asked.config.study.name,
         "id": identity,
@@ -298,11 +298,10 @@ def _write_study(folder: Path, asked: Plan) -> str:
         "git": _revision(),
     }
     write_text(folder / "study.yaml", to_yaml(about))
-    return identity
 
 
 def _identity(file: Path) -> str:
-    """The study's own for good, by which trackers know it: others may have its name."""
+    """What an earlier run wrote, where the database does not tell; a new one where the file does not either."""
     try:
         return uuid.UUID(read_mapping(file)["id"]).hex
     except (OSError, ValueError, KeyError, TypeError, AttributeError):

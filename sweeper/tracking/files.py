@@ -3,32 +3,27 @@
 from __future__ import annotations
 
 import os
-import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from foundation.files.durable import PARTIAL
-from foundation.files.sqlite_file import create_whole
+from foundation.files.sqlite_file import create_whole, refuse_damaged
 
 
 def make_sqlite(path: Path, create: Callable[[Path], None]) -> None:
-    """Have `create` make MLflow's SQLite database `path`, unless it is there, and see that it is one.
+    """Have `create` make MLflow's SQLite database `path`, unless it is there, and see that it is a whole one.
 
     MLflow itself would leave it half made where its process ends meanwhile, and try ten times, for minutes, to read
     another file.
 
     Raises:
-        sqlite3.Error: it is another file, or cannot be opened.
+        sqlite3.Error: it is another file, damaged, or cannot be opened.
         OSError: its folder cannot be made.
     """
     create_whole(path, "runs", create)
-    connection = sqlite3.connect(path)
-    try:
-        connection.execute("PRAGMA schema_version")
-    finally:
-        connection.close()
+    refuse_damaged(path)
 
 
 def local_folder(uri: str) -> Path | None:
