@@ -9,6 +9,7 @@ from typing import Final
 
 from foundation.files.cache_use import used
 from foundation.files.durable import new_folder
+from foundation.files.sums import damage, write_sums
 from train.pocket.draw import draw_scene
 from train.pocket.world import scenes
 from train.spec import DataSpec
@@ -30,13 +31,17 @@ def with_drawn_folder(spec: DataSpec, cache: Path) -> DataSpec:
 
 
 def draw_set(style: str, num_train: int, num_validation: int, cache: Path) -> Path:
-    """A folder with `train`, `validation` and `unseen`, each with images and `metadata.jsonl`."""
+    """A folder with `train`, `validation` and `unseen`, each with images and `metadata.jsonl`.
+
+    One that the disk has damaged is drawn anew, to the same bytes.
+    """
     folder = used(cache / f"drawn-{style}-{num_train}-{num_validation}-{SEED}")
-    if folder.exists():
+    is_damaged = bool(damage(folder))
+    if folder.exists() and not is_damaged:
         return folder
     chosen = scenes(SEED, num_train + num_validation + NUM_UNSEEN, held_out=True)
     parts = {"train": num_train, "validation": num_validation, "unseen": NUM_UNSEEN}
-    with new_folder(folder, replace=False) as fresh:
+    with new_folder(folder, replace=is_damaged) as fresh:
         begin = 0
         for name, count in parts.items():
             (fresh / name).mkdir()
@@ -46,4 +51,5 @@ def draw_set(style: str, num_train: int, num_validation: int, cache: Path) -> Pa
                 lines.append(json.dumps({"file_name": f"{i:03}.png", "text": chosen[i].caption(style)}))
             (fresh / name / "metadata.jsonl").write_text("\n".join(lines) + "\n")
             begin += count
+        write_sums(fresh)
     return folder

@@ -203,6 +203,15 @@ def test_a_drawn_set_is_drawn_once(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == [folder.name]
 
 
+@pytest.mark.parametrize("name", ["train/000.png", "validation/metadata.jsonl"])
+def test_a_damaged_drawn_set_is_drawn_anew(tmp_path: Path, name: str) -> None:
+    file = draw_set("pencil", 5, 3, tmp_path) / name
+    whole = file.read_bytes()
+    file.write_bytes(whole[:50] + bytes([whole[50] ^ 1]) + whole[51:])
+    draw_set("pencil", 5, 3, tmp_path)
+    assert file.read_bytes() == whole
+
+
 def test_only_a_drawn_set_gets_a_drawn_folder(pencil: DataSpec, tmp_path: Path) -> None:
     assert pencil.drawn is None and pencil.trigger == "in pencil style"
     own = DataSpec(name="own", path="somewhere")
