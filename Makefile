@@ -9,7 +9,8 @@ QUICK = tests/foundation/config tests/foundation/files tests/eval/metrics tests/
   tests/sweeper/study tests/sweeper/results tests/test_architecture.py tests/test_dependencies.py tests/test_docs.py
 LOWEST = .venv-lowest
 LOWEST_READY = $(LOWEST)/.ready
-IN_LOWEST = $(QUICK) tests/train/test_pack.py tests/sweeper/test_study.py
+IN_LOWEST = $(QUICK) tests/foundation tests/sweeper/tracking tests/sweeper/test_study.py tests/train/test_pack.py \
+  tests/train/test_adapter_kinds.py tests/train/test_ema.py tests/train/test_families.py tests/train/test_optimizers.py
 
 .DEFAULT_GOAL := help
 .PHONY: help sweep test test-lowest quick check dashboard clean

@@ -7,10 +7,11 @@ import math
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-import httpx2
 import pytest
 import torch
 from diffusers import DiffusionPipeline, FlowMatchEulerDiscreteScheduler, FluxPipeline, StableDiffusionPipeline
@@ -33,6 +34,8 @@ from train.pack import Pack
 from train.spec import AdapterSpec, BaseSpec, OptimizerSpec, TrainingSpec, TrialSpec
 
 CPU = torch.device("cpu")
+HTTP: Any = import_module("httpx2" if find_spec("httpx2") else "httpx")
+"""What the hub's library speaks: httpx2 from its 2.0 on."""
 SPECS: dict[str, BaseSpec] = {}
 
 
@@ -193,8 +196,8 @@ def test_what_the_hub_refuses_is_said_with_what_to_do(cause: Any, words: str, mo
     def refuse(*_: Any, **__: Any) -> Any:
         if cause is LocalEntryNotFoundError:
             raise OSError("does not appear to have a file") from cause("offline")
-        request = httpx2.Request("GET", "https://huggingface.co")
-        raise cause("401 Client Error", response=httpx2.Response(401, request=request))
+        request = HTTP.Request("GET", "https://huggingface.co")
+        raise cause("401 Client Error", response=HTTP.Response(401, request=request))
 
     monkeypatch.setattr(FluxPipeline, "from_pretrained", refuse)
     monkeypatch.setattr(DiffusionPipeline, "load_config", refuse)
