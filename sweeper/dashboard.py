@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
@@ -24,6 +25,7 @@ from foundation.config.keyed import read_keyed
 from foundation.console import say
 from foundation.errors import ConfigError, StudyError
 from foundation.files.documents import as_mapping, parse_json
+from foundation.files.sqlite_file import refuse_damaged
 from sweeper.records.urls import folder_url, sqlite_url
 from sweeper.tracking import ARTIFACTS, DATABASE, MLFLOW_SETTINGS
 from sweeper.tracking.view import pages_of
@@ -57,11 +59,13 @@ def serve(folder: Path, host: str, port: int) -> int:
     """Serve the studies in `folder` at `host`:`port` until told to end; the exit code.
 
     Raises:
-        StudyError: there is no study in the folder, the port is taken, or the server does not start.
+        StudyError: there is no study in the folder, its database is damaged, the port is taken, or the server does not
+            start.
     """
     database = folder / DATABASE
     if not database.is_file():
         raise StudyError(f"no study in {folder}/ yet ({database} is missing); run `make sweep` or name it by folder=")
+    _must_be_whole(database)
     _must_be_free(host, port)
     log = folder / LOG
     with log.open("w", encoding="utf-8") as output:
@@ -175,6 +179,16 @@ def _must_be_free(host: str, port: int) -> None:
     except (OSError, OverflowError) as error:
         raise StudyError(
             f"cannot listen on {host}:{port} ({error}); choose another port=, or end what is there"
+        ) from error
+
+
+def _must_be_whole(database: Path) -> None:
+    """MLflow's server would end with a link to the words that describe the error."""
+    try:
+        refuse_damaged(database)
+    except sqlite3.Error as error:
+        raise StudyError(
+            f"{database} cannot be shown: {error}; move it away, and the studies' commands show all anew"
         ) from error
 
 

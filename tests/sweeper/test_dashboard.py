@@ -268,8 +268,15 @@ def test_a_taken_port_is_said_in_one_line(studies: Path, capsys: pytest.CaptureF
     assert "port=" in said
 
 
-def test_a_server_that_cannot_start_is_said_with_its_log(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_damaged_database_is_said_in_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "mlflow.db").write_text("no database")
+    assert dashboard.main([f"folder={tmp_path}"]) == 2
+    said = capsys.readouterr().err
+    assert "mlflow.db cannot be shown: file is not a database; move it away" in said and said.count("\n") == 1
+
+
+def test_a_server_that_cannot_start_is_said_with_its_log(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "mlflow.db").touch()
     port = _free_port()
 
     def command(*_: object) -> list[str]:
