@@ -101,7 +101,7 @@ def alarm(pools: Pools, nuisance: str, share: float, rng: np.random.Generator) -
     else:
         train = pools.real[learned]
     shifted = nuisance == "colour shift"
-    drawn = _drawn(pools, nuisance, prompts, rng).flatten(0, 1)
+    drawn = _draw(pools, nuisance, prompts, rng).flatten(0, 1)
     copies = rng.permutation(len(drawn))[: round(share * len(drawn))]
     source = pools.printed_shifted if shifted else pools.printed
     drawn[torch.from_numpy(copies)] = source[learned[torch.from_numpy(rng.integers(len(learned), size=len(copies)))]]
@@ -138,7 +138,7 @@ def _views(seen: Tensor, width: int) -> tuple[Tensor, Tensor]:
     return seen[..., :width], seen[..., width:]
 
 
-def _drawn(pools: Pools, nuisance: str, prompts: Tensor, rng: np.random.Generator) -> Tensor:
+def _draw(pools: Pools, nuisance: str, prompts: Tensor, rng: np.random.Generator) -> Tensor:
     """(P, S, W) what the checkpoint draws where it does not copy."""
     match nuisance:
         case "less variety":
@@ -168,7 +168,7 @@ def make_pools(base: Base, eye: Extractor, seed: int) -> Pools:
 
     real = [draw_scene(scene, "pencil", seed + 7_000_000 + i) for i, scene in enumerate(others)]
     near = [[picture, *(_nearly(picture, k) for k in range(1, _NEAR))] for picture in real]
-    printed = _printed(base, [ImageChops.offset(each, i % 5 - 2, i // 5 % 5 - 2) for i, each in enumerate(real)])
+    printed = _through_vae(base, [ImageChops.offset(each, i % 5 - 2, i // 5 % 5 - 2) for i, each in enumerate(real)])
 
     def good(i: int, s: int) -> Image.Image:
         return draw_scene(asked[i], "pencil", seed + 1000 * i + s)
@@ -178,11 +178,11 @@ def make_pools(base: Base, eye: Extractor, seed: int) -> Pools:
         base=each(lambda i, s: draw_scene(asked[i], "photo", seed + 5_000_000 + 1000 * i + s)),
         good=each(good),
         alike=each(lambda i, s: _nearly(good(i, 0), s)),
-        good_shifted=each(lambda i, s: _shifted(good(i, s))),
+        good_shifted=each(lambda i, s: _shift_colours(good(i, s))),
         real=see(real),
         near=see([picture for group in near for picture in group]).view(len(real), _NEAR, -1),
         printed=see(printed),
-        printed_shifted=see([_shifted(picture) for picture in printed]),
+        printed_shifted=see([_shift_colours(picture) for picture in printed]),
     )
 
 
@@ -192,13 +192,13 @@ def _nearly(picture: Image.Image, number: int) -> Image.Image:
     return ImageEnhance.Brightness(moved).enhance(1 + 0.03 * number)
 
 
-def _shifted(picture: Image.Image) -> Image.Image:
+def _shift_colours(picture: Image.Image) -> Image.Image:
     """All colours a fifth of the way to blue."""
     return Image.blend(picture, Image.new("RGB", picture.size, (60, 90, 200)), 0.2)
 
 
 @torch.no_grad()
-def _printed(base: Base, pictures: Sequence[Image.Image]) -> list[Image.Image]:
+def _through_vae(base: Base, pictures: Sequence[Image.Image]) -> list[Image.Image]:
     """What the base's VAE makes of pictures."""
     vae = base.pipeline.vae
     results: list[Image.Image] = []

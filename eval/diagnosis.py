@@ -42,11 +42,11 @@ def diagnose(evaluations: Sequence[Evaluation], clean: float = 0.5) -> Diagnosis
     """
     if not evaluations:
         return None
-    kind, because = _seen(evaluations, clean)
+    kind, because = _evidence(evaluations, clean)
     return Diagnosis(kind=kind, because=because, advice=_advice(kind, evaluations, clean))
 
 
-def _seen(evaluations: Sequence[Evaluation], clean: float) -> tuple[DiagnosisName, str]:
+def _evidence(evaluations: Sequence[Evaluation], clean: float) -> tuple[DiagnosisName, str]:
     last, best = evaluations[-1], max(evaluations, key=value_of)
     ratios = [each.metrics.get("val_ratio", math.nan) for each in evaluations]
     if not all(math.isfinite(loss) for loss in last.validation_losses) or math.isinf(ratios[-1]):

@@ -29,19 +29,19 @@ def build_evidence(
     S = `num_seeds`, R = `unrelated_seeds`; `step` is the checkpoint's, `validation_losses` (N, B) are.
     """
 
-    def seen(eye: FeatureExtractor) -> SampleFeatures:
+    def look(eye: FeatureExtractor) -> SampleFeatures:
         return SampleFeatures(
             samples=by_prompt(eye.images(samples), num_seeds),
             unrelated=by_prompt(eye.images(unrelated), unrelated_seeds),
         )
 
-    of_clip = seen(eyes.clip)
+    of_clip = look(eyes.clip)
     return Evidence(
         step=step,
         samples=of_clip.samples,
         unrelated=of_clip.unrelated,
         validation_losses=validation_losses,
         compositions=by_prompt(compositions(samples), num_seeds),
-        image=seen(eyes.image) if eyes.image else None,
-        style=seen(eyes.style) if eyes.style else None,
+        image=look(eyes.image) if eyes.image else None,
+        style=look(eyes.style) if eyes.style else None,
     )

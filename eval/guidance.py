@@ -15,7 +15,7 @@ _EMPTY: Final = " "
 """What a pipeline of two passes is guided away from; see the example of Qwen-Image's."""
 
 
-def guided(pipe: Any, scale: float, count: int) -> dict[str, Any]:
+def guidance_options(pipe: Any, scale: float, count: int) -> dict[str, Any]:
     """What `pipe` is called with for so many prompts; up to 1 means no guidance."""
     if _guidance(pipe) != "two_passes":
         return {"guidance_scale": scale}
@@ -81,7 +81,7 @@ class _Rows:
                 *range((self._copies + copy) * each, (self._copies + copy + 1) * each),
             )
         ]
-        return tuple(self._taken(value, rows) for value in args), self._taken(kwargs, rows)
+        return tuple(self._take(value, rows) for value in args), self._take(kwargs, rows)
 
     def _unconditional(self) -> Sequence[int]:
         """Of a copy, the pictures whose unconditional rows are computed in this step."""
@@ -89,10 +89,10 @@ class _Rows:
             return self._distinct
         return range(self._each) if self._step % self._every == 0 else ()
 
-    def _taken(self, value: Any, rows: list[int]) -> Any:
+    def _take(self, value: Any, rows: list[int]) -> Any:
         """These rows of whatever has one for each of the pipeline's."""
         if isinstance(value, Mapping):
-            return {key: self._taken(each, rows) for key, each in value.items()}
+            return {key: self._take(each, rows) for key, each in value.items()}
         if isinstance(value, Tensor) and value.ndim and len(value) == 2 * self._copies * self._each:
             return value[torch.tensor(rows, device=value.device)]
         return value

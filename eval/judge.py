@@ -22,9 +22,9 @@ from eval.overfit import (
     is_overfit,
     is_past_best,
     is_untold,
+    missing_criteria,
     overfit_index,
     severities,
-    unmeasured,
 )
 from eval.reference import Reference
 from eval.score import Parts, pseudo_values, score, standard_error
@@ -94,7 +94,7 @@ def judge(
         ValueError: the evidence is not of the prompts, seeds or images of the reference.
     """
     _check_shapes(reference, evidence)
-    seen = _seen(reference, evidence, history, spec, validations)
+    seen = _gather(reference, evidence, history, spec, validations)
     metrics = metric_values(seen, spec.metrics, failed)
     match, base_match = pictures.prompt_matches_of(seen)
     parts = Parts(
@@ -119,7 +119,7 @@ def judge(
         overfit_index=index,
         overfit=is_overfit(indices, spec.thresholds, spec.warmup_evaluations),
         words=explain(signs, severe),
-        severities=severe | dict.fromkeys(unmeasured(signs), math.nan),
+        severities=severe | dict.fromkeys(missing_criteria(signs), math.nan),
         metrics=metrics | ({"fall": fall.share, "fall_t": fall.t} if fall else {}) | course.in_detail(seen),
         validation_losses=tuple(losses.image_means(evidence.validation_losses).tolist()),
         prompt_styles=tuple(parts.style.mean(1).tolist()),
@@ -128,7 +128,7 @@ def judge(
     )
 
 
-def _seen(
+def _gather(
     reference: Reference,
     evidence: Evidence,
     history: Sequence[Evaluation],
@@ -152,8 +152,8 @@ def _seen(
             **real,
         ),
         prompts=reference.prompts,
-        copied=copying.copied(evidence.compositions, **real),
-        base_copied=copying.copied(reference.base_compositions, **real),
+        copied=copying.find_copies(evidence.compositions, **real),
+        base_copied=copying.find_copies(reference.base_compositions, **real),
         validation_losses=evidence.validation_losses,
         base_validation_losses=reference.base_validation,
         history=history,

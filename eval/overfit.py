@@ -95,7 +95,7 @@ def severities(signs: OverfitSigns, thresholds: Thresholds) -> dict[str, float]:
     }
 
 
-def unmeasured(signs: OverfitSigns) -> list[str]:
+def missing_criteria(signs: OverfitSigns) -> list[str]:
     """Return those of `CRITERIA` that were not measured; where there is no earlier score there is no fall either."""
     values = {
         "copy": signs.copy_rate,
@@ -109,7 +109,7 @@ def unmeasured(signs: OverfitSigns) -> list[str]:
 
 def is_untold(signs: OverfitSigns) -> bool:
     """Return whether the two measures that overfit is mostly told by, copies and validation loss, both are missing."""
-    return {"copy", "val_rise"} <= set(unmeasured(signs))
+    return {"copy", "val_rise"} <= set(missing_criteria(signs))
 
 
 def overfit_index(parts: Mapping[str, float]) -> float:
@@ -153,7 +153,10 @@ def explain(signs: OverfitSigns, parts: Mapping[str, float]) -> str:
         "drift": f"unrelated prompts drifted by {signs.drift:.2f}",
     }
     speaking = sorted((name for name in CRITERIA if parts[name] > 0), key=lambda name: -parts[name])
-    said, unknown = "; ".join(words[name] for name in speaking), ", ".join(_NAMES[each] for each in unmeasured(signs))
+    said, unknown = (
+        "; ".join(words[name] for name in speaking),
+        ", ".join(_NAMES[each] for each in missing_criteria(signs)),
+    )
     if is_untold(signs):
         return f"overfit cannot be told: {unknown} not measured" + (f"; {said}" if said else "")
     return said or "no sign of overfit" + (f"; {unknown} not measured" if unknown else "")

@@ -12,7 +12,7 @@ from eval.metrics.registry import check_chosen
 from eval.spec import MetricName, Sampler
 from foundation.bases.spec import BaseSpec
 from foundation.config.home import PathText, PathTextOrNone
-from foundation.config.keyed import read_keyed, typed
+from foundation.config.keyed import as_type, read_keyed
 from foundation.config.parse import parse as parse_as
 from foundation.data.spec import DataSpec
 from foundation.errors import ConfigError
@@ -117,7 +117,7 @@ def parse_request(arguments: Sequence[str]) -> EvalRequest:
     others = [argument for argument in arguments if argument not in drawn]
     values, problems = read_keyed(others, KEYS, _REPEATED)
     problems += [f"{each}: what is drawn for training lies in multirun/cache; name its folder: data=" for each in drawn]
-    said = _said(values, problems)
+    said = _config_values(values, problems)
     values |= _pictures(said, problems) | _base(said, problems)
     if "lora" not in values:
         problems.append("lora must be given: lora=FILE or lora=FOLDER")
@@ -133,20 +133,20 @@ def parse_request(arguments: Sequence[str]) -> EvalRequest:
     return request
 
 
-def _said(values: dict[str, Any], problems: list[str]) -> dict[str, str]:
+def _config_values(values: dict[str, Any], problems: list[str]) -> dict[str, str]:
     """What is said of pictures and base, by the config's names; takes their keys from `values`."""
     said: dict[str, str] = {}
     for key in [key for key in values if key in _SHORT or key in _DATA or key in _BASE]:
         name = _SHORT.get(key, key)
         if name in said:
             problems.append(f"{key} and {name if key != name else 'its short name'} are the same; give one of them")
-        said[name] = _unquoted(values.pop(key))
+        said[name] = _unquote(values.pop(key))
     return said
 
 
 def _base(said: Mapping[str, str], problems: list[str]) -> dict[str, Any]:
     """`base` and `own_size` of an `EvalRequest`; adds what is wrong."""
-    own = {name.removeprefix("base."): typed(text, _BASE[name]) for name, text in said.items() if name in _BASE}
+    own = {name.removeprefix("base."): as_type(text, _BASE[name]) for name, text in said.items() if name in _BASE}
     path = str(own.get("path", "pocket"))
     try:
         base = parse_as(BaseSpec, {"name": path, "path": path, "resolution": _ANY_SIZE} | own, where="base")
@@ -167,7 +167,7 @@ def _pictures(said: Mapping[str, str], problems: list[str]) -> dict[str, Any]:
         idle = sorted(said.keys() - {"data.trigger"})
         problems += [f"{key} says how pictures are read, but there are none; give data=FOLDER" for key in idle]
         return {"trigger": trigger}
-    fields_of_data = {name.removeprefix("data."): typed(text, _DATA[name]) for name, text in said.items()}
+    fields_of_data = {name.removeprefix("data."): as_type(text, _DATA[name]) for name, text in said.items()}
     try:
         data = parse_as(DataSpec, {"name": "data", **fields_of_data}, where="data")
     except ConfigError as error:
@@ -176,7 +176,7 @@ def _pictures(said: Mapping[str, str], problems: list[str]) -> dict[str, Any]:
     return {"data": data, "trained_on": not held_out_alone, "trigger": trigger}
 
 
-def _unquoted(text: str) -> str:
+def _unquote(text: str) -> str:
     """A value without the quotes that the other commands' grammar wants around some."""
     quoted = len(text) > 1 and text[0] == text[-1] and text[0] in "'\""
     return text[1:-1].replace(f"\\{text[0]}", text[0]) if quoted else text

@@ -25,14 +25,14 @@ def drawing_with(pipe: Any, sampler: Sampler) -> Iterator[None]:
     """Let `pipe` draw with it within the block."""
     own = pipe.scheduler
     if sampler != "own":
-        pipe.scheduler = _made_of(own.config, sampler)
+        pipe.scheduler = _build(own.config, sampler)
     try:
         yield
     finally:
         pipe.scheduler = own
 
 
-def _made_of(config: Any, sampler: Sampler) -> Any:
+def _build(config: Any, sampler: Sampler) -> Any:
     """The sampler for the noise that a pipeline's own scheduler is configured for.
 
     Steps are counted from the end of the noise (`trailing`): with few of them anything else begins at a time whose

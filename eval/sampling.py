@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from PIL import Image
 
-from eval.guidance import guided, in_shares, rows_of_a_picture
+from eval.guidance import guidance_options, in_shares, rows_of_a_picture
 from eval.samplers import drawing_with
 from eval.spec import Drawing
 
@@ -61,7 +61,7 @@ def sample_each(
                 generator=[torch.Generator("cpu").manual_seed(seed) for _ in range(copies) for seed in seeds],
                 num_inference_steps=drawing.steps,
                 output_type="pil",
-                **guided(pipe, scale, len(batch) * copies),
+                **guidance_options(pipe, scale, len(batch) * copies),
                 **(options or {}),
             ).images
         for copy, own in enumerate(images):

@@ -43,12 +43,12 @@ def columns(head: Sequence[str], rows: Sequence[Sequence[str]], right: Collectio
     widths = [max(map(cell_len, cells)) for cells in zip(head, *rows, strict=True)]
     lines = []
     for row in (head, *rows):
-        cells = (_padded(cell, widths[number], number in right) for number, cell in enumerate(row))
+        cells = (_pad(cell, widths[number], number in right) for number, cell in enumerate(row))
         lines.append(_GAP.join(cells).rstrip())
     return lines
 
 
-def _padded(cell: str, width: int, right: bool) -> str:
+def _pad(cell: str, width: int, right: bool) -> str:
     space = " " * (width - cell_len(cell))
     return space + cell if right else cell + space
 

@@ -40,28 +40,28 @@ _in_full: dict[str, str] = {}
 _known: set[str] = set()
 
 
-def hidden(address: str) -> str:
+def hide(address: str) -> str:
     """The address without its password, key or token. `in_full` gives it back, in this process only."""
     remember([address])
-    shown = _masked(address, _USER)
+    shown = _mask(address, _USER)
     if shown != address:
         _in_full[shown] = address
     return shown
 
 
 def in_full(shown: str) -> str:
-    """The address that `hidden` made this of; itself where it had nothing to hide."""
+    """The address that `hide` made this of; itself where it had nothing to hide."""
     return _in_full.get(shown, shown)
 
 
 def remember(texts: Iterable[str]) -> None:
-    """Note the passwords of all addresses in these texts, so that `redacted` finds them where they stand alone, too."""
+    """Note the passwords of all addresses in these texts, so that `redact` finds them where they stand alone, too."""
     _known.update(form for text in texts for each in _in_addresses(text) for form in _forms(each))
 
 
-def redacted(text: str) -> str:
+def redact(text: str) -> str:
     """Text with every password, of an address in it or noted before, as `***`."""
-    text = _masked(text, _USER_IN_TEXT)
+    text = _mask(text, _USER_IN_TEXT)
     for secret in sorted(_known, key=len, reverse=True):
         text = text.replace(secret, HIDDEN)
     return text
@@ -123,7 +123,7 @@ def _forms(secret: str) -> set[str]:
     return {secret, quote(secret, safe=""), quote(secret), quote_plus(secret), json.dumps(secret)[1:-1]}
 
 
-def _masked(text: str, of_user: re.Pattern[str]) -> str:
+def _mask(text: str, of_user: re.Pattern[str]) -> str:
     for pattern in (_TOKEN, of_user, _QUERY):
         text = pattern.sub(rf"\g<before>{HIDDEN}\g<after>", text)
     return text
@@ -136,7 +136,7 @@ class _Guarded:
         self._below = below
 
     def write(self, text: str) -> int:
-        self._below.write(redacted(text))
+        self._below.write(redact(text))
         return len(text)
 
     def writelines(self, lines: Iterable[str]) -> None:

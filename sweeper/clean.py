@@ -14,7 +14,7 @@ from foundation.command import run_main, run_with_usage
 from foundation.config.keyed import read_keyed
 from foundation.console import columns, say
 from foundation.errors import ConfigError, StudyError
-from sweeper.holdings import Held, KeepOf, freed_by, held_by, leftovers, shared_by, studies_in
+from sweeper.holdings import Held, KeepOf, bytes_freed, holdings_of, leftovers, shared_holdings, studies_in
 from sweeper.records.lease import supervising
 from sweeper.records.paths import cache_of
 from sweeper.study.finished import forget_trials_files
@@ -51,7 +51,7 @@ def clean(arguments: Sequence[str]) -> list[str]:
     Raises:
         UserError: the arguments are wrong, or there is no such study.
     """
-    folder, names, keep, delete = _parsed(arguments)
+    folder, names, keep, delete = _parse(arguments)
     studies = studies_in(folder)
     if not studies:
         raise StudyError(f"there is no study in {folder}; name their folder by folder=")
@@ -59,26 +59,26 @@ def clean(arguments: Sequence[str]) -> list[str]:
     if unknown := [name for name in names if name not in known]:
         raise StudyError(f"there is no study {unknown[0]} in {folder}; there are {', '.join(sorted(known))}")
     chosen = [study for study in studies if not names or study.name in names]
-    held = [held_by(study, keep) for study in chosen]
+    held = [holdings_of(study, keep) for study in chosen]
     lines = _table(held)
     free = [path for each in held for path in each.free]
     if not names:
-        shared = shared_by(folder, studies)
+        shared = shared_holdings(folder, studies)
         rest = [*shared.cache_free, *shared.leftovers]
         free += rest
         lines.append(
-            f"cache: {_in_words(shared.cache)}, of which no study uses {_in_words(freed_by(shared.cache_free))}"
+            f"cache: {_in_words(shared.cache)}, of which no study uses {_in_words(bytes_freed(shared.cache_free))}"
             + (f" ({shared.cache_note})" if shared.cache_note else "")
-            + f"; leftovers beside studies: {_in_words(freed_by(shared.leftovers))}"
+            + f"; leftovers beside studies: {_in_words(bytes_freed(shared.leftovers))}"
         )
-    total = freed_by(free)
+    total = bytes_freed(free)
     if not delete:
         return [*lines, f"{_in_words(total)} can be freed; nothing was deleted: delete=true does it"]
     skipped = [line for each in held if (line := _delete_of(each))]
     if not names:
         for path in rest:
             _delete(path)
-    return [*lines, *skipped, f"{_in_words(total - freed_by(free))} freed"]
+    return [*lines, *skipped, f"{_in_words(total - bytes_freed(free))} freed"]
 
 
 def clear_after_kills(study: Path) -> None:
@@ -90,7 +90,7 @@ def clear_after_kills(study: Path) -> None:
         _delete(path)
 
 
-def _parsed(arguments: Sequence[str]) -> tuple[Path, list[str], KeepOf, bool]:
+def _parse(arguments: Sequence[str]) -> tuple[Path, list[str], KeepOf, bool]:
     keys, problems = read_keyed(arguments, KEYS, ("study",), ("folder",))
     keep, delete = keys.get("keep", "best"), keys.get("delete", "false")
     if keep not in get_args(KeepOf):
@@ -107,7 +107,7 @@ def _table(held: Sequence[Held]) -> list[str]:
         [
             each.folder.name,
             each.state,
-            *map(_in_words, (each.size, each.checkpoints, each.samples, each.artifacts, freed_by(each.free))),
+            *map(_in_words, (each.size, each.checkpoints, each.samples, each.artifacts, bytes_freed(each.free))),
             each.why,
         ]
         for each in held

@@ -52,7 +52,7 @@ START_SECONDS: Final = 120.0
 
 def main(arguments: Sequence[str]) -> int:
     """Serve until Ctrl-C or SIGTERM; the exit code."""
-    return run_with_usage(USAGE, lambda: serve(*_parsed(arguments)), arguments)
+    return run_with_usage(USAGE, lambda: serve(*_parse(arguments)), arguments)
 
 
 def serve(folder: Path, host: str, port: int) -> int:
@@ -78,7 +78,7 @@ def serve(folder: Path, host: str, port: int) -> int:
             start_new_session=True,  # so that it and its workers can be ended together
         )
     try:
-        with _ended_by(signal.SIGTERM, signal.SIGHUP):
+        with _ending_on(signal.SIGTERM, signal.SIGHUP):
             address = f"http://{_in_url(_names(host)[0])}:{port}"
             _wait(server, address, log)
             say(f"MLflow shows {folder}/ at {address} (Ctrl-C ends it)", *_pages(address))
@@ -89,7 +89,7 @@ def serve(folder: Path, host: str, port: int) -> int:
         _end(server)
 
 
-def _parsed(arguments: Sequence[str]) -> tuple[Path, str, int]:
+def _parse(arguments: Sequence[str]) -> tuple[Path, str, int]:
     keys, problems = read_keyed([*_without_dashes(arguments)], KEYS, (), ("folder",))
     port = keys.get("port", "5000")
     if not port.isdecimal():
@@ -207,7 +207,7 @@ def _wait(server: subprocess.Popen[bytes], address: str, log: Path) -> None:
 
 
 @contextmanager
-def _ended_by(*numbers: signal.Signals) -> Iterator[None]:
+def _ending_on(*numbers: signal.Signals) -> Iterator[None]:
     """Within the block the signals end the program the way Ctrl-C does, unless it was started to survive them."""
     heard = [number for number in numbers if signal.getsignal(number) != signal.SIG_IGN]
     before = {number: signal.signal(number, signal.default_int_handler) for number in heard}

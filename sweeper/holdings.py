@@ -68,7 +68,7 @@ def studies_in(folder: Path) -> list[Path]:
     return sorted(path.parent for path in folder.glob("*/study.yaml") if not path.parent.is_symlink())
 
 
-def held_by(study: Path, keep: KeepOf) -> Held:
+def holdings_of(study: Path, keep: KeepOf) -> Held:
     """What a study holds, and what of it is free when so much is to be kept."""
     artifacts = study.parent / ARTIFACTS
     runs = {number: artifacts / run for number, run in trial_runs(study.parent, study.name).items()}
@@ -94,7 +94,7 @@ def held_by(study: Path, keep: KeepOf) -> Held:
     )
 
 
-def shared_by(folder: Path, studies: Sequence[Path], now: float | None = None) -> Shared:
+def shared_holdings(folder: Path, studies: Sequence[Path], now: float | None = None) -> Shared:
     """What a folder of studies holds beside them."""
     uses = {study.name: uses_of(study) for study in studies}
     silent = sorted(name for name, names in uses.items() if names is None)
@@ -121,7 +121,7 @@ def size_of(places: Iterable[Path]) -> int:
     return sum(seen.values())
 
 
-def freed_by(places: Iterable[Path]) -> int:
+def bytes_freed(places: Iterable[Path]) -> int:
     """Bytes that the disk gains when these are deleted: of a file that keeps a name elsewhere, none."""
     names: dict[tuple[int, int], set[Path]] = {}
     stats: dict[tuple[int, int], os.stat_result] = {}

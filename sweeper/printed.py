@@ -9,14 +9,14 @@ from hydra._internal.utils import get_args_parser
 from omegaconf import Container, OmegaConf
 
 from foundation.config.compose import compose
-from foundation.config.keyed import quoted
+from foundation.config.keyed import quote
 from foundation.console import say
 from foundation.errors import ConfigError
 from sweeper.records.config import TRIAL_GROUPS
 from sweeper.search.space import Asked, read
 
 
-def printed(arguments: Sequence[str]) -> list[str]:
+def print_config(arguments: Sequence[str]) -> list[str]:
     """Print what `--cfg job` asks for; return the arguments with which Hydra prints anything else, or none.
 
     `arguments` are without `-m`, which a study needs not be told.
@@ -32,7 +32,7 @@ def printed(arguments: Sequence[str]) -> list[str]:
         _print(config_as_asked(asked, resolve=said.resolve), said.package)
         return []
     flags = [each for each in arguments if each not in said.overrides]
-    return [*flags, *_choices(asked), *(f"++{key}={quoted(text)}" for key, text in _as_written(asked).items())]
+    return [*flags, *_choices(asked), *(f"++{key}={quote(text)}" for key, text in _as_written(asked).items())]
 
 
 def config_as_asked(asked: Asked, *, resolve: bool = False) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from foundation.config.own_code import refuse_hydras_code
 from foundation.config.presets import CONF, search_presets
 from foundation.console import complain, say
 from sweeper.cli import USAGE
-from sweeper.printed import printed
+from sweeper.printed import print_config
 from sweeper.search.space import plan
 from sweeper.study.finished import already_finished
 
@@ -43,7 +43,7 @@ def _study(arguments: list[str]) -> int:
         say(USAGE)
         return EXIT_BAD_INPUT
     if any(argument.startswith("-") for argument in overrides):  # something is to be printed, no more
-        arguments = printed(overrides)
+        arguments = print_config(overrides)
         if not arguments:
             return 0
     elif lines := already_finished(plan(overrides)):

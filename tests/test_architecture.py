@@ -138,3 +138,17 @@ def _unnamed(function: ast.FunctionDef, docstring: str | None) -> list[str]:
     if len(own) < 6 or docstring is None:
         return []
     return [name for name in own if not re.search(rf"\b{name}\b", docstring)]
+
+
+IRREGULAR = {"told", "asked", "shown", "seen", "known", "made", "said", "kept", "held", "found", "drawn", "written"}
+IRREGULAR |= {"taken", "given", "begun", "done", "lost", "heard", "chosen", "hidden", "built", "sent", "bound"}
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_no_functions_name_is_a_participle(path: Path) -> None:
+    """A function says what it does or what it returns: `quote` or `quoted_text`, not `quoted`."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.FunctionDef):
+            word = node.name.strip("_")
+            regular = word.endswith("ed") and "_" not in word and word not in ("seed", "embed", "feed")
+            assert not regular and word not in IRREGULAR, node.name

@@ -77,8 +77,8 @@ def commands() -> list[list[str]]:
 
 PARSED: dict[str, Callable[[list[str]], object]] = {
     "export": sweeper.export_request.parse,
-    "dashboard": sweeper.dashboard._parsed,
-    "clean": sweeper.clean._parsed,
+    "dashboard": sweeper.dashboard._parse,
+    "clean": sweeper.clean._parse,
     "train": train.command.parse_command,
     "merge": foundation.adapters.merge.request.parse_merge,
     "prepare": foundation.data.prepare.request.read_request,

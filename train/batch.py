@@ -27,16 +27,16 @@ class Batch:
     masks: Tensor | None = None
     """(B, 1, h, w) in [0, 1], where some places count more than others."""
     sizes: Tensor | None = None
-    """(B, 6) of the pictures and their cuts, where the base reads them; see `CroppedView.told`."""
+    """(B, 6) of the pictures and their cuts, where the base reads them; see `CroppedView.size_condition`."""
 
     @staticmethod
     def of_all(batches: Sequence[Batch], device: torch.device) -> Batch:
         """The rows of several batches, which have the same columns, one after another, on the device."""
         columns = ([getattr(batch, field.name) for batch in batches] for field in fields(Batch))
-        return Batch(*(None if column[0] is None else _joined(column, device) for column in columns))  # type: ignore[arg-type]
+        return Batch(*(None if column[0] is None else _join(column, device) for column in columns))  # type: ignore[arg-type]
 
 
-def _joined(parts: Sequence[Tensor], device: torch.device) -> Tensor:
+def _join(parts: Sequence[Tensor], device: torch.device) -> Tensor:
     """One after another on the device, where some may be already; out of pinned memory, so that no one waits."""
     if any(part.device.type != "cpu" for part in parts):
         return torch.cat([part.to(device) for part in parts])

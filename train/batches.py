@@ -17,7 +17,7 @@ from train.caches import Encoded, EncodedDataset
 from train.epochs import num_batches, shapes_of_epoch
 from train.objective import TrainingLoss
 from train.spec import ObjectiveSpec, TrialSpec
-from train.tags import varied
+from train.tags import vary
 from train.texts import Texts
 
 Picked = list[tuple[Encoded, list[int]]]
@@ -58,7 +58,7 @@ class BatchSampler:
         return min(self._size, len(order or part.epoch)), *part.means.shape[1:]
 
     @property
-    def left(self) -> int:
+    def num_left(self) -> int:
         """Micro-batches of this epoch that are still to come; 0 after its last."""
         return -self._taken % sum(self._batches)
 
@@ -72,7 +72,7 @@ class BatchSampler:
         """Draw the next micro-batch."""
         spec, generator, picked = self._objective.spec, self._generator, self._pick()
         self._taken += 1
-        seen = [(part, self._seen(part, rows)) for part, rows in picked]
+        seen = [(part, self._draw_views(part, rows)) for part, rows in picked]
         means = torch.cat([part.means[views] for part, views in seen])
         stds = torch.cat([part.stds[views] for part, views in seen])
         latents = means + stds * torch.randn(means.shape, generator=generator)
@@ -89,16 +89,16 @@ class BatchSampler:
         own, others = self._data.shapes[number]
         order = self.orders[number]
         if not order:
-            order += _shuffled(own.epoch, self._generator)
+            order += _shuffle(own.epoch, self._generator)
         picked = [(own, _take(order, self._size))]
         if self._objective.prior and others is not None:
             count = len(picked[0][1])
             while len(self._prior_order) < count:
-                self._prior_order += _shuffled(others.epoch, self._generator)
+                self._prior_order += _shuffle(others.epoch, self._generator)
             picked.append((others, _take(self._prior_order, count)))
         return picked
 
-    def _seen(self, part: Encoded, rows: list[int]) -> list[int]:
+    def _draw_views(self, part: Encoded, rows: list[int]) -> list[int]:
         """Rows of the latents: a view of each picture, drawn where it has several."""
         if part.views == 1:
             return rows
@@ -111,25 +111,25 @@ class BatchSampler:
         embeddings = torch.cat([part.embeddings[rows] for part, rows in picked])
         tokens = torch.cat([part.tokens[rows] for part, rows in picked])
         if spec.varies_captions:
-            captions = self._varied(picked)
+            captions = self._vary(picked)
             if self._teaches_texts:
                 return embeddings, self._texts.tokens(captions)
             return self._texts.embeddings(captions), tokens
         if spec.caption_dropout:
-            dropped = self._dropped(len(tokens))
+            dropped = self._draw_dropped(len(tokens))
             embeddings = torch.where(dropped[:, None, None], data.empty, embeddings)
             tokens = torch.where(dropped[:, None], data.empty_tokens, tokens)
         return embeddings, tokens
 
-    def _varied(self, picked: Picked) -> list[str]:
+    def _vary(self, picked: Picked) -> list[str]:
         spec, trigger = self._objective.spec, self._data.trigger
         captions = [part.captions[row] for part, rows in picked for row in rows]
-        captions = [varied(caption, spec, trigger, self._generator) for caption in captions]
+        captions = [vary(caption, spec, trigger, self._generator) for caption in captions]
         if not spec.caption_dropout:
             return captions
-        return ["" if drop else own for own, drop in zip(captions, self._dropped(len(captions)), strict=True)]
+        return ["" if drop else own for own, drop in zip(captions, self._draw_dropped(len(captions)), strict=True)]
 
-    def _dropped(self, count: int) -> Tensor:
+    def _draw_dropped(self, count: int) -> Tensor:
         """Which rows' captions are replaced by the empty one, (B,)."""
         return torch.rand(count, generator=self._generator) < self._objective.spec.caption_dropout
 
@@ -187,7 +187,7 @@ def with_coarser_noise(noise: Tensor, iterations: int, discount: float, generato
     return noise / noise.std()
 
 
-def _shuffled(epoch: list[int], generator: torch.Generator) -> list[int]:
+def _shuffle(epoch: list[int], generator: torch.Generator) -> list[int]:
     return [epoch[place] for place in torch.randperm(len(epoch), generator=generator).tolist()]
 
 

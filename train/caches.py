@@ -20,7 +20,7 @@ from foundation.data.dataset import Dataset
 from foundation.data.folder import Picture
 from foundation.data.masks import Mask
 from foundation.errors import DataError
-from foundation.files.cache_use import used
+from foundation.files.cache_use import mark_used
 from foundation.files.checked import load_checked, save_checked
 
 _BATCH = 16
@@ -41,7 +41,7 @@ class Encoded:
     masks: Tensor | None = None  # (N·V, 1, h, w) in [0, 1]: how much each place counts; None: all alike
     views: int = 1  # V
     repeats: tuple[int, ...] = ()  # N, how often each comes in an epoch; none: once
-    sizes: Tensor | None = None  # (N·V, 6) as `CroppedView.told` has them, for bases that read sizes
+    sizes: Tensor | None = None  # (N·V, 6) as `CroppedView.size_condition` has them, for bases that read sizes
 
     def __len__(self) -> int:
         return len(self.means) // self.views
@@ -91,7 +91,7 @@ def encode_dataset(base: Base, dataset: Dataset, cache: Path) -> EncodedDataset:
     return EncodedDataset(
         train=train,
         validation=_encode(base, dataset.validation, cache, square, Cut()),
-        empty=cached(
+        empty=read_or_compute(
             cache,
             _key("text", base, [""]),
             lambda: {"embeddings": base.encode_texts([""]).cpu()},
@@ -110,8 +110,8 @@ def _encode(
     captions = [picture.caption for picture in pictures]
     texts = _key("text", base, captions)
     images = _key("latents", base, [*_shape(base, size, cut), *(picture.digest for picture in pictures)])
-    latents = cached(cache, images, lambda: _latents(base, pictures, views, size))
-    embeddings = cached(cache, texts, lambda: {"embeddings": base.encode_texts(captions).cpu()})
+    latents = read_or_compute(cache, images, lambda: _latents(base, pictures, views, size))
+    embeddings = read_or_compute(cache, texts, lambda: {"embeddings": base.encode_texts(captions).cpu()})
     return Encoded(
         means=latents["means"],
         stds=latents["stds"],
@@ -126,7 +126,9 @@ def _encode(
 
 
 def _sizes(pictures: Sequence[Picture], views: Sequence[Sequence[CroppedView]], size: Size) -> Tensor:
-    conditions = [view.told(picture.size, size) for picture, own in zip(pictures, views, strict=True) for view in own]
+    conditions = [
+        view.size_condition(picture.size, size) for picture, own in zip(pictures, views, strict=True) for view in own
+    ]
     return torch.tensor(conditions, dtype=torch.float32)
 
 
@@ -159,12 +161,12 @@ def _latents(
     return {"means": torch.cat(means), "stds": torch.cat(stds)}
 
 
-def cached(cache: Path, key: str, compute: Callable[[], dict[str, Tensor]]) -> dict[str, Tensor]:
+def read_or_compute(cache: Path, key: str, compute: Callable[[], dict[str, Tensor]]) -> dict[str, Tensor]:
     """The tensors under `key`, computed and written when they are not there.
 
     Safe when several processes start at once: each writes a whole file under the same name, with the same content.
     """
-    file = used(cache / f"{key}.safetensors")
+    file = mark_used(cache / f"{key}.safetensors")
     try:
         return load_checked(file)
     except (FileNotFoundError, DataError):

@@ -91,7 +91,7 @@ def _measure(
         lasting = replace(spec, train=replace(train, steps=max(train.num_steps, 2 + _TIMED_PASSES)))  # to the last pass
         for _ in range(count):  # of one seed, so that all are at one shape, as trials of a study mostly are
             slots.append(pack.admit(lasting))
-        seconds = [_timed(pack, clock) for _ in range(1 + _TIMED_PASSES)][1:]  # the first one warms up
+        seconds = [_time_steps(pack, clock) for _ in range(1 + _TIMED_PASSES)][1:]  # the first one warms up
         if pack.at_once < count:
             return None
         used = torch.cuda.max_memory_reserved(base.device) / torch.cuda.mem_get_info(base.device)[1] if on_gpu else None
@@ -109,14 +109,14 @@ def _measure(
 def _in_full_batches(data: EncodedDataset, batch_size: int) -> EncodedDataset:
     """The same pictures, repeated so that no batch is smaller, which would take less time."""
 
-    def repeated(part: Encoded) -> Encoded:
+    def repeat(part: Encoded) -> Encoded:
         return replace(part, repeats=(batch_size,) * len(part))
 
-    others = tuple((repeated(own), others) for own, others in data.other_shapes)
-    return replace(data, train=repeated(data.train), other_shapes=others)
+    others = tuple((repeat(own), others) for own, others in data.other_shapes)
+    return replace(data, train=repeat(data.train), other_shapes=others)
 
 
-def _timed(pack: Pack, clock: Callable[[], float]) -> float:
+def _time_steps(pack: Pack, clock: Callable[[], float]) -> float:
     began = clock()
     pack.step()
     return clock() - began

@@ -72,7 +72,7 @@ def parse_command(arguments: list[str]) -> tuple[TrainingRun, Path | None]:
     Raises:
         ConfigError: with every mistake at once.
     """
-    outs = [_unquoted(argument.removeprefix("out=")) for argument in arguments if argument.startswith("out=")]
+    outs = [_as_override(argument.removeprefix("out=")) for argument in arguments if argument.startswith("out=")]
     config = compose([argument for argument in arguments if not argument.startswith("out=")])
     trial = {group: _without_space(config[group]) for group in _TRIAL_GROUPS}
     run = parse_as(TrainingRun, {"base": config["base"], "data": config["data"], "trial": trial})
@@ -85,7 +85,7 @@ def parse_command(arguments: list[str]) -> tuple[TrainingRun, Path | None]:
     return run, out
 
 
-def _unquoted(path: str) -> str:
+def _as_override(path: str) -> str:
     """A path as it is, or in quotes as Hydra takes the other values."""
     quote = path[:1]
     is_quoted = quote in ("'", '"') and len(path) > 1 and path.endswith(quote)

@@ -28,7 +28,7 @@ class Regions:
         self._blocks = [(block, torch.compile(block.forward, dynamic=False)) for block in blocks]
 
     @contextmanager
-    def compiled(self) -> Iterator[None]:
+    def running(self) -> Iterator[None]:
         """Within the block the denoiser runs compiled code."""
         for block, forward in self._blocks:
             block.forward = forward

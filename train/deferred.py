@@ -59,7 +59,7 @@ class DeferredReports:
         self._unread, self._rounds = [], 0
         self.failed |= {report.slot for report in self._reports if report.failure is not None}
 
-    def told(self) -> list[StepReport]:
+    def flush(self) -> list[StepReport]:
         """Every step's report since the last call, in order; of a slot that failed, none after the one that says so."""
         self.read()
         reports, self._reports = self._reports, []
@@ -83,7 +83,7 @@ def _reports(steps: Sequence[PendingStep]) -> list[StepReport]:
         own = [next(values) for _ in tensors]
         if step.slot in failed:
             continue
-        reports.append(_report(step, own[:-1], own[-1]) if own else _failed(step, step.failure))
+        reports.append(_report(step, own[:-1], own[-1]) if own else _failure_report(step, step.failure))
         if reports[-1].failure is not None:
             failed.add(step.slot)
     return reports
@@ -93,13 +93,15 @@ def _report(step: PendingStep, losses: list[float], norm: float) -> StepReport:
     broken = [loss for loss in losses if not math.isfinite(loss)]
     loss = sum(losses) / len(losses)
     if broken:
-        return _failed(step, f"loss is {broken[0]} at step {step.step}", loss, norm)
+        return _failure_report(step, f"loss is {broken[0]} at step {step.step}", loss, norm)
     if not math.isfinite(norm) and not step.skips:
-        return _failed(step, f"gradient norm is {norm} at step {step.step}", loss, norm)
+        return _failure_report(step, f"gradient norm is {norm} at step {step.step}", loss, norm)
     if step.failure is not None:
-        return _failed(step, step.failure, loss, norm)
+        return _failure_report(step, step.failure, loss, norm)
     return StepReport(step.slot, step.step, loss, step.lr, norm)
 
 
-def _failed(step: PendingStep, reason: str | None, loss: float = math.nan, norm: float = math.nan) -> StepReport:
+def _failure_report(
+    step: PendingStep, reason: str | None, loss: float = math.nan, norm: float = math.nan
+) -> StepReport:
     return StepReport(step.slot, step.step - 1, loss, math.nan, norm, reason)

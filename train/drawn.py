@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from foundation.files.cache_use import used
+from foundation.files.cache_use import mark_used
 from foundation.files.durable import new_folder
 from foundation.files.sums import damage, write_sums
 from train.pocket.draw import draw_scene
@@ -35,7 +35,7 @@ def draw_set(style: str, num_train: int, num_validation: int, cache: Path) -> Pa
 
     One that the disk has damaged is drawn anew, to the same bytes.
     """
-    folder = used(cache / f"drawn-{style}-{num_train}-{num_validation}-{SEED}")
+    folder = mark_used(cache / f"drawn-{style}-{num_train}-{num_validation}-{SEED}")
     is_damaged = bool(damage(folder))
     if folder.exists() and not is_damaged:
         return folder

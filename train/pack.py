@@ -115,7 +115,7 @@ class Pack:
         """
         groups: dict[tuple[str, tuple[int, ...]], list[int]] = {}
         for number in self.active:
-            if not self.finished(number):
+            if not self.is_finished(number):
                 key = (self.spec(number).pack_key, self._slot(number).draws.next_shape)
                 groups.setdefault(key, []).append(number)
         taken: list[PendingStep] = []
@@ -123,7 +123,7 @@ class Pack:
             for start in range(0, len(alike), self.at_once):
                 taken += self._advance(alike[start : start + self.at_once])
         self._ledger.add(taken)
-        return self.read() if self._ledger.full or any(self.finished(each.slot) for each in taken) else []
+        return self.read() if self._ledger.full or any(self.is_finished(each.slot) for each in taken) else []
 
     def read(self) -> list[StepReport]:
         """A report for each optimizer step since the last reading, in order. Waits for the device.
@@ -132,7 +132,7 @@ class Pack:
         nothing of it can be saved; until it is released its rows go along, so that the others' passes stay what they
         were.
         """
-        return self._ledger.told()
+        return self._ledger.flush()
 
     def spec(self, number: int) -> TrialSpec:
         """The trial in a slot."""
@@ -142,9 +142,9 @@ class Pack:
         """Optimizer steps that a slot's trial has behind it."""
         return self._slot(number).step
 
-    def finished(self, number: int) -> bool:
+    def is_finished(self, number: int) -> bool:
         """Whether a slot's trial has done all its steps."""
-        return self._slot(number).finished
+        return self._slot(number).is_finished
 
     def save_adapter(self, number: int, folder: Path) -> None:
         """Write a slot's adapter as diffusers loads it.
@@ -162,13 +162,13 @@ class Pack:
         """
         self._sound_slot(number).save_state(folder)
 
-    def failed(self, number: int) -> bool:
+    def has_failed(self, number: int) -> bool:
         """Whether a slot's trial failed, be it read or not. Waits for the device."""
         self._ledger.read()
         return number in self._ledger.failed
 
     def _sound_slot(self, number: int) -> Slot:
-        if self.failed(number):
+        if self.has_failed(number):
             raise StudyError(f"the trial in slot {number} failed; nothing of it is saved")
         return self._slot(number)
 
@@ -261,7 +261,7 @@ class Pack:
             given = (self._embeddings(numbers, taught, batch), *([] if batch.sizes is None else [batch.sizes]))
             predicted = self._packed.run(self._predict, batch.noisy, batch.timesteps, *given)
             losses = batch.losses(predicted)
-            shares = [s.scaler.scale(s.penalised(own) * s.share) for s, own in zip(slots, losses, strict=True)]
+            shares = [s.scaler.scale(s.with_penalty(own) * s.share) for s, own in zip(slots, losses, strict=True)]
             torch.stack(shares).sum().backward()  # type: ignore[no-untyped-call]
         return losses.detach()
 

@@ -118,7 +118,7 @@ class Packed:
             layer.draw(rows, mask)
         self._replays = tuple(masks.values()) if regular and self._graphs else None
         try:
-            with self._regions.compiled() if regular and self._regions else nullcontext():
+            with self._regions.running() if regular and self._regions else nullcontext():
                 yield
             if foreseen and latents and rows.dropped:
                 self._masks[latents] = {layer: self._mask(layer, latents) for layer in rows.dropped}

@@ -25,33 +25,33 @@ class PackedBatch:
     @property
     def noisy(self) -> Tensor:
         """What the denoiser gets, (B, C, h, w)."""
-        return _joined([objective.noisy(batch) for objective, batch, _ in self._parts])
+        return _join([objective.noisy(batch) for objective, batch, _ in self._parts])
 
     @property
     def timesteps(self) -> Tensor:
         """(B,)."""
-        return _joined([batch.timesteps for _, batch, _ in self._parts])
+        return _join([batch.timesteps for _, batch, _ in self._parts])
 
     @property
     def embeddings(self) -> Tensor:
         """Of the captions by the base's own text encoder, (B, T, D)."""
-        return _joined([batch.embeddings for _, batch, _ in self._parts])
+        return _join([batch.embeddings for _, batch, _ in self._parts])
 
     @property
     def tokens(self) -> Tensor:
         """Of the captions, (B, T)."""
-        return _joined([batch.tokens for _, batch, _ in self._parts])
+        return _join([batch.tokens for _, batch, _ in self._parts])
 
     @property
     def sizes(self) -> Tensor | None:
         """Of the pictures and their cuts, (B, 6), where the base reads them."""
         sizes = [batch.sizes for _, batch, _ in self._parts if batch.sizes is not None]
-        return _joined(sizes) if sizes else None
+        return _join(sizes) if sizes else None
 
     def losses(self, predicted: Tensor) -> Tensor:
         """Each slot's loss (K,)."""
         answers = torch.split(predicted, [len(batch.latents) for _, batch, _ in self._parts])
-        return _joined(
+        return _join(
             [
                 objective.losses(answer, batch, count)
                 for answer, (objective, batch, count) in zip(answers, self._parts, strict=True)
@@ -59,5 +59,5 @@ class PackedBatch:
         )
 
 
-def _joined(parts: Sequence[Tensor]) -> Tensor:
+def _join(parts: Sequence[Tensor]) -> Tensor:
     return parts[0] if len(parts) == 1 else torch.cat(list(parts))

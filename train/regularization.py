@@ -13,7 +13,7 @@ import torch
 from foundation.bases.port import Base
 from foundation.data.dataset import Dataset
 from foundation.data.folder import Picture, read_folder
-from foundation.files.cache_use import used
+from foundation.files.cache_use import mark_used
 from foundation.files.durable import new_folder
 from train.spec import DataSpec
 
@@ -27,12 +27,14 @@ def with_regularization(dataset: Dataset, spec: DataSpec, base: Base, cache: Pat
     """
     if spec.regularization_prompt is None:
         return dataset
-    return replace(dataset, regularization=_drawn(base, spec.regularization_prompt, spec.regularization_count, cache))
+    return replace(
+        dataset, regularization=_draw_pictures(base, spec.regularization_prompt, spec.regularization_count, cache)
+    )
 
 
-def _drawn(base: Base, prompt: str, count: int, cache: Path) -> tuple[Picture, ...]:
+def _draw_pictures(base: Base, prompt: str, count: int, cache: Path) -> tuple[Picture, ...]:
     words = [base.fingerprint, str(base.dtype), base.resolution, prompt, count]
-    folder = used(cache / f"regularization-{hashlib.sha256(json.dumps(words).encode()).hexdigest()[:24]}")
+    folder = mark_used(cache / f"regularization-{hashlib.sha256(json.dumps(words).encode()).hexdigest()[:24]}")
     if not folder.exists():
         with new_folder(folder, replace=False) as fresh:
             _draw(base, prompt, count, fresh)

@@ -19,7 +19,7 @@ from foundation.bases.port import Base
 from foundation.bases.registry import DTYPES
 from foundation.errors import AdapterError, first_line
 from foundation.files.durable import new_folder, write_bytes
-from foundation.files.sums import is_as_sealed, sealed, write_sums
+from foundation.files.sums import is_as_sealed, seal, write_sums
 from train.adapters import TrialAdapter
 from train.batches import BatchSampler
 from train.caches import EncodedDataset
@@ -61,7 +61,7 @@ class Slot:
         self.adapter = TrialAdapter(base, name, spec.adapter, spec.train.seed, spec.train.num_steps)
         parts = self.adapter.parameters
         self.parameters: list[nn.Parameter] = [*parts[0], *parts[1]]
-        stacked = self.adapter.stacked
+        stacked = self.adapter.stacked_parameters
         self._stacked = [each for each in self.parameters if each in stacked]
         self._apart = [each for each in self.parameters if each not in stacked]
         self.optimizer: Optimizer = build_optimizer(spec.optimizer, *parts, spec.train.images_per_step)
@@ -74,21 +74,21 @@ class Slot:
         self._at_step = self._chances()
 
     @property
-    def finished(self) -> bool:
+    def is_finished(self) -> bool:
         """Whether all steps are done."""
         return self.step >= self.spec.train.num_steps
 
     @property
     def due(self) -> bool:
         """Whether the next optimizer step has all its micro-batches."""
-        return len(self.losses) == self.spec.train.gradient_accumulation or self.draws.left == 0
+        return len(self.losses) == self.spec.train.gradient_accumulation or self.draws.num_left == 0
 
     @property
     def share(self) -> float:
         """Of the micro-batch that was just drawn in its optimizer step, which none of the next epoch goes into."""
-        return 1 / min(self.spec.train.gradient_accumulation, len(self.losses) + 1 + self.draws.left)
+        return 1 / min(self.spec.train.gradient_accumulation, len(self.losses) + 1 + self.draws.num_left)
 
-    def penalised(self, loss: Tensor) -> Tensor:
+    def with_penalty(self, loss: Tensor) -> Tensor:
         """A micro-batch's loss with what the adapter's kind adds to it."""
         penalty = self.adapter.penalty()
         return loss if penalty is None else loss + penalty
@@ -115,7 +115,7 @@ class Slot:
             parameter.grad = None  # what a pass left out, the optimizer leaves alone
 
     @property
-    def averaged(self) -> bool:
+    def is_average(self) -> bool:
         """Whether what is judged and saved is an average, and not what training goes on from."""
         return self._average is not None or self.spec.optimizer.kind.schedule_free
 
@@ -126,7 +126,7 @@ class Slot:
         They are the moving average of a trial with `train.ema_decay`, and the average that a schedule-free optimizer
         keeps; other trials are used as they train.
         """
-        if not self.averaged:
+        if not self.is_average:
             yield
             return
         raw = [parameter.detach().clone() for parameter in self.parameters]
@@ -167,7 +167,7 @@ class Slot:
         }
         buffer = io.BytesIO()
         torch.save(state, buffer)
-        write_bytes(folder / _STATE_FILE, sealed(buffer.getvalue()))
+        write_bytes(folder / _STATE_FILE, seal(buffer.getvalue()))
 
     def load_state(self, folder: Path) -> None:
         """Go on from what `save_state` wrote for the same spec.
@@ -207,7 +207,7 @@ class Slot:
 @contextmanager
 def for_use(slots: Mapping[int, Slot], packed: Sequence[Packed]) -> Iterator[None]:
     """As `Slot.for_use` of all of these, and of their copies in the stacks."""
-    averaged = {number: slot for number, slot in slots.items() if slot.averaged}
+    averaged = {number: slot for number, slot in slots.items() if slot.is_average}
 
     def refresh() -> None:
         for number in averaged:

@@ -199,7 +199,7 @@ class StackedLayer:
             if rows is None:
                 return result
             if self.adds:
-                result = self._add(result, self._dropped(x, rows), rows)
+                result = self._add(result, self._drop(x, rows), rows)
         for slot in self.acting_apart:
             result = self._add_apart(slot, x, result, rows)
         return result
@@ -221,7 +221,7 @@ class StackedLayer:
             down, up, scale = (stack.index_select(0, rows.index) for stack in (down, up, scale))
         return down, up, scale
 
-    def _dropped(self, x: Tensor, rows: RowAssignment) -> Tensor:
+    def _drop(self, x: Tensor, rows: RowAssignment) -> Tensor:
         """The layer's input with each slot's own dropout; a slot without any draws nothing."""
         if not rows.drops:
             return x
@@ -250,7 +250,7 @@ class StackedLayer:
             layer.train(drops)
         length = rows.share(len(x))
         share = torch.arange(place * length, (place + 1) * length, device=x.device)
-        own = x[share].contiguous()  # as in `_dropped`, for what PEFT's dropout draws
+        own = x[share].contiguous()  # as in `_drop`, for what PEFT's dropout draws
         self.known = own, result[share]
         try:
             with self._dropout_apart(guest, x.device, rows) if drops else nullcontext():

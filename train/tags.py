@@ -8,7 +8,7 @@ from foundation.data.phrases import holds_phrase
 from train.spec import ObjectiveSpec
 
 
-def varied(caption: str, spec: ObjectiveSpec, trigger: str, generator: torch.Generator) -> str:
+def vary(caption: str, spec: ObjectiveSpec, trigger: str, generator: torch.Generator) -> str:
     """The caption with the tags after the first `keep_tags` dropped by chance, then shuffled.
 
     A tag that holds the trigger is never dropped; without it nothing would be tied to what is learned.

@@ -54,7 +54,7 @@ def train(run: TrainingRun, out: Path | None) -> int:
     out = out or _next_folder(Path("multirun/train"), run.data.name)
     write_json(out / "config.json", dataclasses.asdict(run))
     say(f"{len(dataset.train)} pictures, {train.num_steps} steps on {device}, into {out}")
-    while not pack.finished(slot):
+    while not pack.is_finished(slot):
         for report in pack.step():
             if report.failure is not None:
                 say(f"failed: {report.failure}")

@@ -17,7 +17,7 @@ from typing import Final
 
 import torch
 
-from benchmarks.judge_trials.anew import judged_anew
+from benchmarks.judge_trials.anew import judge_anew
 from benchmarks.judge_trials.ceiling import between_halves, by_the_reader, reach
 from benchmarks.judge_trials.courses import Course, append_course, inspect_study, read_courses
 from benchmarks.judge_trials.figures import draw_all
@@ -78,7 +78,7 @@ def _rejudge(
     fresh.unlink(missing_ok=True)
     for each in chosen:
         own = [course for course in courses if course.set == each.name]
-        for course in judged_anew(own, each, folder, base, spec, draw=draw):
+        for course in judge_anew(own, each, folder, base, spec, draw=draw):
             append_course(fresh, course)
     fresh.replace(file)
 

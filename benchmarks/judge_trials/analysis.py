@@ -12,7 +12,7 @@ from scipy.stats import rankdata
 
 from benchmarks.judge_trials.courses import Checkpoint, Course
 from benchmarks.judge_trials.policies import choose
-from benchmarks.judge_trials.rejudge import rejudged_all
+from benchmarks.judge_trials.rejudge import rejudge_all
 from eval.evaluation import Evaluation, value_of
 from eval.spec import EvalSpec
 
@@ -78,7 +78,7 @@ class Calls:
         return _share(self.called, [not truth for truth in self.truths])
 
     @property
-    def found(self) -> float:
+    def share_found(self) -> float:
         """Share of the overfit checkpoints that were called."""
         return _share(self.called, self.truths)
 
@@ -89,7 +89,7 @@ def calls(courses: Sequence[Course], spec: EvalSpec) -> Calls:
     called: list[bool] = []
     truths: list[bool] = []
     for course in courses:
-        judged = rejudged_all([point.evaluation for point in course.checkpoints], spec)
+        judged = rejudge_all([point.evaluation for point in course.checkpoints], spec)
         for index in range(1, len(judged)):
             for name, read in CRITERIA.items():
                 values[name].append(_finite(read(judged[: index + 1])))
@@ -108,13 +108,13 @@ def lateness(courses: Sequence[Course], spec: EvalSpec) -> list[int | None]:
         true = [index for index in range(len(course.checkpoints)) if truly_overfit(course, index)]
         if not true:
             continue
-        judged = rejudged_all([point.evaluation for point in course.checkpoints], spec)
+        judged = rejudge_all([point.evaluation for point in course.checkpoints], spec)
         said = [index for index, each in enumerate(judged) if each.overfit or each.past_best]
         late.append(said[0] - true[0] if said else None)
     return late
 
 
-def learned(courses: Sequence[Course]) -> list[Course]:
+def trials_that_learned(courses: Sequence[Course]) -> list[Course]:
     """The trials that learned something."""
     return [course for course in courses if course.best >= course.base + LEARNED]
 
@@ -127,10 +127,10 @@ def regrets(courses: Sequence[Course], spec: EvalSpec) -> dict[str, list[float]]
     """
     found: dict[str, list[float]] = {}
     for course in courses:
-        judged = rejudged_all([point.evaluation for point in course.checkpoints], spec)
+        judged = rejudge_all([point.evaluation for point in course.checkpoints], spec)
         picks = {"the judge": choose(judged, spec)}
         for name, value in CHOICES.items():
-            values = [value(point) if _seen(point, spec) else -math.inf for point in course.checkpoints]
+            values = [value(point) if _was_seen(point, spec) else -math.inf for point in course.checkpoints]
             picks[name] = values.index(max(values))
         for index, point in enumerate(course.checkpoints):
             picks[f"always step {point.evaluation.step}"] = index
@@ -139,7 +139,7 @@ def regrets(courses: Sequence[Course], spec: EvalSpec) -> dict[str, list[float]]
     return found
 
 
-def _seen(point: Checkpoint, spec: EvalSpec) -> bool:
+def _was_seen(point: Checkpoint, spec: EvalSpec) -> bool:
     """Whether it was looked at in full: what a screening saw is of other prompts, and nothing to choose by."""
     return len(point.evaluation.prompt_scores) != spec.screening_prompts
 

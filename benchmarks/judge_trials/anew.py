@@ -45,7 +45,7 @@ _AS_STORED: Final = (
 """What no later wish changes in pictures and losses that are there."""
 
 
-def judged_anew(
+def judge_anew(
     courses: Sequence[Course], chosen: TrialSet, folder: Path, base: Base, spec: EvalSpec, *, draw: bool
 ) -> Iterator[Course]:
     """Each of the `courses` of the set `chosen` with new evaluations, truths and training losses as they are.
@@ -53,7 +53,7 @@ def judged_anew(
     `base` is the one they were trained on; `folder` holds what `record` left. The judge looks at the pictures and
     losses that the study kept, of which `spec` may ask for fewer prompts and seeds; with `draw` they are drawn and
     taken once more, in whatever way `spec` says, with further seeds for those that want them, and the pictures of all
-    seeds lie in `drawn_anew`.
+    seeds lie in `pictures_drawn_anew`.
 
     Raises:
         ConfigError: `spec` asks for pictures that the study did not keep.
@@ -75,12 +75,12 @@ def judged_anew(
     for course in courses:
         judged: list[Evaluation] = []
         for point in course.checkpoints:
-            judged.append(_judged(reference, look(course.trial, point.evaluation), judged, spec))
+            judged.append(_judge(reference, look(course.trial, point.evaluation), judged, spec))
         points = [replace(point, evaluation=seen) for point, seen in zip(course.checkpoints, judged, strict=True)]
         yield replace(course, checkpoints=points)
 
 
-def _judged(reference: Reference, evidence: Evidence, history: Sequence[Evaluation], spec: EvalSpec) -> Evaluation:
+def _judge(reference: Reference, evidence: Evidence, history: Sequence[Evaluation], spec: EvalSpec) -> Evaluation:
     """What a worker would say, which draws no more than is wanted; `evidence` has all."""
     asked = first_budget(spec)
     while True:
@@ -105,7 +105,7 @@ def _judging(chosen: TrialSet, folder: Path, base: Base, spec: EvalSpec) -> Judg
     return Judging(Pack(base, data, 1), dataset, data, spec, chosen.trigger, cache)
 
 
-def drawn_anew(folder: Path, trial: int, step: int) -> Path:
+def pictures_drawn_anew(folder: Path, trial: int, step: int) -> Path:
     """The folder of what a checkpoint of a trial of the set in `folder` drew when it was last judged anew."""
     return pictures_of(trial_of(folder / "drawn", trial), step)
 
@@ -114,7 +114,7 @@ def _drawing(judging: Judging, study: Path, spec: EvalSpec, folder: Path) -> Loo
     def look(trial: int, evaluation: Evaluation) -> Evidence:
         checkpoint = checkpoint_of(trial_of(study, trial), evaluation.step)
         pictures, seen = judging.see_file(checkpoint, evaluation.step, spec)
-        write_pictures(drawn_anew(folder, trial, evaluation.step), pictures, len(pictures.samples[0]))
+        write_pictures(pictures_drawn_anew(folder, trial, evaluation.step), pictures, len(pictures.samples[0]))
         return seen
 
     return look

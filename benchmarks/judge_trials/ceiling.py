@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.judge_trials.analysis import auc, truly_overfit
-from benchmarks.judge_trials.anew import drawn_anew
+from benchmarks.judge_trials.anew import pictures_drawn_anew
 from benchmarks.judge_trials.courses import Course
 from benchmarks.judge_trials.reader import Reader
 from benchmarks.judge_trials.sets import SETS, TrialSet
@@ -43,7 +43,7 @@ def by_the_reader(courses: Sequence[Course], folder: Path, base: Base, reader: R
         for course in (each for each in courses if each.set == name):
             rows = []
             for point in course.checkpoints:
-                place = drawn_anew(folder / name, course.trial, point.evaluation.step)
+                place = pictures_drawn_anew(folder / name, course.trial, point.evaluation.step)
                 pictures = [
                     open_picture(place / picture_name(PROMPT, prompt, seed))
                     for prompt in range(len(spec.prompts))

@@ -57,7 +57,7 @@ class Course:
 def inspect_study(study: Path, inspector: Inspector, file: Path) -> None:
     """Add the course of each finished trial in the study's folder to `file`, but for those that stand there."""
     known = {(course.set, course.trial) for course in read_courses(file)}
-    left = [trial for trial in _finished(study) if (study.name, trial.number) not in known]
+    left = [trial for trial in _finished_trials(study) if (study.name, trial.number) not in known]
     if not left:
         return
     losses, base = _train_losses(study), inspector.inspect(None).quality
@@ -79,7 +79,7 @@ def append_course(file: Path, course: Course) -> None:
         for each in course.checkpoints
     ]
     line = {name: getattr(course, name) for name in ("set", "trial", "params", "base")} | {"checkpoints": points}
-    append_line(file, json.dumps(_rounded(line)))
+    append_line(file, json.dumps(_round(line)))
 
 
 def _course(line: Mapping[str, Any]) -> Course:
@@ -106,7 +106,7 @@ def _checkpoints(folder: Path, losses: Mapping[int, float], inspector: Inspector
         )
 
 
-def _finished(study: Path) -> list[FrozenTrial]:
+def _finished_trials(study: Path) -> list[FrozenTrial]:
     stored = optuna.load_study(study_name=study.name, storage=sqlite_url(study.parent / "studies.db"))
     return [trial for trial in stored.get_trials(deepcopy=False) if trial.state == optuna.trial.TrialState.COMPLETE]
 
@@ -124,12 +124,12 @@ def _train_losses(study: Path) -> dict[int, dict[int, float]]:
     }
 
 
-def _rounded(value: Any) -> Any:
+def _round(value: Any) -> Any:
     """Numbers to the digits that mean anything, so that the file stays small."""
     if isinstance(value, float):
         return float(f"{value:.{_DIGITS}g}")
     if isinstance(value, Mapping):
-        return {key: _rounded(item) for key, item in value.items()}
+        return {key: _round(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_rounded(item) for item in value]
+        return [_round(item) for item in value]
     return value

@@ -12,7 +12,7 @@ matplotlib.use("Agg")
 
 import matplotlib.pyplot as plt
 
-from benchmarks.judge_trials.analysis import CRITERIA, auc, calls, learned, regrets, roc, truly_overfit
+from benchmarks.judge_trials.analysis import CRITERIA, auc, calls, regrets, roc, trials_that_learned, truly_overfit
 from benchmarks.judge_trials.courses import Course
 from eval.spec import EvalSpec
 
@@ -54,7 +54,7 @@ def _roc(courses: Sequence[Course], spec: EvalSpec, file: Path) -> None:
     for name in CRITERIA:
         false, true = roc(seen.values[name], seen.truths)
         axis.plot(false, true, label=f"{name} ({auc(seen.values[name], seen.truths):.2f})")
-    axis.plot(seen.false_alarms, seen.found, "ko", label="the judge's calls")
+    axis.plot(seen.false_alarms, seen.share_found, "ko", label="the judge's calls")
     axis.plot([0, 1], [0, 1], color="grey", linewidth=0.6)
     axis.set_xlabel("sound checkpoints called")
     axis.set_ylabel("overfit checkpoints called")
@@ -64,7 +64,7 @@ def _roc(courses: Sequence[Course], spec: EvalSpec, file: Path) -> None:
 
 
 def _regret(courses: Sequence[Course], spec: EvalSpec, file: Path) -> None:
-    found = sorted(regrets(learned(courses), spec).items(), key=lambda item: -statistics.mean(item[1]))
+    found = sorted(regrets(trials_that_learned(courses), spec).items(), key=lambda item: -statistics.mean(item[1]))
     figure, axis = plt.subplots(figsize=(6, 4.5), layout="constrained")
     axis.boxplot([[100 * value for value in values] for _, values in found], orientation="horizontal", showfliers=False)
     axis.set_yticks(range(1, len(found) + 1), [name for name, _ in found])

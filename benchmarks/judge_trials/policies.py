@@ -13,7 +13,7 @@ import optuna
 from optuna.exceptions import ExperimentalWarning
 
 from benchmarks.judge_trials.courses import Course
-from benchmarks.judge_trials.rejudge import rejudged
+from benchmarks.judge_trials.rejudge import rejudge
 from eval.evaluation import Evaluation, value_of
 from eval.spec import EvalSpec
 from sweeper.records.config import Config
@@ -111,7 +111,7 @@ class Replay:
 
     def _advance(self, each: _Running) -> None:
         made = each.trial.evaluations
-        judged = rejudged(each.course.checkpoints[len(made)].evaluation, made, self.config.eval)
+        judged = rejudge(each.course.checkpoints[len(made)].evaluation, made, self.config.eval)
         made.append(judged)
         each.asked.report(value_of(judged), judged.step)
 

@@ -58,7 +58,7 @@ class Reader:
         self._network = network.eval()
 
     @torch.no_grad()
-    def shown(self, pixels: Tensor, asked: Sequence[Scene]) -> tuple[Tensor, Tensor]:
+    def share_shown(self, pixels: Tensor, asked: Sequence[Scene]) -> tuple[Tensor, Tensor]:
         """Of uint8 pictures (N, 3, 64, 64): the share of the asked scene's parts that is there (N,), and if all are.
 
         The parts are the background, colours and shapes of one or two things, and their relation.
@@ -101,19 +101,19 @@ def load_reader(base: Base, file: Path) -> Reader:
 
 def accuracy(reader: Reader, base: Base, style: str) -> tuple[float, float, float]:
     """On drawn scenes after the VAE, as samples are: parts read right, scenes read wholly right, style read right."""
-    pictures = _drawn(_SEED + 1, TEST, [style])
+    pictures = _draw(_SEED + 1, TEST, [style])
     pixels = through_vae(base, pictures.pixels)
-    shown, whole = reader.shown(pixels, pictures.scenes)
+    shown, whole = reader.share_shown(pixels, pictures.scenes)
     styled = reader.style(pixels) == STYLES.index(style)
     return float(shown.mean()), float(whole.double().mean()), float(styled.double().mean())
 
 
-def _drawn(seed: int, count: int, styles: Sequence[str]) -> Pictures:
+def _draw(seed: int, count: int, styles: Sequence[str]) -> Pictures:
     return draw_all(scenes(seed, count, held_out=False), [styles[i % len(styles)] for i in range(count)], seed)
 
 
 def _train(network: _Network, base: Base) -> None:
-    pictures = _drawn(_SEED, POOL, STYLES)
+    pictures = _draw(_SEED, POOL, STYLES)
     parts = torch.tensor([parts_of(scene) for scene in pictures.scenes])  # (POOL, 6)
     styles = torch.tensor([STYLES.index(style) for style in pictures.styles])
     decoded = through_vae(base, pictures.pixels)

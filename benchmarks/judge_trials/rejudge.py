@@ -29,7 +29,7 @@ def signs_of(evaluation: Evaluation, fall: Fall | None) -> OverfitSigns:
     )
 
 
-def rejudged(evaluation: Evaluation, history: Sequence[Evaluation], spec: EvalSpec) -> Evaluation:
+def rejudge(evaluation: Evaluation, history: Sequence[Evaluation], spec: EvalSpec) -> Evaluation:
     """The evaluation as `spec` judges it, after the trial's earlier ones, judged likewise."""
     fall = fall_of(evaluation.score, evaluation.prompt_scores, history)
     severe = severities(signs_of(evaluation, fall), spec.thresholds)
@@ -44,9 +44,9 @@ def rejudged(evaluation: Evaluation, history: Sequence[Evaluation], spec: EvalSp
     )
 
 
-def rejudged_all(evaluations: Sequence[Evaluation], spec: EvalSpec) -> list[Evaluation]:
+def rejudge_all(evaluations: Sequence[Evaluation], spec: EvalSpec) -> list[Evaluation]:
     """A whole course, judged anew."""
     made: list[Evaluation] = []
     for evaluation in evaluations:
-        made.append(rejudged(evaluation, made, spec))
+        made.append(rejudge(evaluation, made, spec))
     return made

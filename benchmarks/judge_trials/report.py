@@ -7,7 +7,16 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Final
 
-from benchmarks.judge_trials.analysis import CRITERIA, Calls, auc, calls, lateness, learned, regrets, truly_overfit
+from benchmarks.judge_trials.analysis import (
+    CRITERIA,
+    Calls,
+    auc,
+    calls,
+    lateness,
+    regrets,
+    trials_that_learned,
+    truly_overfit,
+)
 from benchmarks.judge_trials.courses import Course
 from benchmarks.judge_trials.policies import PAIRED, POLICIES, Replay, in_random_order
 from benchmarks.judge_trials.searches import BUDGET, REPLAYS, STRATEGIES, interval, recipe_qualities, search
@@ -30,7 +39,7 @@ def report(courses: Sequence[Course], recipes: Path, asked: Plan) -> str:
         _what_there_is(courses),
         _right_and_wrong(courses, spec),
         _how_late(courses, spec),
-        _left_out(courses, spec),
+        _count_left_out(courses, spec),
         _choices(courses, spec),
         _pruning(courses, config),
         _searching(courses, recipes, asked),
@@ -50,7 +59,15 @@ def _what_there_is(courses: Sequence[Course]) -> str:
         points = [truly_overfit(course, i) for course in own for i in range(1, len(course.checkpoints))]
         best = max(course.best for course in own)
         rows.append(
-            [name, len(own), len(learned(own)), sum(overfit), f"{sum(points)} of {len(points)}", own[0].base, best]
+            [
+                name,
+                len(own),
+                len(trials_that_learned(own)),
+                sum(overfit),
+                f"{sum(points)} of {len(points)}",
+                own[0].base,
+                best,
+            ]
         )
     head = ["set", "trials", "learned", "truly overfit at some point", "overfit checkpoints", "base", "best"]
     return "## The trials\n\n" + table(head, rows)
@@ -68,12 +85,12 @@ def _right_and_wrong(courses: Sequence[Course], spec: EvalSpec) -> str:
         for name in CRITERIA
     ]
     head = ["AUC", *by_set, "all"]
-    said = "; ".join(f"{name}: {_said(each)}" for name, each in {**by_set, "all": together}.items())
+    said = "; ".join(f"{name}: {_words(each)}" for name, each in {**by_set, "all": together}.items())
     return f"## Right and wrong\n\n{table(head, rows)}\n\nCalled at or after its first call: {said}."
 
 
-def _said(seen: Calls) -> str:
-    return f"{100 * seen.found:.0f} % of overfit checkpoints, {100 * seen.false_alarms:.1f} % of sound ones"
+def _words(seen: Calls) -> str:
+    return f"{100 * seen.share_found:.0f} % of overfit checkpoints, {100 * seen.false_alarms:.1f} % of sound ones"
 
 
 def _how_late(courses: Sequence[Course], spec: EvalSpec) -> str:
@@ -87,7 +104,7 @@ def _how_late(courses: Sequence[Course], spec: EvalSpec) -> str:
     )
 
 
-def _left_out(courses: Sequence[Course], spec: EvalSpec) -> str:
+def _count_left_out(courses: Sequence[Course], spec: EvalSpec) -> str:
     rows: list[list[object]] = []
     for fold in folds(courses, spec):
         t = fold.spec.thresholds
@@ -101,13 +118,13 @@ def _left_out(courses: Sequence[Course], spec: EvalSpec) -> str:
 
 
 def _choices(courses: Sequence[Course], spec: EvalSpec) -> str:
-    found = regrets(learned(courses), spec)
+    found = regrets(trials_that_learned(courses), spec)
     rows: list[list[object]] = [
         [name, 100 * statistics.median(values), 100 * statistics.mean(values), 100 * max(values)]
         for name, values in sorted(found.items(), key=lambda item: statistics.mean(item[1]))
     ]
     head = ["checkpoint chosen by", "median regret, %", "mean, %", "worst, %"]
-    return f"## The chosen checkpoint ({len(learned(courses))} trials that learned)\n\n" + table(head, rows)
+    return f"## The chosen checkpoint ({len(trials_that_learned(courses))} trials that learned)\n\n" + table(head, rows)
 
 
 def _pruning(courses: Sequence[Course], config: Config) -> str:
@@ -116,14 +133,14 @@ def _pruning(courses: Sequence[Course], config: Config) -> str:
         f"{what}, {count} trials, %" for count in (most, FEW) for what in ("steps saved", "best kept", "quality")
     ]
     rows = [
-        [policy, *_pruned(courses, policy, config, most), *_pruned(courses, policy, config, FEW)]
+        [policy, *_replay_pruning(courses, policy, config, most), *_replay_pruning(courses, policy, config, FEW)]
         for policy in POLICIES
         if policy != PAIRED or config.eval.screening_prompts is None
     ]
     return f"## Pruning, replayed ({ORDERS} orders of each set)\n\n" + table(head, rows)
 
 
-def _pruned(courses: Sequence[Course], policy: str, config: Config, count: int) -> tuple[float, float, float]:
+def _replay_pruning(courses: Sequence[Course], policy: str, config: Config, count: int) -> tuple[float, float, float]:
     """In percent, means over replays with `count` trials of a set: steps saved, best trial kept, quality of the choice.
 
     The quality is the choice's share of what the truly best trial of the replay has at its best.

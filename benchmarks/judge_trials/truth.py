@@ -74,13 +74,13 @@ class Measure:
 
     def quality(self, pixels: Tensor) -> Tensor:
         """Shown × styled of each picture, (N,), copies not looked for."""
-        return self.shown(pixels)[0] * self.styled(pixels).clamp(0, 1)
+        return self.share_shown(pixels)[0] * self.style_share(pixels).clamp(0, 1)
 
-    def shown(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
-        """See `Reader.shown`."""
-        return self._reader.shown(pixels, self._scenes)
+    def share_shown(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
+        """See `Reader.share_shown`."""
+        return self._reader.share_shown(pixels, self._scenes)
 
-    def styled(self, pixels: Tensor) -> Tensor:
+    def style_share(self, pixels: Tensor) -> Tensor:
         """How much of the way to the drawings each picture has gone, (N,): 1 is as like one as another drawing is."""
         way = (self._from_base - self._between).clamp(min=1e-6)
         gone: Tensor = (self._from_base - self._to_drawings(pixels)) / way
@@ -120,8 +120,8 @@ class Inspector:
     def inspect(self, checkpoint: Path | None) -> Truth:
         """Read a checkpoint's truth, or the base's own for None."""
         pixels = self.pictures(checkpoint)
-        shown, whole = self._measure.shown(pixels)
-        styled = self._measure.styled(pixels)
+        shown, whole = self._measure.share_shown(pixels)
+        styled = self._measure.style_share(pixels)
         copied = (_nearest(pixels, self._train) < self._near).double()
         quality = shown * styled.clamp(0, 1) * (1 - copied)
         return Truth(

@@ -37,7 +37,7 @@ def folds(courses: Sequence[Course], spec: EvalSpec) -> list[Fold]:
     for name in sorted({course.set for course in courses}):
         tuned = best_spec([course for course in courses if course.set != name], spec)
         seen = calls([course for course in courses if course.set == name], tuned)
-        result.append(Fold(name, tuned, seen.found, seen.false_alarms))
+        result.append(Fold(name, tuned, seen.share_found, seen.false_alarms))
     return result
 
 
@@ -46,7 +46,7 @@ def best_spec(courses: Sequence[Course], spec: EvalSpec) -> EvalSpec:
 
     def worth(candidate: EvalSpec) -> float:
         seen = calls(courses, candidate)
-        return seen.found - 2 * seen.false_alarms
+        return seen.share_found - 2 * seen.false_alarms
 
     return max(grid(spec), key=worth)
 
@@ -57,8 +57,8 @@ def grid(spec: EvalSpec) -> Iterator[EvalSpec]:
     for rise, fall, past, t, overfit, row in product(VAL_RISES, FALLS, PAST_BESTS, PAIRED_TS, OVERFITS, ROWS):
         thresholds = replace(
             before,
-            val_rise=_scaled(before.val_rise, rise),
-            fall=_scaled(before.fall, fall),
+            val_rise=_scale(before.val_rise, rise),
+            fall=_scale(before.fall, fall),
             past_best=past,
             paired_t=t,
             overfit=overfit,
@@ -67,5 +67,5 @@ def grid(spec: EvalSpec) -> Iterator[EvalSpec]:
         yield replace(spec, thresholds=thresholds)
 
 
-def _scaled(limits: Limits, alarm: float) -> Limits:
+def _scale(limits: Limits, alarm: float) -> Limits:
     return Limits(warn=limits.warn * alarm / limits.alarm, alarm=alarm)

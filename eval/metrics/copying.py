@@ -45,7 +45,7 @@ def held_out_distance(held_out: Tensor, train: Tensor) -> float:
     return float(values.flatten().quantile(0.5))
 
 
-def copied(samples: Tensor, train: Tensor, held_out: Tensor) -> Tensor:
+def find_copies(samples: Tensor, train: Tensor, held_out: Tensor) -> Tensor:
     """Return which pictures copy a training picture: (…, D) to bool (…), with `train` (n, D) deduplicated.
 
     d₁/d₂ < 1/3, nearest over second nearest training picture, or d₁ < ½ · `held_out_distance`. Nothing counts as

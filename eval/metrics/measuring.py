@@ -27,12 +27,12 @@ def said_once(say: Callable[[str], None]) -> OnFailure:
     """What is told of failures goes to `say`, the first of each metric."""
     said: set[str] = set()
 
-    def failed(name: str, line: str) -> None:
+    def note(name: str, line: str) -> None:
         if name not in said:
             said.add(name)
             say(line)
 
-    return failed
+    return note
 
 
 def _of_package(name: str, seen: Seen, failed: OnFailure) -> float:

@@ -58,7 +58,7 @@ def known_family(spec: BaseSpec) -> str | None:
     if is_file(location):
         return _of_file(spec, here)
     if here.is_dir():
-        return agreed(spec, _class_of(here, spec.path), f"base.path {spec.path}")
+        return agreed_family(spec, _class_of(here, spec.path), f"base.path {spec.path}")
     if not is_hub_id(spec.path):
         raise BaseModelError(
             f"base.path {spec.path} does not exist; name a diffusers folder, a .safetensors file or a hub id "
@@ -124,7 +124,7 @@ def _of_file(spec: BaseSpec, file: Path) -> str:
     return spec.family
 
 
-def agreed(spec: BaseSpec, pipeline: str, where: str) -> str:
+def agreed_family(spec: BaseSpec, pipeline: str, where: str) -> str:
     """The family of a pipeline of this class, which must be `base.family` unless that is auto; `where` it was found.
 
     Raises:

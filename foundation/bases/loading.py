@@ -17,7 +17,7 @@ from huggingface_hub.errors import (
 )
 from safetensors import SafetensorError
 
-from foundation.bases.folder import agreed, base_location, is_file, known_family, refuse_bases_code
+from foundation.bases.folder import agreed_family, base_location, is_file, known_family, refuse_bases_code
 from foundation.bases.quantization import quantization_options
 from foundation.bases.spec import BaseSpec
 from foundation.config.own_code import NO_CODE, refuse_pipelines_code
@@ -45,7 +45,7 @@ def family_of(spec: BaseSpec) -> str:
     family = known_family(spec)
     if family is None:
         with _one_line(spec.path):
-            family = agreed(spec, _class_name(base_location(spec)), f"base.path {spec.path}")
+            family = agreed_family(spec, _class_name(base_location(spec)), f"base.path {spec.path}")
     return family
 
 
@@ -72,7 +72,7 @@ def load_pipeline(spec: BaseSpec, family: Any, dtype: torch.dtype) -> Any:
         with _one_line(spec.path, "set base.parts to a diffusers folder of its kind, for configs and tokenizers"):
             return pipeline.from_single_file(location, config=spec.parts, **options)
     with _one_line(str(spec.parts)):
-        agreed(spec, _class_name(str(spec.parts)), f"base.parts {spec.parts}")
+        agreed_family(spec, _class_name(str(spec.parts)), f"base.parts {spec.parts}")
     with _one_line(spec.path):
         parts = {"config": spec.parts, "subfolder": "transformer"}
         transformer = family.transformer_class.from_single_file(location, dtype=dtype, **parts)

@@ -86,7 +86,7 @@ class Base(Protocol):
     def predict(self, noisy: Tensor, timesteps: Tensor, embeddings: Tensor, sizes: Tensor | None = None) -> Tensor:
         """The denoiser's output (B, C, h, w) with whatever adapter is active; timesteps are times of `process`.
 
-        `sizes` (B, 6) are `foundation.data.buckets.CroppedView.told` of each picture, for a base that
+        `sizes` (B, 6) are `foundation.data.buckets.CroppedView.size_condition` of each picture, for a base that
         reads them; without them it gets what its pipeline passes when sampling.
         """
 

@@ -28,7 +28,7 @@ def load_base(spec: BaseSpec, device: torch.device, precision: Precision = "fp32
     """
     if device.type == "cuda" and device.index is not None:
         torch.cuda.set_device(device)  # recordings and some libraries' kernels go to the current one
-    code, pipeline = _loaded(spec, precision)
+    code, pipeline = _load(spec, precision)
     if own_size:
         spec = replace(spec, resolution=code.own_side(pipeline))
     base: Base = code(pipeline, spec, device)
@@ -41,10 +41,10 @@ def load_plain(spec: BaseSpec) -> Any:
     Raises:
         BaseModelError: as `load_base`.
     """
-    return _loaded(replace(spec, quantization=None), "fp32")[1]
+    return _load(replace(spec, quantization=None), "fp32")[1]
 
 
-def _loaded(spec: BaseSpec, precision: Precision) -> tuple[Any, Any]:
+def _load(spec: BaseSpec, precision: Precision) -> tuple[Any, Any]:
     """The class of its family, and diffusers' pipeline."""
     from foundation.bases.loading import family_of, load_pipeline  # loads diffusers: seconds, for who needs it
 

@@ -28,12 +28,12 @@ def save_pipeline(pipe: Any, folder: Path) -> None:
 def load_unless_told(config: Path) -> None:
     """Let a model's config, and the configs in it, name float32 as the dtype to load it in, if they name any."""
     values = read_json(config)
-    changed = _told(values)
+    changed = _with_float32(values)
     if changed != values:
         write_text(config, json.dumps(changed, indent=2, sort_keys=True) + "\n")
 
 
-def _told(value: Any) -> Any:
+def _with_float32(value: Any) -> Any:
     if not isinstance(value, dict):
         return value
-    return {key: UNLESS_TOLD if key == "dtype" and each else _told(each) for key, each in value.items()}
+    return {key: UNLESS_TOLD if key == "dtype" and each else _with_float32(each) for key, each in value.items()}

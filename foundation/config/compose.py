@@ -53,7 +53,7 @@ def compose(overrides: Sequence[str] = (), *, resolve: bool = True) -> dict[str,
     parsed, problems = parse_overrides(overrides)
     problems += [f"{_text(override)} is a sweep; a single value is wanted" for override in parsed if _sweeps(override)]
     parsed = [override for override in parsed if not _sweeps(override)]
-    refused = [line for override in parsed if (line := _refused(override))]
+    refused = [line for override in parsed if (line := _problem_of(override))]
     if problems or refused:
         raise ConfigError([*problems, *_culprits(parsed)])
     try:
@@ -184,7 +184,7 @@ def _culprits(overrides: Sequence[Override]) -> list[str]:
     problems, good = [], []
     for override in overrides:
         if not _is_value(override):
-            line = _refused(override) or _fails([override])
+            line = _problem_of(override) or _fails([override])
             problems += [line] if line else []
             good += [override] if not line else []
     try:
@@ -193,12 +193,12 @@ def _culprits(overrides: Sequence[Override]) -> list[str]:
         return problems or [_first_line(error)]
     for override in overrides:
         if _is_value(override):
-            line = _refused(override) or _unknown_path(override, known) or _fails([*good, override])
+            line = _problem_of(override) or _unknown_path(override, known) or _fails([*good, override])
             problems += [line] if line else []
     return problems
 
 
-def _refused(override: Override) -> str | None:
+def _problem_of(override: Override) -> str | None:
     """What is wrong with an override whatever the others are."""
     group, value = override.key_or_group, override.value()
     adds = override.is_add() or override.is_force_add()

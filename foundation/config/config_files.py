@@ -54,7 +54,7 @@ def defaults(overrides: tuple[str, ...], searched: tuple[Path, ...] = ()) -> Def
 def compose_groups(overrides: tuple[str, ...], searched: tuple[Path, ...]) -> bytes:
     """The config of these choices, before values, pickled: reading that is six times as fast as a deep copy."""
     chosen = defaults(overrides, searched)
-    config = _merged(chosen, searched)
+    config = _merge(chosen, searched)
     if searched:  # others' files may say what ours never do
         refuse_configs_code(OmegaConf.to_container(config), _hydras())
     OmegaConf.set_struct(config, True)  # an override of a key that is not there is a mistake
@@ -67,10 +67,10 @@ def compose_groups(overrides: tuple[str, ...], searched: tuple[Path, ...]) -> by
 @lru_cache
 def _hydras() -> Any:
     """Hydra's own part of the config as our files alone make it."""
-    return OmegaConf.to_container(_merged(defaults(()), ()))["hydra"]  # type: ignore[call-overload,index]
+    return OmegaConf.to_container(_merge(defaults(()), ()))["hydra"]  # type: ignore[call-overload,index]
 
 
-def _merged(chosen: DefaultsList, searched: tuple[Path, ...]) -> DictConfig:
+def _merge(chosen: DefaultsList, searched: tuple[Path, ...]) -> DictConfig:
     loader, files = _loader(searched)
     return loader._compose_config_from_defaults_list(defaults=chosen.defaults, repo=files)
 

@@ -55,13 +55,13 @@ class Installed:
             raise ConfigError([f"{self.origin} cannot be loaded: {reason}"]) from error
 
 
-def installed(group: str) -> Mapping[str, Installed]:
+def entry_points_of(group: str) -> Mapping[str, Installed]:
     """The entry points of a group by name; of two of one name the first in what Python searches counts."""
-    return _installed(group, tuple(sys.path))
+    return _entry_points_of(group, tuple(sys.path))
 
 
 @lru_cache
-def _installed(group: str, _: tuple[str, ...]) -> Mapping[str, Installed]:
+def _entry_points_of(group: str, _: tuple[str, ...]) -> Mapping[str, Installed]:
     found: dict[str, Installed] = {}
     for point in entry_points(group=group):
         found.setdefault(point.name, Installed(point))
@@ -85,7 +85,7 @@ class Registry(Mapping[str, T], Generic[T]):
 
     def origin(self, name: str) -> str:
         """Which package brings the thing of a name that is not built in, for messages."""
-        return installed(self.group)[name].origin
+        return entry_points_of(self.group)[name].origin
 
     def __getitem__(self, name: str) -> T:
         """Return the thing, of a package's imported now.
@@ -97,7 +97,7 @@ class Registry(Mapping[str, T], Generic[T]):
         own = self._own.get(name)
         if own is not None and not isinstance(own, EntryPoint):
             return own
-        point = Installed(own) if own is not None else installed(self.group)[name]
+        point = Installed(own) if own is not None else entry_points_of(self.group)[name]
         if point not in self._loaded:
             value = point.load()
             if not isinstance(value, self._kind):
@@ -107,10 +107,10 @@ class Registry(Mapping[str, T], Generic[T]):
         return self._loaded[point]
 
     def __contains__(self, name: object) -> bool:
-        return name in self._own or name in installed(self.group)
+        return name in self._own or name in entry_points_of(self.group)
 
     def __iter__(self) -> Iterator[str]:
-        return iter(dict.fromkeys((*self._own, *installed(self.group))))
+        return iter(dict.fromkeys((*self._own, *entry_points_of(self.group))))
 
     def __len__(self) -> int:
         return len(list(iter(self)))

@@ -33,11 +33,11 @@ def as_override(key: str, value: object) -> str:
     text = str(value)
     if _PLAIN.fullmatch(text):
         return f"{key}={text}"
-    typed = f"{key}={quoted(text)}"
+    typed = f"{key}={quote(text)}"
     return shlex.quote(typed) if _ACTS_IN_QUOTES & set(typed) else f'"{typed}"'
 
 
-def quoted(text: str) -> str:
+def quote(text: str) -> str:
     """A text in quotes as Hydra's grammar takes it."""
     escaped = re.sub(r"(\\*)'", r"\1\1\\'", text)  # backslashes count only before a quote
     trailing = len(escaped) - len(escaped.rstrip("\\"))
@@ -47,7 +47,7 @@ def quoted(text: str) -> str:
 def quoted_home(argument: str) -> str:
     """`key=~/folder` with the quotes that Hydra's grammar wants, which knows `~` before a key alone; else as it is."""
     found = _OF_HOME.fullmatch(argument)
-    return f"{found['key']}={quoted(found['path'])}" if found else argument
+    return f"{found['key']}={quote(found['path'])}" if found else argument
 
 
 def read_keyed(
@@ -75,7 +75,7 @@ def read_keyed(
     return values, problems + secret_fields(values)
 
 
-def typed(text: str, kind: str) -> object:
+def as_type(text: str, kind: str) -> object:
     """What is written for a field of a type, as its annotation reads: tags, a text, or a number as YAML writes it.
 
     What is neither is returned as it is, for the field's own check to refuse.

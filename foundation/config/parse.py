@@ -57,7 +57,7 @@ def parse(tp: type[T], mapping: Mapping[str, Any], *, where: str = "") -> T:
     """
     prefix: _Path = tuple(where.split(".")) if where else ()
     problems = [
-        unknown_key(_dotted((*prefix, *path)), value, [_dotted((*prefix, *known)) for known in _paths_of(tp)])
+        unknown_key(_dotted_path((*prefix, *path)), value, [_dotted_path((*prefix, *known)) for known in _paths_of(tp)])
         for path, value in _unknown_keys(tp, mapping, ())
     ]
     try:
@@ -104,7 +104,7 @@ def _adapter(tp: Any) -> TypeAdapter[Any]:
     return TypeAdapter(tp)
 
 
-def _dotted(path: _Path) -> str:
+def _dotted_path(path: _Path) -> str:
     return ".".join(str(part) for part in path)
 
 
@@ -169,7 +169,7 @@ def _value_at(mapping: Any, path: _Path) -> Any:
 
 
 def _lines(path: _Path, details: list[ErrorDetails], got: object) -> list[str]:
-    name, first = _dotted(path), details[0]
+    name, first = _dotted_path(path), details[0]
     if first["type"] == "missing":
         return [f"{name} is missing"]
     if first["type"] == "value_error":  # a check of ours, in `__post_init__`
@@ -179,11 +179,11 @@ def _lines(path: _Path, details: list[ErrorDetails], got: object) -> list[str]:
     allowed = [word for detail in details for word in _literals(detail)]
     words = ", ".join(show(word).strip("'") for word in allowed)
     wanted = [f"one of {words}" if len(allowed) > 1 else words] if allowed else []
-    wanted += dict.fromkeys(_expected(detail) for detail in details if detail["type"] != "literal_error")
+    wanted += dict.fromkeys(_expectation(detail) for detail in details if detail["type"] != "literal_error")
     return [f"{name or 'the config'} must be {' or '.join(wanted)}, got {show(got)}{did_you_mean(got, allowed)}"]
 
 
-def _expected(detail: ErrorDetails) -> str:
+def _expectation(detail: ErrorDetails) -> str:
     if detail["type"] in _EXPECTED:
         return _EXPECTED[detail["type"]].format(**detail.get("ctx", {}))
     return detail["msg"].removeprefix("Input should be ")

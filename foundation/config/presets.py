@@ -26,7 +26,7 @@ from typing import Final
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 
-from foundation.config.installed import installed
+from foundation.config.installed import entry_points_of
 from foundation.console import say
 from foundation.errors import ConfigError
 
@@ -59,7 +59,7 @@ def search_presets(arguments: Sequence[str]) -> list[str]:
     Raises:
         ConfigError: a line for each that is no folder, or that holds an option of the name of one of ours.
     """
-    named, others, problems = _named(arguments)
+    named, others, problems = _named_folders(arguments)
     taken = [each for folder in named for each in _taken_names(folder)]
     problems += [f"{file}: {choice} is built in; give yours another name" for file, choice in taken]
     if problems:
@@ -72,7 +72,7 @@ def search_presets(arguments: Sequence[str]) -> list[str]:
     return others
 
 
-def _named(arguments: Sequence[str]) -> tuple[list[Path], list[str], list[str]]:
+def _named_folders(arguments: Sequence[str]) -> tuple[list[Path], list[str], list[str]]:
     """The folders that arguments name, the other arguments, and what is wrong."""
     found, paths, others, problems = list[Path](), list[Path](), list[str](), list[str]()
     rest = iter(arguments)
@@ -82,7 +82,7 @@ def _named(arguments: Sequence[str]) -> tuple[list[Path], list[str], list[str]]:
             if head in FLAGS:
                 found.append(_folder(value if equals else next(rest, ""), head))
             elif head.lstrip("+") == SEARCHPATH:
-                paths = [_location(text) for text in _listed(argument)]
+                paths = [_location(text) for text in _folders_of(argument)]
             else:
                 others.append(argument)
         except ValueError as error:
@@ -90,7 +90,7 @@ def _named(arguments: Sequence[str]) -> tuple[list[Path], list[str], list[str]]:
     return [*found, *paths], others, problems
 
 
-def _listed(argument: str) -> list[str]:
+def _folders_of(argument: str) -> list[str]:
     try:
         value = OverridesParser.create().parse_overrides([argument])[0].value()
     except HydraException:
@@ -141,7 +141,7 @@ def _of_packages(_: tuple[str, ...]) -> tuple[Path, ...]:
         ConfigError: one names a package that is not there.
     """
     found = []
-    for each in installed(CONFIGS).values():
+    for each in entry_points_of(CONFIGS).values():
         if (folder := package_folder(each.value)) is None:
             raise ConfigError([f"{each.origin} names {each.value}, which is no package with a folder"])
         found.append(folder)

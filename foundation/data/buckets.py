@@ -36,7 +36,7 @@ class CroppedView:
         cut = ImageOps.fit(image, size, method=Image.Resampling.LANCZOS, centering=self.centering)
         return ImageOps.mirror(cut) if self.mirrored else cut
 
-    def told(self, original: Size, size: Size) -> tuple[int, ...]:
+    def size_condition(self, original: Size, size: Size) -> tuple[int, ...]:
         """SDXL's size condition of a picture seen so: (height, width, top, left, height, width).
 
         Of the file's picture; the cut's corner in the picture once it is scaled to cover `size`, and mirrored; of the

@@ -117,7 +117,7 @@ class _Reader:
         self._images = [image for image in files.images if image not in self._masks]
 
     def read(self) -> Captions:
-        found = self._found()
+        found = self._find()
         masks = {image: mask for mask, image in sorted(self._masks.items(), reverse=True) if is_mask(mask)}
         names = {entry.name for entry in found.entries}
         entries = [Entry(each.name, each.caption, each.repeats, masks.get(each.name)) for each in found.entries]
@@ -129,7 +129,7 @@ class _Reader:
         ]
         return Captions(tuple(entries), by_reason(left, names), (*found.notes, *self._notes(found)))
 
-    def _found(self) -> _Found:
+    def _find(self) -> _Found:
         tables = [PurePosixPath(name) for name in self._files.texts if PurePosixPath(name).name.lower() in METADATA]
         top = [table for name in METADATA for table in tables if str(table).lower() == name]
         if top:

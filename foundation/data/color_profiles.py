@@ -33,15 +33,15 @@ def to_srgb(image: Image.Image, profile: bytes) -> Image.Image | None:
         raise ProfileError(f"it is for {_space(profile)}")
     if _is_srgb(profile, image.mode):
         return None
-    return _applied(image, profile)
+    return _apply(image, profile)
 
 
 def lab_to_srgb(image: Image.Image) -> Image.Image:
     """A LAB picture without a profile, of CIE's D50, as RGB."""
-    return _built(ImageCms.createProfile("LAB"), "LAB").apply(image)
+    return _build(ImageCms.createProfile("LAB"), "LAB").apply(image)
 
 
-def _applied(image: Image.Image, profile: bytes) -> Image.Image:
+def _apply(image: Image.Image, profile: bytes) -> Image.Image:
     try:
         return _transform(profile, image.mode).apply(image)
     except (OSError, ValueError) as error:
@@ -59,12 +59,12 @@ def _space(profile: bytes) -> str:
 @functools.lru_cache(maxsize=16)
 def _transform(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform:
     try:
-        return _built(ImageCms.ImageCmsProfile(io.BytesIO(profile)), mode)
+        return _build(ImageCms.ImageCmsProfile(io.BytesIO(profile)), mode)
     except (OSError, ValueError, ImageCms.PyCMSError) as error:
         raise ProfileError(str(error)) from error
 
 
-def _built(profile: Any, mode: str) -> ImageCms.ImageCmsTransform:
+def _build(profile: Any, mode: str) -> ImageCms.ImageCmsTransform:
     return ImageCms.buildTransform(
         profile,
         ImageCms.createProfile("sRGB"),
@@ -83,5 +83,5 @@ def _is_srgb(profile: bytes, mode: str) -> bool:
     steps = np.linspace(0, 255, 9 if mode == "RGB" else 256).round().astype(np.uint8)
     probe = np.stack(np.meshgrid(steps, steps, steps), axis=-1).reshape(1, -1, 3) if mode == "RGB" else steps[None]
     colours = Image.fromarray(probe)
-    got, same = (np.asarray(each, dtype=int) for each in (_applied(colours, profile), colours.convert("RGB")))
+    got, same = (np.asarray(each, dtype=int) for each in (_apply(colours, profile), colours.convert("RGB")))
     return int(np.abs(got - same).max()) <= _UNCHANGED

@@ -15,8 +15,8 @@ from foundation.data.folder import MIN_TRAINED_ON, Picture, how_read, read_folde
 from foundation.data.left_out import LeftOut
 from foundation.data.masks import Mask, find_masks
 from foundation.data.near_duplicates import alike, groups_of_copies
-from foundation.data.phrases import captioned
-from foundation.data.sources import located
+from foundation.data.phrases import add_trigger
+from foundation.data.sources import locate
 from foundation.data.spec import DataSpec
 from foundation.errors import DataError
 
@@ -95,11 +95,11 @@ def with_folders(spec: DataSpec, cache: Path) -> DataSpec:
     `train.drawn.with_drawn_folder`.
 
     Raises:
-        DataError: see `foundation.data.sources.located`.
+        DataError: see `foundation.data.sources.locate`.
     """
     paths = {name: getattr(spec, name) for name in FOLDERS}
     folders: dict[str, Any] = {
-        name: str(located(path, cache, where=f"{_KNOBS}.{name}", caption_column=spec.caption_column))
+        name: str(locate(path, cache, where=f"{_KNOBS}.{name}", caption_column=spec.caption_column))
         for name, path in paths.items()
         if path is not None
     }
@@ -217,7 +217,7 @@ def _read(spec: DataSpec, key: str, min_images: int) -> tuple[tuple[Picture, ...
     ours = (
         replace(
             each,
-            caption=captioned(each.caption, trigger),
+            caption=add_trigger(each.caption, trigger),
             repeats=each.repeats * repeats,
             thumbnail=each.thumbnail if spec.find_copies else b"",
         )

@@ -146,7 +146,7 @@ def _png(data: bytes) -> Separated:
             elif name == b"eXIf":
                 exif = body
             elif name == b"iCCP":
-                profile = _inflated(body.partition(b"\0")[2][1:])
+                profile = _inflate(body.partition(b"\0")[2][1:])
             elif name == b"acTL":
                 several = int.from_bytes(body[:4], "big") > 1
             elif name in (b"tEXt", b"zTXt", b"iTXt"):
@@ -167,9 +167,9 @@ def _text(name: bytes, body: bytes) -> tuple[bytes, bytes]:
     if name == b"tEXt":
         return keyword, rest
     if name == b"zTXt":
-        return keyword, _inflated(rest[1:])
+        return keyword, _inflate(rest[1:])
     text = rest[2:].partition(b"\0")[2].partition(b"\0")[2]
-    return keyword, _inflated(text) if rest[:1] == b"\1" else text
+    return keyword, _inflate(text) if rest[:1] == b"\1" else text
 
 
 def _from_hex(text: bytes) -> bytes:
@@ -180,7 +180,7 @@ def _from_hex(text: bytes) -> bytes:
         return b""
 
 
-def _inflated(packed: bytes) -> bytes:
+def _inflate(packed: bytes) -> bytes:
     """Unpacked; empty where that cannot be, or would be longer than anyone's."""
     try:
         unpacking = zlib.decompressobj()
@@ -217,7 +217,7 @@ def _jpeg(data: bytes) -> Separated:
         if _is_coding(marker, body):
             kept.append(b"\xff" + bytes([marker]) + data[place : place + max(2, length)])
         place += max(2, length)
-    return Separated(b"".join(kept), orientation_of(exif, xmp), _joined(parts))
+    return Separated(b"".join(kept), orientation_of(exif, xmp), _join(parts))
 
 
 def _is_coding(marker: int, body: bytes) -> bool:
@@ -228,7 +228,7 @@ def _is_coding(marker: int, body: bytes) -> bool:
     return not (0xE0 <= marker <= 0xEF or marker == 0xFE)
 
 
-def _joined(parts: list[bytes]) -> bytes | None:
+def _join(parts: list[bytes]) -> bytes | None:
     """A profile of its numbered parts; empty where one is missing."""
     if not parts:
         return None

@@ -52,7 +52,7 @@ def _split(image: Image.Image, depth: int) -> tuple[Image.Image, Image.Image | N
     if image.mode in ("RGBA", "RGBa", "PA") or (image.mode == "P" and "transparency" in image.info):
         layer = image.convert("RGBA")
         return layer.convert("RGB"), layer.getchannel("A")
-    alpha = _keyed(image, depth) if "transparency" in image.info else None
+    alpha = _opacity_of_key(image, depth) if "transparency" in image.info else None
     if image.mode.startswith(("I", "F")):
         return _grey(image), alpha
     if image.mode in ("L", "RGB", "CMYK", "LAB"):
@@ -60,7 +60,7 @@ def _split(image: Image.Image, depth: int) -> tuple[Image.Image, Image.Image | N
     return image.convert("L" if image.mode == "1" else "RGB"), alpha
 
 
-def _keyed(image: Image.Image, depth: int) -> Image.Image:
+def _opacity_of_key(image: Image.Image, depth: int) -> Image.Image:
     """Opacity of a picture with one transparent colour, which a PNG says in its own bits, however Pillow scales them.
 
     Of 16-bit RGB Pillow keeps the upper halves, so that these are compared.

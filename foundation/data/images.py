@@ -127,7 +127,7 @@ def decode_image(data: bytes, name: str) -> ReadImage:
         DataError: in which the file is called `name`.
     """
     try:
-        return _decoded(data)
+        return _decode(data)
     except Exception as error:  # decoders raise whatever the damage leads them to, from TypeError to RecursionError
         raise DataError(f"{name} is not a readable image: {_why(error)}") from error
 
@@ -156,7 +156,7 @@ def _why(error: Exception) -> str:
     return said[0] if said else type(error).__name__
 
 
-def _decoded(data: bytes) -> ReadImage:
+def _decode(data: bytes) -> ReadImage:
     kind = format_of(data)
     if kind is None:
         raise UnreadableError(_what_else(data))
@@ -168,7 +168,7 @@ def _decoded(data: bytes) -> ReadImage:
         _mute_libtiff() if kind == "TIFF" else nullcontext(),
         Image.open(io.BytesIO(parts.data), formats=(kind,)) as image,
     ):
-        reduced = _reduced(image) if kind == "JPEG" else 1
+        reduced = _reduce(image) if kind == "JPEG" else 1
         image.load()
         orientation = _lies(image, parts, kind)
         profile = image.info.get("icc_profile") if parts.profile is None else parts.profile
@@ -179,7 +179,7 @@ def _decoded(data: bytes) -> ReadImage:
         "read by the first of several frames or pages" if several else "",
         of_colour,
     )
-    return ReadImage(_turned(rgb, orientation), _turned(alpha, orientation), tuple(note for note in notes if note))
+    return ReadImage(_turn(rgb, orientation), _turn(alpha, orientation), tuple(note for note in notes if note))
 
 
 def _what_else(data: bytes) -> str:
@@ -217,7 +217,7 @@ def _mute_libtiff() -> Iterator[None]:
         os.close(kept)
 
 
-def _reduced(image: ImageFile) -> int:
+def _reduce(image: ImageFile) -> int:
     """Have a JPEG of too many pixels decoded at a share of its sides, which takes no more memory; which one."""
     pixels = image.width * image.height
     shrink = next(shrink for shrink in (1, 2, 4, 8) if pixels <= MOST_PIXELS * shrink**2)
@@ -239,7 +239,7 @@ def _lies(image: ImageFile, parts: Separated, kind: str) -> int:
     return orientation_of(image.info.get("exif", b""), xmp)
 
 
-def _turned(image: Image.Image, orientation: int) -> Image.Image:
+def _turn(image: Image.Image, orientation: int) -> Image.Image:
     return image.transpose(_TURNS[orientation]) if orientation in _TURNS else image
 
 

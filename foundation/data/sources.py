@@ -17,14 +17,14 @@ from foundation.data.survey import survey
 from foundation.data.tables import picture_tables, unpack_pictures
 from foundation.errors import DataError
 from foundation.files.archives import is_archive, unpack
-from foundation.files.cache_use import used
+from foundation.files.cache_use import mark_used
 from foundation.files.durable import new_folder
 
 HUB: Final = "hf://datasets/"
 _HUB_NAME: Final = re.compile(r"[\w.-]+/[\w.-]+")
 
 
-def located(path: str, cache: Path, *, where: str, caption_column: str = "text") -> Path:
+def locate(path: str, cache: Path, *, where: str, caption_column: str = "text") -> Path:
     """Return the folder that `path` is or becomes: what must be unpacked or fetched goes to `cache`, once.
 
     A folder of images; an archive, a pattern (`shards/*.tar`) or a folder of archives; a folder that `datasets` saved,
@@ -38,7 +38,7 @@ def located(path: str, cache: Path, *, where: str, caption_column: str = "text")
         owner, _, rest = path.removeprefix(HUB).partition("/")
         name, _, file = rest.partition("/")
         return (
-            unpack([_fetched(f"{owner}/{name}", file, where)], cache, where)
+            unpack([_fetch(f"{owner}/{name}", file, where)], cache, where)
             if file
             else _hub(f"{owner}/{name}", cache, where, caption_column)
         )
@@ -88,7 +88,7 @@ def _of_tables(tables: Sequence[Path], cache: Path, where: str, column: str, bes
         with table.open("rb") as file:
             digests.append(hashlib.file_digest(file, "sha256").hexdigest())
     key = hashlib.sha256(json.dumps([column, *beside, *digests]).encode()).hexdigest()
-    folder = used(cache / f"table-{key[:24]}")
+    folder = mark_used(cache / f"table-{key[:24]}")
     if not folder.exists():
         with new_folder(folder, replace=False) as fresh:
             others = unpack_pictures(list(tables), fresh, column, where)
@@ -115,7 +115,7 @@ def _hub(name: str, cache: Path, where: str, column: str) -> Path:
         return _of_tables(picture_tables(Path(folder))[0], cache, where, column)
 
 
-def _fetched(name: str, file: str, where: str) -> Path:
+def _fetch(name: str, file: str, where: str) -> Path:
     from huggingface_hub import hf_hub_download
 
     try:

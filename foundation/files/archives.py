@@ -26,7 +26,7 @@ from foundation.data.images import SUFFIXES
 from foundation.data.left_out import by_reason, save_left_out
 from foundation.data.survey import TEXTS, kind_of_file
 from foundation.errors import DataError
-from foundation.files.cache_use import used
+from foundation.files.cache_use import mark_used
 from foundation.files.durable import new_folder
 
 ARCHIVES: Final = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".zip")
@@ -83,7 +83,7 @@ def unpack(archives: Sequence[Path], cache: Path, where: str, limits: ArchiveLim
     """
     kinds = hashlib.sha256(json.dumps([_LAYOUT, *sorted(SUFFIXES | TEXTS)]).encode()).hexdigest()  # what is unpacked
     names = [kinds, *(_digest(archive, where) for archive in archives)]
-    folder = used(cache / f"unpacked-{hashlib.sha256(''.join(names).encode()).hexdigest()[:24]}")
+    folder = mark_used(cache / f"unpacked-{hashlib.sha256(''.join(names).encode()).hexdigest()[:24]}")
     if folder.exists():
         return folder
     with new_folder(folder, replace=False) as fresh:
@@ -94,15 +94,17 @@ def unpack(archives: Sequence[Path], cache: Path, where: str, limits: ArchiveLim
             try:
                 unread = _unpack(archive, fresh / place, limits)
             except _RefusedError as error:
-                raise DataError(f"{where}: {archive} is refused, nothing of it was unpacked: {_said(error)}") from error
+                raise DataError(
+                    f"{where}: {archive} is refused, nothing of it was unpacked: {_reason(error)}"
+                ) from error
             except _BROKEN as error:
-                raise DataError(f"{where}: {archive} cannot be unpacked: {_said(error)}") from error
+                raise DataError(f"{where}: {archive} cannot be unpacked: {_reason(error)}") from error
             left += [(reason, str(PurePosixPath(place, name))) for reason, name in unread]
         save_left_out(fresh, by_reason(left))
     return folder
 
 
-def _said(error: Exception) -> str:
+def _reason(error: Exception) -> str:
     """Why, in one line that is not too long, whatever the names in it hold."""
     if isinstance(error, UnicodeDecodeError):
         return "it holds a name that is not UTF-8, though it says so; pack it again"
@@ -144,7 +146,7 @@ def _unpack(archive: Path, out: Path, limits: ArchiveLimits) -> list[tuple[str, 
         meter.begin()
         with open_member() as source, target.open("wb") as file:
             while chunk := source.read(_CHUNK):
-                meter.written(len(chunk), name)
+                meter.count_written(len(chunk), name)
                 file.write(chunk)
     return left
 
@@ -155,7 +157,7 @@ _Member = tuple[str, Callable[[], IO[bytes]] | None]
 
 def _tar_members(archive: Path, meter: _Meter) -> Iterator[_Member]:
     # As a stream: what is skipped, and the headers themselves, pass the meter as well.
-    with _decompressed(archive) as plain, tarfile.open(fileobj=_Metered(plain, meter), mode="r|") as tar:
+    with _decompress(archive) as plain, tarfile.open(fileobj=_Metered(plain, meter), mode="r|") as tar:
         for member in tar:
             if member.issym() or member.islnk():
                 raise _RefusedError(f"{member.name} is a link")
@@ -163,10 +165,10 @@ def _tar_members(archive: Path, meter: _Meter) -> Iterator[_Member]:
                 raise _RefusedError(f"{member.name} has a size below 0")
             if not (member.isreg() or member.isdir()):
                 raise _RefusedError(f"{member.name} is no plain file")
-            yield member.name, None if member.isdir() else lambda each=member: _opened(tar, each)  # type: ignore[misc]
+            yield member.name, None if member.isdir() else lambda each=member: _open_member(tar, each)  # type: ignore[misc]
 
 
-def _opened(tar: tarfile.TarFile, member: tarfile.TarInfo) -> IO[bytes]:
+def _open_member(tar: tarfile.TarFile, member: tarfile.TarInfo) -> IO[bytes]:
     file = tar.extractfile(member)
     assert file is not None  # it is a plain file
     return file
@@ -184,7 +186,7 @@ def _zip_members(archive: Path, meter: _Meter) -> Iterator[_Member]:
             yield member.filename, None if member.is_dir() else lambda each=member: file.open(each)  # type: ignore[misc]
 
 
-def _decompressed(archive: Path) -> IO[bytes]:
+def _decompress(archive: Path) -> IO[bytes]:
     with archive.open("rb") as file:
         head = file.read(6)
     if head.startswith(b"\x1f\x8b"):
@@ -227,7 +229,7 @@ class _Meter:
     def begin(self) -> None:
         self._of_file = 0
 
-    def written(self, count: int, name: str) -> None:
+    def count_written(self, count: int, name: str) -> None:
         self._written += count
         self._of_file += count
         self._check(self._written)

@@ -1,6 +1,6 @@
 """Which entries of a cache are used, noted in a file as they are: what no study's note names is free to delete.
 
-Every path into the cache goes through `used`. Notes are a study's; a process that works for none notes nothing.
+Every path into the cache goes through `mark_used`. Notes are a study's; a process that works for none notes nothing.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def noting_uses(study: Path, *, and_before: bool = False) -> Iterator[None]:
         _file = None
 
 
-def used(entry: Path) -> Path:
+def mark_used(entry: Path) -> Path:
     """The path of an entry of the cache, which is noted as used."""
     if _file is None:
         if entry.name not in _before:

@@ -53,12 +53,12 @@ def read_mapping(file: Path, refusal: Refusal = DataError) -> dict[str, Any]:
 
 def parse_json(text: str | bytes, where: str, refusal: Refusal = DataError) -> Any:
     """What a text of JSON holds; messages call it `where`. See `read_json`."""
-    return _parsed(lambda said: json.loads(said, parse_int=_whole), text, "JSON", where, refusal)
+    return _parse(lambda said: json.loads(said, parse_int=_whole), text, "JSON", where, refusal)
 
 
 def parse_yaml(text: str | bytes, where: str, refusal: Refusal = DataError) -> Any:
     """What a text of YAML holds; see `parse_json`."""
-    return _parsed(lambda said: yaml.load(said, _Loader), text, "YAML", where, refusal)  # noqa: S506, a SafeLoader
+    return _parse(lambda said: yaml.load(said, _Loader), text, "YAML", where, refusal)  # noqa: S506, a SafeLoader
 
 
 def as_mapping(value: object, where: str, refusal: Refusal = DataError) -> dict[str, Any]:
@@ -89,7 +89,7 @@ class _Loader(yaml.SafeLoader):
         return node
 
 
-def _parsed(parse: Callable[[str], Any], text: str | bytes, kind: str, where: str, refusal: Refusal) -> Any:
+def _parse(parse: Callable[[str], Any], text: str | bytes, kind: str, where: str, refusal: Refusal) -> Any:
     try:
         said = decode_text(text, where) if isinstance(text, bytes) else text
         value = parse(said)

@@ -75,14 +75,14 @@ def damage_of(file: Path) -> str:
     return _damage(file, known[file.name]) if file.name in known else ""
 
 
-def sealed(archive: bytes) -> bytes:
+def seal(archive: bytes) -> bytes:
     """A zip, without a comment so far, with the SHA-256 of all of it as its comment, which its readers pass over."""
     assert archive[-_END:-18] == _END_BEGINS and archive.endswith(_NO_COMMENT)
     return b"".join((memoryview(archive)[:-2], _SEALED, hashlib.sha256(archive).hexdigest().encode()))
 
 
 def is_as_sealed(archive: bytes) -> bool:
-    """Whether a zip is as `sealed` left it; true of one without a seal."""
+    """Whether a zip is as `seal` left it; true of one without a seal."""
     seal = len(_SEALED) + _HEX
     if archive[-_END - _HEX :][:4] != _END_BEGINS or archive[-seal:-_HEX] != _SEALED:
         return True

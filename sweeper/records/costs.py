@@ -20,7 +20,7 @@ class Cost:
     def __add__(self, other: Cost) -> Cost:
         return Cost(seconds=self.seconds + other.seconds, gigabytes=max(self.gigabytes, other.gigabytes))
 
-    def shared(self, count: int) -> Cost:
+    def share(self, count: int) -> Cost:
         """Of each of so many who had it together."""
         return Cost(seconds=self.seconds / count, gigabytes=self.gigabytes)
 

@@ -35,7 +35,7 @@ def supervising(folder: Path, say: Callable[[str], None], wait_s: float = WAIT_S
     """
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / _SUPERVISOR).open("a+") as file, (folder / _WORKERS).open("a+") as workers:
-        if not _locked(file):
+        if not _lock(file):
             raise StudyError(
                 f"study {folder.name} is being run by process {_holder(file)}; "
                 "wait for it, or set study.name to another name"
@@ -51,7 +51,7 @@ def is_held(folder: Path) -> bool:
     """Whether a supervisor, or a worker that still saves its trials, has the study just now. Nothing is written."""
     for name in (_SUPERVISOR, _WORKERS):
         with suppress(FileNotFoundError), (folder / name).open("r") as file:
-            if not _locked(file):
+            if not _lock(file):
                 return True
     return False
 
@@ -71,7 +71,7 @@ def making(path: Path, working: Callable[[], None]) -> Iterator[None]:
     """Let one worker at a time make what all share and find at `path`; the others call `working` while they wait."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.with_name(f".{path.name}.lock").open("a") as file:
-        while not _locked(file):
+        while not _lock(file):
             working()
             time.sleep(_LOOK_EVERY_S)
         yield
@@ -79,7 +79,7 @@ def making(path: Path, working: Callable[[], None]) -> Iterator[None]:
 
 def _await_end(workers: IO[str], folder: Path, say: Callable[[str], None], wait_s: float) -> None:
     deadline, said = time.monotonic() + wait_s, False
-    while not _locked(workers):
+    while not _lock(workers):
         if not said:
             say(f"a worker of an earlier run (process {_holder(workers)}) still saves its trials; waiting for it")
             said = True
@@ -93,7 +93,7 @@ def _await_end(workers: IO[str], folder: Path, say: Callable[[str], None], wait_
     unlock_descriptor(workers.fileno())
 
 
-def _locked(file: IO[str]) -> bool:
+def _lock(file: IO[str]) -> bool:
     return lock_descriptor(file.fileno(), blocking=False)
 
 

@@ -43,7 +43,7 @@ def of_packages(objectives: Sequence[Objective]) -> tuple[str, ...]:
     return names
 
 
-def measured(evaluation: Evaluation, objectives: Sequence[Objective]) -> dict[str, float]:
+def raw_values(evaluation: Evaluation, objectives: Sequence[Objective]) -> dict[str, float]:
     """The objectives' values by name as they were judged; NaN for what was not measured."""
     known = {**evaluation.metrics, "score": evaluation.score}
     return {name: known.get(name, math.nan) for name in objectives}
@@ -51,7 +51,7 @@ def measured(evaluation: Evaluation, objectives: Sequence[Objective]) -> dict[st
 
 def values_of(evaluation: Evaluation, objectives: Sequence[Objective]) -> tuple[float, ...]:
     """The objectives' values as the search takes them, always finite."""
-    raw = measured(evaluation, objectives)
+    raw = raw_values(evaluation, objectives)
     return tuple(value_of(evaluation) if name == "score" else _finite(raw[name], name) for name in objectives)
 
 

@@ -105,7 +105,7 @@ def best_checkpoint(evaluations: Sequence[Evaluation], clean: float) -> Evaluati
     return evaluations[index]
 
 
-def diverged(evaluations: Sequence[Evaluation], warmup: int) -> bool:
+def has_diverged(evaluations: Sequence[Evaluation], warmup: int) -> bool:
     """Whether the validation loss is no number, or lay above the base's own twice in a row after the warm-up."""
     if not evaluations:
         return False

@@ -52,14 +52,14 @@ def _walk(tp: type, path: str, within: tuple[type, ...]) -> Iterator[ConfigField
     hints, said = typing.get_type_hints(tp, include_extras=True), meanings(tp)
     for field in dataclasses.fields(tp):
         name, hint = f"{path}.{field.name}", hints[field.name]
-        held, below = _held(hint)
+        held, below = _dataclass_in(hint)
         default = _default(field)
         yield ConfigField(path=name, meaning=said.get(field.name, ""), hint=hint, default=default, holds=held)
         if held is not None and held not in within:
             yield from _walk(held, name + below, (*within, tp))
 
 
-def _held(hint: Any) -> tuple[type | None, str]:
+def _dataclass_in(hint: Any) -> tuple[type | None, str]:
     """The dataclass that a type holds, by itself or in a list or mapping, and how its fields' path goes on."""
     if isinstance(hint, type) and dataclasses.is_dataclass(hint):
         return hint, ""
@@ -71,7 +71,7 @@ def _held(hint: Any) -> tuple[type | None, str]:
     elif origin not in (typing.Union, types.UnionType, typing.Annotated):
         return None, ""
     for part in typing.get_args(hint):
-        held, further = _held(part)
+        held, further = _dataclass_in(part)
         if held is not None:
             return held, below + further
     return None, ""

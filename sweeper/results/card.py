@@ -64,9 +64,9 @@ def _opening(winner: Winner) -> str:
 
 
 def _scores_table(winner: Winner) -> str:
-    own = _measured(winner.evaluation)
+    own = _numbers_of(winner.evaluation)
     base = base_metrics(winner)
-    before = _measured(winner.in_trial) if winner.in_trial else {}
+    before = _numbers_of(winner.in_trial) if winner.in_trial else {}
     low, high = winner.interval
     interval = f" ({_number(low)} to {_number(high)})" if math.isfinite(low) else ""
     rows = [
@@ -85,7 +85,7 @@ def _scores_table(winner: Winner) -> str:
     return "\n\n".join([markdown_table(head, rows, right=range(1, len(head) - 1)), *([notes] if notes else [])])
 
 
-def _measured(evaluation: Evaluation) -> dict[str, float]:
+def _numbers_of(evaluation: Evaluation) -> dict[str, float]:
     """Its numbers by `measures`' names."""
     return {**evaluation.metrics, "score": evaluation.score, "overfit_index": evaluation.overfit_index}
 
@@ -227,21 +227,21 @@ def _field(name: str) -> str:
 
 def _base_name(base: str) -> str:
     """A base without the folders that only this machine has."""
-    if embedded := _embedded(base):
+    if embedded := _is_embedded(base):
         return f"{embedded} (embedded)"
     return Path(base).name if Path(base).is_absolute() else base
 
 
 def _base_line(base: str) -> str:
     """What sets `base` in the code, with a blank line before it."""
-    if embedded := _embedded(base):
+    if embedded := _is_embedded(base):
         return f'from foundation.bases.folder import EMBEDDED\n\nbase = str(EMBEDDED["{embedded}"])'
     if Path(base).is_absolute():
         return f"\nbase = {'path/to/' + Path(base).name!r}  # where this pipeline lies on your machine"
     return f"\nbase = {base!r}"
 
 
-def _embedded(base: str) -> str:
+def _is_embedded(base: str) -> str:
     return next((name for name, folder in EMBEDDED.items() if str(folder) == base), "")
 
 

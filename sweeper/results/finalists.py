@@ -49,10 +49,10 @@ def select_best(
     if words := damage(best):
         display.line(f"{words}; the best is made again from the trials' checkpoints")
     finalists = choose_finalists(_candidates(supervisor), config.study.finalists)
-    asked = _asked(_in_order(supervisor), finalists, config)
+    asked = _digest(_in_order(supervisor), finalists, config)
     if finalists and not read_chosen(best, asked):  # what was chosen before needs no checkpoint any more
         finalists = _readable_finalists(supervisor, config.study.finalists, display)
-        asked = _asked(_in_order(supervisor), finalists, config)
+        asked = _digest(_in_order(supervisor), finalists, config)
     if not finalists:
         return None
     if chosen := read_chosen(best, asked):
@@ -85,7 +85,7 @@ def _in_order(supervisor: Supervisor) -> list[Trial]:
     return [supervisor.trials[number] for number in sorted(supervisor.trials)]
 
 
-def _asked(trials: Sequence[Trial], finalists: Sequence[Trial], config: Config) -> str:
+def _digest(trials: Sequence[Trial], finalists: Sequence[Trial], config: Config) -> str:
     """A digest of all that the choice hangs on and its card tells."""
     ended = [(trial.number, trial.status, trial.reason, trial.best and trial.best.to_json()) for trial in trials]
     study, judge = config.study, config.eval
@@ -109,7 +109,7 @@ def _choose(
     seeds = tuple(range(FRESH_SEEDS_FROM, FRESH_SEEDS_FROM + 2 * len(config.eval.seeds)))
     names = ", ".join(str(trial.number) for trial in finalists)
     display.line(f"scoring trials {names} again with {len(seeds)} fresh seeds a prompt")
-    rescored = _rescored(supervisor, finalists, seeds)
+    rescored = _rescore(supervisor, finalists, seeds)
     winner = choose_winner(finalists, rescored)
     found, sheet = _strength(supervisor, display, winner, rescored[winner.number], seeds, config)
     lead = lead_over_base(found.final.evaluation, found.final.base)
@@ -119,7 +119,7 @@ def _choose(
     return Chosen(winner.number, found.strength, found.final.evaluation, fresh, lead_in_words(lead))
 
 
-def _rescored(supervisor: Supervisor, finalists: list[Trial], seeds: tuple[int, ...]) -> dict[int, Rescored]:
+def _rescore(supervisor: Supervisor, finalists: list[Trial], seeds: tuple[int, ...]) -> dict[int, Rescored]:
     questions = [question(trial, trial.best.step, seeds, seeds) for trial in finalists if trial.best]
     return {answer.trial: answer for answer in rescore(supervisor, questions)}
 

@@ -13,7 +13,7 @@ from PIL import Image
 
 from foundation.data.images import decode_image
 from sweeper.records.config import StudySpec
-from sweeper.records.objectives import measured
+from sweeper.records.objectives import raw_values
 from sweeper.records.pictures import FAINT, INK, PAPER, RULE
 from sweeper.records.trials import Trial
 from sweeper.results.sheets import CHOSEN
@@ -56,16 +56,16 @@ def front_of(front: Sequence[Trial], trials: Sequence[Trial], winner: Trial, stu
     aims = [f"{name} ({words[way]})" for name, way in zip(study.objectives, study.directions, strict=True)]
     places = [_place(trial, study) for trial in front]
     others = [_place(trial, study) for trial in trials if trial.status == "finished" and trial not in front]
-    return Front(aims=aims, places=places, picture=_drawn(aims, places, others, winner.number))
+    return Front(aims=aims, places=places, picture=_draw(aims, places, others, winner.number))
 
 
 def _place(trial: Trial, study: StudySpec) -> FrontPoint:
     assert trial.best is not None
-    values = tuple(measured(trial.best, study.objectives).values())
+    values = tuple(raw_values(trial.best, study.objectives).values())
     return FrontPoint(trial=trial.number, step=trial.best.step, values=values)
 
 
-def _drawn(aims: Sequence[str], places: Sequence[FrontPoint], others: Sequence[FrontPoint], winner: int) -> Image.Image:
+def _draw(aims: Sequence[str], places: Sequence[FrontPoint], others: Sequence[FrontPoint], winner: int) -> Image.Image:
     """A panel for each pair of objectives. Points with a value that was not measured have no place in it."""
     from matplotlib.figure import Figure  # takes its time to import, and only this picture needs it
 

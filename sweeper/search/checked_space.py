@@ -38,7 +38,7 @@ class Checker:
     fixed: Sequence[str]
     problems: list[str]
 
-    def checked(self) -> tuple[Config | None, dict[str, list[TrialPart]]]:
+    def check(self) -> tuple[Config | None, dict[str, list[TrialPart]]]:
         """Check all, and return the config with the first value of all that is searched, and all parts by group."""
         mapping = dict(compose(self.fixed))
         parts: dict[str, list[TrialPart]] = {group: [] for group in TRIAL_GROUPS}

@@ -123,7 +123,7 @@ class Numbers:
         if self.step is None:
             return None
         count = round((self.high - self.low) / self.step) + 1
-        return tuple(self.rounded(self.low + i * self.step) for i in range(count))
+        return tuple(self.round_to_step(self.low + i * self.step) for i in range(count))
 
     def corners(self) -> tuple[Value, ...]:
         """The values that show whether all are legal: both ends."""
@@ -133,7 +133,7 @@ class Numbers:
         """Whether it may be taken; a step is not asked for."""
         return isinstance(value, int | float) and self.low <= value <= self.high
 
-    def rounded(self, value: float) -> int | float:
+    def round_to_step(self, value: float) -> int | float:
         """`value` without what binary fractions add to a decimal step: 0.30000000000000004 is 0.3."""
         return float(f"{value:.12g}") if self.step is not None and not self.integer else value
 
@@ -166,7 +166,7 @@ class Dimension:
     def override(self, value: Value) -> str:
         """The Hydra override that sets it to `value`."""
         if isinstance(self.domain, Numbers) and isinstance(value, int | float):
-            value = self.domain.rounded(value)
+            value = self.domain.round_to_step(value)
         return f"{self.key}={text_of(value)}"
 
 

@@ -101,7 +101,7 @@ def _range_around(domain: Numbers, seen: Sequence[float]) -> Numbers:
         return replace(domain, low=float(f"{low:.4g}"), high=float(f"{high:.4g}"))
     first = math.floor((low - domain.low) / domain.step)
     last = math.ceil((high - domain.low) / domain.step)
-    low, high = (domain.rounded(domain.low + number * domain.step) for number in (first, last))
+    low, high = (domain.round_to_step(domain.low + number * domain.step) for number in (first, last))
     return replace(domain, low=low, high=high)
 
 

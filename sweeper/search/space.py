@@ -79,7 +79,7 @@ def plan(overrides: Sequence[str]) -> Plan:
     """
     asked, problems = read(overrides)
     space, fixed = asked.space, asked.fixed
-    checked, parts = Checker(space=space, fixed=fixed, problems=problems).checked()
+    checked, parts = Checker(space=space, fixed=fixed, problems=problems).check()
     if problems or checked is None:
         raise ConfigError(list(dict.fromkeys(problems)))
     study = replace(checked.study, num_trials=space.num_points(at_most=checked.study.num_trials))
@@ -97,12 +97,12 @@ def read(overrides: Sequence[str]) -> tuple[Asked, list[str]]:
     fixed, wrong = _composable([_text(each) for each in plain])
     problems += wrong
     config = compose(fixed)
-    settled = {each.key_or_group for each in plain} | _taken_away(config)
+    settled = {each.key_or_group for each in plain} | _keys_removed(config)
     space = _Reader(config=config, fixed=fixed, settled=settled, problems=problems).read(swept)
     return Asked(fixed, swept, settled, config, space), problems
 
 
-def _taken_away(config: Mapping[str, Any]) -> set[str]:
+def _keys_removed(config: Mapping[str, Any]) -> set[str]:
     """Keys that `study.space` sets to null."""
     space = config["study"].get("space")
     return {key for key, text in space.items() if text is None} if isinstance(space, Mapping) else set()
@@ -157,12 +157,12 @@ class _Reader:
                 found += self._explicit(override, chosen, key in asked)
         for group in TRIAL_GROUPS:
             for option in chosen.get(group, [None]):
-                block = self._composed(group, option).get(group, {}).get("space", {})
+                block = self._compose(group, option).get(group, {}).get("space", {})
                 texts = {f"{group}.{field}": text for field, text in block.items()}
                 own = {key: text for key, text in texts.items() if key not in explicit}
                 for override in self._sweeps(f"{group}.space", own):
                     found += self._dimension(override, option)
-        return Space(dimensions=tuple(_switched(found)))
+        return Space(dimensions=tuple(_make_dependent(found)))
 
     def _sweeps(self, where: str, texts: Any) -> list[Override]:
         """The sweeps of a `space` mapping but for settled keys; one that is no mapping is a mistake found elsewhere."""
@@ -191,7 +191,7 @@ class _Reader:
             self.problems.append(f"{key} cannot be searched; it is one for the whole study, whose trials share a base")
             return []
         among = chosen.get(group, [None])
-        paths = {option: set(dotted_paths(self._composed(group, option))) for option in among}
+        paths = {option: set(dotted_paths(self._compose(group, option))) for option in among}
         having = [option for option in among if key in paths[option]]
         if override.is_add() or override.is_force_add() or len(having) == len(among):
             return self._dimension(override)
@@ -202,7 +202,7 @@ class _Reader:
             self.problems.append(unknown_key(key, override.get_value_string(), known))
         return [found for option in having for found in self._dimension(override, option)]
 
-    def _composed(self, group: str, option: str | None) -> Mapping[str, Any]:
+    def _compose(self, group: str, option: str | None) -> Mapping[str, Any]:
         """The config with this option of the group; None is the one that is there."""
         if option is None:
             return self.config
@@ -237,7 +237,7 @@ class _Reader:
         return Choices(of=tuple(value for value in values if is_option(group, value)))
 
 
-def _switched(dimensions: Sequence[Dimension]) -> list[Dimension]:
+def _make_dependent(dimensions: Sequence[Dimension]) -> list[Dimension]:
     """Let fields that a searched one switches off depend on that, and come after it."""
     there = {each.name for each in dimensions}
     fields = [each for each in dimensions if each.condition is None and SWITCHES.get(each.key) in there]

@@ -162,7 +162,7 @@ class Search:
         self._storage.set_trial_user_attr(self._id(number), _REASON, reason)
         self._study.tell(number, state=TrialState.FAIL)
 
-    def ended(self) -> list[EndedTrial]:
+    def ended_trials(self) -> list[EndedTrial]:
         """Every trial that has ended, in order of number."""
         return [_past(each) for each in self._real() if each.state.is_finished()]
 
@@ -172,14 +172,14 @@ class Search:
         return [UnfinishedTrial(number=each.number, params=dict(each.params)) for each in running]
 
     @property
-    def started(self) -> bool:
+    def has_trials(self) -> bool:
         """Whether any trial was asked for before."""
         return bool(self._study.get_trials(deepcopy=False))
 
     @property
     def num_finished(self) -> int:
         """Trials that count towards `study.num_trials`: finished, pruned and failed."""
-        return len(self.ended())
+        return len(self.ended_trials())
 
     def front(self) -> list[int]:
         """The Pareto front: finished clean trials that no other beats, in order of number; none with one objective."""
@@ -241,11 +241,11 @@ def _past(trial: FrozenTrial) -> EndedTrial:
         status=_STATUS[trial.state],
         value=score_of(trial),
         reason=str(trial.user_attrs.get(_REASON, "")),
-        reported=_reported(trial),
+        reported=_intermediate_values(trial),
     )
 
 
-def _reported(trial: FrozenTrial) -> dict[int, float]:
+def _intermediate_values(trial: FrozenTrial) -> dict[int, float]:
     noted = {
         int(name.removeprefix(_REPORTED)): float(score)
         for name, score in trial.user_attrs.items()

@@ -109,16 +109,16 @@ class Display:
                 self._trained_since = self._clock()
                 self.phase("")
 
-    def evaluated(self, seconds: float) -> None:
+    def note_evaluation(self, seconds: float) -> None:
         """An evaluation took so long."""
-        self._left.evaluated(seconds)
+        self._left.note_evaluation(seconds)
 
     def finale(self) -> None:
         """All trials have ended; what follows is judging."""
         self._rows = []
         self.phase("judging finalists and strengths")
 
-    def drawn(self, pictures: int) -> None:
+    def note_pictures(self, pictures: int) -> None:
         """So many more of the finale's pictures are there."""
         self._left.drawn += pictures
 
@@ -146,10 +146,10 @@ class Display:
         now, progress = self._clock(), (self._done, self._left.judged, self._left.drawn)
         if progress != self._progress:
             self._progress, self._progress_at = progress, now
-            self._estimate = self._estimated(now)
+            self._estimate = self._estimate_left(now)
         return max(self._estimate - (now - self._progress_at), self._estimate / 2)
 
-    def _estimated(self, now: float) -> float:
+    def _estimate_left(self, now: float) -> float:
         if self._left.drawn:
             return self._left.finale_s(now - self._phase_began)
         since = self._began if self._trained_since is None else self._trained_since

@@ -36,7 +36,7 @@ def note_finished(asked: Plan) -> None:
     write_json(
         folder / FINISHED_FILE,
         {
-            "asked": _asked(asked),
+            "asked": _digest(asked),
             "num_trials": _num_trials(folder.parent / STUDIES, folder.name),
             "best": digests(best_of(folder)) | (read_sums(best_of(folder)) or {}),  # as it was written
             "trials": _trials_files(folder),
@@ -69,7 +69,7 @@ def already_finished(asked: Plan) -> list[str]:
     folder = _folder(asked)
     try:
         record = read_json(folder / FINISHED_FILE)
-        if record["asked"] != _asked(asked) or not _is_whole(folder, record, asked):
+        if record["asked"] != _digest(asked) or not _is_whole(folder, record, asked):
             return []
         chosen = read_json(best_of(folder) / SCORES)
         lines = [
@@ -126,7 +126,7 @@ def _num_trials(database: Path, name: str) -> int:
         return 0
 
 
-def _asked(asked: Plan) -> str:
+def _digest(asked: Plan) -> str:
     """A digest of what is asked for: space, config, and how the files of pictures look from outside."""
     config = asdict(asked.config)
     if not config["eval"]["metrics"]:

@@ -76,7 +76,7 @@ def lost_checkpoint(trial: Trial) -> str:
     return ""
 
 
-def unchecked(folder: Path) -> list[str]:
+def words_on_unchecked(folder: Path) -> list[str]:
     """A line where an earlier version wrote files of the study without checksums; none where all have them."""
     written = [*trials_of(folder).glob("*/checkpoints/*"), *([best_of(folder)] if best_of(folder).is_dir() else [])]
     without = sum(read_sums(each) is None for each in written)

@@ -35,11 +35,11 @@ def why_hopeless(trial: Trial, trials: Iterable[Trial], config: Config) -> str |
         case "wilcoxon":
             return None if _may_still_rise(trial, config) else _behind_best(trial, finished, config)
         case "asha":
-            return _halved(trial, trials, 0, config)
+            return _is_halved(trial, trials, 0, config)
         case "hyperband":
             number = bracket(trial.number, config)
             rivals = [each for each in trials if bracket(each.number, config) == number]
-            reason = _halved(trial, rivals, number, config)
+            reason = _is_halved(trial, rivals, number, config)
             return reason and f"{reason} in its bracket"
         case "none":
             return None
@@ -94,7 +94,7 @@ def _behind_best(trial: Trial, finished: Sequence[Trial], config: Config) -> str
     return f"{behind} at step {there[-1].step}, p = {p:.2g}"
 
 
-def _halved(trial: Trial, rivals: Sequence[Trial], number: int, config: Config) -> str | None:
+def _is_halved(trial: Trial, rivals: Sequence[Trial], number: int, config: Config) -> str | None:
     """Whether the trial came to a rung now and is not among the best share of those that came there so far.
 
     Source: Li et al. 2020, A system for massively parallel hyperparameter tuning (ASHA), arXiv:1810.05934.

@@ -27,7 +27,7 @@ from foundation.errors import ConfigError, StudyError, first_line
 from foundation.files.cache_use import noting_uses
 from foundation.files.documents import read_mapping
 from foundation.files.durable import temporaries_below, write_text
-from foundation.secrets import redacted
+from foundation.secrets import redact
 from sweeper.clean import clear_after_kills
 from sweeper.launchers import LAUNCHERS
 from sweeper.launchers.port import Launcher
@@ -43,7 +43,7 @@ from sweeper.search.space import Plan, plan
 from sweeper.search.study import Search
 from sweeper.study.display import Display
 from sweeper.study.finished import STUDIES, forget_finished, note_finished
-from sweeper.study.lost import refuse_lost_trials, unchecked, why_no_best
+from sweeper.study.lost import refuse_lost_trials, why_no_best, words_on_unchecked
 from sweeper.study.stopping import Stop, stoppable
 from sweeper.study.supervisor import Supervisor
 from sweeper.study.time_left import TimeLeft
@@ -79,7 +79,7 @@ def run_study(overrides: Sequence[str]) -> int:
 
 
 def _run_study(overrides: Sequence[str], stop: Stop) -> int:
-    asked, first = _narrowed(plan(overrides))
+    asked, first = _narrow(plan(overrides))
     missing = _check(asked)
     study, tracking = asked.config.study, asked.config.tracking
     folder = Path(study.folder) / study.name
@@ -94,12 +94,12 @@ def _run_study(overrides: Sequence[str], stop: Stop) -> int:
         stack.enter_context(temporaries_below(folder))
         database = folder.parent / STUDIES
         search = Search.open(asked.config, asked.space, database, dataset.fingerprint, first)
-        refuse_lost_trials(folder, database, search.started, search.ended())
+        refuse_lost_trials(folder, database, search.has_trials, search.ended_trials())
         stack.enter_context(noting_uses(folder, and_before=True))
         identity = search.identity(_identity(folder / "study.yaml"))
         _write_study(folder, asked, identity)
         launcher = stack.enter_context(
-            _started(LAUNCHERS[config.launcher.name](config, asked.objectives), search, config)
+            _start_workers(LAUNCHERS[config.launcher.name](config, asked.objectives), search, config)
         )
         if tracking.in_our_files:
             tracker = open_tracker(tracking, folder.parent)
@@ -112,18 +112,18 @@ def _run_study(overrides: Sequence[str], stop: Stop) -> int:
             params = {name: str(values) for name, values in asked.space.fingerprint().items()}
             tracker.start_study(config.study.name, identity, params, (folder / "study.yaml").read_text())
             display.line(*(f"{line}; the others go on" for line in missing))
-            display.line(*_notes(asked, config, dataset), *unchecked(folder))
+            display.line(*_notes(asked, config, dataset), *words_on_unchecked(folder))
             supervisor.run()
             return select_best(supervisor, tracker, display, folder, config, dataset)
 
-        code = _guarded(run, supervisor, tracker, display, stop, config)
+        code = _run_guarded(run, supervisor, tracker, display, stop, config)
         clear_after_kills(folder)  # workers may have died on the way
-        if code == 0 and not tracker.lost:  # else the next run has something to show
+        if code == 0 and not tracker.num_lost:  # else the next run has something to show
             note_finished(asked)
         return code
 
 
-def _narrowed(asked: Plan) -> tuple[Plan, list[Params]]:
+def _narrow(asked: Plan) -> tuple[Plan, list[Params]]:
     """The plan in the space around an earlier study's best trials, where one is named, and those trials."""
     study = asked.config.study
     if study.narrow_from is None:
@@ -155,7 +155,7 @@ def _notes(asked: Plan, config: Config, dataset: Dataset) -> Iterator[str]:
         yield f"{epochs:g} epochs are {config.train.num_steps} steps"
 
 
-def _guarded(
+def _run_guarded(
     run: Callable[[], object],
     supervisor: Supervisor,
     tracker: Tracker,
@@ -182,20 +182,20 @@ def _guarded(
             status, reason = "interrupted", f"{stop.reason}; the same command goes on"
             code = EXIT_INTERRUPTED
         except Exception as error:
-            reason = redacted(str(error).strip()) or type(error).__name__
+            reason = redact(str(error).strip()) or type(error).__name__
             raise
         finally:
             stop.begin()
             supervisor.shut_down(_GRACE_S)
             tracker.end_study(status, reason)  # type: ignore[arg-type]  # one of its literals, chosen above
             tracker.close(hurried=lambda: stop.hurried)
-            if tracker.lost:
+            if tracker.num_lost:
                 display.line(
-                    f"{config.tracking.title} is behind: {tracker.lost} records could not be shown there, though the "
-                    f"files in {Path(config.study.folder) / config.study.name} are complete; once the store works "
+                    f"{config.tracking.title} is behind: {tracker.num_lost} records could not be shown there, though "
+                    f"the files in {Path(config.study.folder) / config.study.name} are complete; once the store works "
                     "again, the same command shows them"
                 )
-    return code or (BEHIND if tracker.lost else 0)
+    return code or (BEHIND if tracker.num_lost else 0)
 
 
 def _check(asked: Plan) -> tuple[str, ...]:
@@ -277,13 +277,13 @@ def _is_value(value: object) -> bool:
 def to_yaml(value: Any) -> str:
     """Frozen dataclasses as YAML in their own order; tuples are lists."""
     plain = asdict(value) if is_dataclass(value) and not isinstance(value, type) else value
-    return yaml.safe_dump(_listed(plain), sort_keys=False, allow_unicode=True)
+    return yaml.safe_dump(_list_of(plain), sort_keys=False, allow_unicode=True)
 
 
-def _listed(value: Any) -> Any:
+def _list_of(value: Any) -> Any:
     if isinstance(value, Mapping):
-        return {key: _listed(item) for key, item in value.items()}
-    return [_listed(item) for item in value] if isinstance(value, list | tuple) else value
+        return {key: _list_of(item) for key, item in value.items()}
+    return [_list_of(item) for item in value] if isinstance(value, list | tuple) else value
 
 
 def _write_study(folder: Path, asked: Plan, identity: str) -> None:
@@ -317,7 +317,7 @@ def _revision() -> str | None:
 
 
 @contextmanager
-def _started(launcher: Launcher, search: Search, config: Config) -> Iterator[Launcher]:
+def _start_workers(launcher: Launcher, search: Search, config: Config) -> Iterator[Launcher]:
     """Let the workers load, which takes them a while, as soon as it is known that there is work; end them after."""
     try:
         if search.running() or search.num_finished < config.study.num_trials:

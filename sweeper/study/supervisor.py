@@ -117,7 +117,7 @@ class Supervisor:
     def answers(self, questions: Sequence[Rescore | Draw]) -> list[Rescored | Drew]:
         """What workers say to these, in their order; see `Judgements`."""
         sizes = [count_pictures(question, self._config) for question in questions]
-        return self._judgements.answers(questions, lambda answered: self._display.drawn(sizes[answered - 1]))
+        return self._judgements.answers(questions, lambda answered: self._display.note_pictures(sizes[answered - 1]))
 
     def shut_down(self, timeout_s: float) -> None:
         """End all workers; those that have trials get so long to save them."""
@@ -126,7 +126,7 @@ class Supervisor:
     def _reconcile(self) -> None:
         """Take up what an earlier run left: ended trials are known, running ones go on in their own slot and run."""
         self._tracker.show_base(history.read_base_images(self._folder))
-        lost, ended = {}, self._search.ended()
+        lost, ended = {}, self._search.ended_trials()
         for past in ended:
             trial = self._adopt(past.number, dict(past.params))
             trial.take_up(past.status, past.reason, history.read_evaluations(trial.folder))
@@ -145,7 +145,7 @@ class Supervisor:
         self._display.starts_from(list(self.trials.values()))
 
     def _take_back(self, lost: Mapping[int, str]) -> None:
-        past = {each.number: each for each in self._search.ended()} if lost else {}
+        past = {each.number: each for each in self._search.ended_trials()} if lost else {}
         for number, problem in lost.items():
             trial, self.trained_again[number] = self.trials[number], past[number]
             trial.take_up("waiting", "", [])
@@ -161,11 +161,11 @@ class Supervisor:
         history.keep_config(folder, resolved.yaml)
         return trial
 
-    def _left(self) -> int:
+    def _num_left(self) -> int:
         return max(0, self._config.study.num_trials - len(self.trials))
 
     def _busy(self) -> bool:
-        return bool(len(self._waiting) or self._left() or any(worker.trials for worker in self._fleet.workers))
+        return bool(len(self._waiting) or self._num_left() or any(worker.trials for worker in self._fleet.workers))
 
     def _places(self) -> dict[int, str]:
         """Where each running trial is."""
@@ -200,7 +200,7 @@ class Supervisor:
         ]
         loads = {worker.number: len(worker.trials) for worker in open_to_all}
         slots = {worker.number: self._fleet.room(worker) for worker in open_to_all}
-        return deal(self._waiting.num_open + self._left(), loads, slots)
+        return deal(self._waiting.num_open + self._num_left(), loads, slots)
 
     def _live(self) -> list[int]:
         return [worker.number for worker in self._fleet.live]
@@ -255,7 +255,7 @@ class Supervisor:
         # What a crash kept from being reported and shown:
         for evaluation, images, costs in settling.logged_evaluations(trial, event.history, self._config):
             self._report(trial, evaluation)
-            self._tracker.log_evaluation(trial.number, evaluation, images, costs, settling.chosen_so_far(trial))
+            self._tracker.log_evaluation(trial.number, evaluation, images, costs, settling.numbers_so_far(trial))
         for validation in event.validations:
             self._tracker.log_validation(trial.number, validation)
         self._display.line(*settling.started_words(trial, [self.trials[n] for n in worker.trials]))
@@ -264,8 +264,8 @@ class Supervisor:
         trial, evaluation = self.trials[event.trial], event.evaluation
         trial.evaluations.append(evaluation)
         costs = history.costs_of(trial.folder, trial.evaluations)[-1]
-        self._display.evaluated(costs.judging.seconds)
-        self._tracker.log_evaluation(trial.number, evaluation, event.images, costs, settling.chosen_so_far(trial))
+        self._display.note_evaluation(costs.judging.seconds)
+        self._tracker.log_evaluation(trial.number, evaluation, event.images, costs, settling.numbers_so_far(trial))
         self._report(trial, evaluation)
         past = self.trained_again.get(trial.number)
         verdict = past.verdict_at(evaluation.step) if past else verdict_on(trial, self.trials.values(), self._config)

@@ -56,7 +56,7 @@ class TimeLeft:
             evaluation=usual.prompts * usual.seeds,
         )
 
-    def evaluated(self, seconds: float) -> None:
+    def note_evaluation(self, seconds: float) -> None:
         """Note what an evaluation took."""
         self.judged += 1
         self.judging_s += seconds

@@ -13,7 +13,7 @@ from eval.evaluation import Evaluation, value_of
 from sweeper.records.config import Config, Keep
 from sweeper.records.costs import Costs
 from sweeper.records.history import StepFile, costs_in_all, costs_of, digest_of, read_config, read_validations
-from sweeper.records.objectives import Objective, measured, values_of
+from sweeper.records.objectives import Objective, raw_values, values_of
 from sweeper.records.paths import state_of
 from sweeper.records.pictures import sheets
 from sweeper.records.trials import Trial
@@ -71,10 +71,10 @@ def prune_checkpoints(trial: Trial, keep: Keep) -> dict[str, Path]:
 def chosen_numbers(trial: Trial, config: Config) -> dict[str, float]:
     """All numbers of the checkpoint that counts for a trial; nothing without one."""
     best = trial.best
-    return {**measured(best, config.study.objectives), **best.numbers} if best else {}
+    return {**raw_values(best, config.study.objectives), **best.numbers} if best else {}
 
 
-def chosen_so_far(trial: Trial) -> dict[str, float]:
+def numbers_so_far(trial: Trial) -> dict[str, float]:
     """Of a trial that goes on those of `chosen_numbers` that every checkpoint has: nothing shown can be taken back."""
     best = trial.best
     if best is None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from sweeper.records.config import Config
-from sweeper.records.trials import Status, Trial, diverged
+from sweeper.records.trials import Status, Trial, has_diverged
 from sweeper.study.pruning import why_hopeless
 
 
@@ -18,7 +18,7 @@ def verdict_on(trial: Trial, trials: Iterable[Trial], config: Config) -> tuple[S
         return ("finished" if trial.has_clean_checkpoint else "pruned"), f"looks overfit: {last.words}"
     if last.past_best and trial.has_clean_checkpoint:
         return "finished", f"past its best: {last.words}"
-    if diverged(trial.evaluations, config.eval.warmup_evaluations):
+    if has_diverged(trial.evaluations, config.eval.warmup_evaluations):
         return "pruned", "diverged: validation loss above the base's own"
     if hopeless := why_hopeless(trial, trials, config):
         return "pruned", f"hopeless: {hopeless}"

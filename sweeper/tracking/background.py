@@ -16,7 +16,7 @@ from typing import Final, TypeAlias
 
 from eval.evaluation import Evaluation, Validation
 from foundation.errors import StudyError, first_line
-from foundation.secrets import redacted
+from foundation.secrets import redact
 from sweeper.records.costs import Costs
 from sweeper.tracking.port import Images, StudyEnd, Tracker, TrialRecord
 from train.reports import StepReport
@@ -91,7 +91,7 @@ class BackgroundTracker:
         self._thread.start()
 
     @property
-    def lost(self) -> int:
+    def num_lost(self) -> int:
         with self._lock:
             return self._missing.total()
 
@@ -209,7 +209,7 @@ class BackgroundTracker:
             level = logging.DEBUG if self._said else logging.WARNING
             self._said = True
             self._missing[about] += count
-        reason = redacted(first_line(why))
+        reason = redact(first_line(why))
         words = "%s could not be shown in %s (%s); the study goes on, and shows it later"
         log.log(level, words, what, self._title, reason)
 
@@ -244,7 +244,7 @@ class BackgroundTracker:
     def _make(self, call: _Call) -> None:
         """Make a call, and before it those that failed and are due again."""
         if not call.now and time.monotonic() < self._paused_until:
-            self._failed(call, "the store has failed several times and is left alone for a while")
+            self._note_failure(call, "the store has failed several times and is left alone for a while")
             return
         if self._owed and (call.now or time.monotonic() >= self._retry_at):
             self._retry()
@@ -267,7 +267,7 @@ class BackgroundTracker:
                 self._failures += 1
             if self._failures >= MAX_FAILURES:
                 self._paused_until = self._retry_at
-            self._failed(call, error)
+            self._note_failure(call, error)
             return
         self._failures = 0
         if call.must:
@@ -275,7 +275,7 @@ class BackgroundTracker:
             with self._lock:
                 del self._missing[call.about]
 
-    def _failed(self, call: _Call, why: object) -> None:
+    def _note_failure(self, call: _Call, why: object) -> None:
         if call.about in self._owed:  # it is counted already
             return
         if call.must:

@@ -21,16 +21,16 @@ from eval.evaluation import Evaluation, Validation
 from foundation.adapters.files import WEIGHTS_FILE
 from foundation.errors import StudyError, first_line
 from foundation.files.sums import digest
-from foundation.secrets import in_full, redacted
+from foundation.secrets import in_full, redact
 from sweeper.records.costs import Costs
 from sweeper.records.urls import folder_url, sqlite_file, sqlite_url
 from sweeper.tracking import ARTIFACTS, DATABASE
 from sweeper.tracking.files import make_sqlite
 from sweeper.tracking.metrics import of_evaluation, of_step, of_validation
-from sweeper.tracking.names import keyed, run_name
+from sweeper.tracking.names import images_by_key, run_name
 from sweeper.tracking.note import note
 from sweeper.tracking.port import Images, StudyEnd, TrialEnd, TrialRecord
-from sweeper.tracking.registry import CHAMPION, registered
+from sweeper.tracking.registry import CHAMPION, register_version
 from sweeper.tracking.run import MlflowRun
 from sweeper.tracking.spec import TrackingSpec
 from sweeper.tracking.view import pictures_view, trials_view
@@ -61,7 +61,7 @@ def open_mlflow(spec: TrackingSpec, study_folder: Path) -> MlflowTracker:
         client = MlflowClient(address, address)
         return MlflowTracker(client, _experiment(client, spec.experiment, artifacts), spec.model)
     except (MlflowException, SQLAlchemyError, sqlite3.Error, OSError, ImportError) as error:  # ImportError: its driver
-        reason = redacted(first_line(error))
+        reason = redact(first_line(error))
         way = "; move it away, and a study shows its evaluations anew" if spec.uri is None else ""
         raise StudyError(f"tracking.uri {uri} cannot be opened: {reason}{way}") from error
 
@@ -82,7 +82,7 @@ class MlflowTracker:
         """A run that has them."""
 
     @property
-    def lost(self) -> int:
+    def num_lost(self) -> int:
         return 0
 
     def start_study(self, name: str, identity: str, params: Mapping[str, object], config: str) -> None:
@@ -106,7 +106,7 @@ class MlflowTracker:
         self.log_steps(number, steps)
 
     def show_base(self, images: Images) -> None:
-        self._base = keyed(images)
+        self._base = images_by_key(images)
         self._show_pictures(0)
         for number in self._open:
             self._show_base(self._trials[number])
@@ -132,8 +132,8 @@ class MlflowTracker:
         run = self._trial(number)
         run.add_points([(evaluation.step, of_evaluation(evaluation, costs))])
         run.set_tags({"verdict": f"step {evaluation.step}: {evaluation.words}"})
-        run.set_values(_named("chosen", chosen or {}))
-        run.add_images(evaluation.step, keyed(images))
+        run.set_values(_with_names("chosen", chosen or {}))
+        run.add_images(evaluation.step, images_by_key(images))
 
     def log_validation(self, number: int, validation: Validation) -> None:
         self._trial(number).add_points([(validation.step, of_validation(validation))])
@@ -151,9 +151,9 @@ class MlflowTracker:
             if trial.evaluations:
                 last = trial.evaluations[-1][0]
                 run.set_tags({"verdict": f"step {last.step}: {last.words}"})
-            run.set_values(_named("chosen", trial.chosen))
+            run.set_values(_with_names("chosen", trial.chosen))
             for each, images, _ in trial.evaluations:
-                run.add_images(each.step, keyed(images))
+                run.add_images(each.step, images_by_key(images))
             for name, folder in trial.kept.items():
                 run.put_folder(folder, f"checkpoints/{name}", linked=True)
             run.set_tags({_DIGEST: trial.digest})  # last: it says that all of the above is there
@@ -174,7 +174,7 @@ class MlflowTracker:
         parent, weights = self._study(), best_folder / WEIGHTS_FILE
         place = f"best/trial-{number:04d}"  # a later winner must not overwrite what an older version points to
         parent.put_folder(best_folder, place)
-        parent.set_values(_named("best", metrics))
+        parent.set_values(_with_names("best", metrics))
         card = note(best_folder, parent.id, place)
         parent.set_tags({"best_trial": str(number), **({MLFLOW_RUN_NOTE: card} if card else {})})
         self._show_pictures(int(metrics.get("step", 0)))
@@ -182,14 +182,16 @@ class MlflowTracker:
             self._trials[finalist].set_values({"fresh/score": fresh[finalist]})
         winner = self._trials.get(number)
         if winner:
-            winner.set_values(_named("best", metrics))
+            winner.set_values(_with_names("best", metrics))
         if not register:
             return None
         tags = {"study": self._name, "study_id": self._identity, "trial": str(number), "sha256": digest(weights)}
         if "strength" in metrics:  # whoever takes the champion must know it
             tags["strength"] = f"{metrics['strength']:g}"
         source = f"{parent.artifact_uri}/{place}"
-        version = registered(self._client, self._model, source, parent.id, tags, f"{description}\n\n{card}".strip())
+        version = register_version(
+            self._client, self._model, source, parent.id, tags, f"{description}\n\n{card}".strip()
+        )
         if winner:
             winner.set_tags({CHAMPION: f"{self._model} version {version}"})
         return version
@@ -273,12 +275,12 @@ def _end(run: MlflowRun, status: TrialEnd | StudyEnd, reason: str) -> None:
 
 
 def _shows_whole(run: MlflowRun, trial: TrialRecord) -> bool:
-    images = {(key, each.step) for each, images, _ in trial.evaluations for key in keyed(images)}
+    images = {(key, each.step) for each, images, _ in trial.evaluations for key in images_by_key(images)}
     told = (run.status, run.tag(_DIGEST)) == (_STATUS[trial.status], trial.digest)
     return told and run.has_files(images, [f"checkpoints/{name}" for name in trial.kept])
 
 
-def _named(group: str, values: Mapping[str, float]) -> dict[str, float]:
+def _with_names(group: str, values: Mapping[str, float]) -> dict[str, float]:
     return {f"{group}/{name}": value for name, value in values.items()}
 
 

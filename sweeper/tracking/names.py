@@ -32,7 +32,7 @@ def image_keys(names: Iterable[str]) -> list[str]:
     return keys
 
 
-def keyed(images: Iterable[tuple[str, Path]]) -> dict[str, Path]:
+def images_by_key(images: Iterable[tuple[str, Path]]) -> dict[str, Path]:
     """Return pictures under the keys that MLflow shows them by, a section of its charts for each kind of prompt."""
     pairs = list(images)
     return dict(zip(image_keys(name for name, _ in pairs), (path for _, path in pairs), strict=True))

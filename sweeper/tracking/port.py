@@ -59,7 +59,7 @@ class Tracker(Protocol):
     """
 
     @property
-    def lost(self) -> int:
+    def num_lost(self) -> int:
         """Records that are missing now: a step, an evaluation, or any other call counts as one.
 
         Those of a trial that `end_trial` has shown since do not count any more.

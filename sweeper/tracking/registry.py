@@ -15,7 +15,7 @@ _LASTS: Final = ("study_id", "trial", "sha256")
 """Tags by which a winner is known again."""
 
 
-def registered(
+def register_version(
     client: MlflowClient, model: str, source: str, run_id: str, tags: Mapping[str, str], description: str
 ) -> str:
     """Return the version of the registered `model` with these `tags`, new or as it was, now the champion.

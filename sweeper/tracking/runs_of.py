@@ -19,16 +19,16 @@ _ALL: Final = "SELECT run_uuid FROM tags WHERE key = 'study' AND value = ?"
 
 def trial_runs(folder: Path, study: str) -> dict[int, str]:
     """The run of each trial of a study, by its number; none where the store is elsewhere or cannot be read."""
-    found = _found(folder, _TRIALS, study)
+    found = _find(folder, _TRIALS, study)
     return {int(trial): run for trial, run in found if str(trial).isdecimal() and Path(run).name == run}
 
 
 def study_runs(folder: Path, study: str) -> list[str]:
     """All runs of a study, its own and its trials'; see `trial_runs`."""
-    return [run for (run,) in _found(folder, _ALL, study) if Path(run).name == run]
+    return [run for (run,) in _find(folder, _ALL, study) if Path(run).name == run]
 
 
-def _found(folder: Path, query: str, study: str) -> list[tuple[str, ...]]:
+def _find(folder: Path, query: str, study: str) -> list[tuple[str, ...]]:
     database = folder / DATABASE
     if not database.is_file():
         return []

@@ -9,7 +9,7 @@ from pydantic import AfterValidator, Field
 
 from foundation.config.home import Address
 from foundation.config.installed import NameIn
-from foundation.secrets import hidden
+from foundation.secrets import hide
 from sweeper.tracking import TRACKERS
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ class TrackingSpec:
 
     name: TrackerName = "mlflow"
     """Which tracker shows them."""
-    uri: Annotated[Address, AfterValidator(hidden)] | None = None
+    uri: Annotated[Address, AfterValidator(hide)] | None = None
     """A tracking server or database; None is `mlflow.db` in the study's folder. A password in it is kept in memory
     alone; `${oc.env:NAME}` takes the whole from the environment, so that no list of processes shows it."""
     experiment: Annotated[str, Field(min_length=1)]

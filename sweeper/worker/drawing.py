@@ -69,8 +69,8 @@ def draw_samples(
         fresh = iter(images)
         drawn.append(
             Drawn(
-                samples=_filled(samples, own.samples, fresh),
-                unrelated=_filled(unrelated, own.unrelated, fresh),
+                samples=_fill(samples, own.samples, fresh),
+                unrelated=_fill(unrelated, own.unrelated, fresh),
             )
         )
     return drawn
@@ -81,7 +81,7 @@ def _missing(asked: list[list[_Pair]], known: list[list[Image.Image]]) -> list[_
     return [pair for number, row in enumerate(asked) for pair in row[len(_row(known, number)) :]]
 
 
-def _filled(
+def _fill(
     asked: list[list[_Pair]], known: list[list[Image.Image]], fresh: Iterator[Image.Image]
 ) -> list[list[Image.Image]]:
     """The known rows, filled up to what was asked in the order of `_missing`."""

@@ -29,7 +29,7 @@ from foundation.bases.port import Base
 from foundation.data.dataset import Dataset
 from foundation.data.images import square
 from foundation.errors import DataError
-from foundation.files.cache_use import used
+from foundation.files.cache_use import mark_used
 from sweeper.records.lease import making
 from sweeper.worker.drawing import NOTHING, Drawn, draw_samples, write_pictures
 from train.caches import EncodedDataset
@@ -126,7 +126,7 @@ class Judging:
         first = first_budget(spec)
         drawn, losses = self._draw_slots(slots, spec.within(first), [NOTHING] * len(slots)), self.validate(slots)
         looks = [
-            _Look(each, own, pictures, first, self._judged(each, pictures, own, spec.within(first)))
+            _Look(each, own, pictures, first, self._judge(each, pictures, own, spec.within(first)))
             for each, own, pictures in zip(due, losses, drawn, strict=True)
         ]
         for asked in (spec.usual, spec.whole):
@@ -143,7 +143,7 @@ class Judging:
         drawn = self._draw_slots([look.due.slot for look in looks], spec, [look.drawn for look in looks])
         for look, pictures in zip(looks, drawn, strict=True):
             look.drawn, look.known = pictures, asked
-            look.judged = self._judged(look.due, pictures, look.losses, spec)
+            look.judged = self._judge(look.due, pictures, look.losses, spec)
 
     def validate(self, slots: Sequence[int]) -> Tensor:
         """The validation losses (len(slots), N, B) of what these slots have learned, in the same batches."""
@@ -168,7 +168,7 @@ class Judging:
                 drawn += draw_samples(base, spec, self._trigger, [before[i] for i in some], self._working)
         return drawn
 
-    def _judged(self, due: Due, drawn: Drawn, losses: Tensor, spec: EvalSpec) -> Evaluation:
+    def _judge(self, due: Due, drawn: Drawn, losses: Tensor, spec: EvalSpec) -> Evaluation:
         evidence = self._look(due.step, drawn, losses, spec)
         return judge(self.reference(spec), evidence, due.history, spec, due.validations, self._failed)
 
@@ -192,7 +192,7 @@ class Judging:
         """Draw what `spec` asks for with a saved checkpoint, loaded as a user would load it, and look at it."""
         with self._pack.acting_file(checkpoint, strength) as base:
             (drawn,) = draw_samples(base, spec, self._trigger, working=self._working)
-            (losses,) = self._losses(base, [self._encoded(base)])
+            (losses,) = self._losses(base, [self._encode(base)])
         return drawn, self._look(step, drawn, losses, spec)
 
     def draw_file(self, checkpoint: Path, folder: Path, prompts: int, seed: int, strength: float) -> None:
@@ -233,7 +233,7 @@ class Judging:
         """What checkpoints drawn by `spec` are held against; from memory, from the cache, or computed."""
         whole = self._whole(spec)
         if whole not in self._references:
-            file = used(self._cache / f"reference-{self._key(whole)}.safetensors")
+            file = mark_used(self._cache / f"reference-{self._key(whole)}.safetensors")
             with making(file, self._working):
                 found = self._read(file, whole)
                 if found is None:
@@ -249,7 +249,7 @@ class Judging:
 
     def base_pictures(self, spec: EvalSpec) -> Path:
         """The folder of what the base draws, under the names that `write_pictures` gives."""
-        return used(self._cache / f"base-{self._key(self._whole(spec))}")
+        return mark_used(self._cache / f"base-{self._key(self._whole(spec))}")
 
     def _read(self, file: Path, spec: EvalSpec) -> Reference | None:
         """None where it is not there in full, or was damaged: it can be computed again."""
@@ -283,9 +283,9 @@ class Judging:
         if not self._pack.spec(slot).adapter.text_encoder:
             return self._validation.embeddings
         with self._pack.acting([slot]) as base:
-            return self._encoded(base)
+            return self._encode(base)
 
-    def _encoded(self, base: Base) -> Tensor:
+    def _encode(self, base: Base) -> Tensor:
         """The validation captions by the text encoder as it acts."""
         return base.encode_texts([picture.caption for picture in self._dataset.validation]).cpu()
 

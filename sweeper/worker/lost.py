@@ -11,7 +11,7 @@ from foundation.files.sums import damage
 from sweeper.records.paths import checkpoint_of
 
 
-def lost_before(folder: Path, step: int, every: int, evaluations: Sequence[Evaluation]) -> str:
+def what_is_lost(folder: Path, step: int, every: int, evaluations: Sequence[Evaluation]) -> str:
     """What a trial that goes on at `step` has lost of its earlier evaluations and their checkpoints; empty for nothing.
 
     It was judged each `every` steps; what was due at `step` itself may be yet to come.

@@ -38,7 +38,7 @@ from sweeper.worker.active_trial import ActiveTrial, is_looked_at
 from sweeper.worker.heartbeat import Heartbeat
 from sweeper.worker.judging import Due, Judging
 from sweeper.worker.loading import Loaded
-from sweeper.worker.lost import lost_before
+from sweeper.worker.lost import what_is_lost
 from sweeper.worker.meter import Meter
 from train.pack import Pack
 from train.reports import StepReport
@@ -96,7 +96,7 @@ class Worker:
                         self._advance()
             self._take(self._pack.read())
             for running in self._running.values():
-                if not self._pack.failed(running.slot):  # such a one starts again from its last sound state
+                if not self._pack.has_failed(running.slot):  # such a one starts again from its last sound state
                     self._save(running)
 
     def _take_commands(self) -> None:
@@ -133,7 +133,7 @@ class Worker:
             return
         step = self._pack.steps_done(slot)
         history, validations = rewind(command.folder, step)
-        if lost := lost_before(command.folder, step, self._eval.every, history):
+        if lost := what_is_lost(command.folder, step, self._eval.every, history):
             self._send(Noted(f"trial {command.trial} begins anew: {lost}"))
             self._pack.release(slot)
             slot, step = self._pack.admit(command.spec), 0
@@ -169,7 +169,7 @@ class Worker:
         """Validate and judge those that are due; whether any were."""
         due, between = [], []
         for running in self._running.values():
-            step, ended = self._pack.steps_done(running.slot), self._pack.finished(running.slot)
+            step, ended = self._pack.steps_done(running.slot), self._pack.is_finished(running.slot)
             if running.owes_evaluation(step, ended, self._eval):
                 due.append(running)
             elif running.owes_validation(step, self._eval):
@@ -189,7 +189,7 @@ class Worker:
             if any(is_looked_at(self._pack.steps_done(slot), self._eval) for slot in by_slot):
                 reports += self._pack.read()
         for running in by_slot.values():
-            running.costs += Costs(training=measured[0].shared(len(by_slot)))
+            running.costs += Costs(training=measured[0].share(len(by_slot)))
         failed = self._take(reports)  # before anything is sent: should nobody be there to hear it, all is kept
         if self._pack.at_once < before:
             self._send(Noted(f"out of memory: from here on {self._pack.at_once} trials share a pass, not {before}"))
@@ -213,7 +213,7 @@ class Worker:
         with self._meter.measure() as measured:
             losses = self._judging.validate([running.slot for running in between])
         for running, own in zip(between, losses, strict=True):
-            running.costs += Costs(judging=measured[0].shared(len(between)))
+            running.costs += Costs(judging=measured[0].share(len(between)))
             validation = self._judging.validation(self._pack.steps_done(running.slot), own)
             running.validations.append(validation)
             append_validation(running.folder, validation)
@@ -241,7 +241,7 @@ class Worker:
         with self._meter.measure() as measured:
             judged = self._judging.judge(asked)
         for running, evaluation in zip(due, judged, strict=True):
-            running.costs += Costs(judging=measured[0].shared(len(due)))
+            running.costs += Costs(judging=measured[0].share(len(due)))
             running.history.append(evaluation)
             append_evaluation(running.folder, evaluation)
             self._save(running)
@@ -278,7 +278,7 @@ class Worker:
                 continue
             if command.trial != running.trial:
                 raise AssertionError(f"verdict on trial {command.trial}, waited for {running.trial}")
-            if not command.go_on or self._pack.finished(running.slot):
+            if not command.go_on or self._pack.is_finished(running.slot):
                 self._finish(running)
             return
 

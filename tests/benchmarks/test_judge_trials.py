@@ -17,7 +17,7 @@ from benchmarks.judge_trials.analysis import auc, calls, lateness, regrets, roc,
 from benchmarks.judge_trials.ceiling import between_halves, falls, reach, scene_of
 from benchmarks.judge_trials.courses import Checkpoint, Course, append_course, read_courses
 from benchmarks.judge_trials.policies import Replay, in_random_order
-from benchmarks.judge_trials.rejudge import rejudged_all
+from benchmarks.judge_trials.rejudge import rejudge_all
 from benchmarks.judge_trials.searches import distance, interval
 from benchmarks.judge_trials.sets import SETS
 from benchmarks.judge_trials.truth import Truth
@@ -97,11 +97,11 @@ def test_the_roc_curve_has_that_area() -> None:
 
 def test_calls_and_lateness_of_a_judge_that_sees_the_score_fall() -> None:
     seen = calls([RISES, TURNS], SPEC)
-    assert (seen.found, seen.false_alarms) == (1.0, 0.0)
+    assert (seen.share_found, seen.false_alarms) == (1.0, 0.0)
     assert lateness([RISES, TURNS], SPEC) == [0]
     blind = course([0.4, 0.8, 0.6, 0.3], scores=[40.0, 50.0, 60.0, 70.0])
     assert lateness([blind], SPEC) == [None]
-    assert calls([blind], SPEC).found == 0.0
+    assert calls([blind], SPEC).share_found == 0.0
 
 
 def test_regret_is_what_the_choice_lacks_of_the_best() -> None:
@@ -113,7 +113,7 @@ def test_regret_is_what_the_choice_lacks_of_the_best() -> None:
 
 
 def test_rejudging_with_the_same_history_finds_the_fall() -> None:
-    judged = rejudged_all([point.evaluation for point in TURNS.checkpoints], SPEC)
+    judged = rejudge_all([point.evaluation for point in TURNS.checkpoints], SPEC)
     assert [each.past_best for each in judged] == [False, False, True, True]
 
 
@@ -216,6 +216,6 @@ def test_a_trial_is_judged_anew_by_what_a_worker_would_draw(
     seen: Any = SimpleNamespace(within=lambda asked: asked)
     spec = replace(SPEC, prompts=("a", "b"), seeds=(0, 1), tiebreak_seeds=(2, 3), screening_above=0.0)
     spec = replace(spec, screening_prompts=1)
-    judged = anew._judged(seen, seen, [], spec)
+    judged = anew._judge(seen, seen, [], spec)
     assert asked[-1] == (wanted, wanted, wanted)
     assert judged.score == scores[len(asked) - 1]

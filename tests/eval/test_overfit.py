@@ -15,10 +15,10 @@ from eval.overfit import (
     fall_from,
     is_overfit,
     is_past_best,
+    missing_criteria,
     overfit_index,
     severities,
     severity,
-    unmeasured,
 )
 from eval.spec import Limits, Thresholds
 
@@ -121,7 +121,7 @@ def test_what_was_not_measured_accuses_nobody() -> None:
     assert explain(signs, parts) == f"overfit cannot be told: {unknown} not measured"
     screened = replace(CLEAN, diversity=nan, drift=nan)
     assert explain(screened, severities(screened, THRESHOLDS)) == "no sign of overfit; diversity, drift not measured"
-    assert unmeasured(CLEAN) == []
+    assert missing_criteria(CLEAN) == []
 
 
 def test_overfit_needs_two_in_a_row_after_the_warm_up() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from PIL import Image, ImageChops, ImageEnhance
 
-from eval.metrics.copying import copied
+from eval.metrics.copying import find_copies
 from eval.thumbnails import THUMBNAIL_WIDTH, compositions
 from train.pocket.draw import draw_scene
 from train.pocket.world import scenes
@@ -30,7 +30,7 @@ def test_a_cast_and_a_size_change_nothing() -> None:
 
 def test_copies_are_found_moved_and_re_lit_and_the_same_scene_drawn_anew_is_none() -> None:
     moved = [ImageEnhance.Brightness(ImageChops.offset(each, 1, -2)).enhance(1.1) for each in REAL[:24]]
-    assert copied(compositions(moved), TRAIN, HELD_OUT).double().mean() > 0.9
+    assert find_copies(compositions(moved), TRAIN, HELD_OUT).double().mean() > 0.9
     anew = [draw_scene(scene, "pencil", 900 + i) for i, scene in enumerate(SCENES[:24])]
-    by_chance = copied(compositions(anew), TRAIN, HELD_OUT)  # things in the middle fall into place
+    by_chance = find_copies(compositions(anew), TRAIN, HELD_OUT)  # things in the middle fall into place
     assert by_chance.double().mean() < 0.3

@@ -122,7 +122,7 @@ class PlayedWorker:
 class Notes:
     """A tracker that keeps what it was told."""
 
-    lost = 0
+    num_lost = 0
     registered: bool | None = None
     """Whether the winner was to be registered."""
 

@@ -48,19 +48,19 @@ class Pack:
     def steps_done(self, slot: int) -> int:
         return self.steps[slot]
 
-    def finished(self, slot: int) -> bool:
+    def is_finished(self, slot: int) -> bool:
         return self.steps[slot] >= self.last[slot]
 
-    def failed(self, _: int) -> bool:
+    def has_failed(self, _: int) -> bool:
         return False
 
     def step(self) -> list[StepReport]:
         for slot in self.steps:
-            if not self.finished(slot):
+            if not self.is_finished(slot):
                 self.steps[slot] += 1
                 self.unread.append(self.report(slot))
         full = len(self.unread) >= 10 * len(self.steps)
-        return self.read() if full or any(map(self.finished, self.steps)) else []
+        return self.read() if full or any(map(self.is_finished, self.steps)) else []
 
     def report(self, slot: int) -> StepReport:
         return report(self.steps[slot], slot)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from foundation.errors import ConfigError, StudyError
-from foundation.files.cache_use import noting_uses, used, uses_of
+from foundation.files.cache_use import mark_used, noting_uses, uses_of
 from foundation.files.durable import write_json, write_text
 from sweeper.clean import clean, clear_after_kills, main
 from sweeper.holdings import size_of
@@ -49,7 +49,7 @@ def study(tmp_path: Path) -> Path:
     weights(trial / "state")
     aged(weights(trial / ".checkpoints.x.partial"))
     with noting_uses(folder):
-        used(folder.parent / "cache" / "latents-a.safetensors")
+        mark_used(folder.parent / "cache" / "latents-a.safetensors")
     for name in ("latents-a.safetensors", "latents-b.safetensors"):
         write_text(folder.parent / "cache" / name, "x" * 500_000)
         aged(folder.parent / "cache" / name)
@@ -190,11 +190,11 @@ def test_of_a_study_without_notes_the_whole_cache_stays(study: Path) -> None:
 
 
 def test_uses_are_noted_once_also_those_from_before_the_study_was_known(tmp_path: Path) -> None:
-    used(tmp_path / "cache" / "drawn")
+    mark_used(tmp_path / "cache" / "drawn")
     with noting_uses(tmp_path / "pencil", and_before=True):
         for name in ("a", "b", "a"):
-            used(tmp_path / "cache" / name)
-    used(tmp_path / "cache" / "later")
+            mark_used(tmp_path / "cache" / name)
+    mark_used(tmp_path / "cache" / "later")
     assert (tmp_path / "pencil" / "cache_used.txt").read_text().split()[-3:] == ["drawn", "a", "b"]
     assert uses_of(tmp_path) is None
 

@@ -77,7 +77,7 @@ def studies(tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert tracker.register_champion(folder / "best", 1, {"score": 61.0, "step": 40.0}, {1: 61.0}, "rank 8") == "1"
     tracker.end_study("finished")
     tracker.close()
-    assert tracker.lost == 0
+    assert tracker.num_lost == 0
     return folder
 
 

@@ -93,7 +93,7 @@ def written(family: Family, tmp_path_factory: pytest.TempPathFactory) -> Written
     optimizer, training = OptimizerSpec(name="adamw", lr=0.2), TrainingSpec(steps=3, batch_size=2)
     adapters = specs(family.name)
     slots = [pack.admit(TrialSpec(adapter=spec, optimizer=optimizer, train=training)) for spec in adapters.values()]
-    while not all(pack.finished(slot) for slot in slots):
+    while not all(pack.is_finished(slot) for slot in slots):
         pack.step()
     with pack.acting(slots) as base:
         pictures = drawn(base, copies=len(slots))

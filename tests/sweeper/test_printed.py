@@ -13,12 +13,12 @@ from omegaconf import OmegaConf
 from foundation.config.config_files import CONFIG
 from foundation.config.presets import CONF
 from foundation.errors import ConfigError
-from sweeper.printed import printed
+from sweeper.printed import print_config
 from sweeper.search.space import plan
 
 
 def job(capsys: pytest.CaptureFixture[str], *arguments: str) -> Any:
-    assert printed([*arguments, "--cfg", "job"]) == []
+    assert print_config([*arguments, "--cfg", "job"]) == []
     return yaml.safe_load(capsys.readouterr().out)
 
 
@@ -29,7 +29,7 @@ def test_without_sweeps_and_fixed_dimensions_it_is_what_hydra_prints(
     overrides = ["+experiment=pencil", "objective.snr_gamma=5"]
     with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
         own = hydra.compose(CONFIG, overrides)
-    assert printed([*overrides, "--cfg=job", *resolve]) == []
+    assert print_config([*overrides, "--cfg=job", *resolve]) == []
     assert capsys.readouterr().out == OmegaConf.to_yaml(own, resolve=bool(resolve))
 
 
@@ -63,18 +63,18 @@ def test_only_what_the_study_searches_is_in_the_space(capsys: pytest.CaptureFixt
 
 
 def test_a_part_of_it(capsys: pytest.CaptureFixture[str]) -> None:
-    assert printed(["--package", "adapter", "-c", "job", "adapter.rank=4,8"]) == []
+    assert print_config(["--package", "adapter", "-c", "job", "adapter.rank=4,8"]) == []
     said = capsys.readouterr().out
     assert said.startswith("# @package adapter\nname: lora\nrank: 4,8\n")
-    assert printed(["-p", "adapter.rank", "-c", "job", "adapter.rank=4,8"]) == []
+    assert print_config(["-p", "adapter.rank", "-c", "job", "adapter.rank=4,8"]) == []
     assert capsys.readouterr().out == "4,8\n"
     with pytest.raises(ConfigError, match="--package adaptr: the config has no such part"):
-        printed(["-p", "adaptr", "-c", "job"])
+        print_config(["-p", "adaptr", "-c", "job"])
 
 
 def test_hydra_gets_no_sweep_to_print_anything_else() -> None:
     given = ["adapter.rank=4,8", "--info", "config", "optimizer=lion,adamw", "train.seed=3"]
-    assert printed(given) == [
+    assert print_config(given) == [
         *("--info", "config", "train.seed=3", "optimizer=lion"),
         *("++adapter.rank='4,8'", "++study.space.optimizer='lion,adamw'"),
     ]
@@ -82,7 +82,9 @@ def test_hydra_gets_no_sweep_to_print_anything_else() -> None:
 
 def test_what_is_wrong_is_said_as_a_run_says_it(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as caught:
-        printed(["--cfg", "job", "adapter.rnak=4,8", "study.num_trials=1,2", "optimizer=lin", "train.seed=range(1"])
+        print_config(
+            ["--cfg", "job", "adapter.rnak=4,8", "study.num_trials=1,2", "optimizer=lin", "train.seed=range(1"]
+        )
     heads = [line.partition(",")[0] for line in caught.value.problems]
     assert heads[0].startswith("train.seed=range(1 cannot be parsed")
     assert [head.split()[0] for head in heads[1:]] == ["optimizer", "adapter.rnak", "study.num_trials"]

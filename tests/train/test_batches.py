@@ -10,7 +10,7 @@ import torch
 from tests.train.plain_objective import noise_like
 from train.batches import draw_noise, with_coarser_noise
 from train.spec import ObjectiveSpec
-from train.tags import varied
+from train.tags import vary
 
 SHAPE = (2, 4, 24, 16)
 
@@ -93,7 +93,7 @@ TAGS = ["a cup", "red", "small", "in pencil style", "blue"]
 
 def many(spec: ObjectiveSpec, trigger: str = "", count: int = 400) -> list[list[str]]:
     chance = generator()
-    return [varied(CAPTION, spec, trigger, chance).split(", ") for _ in range(count)]
+    return [vary(CAPTION, spec, trigger, chance).split(", ") for _ in range(count)]
 
 
 def test_shuffled_tags_are_all_there_in_every_order_after_the_kept_ones() -> None:
@@ -112,6 +112,6 @@ def test_a_share_of_the_tags_is_dropped_but_neither_the_kept_ones_nor_the_trigge
 
 
 def test_without_trigger_any_tag_may_drop_and_a_caption_may_end_empty() -> None:
-    drawn = {varied(CAPTION, ObjectiveSpec(tag_dropout=0.9), "", generator(seed)) for seed in range(100)}
+    drawn = {vary(CAPTION, ObjectiveSpec(tag_dropout=0.9), "", generator(seed)) for seed in range(100)}
     assert "" in drawn
-    assert varied("", ObjectiveSpec(tag_dropout=0.5, shuffle_tags=True), "x", generator()) == ""
+    assert vary("", ObjectiveSpec(tag_dropout=0.5, shuffle_tags=True), "x", generator()) == ""

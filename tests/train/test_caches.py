@@ -17,7 +17,7 @@ from torch import Tensor
 from foundation.bases.port import Base
 from foundation.data.dataset import Dataset, load_dataset
 from foundation.data.images import square
-from train.caches import EncodedDataset, cached, encode_dataset
+from train.caches import EncodedDataset, encode_dataset, read_or_compute
 from train.spec import BaseSpec, DataSpec
 
 
@@ -175,10 +175,10 @@ def test_two_that_compute_at_once_get_the_same_and_leave_one_whole_file(before: 
         return {"x": torch.arange(100_000)}
 
     with ThreadPoolExecutor(2) as pool:
-        results = list(pool.map(lambda _: cached(tmp_path, "key", compute), range(2)))
+        results = list(pool.map(lambda _: read_or_compute(tmp_path, "key", compute), range(2)))
     assert all(torch.equal(result["x"], torch.arange(100_000)) for result in results)
     assert [file.name for file in tmp_path.iterdir()] == ["key.safetensors"]
-    assert torch.equal(cached(tmp_path, "key", dict)["x"], torch.arange(100_000))
+    assert torch.equal(read_or_compute(tmp_path, "key", dict)["x"], torch.arange(100_000))
 
 
 def test_what_is_computed_lies_in_memory_as_what_is_read(tmp_path: Path) -> None:
@@ -188,7 +188,7 @@ def test_what_is_computed_lies_in_memory_as_what_is_read(tmp_path: Path) -> None
     def compute() -> dict[str, torch.Tensor]:
         return {"means": image.to(memory_format=torch.channels_last), "turned": image.transpose(2, 3)}
 
-    computed, read = (cached(tmp_path, "key", compute) for _ in range(2))
+    computed, read = (read_or_compute(tmp_path, "key", compute) for _ in range(2))
     for name in computed:
         assert torch.equal(computed[name], read[name])
         assert computed[name].stride() == read[name].stride()
@@ -199,13 +199,13 @@ def test_a_computation_that_fails_leaves_nothing(tmp_path: Path) -> None:
         raise RuntimeError("out of memory")
 
     with pytest.raises(RuntimeError):
-        cached(tmp_path, "key", compute)
+        read_or_compute(tmp_path, "key", compute)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_what_was_read_does_not_change_when_the_file_does(tmp_path: Path) -> None:
-    cached(tmp_path, "key", lambda: {"x": torch.ones(1000)})
-    read = cached(tmp_path, "key", dict)["x"]
+    read_or_compute(tmp_path, "key", lambda: {"x": torch.ones(1000)})
+    read = read_or_compute(tmp_path, "key", dict)["x"]
     (tmp_path / "key.safetensors").unlink()
-    cached(tmp_path, "key", lambda: {"x": torch.zeros(1000)})
+    read_or_compute(tmp_path, "key", lambda: {"x": torch.zeros(1000)})
     assert torch.equal(read, torch.ones(1000))

@@ -81,7 +81,7 @@ def test_each_picture_comes_exactly_as_often_as_it_is_repeated_in_every_epoch(
             expected = drawing.next_shape
             batch = drawing.next_batch()
             assert tuple(batch.latents.shape) == expected and 1 <= len(batch.latents) <= batch_size
-            assert drawing.left == steps - 1 - number
+            assert drawing.num_left == steps - 1 - number
         seen = Counter((part.means.shape[3], row) for pick in picks for part, rows in pick for row in rows)
         assert seen == {(w, row): repeats for w, count in enumerate(counts, start=1) for row in range(count)}
         smaller = sum(len(rows) < batch_size for pick in picks for _, rows in pick)
@@ -149,7 +149,7 @@ def test_no_optimizer_step_goes_on_into_the_next_epoch(
     pack = Pack(tiny_base, tiny_data, 1)
     slot = pack.admit(replace(one("adamw", 0, AdapterSpec(rank=2)), train=train))
     picks = noted(pack._slot(slot).draws, monkeypatch)
-    while not pack.finished(slot):
+    while not pack.is_finished(slot):
         pack.step()
     pack.release(slot)
     assert len(picks) == 10
@@ -164,7 +164,7 @@ def test_micro_batches_weigh_alike_in_a_step_that_is_cut_short(
     slot = pack.admit(replace(spec, train=TrainingSpec(steps=3, batch_size=2, gradient_accumulation=3)))
     own = pack._slot(slot)
     shares: list[float] = []
-    penalised = own.penalised
+    penalised = own.with_penalty
     monkeypatch.setattr(own, "penalised", lambda loss: (shares.append(own.share), penalised(loss))[1])
     for _ in range(6):
         pack.step()

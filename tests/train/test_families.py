@@ -101,7 +101,7 @@ def test_captions_that_are_cut_are_counted(family: Family) -> None:
 def test_pictures_of_a_pack_are_those_of_its_files_in_plain_diffusers(family: Family, tmp_path: Path) -> None:
     pack = Pack(family.copy(), family.data, num_slots=3)
     slots = [pack.admit(spec) for spec in trials(family.name, lr=0.5)]
-    while not all(pack.finished(slot) for slot in slots):
+    while not all(pack.is_finished(slot) for slot in slots):
         pack.step()
     with pack.acting(slots) as base:
         packed = drawn(base, copies=3)

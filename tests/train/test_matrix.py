@@ -80,7 +80,7 @@ def test_two_packed_steps_saved_and_loaded_again(
         pack.save_adapter(slot, tmp_path / f"{slot}-0")
     reports = [*pack.step(), *pack.step(), *pack.read()]
     assert not [report.failure for report in reports if report.failure]
-    assert all(pack.finished(slot) for slot in slots)
+    assert all(pack.is_finished(slot) for slot in slots)
     with pack.acting([]):
         plain = output(pack, data)
     for slot in slots:

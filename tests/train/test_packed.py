@@ -69,7 +69,7 @@ def trained(
     pack = Pack(base, data, len(specs), activation_checkpointing=activation_checkpointing)
     slots = [pack.admit(spec) for spec in specs]
     losses: dict[int, list[float]] = {slot: [] for slot in slots}
-    while not all(pack.finished(slot) for slot in slots):
+    while not all(pack.is_finished(slot) for slot in slots):
         for report in pack.step():
             assert report.failure is None
             losses[report.slot].append(report.loss)

@@ -76,7 +76,7 @@ def test_the_corner_is_where_the_cut_lies_in_the_picture_made_smaller(
     image = Image.fromarray(coarse).resize(original, Image.Resampling.BICUBIC)
     size = (32, 48)
     view = CroppedView((0.8, 0.3), mirrored)
-    height, width, top, left, *cut = view.told(original, size)
+    height, width, top, left, *cut = view.size_condition(original, size)
     assert (width, height) == original and cut == [48, 32]
     scale = max(32 / width, 48 / height)
     whole = image.resize((round(width * scale), round(height * scale)), Image.Resampling.LANCZOS)
@@ -106,7 +106,7 @@ def test_every_view_is_told_as_diffusers_script_would(
 
 
 def test_pictures_as_large_as_trained_on_are_told_as_samples_are(sdxl: tuple[BaseSpec, Base]) -> None:
-    assert CroppedView().told((SIDE, SIDE), (SIDE, SIDE)) == (SIDE, SIDE, 0, 0, SIDE, SIDE)
+    assert CroppedView().size_condition((SIDE, SIDE), (SIDE, SIDE)) == (SIDE, SIDE, 0, 0, SIDE, SIDE)
     base = sdxl[1]
     noisy, times = torch.randn(2, 4, SIDE // 2, SIDE // 2), torch.tensor([100, 700])
     text = base.encode_texts(["a cup", "a star"])

@@ -55,7 +55,7 @@ class TrialAdapter:
         return self._denoiser.parameters, self._text.parameters if self._text else []
 
     @property
-    def stacked(self) -> set[Tensor]:
+    def stacked_parameters(self) -> set[Tensor]:
         """Those of its parameters that lie in stacks during a pass, whose gradients are handed over from there."""
         products = [product for part in self._parts.values() for product in part.products.values()]
         return {each for product in products for each in (product.learned.down, product.learned.up)}
@@ -76,9 +76,11 @@ class TrialAdapter:
 
     def save(self, folder: Path, dtype: torch.dtype = torch.float32) -> None:
         """Write it as `WEIGHTS_FILE`, in numbers of `dtype`, in its kind's format (`foundation.adapters.files`)."""
-        denoiser, text = (None if part is None else _in(dtype, *part.saved()) for part in (self._denoiser, self._text))
+        denoiser, text = (
+            None if part is None else _in(dtype, *part.state_to_save()) for part in (self._denoiser, self._text)
+        )
         assert denoiser is not None
-        saved = _saved(*denoiser), text and _saved(*text)
+        saved = _to_save(*denoiser), text and _to_save(*text)
         if ADAPTER_KINDS[self._spec.name].as_lora:
             self._base.save_adapter(folder, *saved)
             return
@@ -115,5 +117,5 @@ def _in(
     return {key: tensor.to(dtype) for key, tensor in state.items()}, config
 
 
-def _saved(state: dict[str, Tensor], config: dict[str, object]) -> Saved:
+def _to_save(state: dict[str, Tensor], config: dict[str, object]) -> Saved:
     return Saved({key: tensor.cpu().contiguous() for key, tensor in state.items()}, config)

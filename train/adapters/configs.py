@@ -65,7 +65,7 @@ def _config(spec: AdapterSpec, module: nn.Module, presets: _Presets, steps: int)
         _rank_convolutions(config, spec, module)
     if not any(_adapts(config, name) for name, _ in module.named_modules()):
         raise AdapterError(
-            f"adapter.targets {_shown(spec.targets)} fits no layer of the base; name layers such as to_q"
+            f"adapter.targets {_list_names(spec.targets)} fits no layer of the base; name layers such as to_q"
         )
     return config
 
@@ -132,5 +132,5 @@ def _as_peft(value: Any) -> Any:
     return (list(value) or None) if isinstance(value, tuple) else value
 
 
-def _shown(names: str | tuple[str, ...]) -> str:
+def _list_names(names: str | tuple[str, ...]) -> str:
     return names if isinstance(names, str) else ", ".join(sorted(names))

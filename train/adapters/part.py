@@ -94,7 +94,7 @@ class ModuleAdapter:
         if isinstance(self._tuner, AdaLoraModel):
             self._tuner.update_and_allocate(step)
 
-    def saved(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    def state_to_save(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """The state and config that PEFT, or diffusers if it is saved as a LoRA, loads it from.
 
         Without dropout: diffusers puts what it loads into training mode, and would draw pictures with it.

@@ -14,7 +14,7 @@ from torch import Tensor
 from transformers import CLIPModel
 
 from foundation.files.durable import write_text
-from train.pocket.clip import normalised, retrieval
+from train.pocket.clip import normalise, retrieval
 from train.pocket.draw import draw_scene
 from train.pocket.loop import Pictures, draw_all
 from train.pocket.tokens import build_tokenizer
@@ -74,7 +74,7 @@ def _beats_all(clip: CLIPModel, image: Image.Image, scene: Scene, style: str, ot
     captions = [scene.caption(style), *(o.caption(style) for o in others if o != scene)][: NUM_DISTRACTORS + 1]
     tokens = build_tokenizer()(captions, padding="max_length", return_tensors="pt").input_ids
     pixels = torch.from_numpy(np.array(image)).permute(2, 0, 1)[None]
-    logits: Tensor = clip(input_ids=tokens, pixel_values=normalised(pixels)).logits_per_image
+    logits: Tensor = clip(input_ids=tokens, pixel_values=normalise(pixels)).logits_per_image
     return int(logits.argmax()) == 0
 
 
@@ -85,7 +85,7 @@ def style_match(clip: CLIPModel, pictures: Pictures, style: str) -> float:
     tokens = build_tokenizer()(captions, padding="max_length", return_tensors="pt").input_ids
     right = 0
     for part, own in zip(torch.split(pictures.pixels, 50), torch.split(tokens, 50 * len(STYLES)), strict=True):
-        output = clip(input_ids=own, pixel_values=normalised(part))
+        output = clip(input_ids=own, pixel_values=normalise(part))
         texts = output.text_embeds.view(len(part), len(STYLES), -1)
         nearest = torch.einsum("nd,nsd->ns", output.image_embeds, texts).argmax(1)
         right += int((nearest == STYLES.index(style)).sum())

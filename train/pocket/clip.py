@@ -101,7 +101,7 @@ def _train_stage(clip: CLIPModel, stage: ClipStage, state_path: Path, seed: int)
 
     def step(generator: torch.Generator) -> tuple[Tensor, str]:
         chosen = _batch(stage, generator)
-        output = clip(input_ids=tokens[chosen], pixel_values=normalised(pool.pixels[chosen], generator))
+        output = clip(input_ids=tokens[chosen], pixel_values=normalise(pool.pixels[chosen], generator))
         logits = output.logits_per_image
         target = torch.arange(len(chosen))
         contrast = 0.5 * (F.cross_entropy(logits, target) + F.cross_entropy(logits.T, target))
@@ -145,7 +145,7 @@ def image_processor() -> CLIPImageProcessor:
     )
 
 
-def normalised(pixels: Tensor, generator: torch.Generator | None = None) -> Tensor:
+def normalise(pixels: Tensor, generator: torch.Generator | None = None) -> Tensor:
     """uint8 (B, 3, 64, 64) to the model's input; with a generator, shifted by up to 2 pixels and re-lit a little."""
     images = pixels.float() / 255
     if generator is not None:
@@ -212,7 +212,7 @@ def retrieval(clip: CLIPModel, pixels: Tensor, captions: list[str]) -> float:
     """Share of pictures (N, 3, 64, 64) whose own caption is the nearest among all N captions."""
     tokens = build_tokenizer()(captions, padding="max_length", return_tensors="pt").input_ids
     images = torch.cat(
-        [clip(input_ids=tokens[:1], pixel_values=normalised(p)).image_embeds for p in torch.split(pixels, 100)]
+        [clip(input_ids=tokens[:1], pixel_values=normalise(p)).image_embeds for p in torch.split(pixels, 100)]
     )
-    texts = clip(input_ids=tokens, pixel_values=normalised(pixels[:1])).text_embeds
+    texts = clip(input_ids=tokens, pixel_values=normalise(pixels[:1])).text_embeds
     return float(((images @ texts.T).argmax(1) == torch.arange(len(pixels))).float().mean())

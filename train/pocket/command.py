@@ -60,7 +60,7 @@ def main() -> None:
 
 def _train(stages: list[str], arguments: argparse.Namespace) -> None:
     child = None
-    if "clip" in stages and not _done(arguments, "clip"):
+    if "clip" in stages and not _finish(arguments, "clip"):
         child = multiprocessing.get_context("spawn").Process(target=_clip, args=(arguments,))
         child.start()
     cores = torch.get_num_threads()
@@ -69,7 +69,7 @@ def _train(stages: list[str], arguments: argparse.Namespace) -> None:
         torch.set_num_threads(max(1, cores // 2) if child and child.is_alive() else cores)
 
     share_cores()
-    if "vae" in stages and not _done(arguments, "vae"):
+    if "vae" in stages and not _finish(arguments, "vae"):
         train_vae(arguments.state / "vae", arguments.state / "vae.pt", arguments.seed)
         (arguments.state / "vae.done").touch()
     if "unet" in stages:
@@ -89,5 +89,5 @@ def _clip(arguments: argparse.Namespace) -> None:
     (arguments.state / "clip.done").touch()
 
 
-def _done(arguments: argparse.Namespace, stage: str) -> bool:
+def _finish(arguments: argparse.Namespace, stage: str) -> bool:
     return bool((arguments.state / f"{stage}.done").exists())

@@ -145,11 +145,11 @@ def train_unet(
     )
     hook.remove()
     ema.apply()
-    pipeline = _assembled(vae, text_encoder, unet, scheduler)
+    pipeline = _assemble(vae, text_encoder, unet, scheduler)
     save_pipeline(pipeline.to(torch.float16), folder)
 
 
-def _assembled(
+def _assemble(
     vae: AutoencoderKL, text_encoder: CLIPTextModel, unet: UNet2DConditionModel, scheduler: DDIMScheduler
 ) -> StableDiffusionPipeline:
     return StableDiffusionPipeline(

@@ -77,7 +77,7 @@ def _train_stage(vae: AutoencoderKL, stage: VaeStage, pool: Pictures, state_path
     ema = EMA(vae.parameters())
 
     def step(generator: torch.Generator) -> tuple[Tensor, str]:
-        images = textured(crops(pool.pixels, generator), stage.textured, generator)
+        images = add_textures(crops(pool.pixels, generator), stage.textured, generator)
         posterior = vae.encode(images).latent_dist
         z = posterior.mean + posterior.std * torch.randn(posterior.mean.shape, generator=generator)
         error = vae.decode(z).sample - images
@@ -117,7 +117,7 @@ def crops(pixels: Tensor, generator: torch.Generator) -> Tensor:
     return to_unit(images.transpose(-1, -2) if turn < 0.5 else images)
 
 
-def textured(images: Tensor, count: int, generator: torch.Generator) -> Tensor:
+def add_textures(images: Tensor, count: int, generator: torch.Generator) -> Tensor:
     """The first `count` with gratings of any period, angle and colour, and speckle; the rest as they are."""
     axis = torch.arange(CROP, dtype=torch.float32)
     angle, phase = torch.rand(2, count, 1, 1, generator=generator) * torch.pi * 2

@@ -25,7 +25,7 @@ class Curve:
     """Whether it is lower at its end than at its top."""
 
 
-def _warmed_up(shape: Callable[[LrSchedulerSpec, float], float]) -> Factor:
+def _with_warmup(shape: Callable[[LrSchedulerSpec, float], float]) -> Factor:
     """A straight line up over the warm-up, then `shape` of how far the trial is from there (0) to its end (1)."""
 
     def factor(spec: LrSchedulerSpec, step: int, num_steps: int) -> float:
@@ -79,13 +79,13 @@ def _half_cosine(start: float, end: float, progress: float) -> float:
 
 
 CURVES: Final[Mapping[str, Curve]] = {
-    "constant": Curve(_warmed_up(_flat), falls=False),
-    "constant_with_warmup": Curve(_warmed_up(_flat), falls=False),
-    "linear": Curve(_warmed_up(_linear)),
-    "cosine": Curve(_warmed_up(_cosine)),
-    "cosine_with_restarts": Curve(_warmed_up(_restarts), fields=("num_cycles",)),
-    "polynomial": Curve(_warmed_up(_polynomial), fields=("power", "end")),
-    "rex": Curve(_warmed_up(_rex)),
+    "constant": Curve(_with_warmup(_flat), falls=False),
+    "constant_with_warmup": Curve(_with_warmup(_flat), falls=False),
+    "linear": Curve(_with_warmup(_linear)),
+    "cosine": Curve(_with_warmup(_cosine)),
+    "cosine_with_restarts": Curve(_with_warmup(_restarts), fields=("num_cycles",)),
+    "polynomial": Curve(_with_warmup(_polynomial), fields=("power", "end")),
+    "rex": Curve(_with_warmup(_rex)),
     "one_cycle": Curve(_one_cycle),
 }
 """By the name that the config gives them. A new one is an entry here and a file in conf/lr_scheduler/."""

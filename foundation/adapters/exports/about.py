@@ -63,17 +63,17 @@ def about_of(config: Mapping[str, Any], title: str, steps: int | None = None, da
     """What a trial's config tells (also `sweeper train`'s, which has the trial in a group of its own)."""
     groups = {**config, **(config.get("trial") or {})}
 
-    def told(group: str, field: str) -> Any:
+    def field_of(group: str, field: str) -> Any:
         return (groups.get(group) or {}).get(field)
 
-    training = {word: told(*where) for word, where in _TRAINING.items()}
+    training = {word: field_of(*where) for word, where in _TRAINING.items()}
     return About(
         title=title,
-        base=str(told("base", "name") or ""),
-        family="" if told("base", "family") == "auto" else str(told("base", "family") or ""),
-        trigger=str(told("data", "trigger") or ""),
-        resolution=told("base", "resolution"),
+        base=str(field_of("base", "name") or ""),
+        family="" if field_of("base", "family") == "auto" else str(field_of("base", "family") or ""),
+        trigger=str(field_of("data", "trigger") or ""),
+        resolution=field_of("base", "resolution"),
         date=date,
-        steps=steps if steps is not None else told("train", "steps"),
+        steps=steps if steps is not None else field_of("train", "steps"),
         training={word: str(value) for word, value in training.items() if value is not None},
     )

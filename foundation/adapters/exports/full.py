@@ -60,15 +60,17 @@ def _in_original(layers: Mapping[str, Difference], names: LayerNames) -> dict[st
         except KeyError as error:
             raise AdapterError(f"kohya's files have no name for {name}; export peft or merged instead") from error
         grouped.setdefault(place.layer, []).append((place, own))
-    return {name: _fused(name, members) for name, members in grouped.items()}
+    return {name: _fuse(name, members) for name, members in grouped.items()}
 
 
-def _fused(name: str, members: list[tuple[Place, Difference]]) -> Difference:
+def _fuse(name: str, members: list[tuple[Place, Difference]]) -> Difference:
     (first, own), *_ = members
     if not first.shares:
         swapped = swaps_halves(name, *own.weight.shape[:2])
         return (
-            Difference(_swapped(own.weight), own.bias if own.bias is None else _swapped(own.bias)) if swapped else own
+            Difference(_swap_halves(own.weight), own.bias if own.bias is None else _swap_halves(own.bias))
+            if swapped
+            else own
         )
     width = own.weight.shape[1]
     weight = own.weight.new_zeros(sum(first.shares) * width, width)
@@ -82,5 +84,5 @@ def _fused(name: str, members: list[tuple[Place, Difference]]) -> Difference:
     return Difference(weight, bias if any(each.bias is not None for _, each in members) else None)
 
 
-def _swapped(tensor: Tensor) -> Tensor:
+def _swap_halves(tensor: Tensor) -> Tensor:
     return torch.cat(tensor.chunk(2)[::-1])

@@ -65,7 +65,7 @@ def kohya_state(adapter: SavedAdapter, names: LayerNames, base: BaseLayers | Non
             )
         layers = layers_of(saved, "kohya's format")
         common = Counter(layer.alpha for layer in layers).most_common(1)[0][0]
-        for prefix, layer in _named(layers, part, names, adapter):
+        for prefix, layer in _layers_by_name(layers, part, names, adapter):
             alpha = layer.alpha if part == "transformer" else common
             own = base(part, layer.name) if base is not None and needs_base(adapter) else None
             tensors = _tensors(layer, saved, alpha, own)
@@ -73,7 +73,9 @@ def kohya_state(adapter: SavedAdapter, names: LayerNames, base: BaseLayers | Non
     return state
 
 
-def _named(layers: Sequence[Layer], part: str, names: LayerNames, adapter: SavedAdapter) -> list[tuple[str, Layer]]:
+def _layers_by_name(
+    layers: Sequence[Layer], part: str, names: LayerNames, adapter: SavedAdapter
+) -> list[tuple[str, Layer]]:
     """The layers that a file holds, by what they are called there."""
     if part != "transformer" or names.places is None:
         return [(kohya_name(names, part, layer.name), layer) for layer in layers]

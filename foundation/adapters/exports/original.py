@@ -37,7 +37,7 @@ def in_original(layers: Sequence[Layer], places: Places) -> list[Layer]:
             ) from error
         grouped.setdefault(place.layer, []).append((place, layer))
     return [
-        _fused(name, members) if members[0][0].shares else _whole(name, members[0][1])
+        _fuse(name, members) if members[0][0].shares else _whole(name, members[0][1])
         for name, members in grouped.items()
     ]
 
@@ -50,7 +50,7 @@ def _whole(name: str, layer: Layer) -> Layer:
     return replace(layer, name=name, tensors={"lora_A": down, "lora_B": up})
 
 
-def _fused(name: str, given: Sequence[tuple[Place, Layer]]) -> Layer:
+def _fuse(name: str, given: Sequence[tuple[Place, Layer]]) -> Layer:
     """One LoRA of the sum of the ranks; what their scales differ by goes into the ups.
 
     Ranks are in the order of the outputs: where they are equal, kohya's trainer and diffusers take them apart by that.

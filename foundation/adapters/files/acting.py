@@ -68,7 +68,7 @@ def _layer_of(name: str) -> str:
 
 def put_parts_on(pipeline: Any, parts: Mapping[str, AdapterPart], name: str, strength: float, who: str) -> None:
     """As `put_on`, of an adapter that is in memory; `who` begins what is said when it does not fit."""
-    placed = _placed(pipeline, parts, who)
+    placed = _place_parts(pipeline, parts, who)
     modules = [getattr(pipeline, component) for component in placed]
     bare = [module for module in modules if not hasattr(module, "peft_config")]
     try:
@@ -80,7 +80,7 @@ def put_parts_on(pipeline: Any, parts: Mapping[str, AdapterPart], name: str, str
         raise
 
 
-def _placed(pipeline: Any, parts: Mapping[str, AdapterPart], who: str) -> dict[str, tuple[AdapterPart, Fitted]]:
+def _place_parts(pipeline: Any, parts: Mapping[str, AdapterPart], who: str) -> dict[str, tuple[AdapterPart, Fitted]]:
     """Every part with its place in the pipeline; all that has none is said at once."""
     placed, problems = {}, []
     for component, part in parts.items():

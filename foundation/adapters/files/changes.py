@@ -66,10 +66,10 @@ class Change:
         """
         own = {name: tensor.to(weight.device, torch.float32) for name, tensor in self.tensors.items()}
         base = weight.detach().float()
-        added = self._placed(CHANGE_KINDS[self.kind].update(own, base), base)
+        added = self._in_place(CHANGE_KINDS[self.kind].update(own, base), base)
         if (magnitude := own.get(MAGNITUDE)) is None:
             return added
-        return self._decomposed(base + added, magnitude, base) - base
+        return self._with_magnitude(base + added, magnitude, base) - base
 
     def bias(self, width: int) -> Tensor | None:
         """What is added to the bias of the layer, whose input has `width` features."""
@@ -82,14 +82,14 @@ class Change:
         own = tensor if self.share is None else tensor[self.share.rows(width)]
         return torch.cat(own.chunk(2)[::-1]) if self.swapped else own
 
-    def _placed(self, added: Tensor, base: Tensor) -> Tensor:
+    def _in_place(self, added: Tensor, base: Tensor) -> Tensor:
         """The update where diffusers has it, in the weight's shape."""
         added = self._own_outputs(added, base[0].numel())
         if added.numel() != base.numel() or len(added) != len(base):
             raise ValueError(f"{tuple(added.shape)} is no update of {tuple(base.shape)}")
         return added.reshape(base.shape)
 
-    def _decomposed(self, changed: Tensor, magnitude: Tensor, base: Tensor) -> Tensor:
+    def _with_magnitude(self, changed: Tensor, magnitude: Tensor, base: Tensor) -> Tensor:
         """m · (W + ΔW) / ‖W + ΔW‖, norms over each output's weights, or over each input's where m is one for each."""
         outputs, inputs = changed.shape[:2]
         of_outputs = len(magnitude) == magnitude.numel()

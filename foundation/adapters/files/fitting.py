@@ -83,7 +83,7 @@ def fit_part(module: nn.Module, part: AdapterPart) -> Fitted:
             if kind_of(part) in ("LOHA", "LOKR"):
                 rank = pattern_value(part.config.get("rank_pattern"), layer, part.config["r"])
                 alpha = pattern_value(part.config.get("alpha_pattern"), layer, part.config["alpha"])
-                _scaled(own, rank, alpha / rank, fitted)
+                _scale_layer(own, rank, alpha / rank, fitted)
     for layer, change in part.changes.items():
         if (own := names.find(layer)) is None:
             fitted.problems.append(f"it has no {layer}")
@@ -126,7 +126,7 @@ def _fit_lora(
     down, up = tensors["lora_A.weight"], tensors["lora_B.weight"]
     rank = len(down)
     scale = scale_told(part.config, layer, rank)
-    shaped = _shaped(down, up, leaf)
+    shaped = _as_peft(down, up, leaf)
     if shaped is None:
         fitted.problems.append(f"{own} is {_kind_and_size(leaf)}, the file's is {_size(down)}, {_size(up)}")
         return
@@ -151,7 +151,7 @@ def _fit_embedding(
         fitted.problems.append(f"{own} is {_kind_and_size(leaf)}, the file's is {_size(first)}, {_size(second)}")
         return
     fitted.state |= {f"{own}.{name}": tensor for name, tensor in tensors.items()}
-    _scaled(own, len(first), scale_told(part.config, layer, len(first)), fitted)
+    _scale_layer(own, len(first), scale_told(part.config, layer, len(first)), fitted)
 
 
 def begins_anywhere(part: AdapterPart) -> str:
@@ -178,15 +178,15 @@ def _without_beginning(down: Tensor, up: Tensor, init: str, scale: float, weight
 
 def _add(own: str, down: Tensor, up: Tensor, fitted: Fitted, scale: float = 1.0) -> None:
     fitted.state |= {f"{own}.lora_A.weight": down, f"{own}.lora_B.weight": up}
-    _scaled(own, len(down), scale, fitted)
+    _scale_layer(own, len(down), scale, fitted)
 
 
-def _scaled(own: str, rank: int, scale: float, fitted: Fitted) -> None:
+def _scale_layer(own: str, rank: int, scale: float, fitted: Fitted) -> None:
     fitted.layers.add(own)
     fitted.ranks[own], fitted.scales[own] = rank, scale
 
 
-def _shaped(down: Tensor, up: Tensor, leaf: nn.Module) -> tuple[Tensor, Tensor] | None:
+def _as_peft(down: Tensor, up: Tensor, leaf: nn.Module) -> tuple[Tensor, Tensor] | None:
     """A and B as PEFT has them of this layer; linear layers and 1 × 1 convolutions stand for each other."""
     rank = len(down)
     if isinstance(leaf, nn.Linear):

@@ -155,7 +155,7 @@ class _Lora:
         kind = layer.kind
         if kind == "embedding":
             down, up = (layer.tensors[f"lora_embedding_{side}"] for side in "AB")
-            self._scaled(layer, down)
+            self._scale_of(layer, down)
             self.state |= {f"{layer.name}.lora_embedding_A": down, f"{layer.name}.lora_embedding_B": up}
         elif kind == "lora" and self._is_plain(layer):
             self._add_lora(layer.name, layer, layer.tensors["lora_B"])
@@ -212,7 +212,7 @@ class _Lora:
         flags |= {"lora_bias": True} if self._bias else {}
         return AdapterPart(self.state, {**config, **flags, **kept}, self.changes)
 
-    def _scaled(self, layer: FileLayer, down: Tensor) -> float:
+    def _scale_of(self, layer: FileLayer, down: Tensor) -> float:
         rank = len(down)
         if ALPHA in layer.tensors:
             self._kept = False
@@ -225,7 +225,7 @@ class _Lora:
     def _add_lora(self, name: str, layer: FileLayer, up: Tensor, columns: Tensor | None = None) -> None:
         """A plain LoRA of `name`; of its ranks those in `columns`, where these are given."""
         down = layer.tensors["lora_A"]
-        scale = self._scaled(replace(layer, name=name), down)
+        scale = self._scale_of(replace(layer, name=name), down)
         if columns is not None:
             down, up = down[columns], up[:, columns]
             self._ranks[name], self._alphas[name] = len(down), scale * len(down)

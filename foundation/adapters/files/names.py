@@ -122,12 +122,12 @@ def parse_name(name: str) -> Named | None:
         tensor = own or groups.get("own") or _SIDES[groups["side"]]
         if own == "embedding":
             tensor = f"lora_embedding_{groups['side']}"
-        located = _located(groups["layer"] + (groups.get("numbered") or ""))
+        located = _component_and_layer(groups["layer"] + (groups.get("numbered") or ""))
         return None if located is None else Named(*located, tensor)
     return None
 
 
-def _located(path: str) -> tuple[str, str] | None:
+def _component_and_layer(path: str) -> tuple[str, str] | None:
     """The component and the layer of a path, by what it begins with."""
     begun = ((found, component) for pattern, component in _PREFIXES if (found := pattern.match(path)) is not None)
     found, component = next(begun)  # the last pattern fits everything
@@ -135,7 +135,7 @@ def _located(path: str) -> tuple[str, str] | None:
     if not layer:
         return None
     if "." not in layer:
-        layer = dotted(layer)
+        layer = with_dots(layer)
     if component in ("", DENOISER):
         layer = from_stability(layer)
         component = _owner(layer) or component
@@ -152,7 +152,7 @@ def _owner(layer: str) -> str:
     return "transformer" if _OF_TRANSFORMERS.fullmatch(layer) else ""
 
 
-def dotted(flat: str) -> str:
+def with_dots(flat: str) -> str:
     """A layer's path from one whose dots are underscores, by the words that have underscores of their own."""
     pieces, path = flat.split("_"), []
     while pieces:

@@ -85,7 +85,7 @@ def _in_folder(folder: Path) -> list[Path]:
     return files
 
 
-def opened(file: Path) -> Opened:
+def open_file(file: Path) -> Opened:
     """Read a file, and PEFT's config where it lies beside.
 
     Raises:

@@ -15,7 +15,7 @@ from foundation.adapters.files.changes import BASE_NORMS, NORMS_ENTRY
 from foundation.adapters.files.contents import what_it_is
 from foundation.adapters.files.layers import FileLayer, as_part
 from foundation.adapters.files.names import DENOISER, parse_name
-from foundation.adapters.files.opened import PEFT_CONFIG, PEFT_WEIGHTS, Opened, adapter_files, json_object, opened
+from foundation.adapters.files.opened import PEFT_CONFIG, PEFT_WEIGHTS, Opened, adapter_files, json_object, open_file
 from foundation.adapters.files.part import COMPONENTS, DIFFUSERS_CONFIG, PEFT_CONFIGS, AdapterPart, kind_of
 from foundation.errors import AdapterError
 
@@ -50,7 +50,7 @@ def read_parts(path: Path) -> dict[str, AdapterPart]:
     """
     parts: dict[str, AdapterPart] = {}
     for file in adapter_files(path):
-        content = opened(file)
+        content = open_file(file)
         parts |= _ours(content) if PEFT_CONFIGS in content.header else _parts(content)
     return {component: parts[component] for component in COMPONENTS if component in parts}
 
@@ -111,7 +111,7 @@ def _parts(content: Opened) -> dict[str, AdapterPart]:
     configs = _configs(content)
     for config in configs.values():
         _of_kind(AdapterPart({}, config), content)
-    gathered = _gathered(content)
+    gathered = _gather(content)
     if other := what_it_is(content.tensors, gathered.strange):
         raise AdapterError(f"{content.path} {other}")
     if gathered.twice:
@@ -145,7 +145,7 @@ def _configs(content: Opened) -> dict[str, dict[str, Any]]:
     return found
 
 
-def _gathered(content: Opened) -> _Gathered:
+def _gather(content: Opened) -> _Gathered:
     gathered = _Gathered()
     for name, tensor in content.tensors.items():
         named = parse_name(name)

@@ -19,7 +19,7 @@ from foundation.adapters.exports.adapter import SavedAdapter
 from foundation.adapters.exports.layers import Layer, plain_loras
 from foundation.adapters.files import AdapterPart
 from foundation.adapters.files.part import COMPONENTS
-from foundation.adapters.merge.low_rank import as_matrix, shaped, truncated
+from foundation.adapters.merge.low_rank import as_matrix, in_shape, truncate
 from foundation.adapters.merge.recipe import Recipe
 from foundation.adapters.merge.resize import lora_part
 from foundation.errors import AdapterError
@@ -43,12 +43,12 @@ def combine(adapters: Sequence[SavedAdapter], weights: Sequence[float], recipe: 
             for lora, weight in zip(loras, weights, strict=True):
                 for layer in lora.get(part, []):
                     given.setdefault(layer.name, []).append((layer, weight))
-            tensors = {name: _combined(name, given[name], recipe, rank) for name in sorted(given)}
+            tensors = {name: _combine(name, given[name], recipe, rank) for name in sorted(given)}
             parts[part] = lora_part(tensors)
     return SavedAdapter(parts)
 
 
-def _combined(name: str, given: Sequence[tuple[Layer, float]], recipe: Recipe, rank: int) -> tuple[Tensor, Tensor]:
+def _combine(name: str, given: Sequence[tuple[Layer, float]], recipe: Recipe, rank: int) -> tuple[Tensor, Tensor]:
     first = given[0][0].tensors
     shapes = {(each.tensors["lora_A"].shape[1:], each.tensors["lora_B"].shape[:1]) for each, _ in given}
     if len(shapes) > 1:
@@ -59,22 +59,22 @@ def _combined(name: str, given: Sequence[tuple[Layer, float]], recipe: Recipe, r
     if recipe.method in ("cat", "svd"):
         A, B = torch.cat([weight * down for down, _, weight in pairs]), torch.cat([up for _, up, _ in pairs], 1)
         if recipe.method == "svd":
-            A, B, _ = truncated(A, B, rank)
+            A, B, _ = truncate(A, B, rank)
     elif recipe.method.endswith("_svd"):
         whole = [layer.scale * up @ down for (down, up, _), (layer, _) in zip(pairs, given, strict=True)]
-        U, S, Vh = torch.linalg.svd(_mixed(whole, [weight for _, weight in given], recipe), full_matrices=False)
+        U, S, Vh = torch.linalg.svd(_mix(whole, [weight for _, weight in given], recipe), full_matrices=False)
         A, B = Vh[:rank], U[:, :rank] * S[:rank]
     else:
         if len({len(down) for down, _, _ in pairs}) > 1:
             ranks = " and ".join(str(len(down)) for down, _, _ in pairs)
             raise AdapterError(f"{name} has ranks {ranks}: {recipe.method} adds up factors; take method cat or svd")
         # A sign goes on one side only, or it would cancel.
-        A = _mixed([d for d, _, _ in pairs], [math.copysign(math.sqrt(abs(w)), w) for _, _, w in pairs], recipe)
-        B = _mixed([up for _, up, _ in pairs], [math.sqrt(abs(w)) for _, _, w in pairs], recipe)
-    return shaped(A, B, first["lora_A"], first["lora_B"])
+        A = _mix([d for d, _, _ in pairs], [math.copysign(math.sqrt(abs(w)), w) for _, _, w in pairs], recipe)
+        B = _mix([up for _, up, _ in pairs], [math.sqrt(abs(w)) for _, _, w in pairs], recipe)
+    return in_shape(A, B, first["lora_A"], first["lora_B"])
 
 
-def _mixed(tensors: list[Tensor], weights: Sequence[float], recipe: Recipe) -> Tensor:
+def _mix(tensors: list[Tensor], weights: Sequence[float], recipe: Recipe) -> Tensor:
     """PEFT's function of the method, which is to be taken of A, of B, or of the whole update."""
     factors = torch.tensor(weights, dtype=torch.float64)
     method = recipe.method.removesuffix("_svd")

@@ -11,13 +11,13 @@ def as_matrix(down: Tensor, up: Tensor) -> tuple[Tensor, Tensor]:
     return down.double().flatten(1), up.double().flatten(1)
 
 
-def shaped(A: Tensor, B: Tensor, down: Tensor, up: Tensor) -> tuple[Tensor, Tensor]:  # noqa: N803, the formula's names
+def in_shape(A: Tensor, B: Tensor, down: Tensor, up: Tensor) -> tuple[Tensor, Tensor]:  # noqa: N803, the formula's names
     """A and B in the shape and type of a layer's own `down` and `up`, but for the rank."""
     shaped_down = A.reshape(len(A), *down.shape[1:]).to(down.dtype).contiguous()
     return shaped_down, B.reshape(len(B), -1, *up.shape[2:]).to(up.dtype).contiguous()
 
 
-def truncated(A: Tensor, B: Tensor, rank: int) -> tuple[Tensor, Tensor, Tensor]:  # noqa: N803
+def truncate(A: Tensor, B: Tensor, rank: int) -> tuple[Tensor, Tensor, Tensor]:  # noqa: N803
     """A' (k, in) and B' (out, k), k ≤ rank, with the least ‖B·A − B'·A'‖; and all singular values of B·A.
 
     The factors are orthogonalised first, so that no matrix of the layer's size is ever decomposed.

@@ -9,7 +9,7 @@ from torch import Tensor
 from foundation.adapters.exports.adapter import SavedAdapter
 from foundation.adapters.exports.layers import plain_loras
 from foundation.adapters.files import AdapterPart, lora_config
-from foundation.adapters.merge.low_rank import as_matrix, shaped, truncated
+from foundation.adapters.merge.low_rank import as_matrix, in_shape, truncate
 from foundation.errors import AdapterError
 
 
@@ -41,8 +41,8 @@ def resize(adapter: SavedAdapter, rank: int) -> Resized:
         for layer in layers:
             down, up = layer.tensors["lora_A"], layer.tensors["lora_B"]
             A, B = as_matrix(down, up)
-            A, B, values = truncated(A, layer.scale * B, min(rank, len(down)))
-            tensors[layer.name] = shaped(A, B, down, up)
+            A, B, values = truncate(A, layer.scale * B, min(rank, len(down)))
+            tensors[layer.name] = in_shape(A, B, down, up)
             energies[f"{part}.{layer.name}"] = values[: len(A)].square().sum().item(), values.square().sum().item()
         parts[part] = lora_part(tensors)
     shares = {name: (kept / total) ** 0.5 if total else 1.0 for name, (kept, total) in energies.items()}

@@ -15,9 +15,9 @@ from foundation.config.keyed import as_override
 from foundation.console import say
 from foundation.data.captions import Captions, read_captions
 from foundation.data.images import read_rgb
-from foundation.data.phrases import captioned
+from foundation.data.phrases import add_trigger
 from foundation.data.prepare.request import USAGE, PrepareRequest, read_request
-from foundation.data.sources import located
+from foundation.data.sources import locate
 from foundation.errors import ConfigError, DataError
 from foundation.files.durable import new_folder
 
@@ -50,17 +50,17 @@ def prepare(request: PrepareRequest) -> None:
     Raises:
         UserError: for pictures or a model that cannot be read, or an `out` that is there or among the originals.
     """
-    folder = located(request.data, _CACHE, where="data", caption_column=request.column)
+    folder = locate(request.data, _CACHE, where="data", caption_column=request.column)
     out = Path(request.out)
     if out.exists():
         raise ConfigError([f"out {out} exists already; name a new folder, nothing is overwritten"])
     if folder.resolve() in out.resolve().parents:
         raise ConfigError([f"out {out} is inside {folder}; name a folder elsewhere, originals are not touched"])
     captions = _captions(folder, request)
-    found = list(_found(folder, captions, request))
+    found = list(_find_pictures(folder, captions, request))
     say(*(f"data: {line}" for line in (*captions.left_out, *captions.notes)))
     shown = found if request.apply else found[:_SHOWN]
-    prepared = [_tagged(picture, request) for picture in _captioned(shown, request)]
+    prepared = [_tag(picture, request) for picture in _write_captions(shown, request)]
     for each in prepared[:_SHOWN]:
         say(_line(each))
     if len(found) > _SHOWN:
@@ -78,7 +78,7 @@ def _captions(folder: Path, request: PrepareRequest) -> Captions:
     return read_captions(folder, request.column, "data", allow_missing=True)
 
 
-def _found(folder: Path, captions: Captions, request: PrepareRequest) -> Iterator[Prepared]:
+def _find_pictures(folder: Path, captions: Captions, request: PrepareRequest) -> Iterator[Prepared]:
     stems: dict[Path, str] = {}
     for entry in captions.entries:
         stem = Path(entry.name).with_suffix("")
@@ -97,7 +97,7 @@ def shrunk(size: tuple[int, int], side: int | None) -> tuple[int, int]:
     return round(size[0] * side / short), round(size[1] * side / short)
 
 
-def _captioned(pictures: Sequence[Prepared], request: PrepareRequest) -> list[Prepared]:
+def _write_captions(pictures: Sequence[Prepared], request: PrepareRequest) -> list[Prepared]:
     wanting = [each for each in pictures if request.model and (request.recaption or not each.before)]
     if not wanting:
         return list(pictures)
@@ -112,13 +112,13 @@ def _captioned(pictures: Sequence[Prepared], request: PrepareRequest) -> list[Pr
     return [replace(each, caption=said.get(each.name, each.caption)) for each in pictures]
 
 
-def _tagged(picture: Prepared, request: PrepareRequest) -> Prepared:
+def _tag(picture: Prepared, request: PrepareRequest) -> Prepared:
     """Tags are what stands between commas; which case they are in does not matter."""
     away = {tag.lower() for tag in request.strip}
     tags = [tag for tag in (part.strip() for part in picture.caption.split(",")) if tag and tag.lower() not in away]
     there = {tag.lower() for tag in tags}
     caption = ", ".join([*tags, *(tag for tag in request.add if tag.lower() not in there)])
-    return replace(picture, caption=captioned(caption, request.trigger))
+    return replace(picture, caption=add_trigger(caption, request.trigger))
 
 
 def _line(picture: Prepared) -> str:

@@ -9,7 +9,7 @@ from typing import Annotated, Final
 from pydantic import Field
 
 from foundation.config.home import PathText, PathTextOrNone
-from foundation.config.keyed import read_keyed, typed
+from foundation.config.keyed import as_type, read_keyed
 from foundation.config.parse import parse
 from foundation.errors import ConfigError
 
@@ -65,7 +65,7 @@ def read_request(arguments: Sequence[str]) -> PrepareRequest:
     """
     texts, problems = read_keyed(arguments, KEYS, ())
     try:
-        request = parse(PrepareRequest, {key: typed(text, KEYS[key]) for key, text in texts.items()})
+        request = parse(PrepareRequest, {key: as_type(text, KEYS[key]) for key, text in texts.items()})
     except ConfigError as error:
         raise ConfigError([*problems, *error.problems]) from error
     if problems:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from eval.metrics.copying import copied, copy_rate, deduplicate, held_out_distance
+from eval.metrics.copying import copy_rate, deduplicate, find_copies, held_out_distance
 
 
 def unit(n: int, d: int = 16, seed: int = 0) -> Tensor:
@@ -43,13 +43,13 @@ def test_held_out_distance_equals_the_naive_leave_one_out_median(n: int, m: int)
 def test_copies_are_flagged_and_new_pictures_are_not() -> None:
     train, held_out = unit(20), unit(6, seed=1)
     samples = torch.stack([near(train[:4], 0.1), unit(4, seed=2)])
-    assert copied(samples, train, held_out).tolist() == [[True] * 4, [False] * 4]
+    assert find_copies(samples, train, held_out).tolist() == [[True] * 4, [False] * 4]
 
 
 def test_the_ratio_rule_alone_finds_copies_without_held_out_pictures() -> None:
     train = unit(20)
-    assert copied(near(train[:4], 0.1), train, train[:0]).all()
-    assert not copied(unit(30, seed=5), train, train[:0]).any()
+    assert find_copies(near(train[:4], 0.1), train, train[:0]).all()
+    assert not find_copies(unit(30, seed=5), train, train[:0]).any()
 
 
 def test_the_distance_rule_finds_copies_in_a_cluster_that_hides_them_from_the_ratio() -> None:
@@ -57,14 +57,14 @@ def test_the_distance_rule_finds_copies_in_a_cluster_that_hides_them_from_the_ra
     sample = near(train[:1], 0.3, seed=4)
     d1, d2 = torch.cdist(sample, train).sort().values[0, :2].tolist()
     assert d1 / d2 > 1 / 3
-    assert not copied(sample, train, train[:0]).any()
-    assert copied(sample, train, unit(6, seed=1)).all()
+    assert not find_copies(sample, train, train[:0]).any()
+    assert find_copies(sample, train, unit(6, seed=1)).all()
 
 
 def test_honest_samples_raise_no_alarm() -> None:
     centre = unit(1)
     flags = [
-        copied(near(centre.expand(32, -1), 1.0, 3 * i), near(centre.expand(24, -1), 1.0, 3 * i + 1), unit(0)).sum()
+        find_copies(near(centre.expand(32, -1), 1.0, 3 * i), near(centre.expand(24, -1), 1.0, 3 * i + 1), unit(0)).sum()
         for i in range(50)
     ]
     assert sum(int(flag) for flag in flags) / (50 * 32) < 0.01
@@ -79,7 +79,7 @@ def test_copy_rate_takes_off_what_the_base_does_itself() -> None:
 
 def test_edges_flag_nothing() -> None:
     train = unit(5)
-    assert copied(train[:2], train[:1], train).tolist() == [False, False]
-    assert copied(train[:0], train, train).shape == (0,)
-    assert copied(torch.full((2, 3, 16), math.nan), train, unit(3, seed=1)).sum() == 0
-    assert copied(train[:1].expand(3, -1), train, unit(3, seed=1)).all()
+    assert find_copies(train[:2], train[:1], train).tolist() == [False, False]
+    assert find_copies(train[:0], train, train).shape == (0,)
+    assert find_copies(torch.full((2, 3, 16), math.nan), train, unit(3, seed=1)).sum() == 0
+    assert find_copies(train[:1].expand(3, -1), train, unit(3, seed=1)).all()

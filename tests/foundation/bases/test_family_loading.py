@@ -18,7 +18,7 @@ from diffusers import DiffusionPipeline, FlowMatchEulerDiscreteScheduler, FluxPi
 from huggingface_hub.errors import GatedRepoError, LocalEntryNotFoundError, RepositoryNotFoundError
 from safetensors.torch import save_file
 
-from eval.guidance import guided, rows_of_a_picture
+from eval.guidance import guidance_options, rows_of_a_picture
 from foundation.bases.families import FAMILIES
 from foundation.bases.flow import flow_of
 from foundation.bases.folder import known_prediction
@@ -247,7 +247,7 @@ def test_a_pictures_rows_are_what_the_denoiser_gets(
             width=32,
             num_inference_steps=2,
             output_type="latent",
-            **guided(pipe, scale, 2),
+            **guidance_options(pipe, scale, 2),
         )
         assert set(rows) == {2 * rows_of_a_picture(pipe, scale)}
 

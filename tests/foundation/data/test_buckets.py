@@ -259,7 +259,7 @@ def test_resumed_equals_uninterrupted(new_base: NewBase, data: EncodedDataset, t
     pack.save_state(slot, tmp_path / "state")
     pack = Pack(new_base(), data, 1)
     slot = pack.admit(THREE[1], resume_from=tmp_path / "state")
-    while not pack.finished(slot):
+    while not pack.is_finished(slot):
         losses += [report.loss for report in pack.step()]
     assert losses == whole
 

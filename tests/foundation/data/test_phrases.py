@@ -6,7 +6,7 @@ import unicodedata
 
 import pytest
 
-from foundation.data.phrases import captioned, holds_phrase, replace_phrase
+from foundation.data.phrases import add_trigger, holds_phrase, replace_phrase
 
 HELD = [
     ("an ink drawing", "ink"),
@@ -39,7 +39,7 @@ NOT_HELD = [
 @pytest.mark.parametrize(("text", "phrase"), HELD)
 def test_whole_words_are_found_and_replaced(text: str, phrase: str) -> None:
     assert holds_phrase(text, phrase)
-    assert captioned(text, phrase) == text
+    assert add_trigger(text, phrase) == text
     assert not holds_phrase(replace_phrase(text, phrase, "X"), phrase)
 
 
@@ -54,6 +54,6 @@ def test_only_the_phrase_is_replaced_and_every_time() -> None:
 
 
 def test_a_caption_gets_the_trigger_that_it_lacks() -> None:
-    assert captioned("a pink ball", "ink") == "a pink ball, ink"
-    assert captioned("", "ink") == "ink"
-    assert captioned("a pink ball", "") == "a pink ball"
+    assert add_trigger("a pink ball", "ink") == "a pink ball, ink"
+    assert add_trigger("", "ink") == "ink"
+    assert add_trigger("a pink ball", "") == "a pink ball"

@@ -16,7 +16,7 @@ import pytest
 from PIL import Image
 
 from foundation.data.folder import read_folder
-from foundation.data.sources import located
+from foundation.data.sources import locate
 from foundation.errors import DataError
 from tests.foundation.files.test_archives import png, tar_of, zip_of
 
@@ -25,7 +25,7 @@ CAPTIONS = [f"a cup, {i}" for i in range(3)]
 
 def read(path: object, cache: Path) -> list[tuple[str, bytes]]:
     """Captions and files of what a source holds, in its order."""
-    pictures, _ = read_folder(located(str(path), cache, where="data.path"), where="data.path")
+    pictures, _ = read_folder(locate(str(path), cache, where="data.path"), where="data.path")
     return [(picture.caption, picture.path.read_bytes()) for picture in pictures]
 
 
@@ -207,13 +207,13 @@ def test_pictures_inside_tables_keep_their_bytes_and_kind(tmp_path: Path) -> Non
     pyarrow.parquet.write_table(
         pyarrow.table({"image": [{"bytes": buffer.getvalue(), "path": "../../a.png"}], "text": ["x"]}), file
     )
-    folder = located(str(file), tmp_path / "cache", where="data.path")
+    folder = locate(str(file), tmp_path / "cache", where="data.path")
     assert (folder / "000000.webp").read_bytes() == buffer.getvalue()
 
 
 def said(path: object, cache: Path) -> str:
     """What reading says of what it left out; the same again when it is in the cache."""
-    first, again = (read_folder(located(str(path), cache, where="data.path"), where="data.path")[1] for _ in range(2))
+    first, again = (read_folder(locate(str(path), cache, where="data.path"), where="data.path")[1] for _ in range(2))
     assert first == again
     return "\n".join(first)
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from foundation.files.sums import SUMS, damage, damage_of, is_as_sealed, sealed, write_sums
+from foundation.files.sums import SUMS, damage, damage_of, is_as_sealed, seal, write_sums
 
 
 @pytest.fixture
@@ -66,7 +66,7 @@ def test_a_sealed_archive_is_read_by_torch_and_any_changed_bit_before_its_end_is
     buffer = io.BytesIO()
     torch.save({"weights": torch.arange(8.0)}, buffer)
     plain = buffer.getvalue()
-    whole = sealed(plain)
+    whole = seal(plain)
     assert is_as_sealed(whole) and is_as_sealed(plain)
     assert torch.equal(torch.load(io.BytesIO(whole), weights_only=True)["weights"], torch.arange(8.0))
     places = random.Random(0).sample(range(len(plain) - 22), 200)  # behind it stands where the seal is

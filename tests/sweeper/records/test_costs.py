@@ -15,7 +15,7 @@ def test_time_adds_up_and_of_memory_the_most_counts() -> None:
     first = Costs(training=Cost(seconds=3, gigabytes=2), judging=Cost(seconds=1, gigabytes=1.25))
     both = first + Costs(training=Cost(seconds=1.4, gigabytes=1), judging=Cost(seconds=0.5, gigabytes=1.5))
     assert str(both) == "training took 4 s and at most 2.0 GB, judging 2 s and at most 1.5 GB"
-    assert both.training.shared(2) == Cost(seconds=2.2, gigabytes=2)
+    assert both.training.share(2) == Cost(seconds=2.2, gigabytes=2)
     assert first.metrics() == {
         "training_seconds": 3,
         "training_gigabytes": 2,

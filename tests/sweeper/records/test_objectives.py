@@ -6,7 +6,7 @@ import math
 
 from eval.evaluation import WORST, Evaluation
 from eval.metrics.registry import METRICS
-from sweeper.records.objectives import UNMEASURED, Objective, direction_of, measured, values_of
+from sweeper.records.objectives import UNMEASURED, Objective, direction_of, raw_values, values_of
 from sweeper.results.winner import measures
 
 
@@ -40,7 +40,7 @@ def test_what_was_not_measured_is_worse_than_anything_and_still_a_number() -> No
     assert values_of(known, names) == (50.0, 0.5, 0.1, 0.4)
     unknown = evaluation(math.nan, style=math.nan, val_ratio=math.inf)
     assert values_of(unknown, names) == (WORST, -UNMEASURED, UNMEASURED, UNMEASURED)
-    assert [name for name, value in measured(unknown, names).items() if math.isnan(value)] == [
+    assert [name for name, value in raw_values(unknown, names).items() if math.isnan(value)] == [
         "score",
         "style",
         "drift",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from eval.evaluation import Evaluation
-from sweeper.records.trials import best_checkpoint, diverged
+from sweeper.records.trials import best_checkpoint, has_diverged
 from tests.sweeper.played import evaluation, trial
 
 
@@ -20,10 +20,10 @@ def test_diverged_means_above_the_base_twice_after_the_warm_up_or_no_number() ->
     def ratio(value: float) -> Evaluation:
         return replace(evaluation(40), metrics={"val_ratio": value})
 
-    assert not diverged([ratio(1.2), ratio(1.2)], warmup=2)
-    assert not diverged([ratio(0.9), ratio(0.9), ratio(1.2)], warmup=2)
-    assert diverged([ratio(0.9), ratio(0.9), ratio(1.2), ratio(1.1)], warmup=2)
-    assert diverged([ratio(float("inf"))], warmup=2)
+    assert not has_diverged([ratio(1.2), ratio(1.2)], warmup=2)
+    assert not has_diverged([ratio(0.9), ratio(0.9), ratio(1.2)], warmup=2)
+    assert has_diverged([ratio(0.9), ratio(0.9), ratio(1.2), ratio(1.1)], warmup=2)
+    assert has_diverged([ratio(float("inf"))], warmup=2)
 
 
 def test_a_trial_that_failed_counts_with_a_clean_checkpoint_and_its_failure_is_named() -> None:

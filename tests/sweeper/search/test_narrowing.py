@@ -116,7 +116,7 @@ def test_a_study_without_a_finished_trial_is_no_start_and_others_come_best_first
     assert first == ranking
     after = plan(["+experiment=pencil", "study.name=after", "study.narrow_from=before"])
     again = Search.open(after.config, space, tmp_path / "studies.db", first=first)
-    assert not again.started
+    assert not again.has_trials
     assert [again.ask()[1] for _ in range(3)] == ranking
     with pytest.raises(StudyError, match="holds no study nowhere; there are after, before"):
         ranking_of("nowhere", tmp_path / "studies.db", "maximize")

@@ -102,7 +102,7 @@ def test_trials_side_by_side_never_repeat_one_another_in_a_finite_space(config: 
     for number, _ in running:
         search.tell_complete(number, 0.0)
     assert search.num_finished == 8
-    assert {tuple(past.params.items()) for past in search.ended()} == {
+    assert {tuple(past.params.items()) for past in search.ended_trials()} == {
         tuple(point.items()) for point in FINITE.points()
     }
 
@@ -131,7 +131,7 @@ def test_slots_that_are_refilled_side_by_side_find_the_best_option(config: MakeC
     assert len(set(rates)) == len([rate for rate in rates if rate is not None]) + (None in rates)
     late = [params for params in told[-20:] if params["optimizer"] == "b"]
     assert len(late) >= 12
-    assert max(past.value or 0.0 for past in search.ended()) > 1.7
+    assert max(past.value or 0.0 for past in search.ended_trials()) > 1.7
 
 
 def test_grid_tries_every_point_once_in_order_and_takes_no_continuous_dimension(config: MakeConfig) -> None:
@@ -163,7 +163,7 @@ def test_a_study_resumes_with_what_ran_what_runs_and_what_is_left(config: MakeCo
     first.report(3, 40, 0.1)
 
     second = Search.open(config(num_trials=99, slots=4), CONTINUOUS, database)
-    assert [(past.number, past.status, past.value, past.reason) for past in second.ended()] == [
+    assert [(past.number, past.status, past.value, past.reason) for past in second.ended_trials()] == [
         (0, "finished", 0.7, "all steps done"),
         (1, "pruned", 0.2, "hopeless"),
         (2, "failed", None, "loss is NaN"),
@@ -194,7 +194,7 @@ def test_a_resumed_study_draws_what_it_would_have_drawn(sampler: str, config: Ma
     for _ in range(4):
         draw(Search.open(config(sampler=sampler, startup_trials=3), CONTINUOUS, database), 2)
     stopped = Search.open(config(sampler=sampler, startup_trials=3), CONTINUOUS, database)
-    assert [past.params for past in stopped.ended()] == [past.params for past in through.ended()]
+    assert [past.params for past in stopped.ended_trials()] == [past.params for past in through.ended_trials()]
 
 
 def test_a_trial_that_an_older_program_half_drew_keeps_its_number_and_gets_the_rest(
@@ -239,7 +239,7 @@ def test_a_study_killed_at_a_write_draws_the_same_trials_under_the_same_numbers(
             number, params = (going[0].number, going[0].params) if going else search.ask()
             search.report(number, 40, 1.0)
             search.tell_complete(number, float(params["adapter.rank"] or 0))
-        return [(past.number, past.params) for past in search.ended()]
+        return [(past.number, past.params) for past in search.ended_trials()]
 
     undisturbed, kills = run(None), 0
     Search.open(config(name="another"), FINITE, tmp_path / "studies.db")  # the file and its tables are there
@@ -333,7 +333,7 @@ def test_what_ended_is_told_with_its_status_and_score(config: MakeConfig) -> Non
     search.tell_pruned(2, "overfit")
     search.tell_pruned(0, "hopeless")
     search.tell_failed(4, "out of memory")
-    assert [(past.status, past.value) for past in search.ended()] == [
+    assert [(past.status, past.value) for past in search.ended_trials()] == [
         ("pruned", None),
         ("finished", 0.9),
         ("pruned", 0.4),

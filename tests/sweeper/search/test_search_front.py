@@ -61,7 +61,7 @@ def test_the_front_is_what_nothing_clean_beats_and_the_sampler_lives_with_every_
     front = [n for n, values in clean.items() if not any(beaten(values, other) for other in clean.values())]
     assert search.front() == sorted(front)
     assert 1 < len(front) < len(clean)
-    assert [past.value for past in search.ended() if past.status == "pruned"] == [None] * 12
+    assert [past.value for past in search.ended_trials() if past.status == "pruned"] == [None] * 12
 
 
 def test_a_resumed_study_has_its_front_and_its_scores(config: Config, tmp_path: Path) -> None:
@@ -74,7 +74,7 @@ def test_a_resumed_study_has_its_front_and_its_scores(config: Config, tmp_path: 
     search.tell_pruned(2, "hopeless")
     again = Search.open(config, SPACE, tmp_path / "studies.db")
     assert again.front() == search.front() == [0]
-    assert [past.value for past in again.ended()] == [10.0, 11.0, None]
+    assert [past.value for past in again.ended_trials()] == [10.0, 11.0, None]
     stored = optuna.load_study(study_name="pencil", storage=sqlite_url(tmp_path / "studies.db")).trials
     assert [each.constraints for each in stored] == [{"overfit": -0.1}, {"overfit": 0.2}, {}]
 

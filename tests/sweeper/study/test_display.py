@@ -140,7 +140,7 @@ def test_the_time_left_counts_training_judging_and_the_finale_but_not_loading(tm
     screen.display.refresh(both, {})
     assert math.isnan(screen.display.time_left_s())
     assert "time left is known after the first evaluation" in screen.table()[0]
-    screen.display.evaluated(8.0)  # 4 pictures, so 2 s each
+    screen.display.note_evaluation(8.0)  # 4 pictures, so 2 s each
     # 2000 of 8000 steps in 200 s, then 40 pictures
     assert screen.display.time_left_s() == pytest.approx(600 + 80)
     screen.clock.now += 80
@@ -150,7 +150,7 @@ def test_the_time_left_counts_training_judging_and_the_finale_but_not_loading(tm
     screen.display.finale()
     assert "judging finalists and strengths (0 s)" in screen.table()[0]
     screen.clock.now += 30
-    screen.display.drawn(10)
+    screen.display.note_pictures(10)
     assert screen.display.time_left_s() == pytest.approx(90)
     assert "judging finalists and strengths 25% (30 s), about 90 s left" in " ".join(screen.table()).replace(
         "2 min", "90 s"
@@ -160,7 +160,7 @@ def test_the_time_left_counts_training_judging_and_the_finale_but_not_loading(tm
 def test_a_stopped_study_shows_nothing_of_what_went_on(tmp_path: Path) -> None:
     screen = Screen(80)
     screen.display.hear(READY)
-    screen.display.evaluated(1.0)
+    screen.display.note_evaluation(1.0)
     screen.display.refresh(trials(tmp_path), {})
     screen.display.stopping()
     assert screen.table() == ["pencil: 0/2 trials, stopping: every trial saves its state (0 s)"]

@@ -117,7 +117,7 @@ def test_what_an_older_program_wrote_down_as_asked_is_known_again(root: Path) ->
     del config["eval"]["metrics"]  # as it was before there were any
     pictures = [finished._stamps(Path(config["data"][name])) for name in finished._DATA if config["data"].get(name)]
     words = json.dumps([asked_for(root).space.fingerprint(), config, pictures], sort_keys=True, default=str)
-    assert hashlib.sha256(words.encode()).hexdigest() == finished._asked(asked_for(root))
+    assert hashlib.sha256(words.encode()).hexdigest() == finished._digest(asked_for(root))
 
 
 def test_what_trials_have_lost_is_named_and_the_best_stands(root: Path) -> None:

@@ -18,11 +18,11 @@ from sweeper.study.lost import (
     lost_checkpoint,
     lost_evaluations,
     refuse_lost_trials,
-    unchecked,
     why_no_best,
+    words_on_unchecked,
     worth_training_again,
 )
-from sweeper.worker.lost import lost_before
+from sweeper.worker.lost import what_is_lost
 from tests.sweeper.played import evaluation, trial
 
 
@@ -76,15 +76,15 @@ def test_only_what_may_be_the_best_is_trained_again() -> None:
 
 def test_a_trial_that_goes_on_must_have_all_it_was_judged_by_before(tmp_path: Path) -> None:
     history = [evaluation(40), evaluation(80)]
-    assert lost_before(tmp_path, 0, 40, []) == ""
-    assert lost_before(tmp_path, 80, 40, history[1:]) == "its evaluation at step 40 is gone"
-    assert lost_before(tmp_path, 85, 40, history[:1]) == "its evaluation at step 80 is gone"
-    assert lost_before(tmp_path, 80, 40, history) == "its checkpoint of step 40 is gone"
+    assert what_is_lost(tmp_path, 0, 40, []) == ""
+    assert what_is_lost(tmp_path, 80, 40, history[1:]) == "its evaluation at step 40 is gone"
+    assert what_is_lost(tmp_path, 85, 40, history[:1]) == "its evaluation at step 80 is gone"
+    assert what_is_lost(tmp_path, 80, 40, history) == "its checkpoint of step 40 is gone"
     for each in history:
         (checkpoint_of(tmp_path, each.step) / WEIGHTS_FILE).parent.mkdir(parents=True)
         (checkpoint_of(tmp_path, each.step) / WEIGHTS_FILE).touch()
-    assert lost_before(tmp_path, 80, 40, history) == ""
-    assert lost_before(tmp_path, 80, 40, history[:1]) == ""  # judged at 80 once more
+    assert what_is_lost(tmp_path, 80, 40, history) == ""
+    assert what_is_lost(tmp_path, 80, 40, history[:1]) == ""  # judged at 80 once more
 
 
 def test_a_damaged_checkpoint_is_lost_whoever_needs_it(tmp_path: Path) -> None:
@@ -92,12 +92,12 @@ def test_a_damaged_checkpoint_is_lost_whoever_needs_it(tmp_path: Path) -> None:
     file = checkpoint_of(tmp_path, 40) / WEIGHTS_FILE
     save_file({"lora_A.weight": torch.ones(2, 2)}, make_parent(file))
     write_sums(file.parent)
-    assert lost_before(tmp_path, 80, 40, judged.evaluations) == ""
+    assert what_is_lost(tmp_path, 80, 40, judged.evaluations) == ""
     whole = bytearray(file.read_bytes())
     whole[-1] ^= 1  # still a LoRA, and as long
     file.write_bytes(whole)
     said = f"{file} is damaged (its checksum differs from {SUMS})"
-    assert lost_before(tmp_path, 80, 40, judged.evaluations) == lost_checkpoint(judged) == said
+    assert what_is_lost(tmp_path, 80, 40, judged.evaluations) == lost_checkpoint(judged) == said
 
 
 def make_parent(file: Path) -> Path:
@@ -106,11 +106,11 @@ def make_parent(file: Path) -> Path:
 
 
 def test_folders_without_checksums_are_counted_and_said_once(tmp_path: Path) -> None:
-    assert unchecked(tmp_path) == []
+    assert words_on_unchecked(tmp_path) == []
     for step in (40, 80):
         checkpoint_of(trial_of(tmp_path, 0), step).mkdir(parents=True)
     write_sums(checkpoint_of(trial_of(tmp_path, 0), 80))
-    (line,) = unchecked(tmp_path)
+    (line,) = words_on_unchecked(tmp_path)
     assert line.startswith(f"1 of 2 folders with LoRAs in {tmp_path} have no {SUMS}")
 
 

@@ -61,7 +61,7 @@ def test_every_trial_is_trained_and_told_once(make: Make) -> None:
     supervisor.run()
     assert worker.admitted == [0, 1, 2]
     assert worker.most_at_once == 2
-    assert [(past.status, past.value) for past in search.ended()] == [("finished", 50.0)] * 3
+    assert [(past.status, past.value) for past in search.ended_trials()] == [("finished", 50.0)] * 3
     assert notes.ended == dict.fromkeys(range(3), ("finished", "all steps done"))
 
 
@@ -69,8 +69,8 @@ def test_overfit_with_a_clean_checkpoint_completes_with_that_checkpoints_score(m
     turned = (evaluation(40, 60.0), evaluation(60, 45.0, 0.9, overfit=True), evaluation(80, 10.0, 1.0))
     supervisor, notes, search = make(PlayedWorker({0: turned, 1: FULL, 2: FULL}))
     supervisor.run()
-    assert search.ended()[0].status == "finished"
-    assert search.ended()[0].value == 60.0
+    assert search.ended_trials()[0].status == "finished"
+    assert search.ended_trials()[0].value == 60.0
     assert notes.ended[0] == ("finished", "looks overfit: copies in 4 of 16 pictures")
     assert supervisor.trials[0].evaluations[-1].step == 60  # it was stopped there
 
@@ -80,7 +80,7 @@ def test_past_its_best_a_trial_completes_with_that_best(make: Make) -> None:
     burnt = replace(evaluation(60, 45.0), past_best=True, words=words)
     supervisor, notes, search = make(PlayedWorker({0: (evaluation(40, 60.0), burnt, FULL[1]), 1: FULL, 2: FULL}))
     supervisor.run()
-    assert (search.ended()[0].status, search.ended()[0].value) == ("finished", 60.0)
+    assert (search.ended_trials()[0].status, search.ended_trials()[0].value) == ("finished", 60.0)
     assert notes.ended[0] == ("finished", f"past its best: {words}")
 
 
@@ -88,14 +88,14 @@ def test_overfit_without_a_clean_checkpoint_is_pruned(make: Make) -> None:
     never = (evaluation(40, 20.0, 0.9), evaluation(60, 10.0, 0.9, overfit=True), evaluation(80))
     supervisor, notes, search = make(PlayedWorker({0: never, 1: FULL, 2: FULL}))
     supervisor.run()
-    assert search.ended()[0].status == "pruned"
+    assert search.ended_trials()[0].status == "pruned"
     assert notes.ended[0][0] == "pruned"
 
 
 def test_failed_trial_keeps_its_reason_and_the_others_go_on(make: Make) -> None:
     supervisor, notes, search = make(PlayedWorker({0: "loss is nan at step 3", 1: FULL, 2: FULL}))
     supervisor.run()
-    assert [past.status for past in search.ended()] == ["failed", "finished", "finished"]
+    assert [past.status for past in search.ended_trials()] == ["failed", "finished", "finished"]
     assert notes.ended[0] == ("failed", "loss is nan at step 3")
 
 
@@ -105,14 +105,14 @@ def test_dead_worker_is_replaced_and_its_trials_get_their_next_attempt(make: Mak
     supervisor.run()
     assert worker.started == 2
     assert worker.admitted == [0, 0, 1, 2]
-    assert [past.status for past in search.ended()] == ["finished"] * 3
+    assert [past.status for past in search.ended_trials()] == ["finished"] * 3
 
 
 def test_trial_whose_worker_always_dies_fails_after_its_attempts(make: Make) -> None:
     worker = PlayedWorker({0: FULL, 1: FULL, 2: FULL}, num_slots=1, deaths=MAX_ATTEMPTS)
     supervisor, notes, search = make(worker)
     supervisor.run()
-    assert [past.status for past in search.ended()] == ["failed", "finished", "finished"]
+    assert [past.status for past in search.ended_trials()] == ["failed", "finished", "finished"]
     assert notes.ended[0][1] == f"the worker was ended by SIGKILL, in {MAX_ATTEMPTS} attempts"
 
 
@@ -134,7 +134,7 @@ def test_running_trial_of_a_crashed_study_goes_on_under_its_number(make: Make, t
     assert number == 0
     assert notes.reconciled == {0}
     assert worker.admitted == [0, 1, 2]
-    assert len(search.ended()) == 3
+    assert len(search.ended_trials()) == 3
 
 
 def test_finished_study_starts_no_worker_and_asks_nothing(make: Make, tmp_path: Path) -> None:
@@ -173,19 +173,19 @@ def test_an_ended_trial_that_lost_what_it_was_judged_by_is_trained_again_to_wher
     assert [each.step for each in again.trials[1].evaluations] == [40, 60]
     assert notes.ended[1] == ("finished", "looks overfit: copies in 4 of 16 pictures")
     assert sorted(notes.records) == [0, 1, 2]  # those that ended before are compared with what is shown of them
-    assert search.ended() == before.ended()
+    assert search.ended_trials() == before.ended_trials()
 
 
 def test_a_finalist_that_lost_its_checkpoint_is_trained_again_after_the_study_ended(make: Make) -> None:
     worker = PlayedWorker({0: FULL, 1: FULL, 2: FULL})
     supervisor, notes, search = make(worker)
     supervisor.run()
-    before = search.ended()
+    before = search.ended_trials()
     supervisor.train_again({2: "its checkpoint is gone"})
     assert worker.admitted == [0, 1, 2, 2]
     assert [each.step for each in supervisor.trials[2].evaluations] == [40, 80]
     assert notes.ended[2] == ("finished", "all steps done")
-    assert search.ended() == before
+    assert search.ended_trials() == before
 
 
 def test_what_a_crash_kept_from_being_shown_and_deleted_is_made_up_for(make: Make, tmp_path: Path) -> None:
@@ -276,7 +276,7 @@ def test_a_trial_that_fails_after_a_clean_checkpoint_is_told_with_that_checkpoin
 
     supervisor, notes, search = make(Failing({0: FULL, 1: FULL, 2: FULL}))
     supervisor.run()
-    past = search.ended()[0]
+    past = search.ended_trials()[0]
     reason = "failed, but its checkpoint of step 40 counts: loss is nan at step 50"
     assert (past.status, past.value, past.reason) == ("finished", 40.0, reason)
     assert notes.ended[0] == ("finished", reason)

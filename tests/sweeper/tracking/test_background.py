@@ -41,7 +41,7 @@ def test_calls_from_many_threads_all_arrive(open_one: Callable[[], Tracker], fol
 class _Recorder:
     """A tracker that notes its calls, and waits or raises when told to."""
 
-    lost = 0
+    num_lost = 0
 
     def __init__(self) -> None:
         self.calls: list[tuple[Any, ...]] = []
@@ -99,10 +99,10 @@ def test_a_slow_store_costs_no_memory_and_no_time_at_the_end(
     for step in range(1, 31):
         tracker.log_evaluation(0, evaluation_at(step), [])
     tracker.end_trial(record(0, status="finished", reason=""))  # never dropped
-    dropped = tracker.lost
+    dropped = tracker.num_lost
     assert dropped in (20, 21)  # whether or not the thread has taken its first call
     tracker.close(timeout_s=0.05)
-    assert tracker.lost == 32  # every call that was made: the first is stuck, and all others behind it
+    assert tracker.num_lost == 32  # every call that was made: the first is stuck, and all others behind it
     assert "could not be shown in MLflow (10 calls are waiting already)" in caplog.text
     inner.may_go.set()
 
@@ -133,7 +133,7 @@ def test_what_a_store_refused_for_a_while_is_made_good_by_the_trials_end(ends: b
     if ends:
         tracker.end_trial(record(0))
     tracker.close()
-    assert tracker.lost == (0 if ends else 2)
+    assert tracker.num_lost == (0 if ends else 2)
 
 
 def test_a_dead_store_is_left_alone_and_what_failed_is_tried_again_before_the_studys_end() -> None:
@@ -148,7 +148,7 @@ def test_a_dead_store_is_left_alone_and_what_failed_is_tried_again_before_the_st
     assert len(inner.calls) == 2 * background.MAX_FAILURES + 1
     tracker.end_study("finished")
     tracker.close()
-    assert tracker.lost == 0
+    assert tracker.num_lost == 0
     assert [call[1].number for call in inner.calls[-12:-3]] == list(range(9))
     assert [call[0] for call in inner.calls[-3:]] == ["register_champion", "end_study", "close"]
 
@@ -161,7 +161,7 @@ def test_a_store_that_stays_away_is_counted_and_said_once(caplog: pytest.LogCapt
             tracker.end_trial(record(number))
         tracker.end_study("finished")
         tracker.close()
-    assert tracker.lost == 8  # the start, five ends, the study's end, and the tracker's own
+    assert tracker.num_lost == 8  # the start, five ends, the study's end, and the tracker's own
     assert len(caplog.records) == 1
 
 
@@ -173,6 +173,6 @@ def test_an_error_of_any_kind_stays_in_the_thread_and_is_one_line(caplog: pytest
         assert tracker.register_champion(Path(), 0, {}, {}, "") is None
         tracker.close()
         tracker.end_study("finished")
-    assert tracker.lost == 2
+    assert tracker.num_lost == 2
     assert "trial 0's start could not be shown in MLflow (no room); the study goes on" in caplog.text
     assert [call[0] for call in inner.calls] == ["start_trial", "register_champion", "close"]

@@ -63,7 +63,7 @@ def test_a_resumed_study_goes_on_in_the_same_runs_and_shows_nothing_twice(
     assert not {"ended", "reason"} & set(runs["trial 0000"].data.tags)
     assert runs["pencil"].data.params == {"study.num_trials": "2", "study.seed": "0"}
     assert runs["pencil"].data.tags["now/study.num_trials"] == "4"
-    assert second.lost == 0
+    assert second.num_lost == 0
 
 
 def test_after_a_crash_only_trials_that_go_on_stay_running_and_after_the_end_none(
@@ -91,7 +91,7 @@ def test_after_a_crash_only_trials_that_go_on_stay_running_and_after_the_end_non
     tracker.close()
     assert runs_of(folder)["pencil"].info.status == "FAILED"
     assert "RUNNING" not in {run.info.status for run in runs_of(folder).values()}
-    assert tracker.lost == 0
+    assert tracker.num_lost == 0
 
 
 def test_a_trial_that_ended_unseen_is_shown_whole_and_one_that_was_seen_stays_as_it_is(
@@ -134,7 +134,7 @@ def test_a_trial_that_ended_unseen_is_shown_whole_and_one_that_was_seen_stays_as
         assert (80, COSTS.judging.seconds) in history_of(folder, runs[name], "usage/judging_seconds")
         assert [step for step, _ in history_of(folder, runs[name], "train/loss")] == list(range(1, 81))
         assert runs[name].data.metrics["chosen/score"] == 7.0
-    assert tracker.lost == 0
+    assert tracker.num_lost == 0
 
 
 def test_two_studies_in_one_experiment_do_not_touch_each_other(open_one: Callable[[], Tracker], folder: Path) -> None:
@@ -181,7 +181,7 @@ def test_gaps_of_an_ended_trial_are_filled_and_nothing_that_is_there_is_shown_tw
         tracker.end_trial(whole(digest))
         tracker.reconcile(set())
         tracker.close()
-        assert tracker.lost == 0
+        assert tracker.num_lost == 0
         trial = runs_of(folder)["trial 0000"]
         assert history_of(folder, trial, "train/loss") == [(step, 0.5) for step in range(1, 81)]
         assert [step for step, _ in history_of(folder, trial, "eval/score")] == [40, 80]
@@ -271,7 +271,7 @@ def test_a_damaged_best_is_not_shown_and_one_made_again_replaces_what_is_shown_f
         tracker.start_study("pencil", "id of pencil", {}, "")
         version = tracker.register_champion(best, 0, {"score": 1.0}, {}, "rank 4")
         tracker.close()
-        return version, tracker.lost
+        return version, tracker.num_lost
 
     assert crowned() == ("1", 0)
     file.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))

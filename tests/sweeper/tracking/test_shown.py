@@ -37,7 +37,7 @@ def test_a_trial_is_a_child_of_its_study_with_parameters_and_config(
     )
     tracker.close()
     runs = runs_of(folder)
-    assert tracker.lost == 0
+    assert tracker.num_lost == 0
     study, trial = runs["pencil"], runs["trial 0007"]
     assert len(study.data.params) == 151
     assert len(study.data.params["eval.prompts"]) == 6000
@@ -66,7 +66,7 @@ def test_steps_and_evaluations_are_metrics_and_images_by_step(
         tracker.log_evaluation(0, evaluation_at(step), [(name, picture) for name in names])
     tracker.close()
     trial = runs_of(folder)["trial 0000"]
-    assert tracker.lost == 0
+    assert tracker.num_lost == 0
     assert history_of(folder, trial, "train/loss") == [(1, 0.5), (3, 0.25)]
     assert history_of(folder, trial, "train/lr") == [(1, 1e-3), (2, 1e-3), (3, 1e-3)]
     assert history_of(folder, trial, "train/grad_norm") == [(1, 2.0), (2, 2.0), (3, 2.0)]
@@ -102,7 +102,7 @@ def test_the_bases_pictures_stand_at_step_0_of_every_trial_once(
     pictures = [paths_of(folder, runs[f"trial {number:04d}"], "images") for number in range(4)]
     assert [sum(path.endswith(".png") for path in paths) for paths in pictures] == [0, 1, 1, 1]
     assert all("+step+0+" in path for paths in pictures for path in paths)
-    assert first.lost == second.lost == 0
+    assert first.num_lost == second.num_lost == 0
 
 
 @pytest.mark.parametrize("links", [True, False])
@@ -120,7 +120,7 @@ def test_a_picture_lies_on_the_disk_once_where_the_disk_allows_it(
     trial = runs_of(folder)["trial 0000"]
     (large,) = local(trial.info.artifact_uri).glob("images/samples~a cup+step+40+timestamp+*.png")
     small = large.with_name(f"{large.stem}+compressed.webp")
-    assert tracker.lost == 0
+    assert tracker.num_lost == 0
     assert large.samefile(picture) == links
     assert read_rgb(large).tobytes() == read_rgb(picture).tobytes()
     assert max(read_rgb(small).size) == 256
@@ -151,7 +151,7 @@ def test_ends_differ_and_keep_checkpoints(open_one: Callable[[], Tracker], folde
     ]
     assert trials[0].data.metrics == {"chosen/step": 80.0, "chosen/score": 71.5}
     assert trials[1].data.metrics == {}
-    assert tracker.lost == 1
+    assert tracker.num_lost == 1
     file = "pytorch_lora_weights.safetensors"
     kept = paths_of(folder, runs["trial 0000"], "checkpoints")
     assert kept == [f"checkpoints/best/{file}", f"checkpoints/last/{file}"]
@@ -187,7 +187,7 @@ def test_the_winner_is_registered_once_and_holds_the_alias(
     study = runs_of(folder)["pencil"]
     assert study.data.metrics == {"best/score": 70.0}
     assert runs_of(folder)["trial 0003"].data.tags["champion"] == "pencil version 1"
-    assert tracker.lost == 0
+    assert tracker.num_lost == 0
 
 
 def test_what_all_trials_show_and_what_a_trial_keeps_lies_on_the_disk_once(
@@ -203,7 +203,7 @@ def test_what_all_trials_show_and_what_a_trial_keeps_lies_on_the_disk_once(
     tracker.close()
     runs = runs_of(folder)
     first, second = (local(runs[f"trial {number:04d}"].info.artifact_uri) for number in (0, 1))
-    assert tracker.lost == 0
+    assert tracker.num_lost == 0
     names = sorted(path.name for path in (first / "images").iterdir())
     assert len(names) == 2 and names == sorted(path.name for path in (second / "images").iterdir())
     assert all((first / "images" / name).samefile(second / "images" / name) for name in names)

@@ -37,7 +37,7 @@ def test_errors_of_mlflow_are_said_once_counted_and_end_nothing(
         tracker.log_steps(9, [step_report(1), step_report(2)])  # a trial whose start never came
         tracker.log_evaluation(0, evaluation_at(80), [])
         tracker.close()
-    assert tracker.lost == 3
+    assert tracker.num_lost == 3
     said = [record.message for record in caplog.records]
     assert len(said) == 1
     assert "trial 0's evaluation at step 40 could not be shown in MLflow" in said[0]
