@@ -161,8 +161,8 @@ def _conditions(unet: Any, latents: torch.Tensor, text: torch.Tensor) -> dict[st
     config = unet.config
     if config.addition_embed_type is None:
         return {"encoder_hidden_states": text}
-    told = 6 * config.addition_time_embed_dim
-    tokens, pooled = split_text(text, config.projection_class_embeddings_input_dim - told)
+    size_width = 6 * config.addition_time_embed_dim
+    tokens, pooled = split_text(text, config.projection_class_embeddings_input_dim - size_width)
     side = 8 * latents.shape[-1]
     sizes = torch.tensor([[side, side, 0, 0, side, side]] * len(latents), device=latents.device)
     return {"encoder_hidden_states": tokens, "added_cond_kwargs": {"text_embeds": pooled, "time_ids": sizes}}

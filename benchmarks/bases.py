@@ -22,7 +22,7 @@ from train.pocket.tokens import build_tokenizer
 
 _SIZE_EMBEDDING: Final = 256
 _SIZES: Final = 6
-"""Numbers of a picture's size that SDXL is told."""
+"""Numbers of a picture's size that SDXL gets."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

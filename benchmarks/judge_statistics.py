@@ -157,25 +157,25 @@ def _draw(pools: Pools, nuisance: str, prompts: Tensor, rng: np.random.Generator
 def make_pools(base: Base, eye: Extractor, seed: int) -> Pools:
     """Draw everything once and look at it."""
     found = scenes(seed, _NUM_PROMPT_SCENES + _NUM_REAL, held_out=True)
-    asked, others = found[:_NUM_PROMPT_SCENES], found[_NUM_PROMPT_SCENES:]
+    wanted, others = found[:_NUM_PROMPT_SCENES], found[_NUM_PROMPT_SCENES:]
 
     def see(pictures: Sequence[Image.Image]) -> Tensor:
         return torch.cat([eye.images(pictures), compositions(pictures)], dim=-1)
 
     def each(make: Callable[[int, int], Image.Image]) -> Tensor:
-        pictures = [make(i, s) for i in range(len(asked)) for s in range(SEEDS)]
-        return see(pictures).view(len(asked), SEEDS, -1)
+        pictures = [make(i, s) for i in range(len(wanted)) for s in range(SEEDS)]
+        return see(pictures).view(len(wanted), SEEDS, -1)
 
     real = [draw_scene(scene, "pencil", seed + 7_000_000 + i) for i, scene in enumerate(others)]
     near = [[picture, *(_nearly(picture, k) for k in range(1, _NEAR))] for picture in real]
     printed = _through_vae(base, [ImageChops.offset(each, i % 5 - 2, i // 5 % 5 - 2) for i, each in enumerate(real)])
 
     def good(i: int, s: int) -> Image.Image:
-        return draw_scene(asked[i], "pencil", seed + 1000 * i + s)
+        return draw_scene(wanted[i], "pencil", seed + 1000 * i + s)
 
     return Pools(
-        texts=eye.texts([scene.caption(None) for scene in asked]),
-        base=each(lambda i, s: draw_scene(asked[i], "photo", seed + 5_000_000 + 1000 * i + s)),
+        texts=eye.texts([scene.caption(None) for scene in wanted]),
+        base=each(lambda i, s: draw_scene(wanted[i], "photo", seed + 5_000_000 + 1000 * i + s)),
         good=each(good),
         alike=each(lambda i, s: _nearly(good(i, 0), s)),
         good_shifted=each(lambda i, s: _shift_colours(good(i, s))),

@@ -74,7 +74,7 @@ def _evidence(evaluations: Sequence[Evaluation], clean: float) -> tuple[Diagnosi
 
 
 def _advice(kind: DiagnosisName, evaluations: Sequence[Evaluation], clean: float) -> str:
-    """What to change next. The best checkpoint is the one that is kept, so nobody has to be told to take it."""
+    """What to change next. The best checkpoint is the one that is kept, so that is no advice."""
     often = _why_more_often(evaluations, clean)
     match kind:
         case "diverged":

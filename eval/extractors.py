@@ -67,7 +67,7 @@ def load_extractors(spec: EvalSpec, device: torch.device | str) -> FeatureExtrac
     """Load what `spec` names; weights from safetensors only, and no code that comes with a model is run.
 
     Raises:
-        BaseModelError: a model is not there, or is none of the kind that is asked for.
+        BaseModelError: a model is not there, or is of another kind.
     """
     return FeatureExtractors(
         clip=load_extractor(spec.clip, device),

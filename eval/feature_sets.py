@@ -23,13 +23,13 @@ class ReferenceFeatures:
     base_unrelated: Tensor
     """(U, R, D) what the base draws for the unrelated prompts and the first R seeds; (0, R, D) for none."""
 
-    def within(self, asked: SampleBudget) -> ReferenceFeatures:
+    def within(self, budget: SampleBudget) -> ReferenceFeatures:
         """The same as if the base had been drawn for these prompts and seeds alone."""
         return ReferenceFeatures(
             train=self.train,
             held_out=self.held_out,
-            base_samples=self.base_samples[: asked.prompts, : asked.seeds],
-            base_unrelated=self.base_unrelated[: asked.unrelated, : asked.seeds],
+            base_samples=self.base_samples[: budget.prompts, : budget.seeds],
+            base_unrelated=self.base_unrelated[: budget.unrelated, : budget.seeds],
         )
 
     def tensors(self, name: str) -> dict[str, Tensor]:
@@ -57,9 +57,9 @@ class SampleFeatures:
     unrelated: Tensor
     """(U, R, D) for the unrelated prompts; (0, R, D) for none."""
 
-    def within(self, asked: SampleBudget) -> SampleFeatures:
+    def within(self, budget: SampleBudget) -> SampleFeatures:
         """The same as if it had been drawn for these prompts and seeds alone."""
         return SampleFeatures(
-            samples=self.samples[: asked.prompts, : asked.seeds],
-            unrelated=self.unrelated[: asked.unrelated, : asked.seeds],
+            samples=self.samples[: budget.prompts, : budget.seeds],
+            unrelated=self.unrelated[: budget.unrelated, : budget.seeds],
         )

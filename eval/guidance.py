@@ -1,4 +1,4 @@
-"""How a pipeline is asked for guidance, and which rows its denoiser then computes."""
+"""How a pipeline is called for guidance, and which rows its denoiser then computes."""
 
 from __future__ import annotations
 

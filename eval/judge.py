@@ -65,15 +65,15 @@ class Evidence:
         """The pictures as style fidelity is measured on them."""
         return self.style or self.of_images
 
-    def within(self, asked: SampleBudget) -> Evidence:
+    def within(self, budget: SampleBudget) -> Evidence:
         """The same as if it had been drawn for these prompts and seeds alone."""
         return replace(
             self,
-            samples=self.samples[: asked.prompts, : asked.seeds],
-            unrelated=self.unrelated[: asked.unrelated, : asked.seeds],
-            compositions=self.compositions[: asked.prompts, : asked.seeds],
-            image=self.image and self.image.within(asked),
-            style=self.style and self.style.within(asked),
+            samples=self.samples[: budget.prompts, : budget.seeds],
+            unrelated=self.unrelated[: budget.unrelated, : budget.seeds],
+            compositions=self.compositions[: budget.prompts, : budget.seeds],
+            image=self.image and self.image.within(budget),
+            style=self.style and self.style.within(budget),
         )
 
 
@@ -87,8 +87,8 @@ def judge(
 ) -> Evaluation:
     """Judge what was seen of a checkpoint (`evidence`) against `reference`, by `spec`.
 
-    `history` are the trial's earlier evaluations, `validations` the losses between them. `failed` is told which metrics
-    of packages could not be taken.
+    `history` are the trial's earlier evaluations, `validations` the losses between them. `failed` is called with
+    metrics of packages could not be taken.
 
     Raises:
         ValueError: the evidence is not of the prompts, seeds or images of the reference.

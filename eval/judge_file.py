@@ -50,7 +50,7 @@ class _Sight:
 
 
 def judge_file(request: EvalRequest) -> Evaluation:
-    """Draw, look and judge; print the table, write what was asked for.
+    """Draw, look and judge; print the table, write the files that the request names.
 
     Raises:
         UserError: the LoRA, the base, the CLIP or the data cannot be used.
@@ -119,7 +119,7 @@ def _device(name: str | None) -> torch.device:
 
 
 def _pictures(request: EvalRequest) -> Dataset:
-    """What was trained on and what was not, read and told apart as training does it."""
+    """What was trained on and what was not, read and split as training does it."""
     if request.data is None:
         return Dataset((), ())
     dataset = load_dataset(with_folders(request.data, _CACHE), to_train=False)

@@ -1,4 +1,4 @@
-"""The models that a judge is asked to look with, checked before anything is loaded or written."""
+"""The models that a judge looks with, checked before anything is loaded or written."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ OWN: Final = "pocket"
 
 
 def check_models(spec: EvalSpec) -> None:
-    """Refuse what is neither a folder that is there nor looks like a hub id; a hub id is only asked for when loaded.
+    """Refuse what is neither a folder that is there nor looks like a hub id; a hub id is looked up only when loaded.
 
     Raises:
         ConfigError: one problem for each.

@@ -108,7 +108,7 @@ def missing_criteria(signs: OverfitSigns) -> list[str]:
 
 
 def is_untold(signs: OverfitSigns) -> bool:
-    """Return whether the two measures that overfit is mostly told by, copies and validation loss, both are missing."""
+    """Return whether the two measures that mostly show overfit, copies and validation loss, both are missing."""
     return {"copy", "val_rise"} <= set(missing_criteria(signs))
 
 
@@ -158,5 +158,5 @@ def explain(signs: OverfitSigns, parts: Mapping[str, float]) -> str:
         ", ".join(_NAMES[each] for each in missing_criteria(signs)),
     )
     if is_untold(signs):
-        return f"overfit cannot be told: {unknown} not measured" + (f"; {said}" if said else "")
+        return f"overfit cannot be judged: {unknown} not measured" + (f"; {said}" if said else "")
     return said or "no sign of overfit" + (f"; {unknown} not measured" if unknown else "")

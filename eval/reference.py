@@ -83,16 +83,16 @@ class Reference:
         """The pictures as style fidelity is measured on them."""
         return self.style or self.of_images
 
-    def within(self, asked: SampleBudget) -> Reference:
+    def within(self, budget: SampleBudget) -> Reference:
         """The same as if the base had been drawn for these prompts and seeds alone."""
         return replace(
             self,
-            prompts=self.prompts[: asked.prompts],
-            base_samples=self.base_samples[: asked.prompts, : asked.seeds],
-            base_unrelated=self.base_unrelated[: asked.unrelated, : asked.seeds],
-            base_compositions=self.base_compositions[: asked.prompts, : asked.seeds],
-            image=self.image and self.image.within(asked),
-            style=self.style and self.style.within(asked),
+            prompts=self.prompts[: budget.prompts],
+            base_samples=self.base_samples[: budget.prompts, : budget.seeds],
+            base_unrelated=self.base_unrelated[: budget.unrelated, : budget.seeds],
+            base_compositions=self.base_compositions[: budget.prompts, : budget.seeds],
+            image=self.image and self.image.within(budget),
+            style=self.style and self.style.within(budget),
         )
 
     def save(self, path: Path) -> None:

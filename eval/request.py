@@ -1,4 +1,4 @@
-"""What `sweeper eval` is asked for: its keys, their meaning, their mistakes. Light, so mistakes show at once."""
+"""The arguments of `sweeper eval`: its keys, their meaning, their mistakes. Light, so mistakes show at once."""
 
 from __future__ import annotations
 

@@ -5,7 +5,7 @@
 - **style**: style fidelity s, how much of the way from the base to held-out pictures was gone, at most 1; what does
   not learn has 0. Anchored on pictures it never saw, so copying the training set earns nothing beyond 1.
 - **prompt**: the share of the base's prompt match that is kept, 0 to 1.12: the cosine of pictures with their texts,
-  the style's direction taken out, over the base's. A picture that no longer shows what was asked for is worth nothing,
+  the style's direction taken out, over the base's. A picture that no longer shows its prompt is worth nothing,
   however well styled: hence a product and no sum. Above 1 where the LoRA follows its prompts better than a base which
   did not know the style; cut at 1, a later fall from there would not show. To the eighth power, because a cosine
   moves little where much of a picture goes wrong: what matches a foreign text has two thirds of the base's, not none.

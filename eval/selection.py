@@ -18,9 +18,9 @@ def earliest_good_enough(
     """Return which checkpoint of a trial, in order of steps, is the one to keep.
 
     The earliest whose score lies within `WITHIN` standard errors (the best one's) of the best among the clean ones
-    (overfit index < `clean`): the simplest that cannot be told from the best. Is none clean, the least overfit,
-    and of those the best score. A checkpoint without a score (NaN) is chosen only where none has one; a standard
-    error that is NaN counts as 0.
+    (overfit index < `clean`): the simplest that is no worse than the best within error. Is none clean, the least
+    overfit, and of those the best score. A checkpoint without a score (NaN) is chosen only where none has one; a
+    standard error that is NaN counts as 0.
 
     Raises:
         ValueError: there is no checkpoint, or the three differ in length.

@@ -248,14 +248,14 @@ class EvalSpec:
         """What a close call is judged by."""
         return self.usual._replace(seeds=len(self.seeds) + len(self.tiebreak_seeds))
 
-    def within(self, asked: SampleBudget) -> EvalSpec:
+    def within(self, budget: SampleBudget) -> EvalSpec:
         """The same judge asking for this and no more, whatever it sees; seeds are of `seeds` and `tiebreak_seeds`."""
         return replace(
             self,
-            prompts=self.prompts[: asked.prompts],
-            seeds=(*self.seeds, *self.tiebreak_seeds)[: asked.seeds],
-            unrelated_prompts=self.unrelated_prompts[: asked.unrelated],
-            unrelated_seeds=len(self.seeds_of_unrelated[: asked.seeds]),
+            prompts=self.prompts[: budget.prompts],
+            seeds=(*self.seeds, *self.tiebreak_seeds)[: budget.seeds],
+            unrelated_prompts=self.unrelated_prompts[: budget.unrelated],
+            unrelated_seeds=len(self.seeds_of_unrelated[: budget.seeds]),
             tiebreak_seeds=(),
             screening_prompts=None,
         )

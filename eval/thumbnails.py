@@ -17,7 +17,7 @@ THUMBNAIL_WIDTH = 3 * THUMBNAIL_SIDE * THUMBNAIL_SIDE
 def compositions(images: Sequence[Image.Image]) -> Tensor:
     """Return pictures as 8×8 thumbnails with each channel's mean taken out, unit norm: (N, 192) float32.
 
-    CLIP is asked what a picture shows; a prompt for a scene that was also trained on then looks like a copy. Whoever
+    CLIP sees what a picture shows; a prompt for a scene that was also trained on then looks like a copy. Whoever
     copies repeats the place and form of things, and that is still there in a thumbnail, whatever was lost in the VAE;
     eight pixels a side, as in perceptual hashes, forgive a copy that has moved a little. Without the channels' means, a
     cast or another exposure of all colours changes nothing (docs/judge.md has the figures).

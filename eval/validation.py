@@ -48,7 +48,7 @@ class ValidationSet:
     process: NoiseProcess
     """How the base takes noise, and what its denoiser predicts."""
     strata: Strata
-    """S of them: where each image is asked about."""
+    """S of them: the times at which each image is measured."""
 
     def __post_init__(self) -> None:
         if not len(self.latents) == len(self.embeddings) == len(self.ids):
@@ -58,10 +58,10 @@ class ValidationSet:
             )
         if (alphas := self.process.alphas_cumprod) is not None:
             first, last = self.strata.span
-            asked = int((last - first) * len(alphas))
-            if len(self.strata) > asked:
+            in_span = int((last - first) * len(alphas))
+            if len(self.strata) > in_span:
                 raise ValueError(
-                    f"timestep_bins · noises_per_bin must be ≤ {asked} timesteps, "
+                    f"timestep_bins · noises_per_bin must be ≤ {in_span} timesteps, "
                     f"got {self.strata.bins} · {self.strata.noises_per_bin}"
                 )
 

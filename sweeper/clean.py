@@ -1,4 +1,4 @@
-"""`sweeper clean`: what old studies hold, and what of it may go. It shows; it deletes only when told."""
+"""`sweeper clean`: what old studies hold, and what of it may go. It shows; it deletes only with `apply=true`."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ _WORDS: Final = {"true": True, "false": False}
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Show or clean as told; 0, or 2 with one clear line for each mistake a person can put right."""
+    """Run the command; 0, or 2 with one clear line for each mistake a person can put right."""
     return run_with_usage(USAGE, lambda: say(*clean(arguments)), arguments)
 
 

@@ -1,4 +1,4 @@
-"""`sweeper dashboard`: MLflow's pages over the studies of a folder, on this machine only unless asked."""
+"""`sweeper dashboard`: MLflow's pages over the studies of a folder, on this machine only by default."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def serve(folder: Path, host: str, port: int) -> int:
-    """Serve the studies in `folder` at `host`:`port` until told to end; the exit code.
+    """Serve the studies in `folder` at `host`:`port` until a signal ends it; the exit code.
 
     Raises:
         StudyError: there is no study in the folder, its database is damaged, the port is taken, or the server does not
@@ -123,10 +123,10 @@ def _command(folder: Path, host: str, port: int) -> list[str]:
 
 def _pages(address: str) -> list[str]:
     """For each of the latest experiments, the addresses of its trials and of their pictures, a line each."""
-    asked = {"max_results": MAX_PAGES + 1, "order_by": ["last_update_time DESC"]}
+    query = {"max_results": MAX_PAGES + 1, "order_by": ["last_update_time DESC"]}
     request = urllib.request.Request(
         f"{address}/api/2.0/mlflow/experiments/search",
-        data=json.dumps(asked).encode(),
+        data=json.dumps(query).encode(),
         headers={"Content-Type": "application/json"},
     )
     with urllib.request.urlopen(request, timeout=START_SECONDS) as answer:

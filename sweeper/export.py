@@ -11,15 +11,15 @@ from sweeper.export_request import USAGE, parse
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Export as told; 0, or 2 with one clear line for each mistake a person can put right."""
+    """Run the command; 0, or 2 with one clear line for each mistake a person can put right."""
     return run_with_usage(USAGE, lambda: _export(arguments), arguments, needs_arguments=True)
 
 
 def _export(arguments: Sequence[str]) -> None:
-    asked = parse(arguments)
+    request = parse(arguments)
     from sweeper.export_files import export  # torch takes seconds; help and mistakes need it not
 
-    say(*export(*asked))
+    say(*export(*request))
 
 
 if __name__ == "__main__":

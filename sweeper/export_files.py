@@ -68,16 +68,16 @@ def export(target: str, formats: Sequence[str], keys: Mapping[str, str]) -> list
     now = datetime.now(UTC).isoformat(timespec="seconds")
     about = about_of(source.config, title=title, date=now)
     lines = []
-    asked = formats or list(FILE_FORMATS)
+    wanted = formats or list(FILE_FORMATS)
     with new_folder(out) as fresh:
-        for name in asked:
+        for name in wanted:
             try:
-                place = fresh / MERGED if name == MERGED and len(asked) > 1 else fresh
+                place = fresh / MERGED if name == MERGED and len(wanted) > 1 else fresh
                 written, words = _write(name, source, adapter, place, about, keys.get("base"), strength)
             except UserError as error:
                 if formats:
                     raise
-                lines.append(f"{name}: not written: {error}")  # nobody asked for this one by its name
+                lines.append(f"{name}: not written: {error}")  # nobody named this one
             else:
                 lines.append(f"{name}: {out / written.relative_to(fresh)} {words}")
     return lines

@@ -1,4 +1,4 @@
-"""What `sweeper export` is asked for: its formats and keys, their meaning, their mistakes. Light, for help."""
+"""The arguments of `sweeper export`: its formats and keys, their meaning, their mistakes. Light, for help."""
 
 from __future__ import annotations
 

@@ -59,7 +59,7 @@ class Shared:
     cache: int
     cache_free: tuple[Path, ...]
     cache_note: str
-    """Why the cache's entries cannot be told apart; empty where they can."""
+    """Why the cache's entries are not known; empty where they are."""
     leftovers: tuple[Path, ...]
 
 

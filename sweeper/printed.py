@@ -13,37 +13,37 @@ from foundation.config.keyed import quote
 from foundation.console import say
 from foundation.errors import ConfigError
 from sweeper.records.config import TRIAL_GROUPS
-from sweeper.search.space import Asked, read
+from sweeper.search.space import Request, read
 
 
 def print_config(arguments: Sequence[str]) -> list[str]:
     """Print what `--cfg job` asks for; return the arguments with which Hydra prints anything else, or none.
 
-    `arguments` are without `-m`, which a study needs not be told.
+    `arguments` are without `-m`, which a study does without.
 
     Raises:
         ConfigError: the overrides do not compose, or a sweep is wrong.
     """
     said = get_args_parser().parse_intermixed_args(arguments)
-    asked, problems = read(said.overrides)
+    request, problems = read(said.overrides)
     if problems:
         raise ConfigError(problems)
     if said.cfg == "job":
-        _print(config_as_asked(asked, resolve=said.resolve), said.package)
+        _print(config_as_written(request, resolve=said.resolve), said.package)
         return []
     flags = [each for each in arguments if each not in said.overrides]
-    return [*flags, *_choices(asked), *(f"++{key}={quote(text)}" for key, text in _as_written(asked).items())]
+    return [*flags, *_choices(request), *(f"++{key}={quote(text)}" for key, text in _as_written(request).items())]
 
 
-def config_as_asked(asked: Asked, *, resolve: bool = False) -> dict[str, Any]:
+def config_as_written(request: Request, *, resolve: bool = False) -> dict[str, Any]:
     """The config as a study sees it: what is fixed, and in its place what is searched, as it was written.
 
     A group that is searched has its first option here, and its sweep in `study.space`. There, and in the options'
     `space` blocks, only what is searched is left.
     """
-    config = compose(_choices(asked), resolve=resolve)
-    written = _as_written(asked)
-    elsewhere = asked.settled | {each.key_or_group for each in asked.swept}
+    config = compose(_choices(request), resolve=resolve)
+    written = _as_written(request)
+    elsewhere = request.settled | {each.key_or_group for each in request.swept}
     space = config["study"]["space"]
     config["study"]["space"] = {key: text for key, text in space.items() if key not in elsewhere}
     for group in TRIAL_GROUPS:
@@ -58,16 +58,16 @@ def config_as_asked(asked: Asked, *, resolve: bool = False) -> dict[str, Any]:
     return config
 
 
-def _choices(asked: Asked) -> list[str]:
+def _choices(request: Request) -> list[str]:
     """The fixed overrides, and the first option of each group that is searched."""
-    first = {each.key: each.domain.corners()[0] for each in asked.space.dimensions if each.key in TRIAL_GROUPS}
-    swept = {each.key_or_group for each in asked.swept}
-    return [*asked.fixed, *(f"{group}={option}" for group, option in first.items() if group in swept)]
+    first = {each.key: each.domain.corners()[0] for each in request.space.dimensions if each.key in TRIAL_GROUPS}
+    swept = {each.key_or_group for each in request.swept}
+    return [*request.fixed, *(f"{group}={option}" for group, option in first.items() if group in swept)]
 
 
-def _as_written(asked: Asked) -> dict[str, str]:
+def _as_written(request: Request) -> dict[str, str]:
     """Where the sweeps of the command line stand in the config, to their texts."""
-    texts = {each.key_or_group: (each.input_line or "").partition("=")[2] for each in asked.swept}
+    texts = {each.key_or_group: (each.input_line or "").partition("=")[2] for each in request.swept}
     return {f"study.space.{key}" if key in TRIAL_GROUPS else key: text for key, text in texts.items()}
 
 

@@ -38,7 +38,7 @@ RECIPES: Final = "judge_recipes.jsonl"
 
 
 def main() -> None:
-    """Do what is asked."""
+    """Run the command."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.judge_trials", description=__doc__)
     parser.add_argument("command", nargs="?", choices=("record", "read", "rejudge", "report", "ceiling"))
     parser.add_argument("overrides", nargs="*", help="of the default study, such as eval.seeds=[0]")
@@ -58,10 +58,10 @@ def main() -> None:
     if arguments.command in (None, "read"):
         _read(arguments.folder, arguments.docs, [each.name for each in chosen])
     if arguments.command in (None, "report"):
-        asked = plan(["+experiment=pencil", *arguments.overrides])
+        request = plan(["+experiment=pencil", *arguments.overrides])
         courses = [each for each in read_courses(file) if each.set in arguments.sets]
-        draw_all(courses, asked.config.eval, arguments.docs / "pictures")
-        print(report(courses, arguments.docs / RECIPES, asked))
+        draw_all(courses, request.config.eval, arguments.docs / "pictures")
+        print(report(courses, arguments.docs / RECIPES, request))
     if arguments.command == "rejudge":
         spec = plan(["+experiment=pencil", *arguments.overrides]).config.eval
         _rejudge(chosen, read_courses(stored), arguments.folder, file, spec, draw=arguments.draw)

@@ -82,13 +82,13 @@ def judge_anew(
 
 def _judge(reference: Reference, evidence: Evidence, history: Sequence[Evaluation], spec: EvalSpec) -> Evaluation:
     """What a worker would say, which draws no more than is wanted; `evidence` has all."""
-    asked = first_budget(spec)
+    budget = first_budget(spec)
     while True:
-        judged = judge(reference.within(asked), evidence.within(asked), history, spec.within(asked))
-        wanted = next_budget(asked, judged, spec)
+        judged = judge(reference.within(budget), evidence.within(budget), history, spec.within(budget))
+        wanted = next_budget(budget, judged, spec)
         if wanted is None:
             return judged
-        asked = wanted
+        budget = wanted
 
 
 def _judging(chosen: TrialSet, folder: Path, base: Base, spec: EvalSpec) -> Judging:

@@ -55,10 +55,10 @@ def by_the_reader(courses: Sequence[Course], folder: Path, base: Base, reader: R
 
 
 def _measure(chosen: TrialSet, spec: EvalSpec, base: Base, reader: Reader) -> Measure:
-    asked = [scene_of(prompt) for prompt in spec.prompts]
-    captions = [scene.caption(chosen.style) for scene in asked]
+    wanted = [scene_of(prompt) for prompt in spec.prompts]
+    captions = [scene.caption(chosen.style) for scene in wanted]
     drawn = sample(base.pipeline, captions, spec.seeds, spec.drawing)
-    scenes = [scene for scene in asked for _ in spec.seeds]
+    scenes = [scene for scene in wanted for _ in spec.seeds]
     return Measure(base, reader, chosen.style, scenes, as_pixels(drawn))
 
 

@@ -60,7 +60,7 @@ class _Running:
     """A course in a replay: as Optuna knows it, and as the study's supervisor does."""
 
     course: Course
-    asked: optuna.Trial
+    of_optuna: optuna.Trial
     trial: Trial
 
 
@@ -113,19 +113,19 @@ class Replay:
         made = each.trial.evaluations
         judged = rejudge(each.course.checkpoints[len(made)].evaluation, made, self.config.eval)
         made.append(judged)
-        each.asked.report(value_of(judged), judged.step)
+        each.of_optuna.report(value_of(judged), judged.step)
 
     def _ends(self, each: _Running) -> bool:
         if (study := _JUDGED.get(self.policy)) is not None:
             pruner = replace(self.config.study.pruner, name=study)
             config = replace(self.config, study=replace(self.config.study, pruner=pruner))
             return verdict_on(each.trial, self._trials, config) is not None
-        return each.asked.should_prune()
+        return each.of_optuna.should_prune()
 
     def _end(self, each: _Running) -> Stopped:
         stopped = Stopped(each.course, each.trial.evaluations, choose(each.trial.evaluations, self.config.eval))
         each.trial.status = "finished" if self._counts(each) else "pruned"
-        self._study.tell(each.asked, stopped.score)
+        self._study.tell(each.of_optuna, stopped.score)
         return stopped
 
     def _counts(self, each: _Running) -> bool:

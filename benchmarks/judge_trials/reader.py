@@ -58,14 +58,14 @@ class Reader:
         self._network = network.eval()
 
     @torch.no_grad()
-    def share_shown(self, pixels: Tensor, asked: Sequence[Scene]) -> tuple[Tensor, Tensor]:
-        """Of uint8 pictures (N, 3, 64, 64): the share of the asked scene's parts that is there (N,), and if all are.
+    def share_shown(self, pixels: Tensor, wanted: Sequence[Scene]) -> tuple[Tensor, Tensor]:
+        """Of uint8 pictures (N, 3, 64, 64): the share of the wanted scene's parts that is there (N,), and if all are.
 
         The parts are the background, colours and shapes of one or two things, and their relation.
         """
         parts = self._network(to_unit(pixels))[:-1]
-        wanted = torch.tensor([parts_of(scene) for scene in asked])  # (N, 6)
-        right = torch.stack([logits.argmax(1) for logits in parts], dim=1) == wanted
+        known = torch.tensor([parts_of(scene) for scene in wanted])  # (N, 6)
+        right = torch.stack([logits.argmax(1) for logits in parts], dim=1) == known
         return right.double().mean(1), right.all(1)
 
     @torch.no_grad()

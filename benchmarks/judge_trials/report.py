@@ -31,9 +31,9 @@ FEW: Final = 12
 """Trials of the default study; each set has more."""
 
 
-def report(courses: Sequence[Course], recipes: Path, asked: Plan) -> str:
+def report(courses: Sequence[Course], recipes: Path, request: Plan) -> str:
     """All tables of the proof."""
-    config = asked.config
+    config = request.config
     spec = config.eval
     parts = [
         _what_there_is(courses),
@@ -42,7 +42,7 @@ def report(courses: Sequence[Course], recipes: Path, asked: Plan) -> str:
         _count_left_out(courses, spec),
         _choices(courses, spec),
         _pruning(courses, config),
-        _searching(courses, recipes, asked),
+        _searching(courses, recipes, request),
     ]
     return "\n\n".join(parts)
 
@@ -156,11 +156,11 @@ def _replay_pruning(courses: Sequence[Course], policy: str, config: Config, coun
     return 100 * statistics.mean(saved), 100 * statistics.mean(kept), 100 * statistics.mean(quality)
 
 
-def _searching(courses: Sequence[Course], recipes: Path, asked: Plan) -> str:
+def _searching(courses: Sequence[Course], recipes: Path, request: Plan) -> str:
     rows: list[list[object]] = []
     for name, own in _sets(courses).items():
         for strategy in STRATEGIES:
-            mean, low, high = interval([search(own, strategy, seed, asked) for seed in range(REPLAYS)])
+            mean, low, high = interval([search(own, strategy, seed, request) for seed in range(REPLAYS)])
             rows.append([name, strategy, mean, f"{low:.3f} to {high:.3f}"])
         runs = recipe_qualities(recipes, f"{name}-recipe")
         if runs:

@@ -23,19 +23,19 @@ Strategy = Literal["our study", "random, nothing stopped", "TPE, nothing stopped
 STRATEGIES: Final[Sequence[Strategy]] = ("our study", "random, nothing stopped", "TPE, nothing stopped")
 
 
-def search(pool: Sequence[Course], strategy: Strategy, seed: int, asked: Plan) -> float:
+def search(pool: Sequence[Course], strategy: Strategy, seed: int, request: Plan) -> float:
     """The true quality of what the strategy picks from the pool for its budget.
 
     Each proposal of the sampler is answered by the nearest trial of the pool that was not yet taken.
     """
     budget = BUDGET * pool[0].last_step
-    proposals = _Proposals(pool, "random" if strategy.startswith("random") else "tpe", seed, asked)
+    proposals = _Proposals(pool, "random" if strategy.startswith("random") else "tpe", seed, request)
     policy = "ours" if strategy == "our study" else "nothing stopped"
     seen: list[Course] = []
     ended: list[Stopped] = []
     while len(seen) < len(pool):
         seen.append(proposals.next())
-        ended = Replay(seen, policy, asked.config).run()
+        ended = Replay(seen, policy, request.config).run()
         if sum(each.steps for each in ended) > budget:
             break
         (latest,) = [each for each in ended if each.course is seen[-1]]
@@ -47,9 +47,9 @@ def search(pool: Sequence[Course], strategy: Strategy, seed: int, asked: Plan) -
 class _Proposals:
     """The study's own sampler over a pool of trials."""
 
-    def __init__(self, pool: Sequence[Course], sampler: Literal["tpe", "random"], seed: int, asked: Plan) -> None:
-        study = replace(asked.config.study, sampler=sampler, seed=seed, num_trials=1000)
-        self._search = Search.open(replace(asked.config, study=study), asked.space)
+    def __init__(self, pool: Sequence[Course], sampler: Literal["tpe", "random"], seed: int, request: Plan) -> None:
+        study = replace(request.config.study, sampler=sampler, seed=seed, num_trials=1000)
+        self._search = Search.open(replace(request.config, study=study), request.space)
         self._left = list(pool)
         self._number = -1
 

@@ -1,4 +1,4 @@
-"""What a checkpoint is worth in truth: pictures of scenes that no trial and no judge asked for, read by `reader`."""
+"""What a checkpoint is worth in truth: pictures of scenes that no trial and no judge used, read by `reader`."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Truth:
     quality: float
     """0 to 1: shown × styled, nothing for a copy or for a picture that went away from the style."""
     shown: float
-    """0 to 1, the share of the asked scene's parts that are there."""
+    """0 to 1, the share of the prompt's parts that are there."""
     whole: float
     """0 to 1, how many pictures show all of them."""
     styled: float

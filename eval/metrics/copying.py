@@ -9,7 +9,7 @@ NEAREST_RATIO = 1 / 3
 HELD_OUT_SHARE = 1 / 2
 DUPLICATE_SHARE = 1 / 4
 MIN_TRAIN = 2
-"""Training pictures that a copy can be told by."""
+"""Training pictures by which a copy can be seen."""
 
 
 def deduplicate(features: Tensor, share: float = DUPLICATE_SHARE) -> Tensor:

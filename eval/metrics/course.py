@@ -1,6 +1,6 @@
 """The metrics of the validation loss and its way here, each a function of what the judge saw.
 
-The base itself is where the way began. Its lowest value may lie between two evaluations. Whether it rises is asked of
+The base itself is where the way began. Its lowest value may lie between two evaluations. Whether it rises is judged by
 the evaluations alone, which lie far enough apart. All are NaN without held-out pictures.
 """
 

@@ -16,7 +16,7 @@ OnFailure = Callable[[str, str], None]
 def metric_values(seen: Seen, chosen: Sequence[str], failed: OnFailure) -> dict[str, float]:
     """Take all metrics that are built in, and those `chosen` of packages; by name.
 
-    What a package's metric raises costs nobody anything: it is NaN, and `failed` is told. It gets a copy of what was
+    What a package's metric raises costs nobody anything: it is NaN, and `failed` is called. It gets a copy of what was
     seen, so that it changes no other number.
     """
     own = {name: function_of(name)(seen) for name in METRICS.built_in}
@@ -24,7 +24,7 @@ def metric_values(seen: Seen, chosen: Sequence[str], failed: OnFailure) -> dict[
 
 
 def said_once(say: Callable[[str], None]) -> OnFailure:
-    """What is told of failures goes to `say`, the first of each metric."""
+    """Lines on failures go to `say`, the first of each metric."""
     said: set[str] = set()
 
     def note(name: str, line: str) -> None:

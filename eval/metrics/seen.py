@@ -62,4 +62,4 @@ class Seen:
     validations: Sequence[Validation]
     """The validation losses between them."""
     spec: EvalSpec
-    """What was asked for; `spec.prompts` are the P texts."""
+    """What it was drawn for; `spec.prompts` are the P texts."""

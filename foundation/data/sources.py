@@ -1,4 +1,4 @@
-"""Where pictures come from: whatever `data.path` names becomes a plain folder, told apart by looking."""
+"""Where pictures come from: whatever `data.path` names becomes a plain folder, whichever kind it is."""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ class Launcher(Protocol):
     def wait(self, timeout_s: float) -> list[tuple[int, Event]]:
         """Events since the last call, in order for each worker; waits up to `timeout_s` for the first.
 
-        A worker that ended without being asked is reported once as `Died`, after its last words.
+        A worker that ended by itself is reported once as `Died`, after its last words.
         """
 
     def kill(self, worker: int, reason: str) -> None:

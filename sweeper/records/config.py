@@ -225,7 +225,7 @@ class Config:
     def fingerprint(self) -> dict[str, str]:
         """Dotted path to value of all that must be the same when a study of this name is resumed.
 
-        What does not change what a trial is told with may differ: number of trials, sampler, pruner, slots, devices,
+        What changes no trial may differ: number of trials, sampler, pruner, slots, devices,
         where it is shown. The space has a fingerprint of its own.
         """
         groups = ("base", "data", *TRIAL_GROUPS, "eval")

@@ -106,7 +106,7 @@ def read_base_images(study: Path) -> tuple[tuple[str, Path], ...]:
 
 
 def digest_of(folder: Path) -> str:
-    """A digest of all that is told here of a trial, to know whether any of it is new."""
+    """A digest of all that is said here of a trial, to know whether any of it is new."""
     digest = hashlib.sha256()
     for name in (_STEPS, _EVALUATIONS, _VALIDATIONS, _COSTS):
         file = folder / name
@@ -148,7 +148,7 @@ def rewind(folder: Path, step: int) -> tuple[list[Evaluation], list[Validation]]
 
 
 def _cut(file: Path, kind: type[_Kind], step: int) -> list[_Kind]:
-    """Leave in the file what was told up to `step`, and return that."""
+    """Leave in the file the lines up to `step`, and return that."""
     kept = [each for each in _read(file, kind) if each.step <= step]
     if file.exists():
         write_text(file, "".join(f"{_line(each)}\n" for each in kept))
@@ -163,5 +163,5 @@ def _read(file: Path, kind: type[_Kind]) -> Iterator[_Kind]:
             continue
 
 
-def _line(told: _Told) -> str:
-    return json.dumps(told.to_json(), allow_nan=False)
+def _line(line: _Told) -> str:
+    return json.dumps(line.to_json(), allow_nan=False)

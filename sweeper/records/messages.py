@@ -222,7 +222,7 @@ class Working:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Died:
-    """The worker's process ended without being asked; told by the launcher."""
+    """The worker's process ended by itself; the launcher reports it."""
 
     reason: str
 

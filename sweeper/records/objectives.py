@@ -1,4 +1,4 @@
-"""What a study may be asked to make better: the judge's numbers, each with its direction."""
+"""What a study may make better: the judge's numbers, each with its direction."""
 
 from __future__ import annotations
 

@@ -90,9 +90,9 @@ def sheet_name(kind: str, prompt: int) -> str:
 
 def sheets(spec: EvalSpec, trigger: str, folder: Path) -> tuple[tuple[str, Path], ...]:
     """Each prompt that was drawn, by a name that sorts as prompts do, with its sheet of those from `write_pictures`."""
-    asked = {"samples": (PROMPT, spec.prompts), "unrelated": (UNRELATED, spec.unrelated_prompts)}
+    groups = {"samples": (PROMPT, spec.prompts), "unrelated": (UNRELATED, spec.unrelated_prompts)}
     found = []
-    for group, (kind, prompts) in asked.items():
+    for group, (kind, prompts) in groups.items():
         for number, prompt in enumerate(prompts):
             words = with_trigger(prompt, trigger).replace("/", "-")  # which would begin another section
             found.append((f"{group}/{number + 1:02} {words}", folder / sheet_name(kind, number)))

@@ -23,9 +23,9 @@ USAGE: Final = f"""\
 def main(arguments: Sequence[str], path: Path = PAGE) -> int:
     """Write the page, or check it; 0, or 1 when it is stale, or 2 for arguments or fields that it cannot take."""
     if list(arguments) not in ([], ["--check"]):
-        asked = {"-h", "--help"} & set(arguments)
-        say(USAGE, to=sys.stdout if asked else sys.stderr)
-        return 0 if asked else 2
+        wants_help = {"-h", "--help"} & set(arguments)
+        say(USAGE, to=sys.stdout if wants_help else sys.stderr)
+        return 0 if wants_help else 2
     try:
         text = page()
     except UserError as error:

@@ -27,7 +27,7 @@ Lists, mappings and texts with blanks or commas are quoted for the shell: `'eval
 `"data.trigger='in my style'"`. `null` is none. A sweep counts for fields of {trial}; the other groups are one for the \
 whole study."""
 _SPACE: Final = """\
-What is searched without being asked for stands in `study.space` and in the `space` of each chosen option; on the \
+What is searched by default stands in `study.space` and in the `space` of each chosen option; on the \
 command line a sweep replaces a dimension or adds one, and a plain value removes it. `${{lr:x}}` is x times \
 `base.lr_factor`: learning rates are written for Stable Diffusion 1.5 and hold on any base."""
 _DEFAULTS: Final = """\

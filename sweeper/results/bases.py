@@ -1,4 +1,4 @@
-"""The base that a LoRA was trained on, opened again where a file is told from its weights, too."""
+"""The base that a LoRA was trained on, opened again where a file is computed from its weights, too."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ from foundation.quiet import quiet_libraries
 from train.spec import BaseSpec
 
 
-def location_of_base(config: Mapping[str, Any], told: str | None = None) -> str:
-    """Where the base lies, as diffusers takes it: as told, or as the trial's config says.
+def location_of_base(config: Mapping[str, Any], named: str | None = None) -> str:
+    """Where the base lies, as diffusers takes it: `named`, or what the trial's config names.
 
     Raises:
         ConfigError: neither does.
     """
-    location = told or (config.get("base") or {}).get("path")
+    location = named or (config.get("base") or {}).get("path")
     if not location:
         raise ConfigError(["nothing beside the LoRA tells its base; name it: base=FOLDER or a hub id"])
     return str(EMBEDDED.get(location, at_home(location)))
 
 
-def open_base(config: Mapping[str, Any], told: str | None = None) -> Any:
+def open_base(config: Mapping[str, Any], named: str | None = None) -> Any:
     """The whole pipeline, in float32, from a folder, a hub id or a checkpoint in one file.
 
     Raises:
-        UserError: it is not told, or does not load.
+        UserError: it is not known, or does not load.
     """
-    location = location_of_base(config, told)
+    location = location_of_base(config, named)
     quiet_libraries()  # before they are imported: some speak at import
     from foundation.adapters.merge.pipeline import open_pipeline
     from foundation.bases.registry import load_plain
@@ -49,28 +49,28 @@ def open_base(config: Mapping[str, Any], told: str | None = None) -> Any:
     return load_plain(spec)
 
 
-def open_parts_of_base(adapter: SavedAdapter, config: Mapping[str, Any], told: str | None = None) -> Any:
+def open_parts_of_base(adapter: SavedAdapter, config: Mapping[str, Any], named: str | None = None) -> Any:
     """Those of its models that the adapter is in.
 
     Raises:
         UserError: as `open_base`.
     """
-    location = location_of_base(config, told)
+    location = location_of_base(config, named)
     if is_file(location):
-        return open_base(config, told)
+        return open_base(config, named)
     quiet_libraries()
     from foundation.adapters.merge.pipeline import open_parts
 
     return open_parts(location, adapter.parts)
 
 
-def layers_of_base(adapter: SavedAdapter, config: Mapping[str, Any], told: str | None = None) -> BaseLayers:
-    """Its layers, for a file that is told from their weights, too.
+def layers_of_base(adapter: SavedAdapter, config: Mapping[str, Any], named: str | None = None) -> BaseLayers:
+    """Its layers, for a file that is computed from their weights, too.
 
     Raises:
         UserError: as `open_base`.
     """
-    pipe = open_parts_of_base(adapter, config, told)
+    pipe = open_parts_of_base(adapter, config, named)
     from foundation.adapters.merge.difference import base_layers
 
     return base_layers(pipe)

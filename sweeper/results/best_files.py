@@ -1,4 +1,4 @@
-"""What a person is told at a study's end: each file of the best, what it is for, and how to see all trials."""
+"""What a person reads at a study's end: each file of the best, what it is for, and how to see all trials."""
 
 from __future__ import annotations
 

@@ -200,11 +200,11 @@ def _advice(trials: Sequence[TrialSummary]) -> str:
 
 
 def _trials_table(winner: Winner) -> str:
-    told = [{_field(name): value for name, value in trial.params.items()} for trial in winner.trials]
-    names = list(dict.fromkeys(name for params in told for name in params))
+    settings = [{_field(name): value for name, value in trial.params.items()} for trial in winner.trials]
+    names = list(dict.fromkeys(name for params in settings for name in params))
     head = ("trial", *names, "score", "at step", "fresh seeds", "how it ended")
     rows = []
-    for trial, params in zip(winner.trials, told, strict=True):
+    for trial, params in zip(winner.trials, settings, strict=True):
         cells = [
             str(trial.number),
             *(plain_markdown(_text(params[name])) if name in params else "" for name in names),

@@ -1,4 +1,4 @@
-"""Names of the files in a study's `best/`. Nothing is imported for them: a finished study is told of in a moment."""
+"""Names of the files in a study's `best/`. Nothing is imported for them: a finished study is shown in a moment."""
 
 from __future__ import annotations
 

@@ -49,16 +49,16 @@ def select_best(
     if words := damage(best):
         display.line(f"{words}; the best is made again from the trials' checkpoints")
     finalists = choose_finalists(_candidates(supervisor), config.study.finalists)
-    asked = _digest(_in_order(supervisor), finalists, config)
-    if finalists and not read_chosen(best, asked):  # what was chosen before needs no checkpoint any more
+    digest = _digest(_in_order(supervisor), finalists, config)
+    if finalists and not read_chosen(best, digest):  # what was chosen before needs no checkpoint any more
         finalists = _readable_finalists(supervisor, config.study.finalists, display)
-        asked = _digest(_in_order(supervisor), finalists, config)
+        digest = _digest(_in_order(supervisor), finalists, config)
     if not finalists:
         return None
-    if chosen := read_chosen(best, asked):
+    if chosen := read_chosen(best, digest):
         display.line(f"nothing is new since the best was chosen; without {best} it would be chosen anew")
     else:
-        chosen = _choose(supervisor, display, best, finalists, asked, config, dataset)
+        chosen = _choose(supervisor, display, best, finalists, digest, config, dataset)
     evaluation, params = chosen.evaluation, supervisor.trials[chosen.number].params
     register = config.tracking.register
     is_champion = register == "always" or (register == "better" and not chosen.within_noise)
@@ -100,7 +100,7 @@ def _choose(
     display: Display,
     best: Path,
     finalists: list[Trial],
-    asked: str,
+    digest: str,
     config: Config,
     dataset: Dataset,
 ) -> Chosen:
@@ -114,7 +114,7 @@ def _choose(
     found, sheet = _strength(supervisor, display, winner, rescored[winner.number], seeds, config)
     lead = lead_over_base(found.final.evaluation, found.final.base)
     reals = real_pictures(_prompts(config)[:WINNER_PROMPTS], dataset)
-    write_best(best, _winner(supervisor, winner, rescored, found, lead, sheet, reals, asked, config))
+    write_best(best, _winner(supervisor, winner, rescored, found, lead, sheet, reals, digest, config))
     fresh = {number: answer.evaluation.score for number, answer in rescored.items()}
     return Chosen(winner.number, found.strength, found.final.evaluation, fresh, lead_in_words(lead))
 
@@ -180,8 +180,8 @@ def choose_winner(finalists: list[Trial], rescored: Mapping[int, Rescored]) -> T
 
 def _prompts(config: Config) -> list[str]:
     """What finalists are drawn with."""
-    asked = config.eval.for_finalists(config.eval.seeds).prompts
-    return [with_trigger(prompt, config.data.trigger) for prompt in asked]
+    prompts = config.eval.for_finalists(config.eval.seeds).prompts
+    return [with_trigger(prompt, config.data.trigger) for prompt in prompts]
 
 
 def _winner(
@@ -192,7 +192,7 @@ def _winner(
     lead: Lead,
     strength_sheet: Image.Image | None,
     reals: Sequence[Real],
-    asked: str,
+    digest: str,
     config: Config,
 ) -> Winner:
     final, prompts = found.final, _prompts(config)
@@ -206,7 +206,7 @@ def _winner(
         evaluation=final.evaluation,
         base_metrics=final.base.metrics,
         metrics=config.eval.metrics,
-        chosen_from=asked,
+        chosen_from=digest,
         how_chosen=how_chosen(trial, rescored, final.evaluation, config.study.objectives if front else (), config),
         contact_sheet=winner_sheet(trial, found, prompts, reals, config),
         interval=(lead.low, lead.high),

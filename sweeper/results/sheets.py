@@ -12,7 +12,7 @@ from sweeper.records.pictures import FAINT, INK, PAPER, RULE, fit_into
 from sweeper.results.lettering import legible, shorten, width, wrap, write
 
 BEST_TINT: Final = (236, 240, 229)
-"""Behind the columns of the winner, so that they are told apart from the others' at a glance."""
+"""Behind the columns of the winner, so that they are seen at a glance."""
 CHOSEN: Final = (74, 122, 54)
 """The frame of what was chosen."""
 SHEET_MARGIN: Final = 24

@@ -30,7 +30,7 @@ class TrialSummary:
     status: str
     """finished, pruned, failed, running …"""
     score: float | None
-    """Its best checkpoint's, as the search was told; None without any."""
+    """Its best checkpoint's, as the search has it; None without any."""
     step: int | None
     """Where that checkpoint is."""
     reason: str

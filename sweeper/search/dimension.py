@@ -130,7 +130,7 @@ class Numbers:
         return (self.low,) if self.low == self.high else (self.low, self.high)
 
     def holds(self, value: Value) -> bool:
-        """Whether it may be taken; a step is not asked for."""
+        """Whether it may be taken; a step is not looked at."""
         return isinstance(value, int | float) and self.low <= value <= self.high
 
     def round_to_step(self, value: float) -> int | float:

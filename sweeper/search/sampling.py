@@ -1,4 +1,4 @@
-"""Who proposes the next trial, and how a dimension is asked of it."""
+"""Who proposes the next trial, and how it proposes a value of a dimension."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ def sampler_of(spec: StudySpec, number: int, again: int = 0) -> optuna.samplers.
         # Grouped TPE is marked experimental; its version is pinned with Optuna's.
         warnings.simplefilter("ignore", ExperimentalWarning)
         # group: parameters that depend on an option are modelled with that option. constant_liar: trials that run
-        # at the same time count as bad until told, so that they are not drawn beside each other.
+        # at the same time count as bad until their result is there, so that they are not drawn beside each other.
         return optuna.samplers.TPESampler(
             seed=seed, n_startup_trials=spec.startup_trials, multivariate=True, group=True, constant_liar=True
         )
 
 
 def refuse_endless_grid(spec: StudySpec, space: Space) -> None:
-    """Raise StudyError when a grid is asked for in a space that has no end."""
+    """Raise StudyError for a grid in a space that has no end."""
     if spec.sampler == "grid" and not space.is_finite():
         continuous = ", ".join(each.name for each in space.dimensions if each.domain.values() is None)
         raise StudyError(f"study.sampler=grid takes no continuous dimension, got {continuous}; use choice or range")

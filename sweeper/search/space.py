@@ -36,7 +36,7 @@ __all__ = ["Plan", "Space", "domain_of", "plan"]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Plan:
-    """A study as asked for, with everything in it checked."""
+    """A study as its command has it, with everything in it checked."""
 
     config: Config
     """What all trials share; what is searched holds a first value. `study.num_trials` is at most the space's points."""
@@ -56,7 +56,7 @@ class Plan:
         return parse_config(compose([*self.fixed, *self.space.overrides(params)]))
 
 
-class Asked(NamedTuple):
+class Request(NamedTuple):
     """What overrides say, before values are checked."""
 
     fixed: list[str]
@@ -77,8 +77,8 @@ def plan(overrides: Sequence[str]) -> Plan:
     Raises:
         ConfigError: one problem per mistake, all of them.
     """
-    asked, problems = read(overrides)
-    space, fixed = asked.space, asked.fixed
+    request, problems = read(overrides)
+    space, fixed = request.space, request.fixed
     checked, parts = Checker(space=space, fixed=fixed, problems=problems).check()
     if problems or checked is None:
         raise ConfigError(list(dict.fromkeys(problems)))
@@ -87,7 +87,7 @@ def plan(overrides: Sequence[str]) -> Plan:
     return Plan(config=replace(checked, study=study), space=space, fixed=tuple(fixed), objectives=objectives)
 
 
-def read(overrides: Sequence[str]) -> tuple[Asked, list[str]]:
+def read(overrides: Sequence[str]) -> tuple[Request, list[str]]:
     """Return what `overrides` say, and a line for each that is wrong by itself."""
     parsed, problems = parse_overrides(overrides)
     last = {each.key_or_group: each for each in parsed}
@@ -99,7 +99,7 @@ def read(overrides: Sequence[str]) -> tuple[Asked, list[str]]:
     config = compose(fixed)
     settled = {each.key_or_group for each in plain} | _keys_removed(config)
     space = _Reader(config=config, fixed=fixed, settled=settled, problems=problems).read(swept)
-    return Asked(fixed, swept, settled, config, space), problems
+    return Request(fixed, swept, settled, config, space), problems
 
 
 def _keys_removed(config: Mapping[str, Any]) -> set[str]:
@@ -147,14 +147,14 @@ class _Reader:
 
     def read(self, swept: Sequence[Override]) -> Space:
         by_study = self._sweeps("study.space", self.config["study"].get("space"))
-        asked = {each.key_or_group: each for each in swept}
-        explicit = {each.key_or_group: each for each in by_study} | asked
+        given = {each.key_or_group: each for each in swept}
+        explicit = {each.key_or_group: each for each in by_study} | given
         choosers = [found for group in TRIAL_GROUPS if group in explicit for found in self._dimension(explicit[group])]
         chosen = {each.key: [str(value) for value in each.domain.values() or ()] for each in choosers}
         found = [*choosers]
         for key, override in explicit.items():
             if key not in TRIAL_GROUPS:
-                found += self._explicit(override, chosen, key in asked)
+                found += self._explicit(override, chosen, key in given)
         for group in TRIAL_GROUPS:
             for option in chosen.get(group, [None]):
                 block = self._compose(group, option).get(group, {}).get("space", {})
@@ -173,10 +173,11 @@ class _Reader:
         self.problems.extend(f"{where}: {line}" for line in problems)
         return [each for each in parsed if _sweeps(each)]
 
-    def _explicit(self, override: Override, chosen: Mapping[str, list[str]], asked: bool) -> list[Dimension]:
+    def _explicit(self, override: Override, chosen: Mapping[str, list[str]], is_named: bool) -> list[Dimension]:
         """One dimension, or one for each chosen option when only some of them have the key.
 
-        A study's own space is for any option: what none of the chosen ones has is left out, unless it was asked for.
+        A study's own space is for any option: what none of the chosen ones has is left out, unless the command names
+        it.
         """
         key = override.key_or_group
         group = key.partition(".")[0]
@@ -195,7 +196,7 @@ class _Reader:
         having = [option for option in among if key in paths[option]]
         if override.is_add() or override.is_force_add() or len(having) == len(among):
             return self._dimension(override)
-        if not having and not asked and key.partition(".")[2] in TRIAL_GROUPS[group].__dataclass_fields__:
+        if not having and not is_named and key.partition(".")[2] in TRIAL_GROUPS[group].__dataclass_fields__:
             return []
         if not having:
             known = sorted(set().union(*paths.values()))

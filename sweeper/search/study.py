@@ -64,7 +64,7 @@ class UnfinishedTrial:
 
 
 class Search:
-    """One study in Optuna. `open` it; every trial that is asked for is told once."""
+    """One study in Optuna. `open` it; every trial of `ask` goes to `tell` once."""
 
     def __init__(self, study: optuna.Study, space: Space, config: Config) -> None:
         self._study = study
@@ -167,13 +167,13 @@ class Search:
         return [_past(each) for each in self._real() if each.state.is_finished()]
 
     def running(self) -> list[UnfinishedTrial]:
-        """Every trial that was asked for and not told, in order of number: after a crash, what goes on."""
+        """Every trial that has not ended, in order of number: after a crash, what goes on."""
         running = [each for each in self._real() if each.state == TrialState.RUNNING]
         return [UnfinishedTrial(number=each.number, params=dict(each.params)) for each in running]
 
     @property
     def has_trials(self) -> bool:
-        """Whether any trial was asked for before."""
+        """Whether there is any trial yet."""
         return bool(self._study.get_trials(deepcopy=False))
 
     @property

@@ -1,8 +1,8 @@
-"""What tells that a study is finished, so that its command asked again says so at once and does nothing.
+"""What tells that a study is finished, so that its command says so at once and does nothing.
 
-A record is written last of all, and taken away when the study goes on. It holds what was asked for and what the study
-left; where one of these is another, or gone, the study is opened in full, which says what is the matter. No model and
-no library of models is loaded here.
+A record is written last of all, and taken away when the study goes on. It holds a digest of the request and what the
+study left; where one of these is another, or gone, the study is opened in full, which says what is the matter. No model
+and no library of models is loaded here.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ _DATA: Final = ("path", "validation_path", "mask_path", "regularization_path")
 _SHOWN: Final = 3
 
 
-def note_finished(asked: Plan) -> None:
+def note_finished(request: Plan) -> None:
     """Write the record of a study that has its best and is shown in full."""
-    folder = _folder(asked)
+    folder = _folder(request)
     write_json(
         folder / FINISHED_FILE,
         {
-            "asked": _digest(asked),
+            "asked": _digest(request),
             "num_trials": _num_trials(folder.parent / STUDIES, folder.name),
             "best": digests(best_of(folder)) | (read_sums(best_of(folder)) or {}),  # as it was written
             "trials": _trials_files(folder),
@@ -60,16 +60,16 @@ def forget_trials_files(folder: Path) -> None:
     write_json(folder / FINISHED_FILE, record)
 
 
-def already_finished(asked: Plan) -> list[str]:
-    """What to say of a study that has done all that is asked, in lines; none where there is something to do or amiss.
+def already_finished(request: Plan) -> list[str]:
+    """What to say of a study that has done its request, in lines; none where there is something to do or amiss.
 
     The best, the databases and the pictures are as they were left. What is gone of the trials is named: the best is a
     copy, and needs none of it.
     """
-    folder = _folder(asked)
+    folder = _folder(request)
     try:
         record = read_json(folder / FINISHED_FILE)
-        if record["asked"] != _digest(asked) or not _is_whole(folder, record, asked):
+        if record["asked"] != _digest(request) or not _is_whole(folder, record, request):
             return []
         chosen = read_json(best_of(folder) / SCORES)
         lines = [
@@ -97,13 +97,13 @@ def _trials_files(folder: Path) -> dict[str, int]:
     return {str(file.relative_to(folder)): file.stat().st_size for file in sorted(files)}
 
 
-def _folder(asked: Plan) -> Path:
-    return Path(asked.config.study.folder) / asked.config.study.name
+def _folder(request: Plan) -> Path:
+    return Path(request.config.study.folder) / request.config.study.name
 
 
-def _is_whole(folder: Path, record: dict[str, Any], asked: Plan) -> bool:
+def _is_whole(folder: Path, record: dict[str, Any], request: Plan) -> bool:
     """Whether databases and best are there as they were left."""
-    shown = not asked.config.tracking.in_our_files or (folder.parent / DATABASE).is_file()
+    shown = not request.config.tracking.in_our_files or (folder.parent / DATABASE).is_file()
     known = _num_trials(folder.parent / STUDIES, folder.name)
     if not shown or known != record["num_trials"] or not (folder / "study.yaml").is_file():
         return False
@@ -126,13 +126,13 @@ def _num_trials(database: Path, name: str) -> int:
         return 0
 
 
-def _digest(asked: Plan) -> str:
-    """A digest of what is asked for: space, config, and how the files of pictures look from outside."""
-    config = asdict(asked.config)
+def _digest(request: Plan) -> str:
+    """A digest of the request: space, config, and how the files of pictures look from outside."""
+    config = asdict(request.config)
     if not config["eval"]["metrics"]:
-        del config["eval"]["metrics"]  # a study of an older program asked for none
+        del config["eval"]["metrics"]  # a study of an older program has none
     pictures = [_stamps(Path(config["data"][name])) for name in _DATA if config["data"].get(name)]
-    words = json.dumps([asked.space.fingerprint(), config, pictures], sort_keys=True, default=str)
+    words = json.dumps([request.space.fingerprint(), config, pictures], sort_keys=True, default=str)
     return hashlib.sha256(words.encode()).hexdigest()
 
 

@@ -50,7 +50,7 @@ class WorkerState:
     """Of its device, once that is known."""
     ready: Ready | None = None
     trials: list[int] = field(default_factory=list)
-    asked: bool = False
+    has_question: bool = False
     """Whether it owes the answer to a question about a checkpoint."""
     deaths_at_start: int = 0
     given_up: bool = False
@@ -118,7 +118,7 @@ class Fleet:
             case Admit():
                 self._watchdog.expect(worker.number, "training")
             case Rescore() | Draw():
-                worker.asked = True
+                worker.has_question = True
                 self._watchdog.expect(worker.number, "judging")
             case MeasureCapacity() | OpenSlots():
                 self._watchdog.expect(worker.number, "loading")
@@ -141,7 +141,7 @@ class Fleet:
                 continue
             self._take(worker, event)
             yield worker, event
-            if worker.ready is not None and not worker.trials and not worker.asked:
+            if worker.ready is not None and not worker.trials and not worker.has_question:
                 self._watchdog.rest(number)
         for number, reason in self._watchdog.hung().items():
             self._launcher.kill(number, reason)
@@ -247,7 +247,7 @@ class Fleet:
 
     def _forget(self, worker: WorkerState) -> None:
         """Nothing of its process is left; another of its kind finds out what it was to find out."""
-        kind, worker.ready, worker.kind, worker.asked = worker.kind, None, None, False
+        kind, worker.ready, worker.kind, worker.has_question = worker.kind, None, None, False
         if kind is not None and self._measuring.get(kind) == worker.number:
             del self._measuring[kind]
             self._open_all(kind)

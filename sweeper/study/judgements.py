@@ -26,7 +26,7 @@ class Judgements:
     def answers(
         self, questions: Sequence[JudgementRequest], progress: Callable[[int], None] = lambda answered: None
     ) -> list[Answer]:
-        """Return what workers say, in the order of the questions; what a dead worker left open is asked again.
+        """Return what workers say, in the order of the questions; what a dead worker left open is put again.
 
         `progress` hears how many are answered.
 
@@ -35,26 +35,26 @@ class Judgements:
             DeviceError: no device is left.
         """
         answers: dict[int, Answer] = {}
-        waiting, asked, deaths = deque(range(len(questions))), dict[int, int](), Counter[int]()
+        waiting, open_questions, deaths = deque(range(len(questions))), dict[int, int](), Counter[int]()
         if waiting:
             self._fleet.start(len(questions), trains=False)
         while len(answers) < len(questions):
             for worker in self._fleet.ready:
-                if not worker.asked and (index := self._next(worker, waiting, questions)) is not None:
+                if not worker.has_question and (index := self._next(worker, waiting, questions)) is not None:
                     waiting.remove(index)
-                    asked[worker.number] = index
+                    open_questions[worker.number] = index
                     self._fleet.send(worker, questions[index])
             for worker, event in self._fleet.events():
                 if isinstance(event, Rescored | Drew):
-                    index = asked.pop(worker.number)
-                    worker.asked = False
+                    index = open_questions.pop(worker.number)
+                    worker.has_question = False
                     answers[index] = event
                     self._remember(worker, questions[index])
                     progress(len(answers))
                 elif isinstance(event, Died | DeviceFailed):
                     self._forget(worker)
-                    if worker.number in asked:
-                        index = asked.pop(worker.number)
+                    if worker.number in open_questions:
+                        index = open_questions.pop(worker.number)
                         waiting.appendleft(index)
                         deaths[index] += 1
                         if deaths[index] >= MAX_ATTEMPTS:

@@ -79,79 +79,79 @@ def run_study(overrides: Sequence[str]) -> int:
 
 
 def _run_study(overrides: Sequence[str], stop: Stop) -> int:
-    asked, first = _narrow(plan(overrides))
-    missing = _check(asked)
-    study, tracking = asked.config.study, asked.config.tracking
+    request, first = _narrow(plan(overrides))
+    missing = _check(request)
+    study, tracking = request.config.study, request.config.tracking
     folder = Path(study.folder) / study.name
     with ExitStack() as stack:
         if not tracking.in_our_files:  # what a person named may be wrong; a database of our own is made on the way
             tracker = open_tracker(tracking, folder.parent)
             stack.callback(tracker.close)
-        config, dataset = _prepare(asked)
+        config, dataset = _prepare(request)
         stack.enter_context(supervising(folder, say))
         forget_finished(folder)
         clear_after_kills(folder)
         stack.enter_context(temporaries_below(folder))
         database = folder.parent / STUDIES
-        search = Search.open(asked.config, asked.space, database, dataset.fingerprint, first)
+        search = Search.open(request.config, request.space, database, dataset.fingerprint, first)
         refuse_lost_trials(folder, database, search.has_trials, search.ended_trials())
         stack.enter_context(noting_uses(folder, and_before=True))
         identity = search.identity(_identity(folder / "study.yaml"))
-        _write_study(folder, asked, identity)
+        _write_study(folder, request, identity)
         launcher = stack.enter_context(
-            _start_workers(LAUNCHERS[config.launcher.name](config, asked.objectives), search, config)
+            _start_workers(LAUNCHERS[config.launcher.name](config, request.objectives), search, config)
         )
         if tracking.in_our_files:
             tracker = open_tracker(tracking, folder.parent)
         display = Display(config.study.name, config.study.num_trials, config.train.num_steps, TimeLeft.of(config))
-        resolve = partial(_resolve, asked, dataset)
+        resolve = partial(_resolve, request, dataset)
         supervisor = Supervisor(config, folder, search, tracker, launcher, display, resolve)
         stop.say, stop.hurry = display.line, launcher.hurry
 
         def run() -> object:
-            params = {name: str(values) for name, values in asked.space.fingerprint().items()}
+            params = {name: str(values) for name, values in request.space.fingerprint().items()}
             tracker.start_study(config.study.name, identity, params, (folder / "study.yaml").read_text())
             display.line(*(f"{line}; the others go on" for line in missing))
-            display.line(*_notes(asked, config, dataset), *words_on_unchecked(folder))
+            display.line(*_notes(request, config, dataset), *words_on_unchecked(folder))
             supervisor.run()
             return select_best(supervisor, tracker, display, folder, config, dataset)
 
         code = _run_guarded(run, supervisor, tracker, display, stop, config)
         clear_after_kills(folder)  # workers may have died on the way
         if code == 0 and not tracker.num_lost:  # else the next run has something to show
-            note_finished(asked)
+            note_finished(request)
         return code
 
 
-def _narrow(asked: Plan) -> tuple[Plan, list[Params]]:
+def _narrow(request: Plan) -> tuple[Plan, list[Params]]:
     """The plan in the space around an earlier study's best trials, where one is named, and those trials."""
-    study = asked.config.study
+    study = request.config.study
     if study.narrow_from is None:
-        return asked, []
+        return request, []
     if study.narrow_from == study.name:
         raise StudyError(f"study.narrow_from is the study itself; give this one another study.name than {study.name}")
     database = Path(study.folder) / STUDIES
-    space, first = narrow(asked.space, ranking_of(study.narrow_from, database, study.direction))
+    space, first = narrow(request.space, ranking_of(study.narrow_from, database, study.direction))
     num_trials = space.num_points(at_most=study.num_trials)
     first = first[:num_trials]
-    say(f"study.narrow_from={study.narrow_from} {changes(asked.space, space, len(first))}")
-    searched = {dimension.key for dimension in asked.space.dimensions}
+    say(f"study.narrow_from={study.narrow_from} {changes(request.space, space, len(first))}")
+    searched = {dimension.key for dimension in request.space.dimensions}
     before = config_of(study.narrow_from, database)
-    say(*differences(study.narrow_from, before, asked.config.fingerprint(), searched))
-    config = replace(asked.config, study=replace(study, num_trials=num_trials))
-    return replace(asked, config=config, space=space), first
+    say(*differences(study.narrow_from, before, request.config.fingerprint(), searched))
+    config = replace(request.config, study=replace(study, num_trials=num_trials))
+    return replace(request, config=config, space=space), first
 
 
-def _notes(asked: Plan, config: Config, dataset: Dataset) -> Iterator[str]:
+def _notes(request: Plan, config: Config, dataset: Dataset) -> Iterator[str]:
     """What a person should know before the study begins, one line each."""
     yield from dataset.notes(config.base.resolution)
     if len(config.eval.prompts) == 1:
         yield (
-            "there is one prompt to judge by, so errors cannot be told and no fall of the score is sure; "
+            "there is one prompt to judge by, so errors cannot be estimated and no fall of the score is sure; "
             "name more by eval.prompts=['…','…']"
         )
     yield config.train.epoch_of(dataset.counts(config.base.resolution))
-    if epochs := asked.config.train.epochs:
+    if epochs := request.config.train.epochs:
         yield f"{epochs:g} epochs are {config.train.num_steps} steps"
 
 
@@ -198,18 +198,20 @@ def _run_guarded(
     return code or (BEHIND if tracker.num_lost else 0)
 
 
-def _check(asked: Plan) -> tuple[str, ...]:
+def _check(request: Plan) -> tuple[str, ...]:
     """Refuse what can be seen to be wrong before anything is written; a line for each device that is not there.
 
     Raises:
         UserError: it is.
     """
-    config = asked.config
+    config = request.config
     missing = tuple(LAUNCHERS[config.launcher.name].check(config.launcher))
-    check_base(config.base, trains_text=bool(asked.space.largest("adapter.text_encoder", config.adapter.text_encoder)))
+    check_base(
+        config.base, trains_text=bool(request.space.largest("adapter.text_encoder", config.adapter.text_encoder))
+    )
     predicts = known_prediction(config.base)
     if predicts is not None:
-        check_objectives(asked.objectives, predicts)
+        check_objectives(request.objectives, predicts)
     check_models(config.eval)
     Cut.of(config.data).sizes(config.base.resolution)
     check_prompts(config.eval.final_prompts, config.data.trigger, "eval.final_prompts")
@@ -218,9 +220,9 @@ def _check(asked: Plan) -> tuple[str, ...]:
     return missing
 
 
-def _prepare(asked: Plan) -> tuple[Config, Dataset]:
+def _prepare(request: Plan) -> tuple[Config, Dataset]:
     """The config that workers get, its data drawn and read once so that mistakes show before anything starts."""
-    config = asked.config
+    config = request.config
     drawn = config.data.path is None
     cache = cache_of(Path(config.study.folder))
     config = replace(config, data=with_folders(with_drawn_folder(config.data, cache), cache))
@@ -231,7 +233,7 @@ def _prepare(asked: Plan) -> tuple[Config, Dataset]:
     config = _in_steps(config, dataset)
     config = _with_prompts(config.with_objectives_measured(), dataset)
     if config.train.lasts and config.train.compile_rank is None:
-        largest = asked.space.largest("adapter.rank", config.adapter.rank)
+        largest = request.space.largest("adapter.rank", config.adapter.rank)
         config = replace(config, train=replace(config.train, compile_rank=largest))
     return config, dataset
 
@@ -255,9 +257,9 @@ def _with_prompts(config: Config, dataset: Dataset) -> Config:
         raise ConfigError([f"eval: {error}"]) from error
 
 
-def _resolve(asked: Plan, dataset: Dataset, params: Mapping[str, object]) -> Resolved:
+def _resolve(request: Plan, dataset: Dataset, params: Mapping[str, object]) -> Resolved:
     values: dict[str, Value] = {name: value for name, value in params.items() if _is_value(value)}  # type: ignore[misc]
-    config = _in_steps(asked.trial(values), dataset)
+    config = _in_steps(request.trial(values), dataset)
     return Resolved(spec=config.trial, yaml=to_yaml(config))
 
 
@@ -286,13 +288,13 @@ def _list_of(value: Any) -> Any:
     return [_list_of(item) for item in value] if isinstance(value, list | tuple) else value
 
 
-def _write_study(folder: Path, asked: Plan, identity: str) -> None:
-    """study.yaml: what was asked for, with what versions, and the study's identity."""
+def _write_study(folder: Path, request: Plan, identity: str) -> None:
+    """study.yaml: the request, with what versions, and the study's identity."""
     about = {
-        "study": asked.config.study.name,
+        "study": request.config.study.name,
         "id": identity,
-        "space": asked.space.fingerprint(),
-        "config": asdict(asked.config),
+        "space": request.space.fingerprint(),
+        "config": asdict(request.config),
         "python": sys.version.split()[0],
         "versions": {name: version(name) for name in _VERSIONS_OF},
         "git": _revision(),

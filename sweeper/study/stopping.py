@@ -14,7 +14,7 @@ from typing import Final
 
 REASONS: Final = {
     signal.SIGINT: "stopped by hand (Ctrl-C)",
-    signal.SIGTERM: "told to end (SIGTERM)",
+    signal.SIGTERM: "ended by SIGTERM",
     signal.SIGHUP: "its terminal was closed, or what read its output",
 }
 """What ends a study, in words."""

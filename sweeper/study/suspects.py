@@ -81,8 +81,8 @@ class Suspects:
 
     def is_at_fault(self, worker: int) -> bool:
         """Whether the worker's device is what ends trials, rather than these, of which none died elsewhere."""
-        told = [trial for trial in self._died_there[worker] if set(self.deaths(trial)) == {worker}]
-        return len(told) >= _TRIALS_THAT_TELL
+        alone = [trial for trial in self._died_there[worker] if set(self.deaths(trial)) == {worker}]
+        return len(alone) >= _TRIALS_THAT_TELL
 
     def may_take(self, worker: int, trial: int, workers: Collection[int]) -> bool:
         """Whether an empty worker may take a suspect: one that died there alone is tried elsewhere, if there is any."""

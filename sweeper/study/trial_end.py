@@ -1,4 +1,4 @@
-"""What is left of a trial that has ended: on disk, and for those who are told of it."""
+"""What is left of a trial that has ended: on disk, and for those who are shown it."""
 
 from __future__ import annotations
 
@@ -45,10 +45,10 @@ def tell_end(search: Search, trial: Trial, objectives: Sequence[Objective]) -> N
             search.tell_failed(trial.number, trial.reason)
 
 
-def resuming(there: int, going: int, asked: int) -> str:
-    """What is said of a study that goes on: `there` trials, of which `going` have not ended; `asked` are wanted."""
-    more = f"; study.num_trials={asked} is less than the {there} that are there: all count" if there > asked else ""
-    return f"resuming: {there - going} trials have ended, {going} go on, {max(0, asked - there)} are new{more}"
+def resuming(there: int, going: int, wanted: int) -> str:
+    """What is said of a study that goes on: `there` trials, of which `going` have not ended; `wanted` are wanted."""
+    more = f"; study.num_trials={wanted} is less than the {there} that are there: all count" if there > wanted else ""
+    return f"resuming: {there - going} trials have ended, {going} go on, {max(0, wanted - there)} are new{more}"
 
 
 def prune_checkpoints(trial: Trial, keep: Keep) -> dict[str, Path]:
@@ -103,16 +103,16 @@ def record_of(trial: Trial, status: TrialEnd, reason: str, config: Config) -> Tr
     """All that is to be seen of a trial that has ended, once `prune_checkpoints` has deleted the rest."""
     kept = prune_checkpoints(trial, config.study.keep)
     params, yaml = shown_params(trial), read_config(trial.folder)
-    told = logged_evaluations(trial, trial.evaluations, config)
+    logged = logged_evaluations(trial, trial.evaluations, config)
     numbers = chosen_numbers(trial, config)
-    pictures = [(each.step, name, path.stat().st_size) for each, images, _ in told for name, path in images]
+    pictures = [(each.step, name, path.stat().st_size) for each, images, _ in logged for name, path in images]
     words = [_SHOWN_AS, digest_of(trial.folder), params, yaml, status, reason, list(kept), numbers, pictures]
     return TrialRecord(
         number=trial.number,
         params=params,
         config=yaml,
         steps=StepFile(trial.folder),
-        evaluations=told,
+        evaluations=logged,
         validations=tuple(read_validations(trial.folder)),
         status=status,
         reason=reason,
@@ -125,14 +125,14 @@ def record_of(trial: Trial, status: TrialEnd, reason: str, config: Config) -> Tr
 def summary(trial: Trial, reason: str) -> str:
     """What the terminal adds to the reason of its end: the best checkpoint, and what its course looks like.
 
-    Without the grounds of the diagnosis where the reason has told them.
+    Without the grounds of the diagnosis where the reason has named them.
     """
     best, diagnosis = trial.best, trial.diagnosis
-    told = f", best at step {best.step} with score {best.score:.1f}" if best else ""
+    best_words = f", best at step {best.step} with score {best.score:.1f}" if best else ""
     if diagnosis is None:
-        return told
+        return best_words
     grounds = "" if reason.endswith(trial.evaluations[-1].words) else f": {diagnosis.because}"
-    return f"{told}; {diagnosis.kind}{grounds}"
+    return f"{best_words}; {diagnosis.kind}{grounds}"
 
 
 def started_words(trial: Trial, beside: Sequence[Trial]) -> list[str]:

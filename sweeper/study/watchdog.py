@@ -56,7 +56,7 @@ class Watchdog:
         self._watched[worker] = _Watched(activity="loading")
 
     def expect(self, worker: int, activity: Activity) -> None:
-        """The worker was told to do something of which it is not known how long it takes."""
+        """The worker has work of which it is not known how long it takes."""
         watched = self._watched.setdefault(worker, _Watched())
         watched.activity, watched.silent_s, watched.newcomer = activity, 0.0, True
 
@@ -83,7 +83,7 @@ class Watchdog:
                 watched.silent_s += min(self._now - before, _MAX_GAP_S)
 
     def hung(self) -> dict[int, str]:
-        """Workers that have been silent for too long, each with the reason in words; each is told once."""
+        """Workers that have been silent for too long, each with the reason in words; each is named once."""
         found = {}
         for worker, watched in self._watched.items():
             limit = self._limit_s(watched)

@@ -276,8 +276,8 @@ def _end(run: MlflowRun, status: TrialEnd | StudyEnd, reason: str) -> None:
 
 def _shows_whole(run: MlflowRun, trial: TrialRecord) -> bool:
     images = {(key, each.step) for each, images, _ in trial.evaluations for key in images_by_key(images)}
-    told = (run.status, run.tag(_DIGEST)) == (_STATUS[trial.status], trial.digest)
-    return told and run.has_files(images, [f"checkpoints/{name}" for name in trial.kept])
+    is_shown = (run.status, run.tag(_DIGEST)) == (_STATUS[trial.status], trial.digest)
+    return is_shown and run.has_files(images, [f"checkpoints/{name}" for name in trial.kept])
 
 
 def _with_names(group: str, values: Mapping[str, float]) -> dict[str, float]:

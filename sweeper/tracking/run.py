@@ -167,7 +167,7 @@ class MlflowRun:
             raise StudyError(f"{words}; it is not shown. Delete {folder}, and the rest is shown without it")
         there = {} if self._is_new else self._sizes(place)
         shown = self._sums(place) if f"{place}/{SUMS}" in there else {}
-        stale = {name for name, told in (read_sums(folder) or {}).items() if shown.get(name, told) != told}
+        stale = {name for name, stored in (read_sums(folder) or {}).items() if shown.get(name, stored) != stored}
         files = [path for path in folder.rglob("*") if path.is_file()]
         for file in sorted(files, key=lambda path: (path.name == SUMS, path)):  # they tell of what is there already
             inside = file.relative_to(folder).as_posix()

@@ -72,6 +72,6 @@ class ActiveTrial:
         return pictures_of(self.folder, step)
 
 
-def _last(told: Sequence[Evaluation] | Sequence[Validation]) -> int:
+def _last(lines: Sequence[Evaluation] | Sequence[Validation]) -> int:
     """The step of the last of them; 0 where there is none."""
-    return told[-1].step if told else 0
+    return lines[-1].step if lines else 0

@@ -76,16 +76,16 @@ def draw_samples(
     return drawn
 
 
-def _missing(asked: list[list[_Pair]], known: list[list[Image.Image]]) -> list[_Pair]:
+def _missing(wanted: list[list[_Pair]], known: list[list[Image.Image]]) -> list[_Pair]:
     """Of each row what goes beyond the known one's length."""
-    return [pair for number, row in enumerate(asked) for pair in row[len(_row(known, number)) :]]
+    return [pair for number, row in enumerate(wanted) for pair in row[len(_row(known, number)) :]]
 
 
 def _fill(
-    asked: list[list[_Pair]], known: list[list[Image.Image]], fresh: Iterator[Image.Image]
+    wanted: list[list[_Pair]], known: list[list[Image.Image]], fresh: Iterator[Image.Image]
 ) -> list[list[Image.Image]]:
-    """The known rows, filled up to what was asked in the order of `_missing`."""
-    rows = [(row, _row(known, number)) for number, row in enumerate(asked)]
+    """The known rows, filled up to what was wanted in the order of `_missing`."""
+    rows = [(row, _row(known, number)) for number, row in enumerate(wanted)]
     return [[*own, *islice(fresh, len(row) - len(own))] for row, own in rows]
 
 

@@ -1,4 +1,4 @@
-"""A worker's signs of life, so that one at long work is told from one that hangs."""
+"""A worker's signs of life, so that one at long work differs from one that hangs."""
 
 from __future__ import annotations
 

@@ -129,20 +129,20 @@ class Judging:
             _Look(each, own, pictures, first, self._judge(each, pictures, own, spec.within(first)))
             for each, own, pictures in zip(due, losses, drawn, strict=True)
         ]
-        for asked in (spec.usual, spec.whole):
-            self._look_again([look for look in looks if next_budget(look.known, look.judged, spec) == asked], asked)
+        for budget in (spec.usual, spec.whole):
+            self._look_again([look for look in looks if next_budget(look.known, look.judged, spec) == budget], budget)
         for look in looks:
             write_pictures(look.due.pictures, look.drawn, len(self._spec.seeds))
         return [look.judged for look in looks]
 
-    def _look_again(self, looks: Sequence[_Look], asked: SampleBudget) -> None:
-        """Judge these, of which all were drawn for the same so far, by what is asked."""
+    def _look_again(self, looks: Sequence[_Look], budget: SampleBudget) -> None:
+        """Judge these, of which all were drawn for the same so far, by the budget."""
         if not looks:
             return
-        spec = self._spec.within(asked)
+        spec = self._spec.within(budget)
         drawn = self._draw_slots([look.due.slot for look in looks], spec, [look.drawn for look in looks])
         for look, pictures in zip(looks, drawn, strict=True):
-            look.drawn, look.known = pictures, asked
+            look.drawn, look.known = pictures, budget
             look.judged = self._judge(look.due, pictures, look.losses, spec)
 
     def validate(self, slots: Sequence[int]) -> Tensor:
@@ -204,7 +204,7 @@ class Judging:
         write_pictures(folder, drawn, len(self._spec.seeds), with_sheets=False)
 
     def judge_base(self, spec: EvalSpec) -> Evaluation:
-        """What the base itself would be told by `spec`: what a checkpoint's numbers begin at."""
+        """The base's own judgement by `spec`: what a checkpoint's numbers begin at."""
         reference = self.reference(spec)
         evidence = Evidence(
             step=0,
@@ -296,9 +296,18 @@ class Judging:
         base = self._pack.base
         pictures = [picture.digest for picture in (*self._dataset.train, *self._dataset.validation)]
         captions = [picture.caption for picture in self._dataset.validation]
-        asked = {k: v for k, v in asdict(spec).items() if k not in _NOT_SEEN}
+        fields_of_spec = {k: v for k, v in asdict(spec).items() if k not in _NOT_SEEN}
         held = [field.name for field in fields(Reference)]
-        words = [held, base.fingerprint, str(base.dtype), self._trigger, asked, pictures, captions, base.resolution]
+        words = [
+            held,
+            base.fingerprint,
+            str(base.dtype),
+            self._trigger,
+            fields_of_spec,
+            pictures,
+            captions,
+            base.resolution,
+        ]
         return hashlib.sha256(json.dumps(words, sort_keys=True, default=str).encode()).hexdigest()[:24]
 
 

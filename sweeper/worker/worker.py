@@ -86,7 +86,7 @@ class Worker:
         return sheets(self._eval, self._trigger, self._judging.base_pictures(self._eval))
 
     def run(self) -> None:
-        """Serve until told to shut down, or until the supervisor is gone; then save every slot."""
+        """Serve until the shutdown message, or until the supervisor is gone; then save every slot."""
         with working(self._folder):
             with suppress(EOFError, BrokenPipeError, ConnectionResetError):
                 # The supervisor may be gone: what was learned is kept for the one that comes after.
@@ -222,13 +222,13 @@ class Worker:
             self._send(Validated(trial=running.trial, validation=running.validations[-1]))
 
     def _evaluate(self, due: list[ActiveTrial]) -> None:
-        """Judge all that are due in the same batches; what each has learned is on disk before its verdict is asked."""
-        asked = []
+        """Judge all that are due in the same batches; what each has learned is on disk before its verdict is wanted."""
+        looks = []
         for running in due:
             self._send_steps(running)
             step = self._pack.steps_done(running.slot)
             self._pack.save_adapter(running.slot, running.checkpoint(step))
-            asked.append(
+            looks.append(
                 Due(
                     slot=running.slot,
                     step=step,
@@ -239,7 +239,7 @@ class Worker:
             )
         self._signs.begin("judging")
         with self._meter.measure() as measured:
-            judged = self._judging.judge(asked)
+            judged = self._judging.judge(looks)
         for running, evaluation in zip(due, judged, strict=True):
             running.costs += Costs(judging=measured[0].share(len(due)))
             running.history.append(evaluation)

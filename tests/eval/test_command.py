@@ -180,7 +180,7 @@ def test_what_was_not_measured_is_no_figure_and_no_clean_bill(
     report = json.loads((tmp_path / "out.json").read_text())
     unmeasured = [name for name, value in report["metrics"].items() if value is None]
     assert {"style", "copy_rate", "copies", "val_ratio", "kid"} <= set(unmeasured)
-    assert "no sign of overfit" not in printed and "overfit cannot be told: copies, validation loss not" in printed
+    assert "no sign of overfit" not in printed and "overfit cannot be judged: copies, validation loss not" in printed
     assert unmeasured == [name for name in METRICS.built_in if DATA in METRICS[name].needs]
     need = "need the pictures it was trained on (data=)"
     said = f"the score, the overfit index and {len(unmeasured)} measures {need}: {', '.join(unmeasured)}"

@@ -118,7 +118,7 @@ def test_what_was_not_measured_accuses_nobody() -> None:
     parts = severities(signs, THRESHOLDS)
     assert parts == dict.fromkeys(CRITERIA, 0.0)
     unknown = "copies, validation loss, diversity, prompt match, drift"
-    assert explain(signs, parts) == f"overfit cannot be told: {unknown} not measured"
+    assert explain(signs, parts) == f"overfit cannot be judged: {unknown} not measured"
     screened = replace(CLEAN, diversity=nan, drift=nan)
     assert explain(screened, severities(screened, THRESHOLDS)) == "no sign of overfit; diversity, drift not measured"
     assert missing_criteria(CLEAN) == []

@@ -41,7 +41,7 @@ def heard() -> Iterator[None]:
     ("number", "reason"),
     [
         (signal.SIGINT, "stopped by hand (Ctrl-C)"),
-        (signal.SIGTERM, "told to end (SIGTERM)"),
+        (signal.SIGTERM, "ended by SIGTERM"),
         (signal.SIGHUP, "its terminal was closed, or what read its output"),
     ],
 )
