@@ -6,7 +6,8 @@ import ast
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,28 @@ def test_arrows_point_one_way() -> None:
     command = [Path(sys.executable).with_name("lint-imports"), "--no-cache"]
     result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert result.returncode == 0, result.stdout
+
+
+def test_no_modules_import_one_another() -> None:
+    """Late imports count, too; those for types alone do not: a port and its settings may name one another."""
+    modules = {".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path for path in FILES}
+    imports = {name: set(_imports_of(path, modules)) - {name} for name, path in modules.items()}
+    TopologicalSorter(imports).prepare()  # raises CycleError, which names them
+
+
+def _imports_of(path: Path, modules: Collection[str]) -> Iterator[str]:
+    tree = ast.parse(path.read_text())
+    for_types = (
+        node for node in ast.walk(tree) if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+    )
+    skipped = {id(each) for node in for_types for line in node.body for each in ast.walk(line)}
+    for node in (node for node in ast.walk(tree) if id(node) not in skipped):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            for alias in node.names:
+                name = f"{node.module}.{alias.name}"
+                yield from (each for each in [name if name in modules else node.module] if each in modules)
+        elif isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names if alias.name in modules)
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))

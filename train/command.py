@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,7 @@ from foundation.config.parse import parse as parse_as
 from foundation.config.presets import search_presets
 from foundation.console import say
 from foundation.errors import ConfigError
-from train.spec import BaseSpec, DataSpec, TrialSpec, check_attention, check_installed, check_quantized
+from train.spec import TrainingRun, TrialSpec, check_attention, check_installed, check_quantized
 
 _TRIAL_GROUPS = tuple(field.name for field in dataclasses.fields(TrialSpec))
 USAGE = """\
@@ -30,15 +29,6 @@ the configuration, and the loss of every step. Searching and judging is `sweeper
 --config-dir DIR reads options of your own, as a conf/ in this folder does (docs/extending.md).
 
 Groups and their options, the default first; every field with its meaning and default is in docs/reference.md:"""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class TrainingRun:
-    """What this command reads of the config."""
-
-    base: BaseSpec
-    data: DataSpec
-    trial: TrialSpec
 
 
 def main(arguments: list[str]) -> int:

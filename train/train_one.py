@@ -17,12 +17,12 @@ from foundation.data.tokens import words_on_cut
 from foundation.files.durable import append_line, write_json
 from train.attention import set_attention
 from train.caches import encode_dataset
-from train.command import TrainingRun
 from train.drawn import with_drawn_folder
 from train.objective import check_objectives
 from train.pack import Pack
 from train.regularization import with_regularization
 from train.reports import StepReport
+from train.spec import TrainingRun
 from train.spec.adapter_kinds import ADAPTER_KINDS
 
 _READ_EVERY = 10

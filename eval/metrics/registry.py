@@ -9,13 +9,10 @@ from __future__ import annotations
 import pkgutil
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Literal, cast, get_args
+from typing import Any, Final, Literal, cast, get_args
 
 from foundation.config.installed import Registry
 from foundation.errors import ConfigError, first_line
-
-if TYPE_CHECKING:
-    from eval.metrics.seen import Seen
 
 Direction = Literal["maximize", "minimize"]
 
@@ -41,8 +38,9 @@ class Metric:
     """How to read it."""
     needs: tuple[str, ...] = ()
     """What it cannot be taken without."""
-    compute: str | Callable[[Seen], float]
-    """The function that takes it, NaN where it cannot be taken; or where that is imported from, `module:function`."""
+    compute: str | Callable[[Any], float]
+    """The function that takes it of an `eval.metrics.seen.Seen`, NaN where it cannot be taken; or the name to import it
+    by, `module:function`."""
 
     def __post_init__(self) -> None:
         if self.direction not in (None, *get_args(Direction)):
@@ -161,7 +159,7 @@ def metrics_with(chosen: Iterable[str] = ()) -> dict[str, Metric]:
     return {name: METRICS[name] for name in (*METRICS.built_in, *chosen)}
 
 
-def function_of(name: str) -> Callable[[Seen], float]:
+def function_of(name: str) -> Callable[[Any], float]:
     """What takes a metric, imported now.
 
     Raises:
@@ -171,7 +169,7 @@ def function_of(name: str) -> Callable[[Seen], float]:
     if callable(metric.compute):
         return metric.compute
     try:
-        return cast("Callable[[Seen], float]", pkgutil.resolve_name(metric.compute))
+        return cast("Callable[[Any], float]", pkgutil.resolve_name(metric.compute))
     except Exception as error:
         if name in METRICS.built_in:
             raise

@@ -206,9 +206,8 @@ def _check(request: Plan) -> tuple[str, ...]:
     """
     config = request.config
     missing = tuple(LAUNCHERS[config.launcher.name].check(config.launcher))
-    check_base(
-        config.base, trains_text=bool(request.space.largest("adapter.text_encoder", config.adapter.text_encoder))
-    )
+    trains_text = bool(request.space.largest("adapter.text_encoder", config.adapter.text_encoder))
+    check_base(config.base, trains_text=trains_text)
     predicts = known_prediction(config.base)
     if predicts is not None:
         check_objectives(request.objectives, predicts)

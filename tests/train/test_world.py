@@ -9,7 +9,8 @@ import numpy.typing as npt
 import pytest
 from scipy.ndimage import binary_erosion
 
-from train.pocket.draw import GROUND, PAINT, SIZE, draw_scene, layout
+from train.pocket.brushes import SIZE
+from train.pocket.draw import GROUND, PAINT, draw_scene, layout
 from train.pocket.world import (
     BACKGROUNDS,
     BASE_STYLES,

@@ -6,19 +6,16 @@ an outline `|distance| < width`, shading the distance's gradient.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import cache
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
-from scipy.ndimage import gaussian_filter
 
-from train.pocket.shapes import DISTANCES, Field
+from train.pocket.brushes import COLS, ROWS, SIZE, Placed
+from train.pocket.shapes import DISTANCES
+from train.pocket.styles import PAINTERS
 from train.pocket.world import COLOURS, SHAPES, Scene, Thing
-
-SIZE: Final = 64
 
 PAINT: Final[dict[str, tuple[int, int, int]]] = {
     "red": (214, 38, 38),
@@ -37,21 +34,10 @@ GROUND: Final[dict[str, tuple[int, int, int]]] = {
     "sky": (158, 202, 240),
     "night": (34, 36, 78),
 }
-_ROWS, _COLS = np.mgrid[0:SIZE, 0:SIZE].astype(np.float32) + 0.5
-
-
-@dataclass(frozen=True, slots=True)
-class Placed:
-    """A thing at its place: signed distance in pixels (64, 64), colour in [0, 1] (3,)."""
-
-    distance: Field
-    colour: Field
 
 
 def draw_scene(scene: Scene, style: str, seed: int) -> Image.Image:
     """The scene's picture, RGB 64×64. Place, size and texture follow the seed; what is shown does not."""
-    from train.pocket.styles import PAINTERS
-
     rng = np.random.default_rng(seed)
     placed = _place(scene, rng)
     ground = np.array(GROUND[scene.background], dtype=np.float32) / 255
@@ -87,46 +73,8 @@ def _place(scene: Scene, rng: np.random.Generator) -> list[Placed]:
 
 def _put(thing: Thing, x: float, y: float, radius: float, rng: np.random.Generator) -> Placed:
     tilt = rng.uniform(-0.14, 0.14)
-    u, v = (_COLS - x) / radius, (_ROWS - y) / radius
+    u, v = (COLS - x) / radius, (ROWS - y) / radius
     u, v = np.cos(tilt) * u + np.sin(tilt) * v, np.cos(tilt) * v - np.sin(tilt) * u
     distance = (DISTANCES[thing.shape](u, v) * radius).astype(np.float32)
     colour = np.array(PAINT[thing.colour], dtype=np.float32) / 255
     return Placed(distance, (colour + rng.uniform(-0.03, 0.03, size=3)).astype(np.float32))
-
-
-def cover(distance: Field, softness: float = 0.5) -> Field:
-    """How much of a pixel lies inside, (64, 64, 1) in [0, 1]: a ramp of ±`softness` pixels around the edge."""
-    covered: Field = np.clip(0.5 - distance / (2 * softness), 0, 1)[..., None]
-    return covered
-
-
-def over(below: Field, paint: Field, alpha: Field) -> Field:
-    """Paint over a picture."""
-    painted: Field = below + (paint - below) * alpha
-    return painted
-
-
-def cloud(rng: np.random.Generator, cells: int) -> Field:
-    """Smooth noise (64, 64) of about unit variance with `cells` bumps along a side."""
-    weights = _stretch(cells)
-    return (weights @ rng.standard_normal((cells, cells)) @ weights.T).astype(np.float32)
-
-
-@cache
-def _stretch(cells: int) -> npt.NDArray[np.float64]:
-    at = (np.arange(SIZE) + 0.5) / SIZE * (cells - 1)
-    weights = np.exp(-((at[:, None] - np.arange(cells)) ** 2) / 0.6)
-    unit: npt.NDArray[np.float64] = weights / np.sqrt((weights**2).sum(1, keepdims=True))
-    return unit
-
-
-def hatch(rng: np.random.Generator, angle: float, period: float, wobble: float) -> Field:
-    """Strokes (64, 64) in [0, 1] along `angle` (radians), `period` pixels apart, bent by `wobble` pixels."""
-    across = _COLS * np.cos(angle) + _ROWS * np.sin(angle) + wobble * cloud(rng, 7)
-    strokes: Field = (0.5 + 0.5 * np.cos(2 * np.pi * across / period + rng.uniform(0, 2 * np.pi))).astype(np.float32)
-    return strokes
-
-
-def blur(field: Field, sigma: float) -> Field:
-    """Gaussian blur of a (64, 64) field."""
-    return np.asarray(gaussian_filter(field, sigma), dtype=np.float32)

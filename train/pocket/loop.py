@@ -17,7 +17,8 @@ from torch import Tensor, nn
 
 from foundation.console import say
 from foundation.files.durable import write_bytes
-from train.pocket.draw import SIZE, draw_scene
+from train.pocket.brushes import SIZE
+from train.pocket.draw import draw_scene
 from train.pocket.world import Scene
 
 

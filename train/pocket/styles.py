@@ -7,7 +7,7 @@ from typing import Final
 
 import numpy as np
 
-from train.pocket.draw import SIZE, Placed, blur, cloud, cover, hatch, over
+from train.pocket.brushes import SIZE, Placed, blur, cloud, cover, hatch, over
 from train.pocket.shapes import Field
 
 Painter = Callable[[Sequence[Placed], Field, str, np.random.Generator], Field]

@@ -12,7 +12,7 @@ from train.spec.objective import ObjectiveSpec
 from train.spec.optimizer import OptimizerName, OptimizerSpec, check_installed
 from train.spec.quantized import check_quantized
 from train.spec.training import OF_THE_STUDY, TrainingSpec, check_attention
-from train.spec.trial import Lasting, TrialSpec
+from train.spec.trial import Lasting, TrainingRun, TrialSpec
 
 __all__ = [
     "OF_THE_STUDY",
@@ -26,6 +26,7 @@ __all__ = [
     "OptimizerName",
     "OptimizerSpec",
     "Precision",
+    "TrainingRun",
     "TrainingSpec",
     "TrialSpec",
     "check_attention",

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from foundation.bases.spec import BaseSpec
+from foundation.data.spec import DataSpec
 from train.spec.adapter import AdapterSpec
 from train.spec.lr_scheduler import LrSchedulerSpec
 from train.spec.objective import ObjectiveSpec
@@ -93,3 +95,12 @@ class TrialSpec:
                 f"estimates one step size for all that it trains, got {ratio:g}; set it to {ratios[0]:g}, or choose "
                 "among other optimizers"
             )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrainingRun:
+    """One trial with its base and its pictures: what `sweeper train` reads of the config."""
+
+    base: BaseSpec
+    data: DataSpec
+    trial: TrialSpec
