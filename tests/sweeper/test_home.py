@@ -27,9 +27,10 @@ from sweeper.search.space import plan
 from train import command as training
 
 NO_PATHS = {
-    *("base.name", "data.name", "study.name", "optimizer.settings"),
+    *("base.name", "base.family", "data.name", "study.name", "optimizer.settings"),
     *("optimizer.name", "launcher.name", "launcher.settings", "tracking.name", "tracking.settings"),
     *("data.trigger", "data.caption_column", "data.regularization_prompt"),
+    *("eval.metrics", "study.objectives", "metric"),
     *("eval.prompts", "eval.final_prompts", "eval.unrelated_prompts", "eval.class_word"),
     *("adapter.targets", "adapter.exclude", "adapter.layers_pattern", "adapter.init"),
     *("adapter.modules_to_save", "adapter.rank_pattern", "adapter.alpha_pattern"),

@@ -148,7 +148,7 @@ def test_it_acts_as_the_file_that_it_writes_and_is_left_as_it_was(
         assert torch.equal(own, before)
     after = [layer.up for layer in pack._packed._layers.values() if layer.up is not None]
     assert all(torch.equal(now, before) for now, before in zip(after, stacks, strict=True))
-    monkeypatch.setattr(Slot, "averaged", False)
+    monkeypatch.setattr(Slot, "is_average", False)
     with pack.acting([1]):
         assert (predicted() - alone).abs().max() > 1e-4
 

@@ -165,7 +165,7 @@ def test_micro_batches_weigh_alike_in_a_step_that_is_cut_short(
     own = pack._slot(slot)
     shares: list[float] = []
     penalised = own.with_penalty
-    monkeypatch.setattr(own, "penalised", lambda loss: (shares.append(own.share), penalised(loss))[1])
+    monkeypatch.setattr(own, "with_penalty", lambda loss: (shares.append(own.share), penalised(loss))[1])
     for _ in range(6):
         pack.step()
     pack.release(slot)

@@ -79,7 +79,7 @@ def test_damage_is_one_line(config: Config, whole: bytes, tmp_path: Path, damage
     with pytest.raises(
         StudyError, match=r"studies\.db cannot be used as the study's database: .*damaged \("
     ) as refused:
-        Search.open(config, SPACE, file).ended()
+        Search.open(config, SPACE, file).ended_trials()
     assert "\n" not in str(refused.value)
 
 
@@ -93,7 +93,7 @@ def test_a_bit_anywhere_is_no_error_of_ours(config: Config, whole: bytes, tmp_pa
         file.write_bytes(content)
         try:
             search = Search.open(config, SPACE, file)
-            search.ended(), search.running()
+            search.ended_trials(), search.running()
             ranking_of("damaged", file, "maximize"), config_of("damaged", file)
         except StudyError:
             refused += 1
