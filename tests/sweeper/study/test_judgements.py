@@ -14,7 +14,7 @@ from foundation.bases.registry import load_base
 from foundation.config.compose import compose
 from sweeper.launchers.local import LocalLauncher
 from sweeper.records.config import Config, parse_config
-from sweeper.records.messages import Rescore, Rescored, Shutdown
+from sweeper.records.messages import DeviceFailed, Died, Rescore, Rescored, Shutdown
 from sweeper.study.fleet import Fleet
 from sweeper.study.judgements import Judgements
 from sweeper.worker.worker_main import run_worker
@@ -106,7 +106,11 @@ def test_several_workers_answer_as_one_does_to_the_bit(
 
     launcher, lines, counted = LocalLauncher(two, [two.objective]), list[str](), list[int]()
     try:
-        judgements = Judgements(Fleet(two, launcher, lines.append))
+        fleet = Fleet(two, launcher, lines.append)
+        fleet.start(trains=False)
+        while len(fleet.ready) < 2:  # else one may have answered all before the other is up
+            assert not any(isinstance(event, Died | DeviceFailed) for _, event in fleet.events())
+        judgements = Judgements(fleet)
         asked = questions(checkpoints, tmp_path / "two/out")
         answers = [*judgements.answers(asked[:3], counted.append), *judgements.answers(asked[3:])]
     finally:
