@@ -135,6 +135,9 @@ class LocalLauncher:
             return
 
 
+LAUNCHER: Final = LocalLauncher
+
+
 def devices_of(spec: LauncherSpec) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """The devices that a config means and that are there, and a line for each that is not.
 
