@@ -44,7 +44,9 @@ def test_a_recipe_names_so_many_files(what: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("registry", "group"), [(OPTIMIZERS, "optimizer"), (FAMILIES, "base"), (LAUNCHERS, "launcher")], ids=str
+    ("registry", "group"),
+    [(OPTIMIZERS, "optimizer"), (FAMILIES, "base"), (LAUNCHERS, "launcher")],
+    ids=["optimizer", "base", "launcher"],
 )
 def test_an_entry_and_its_yaml_go_together(registry: Registry[Any], group: str) -> None:
     assert named(group) == set(registry.built_in)
