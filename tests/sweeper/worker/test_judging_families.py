@@ -10,11 +10,14 @@ import torch
 
 from eval.judge_file import judge_file
 from eval.request import parse_request
-from foundation.bases.registry import load_base
+from foundation.bases.families import FAMILIES
+from foundation.bases.registry import load_base, load_plain
+from foundation.bases.spec import BaseSpec
 from foundation.data.dataset import Dataset
 from sweeper.worker.judging import Due, Judging
 from tests.sweeper.worker.test_judging import SPEC
 from tests.train.families import BUILDERS, build
+from tests.train.original import save_original
 from tests.train.test_families import trials
 from train.caches import encode_dataset
 from train.pack import Pack
@@ -51,20 +54,25 @@ def test_judged_together_as_judged_alone(
         assert packed.score == pytest.approx(single.score, abs=0.2)  # pictures are rounded to 8 bits
         assert packed.validation_losses == pytest.approx(single.validation_losses, rel=1e-4)
         assert packed.validation_losses != pytest.approx(base_losses, rel=1e-4)
-    asked = parse_request(
-        [
-            f"lora={tmp_path / 'lora'}",
-            f"base={spec.path}",
-            f"data={drawn_folder / 'train'}",
-            f"held_out={drawn_folder / 'validation'}",
-            *(f"prompt={prompt}" for prompt in QUICK.prompts),
-            f"resolution={spec.resolution}",
-            *([f"max_tokens={spec.max_tokens}"] if spec.max_tokens else []),
-            "seeds=2",
-            "steps=2",
-            "device=cpu",
-        ]
-    )
-    evaluation = judge_file(asked)
-    assert evaluation.score == evaluation.score
-    assert evaluation.validation_losses == pytest.approx(of_file.validation_losses, rel=1e-5)
+    bases = [[f"base={spec.path}"]]
+    if FAMILIES[family].whole_in_a_file:
+        save_original(load_plain(spec), tmp_path / "whole.safetensors")
+        bases.append([f"base={tmp_path / 'whole.safetensors'}", f"base.family={family}", f"base.parts={spec.path}"])
+    for named in bases:
+        evaluation = judge_file(parse_request([f"lora={tmp_path / 'lora'}", *named, *of_eval(spec, drawn_folder)]))
+        assert evaluation.score == evaluation.score
+        assert evaluation.validation_losses == pytest.approx(of_file.validation_losses, rel=1e-5)
+
+
+def of_eval(spec: BaseSpec, drawn_folder: Path) -> list[str]:
+    """Arguments of `sweeper eval` beside LoRA and base."""
+    return [
+        f"data={drawn_folder / 'train'}",
+        f"held_out={drawn_folder / 'validation'}",
+        *(f"prompt={prompt}" for prompt in QUICK.prompts),
+        f"resolution={spec.resolution}",
+        *([f"max_tokens={spec.max_tokens}"] if spec.max_tokens else []),
+        "seeds=2",
+        "steps=2",
+        "device=cpu",
+    ]
