@@ -124,3 +124,13 @@ def test_train_lists_every_group_that_it_reads_with_its_default_first(capsys: py
     said = capsys.readouterr().out
     assert re.search(r"^  data +pencil, folder, ", said, re.MULTILINE)
     assert re.search(r"^  optimizer +adamw8bit, .*\blion\b", said, re.MULTILINE)
+
+
+PAGES = sorted(page for page in (ROOT / "docs").rglob("*.md") if page.name != "log.md")  # each part tells of its day
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_files_of_ours_that_a_page_names_are_there(page: Path) -> None:
+    packages = "foundation|train|eval|sweeper|benchmarks|tests|conf"
+    named = re.findall(rf"`((?:{packages})/[\w./-]+\.(?:py|yaml))`", page.read_text(encoding="utf-8"))
+    assert not [name for name in named if not (ROOT / name).exists()]
