@@ -9,7 +9,7 @@ import pytest
 from eval.budgets import SURE, first_budget, next_budget
 from eval.evaluation import Evaluation
 from eval.spec import EvalSpec, SampleBudget
-from tests.sweeper.played import evaluation
+from tests.sweeper.fake_worker import evaluation
 
 SPEC = EvalSpec(prompts=("a", "b", "c"), seeds=(0, 1), tiebreak_seeds=(3, 4), screening_prompts=2, screening_below=5.0)
 SCREENING, USUAL, WHOLE = SampleBudget(2, 1, 0), SampleBudget(3, 2, 0), SampleBudget(3, 4, 0)

@@ -17,8 +17,8 @@ from foundation.bases.registry import load_base
 from foundation.data.dataset import Dataset
 from foundation.data.folder import Picture
 from foundation.data.images import square
-from tests.train.families import BUILDERS, SIDE, build
 from tests.train.plain_families import PREDICT
+from tests.train.tiny_families import BUILDERS, SIDE, build
 
 STRATA = Strata(span=(0.0, 1.0), bins=2, noises_per_bin=2, seed=0)
 

@@ -31,7 +31,7 @@ from sweeper.tracking import mlflow
 from sweeper.tracking.files import make_sqlite
 from tests.faults.injection import Fault, arm, count
 from tests.faults.outcome import Outcome, differences, outcome_of
-from tests.faults.simulated import play
+from tests.faults.simulated_study import play
 
 NAME: Final = "killed"
 STUDY: Final = (

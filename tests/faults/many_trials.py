@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from tests.faults.kills import STUDY
-from tests.faults.simulated import play
+from tests.faults.simulated_study import play
 
 NAME: Final = "many"
 _STEP: Final = 250

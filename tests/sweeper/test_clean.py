@@ -16,8 +16,8 @@ from sweeper.holdings import size_of
 from sweeper.records.history import append_evaluation
 from sweeper.records.lease import supervising
 from sweeper.records.paths import checkpoint_of, pictures_of, trial_of
-from tests.hostile import HOSTILE
-from tests.sweeper.played import evaluation
+from tests.hostile_path import HOSTILE
+from tests.sweeper.fake_worker import evaluation
 
 LONG_AGO = 1_000_000_000
 

@@ -14,7 +14,7 @@ import pytest
 
 from foundation.adapters.exports.programs import as_markdown
 from sweeper.export import main
-from tests.train.trained import Picture, pocket, trained
+from tests.train.trained_pocket import Picture, pocket, trained
 
 __all__ = ["pocket", "trained"]  # fixtures
 ROOT = Path(__file__).parents[2]

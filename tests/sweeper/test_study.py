@@ -25,7 +25,7 @@ from sweeper.records.history import StepFile
 from sweeper.records.paths import trial_of
 from sweeper.records.urls import sqlite_url
 from sweeper.results.winner import measures
-from tests.hostile import HOSTILE, quoted
+from tests.hostile_path import HOSTILE, quoted
 
 ROOT = Path(__file__).parents[2]
 SMALL = [

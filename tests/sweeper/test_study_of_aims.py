@@ -27,7 +27,7 @@ from sweeper.search.space import Plan, plan
 from sweeper.search.study import Search
 from sweeper.study.display import Display
 from sweeper.study.supervisor import Supervisor
-from tests.sweeper.played import Notes, PlayedWorker, evaluation
+from tests.sweeper.fake_worker import Notes, PlayedWorker, evaluation
 
 AIMS = ("style", "prompt_match", "drift")
 STEPS = (40, 80, 120, 160)

@@ -12,7 +12,7 @@ import torch
 
 from foundation.bases.port import Base
 from foundation.errors import AdapterError, ConfigError
-from tests.train.plain import ATTENTION, plain_training
+from tests.train.plain_training import ATTENTION, plain_training
 from tests.train.test_packed import STEPS, assert_same, doubled, one, trained
 from train.adapters import TrialAdapter
 from train.caches import EncodedDataset

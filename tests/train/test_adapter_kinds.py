@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from foundation.bases.port import Base
-from tests.train.plain import ATTENTION, TARGETS, TEXT_ATTENTION, plain_training
+from tests.train.plain_training import ATTENTION, TARGETS, TEXT_ATTENTION, plain_training
 from tests.train.test_pack import run, weights
 from tests.train.test_packed import CONV, STEPS, assert_same, doubled, one, trained
 from train.caches import EncodedDataset

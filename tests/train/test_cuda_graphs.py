@@ -1,6 +1,6 @@
 """A recorded pack trains as an unrecorded one, and a slot's next trial meets the same recording.
 
-Here the recordings are `replayed`'s; on a machine with a GPU its own as well.
+Here the recordings are `fake_cuda_graphs`'s; on a machine with a GPU its own as well.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ import torch
 
 from foundation.bases.registry import load_base
 from foundation.data.dataset import Dataset
-from tests.train import replayed
-from tests.train.families import build
+from tests.train import fake_cuda_graphs
 from tests.train.test_compiled import BEYOND, DROPPING, NARROW, RANK, WIDE, Course, NewBase, assert_equal, trial
 from tests.train.test_packed import doubled
+from tests.train.tiny_families import build
 from train.caches import EncodedDataset, encode_dataset
 from train.cuda_graphs import Graphs
 from train.pack import Pack
@@ -34,7 +34,7 @@ def recordings(monkeypatch: pytest.MonkeyPatch) -> Made:
 
     def record(*arguments: object, **options: object) -> object:
         made.append(arguments)
-        return replayed.make_graphed_callables(*arguments, **options)  # type: ignore[arg-type]
+        return fake_cuda_graphs.make_graphed_callables(*arguments, **options)  # type: ignore[arg-type]
 
     monkeypatch.setattr(torch.cuda, "make_graphed_callables", record)
     monkeypatch.setattr(torch.cuda, "graph_pool_handle", object)

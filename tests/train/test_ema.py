@@ -14,7 +14,7 @@ from diffusers.training_utils import EMAModel
 from torch import nn
 
 from foundation.bases.port import Base
-from tests.train import plain
+from tests.train import plain_training
 from train.caches import EncodedDataset
 from train.ema import Average
 from train.pack import Pack
@@ -108,8 +108,8 @@ def test_in_float64_what_is_used_of_a_schedule_free_trial_is_its_papers_x(
 
     spec = replace(FREE, adapter=replace(FREE.adapter, text_encoder=False))
     pack = trained(double(new_base()), tiny_data, spec, RAW)
-    monkeypatch.setattr(plain, "build_optimizer", reference)
-    _, theirs = plain.plain_training(tiny_spec, tiny_data, spec, STEPS, torch.float64)
+    monkeypatch.setattr(plain_training, "build_optimizer", reference)
+    _, theirs = plain_training.plain_training(tiny_spec, tiny_data, spec, STEPS, torch.float64)
     raw = weights(pack, 0)
     for own, other in zip(raw, theirs, strict=True):
         torch.testing.assert_close(own, other, rtol=0, atol=1e-10)

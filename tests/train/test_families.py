@@ -18,9 +18,9 @@ from foundation.bases.families import FAMILIES
 from foundation.bases.port import Base
 from foundation.bases.registry import load_base
 from foundation.data.dataset import Dataset
-from tests.train.families import BUILDERS, build
 from tests.train.plain_families import plain_family_training
 from tests.train.test_packed import assert_same, trained
+from tests.train.tiny_families import BUILDERS, build
 from train.caches import EncodedDataset, encode_dataset
 from train.pack import Pack
 from train.spec import AdapterSpec, BaseSpec, ObjectiveSpec, OptimizerSpec, TrainingSpec, TrialSpec

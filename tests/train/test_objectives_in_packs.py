@@ -13,7 +13,7 @@ import torch
 
 from foundation.bases.noising import Diffusion, Flow
 from foundation.bases.port import Base
-from tests.train.plain import plain_training
+from tests.train.plain_training import plain_training
 from tests.train.test_pack import run, weights
 from tests.train.test_packed import STEPS, assert_same, doubled, trained
 from train.caches import EncodedDataset

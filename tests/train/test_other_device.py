@@ -12,8 +12,8 @@ import torch
 from foundation.bases.port import Base
 from foundation.bases.registry import load_base
 from foundation.data.dataset import Dataset
-from tests.train.families import BUILDERS, build
 from tests.train.other_device import DEVICE, Border, elsewhere
+from tests.train.tiny_families import BUILDERS, build
 from train.caches import EncodedDataset, encode_dataset
 from train.pack import Pack
 from train.spec import AdapterSpec, ObjectiveSpec, OptimizerName, OptimizerSpec, TrainingSpec, TrialSpec

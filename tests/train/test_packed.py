@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from foundation.bases.port import Base
-from tests.train.plain import plain_training
+from tests.train.plain_training import plain_training
 from train.caches import EncodedDataset
 from train.pack import Pack
 from train.spec import (

@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 
 from foundation.adapters.files import WEIGHTS_FILE
 from foundation.bases.port import Base
-from tests.train.plain import plain_training
+from tests.train.plain_training import plain_training
 from train.caches import EncodedDataset
 from train.pack import Pack
 from train.spec import (

@@ -18,7 +18,7 @@ from foundation.adapters.files import WEIGHTS_FILE
 from foundation.bases.port import Base
 from foundation.bases.registry import load_base
 from foundation.errors import ConfigError
-from tests.train.families import build
+from tests.train.tiny_families import build
 from train.attention import set_attention
 from train.caches import EncodedDataset
 from train.pack import Pack

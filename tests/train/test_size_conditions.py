@@ -15,10 +15,10 @@ from foundation.bases.port import Base
 from foundation.bases.registry import load_base
 from foundation.data.buckets import CroppedView
 from foundation.data.dataset import Dataset, load_dataset
-from tests.train.families import SIDE, build
 from tests.train.plain_families import plain_family_training
 from tests.train.test_families import doubled
 from tests.train.test_packed import assert_same, trained
+from tests.train.tiny_families import SIDE, build
 from train.caches import encode_dataset
 from train.spec import AdapterSpec, BaseSpec, DataSpec, OptimizerSpec, TrainingSpec, TrialSpec
 

@@ -18,7 +18,7 @@ from diffusers import StableDiffusionPipeline
 from foundation.bases.port import Base
 from foundation.bases.registry import load_base
 from foundation.data.dataset import Dataset
-from tests.train.plain import plain_training
+from tests.train.plain_training import plain_training
 from tests.train.test_pack import picture, run, weights
 from tests.train.test_packed import OPTIMIZERS, STEPS, assert_same, doubled, one, trained
 from train.caches import EncodedDataset

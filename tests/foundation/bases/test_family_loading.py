@@ -27,8 +27,8 @@ from foundation.bases.registry import check_base, load_base
 from foundation.bases.text import join_text, split_text
 from foundation.config.parse import parse
 from foundation.errors import AdapterError, BaseModelError, ConfigError
-from tests.train.families import BUILDERS, build, sd3
-from tests.train.original import save_original
+from tests.train.original_checkpoint import save_original
+from tests.train.tiny_families import BUILDERS, build, sd3
 from train.caches import EncodedDataset
 from train.pack import Pack
 from train.spec import AdapterSpec, BaseSpec, OptimizerSpec, TrainingSpec, TrialSpec

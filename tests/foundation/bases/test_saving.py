@@ -15,8 +15,8 @@ from transformers import CLIPModel
 from eval.features import POCKET
 from foundation.adapters.merge.pipeline import open_pipeline, write_pipeline
 from foundation.bases.folder import EMBEDDED
-from tests.train.families import BUILDERS
 from tests.train.test_families import picture
+from tests.train.tiny_families import BUILDERS
 
 NAMED: list[torch.dtype | None] = [None, torch.float32, torch.bfloat16]
 

@@ -9,7 +9,7 @@ import pytest
 
 from foundation.config.compose import parse_overrides
 from foundation.config.keyed import as_override, is_keyed
-from tests.hostile import HOSTILE
+from tests.hostile_path import HOSTILE
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ from foundation.bases.port import Base
 from foundation.data.buckets import RANDOM_CROPS, CroppedView, Cut
 from foundation.data.dataset import Dataset, load_dataset
 from foundation.errors import ConfigError
-from tests.train.plain import plain_training
+from tests.train.plain_training import plain_training
 from tests.train.test_packed import assert_same, doubled, one, trained
 from train.batches import BatchSampler
 from train.caches import EncodedDataset, encode_dataset

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from eval.evaluation import Evaluation
 from sweeper.records.trials import best_checkpoint, has_diverged
-from tests.sweeper.played import evaluation, trial
+from tests.sweeper.fake_worker import evaluation, trial
 
 
 def test_checkpoint_is_the_earliest_clean_one_that_is_as_good_as_the_best() -> None:

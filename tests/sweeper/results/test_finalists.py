@@ -12,7 +12,7 @@ from scipy.stats import t as student
 from sweeper.records.messages import Rescored
 from sweeper.results.finalists import _lead_over_second, choose_finalists, choose_winner, how_chosen
 from sweeper.search.space import plan
-from tests.sweeper.played import OVERRIDES, evaluation, trial
+from tests.sweeper.fake_worker import OVERRIDES, evaluation, trial
 
 
 def test_finalists_are_the_best_and_a_clean_one_wins_over_a_better_overfit_one() -> None:

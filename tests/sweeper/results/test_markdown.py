@@ -7,7 +7,7 @@ import re
 import pytest
 
 from sweeper.results.markdown import code, markdown_table, plain_markdown
-from tests.hostile import HOSTILE
+from tests.hostile_path import HOSTILE
 
 TEXTS = (
     HOSTILE,

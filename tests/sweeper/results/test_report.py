@@ -25,7 +25,7 @@ from sweeper.results.pareto import Front, FrontPoint
 from sweeper.results.report import read_chosen, scores, write_best
 from sweeper.results.web_ui_file import HandedOver
 from sweeper.results.winner import TrialSummary, Winner
-from tests.hostile import HOSTILE
+from tests.hostile_path import HOSTILE
 from train.adapters import TrialAdapter
 from train.spec import AdapterSpec, BaseSpec
 

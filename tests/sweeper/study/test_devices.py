@@ -18,8 +18,8 @@ from sweeper.study.dealing import deal
 from sweeper.study.display import Display
 from sweeper.study.supervisor import Supervisor
 from sweeper.study.suspects import MAX_ATTEMPTS
-from tests.sweeper.machines import KILLED, Now, PlayedMachines, never
-from tests.sweeper.played import OVERRIDES, Notes, evaluation
+from tests.sweeper.fake_devices import KILLED, Now, PlayedMachines, never
+from tests.sweeper.fake_worker import OVERRIDES, Notes, evaluation
 
 STEPS = tuple(evaluation(step, float(step)) for step in (20, 40, 60, 80))
 LAST = STEPS[-1].step

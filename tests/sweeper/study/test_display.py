@@ -19,8 +19,8 @@ from sweeper.results.best_files import dashboard_command, files_of
 from sweeper.search.space import plan
 from sweeper.study.display import Display
 from sweeper.study.time_left import TimeLeft, pictures_of_finals
-from tests.hostile import HOSTILE
-from tests.sweeper.played import OVERRIDES, evaluation
+from tests.hostile_path import HOSTILE
+from tests.sweeper.fake_worker import OVERRIDES, evaluation
 
 PARAMS = {
     "optimizer": "adamw8bit",

@@ -23,7 +23,7 @@ from sweeper.search.study import Search
 from sweeper.study import finished
 from sweeper.study.finished import already_finished, forget_finished, note_finished
 from sweeper.tracking import DATABASE
-from tests.sweeper.played import OVERRIDES, evaluation
+from tests.sweeper.fake_worker import OVERRIDES, evaluation
 
 ROOT = Path(__file__).parents[3]
 

@@ -18,7 +18,7 @@ from sweeper.records.messages import DeviceFailed, Died, Rescore, Rescored, Shut
 from sweeper.study.fleet import Fleet
 from sweeper.study.judgements import Judgements
 from sweeper.worker.worker_main import run_worker
-from tests.sweeper.served import Supervisor
+from tests.sweeper.fake_supervisor import Supervisor
 from train.caches import EncodedDataset
 from train.pack import Pack
 from train.spec import AdapterSpec, BaseSpec, TrainingSpec, TrialSpec

@@ -23,7 +23,7 @@ from sweeper.study.lost import (
     worth_training_again,
 )
 from sweeper.worker.lost import what_is_lost
-from tests.sweeper.played import evaluation, trial
+from tests.sweeper.fake_worker import evaluation, trial
 
 
 def ended(number: int, status: str = "finished", value: float | None = 50.0, **reported: float) -> EndedTrial:

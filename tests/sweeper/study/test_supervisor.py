@@ -30,7 +30,7 @@ from sweeper.search.study import Search
 from sweeper.study.display import Display
 from sweeper.study.supervisor import Supervisor
 from sweeper.study.suspects import MAX_ATTEMPTS
-from tests.sweeper.played import COSTS, OVERRIDES, Notes, PlayedWorker, evaluation
+from tests.sweeper.fake_worker import COSTS, OVERRIDES, Notes, PlayedWorker, evaluation
 from train.reports import StepReport
 
 Make = Callable[..., tuple[Supervisor, Notes, Search]]

@@ -16,7 +16,7 @@ from sweeper.records.pictures import PROMPT, sheet_name, square_sheet
 from sweeper.search.space import plan
 from sweeper.study.trial_end import prune_checkpoints, record_of, shown_params, summary
 from sweeper.tracking.names import run_name
-from tests.sweeper.played import OVERRIDES, evaluation, trial
+from tests.sweeper.fake_worker import OVERRIDES, evaluation, trial
 from train.reports import StepReport
 from train.spec import AdapterSpec
 

@@ -12,7 +12,7 @@ import pytest
 
 from sweeper.tracking import open_tracker
 from sweeper.tracking.port import Tracker
-from tests.hostile import HOSTILE
+from tests.hostile_path import HOSTILE
 from tests.sweeper.tracking.read_back import SPEC, client_of, experiment_of
 
 

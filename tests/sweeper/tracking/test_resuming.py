@@ -16,7 +16,7 @@ from foundation.files.sums import write_sums
 from sweeper.tracking import run
 from sweeper.tracking.files import link
 from sweeper.tracking.port import Tracker, TrialRecord
-from tests.sweeper.played import COSTS
+from tests.sweeper.fake_worker import COSTS
 from tests.sweeper.tracking.read_back import (
     client_of,
     evaluation_at,

@@ -15,7 +15,7 @@ from sweeper.search.space import plan
 from sweeper.tracking.mlflow import open_mlflow
 from sweeper.tracking.port import Tracker
 from sweeper.tracking.spec import TrackingSpec
-from tests.sweeper.played import OVERRIDES
+from tests.sweeper.fake_worker import OVERRIDES
 from tests.sweeper.tracking.read_back import SPEC, evaluation_at, history_of, runs_of, step_report
 
 

@@ -16,9 +16,9 @@ from foundation.bases.spec import BaseSpec
 from foundation.data.dataset import Dataset
 from sweeper.worker.judging import Due, Judging
 from tests.sweeper.worker.test_judging import SPEC
-from tests.train.families import BUILDERS, build
-from tests.train.original import save_original
+from tests.train.original_checkpoint import save_original
 from tests.train.test_families import trials
+from tests.train.tiny_families import BUILDERS, build
 from train.caches import encode_dataset
 from train.pack import Pack
 

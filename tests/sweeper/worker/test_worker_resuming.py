@@ -42,8 +42,8 @@ from sweeper.records.messages import (
 from sweeper.records.paths import checkpoint_of
 from sweeper.worker import loading, worker
 from sweeper.worker.worker_main import run_worker
-from tests.sweeper.played import COSTS, evaluation
-from tests.sweeper.served import Judge, Lively, Meter, Pack, Supervisor, report
+from tests.sweeper.fake_supervisor import Judge, Lively, Meter, Pack, Supervisor, report
+from tests.sweeper.fake_worker import COSTS, evaluation
 from train.reports import StepReport
 
 Run = Callable[..., Supervisor]

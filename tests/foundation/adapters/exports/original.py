@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from tests.foundation.adapters.exports import lycoris
 
 NARROW = 16
-"""Width of the FLUX of `tests.train.families`."""
+"""Width of the FLUX of `tests.train.tiny_families`."""
 
 
 class Changes(dict[str, Tensor]):

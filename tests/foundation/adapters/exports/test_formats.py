@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 from foundation.adapters.exports import About, read_adapter, write_format, write_full
 from foundation.adapters.merge.difference import base_layers, weight_differences
 from tests.foundation.adapters.exports import loaders
-from tests.train.trained import LORAS, SPECS, Picture, difference, draw
+from tests.train.trained_pocket import LORAS, SPECS, Picture, difference, draw
 
 ABOUT = About(title="pencil")
 CLOSE = 1.0

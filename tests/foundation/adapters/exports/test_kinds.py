@@ -23,7 +23,7 @@ from foundation.adapters.files import put_on, take_off
 from foundation.adapters.merge.difference import base_layers, weight_differences
 from foundation.errors import AdapterError
 from tests.foundation.adapters.exports import loaders
-from tests.train.injected import injected, predicted, written
+from tests.train.peft_adapters import injected, predicted, written
 
 LAYERS = ["to_q", "to_k", "to_v", "to_out.0", "conv1", "ff.net.2"]
 SCALED = {"rank_pattern": {"to_q": 2}, "alpha_pattern": {"to_k": 5}, "target_modules": LAYERS}

@@ -21,8 +21,8 @@ from foundation.adapters.files import AdapterPart, plain_config
 from foundation.adapters.merge.difference import base_layers, weight_differences
 from foundation.errors import AdapterError
 from tests.foundation.adapters.exports import loaders, original
-from tests.train.families import BUILDERS
-from tests.train.injected import injected
+from tests.train.peft_adapters import injected
+from tests.train.tiny_families import BUILDERS
 
 ATTENTION = ["to_q", "to_k", "to_v", "to_out.0", "to_add_out"]
 CONFIGS: dict[str, Any] = {

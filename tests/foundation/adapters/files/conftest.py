@@ -13,7 +13,7 @@ from peft.tuners.tuners_utils import BaseTunerLayer
 from torch import Tensor
 
 from foundation.adapters.files import put_on, take_off
-from tests.train.families import BUILDERS
+from tests.train.tiny_families import BUILDERS
 
 NAME = "judged"
 

@@ -23,7 +23,7 @@ from foundation.adapters.files import (
     write_parts,
 )
 from foundation.errors import AdapterError
-from tests.train.injected import injected, predicted, written
+from tests.train.peft_adapters import injected, predicted, written
 
 ATTENTION = ["to_q", "to_k", "to_v", "to_out.0"]
 CONFIGS: dict[str, Any] = {

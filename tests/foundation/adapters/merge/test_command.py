@@ -12,7 +12,7 @@ from diffusers import DiffusionPipeline
 from foundation.adapters.exports import read_adapter
 from foundation.adapters.exports.layers import layers_of
 from foundation.adapters.merge.command import main
-from tests.train.trained import Picture, difference, draw
+from tests.train.trained_pocket import Picture, difference, draw
 
 Trained = Callable[[str], tuple[Path, Picture]]
 

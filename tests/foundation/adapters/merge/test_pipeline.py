@@ -18,8 +18,8 @@ from foundation.adapters.exports import SavedAdapter, read_adapter
 from foundation.adapters.files import AdapterPart, plain_config
 from foundation.adapters.merge import pipeline
 from foundation.errors import AdapterError, BaseModelError
-from tests.train.injected import predicted
-from tests.train.trained import SPECS, Picture, difference, draw, stir
+from tests.train.peft_adapters import predicted
+from tests.train.trained_pocket import SPECS, Picture, difference, draw, stir
 
 Trained = Callable[[str], tuple[Path, Picture]]
 

@@ -15,7 +15,7 @@ from foundation.errors import AdapterError
 from sweeper.records.costs import Cost
 from sweeper.records.messages import Admit, Verdict, WorkerCommand
 from sweeper.worker.judging import Due
-from tests.sweeper.played import evaluation
+from tests.sweeper.fake_worker import evaluation
 from train.reports import StepReport
 from train.spec import TrialSpec
 

@@ -12,7 +12,7 @@ from peft.utils import get_peft_model_state_dict
 from torch import Tensor, nn
 
 from foundation.adapters.files import WEIGHTS_FILE, AdapterPart, plain_config, write_parts
-from tests.train.trained import stir
+from tests.train.trained_pocket import stir
 
 
 def injected(unet: nn.Module, config: Any) -> nn.Module:

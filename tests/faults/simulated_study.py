@@ -32,7 +32,7 @@ from foundation.errors import AdapterError
 from foundation.files.durable import new_folder, write_bytes
 from sweeper.worker.drawing import Drawn, write_pictures
 from sweeper.worker.judging import Due
-from tests.sweeper import served
+from tests.sweeper import fake_supervisor
 from train.reports import StepReport
 from train.spec import TrialSpec
 
@@ -44,7 +44,7 @@ def chance(*words: object) -> float:
     return int(hashlib.sha256(repr(words).encode()).hexdigest()[:8], 16) / 0xFFFFFFFF
 
 
-class Pack(served.Pack):
+class Pack(fake_supervisor.Pack):
     """What a slot has learned is a tensor that tells its trial and its step; its state is one that tells the step."""
 
     at_once = 8
@@ -94,7 +94,7 @@ def lr_of(spec: TrialSpec) -> float:
     return float(getattr(spec.optimizer, "lr", None) or 1.0)
 
 
-class Judging(served.Judge):
+class Judging(fake_supervisor.Judge):
     """Says of every checkpoint what its rate and its step come to."""
 
     def __init__(
@@ -174,7 +174,7 @@ def play(begin: Callable[[], None], end: Callable[[], None]) -> None:
 
     Each worker calls `begin` when it starts and `end` when it ends of itself.
     """
-    worker.Pack, worker.Judging, worker.Meter, serving.load = Pack, Judging, served.Meter, _load  # type: ignore[misc,assignment]
+    worker.Pack, worker.Judging, worker.Meter, serving.load = Pack, Judging, fake_supervisor.Meter, _load  # type: ignore[misc,assignment]
     run, leave = local._run, local._leave
 
     def run_forked(config: Any, device: str, connection: Any, *rest: Any) -> None:

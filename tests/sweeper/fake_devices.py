@@ -22,7 +22,7 @@ from sweeper.records.messages import (
     Verdict,
     WorkerCommand,
 )
-from tests.sweeper.played import COSTS
+from tests.sweeper.fake_worker import COSTS
 
 KILLED = "the worker was ended by SIGKILL"
 
