@@ -1,4 +1,4 @@
-"""`sweeper clean`: what old studies hold, and what of it may go. It shows; it deletes only with `apply=true`."""
+"""`sweeper clean`: what old studies hold, and what of it may go. It shows; it deletes only with `delete=true`."""
 
 from __future__ import annotations
 

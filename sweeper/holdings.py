@@ -28,6 +28,7 @@ from sweeper.tracking import ARTIFACTS
 from sweeper.tracking.runs_of import trial_runs
 
 KeepOf = Literal["best", "winner"]
+StudyState = Literal["running", "unfinished", "finished"]
 _UPLOADING: Final = ".artifact.uploading."
 """How the names begin of what MLflow has not copied whole (`mlflow.store.artifact.local_artifact_repo`)."""
 _A_DAY_S: Final = 86_400.0
@@ -39,7 +40,7 @@ class Held:
     """What one study holds."""
 
     folder: Path
-    state: Literal["running", "unfinished", "finished"]
+    state: StudyState
     size: int
     """Bytes, with its artifacts in MLflow; of files under two names once."""
     checkpoints: int
@@ -68,13 +69,18 @@ def studies_in(folder: Path) -> list[Path]:
     return sorted(path.parent for path in folder.glob("*/study.yaml") if not path.parent.is_symlink())
 
 
+def state_of_study(study: Path) -> StudyState:
+    """Whether a process has it just now, or it has ended with all that was wanted of it."""
+    if is_held(study):
+        return "running"
+    return "finished" if (study / FINISHED_FILE).is_file() else "unfinished"
+
+
 def holdings_of(study: Path, keep: KeepOf) -> Held:
     """What a study holds, and what of it is free when so much is to be kept."""
     artifacts = study.parent / ARTIFACTS
     runs = {number: artifacts / run for number, run in trial_runs(study.parent, study.name).items()}
-    state: Literal["running", "unfinished", "finished"] = (
-        "running" if is_held(study) else "finished" if (study / FINISHED_FILE).is_file() else "unfinished"
-    )
+    state = state_of_study(study)
     free: list[Path] = []
     why = {"running": "it is running", "unfinished": "it is not finished: all of it is needed to go on"}.get(state, "")
     if state == "finished":

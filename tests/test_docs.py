@@ -18,6 +18,7 @@ import foundation.data.prepare.request
 import sweeper.clean
 import sweeper.dashboard
 import sweeper.export_request
+import sweeper.report
 import train.command
 from sweeper.cli import COMMANDS
 from sweeper.search.space import plan
@@ -79,6 +80,7 @@ PARSED: dict[str, Callable[[list[str]], object]] = {
     "export": sweeper.export_request.parse,
     "dashboard": sweeper.dashboard._parse,
     "clean": sweeper.clean._parse,
+    "report": sweeper.report.parse,
     "train": train.command.parse_command,
     "merge": foundation.adapters.merge.request.parse_merge,
     "prepare": foundation.data.prepare.request.read_request,

@@ -61,6 +61,16 @@ def read_config(folder: Path) -> str:
     return read_text(folder / _CONFIG)
 
 
+def read_config_values(folder: Path) -> dict[str, Any]:
+    """The values of what `keep_config` wrote; none where nothing was.
+
+    Raises:
+        DataError: it is damaged.
+    """
+    file = folder / _CONFIG
+    return read_mapping(file) if file.exists() else {}
+
+
 def append_steps(folder: Path, reports: Sequence[StepReport]) -> None:
     """Add steps to a trial's folder."""
     append_lines(folder / _STEPS, [_line(each) for each in reports])

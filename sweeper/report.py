@@ -1,0 +1,160 @@
+"""`sweeper report`: the trials of a study, best first, from its files; also while it runs. No model is loaded."""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from eval.evaluation import Evaluation
+from foundation.command import run_main, run_with_usage
+from foundation.config.home import at_home
+from foundation.config.keyed import is_keyed, read_keyed
+from foundation.console import columns, say
+from foundation.errors import ConfigError, DataError, StudyError
+from foundation.files.documents import read_mapping
+from sweeper.holdings import state_of_study, studies_in
+from sweeper.records.history import read_config_values, read_evaluations
+from sweeper.records.paths import best_of, trials_of
+from sweeper.records.trials import best_checkpoint
+from sweeper.results.file_names import CARD, SCORES
+
+_TOP: Final = 20
+USAGE: Final = f"""\
+sweeper report [STUDY] [folder=multirun] [top={_TOP}]     the trials of a study, best first, also while it runs
+
+  STUDY      its name; without it all studies, a line each
+  folder=    where studies are (default: multirun)
+  top=       how many trials at most (default: {_TOP})
+
+A trial's row is its chosen checkpoint's: the earliest that is as good as its best one and shows no sign of overfit.
+
+  sweeper report
+  sweeper report pencil top=5"""
+KEYS: Final = ("folder", "top")
+_CLEAN: Final = 0.5
+"""Below this overfit index a checkpoint is clean, where a trial's config does not say."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """A trial as its files tell of it."""
+
+    number: int
+    config: Mapping[str, Any]
+    best: Evaluation | None
+    steps: int
+    """At which it was judged last."""
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run the command; 0, or 2 with one clear line for each mistake a person can put right."""
+    return run_with_usage(USAGE, lambda: say(*report_lines(arguments)), arguments)
+
+
+def report_lines(arguments: Sequence[str]) -> list[str]:
+    """What a study has come to, in lines.
+
+    Raises:
+        UserError: the arguments are wrong, there is no such study, or its files are damaged.
+    """
+    name, folder, top = parse(arguments)
+    studies = {study.name: study for study in studies_in(folder)}
+    if not studies:
+        raise StudyError(f"there is no study in {folder}; name their folder by folder=")
+    if name is None:
+        return _all(list(studies.values()))
+    if name not in studies:
+        raise StudyError(f"there is no study {name} in {folder}; there are {', '.join(studies)}")
+    return _one(studies[name], top)
+
+
+def parse(arguments: Sequence[str]) -> tuple[str | None, Path, int]:
+    """Read the study's name, the folder of studies and how many trials are wanted.
+
+    Raises:
+        ConfigError: with every mistake at once.
+    """
+    words = [argument for argument in arguments if not is_keyed(argument)]
+    keys, problems = read_keyed([argument for argument in arguments if is_keyed(argument)], KEYS, (), ("folder",))
+    top = keys.get("top", str(_TOP))
+    if not (top.isascii() and top.isdecimal() and 1 <= int(top) <= 1_000_000):
+        problems.append(f"top must be a whole number ≥ 1, got {top}")
+    if len(words) > 1:
+        problems.append(f"name one study, got {', '.join(words)}")
+    if problems:
+        raise ConfigError(problems)
+    return (words[0] if words else None), Path(at_home(keys.get("folder", "multirun"))), int(top)
+
+
+def _all(studies: Sequence[Path]) -> list[str]:
+    rows = []
+    for study in studies:
+        found = _ranking(study)
+        best = found[0] if found and found[0].best else None
+        score = "–" if best is None or best.best is None else f"{best.best.score:.1f}"
+        rows.append(
+            (study.name, state_of_study(study), str(len(found)), score, "–" if best is None else str(best.number))
+        )
+    return columns(("study", "state", "trials", "best score", "of trial"), rows, right=(2, 3, 4))
+
+
+def _one(study: Path, top: int) -> list[str]:
+    found = _ranking(study)
+    lines = [f"{study.name} is {state_of_study(study)}: {len(found)} trials, best first"]
+    heads = ("trial", "score", "±", "step", "of", "overfit", "optimizer", "lr", "rank")
+    lines += columns(heads, [_cells(row) for row in found[:top]], right=range(6))
+    if len(found) > top:
+        lines.append(f"{len(found) - top} more: top={len(found)} shows all")
+    return [*lines, *_winner(study)]
+
+
+def _ranking(study: Path) -> list[_Row]:
+    rows = [_row(folder) for folder in sorted(trials_of(study).glob("[0-9]*")) if folder.name.isdecimal()]
+    return sorted(rows, key=lambda row: (-_score(row.best), row.number))
+
+
+def _row(folder: Path) -> _Row:
+    config = read_config_values(folder)
+    evaluations = read_evaluations(folder)
+    clean = ((config.get("eval") or {}).get("thresholds") or {}).get("clean", _CLEAN)
+    best = best_checkpoint(evaluations, float(clean))
+    return _Row(int(folder.name), config, best, evaluations[-1].step if evaluations else 0)
+
+
+def _score(best: Evaluation | None) -> float:
+    return -math.inf if best is None or math.isnan(best.score) else best.score
+
+
+def _cells(row: _Row) -> tuple[str, ...]:
+    optimizer, adapter = row.config.get("optimizer") or {}, row.config.get("adapter") or {}
+    settings = (str(optimizer.get("name", "–")), _number(optimizer.get("lr")), _number(adapter.get("rank")))
+    if row.best is None:
+        return (str(row.number), "–", "–", "–", "–", "–", *settings)
+    best = row.best
+    numbers = (f"{best.score:.1f}", f"{best.score_se:.1f}", str(best.step), str(row.steps), f"{best.overfit_index:.2f}")
+    return (str(row.number), *("–" if cell == "nan" else cell for cell in numbers), *settings)
+
+
+def _number(value: object) -> str:
+    return f"{value:.3g}" if isinstance(value, int | float) else "–"
+
+
+def _winner(study: Path) -> list[str]:
+    """Which checkpoint was chosen with fresh seeds, once one was."""
+    best = best_of(study)
+    if not (best / SCORES).is_file():
+        return ["the best is chosen when all trials have ended"]
+    try:
+        scores = read_mapping(best / SCORES)
+    except (DataError, OSError):
+        return [f"{best / SCORES} is damaged; the study's command makes it again"]
+    chosen = f"trial {scores.get('trial')} at step {scores.get('step')}, strength {scores.get('strength')}"
+    return [f"the best, chosen with fresh seeds: {chosen}; {best / CARD}"]
+
+
+if __name__ == "__main__":
+    sys.exit(run_main(main, sys.argv[1:]))
