@@ -14,7 +14,7 @@ from foundation.command import run_main, run_with_usage
 from foundation.config.keyed import read_keyed
 from foundation.console import columns, say
 from foundation.errors import ConfigError, StudyError
-from sweeper.holdings import Held, KeepOf, bytes_freed, holdings_of, leftovers, shared_holdings, studies_in
+from sweeper.holdings import Held, KeepOf, bytes_freed, find_studies, holdings_of, leftovers, shared_holdings
 from sweeper.records.lease import supervising
 from sweeper.records.paths import cache_of
 from sweeper.study.finished import forget_trials_files
@@ -52,18 +52,12 @@ def clean(arguments: Sequence[str]) -> list[str]:
         UserError: the arguments are wrong, or there is no such study.
     """
     folder, names, keep, delete = _parse(arguments)
-    studies = studies_in(folder)
-    if not studies:
-        raise StudyError(f"there is no study in {folder}; name their folder by folder=")
-    known = {study.name for study in studies}
-    if unknown := [name for name in names if name not in known]:
-        raise StudyError(f"there is no study {unknown[0]} in {folder}; there are {', '.join(sorted(known))}")
-    chosen = [study for study in studies if not names or study.name in names]
+    chosen = find_studies(folder, names)
     held = [holdings_of(study, keep) for study in chosen]
     lines = _table(held)
     free = [path for each in held for path in each.free]
     if not names:
-        shared = shared_holdings(folder, studies)
+        shared = shared_holdings(folder, chosen)
         rest = [*shared.cache_free, *shared.leftovers]
         free += rest
         lines.append(

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Final, Literal
 
 from foundation.config.plain import number
-from foundation.errors import DataError
+from foundation.errors import DataError, StudyError
 from foundation.files.cache_use import uses_of
 from foundation.files.documents import as_mapping, read_mapping
 from foundation.files.durable import PARTIAL
@@ -67,6 +67,21 @@ class Shared:
 def studies_in(folder: Path) -> list[Path]:
     """The studies' folders, by name."""
     return sorted(path.parent for path in folder.glob("*/study.yaml") if not path.parent.is_symlink())
+
+
+def find_studies(folder: Path, names: Sequence[str] = ()) -> list[Path]:
+    """The folders of the studies of these names, or of all, by name.
+
+    Raises:
+        StudyError: there is none, or none of one of the names.
+    """
+    studies = studies_in(folder)
+    if not studies:
+        raise StudyError(f"there is no study in {folder}; name their folder by folder=")
+    known = [study.name for study in studies]
+    if unknown := [name for name in names if name not in known]:
+        raise StudyError(f"there is no study {unknown[0]} in {folder}; there are {', '.join(known)}")
+    return [study for study in studies if not names or study.name in names]
 
 
 def state_of_study(study: Path) -> StudyState:
@@ -152,9 +167,8 @@ def leftovers(folder: Path, now: float | None = None) -> list[Path]:
 
 
 def _free(study: Path, runs: dict[int, Path], keep: KeepOf) -> tuple[list[Path], str]:
-    try:
-        clean = number(_threshold(study / "study.yaml"))
-    except (DataError, OSError, ValueError, LookupError):
+    clean = clean_threshold(study)
+    if clean is None:
         return [], "study.yaml is damaged, so nobody knows which checkpoints count"
     free: list[Path] = []
     for trial in (path for path in _children(trials_of(study)) if path.name.isdecimal()):
@@ -170,11 +184,16 @@ def _free(study: Path, runs: dict[int, Path], keep: KeepOf) -> tuple[list[Path],
     return free, words if free else "nothing beyond what is needed"
 
 
-def _threshold(file: Path) -> object:
-    value: object = read_mapping(file)
-    for name in ("config", "eval", "thresholds"):
-        value = as_mapping(value, str(file))[name]
-    return as_mapping(value, str(file))["clean"]
+def clean_threshold(study: Path) -> float | None:
+    """Below which overfit index a study's checkpoints are clean; None where its study.yaml is damaged."""
+    file = study / "study.yaml"
+    try:
+        value: object = read_mapping(file)
+        for name in ("config", "eval", "thresholds", "clean"):
+            value = as_mapping(value, str(file))[name]
+        return number(value)
+    except (DataError, OSError, ValueError, LookupError):
+        return None
 
 
 def _children(folder: Path) -> list[Path]:

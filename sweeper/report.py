@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from eval.evaluation import Evaluation
 from foundation.command import run_main, run_with_usage
 from foundation.config.home import at_home
 from foundation.config.keyed import is_keyed, read_keyed
 from foundation.console import columns, say
-from foundation.errors import ConfigError, DataError, StudyError
-from foundation.files.documents import read_mapping
-from sweeper.holdings import state_of_study, studies_in
+from foundation.errors import ConfigError, DataError
+from foundation.files.documents import as_mapping, read_mapping
+from sweeper.holdings import clean_threshold, find_studies, state_of_study
 from sweeper.records.history import read_config_values, read_evaluations
 from sweeper.records.paths import best_of, trials_of
 from sweeper.records.trials import best_checkpoint
@@ -35,19 +35,24 @@ A trial's row is its chosen checkpoint's: the earliest that is as good as its be
   sweeper report
   sweeper report pencil top=5"""
 KEYS: Final = ("folder", "top")
+_GROUPS: Final = ("optimizer", "adapter")
 _CLEAN: Final = 0.5
-"""Below this overfit index a checkpoint is clean, where a trial's config does not say."""
+"""Below this overfit index a checkpoint is clean, where the study does not say."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Row:
     """A trial as its files tell of it."""
 
-    number: int
-    config: Mapping[str, Any]
+    folder: Path
     best: Evaluation | None
     steps: int
     """At which it was judged last."""
+
+    @property
+    def number(self) -> int:
+        """Its number in the study."""
+        return int(self.folder.name)
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -62,14 +67,10 @@ def report_lines(arguments: Sequence[str]) -> list[str]:
         UserError: the arguments are wrong, there is no such study, or its files are damaged.
     """
     name, folder, top = parse(arguments)
-    studies = {study.name: study for study in studies_in(folder)}
-    if not studies:
-        raise StudyError(f"there is no study in {folder}; name their folder by folder=")
     if name is None:
-        return _all(list(studies.values()))
-    if name not in studies:
-        raise StudyError(f"there is no study {name} in {folder}; there are {', '.join(studies)}")
-    return _one(studies[name], top)
+        return _all(find_studies(folder))
+    (study,) = find_studies(folder, [name])
+    return _one(study, top)
 
 
 def parse(arguments: Sequence[str]) -> tuple[str | None, Path, int]:
@@ -94,11 +95,10 @@ def _all(studies: Sequence[Path]) -> list[str]:
     rows = []
     for study in studies:
         found = _ranking(study)
-        best = found[0] if found and found[0].best else None
-        score = "–" if best is None or best.best is None else f"{best.best.score:.1f}"
-        rows.append(
-            (study.name, state_of_study(study), str(len(found)), score, "–" if best is None else str(best.number))
-        )
+        best = ("–", "–")
+        if found and (evaluation := found[0].best):
+            best = (f"{evaluation.score:.1f}", str(found[0].number))
+        rows.append((study.name, state_of_study(study), str(len(found)), *best))
     return columns(("study", "state", "trials", "best score", "of trial"), rows, right=(2, 3, 4))
 
 
@@ -113,16 +113,15 @@ def _one(study: Path, top: int) -> list[str]:
 
 
 def _ranking(study: Path) -> list[_Row]:
-    rows = [_row(folder) for folder in sorted(trials_of(study).glob("[0-9]*")) if folder.name.isdecimal()]
+    clean = clean_threshold(study)
+    clean = _CLEAN if clean is None else clean
+    rows = [_row(folder, clean) for folder in sorted(trials_of(study).glob("[0-9]*")) if folder.name.isdecimal()]
     return sorted(rows, key=lambda row: (-_score(row.best), row.number))
 
 
-def _row(folder: Path) -> _Row:
-    config = read_config_values(folder)
+def _row(folder: Path, clean: float) -> _Row:
     evaluations = read_evaluations(folder)
-    clean = ((config.get("eval") or {}).get("thresholds") or {}).get("clean", _CLEAN)
-    best = best_checkpoint(evaluations, float(clean))
-    return _Row(int(folder.name), config, best, evaluations[-1].step if evaluations else 0)
+    return _Row(folder, best_checkpoint(evaluations, clean), evaluations[-1].step if evaluations else 0)
 
 
 def _score(best: Evaluation | None) -> float:
@@ -130,7 +129,8 @@ def _score(best: Evaluation | None) -> float:
 
 
 def _cells(row: _Row) -> tuple[str, ...]:
-    optimizer, adapter = row.config.get("optimizer") or {}, row.config.get("adapter") or {}
+    config = read_config_values(row.folder)  # only of those that are shown: YAML takes its time
+    optimizer, adapter = (as_mapping(config.get(group) or {}, f"{row.folder}: {group}") for group in _GROUPS)
     settings = (str(optimizer.get("name", "–")), _number(optimizer.get("lr")), _number(adapter.get("rank")))
     if row.best is None:
         return (str(row.number), "–", "–", "–", "–", "–", *settings)

@@ -24,7 +24,7 @@ SCORE: Final = "score"
 """Where a trial of several objectives keeps its score, which need not be among them."""
 DATABASE_ERRORS: Final = (SQLAlchemyError, StorageInternalError)
 """What Optuna's calls raise when the database is gone, locked for too long, or its disk is full."""
-_IDENTITY: Final = "asked"
+_REQUEST: Final = "asked"
 """The attribute of a study that holds its space, config and pictures; older studies have this name for it."""
 _FIRST: Final = "first"
 _DIFFERENCES_SHOWN: Final = 3
@@ -47,14 +47,14 @@ def open_study(
         study = optuna.create_study(
             storage=storage, study_name=spec.name, directions=spec.directions, load_if_exists=True
         )
-        if not study.get_trials(deepcopy=False) and _IDENTITY in study.user_attrs:
+        if not study.get_trials(deepcopy=False) and _REQUEST in study.user_attrs:
             optuna.delete_study(study_name=spec.name, storage=study._storage)
             study = optuna.create_study(storage=study._storage, study_name=spec.name, directions=spec.directions)
-        identity = {"space": space.fingerprint(), "config": config.fingerprint(), "pictures": dict(pictures)}
-        _refuse_another(spec.name, study.user_attrs.get(_IDENTITY, identity), identity)
-        if _IDENTITY not in study.user_attrs:
+        request = {"space": space.fingerprint(), "config": config.fingerprint(), "pictures": dict(pictures)}
+        _refuse_another(spec.name, study.user_attrs.get(_REQUEST, request), request)
+        if _REQUEST not in study.user_attrs:
             study.set_user_attr(_FIRST, [dict(params) for params in first])
-        study.set_user_attr(_IDENTITY, identity)
+        study.set_user_attr(_REQUEST, request)
     return study
 
 
@@ -86,7 +86,7 @@ def config_of(name: str, database: Path) -> Mapping[str, str]:
     """The config that another study was made with, dotted names to values, as `Config.fingerprint` wrote it."""
     with _readable(database):
         study = optuna.load_study(study_name=name, storage=_sqlite(database))
-        config: Mapping[str, str] = study.user_attrs.get(_IDENTITY, {}).get("config", {})
+        config: Mapping[str, str] = study.user_attrs.get(_REQUEST, {}).get("config", {})
         return config
 
 

@@ -104,3 +104,10 @@ def test_a_damaged_record_is_one_line(study: Path, capsys: pytest.CaptureFixture
     (trial_of(study, 1) / "config.yaml").write_text("optimizer: [\n")
     assert main(["pencil", f"folder={study.parent}"]) == 2
     assert len(capsys.readouterr().err.splitlines()) == 1
+
+
+def test_a_group_that_is_no_group_is_one_line(study: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (trial_of(study, 1) / "config.yaml").write_text("optimizer: 3\n")
+    assert main(["pencil", f"folder={study.parent}"]) == 2
+    (said,) = capsys.readouterr().err.splitlines()
+    assert "trials/0001" in said
