@@ -11,7 +11,7 @@ from typing import Final
 from benchmarks.judge_trials.sets import TrialSet
 from foundation.config.compose import compose
 
-NUM_TRIALS: Final = 20
+NUM_TRIALS: Final = 6
 STEPS: Final = 240
 EVERY: Final = 40
 NUM_RECIPES: Final = 4
@@ -31,6 +31,7 @@ def record(chosen: TrialSet, folder: Path) -> Path:
         [
             f"study.num_trials={NUM_TRIALS}",
             "study.sampler=random",
+            f"study.seed={chosen.seed}",
             f"eval.every={EVERY}",
         ],
     )
@@ -69,7 +70,7 @@ def _study(chosen: TrialSet, folder: Path, name: str, overrides: Sequence[str]) 
         f"eval.prompts=[{prompts}]",
         f"study.name={name}",
         f"study.folder={folder / chosen.name}",
-        "study.slots=4",
+        f"study.slots={NUM_TRIALS}",
         "study.pruner.name=none",
         "study.keep=all",
         "eval.tiebreak_seeds=[]",

@@ -1,4 +1,4 @@
-"""The three sets of pictures that the trials learn from. No scene of them was seen by the pocket models."""
+"""The sets of pictures that the trials learn from. Neither their scenes nor their styles were seen by the base."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from PIL import Image
 
 from foundation.files.durable import new_folder
 from train.pocket.draw import draw_scene
-from train.pocket.world import Scene, scenes
+from train.pocket.world import RESERVED_STYLES, Scene, scenes
 
 NUM_VALIDATION: Final = 8
-NUM_TRUTH: Final = 96
+NUM_TRUTH: Final = 48
 """Scenes that the truth is read on: neither trained on, nor held out, nor in the judge's prompts."""
 COPIES: Final = 4
 """Near-duplicates of each picture in the set that has them."""
@@ -77,9 +77,31 @@ def _nearly(picture: Image.Image, seed: int) -> Image.Image:
     return Image.fromarray(scanned.clip(0, 255).round().astype(np.uint8), mode="RGB")
 
 
-SETS: Final = (
-    TrialSet("pencil", "pencil", 24, seed=7),
-    TrialSet("chalk", "chalk", 12, seed=11),
-    TrialSet("twins", "pencil", 12, seed=13, copies=COPIES),
+_TUNED: Final = (
+    "pencil",
+    "chalk",
+    "engraving",
+    "crayon",
+    "mosaic",
+    "halftone",
+    "blueprint",
+    "neon",
+    "woodcut",
+    "pastel",
+    "batik",
+    "comic",
+    "antique",
+    "embossed",
 )
-"""24 pencil pictures, 12 chalk pictures, and 48 pencil pictures that are 12 and their near-duplicates."""
+_SIZES: Final = (24, 12)
+"""Pictures that are trained on, of one set and the next."""
+
+TUNED_SETS: Final = tuple(
+    TrialSet(style, style, _SIZES[number % 2], seed=100 + number) for number, style in enumerate(_TUNED)
+)
+"""What the judge's parts, weights and limits were chosen on."""
+RESERVED_SETS: Final = tuple(
+    TrialSet(style, style, _SIZES[number % 2], seed=200 + number) for number, style in enumerate(RESERVED_STYLES)
+)
+"""What only the report is of."""
+SETS: Final = TUNED_SETS + RESERVED_SETS

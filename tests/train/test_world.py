@@ -11,13 +11,19 @@ from scipy.ndimage import binary_erosion
 
 from train.pocket.brushes import SIZE
 from train.pocket.draw import GROUND, PAINT, draw_scene, layout
+from train.pocket.named_recipes import RECIPES, RESERVED
+from train.pocket.recipes import recipe_by_lot
 from train.pocket.world import (
+    ALL_STYLES,
     BACKGROUNDS,
     BASE_STYLES,
     COLOURS,
+    RECIPE_STYLES,
     RELATIONS,
+    RESERVED_STYLES,
     SHAPES,
     STYLES,
+    TAUGHT_STYLES,
     UNSEEN_STYLES,
     Scene,
     Thing,
@@ -86,7 +92,7 @@ def test_captions_say_the_scene_and_the_style(scene: Scene, style: str | None, c
         ),
         (lambda: Scene("sand", Thing("red", "cup"), "above"), "a relation exactly when it has a second thing"),
         (lambda: Scene("sand", Thing("red", "cup"), None, Thing("red", "box")), "exactly when it has a second thing"),
-        (lambda: CUP_AND_STAR.caption("oil"), "style must be one of photo, .*, got 'oil'"),
+        (lambda: CUP_AND_STAR.caption("fog"), "style must be one of photo, .*, got 'fog'"),
     ],
 )
 def test_what_the_world_does_not_hold_is_refused(make: object, words: str) -> None:
@@ -94,7 +100,18 @@ def test_what_the_world_does_not_hold_is_refused(make: object, words: str) -> No
         make()  # type: ignore[operator]
 
 
-@pytest.mark.parametrize("style", STYLES)
+def test_reserved_styles_stand_apart_from_all_that_models_are_taught() -> None:
+    assert set(RECIPES) == set(RECIPE_STYLES) and set(RESERVED) == set(RESERVED_STYLES) and len(RESERVED) >= 8
+    assert not set(RESERVED_STYLES) & set(TAUGHT_STYLES) and len(ALL_STYLES) == len(set(ALL_STYLES)) >= 24
+    kinds, distortions = {"stitch"}, {"shards", "shifted"}  # which only reserved styles have
+    rng = np.random.default_rng(0)
+    for recipe in (*RECIPES.values(), *(recipe_by_lot(rng) for _ in range(300))):
+        assert recipe.ground.kind not in kinds and recipe.fill.kind not in kinds
+        assert recipe.distortion not in distortions
+    assert any(recipe.fill.kind in kinds or recipe.distortion in distortions for recipe in RESERVED.values())
+
+
+@pytest.mark.parametrize("style", ALL_STYLES)
 def test_a_picture_depends_on_scene_style_and_seed_alone(style: str) -> None:
     first = array(CUP_AND_STAR, style, 5)
     np.random.seed(1)  # the global state must not matter
@@ -102,9 +119,15 @@ def test_a_picture_depends_on_scene_style_and_seed_alone(style: str) -> None:
     assert (array(CUP_AND_STAR, style, 6) != first).mean() > 0.01
 
 
+def test_styles_without_a_name_are_drawn_like_any_other() -> None:
+    one, other = (recipe_by_lot(np.random.default_rng(seed)) for seed in (1, 2))
+    pictures = [np.asarray(draw_scene(CUP_AND_STAR, recipe, 0)).astype(int) for recipe in (one, one, other)]
+    assert (pictures[0] == pictures[1]).all() and np.abs(pictures[0] - pictures[2]).mean() > 5
+
+
 def test_every_two_styles_look_different() -> None:
-    pictures = {style: array(CUP_AND_STAR, style) for style in STYLES}
-    for one, other in combinations(STYLES, 2):
+    pictures = {style: array(CUP_AND_STAR, style) for style in ALL_STYLES}
+    for one, other in combinations(ALL_STYLES, 2):
         assert np.abs(pictures[one] - pictures[other]).mean() > 5, (one, other)
 
 

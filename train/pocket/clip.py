@@ -1,9 +1,12 @@
-"""Trains the pocket CLIP: image and text towers of the drawn world, all styles, for scoring only.
+"""Trains the pocket CLIP: image and text towers of the drawn world, many styles, for scoring only.
 
 Most batches hold one style, and scenes in families that differ in one part each (a colour, a shape, the relation,
 the order, the background): without such near misses a small CLIP learns which words occur, not what belongs
 to what. The others hold the same scenes in every style: without these it would not see styles at all. Beside the
 contrastive loss, linear heads read every part of the scene from the image embedding at first; they are dropped.
+
+The last stage leaves the few styles that have a painter of their own for the whole family by parameters, and for styles
+by lot that have no name, so that it reads what is drawn in a style which it never saw.
 """
 
 from __future__ import annotations
@@ -21,6 +24,7 @@ from transformers import CLIPConfig, CLIPImageProcessor, CLIPModel
 from foundation.bases.saving import load_unless_told
 from train.pocket import world
 from train.pocket.loop import EMA, Pictures, draw_all, in_stages, train_loop
+from train.pocket.recipes import Recipe, recipe_by_lot
 from train.pocket.tokens import MAX_TOKENS, build_tokenizer
 from train.pocket.world import (
     BACKGROUNDS,
@@ -29,6 +33,7 @@ from train.pocket.world import (
     RELATIONS,
     SHAPES,
     STYLES,
+    TAUGHT_STYLES,
     Scene,
     Thing,
     is_held_out,
@@ -49,16 +54,30 @@ class ClipStage:
     read_weight: float
     """Of the heads that read every part of the scene."""
     style_share: float = 0.0
-    """Of batches that hold the same scenes in every style."""
+    """Of batches that hold the same scenes in several styles."""
+    unnamed_share: float = 0.0
+    """Of batches whose families have styles by lot."""
+    styles: tuple[str, ...] = STYLES
 
 
 CLIP_STAGES: Final = (
     ClipStage(name="clip", steps=2600, lr=1e-3, read_weight=0.1),
     ClipStage(name="clip, new drawings", steps=500, lr=4e-4, read_weight=0.0),
     ClipStage(name="clip, styles", steps=1000, lr=5e-4, read_weight=0.0, style_share=0.35),
+    ClipStage(
+        name="clip, family of styles",
+        steps=2000,
+        lr=6e-4,
+        read_weight=0.03,
+        style_share=0.25,
+        unnamed_share=0.25,
+        styles=TAUGHT_STYLES,
+    ),
 )
-POOL_FAMILIES: Final = 2400  # per style
-STYLE_SCENES, STYLE_BATCH = 2000, 16
+POOL_FAMILIES: Final = 16_800
+"""Of named styles, in equal shares."""
+UNNAMED_FAMILIES: Final = 4200
+STYLE_PICTURES, STYLE_BATCH, STYLES_AT_ONCE = 14_000, 16, 7
 MEAN, STD = [0.5, 0.5, 0.5], [0.27, 0.27, 0.27]
 
 
@@ -92,7 +111,7 @@ def train_clip(folder: Path, state_path: Path, seed: int) -> CLIPModel:
 
 
 def _train_stage(clip: CLIPModel, stage: ClipStage, state_path: Path, seed: int) -> None:
-    tokenizer, pool = build_tokenizer(), _pool(seed, STYLE_SCENES if stage.style_share else 0)
+    tokenizer, pool = build_tokenizer(), _pool(stage, seed)
     tokens = tokenizer(pool.captions, padding="max_length", return_tensors="pt").input_ids
     tokens = tokens[:, : int((tokens != tokenizer.pad_token_id).sum(1).max()) + 1]
     parts = torch.tensor([parts_of(scene) for scene in pool.scenes])
@@ -128,13 +147,19 @@ def _train_stage(clip: CLIPModel, stage: ClipStage, state_path: Path, seed: int)
 
 
 def _batch(stage: ClipStage, generator: torch.Generator) -> Tensor:
-    """Places in the pool: families of one style, or scenes in every style."""
-    if stage.style_share and float(torch.rand((), generator=generator)) < stage.style_share:
-        scene = torch.randperm(STYLE_SCENES, generator=generator)[:STYLE_BATCH]
-        first = len(STYLES) * POOL_FAMILIES * FAMILY_SIZE
-        return (first + scene[:, None] * len(STYLES) + torch.arange(len(STYLES))).flatten()
-    style = int(torch.randint(len(STYLES), (1,), generator=generator))
-    family = torch.randperm(POOL_FAMILIES, generator=generator)[:FAMILIES] + style * POOL_FAMILIES
+    """Places in the pool: families of one style, scenes in several styles, or families of styles by lot."""
+    lot, num_styles = float(torch.rand((), generator=generator)), len(stage.styles)
+    each = POOL_FAMILIES // num_styles
+    if lot < stage.style_share:
+        scene = torch.randperm(STYLE_PICTURES // num_styles, generator=generator)[:STYLE_BATCH]
+        style = torch.randperm(num_styles, generator=generator)[:STYLES_AT_ONCE].sort().values
+        return (each * num_styles * FAMILY_SIZE + scene[:, None] * num_styles + style).flatten()
+    if lot < stage.style_share + stage.unnamed_share:
+        first = each * num_styles * FAMILY_SIZE + STYLE_PICTURES // num_styles * num_styles
+        family = torch.randperm(UNNAMED_FAMILIES, generator=generator)[:FAMILIES]
+        return (first + family[:, None] * FAMILY_SIZE + torch.arange(FAMILY_SIZE)).flatten()
+    style = torch.randint(num_styles, (1,), generator=generator)
+    family = torch.randperm(each, generator=generator)[:FAMILIES] + int(style) * each
     return (family[:, None] * FAMILY_SIZE + torch.arange(FAMILY_SIZE)).flatten()
 
 
@@ -157,18 +182,23 @@ def normalise(pixels: Tensor, generator: torch.Generator | None = None) -> Tenso
     return (images - torch.tensor(MEAN)[:, None, None]) / torch.tensor(STD)[:, None, None]
 
 
-def _pool(seed: int, num_in_every_style: int) -> Pictures:
-    """Families style by style, then scenes that are drawn in every style."""
+def _pool(stage: ClipStage, seed: int) -> Pictures:
+    """Families style by style, then scenes that are drawn in every style, then families of styles by lot."""
     rng = np.random.default_rng(seed)
     scenes: list[Scene] = []
-    styles: list[str] = []
-    for style in STYLES:
-        for _ in range(POOL_FAMILIES):
+    styles: list[str | Recipe] = []
+    for style in stage.styles:
+        for _ in range(POOL_FAMILIES // len(stage.styles)):
             scenes += _family(rng)
             styles += [style] * FAMILY_SIZE
-    for scene in world.scenes(seed, num_in_every_style, held_out=False):
-        scenes += [scene] * len(STYLES)
-        styles += STYLES
+    if stage.style_share:
+        for scene in world.scenes(seed, STYLE_PICTURES // len(stage.styles), held_out=False):
+            scenes += [scene] * len(stage.styles)
+            styles += stage.styles
+    if stage.unnamed_share:
+        for _ in range(UNNAMED_FAMILIES):
+            scenes += _family(rng)
+            styles += [recipe_by_lot(rng)] * FAMILY_SIZE
     return draw_all(scenes, styles, seed)
 
 

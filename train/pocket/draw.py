@@ -13,6 +13,8 @@ import numpy.typing as npt
 from PIL import Image
 
 from train.pocket.brushes import COLS, ROWS, SIZE, Placed
+from train.pocket.recipe_painter import paint
+from train.pocket.recipes import Recipe
 from train.pocket.shapes import DISTANCES
 from train.pocket.styles import PAINTERS
 from train.pocket.world import COLOURS, SHAPES, Scene, Thing
@@ -36,12 +38,15 @@ GROUND: Final[dict[str, tuple[int, int, int]]] = {
 }
 
 
-def draw_scene(scene: Scene, style: str, seed: int) -> Image.Image:
+def draw_scene(scene: Scene, style: str | Recipe, seed: int) -> Image.Image:
     """The scene's picture, RGB 64×64. Place, size and texture follow the seed; what is shown does not."""
     rng = np.random.default_rng(seed)
     placed = _place(scene, rng)
     ground = np.array(GROUND[scene.background], dtype=np.float32) / 255
-    picture = PAINTERS[style](placed, ground, scene.background, rng)
+    if isinstance(style, Recipe):
+        picture = paint(style, placed, ground, rng)
+    else:
+        picture = PAINTERS[style](placed, ground, scene.background, rng)
     return Image.fromarray((picture.clip(0, 1) * 255).round().astype(np.uint8), mode="RGB")
 
 

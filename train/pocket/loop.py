@@ -19,6 +19,7 @@ from foundation.console import say
 from foundation.files.durable import write_bytes
 from train.pocket.brushes import SIZE
 from train.pocket.draw import draw_scene
+from train.pocket.recipes import Recipe
 from train.pocket.world import Scene
 
 
@@ -28,17 +29,19 @@ class Pictures:
 
     pixels: Tensor
     scenes: list[Scene]
-    styles: list[str]
+    styles: list[str | Recipe]
+    """By name, or one without a name, which no caption tells."""
     seeds: list[int]
     """What each was drawn with."""
 
     @property
     def captions(self) -> list[str]:
         """Each picture's caption, its style included."""
-        return [scene.caption(style) for scene, style in zip(self.scenes, self.styles, strict=True)]
+        named = [style if isinstance(style, str) else None for style in self.styles]
+        return [scene.caption(style) for scene, style in zip(self.scenes, named, strict=True)]
 
 
-def draw_all(scenes: Sequence[Scene], styles: Sequence[str], seed: int) -> Pictures:
+def draw_all(scenes: Sequence[Scene], styles: Sequence[str | Recipe], seed: int) -> Pictures:
     """Draw scene i in style i, each with its own seed derived from `seed`."""
     pixels = np.empty((len(scenes), SIZE, SIZE, 3), dtype=np.uint8)
     seeds = [seed * 1_000_003 + i for i in range(len(scenes))]

@@ -8,6 +8,9 @@ from typing import Final
 import numpy as np
 
 from train.pocket.brushes import SIZE, Placed, blur, cloud, cover, hatch, over
+from train.pocket.named_recipes import RECIPES, RESERVED
+from train.pocket.recipe_painter import paint
+from train.pocket.recipes import Recipe
 from train.pocket.shapes import Field
 
 Painter = Callable[[Sequence[Placed], Field, str, np.random.Generator], Field]
@@ -116,6 +119,13 @@ def chalk(placed: Sequence[Placed], ground: Field, background: str, rng: np.rand
     return picture
 
 
+def _by_recipe(recipe: Recipe) -> Painter:
+    def painter(placed: Sequence[Placed], ground: Field, background: str, rng: np.random.Generator) -> Field:
+        return paint(recipe, placed, ground, rng)
+
+    return painter
+
+
 PAINTERS: Final[dict[str, Painter]] = {
     "photo": photo,
     "flat": flat,
@@ -124,4 +134,5 @@ PAINTERS: Final[dict[str, Painter]] = {
     "pixel": pixel,
     "pencil": pencil,
     "chalk": chalk,
+    **{name: _by_recipe(recipe) for name, recipe in {**RECIPES, **RESERVED}.items()},
 }

@@ -27,6 +27,45 @@ BASE_STYLES: Final = ("photo", "flat", "outline", "watercolour", "pixel")
 UNSEEN_STYLES: Final = ("pencil", "chalk")
 """Styles that the pocket base has never seen: something for a LoRA to learn."""
 STYLES: Final = BASE_STYLES + UNSEEN_STYLES
+RECIPE_STYLES: Final = (
+    "engraving",
+    "crayon",
+    "marker",
+    "mosaic",
+    "stipple",
+    "halftone",
+    "blueprint",
+    "neon",
+    "woodcut",
+    "pastel",
+    "gouache",
+    "batik",
+    "tapestry",
+    "comic",
+    "poster",
+    "antique",
+    "television",
+    "ceramic",
+    "embossed",
+    "ripple",
+)
+"""Styles by parameters (`train.pocket.recipes`) that the base has never seen, and the CLIP has."""
+RESERVED_STYLES: Final = (
+    "linocut",
+    "embroidery",
+    "oil",
+    "risograph",
+    "frosted",
+    "charcoal",
+    "enamel",
+    "felt",
+    "nightvision",
+    "contourmap",
+)
+"""Styles by parameters that no model has seen, and nothing was tuned on: for reports alone (docs/judge.md)."""
+TAUGHT_STYLES: Final = STYLES + RECIPE_STYLES
+"""The styles that the CLIP was trained on."""
+ALL_STYLES: Final = TAUGHT_STYLES + RESERVED_STYLES
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +108,7 @@ class Scene:
         """`a red cup left of an orange star on grass, in pencil style`; without a style the scene alone."""
         if style is None:
             return str(self)
-        _must_be_one_of("style", style, STYLES)
+        _must_be_one_of("style", style, ALL_STYLES)
         return f"{self}, in {style} style"
 
 
