@@ -9,6 +9,8 @@ from pydantic import Field
 
 from foundation.config.home import PathText
 
+Drawn = Literal["pencil", "mug", "beachball", "starfish", "parcel", "locket", "wheel", "rosette"]
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DataSpec:
@@ -28,8 +30,8 @@ class DataSpec:
     holdout_at_least: Annotated[int, Field(ge=1)] = 3
     """So many images are held out however small the share is, 1 or more; at least two are left to train on. Of four
     photographs of a subject hold out 1: the validation loss says less then, but three are learned from."""
-    drawn: Literal["pencil"] | None = None
-    """Which set the drawn world draws into the cache; None when there is a folder."""
+    drawn: Drawn | None = None
+    """Which set the drawn world draws into the cache, a style or a subject; None when there is a folder."""
     trigger: str = ""
     """The phrase in the captions that calls the learned style or subject; prompts say it as `{trigger}`."""
     caption_column: Annotated[str, Field(min_length=1)] = "text"
@@ -68,9 +70,9 @@ class DataSpec:
     """What the base draws regularisation pictures for, once per base; their caption, too."""
     regularization_count: Annotated[int, Field(ge=1, le=10000)] = 50
     """How many of these it draws, 1 to 10000."""
-    num_train: Annotated[int, Field(ge=5)] = 24
+    num_train: Annotated[int, Field(ge=2)] = 24
     """Images of a drawn set to train on."""
-    num_validation: Annotated[int, Field(ge=3)] = 8
+    num_validation: Annotated[int, Field(ge=1)] = 8
     """Images of a drawn set held out."""
 
     def __post_init__(self) -> None:

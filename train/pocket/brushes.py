@@ -19,7 +19,7 @@ ROWS, COLS = np.mgrid[0:SIZE, 0:SIZE].astype(np.float32) + 0.5
 
 @dataclass(frozen=True, slots=True)
 class Placed:
-    """A thing at its place: signed distance in pixels (64, 64), colour in [0, 1] (3,)."""
+    """A thing at its place: signed distance in pixels (64, 64), colour in [0, 1], (3,) or of each pixel (64, 64, 3)."""
 
     distance: Field
     colour: Field

@@ -12,11 +12,12 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from train.pocket.brushes import COLS, ROWS, SIZE, Placed
+from train.pocket.brushes import COLS, ROWS, SIZE, Placed, cover
 from train.pocket.recipe_painter import paint
 from train.pocket.recipes import Recipe
 from train.pocket.shapes import DISTANCES
 from train.pocket.styles import PAINTERS
+from train.pocket.subjects import Subject
 from train.pocket.world import COLOURS, SHAPES, Scene, Thing
 
 PAINT: Final[dict[str, tuple[int, int, int]]] = {
@@ -36,6 +37,8 @@ GROUND: Final[dict[str, tuple[int, int, int]]] = {
     "sky": (158, 202, 240),
     "night": (34, 36, 78),
 }
+SUBJECT_TILT: Final = 2.5
+"""A subject leans up to so many times as far as any thing does."""
 
 
 def draw_scene(scene: Scene, style: str | Recipe, seed: int) -> Image.Image:
@@ -64,6 +67,23 @@ def layout(scene: Scene, seed: int, cells: int) -> npt.NDArray[np.int64]:
     return result
 
 
+def subject_mask(scene: Scene, seed: int) -> Image.Image:
+    """Where `draw_scene` shows the scene's subject, whatever the style: 64×64, one channel, white there.
+
+    Raises:
+        ValueError: the scene has no subject.
+    """
+    things = [thing for thing in (scene.first, scene.second) if thing]
+    number = next((i for i, thing in enumerate(things) if isinstance(thing, Subject)), None)
+    if number is None:
+        raise ValueError(f"there is no subject in {scene}")
+    placed = _place(scene, np.random.default_rng(seed))
+    covered = cover(placed[number].distance)
+    for over in placed[number + 1 :]:
+        covered = covered * (1 - cover(over.distance))
+    return Image.fromarray((covered[..., 0] * 255).round().astype(np.uint8), mode="L")
+
+
 def _place(scene: Scene, rng: np.random.Generator) -> list[Placed]:
     if scene.second is None:
         x, y = SIZE / 2 + rng.uniform(-8, 8, size=2)
@@ -77,9 +97,14 @@ def _place(scene: Scene, rng: np.random.Generator) -> list[Placed]:
 
 
 def _put(thing: Thing, x: float, y: float, radius: float, rng: np.random.Generator) -> Placed:
-    tilt = rng.uniform(-0.14, 0.14)
+    tilt = rng.uniform(-0.14, 0.14) * (SUBJECT_TILT if isinstance(thing, Subject) else 1)
     u, v = (COLS - x) / radius, (ROWS - y) / radius
     u, v = np.cos(tilt) * u + np.sin(tilt) * v, np.cos(tilt) * v - np.sin(tilt) * u
-    distance = (DISTANCES[thing.shape](u, v) * radius).astype(np.float32)
+    if isinstance(thing, Subject):
+        u, v = thing.frame(u, v)
+    distance = DISTANCES[thing.shape](u, v)
     colour = np.array(PAINT[thing.colour], dtype=np.float32) / 255
-    return Placed(distance, (colour + rng.uniform(-0.03, 0.03, size=3)).astype(np.float32))
+    if isinstance(thing, Subject):
+        colour = thing.surface(u, v, distance, colour)
+    paint = (colour + rng.uniform(-0.03, 0.03, size=3)).astype(np.float32)
+    return Placed((distance * radius).astype(np.float32), paint)
