@@ -29,7 +29,7 @@ from eval.judge import Evidence, judge  # noqa: E402
 from eval.metrics.copying import deduplicate  # noqa: E402
 from eval.reference import Reference  # noqa: E402
 from eval.spec import EvalSpec  # noqa: E402
-from eval.thumbnails import compositions  # noqa: E402
+from eval.thumbnails import THUMBNAIL_WIDTH, compositions  # noqa: E402
 from foundation.bases.pixels import to_pixels  # noqa: E402
 from foundation.bases.port import Base  # noqa: E402
 from foundation.bases.registry import load_base  # noqa: E402
@@ -112,6 +112,7 @@ def alarm(pools: Pools, nuisance: str, share: float, rng: np.random.Generator) -
     base_features, base_compositions = _views(pools.base[prompts], width)
     features, placed = _views(drawn.view(PROMPTS, SEEDS, -1), width)
     reference = Reference(
+        base_training_compositions=torch.zeros(0, THUMBNAIL_WIDTH),
         train=train_features[deduplicate(train_features)],
         held_out=held_out_features,
         prompts=pools.texts[prompts],
@@ -123,6 +124,7 @@ def alarm(pools: Pools, nuisance: str, share: float, rng: np.random.Generator) -
         base_compositions=base_compositions,
     )
     evidence = Evidence(
+        training_compositions=torch.zeros(0, THUMBNAIL_WIDTH),
         step=1,
         samples=features,
         unrelated=base_features[:0],

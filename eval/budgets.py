@@ -13,7 +13,7 @@ docs/judge.md."""
 
 
 def first_budget(spec: EvalSpec) -> SampleBudget:
-    """What every checkpoint is drawn for. Nothing unrelated in a screening: what learned nothing has not drifted."""
+    """What every checkpoint is drawn for. In a screening prompts alone: what learned nothing copies nothing."""
     if spec.screening_prompts is None:
         return spec.usual
     return SampleBudget(min(spec.screening_prompts, len(spec.prompts)), 1, 0)

@@ -20,13 +20,15 @@ def build_evidence(
     step: int,
     samples: Sequence[Image.Image],
     unrelated: Sequence[Image.Image],
+    training: Sequence[Image.Image] = (),
     num_seeds: int,
     unrelated_seeds: int,
     validation_losses: Tensor,
 ) -> Evidence:
     """Look with the `eyes` at P·S `samples` and U·R `unrelated` pictures of a checkpoint, prompt by prompt.
 
-    S = `num_seeds`, R = `unrelated_seeds`; `step` is the checkpoint's, `validation_losses` (N, B) are.
+    S = `num_seeds`, R = `unrelated_seeds`; `training` are K pictures of training captions, one of each; `step` is the
+    checkpoint's, `validation_losses` (N, B) are.
     """
 
     def look(eye: FeatureExtractor) -> SampleFeatures:
@@ -42,6 +44,7 @@ def build_evidence(
         unrelated=of_clip.unrelated,
         validation_losses=validation_losses,
         compositions=by_prompt(compositions(samples), num_seeds),
+        training_compositions=compositions(training),
         image=look(eyes.image) if eyes.image else None,
         style=look(eyes.style) if eyes.style else None,
     )

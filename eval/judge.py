@@ -45,6 +45,8 @@ class Evidence:
     """(N, B) canonical validation losses; (0, B) for none."""
     compositions: Tensor
     """(P, S, C) `eval.thumbnails` of the samples."""
+    training_compositions: Tensor
+    """(K, C) the same of what it draws for the training captions, of one seed; (0, C) for none."""
     image: SampleFeatures | None = None
     """The pictures as the eye of `Reference.image` sees them; None where that is None."""
     style: SampleFeatures | None = None
@@ -72,6 +74,7 @@ class Evidence:
             samples=self.samples[: budget.prompts, : budget.seeds],
             unrelated=self.unrelated[: budget.unrelated, : budget.seeds],
             compositions=self.compositions[: budget.prompts, : budget.seeds],
+            training_compositions=self.training_compositions[: budget.training],
             image=self.image and self.image.within(budget),
             style=self.style and self.style.within(budget),
         )
@@ -103,6 +106,8 @@ def judge(
         base_match=base_match,
         copied=seen.copied,
         base_copied=seen.base_copied,
+        training_copied=seen.training_copied,
+        base_training_copied=seen.base_training_copied,
         val_ratio=metrics["val_ratio"] if len(seen.validation_losses) else None,
     )
     measurable = _is_measurable(evidence)
@@ -154,6 +159,8 @@ def _gather(
         prompts=reference.prompts,
         copied=copying.find_copies(evidence.compositions, **real),
         base_copied=copying.find_copies(reference.base_compositions, **real),
+        training_copied=copying.find_copies(evidence.training_compositions, **real),
+        base_training_copied=copying.find_copies(reference.base_training_compositions, **real),
         validation_losses=evidence.validation_losses,
         base_validation_losses=reference.base_validation,
         history=history,
@@ -180,8 +187,8 @@ def _signs(seen: Seen, metrics: Mapping[str, float], fall: Fall | None) -> Overf
         val_t=metrics["val_t"],
         rose_in_a_row=metrics["val_rose_in_a_row"] == 1,
         copy_rate=metrics["copy_rate"],
-        copies=int(seen.copied.sum()),
-        num_samples=seen.copied.numel(),
+        copies=int(seen.all_copied.sum()),
+        num_samples=seen.all_copied.numel(),
         diversity=metrics["diversity"],
         prompt_drop=metrics["prompt_drop"],
         drift=metrics["drift"],
@@ -223,6 +230,7 @@ def _check_shapes(reference: Reference, evidence: Evidence) -> None:
     pairs = [
         ("validation_losses", evidence.validation_losses, reference.base_validation),
         ("compositions", evidence.compositions, reference.base_compositions),
+        ("training_compositions", evidence.training_compositions, reference.base_training_compositions),
     ]
     for view, seen in views:
         if view and seen:

@@ -15,7 +15,7 @@ from eval.evidence import build_evidence
 from eval.extractors import FeatureExtractors, load_extractors
 from eval.judge import judge
 from eval.needs import lines_on_missing
-from eval.prompts import check_prompts, with_trigger, without_trigger
+from eval.prompts import captions_to_draw, check_prompts, with_trigger, without_trigger
 from eval.reference import build_reference
 from eval.request import EvalRequest
 from eval.samplers import check_sampler
@@ -46,6 +46,7 @@ class _Sight:
 
     samples: list[Image.Image]
     unrelated: list[Image.Image]
+    training: list[Image.Image]
     losses: Tensor  # (N, B)
 
 
@@ -63,7 +64,7 @@ def judge_file(request: EvalRequest) -> Evaluation:
     dataset = _pictures(request)
     say(*_notes(dataset, base))
     train, held_out = dataset.train, dataset.validation
-    spec = _spec(request, held_out)
+    spec = _spec(request, train, held_out)
     eyes = load_extractors(spec, device)
     acting = put_on(base.pipeline, Path(request.lora), _ADAPTER)  # first, since it may not fit
     seen = _look(base, held_out, spec, request.trigger)
@@ -136,7 +137,7 @@ def _notes(dataset: Dataset, base: Base) -> Sequence[str]:
     return (*dataset.notes(base.resolution), *cut)
 
 
-def _spec(request: EvalRequest, held_out: Sequence[Picture]) -> EvalSpec:
+def _spec(request: EvalRequest, train: Sequence[Picture], held_out: Sequence[Picture]) -> EvalSpec:
     check_prompts(request.prompt, request.trigger, "prompt")
     captions = [picture.caption for picture in held_out if picture.caption][:_MAX_DEFAULT_PROMPTS]
     prompts = tuple(dict.fromkeys(request.prompt or captions))
@@ -150,6 +151,7 @@ def _spec(request: EvalRequest, held_out: Sequence[Picture]) -> EvalSpec:
             style_features=request.style_features,
             prompts=prompts,
             unrelated_prompts=request.unrelated,
+            training_captions=captions_to_draw(train, prompts, request.trigger, request.look_for_copies),
             class_word=request.class_word,
             metrics=request.metric,
             seeds=tuple(range(request.seeds)),
@@ -166,8 +168,8 @@ def _spec(request: EvalRequest, held_out: Sequence[Picture]) -> EvalSpec:
 
 
 def _look(base: Base, held_out: Sequence[Picture], spec: EvalSpec, trigger: str) -> _Sight:
-    def draw(prompts: Sequence[str]) -> list[Image.Image]:
-        return sample(base.pipeline, prompts, spec.seeds, spec.drawing, base.sampling)
+    def draw(prompts: Sequence[str], seeds: Sequence[int] = spec.seeds) -> list[Image.Image]:
+        return sample(base.pipeline, prompts, seeds, spec.drawing, base.sampling)
 
     if held_out:
         (losses,) = losses_of_base(validation_set(base, held_out, spec.strata), base, spec.batch_rows)
@@ -176,6 +178,7 @@ def _look(base: Base, held_out: Sequence[Picture], spec: EvalSpec, trigger: str)
     return _Sight(
         samples=draw([with_trigger(prompt, trigger) for prompt in spec.prompts]),
         unrelated=draw(spec.unrelated_prompts),
+        training=draw(spec.training_captions, spec.seeds[:1]),
         losses=losses,
     )
 
@@ -197,6 +200,7 @@ def _judge(
         prompts=[without_trigger(prompt, trigger, spec.class_word) for prompt in spec.prompts],
         base_samples=base.samples,
         base_unrelated=base.unrelated,
+        base_training=base.training,
         num_seeds=num_seeds,
         unrelated_seeds=num_seeds,
         base_validation=base.losses,
@@ -206,6 +210,7 @@ def _judge(
         step=0,
         samples=seen.samples,
         unrelated=seen.unrelated,
+        training=seen.training,
         num_seeds=num_seeds,
         unrelated_seeds=num_seeds,
         validation_losses=seen.losses,

@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 
 from eval.spec import TRIGGER
+from foundation.data.folder import Picture
 from foundation.data.phrases import replace_phrase
 from foundation.errors import ConfigError
 
@@ -23,6 +24,17 @@ def without_trigger(prompt: str, trigger: str, class_word: str = "") -> str:
     """
     said = replace_phrase(prompt.replace(TRIGGER, class_word), trigger, class_word)
     return _tidy(said) or with_trigger(prompt, trigger)
+
+
+def captions_to_draw(pictures: Sequence[Picture], prompts: Sequence[str], trigger: str, count: int) -> tuple[str, ...]:
+    """Return `count` captions of training `pictures` to look for copies by, or as many as there are that differ.
+
+    Of the pictures that are repeated most, then in their order; none that is a prompt already.
+    """
+    drawn = {with_trigger(prompt, trigger) for prompt in prompts}
+    often = sorted(pictures, key=lambda picture: -picture.repeats)  # stable
+    captions = dict.fromkeys(picture.caption for picture in often if _tidy(picture.caption))
+    return tuple(caption for caption in captions if caption not in drawn)[:count]
 
 
 def check_prompts(prompts: Sequence[str], trigger: str, where: str) -> None:

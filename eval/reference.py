@@ -49,6 +49,8 @@ class Reference:
     """(m, C) the held-out pictures."""
     base_compositions: Tensor
     """(P, S, C) what the base draws."""
+    base_training_compositions: Tensor
+    """(K, C) what the base draws for the training captions, of one seed; (0, C) for none."""
     image: ReferenceFeatures | None = None
     """The pictures as an eye of its own sees them (`eval.image_features`); None: as the CLIP does."""
     style: ReferenceFeatures | None = None
@@ -91,6 +93,7 @@ class Reference:
             base_samples=self.base_samples[: budget.prompts, : budget.seeds],
             base_unrelated=self.base_unrelated[: budget.unrelated, : budget.seeds],
             base_compositions=self.base_compositions[: budget.prompts, : budget.seeds],
+            base_training_compositions=self.base_training_compositions[: budget.training],
             image=self.image and self.image.within(budget),
             style=self.style and self.style.within(budget),
         )
@@ -128,6 +131,7 @@ def build_reference(
     prompts: Sequence[str],
     base_samples: Sequence[Image.Image],
     base_unrelated: Sequence[Image.Image],
+    base_training: Sequence[Image.Image] = (),
     num_seeds: int,
     unrelated_seeds: int,
     base_validation: Tensor,
@@ -136,7 +140,7 @@ def build_reference(
 
     `train` are the pictures that are trained on, `held_out` those that are not; `prompts` are P texts without the
     trigger; `base_samples` P·S and `base_unrelated` U·R pictures, prompt by prompt with S = `num_seeds`, R =
-    `unrelated_seeds`; `base_validation` (N, B).
+    `unrelated_seeds`, and `base_training` K pictures of training captions; `base_validation` (N, B).
     """
 
     def view(eye: FeatureExtractor) -> ReferenceFeatures:
@@ -159,6 +163,7 @@ def build_reference(
         train_compositions=train_compositions[deduplicate(train_compositions)],
         held_out_compositions=compositions(held_out),
         base_compositions=by_prompt(compositions(base_samples), num_seeds),
+        base_training_compositions=compositions(base_training),
         image=view(eyes.image) if eyes.image else None,
         style=view(eyes.style) if eyes.style else None,
     )

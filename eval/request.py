@@ -34,6 +34,7 @@ sweeper eval lora=FILE|FOLDER [key=value …]     judge a LoRA against its base
               held_out=, trigger=, holdout= and holdout_at_least=
   prompt=     what to draw, {trigger} where the trigger goes; give it as often as needed (default: held-out captions)
   unrelated=  a prompt that asks for nothing of the kind; two or more to measure drift
+  look_for_copies= 4    captions of pictures of data= that are drawn, too: what was learned by heart comes back
   trigger=    the trigger phrase; captions that lack it get it at their end, as in training; it is left out where
               prompt match is measured
   class_word=   what stands for it there (a subject's class: backpack)
@@ -87,6 +88,7 @@ class EvalRequest:
     trigger: str = ""
     prompt: tuple[str, ...] = ()
     unrelated: tuple[str, ...] = ()
+    look_for_copies: Annotated[int, Field(ge=0)] = 4
     class_word: str = ""
     clip: PathText = "pocket"
     image_features: PathTextOrNone = ""

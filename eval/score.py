@@ -38,7 +38,7 @@ MAX_RATIO = 2.0
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Parts:
-    """What the score is made of, picture by picture: all (P, S) but the last, prompts by seeds."""
+    """What the score is made of, picture by picture: (P, S), prompts by seeds, where nothing else is said."""
 
     style: Tensor
     """`similarity.style_shares`."""
@@ -49,6 +49,10 @@ class Parts:
     copied: Tensor
     """Which pictures copy, 0 or 1."""
     base_copied: Tensor
+    """The same of the base's pictures."""
+    training_copied: Tensor
+    """(K,) which pictures of training captions copy, 0 or 1; (0,) for none."""
+    base_training_copied: Tensor
     """The same of the base's pictures."""
     val_ratio: float | None
     """Validation loss as a ratio to the base's; None where there is none."""
@@ -102,11 +106,19 @@ def _combine(parts: Parts, prompts: Tensor, seeds: Tensor) -> Tensor:
 
     style = mean(parts.style)
     kept = mean(parts.match) / mean(parts.base_match).clamp(min=MIN_MARGIN)
-    copies = (mean(parts.copied) - mean(parts.base_copied)).clamp(0, 1)
+    copies = (
+        _share(mean(parts.copied), parts.copied.numel(), parts.training_copied)
+        - _share(mean(parts.base_copied), parts.base_copied.numel(), parts.base_training_copied)
+    ).clamp(0, 1)
     worth = style.clamp(-1, 1) * kept.clamp(0, MAX_PROMPT) ** PROMPT_POWER * (1 - copies)
     # Pushed away from the style there is nothing to keep: a product of two bad factors must not look better.
     pictures = torch.where(style > 0, worth, style.clamp(min=-1))
     return PICTURES * pictures + VALIDATION * _validation_gain(parts.val_ratio)
+
+
+def _share(of_prompts: Tensor, count: int, training: Tensor) -> Tensor:
+    """Share of copies among `count` pictures of prompts, (R,), and those of training captions, (K,)."""
+    return (of_prompts * count + training.double().sum()) / (count + len(training))
 
 
 def _validation_gain(ratio: float | None) -> float:

@@ -110,12 +110,14 @@ class Strata:
 class SampleBudget(NamedTuple):
     """What a checkpoint is judged by: the first so many prompts, each with the first so many seeds.
 
-    And the first so many unrelated prompts, with those of their seeds that are among these.
+    And the first so many unrelated prompts, with those of their seeds that are among these, and the first so many
+    training captions, with the first seed.
     """
 
     prompts: int
     seeds: int
     unrelated: int
+    training: int = 0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -141,6 +143,11 @@ class EvalSpec:
     """What finalists are scored again by, so that no trial was steered by it. None: `prompts` with fresh seeds."""
     unrelated_prompts: tuple[str, ...] = ()
     """Prompts that ask for nothing the LoRA was trained on; two or more, or drift is not measured."""
+    look_for_copies: Annotated[int, Field(ge=0)] = 4
+    """So many captions of training pictures are drawn, too, with the first seed: by its own caption a picture that was
+    learned by heart comes back first. Copies are counted among these and the prompts' pictures."""
+    training_captions: tuple[str, ...] = ()
+    """Which captions; none: of the pictures that are repeated most, then the first ones."""
     class_word: str = ""
     """What takes the trigger's place when prompt match is measured (a subject's class: "backpack"); "" for a style."""
     seeds: Annotated[tuple[Annotated[int, Field(ge=0, lt=2**63)], ...], Field(min_length=1)] = (0, 1, 2, 3)
@@ -193,12 +200,13 @@ class EvalSpec:
         for prompt in self.unrelated_prompts:
             if TRIGGER in prompt:
                 raise ValueError(f"unrelated_prompts must not hold {TRIGGER}, got {prompt!r}")
-        for name in ("prompts", "final_prompts", "unrelated_prompts"):
+        for name in ("prompts", "final_prompts", "unrelated_prompts", "training_captions"):
             if not all(prompt.strip() for prompt in getattr(self, name)):
                 raise ValueError(f"{name} must each say something, got {list(getattr(self, name))}")
         for name, values in {
             "prompts": self.prompts,
             "final_prompts": self.final_prompts,
+            "training_captions": self.training_captions,
             "seeds": self.seeds,
             "seeds and tiebreak_seeds": self.seeds + self.tiebreak_seeds,
         }.items():
@@ -241,7 +249,12 @@ class EvalSpec:
     @property
     def usual(self) -> SampleBudget:
         """What a checkpoint is judged by that has learned something."""
-        return SampleBudget(len(self.prompts), len(self.seeds), len(self.unrelated_prompts))
+        return SampleBudget(
+            prompts=len(self.prompts),
+            seeds=len(self.seeds),
+            unrelated=len(self.unrelated_prompts),
+            training=len(self.training_captions),
+        )
 
     @property
     def whole(self) -> SampleBudget:
@@ -256,6 +269,7 @@ class EvalSpec:
             seeds=(*self.seeds, *self.tiebreak_seeds)[: budget.seeds],
             unrelated_prompts=self.unrelated_prompts[: budget.unrelated],
             unrelated_seeds=len(self.seeds_of_unrelated[: budget.seeds]),
+            training_captions=self.training_captions[: budget.training],
             tiebreak_seeds=(),
             screening_prompts=None,
         )

@@ -20,12 +20,13 @@ import torch
 from benchmarks.judge_trials.anew import judge_anew
 from benchmarks.judge_trials.ceiling import between_halves, by_the_reader, reach
 from benchmarks.judge_trials.courses import Course, append_course, inspect_study, read_courses
+from benchmarks.judge_trials.discriminator import style_accuracy
 from benchmarks.judge_trials.figures import draw_all
-from benchmarks.judge_trials.reader import accuracy, load_reader
+from benchmarks.judge_trials.reader import accuracy
 from benchmarks.judge_trials.record import record, record_recipe
 from benchmarks.judge_trials.report import report, table
 from benchmarks.judge_trials.sets import SETS, TrialSet
-from benchmarks.judge_trials.truth import Inspector
+from benchmarks.judge_trials.truth import Inspector, load_readers
 from eval.spec import EvalSpec
 from foundation.bases.port import Base
 from foundation.bases.registry import load_base
@@ -85,10 +86,10 @@ def _rejudge(
 
 def _ceiling(chosen: list[TrialSet], courses: list[Course], folder: Path, spec: EvalSpec) -> str:
     base = _base()
-    reader = load_reader(base, folder / "reader.safetensors")
+    readers = load_readers(base, folder)
     own = {each.name: [course for course in courses if course.set == each.name] for each in chosen}
     own["all"] = [course for some in own.values() for course in some]
-    seen = by_the_reader(own["all"], folder, base, reader, spec)
+    seen = by_the_reader(own["all"], folder, base, readers, spec)
     rows = {
         "the truth's reader on the judge's pictures": [reach(some, seen) for some in own.values()],
         "half of the truth's pictures against the other": [between_halves(some) for some in own.values()],
@@ -102,16 +103,17 @@ def _base() -> Base:
 
 def _read(folder: Path, docs: Path, names: list[str]) -> None:
     base = _base()
-    reader = load_reader(base, folder / "reader.safetensors")
+    readers = load_readers(base, folder)
     for each in (each for each in SETS if each.name in names):
-        parts, whole, styled = accuracy(reader, base, each.style)
+        parts, whole = accuracy(readers.reader, base, each.style)
+        styled = style_accuracy(readers.discriminator, base, each.style)
         print(
             f"{each.style}: {100 * parts:.1f} % of parts read right, {100 * whole:.1f} % of scenes wholly, "
-            f"{100 * styled:.1f} % as {each.style}"
+            f"{100 * styled:.1f} % sure that it is {each.style}"
         )
         for study, file in ((each.name, COURSES), (f"{each.name}-recipe", RECIPES)):
             kept = folder / "truth" / study
-            inspector = Inspector(base, reader, each, folder / "sets" / each.name, kept)
+            inspector = Inspector(base, readers, each, folder / "sets" / each.name, kept)
             inspect_study(folder / each.name / study, inspector, docs / file)
 
 

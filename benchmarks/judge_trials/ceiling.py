@@ -14,9 +14,8 @@ from numpy.typing import NDArray
 from benchmarks.judge_trials.analysis import auc, truly_overfit
 from benchmarks.judge_trials.anew import pictures_drawn_anew
 from benchmarks.judge_trials.courses import Course
-from benchmarks.judge_trials.reader import Reader
 from benchmarks.judge_trials.sets import SETS, TrialSet
-from benchmarks.judge_trials.truth import Measure, as_pixels
+from benchmarks.judge_trials.truth import Measure, Readers, as_pixels
 from eval.sampling import sample
 from eval.spec import EvalSpec
 from foundation.bases.port import Base
@@ -30,7 +29,7 @@ Qualities = Callable[[Course], NDArray[np.float64]]
 """Of a course, each picture's quality: (checkpoints, pictures)."""
 
 
-def by_the_reader(courses: Sequence[Course], folder: Path, base: Base, reader: Reader, spec: EvalSpec) -> Qualities:
+def by_the_reader(courses: Sequence[Course], folder: Path, base: Base, readers: Readers, spec: EvalSpec) -> Qualities:
     """Qualities as the truth's reader sees them in the pictures that the judge looked at when it last judged anew.
 
     Raises:
@@ -39,7 +38,7 @@ def by_the_reader(courses: Sequence[Course], folder: Path, base: Base, reader: R
     chosen = {each.name: each for each in SETS}
     found: dict[tuple[str, int], NDArray[np.float64]] = {}
     for name in dict.fromkeys(course.set for course in courses):
-        measure = _measure(chosen[name], spec, base, reader)
+        measure = _measure(chosen[name], spec, base, readers)
         for course in (each for each in courses if each.set == name):
             rows = []
             for point in course.checkpoints:
@@ -54,12 +53,12 @@ def by_the_reader(courses: Sequence[Course], folder: Path, base: Base, reader: R
     return lambda course: found[course.set, course.trial]
 
 
-def _measure(chosen: TrialSet, spec: EvalSpec, base: Base, reader: Reader) -> Measure:
+def _measure(chosen: TrialSet, spec: EvalSpec, base: Base, readers: Readers) -> Measure:
     wanted = [scene_of(prompt) for prompt in spec.prompts]
     captions = [scene.caption(chosen.style) for scene in wanted]
     drawn = sample(base.pipeline, captions, spec.seeds, spec.drawing)
     scenes = [scene for scene in wanted for _ in spec.seeds]
-    return Measure(base, reader, chosen.style, scenes, as_pixels(drawn))
+    return Measure(base, readers, chosen.style, scenes, as_pixels(drawn))
 
 
 def scene_of(prompt: str) -> Scene:

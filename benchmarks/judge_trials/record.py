@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Final
 
 from benchmarks.judge_trials.sets import TrialSet
-from foundation.config.compose import compose
 
 NUM_TRIALS: Final = 6
 STEPS: Final = 240
 EVERY: Final = 40
 NUM_RECIPES: Final = 4
+NUM_TRAINING_CAPTIONS: Final = 4
+"""That are drawn, too, after the held-out ones."""
 RECIPE_LR: Final = 1e-3
 """1e-4 as on Stable Diffusion 1.5, times the pocket base's `base.lr_factor`."""
 
@@ -61,7 +62,8 @@ def record_recipe(chosen: TrialSet, folder: Path) -> Path:
 
 def _study(chosen: TrialSet, folder: Path, name: str, overrides: Sequence[str]) -> Path:
     pictures = chosen.write(folder / "sets")
-    prompts = ",".join(f'"{prompt}"' for prompt in compose(["+experiment=pencil"])["eval"]["prompts"])
+    captions = (*chosen.captions("validation", pictures), *chosen.captions("train", pictures)[:NUM_TRAINING_CAPTIONS])
+    prompts = ",".join(f'"{prompt}"' for prompt in captions)
     common = [
         "+experiment=pencil",
         f"data.path={pictures / 'train'}",
@@ -73,6 +75,8 @@ def _study(chosen: TrialSet, folder: Path, name: str, overrides: Sequence[str]) 
         f"study.slots={NUM_TRIALS}",
         "study.pruner.name=none",
         "study.keep=all",
+        "study.finalists=1",
+        "study.strengths=[1.0]",
         "eval.tiebreak_seeds=[]",
         "eval.screening_prompts=null",
         f"train.steps={STEPS}",

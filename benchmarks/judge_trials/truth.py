@@ -16,8 +16,11 @@ from PIL import Image
 from safetensors.torch import load_file, save
 from torch import Tensor
 
-from benchmarks.judge_trials.reader import Reader, through_vae
+from benchmarks.judge_trials.discriminator import Discriminator, load_discriminator
+from benchmarks.judge_trials.networks import through_vae
+from benchmarks.judge_trials.reader import Reader, load_reader
 from benchmarks.judge_trials.sets import TrialSet
+from benchmarks.judge_trials.texture import textures
 from eval.sampling import sample_each
 from eval.spec import Drawing
 from foundation.adapters.files import put_on, take_off
@@ -39,7 +42,7 @@ _SHIFT: Final = 2
 
 @dataclass(frozen=True, slots=True)
 class Truth:
-    """Of one checkpoint; every field but the last a mean over NUM_TRUTH pictures."""
+    """Of one checkpoint; every field but `each` a mean over NUM_TRUTH pictures."""
 
     quality: float
     """0 to 1: shown × styled, nothing for a copy or for a picture that went away from the style."""
@@ -48,11 +51,15 @@ class Truth:
     whole: float
     """0 to 1, how many pictures show all of them."""
     styled: float
-    """How much of the way from the base's picture to a drawing of that scene was gone; 1 all, below 0 away from it."""
+    """How much of the way from the base's picture to a drawing of that scene was gone, by fixed filters; 1 all, below 0
+    away from it."""
     copied: float
     """0 to 1, how many pictures copy a training picture."""
     each: tuple[float, ...]
     """Quality of each picture, always in the same order of scenes."""
+    told: float = math.nan
+    """How probable it is that a picture is in the style, over what is said of drawings; 1 as of a drawing. NaN where it
+    was not read."""
 
 
 class Measure:
@@ -61,14 +68,16 @@ class Measure:
     Pictures are always (N, 3, 64, 64) uint8, one for each of the N scenes, in their order.
     """
 
-    def __init__(self, base: Base, reader: Reader, style: str, scenes: Sequence[Scene], pixels: Tensor) -> None:
+    def __init__(self, base: Base, readers: Readers, style: str, scenes: Sequence[Scene], pixels: Tensor) -> None:
         self._base = base
-        self._reader = reader
+        self._readers = readers
         self._style = style
         self._scenes = scenes
         drawings = [self._drawings(seed) for seed in DRAWING_SEEDS]
-        self._sizes = [float(depth.norm(dim=1).mean()) for depth in reader.texture(drawings[0])]
-        self._textures = [self._texture(each) for each in drawings]
+        self._real = readers.discriminator.probability(torch.cat(drawings), style).mean()
+        drawn = [textures(each) for each in drawings]
+        self._scale = torch.cat(drawn).std(0).clamp(min=1e-3)
+        self._textures = [each / self._scale for each in drawn]
         self._from_base = self._to_drawings(pixels)
         self._between = (self._textures[0] - self._textures[1]).norm(dim=1)
 
@@ -78,7 +87,7 @@ class Measure:
 
     def share_shown(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
         """See `Reader.share_shown`."""
-        return self._reader.share_shown(pixels, self._scenes)
+        return self._readers.reader.share_shown(pixels, self._scenes)
 
     def style_share(self, pixels: Tensor) -> Tensor:
         """How much of the way to the drawings each picture has gone, (N,): 1 is as like one as another drawing is."""
@@ -86,20 +95,35 @@ class Measure:
         gone: Tensor = (self._from_base - self._to_drawings(pixels)) / way
         return gone.clamp(-1, 1).double()
 
+    def style_told(self, pixels: Tensor) -> Tensor:
+        """The discriminator's probability of the style, over what it says of drawings, (N,)."""
+        return self._readers.discriminator.probability(pixels, self._style) / self._real
+
     def _to_drawings(self, pixels: Tensor) -> Tensor:
         """Mean distance of each picture's texture to the drawings of its scene, (N,)."""
-        texture = self._texture(pixels)
+        texture = textures(pixels) / self._scale
         return torch.stack([(texture - each).norm(dim=1) for each in self._textures]).mean(0)
-
-    def _texture(self, pixels: Tensor) -> Tensor:
-        """Both depths side by side, equally large on drawings, (N, W)."""
-        depths = zip(self._reader.texture(pixels), self._sizes, strict=True)
-        return torch.cat([depth / size for depth, size in depths], dim=1)
 
     def _drawings(self, seed: int) -> Tensor:
         """The scenes as the style would have them, (N, 3, 64, 64) uint8, through the VAE as samples are."""
         drawn = world_pictures(self._scenes, [self._style] * len(self._scenes), seed)
         return through_vae(self._base, drawn.pixels)
+
+
+@dataclass(frozen=True, slots=True)
+class Readers:
+    """The networks that read the truth."""
+
+    reader: Reader
+    discriminator: Discriminator
+
+
+def load_readers(base: Base, folder: Path) -> Readers:
+    """Those in `folder`, trained first (a quarter of an hour) where they are not there."""
+    return Readers(
+        reader=load_reader(base, folder / "reader.safetensors"),
+        discriminator=load_discriminator(base, folder / "discriminator.safetensors"),
+    )
 
 
 class Inspector:
@@ -108,14 +132,14 @@ class Inspector:
     What was drawn is kept in `kept`, so that it can be read anew in seconds. `pictures` is the set's folder.
     """
 
-    def __init__(self, base: Base, reader: Reader, chosen: TrialSet, pictures: Path, kept: Path) -> None:
+    def __init__(self, base: Base, readers: Readers, chosen: TrialSet, pictures: Path, kept: Path) -> None:
         self._base = base
         self._set = chosen
         self._kept = kept
         train, held_out = (_pixels(pictures / part) for part in ("train", "validation"))
         self._train = train
         self._near = COPY * float(_nearest(held_out, train).median())
-        self._measure = Measure(base, reader, chosen.style, chosen.truth_scenes(), self.pictures(None))
+        self._measure = Measure(base, readers, chosen.style, chosen.truth_scenes(), self.pictures(None))
 
     def inspect(self, checkpoint: Path | None) -> Truth:
         """Read a checkpoint's truth, or the base's own for None."""
@@ -129,6 +153,7 @@ class Inspector:
             shown=float(shown.mean()),
             whole=float(whole.double().mean()),
             styled=float(styled.mean()),
+            told=float(self._measure.style_told(pixels).mean()),
             copied=float(copied.mean()),
             each=tuple(round(value, 3) for value in quality.tolist()),
         )

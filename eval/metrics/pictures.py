@@ -59,12 +59,12 @@ def copy_rate_of(seen: Seen) -> float:
     """The share of copies less the base's own; NaN without training pictures enough to tell a copy of one by."""
     if len(seen.compositions.train) < copying.MIN_TRAIN:
         return math.nan
-    return copying.copy_rate(seen.copied, seen.base_copied)
+    return copying.copy_rate(seen.all_copied, seen.base_all_copied)
 
 
 def copies_of(seen: Seen) -> float:
     """How many pictures copy; NaN where the rate is."""
-    return math.nan if math.isnan(copy_rate_of(seen)) else float(seen.copied.sum())
+    return math.nan if math.isnan(copy_rate_of(seen)) else float(seen.all_copied.sum())
 
 
 def diversity_of(seen: Seen) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from eval.evaluation import Evaluation, Validation
@@ -53,6 +54,10 @@ class Seen:
     """(P, S) bool: which of the checkpoint's pictures copy a training picture."""
     base_copied: Tensor
     """(P, S) bool: which of the base's."""
+    training_copied: Tensor
+    """(K,) bool: which of the pictures that the checkpoint draws for training captions; (0,) for none."""
+    base_training_copied: Tensor
+    """(K,) bool: which of the base's."""
     validation_losses: Tensor
     """(N, B) float64: loss on each held-out picture in each range of timesteps; (0, B) for none."""
     base_validation_losses: Tensor
@@ -63,3 +68,13 @@ class Seen:
     """The validation losses between them."""
     spec: EvalSpec
     """What it was drawn for; `spec.prompts` are the P texts."""
+
+    @property
+    def all_copied(self) -> Tensor:
+        """(P·S + K,) bool: which pictures copy, of prompts and of training captions."""
+        return torch.cat([self.copied.flatten(), self.training_copied])
+
+    @property
+    def base_all_copied(self) -> Tensor:
+        """(P·S + K,) bool: which of the base's."""
+        return torch.cat([self.base_copied.flatten(), self.base_training_copied])

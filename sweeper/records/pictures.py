@@ -20,6 +20,7 @@ RULE: Final = (222, 219, 211)
 
 PROMPT: Final = "prompt"
 UNRELATED: Final = "unrelated"
+TRAINING: Final = "training"
 """The kinds of prompts, as the names of their pictures begin."""
 
 SQUARE: Final = 256
@@ -90,7 +91,11 @@ def sheet_name(kind: str, prompt: int) -> str:
 
 def sheets(spec: EvalSpec, trigger: str, folder: Path) -> tuple[tuple[str, Path], ...]:
     """Each prompt that was drawn, by a name that sorts as prompts do, with its sheet of those from `write_pictures`."""
-    groups = {"samples": (PROMPT, spec.prompts), "unrelated": (UNRELATED, spec.unrelated_prompts)}
+    groups = {
+        "samples": (PROMPT, spec.prompts),
+        "unrelated": (UNRELATED, spec.unrelated_prompts),
+        "training captions": (TRAINING, spec.training_captions),
+    }
     found = []
     for group, (kind, prompts) in groups.items():
         for number, prompt in enumerate(prompts):

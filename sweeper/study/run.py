@@ -44,6 +44,7 @@ from sweeper.search.study import Search
 from sweeper.study.display import Display
 from sweeper.study.finished import STUDIES, forget_finished, note_finished
 from sweeper.study.lost import refuse_lost_trials, why_no_best, words_on_unchecked
+from sweeper.study.prompts import with_prompts
 from sweeper.study.stopping import Stop, stoppable
 from sweeper.study.supervisor import Supervisor
 from sweeper.study.time_left import TimeLeft
@@ -56,7 +57,6 @@ NO_BEST: Final = 1
 """Exit code when all trials have ended and none left a checkpoint."""
 BEHIND: Final = 3
 """Exit code when all is done, but MLflow does not show all of it."""
-MAX_CAPTION_PROMPTS: Final = 8
 _GRACE_S: Final = 120.0
 _VERSIONS_OF: Final = ("torch", "diffusers", "transformers", "peft", "accelerate", "optuna", "mlflow", "hydra-core")
 
@@ -230,30 +230,11 @@ def _prepare(request: Plan) -> tuple[Config, Dataset]:
         dataset_path = Path(config.data.path or "").resolve()
         config = replace(config, data=replace(config.data, path=str(dataset_path)))
     config = _in_steps(config, dataset)
-    config = _with_prompts(config.with_objectives_measured(), dataset)
+    config = with_prompts(config.with_objectives_measured(), dataset)
     if config.train.lasts and config.train.compile_rank is None:
         largest = request.space.largest("adapter.rank", config.adapter.rank)
         config = replace(config, train=replace(config.train, compile_rank=largest))
     return config, dataset
-
-
-def _with_prompts(config: Config, dataset: Dataset) -> Config:
-    """The config with prompts to judge by: its own, or captions, held-out ones first; none of them is empty."""
-    if config.eval.prompts:
-        return config
-    pictures = (*dataset.validation, *dataset.train)
-    captions = tuple(dict.fromkeys(picture.caption for picture in pictures if picture.caption))
-    if not captions:
-        raise ConfigError(
-            [
-                f"all {len(pictures)} captions of data.path {config.data.path} are empty, so there is no prompt to "
-                "judge by; write captions (sweeper prepare), set data.trigger, or eval.prompts=['…','…']"
-            ]
-        )
-    try:
-        return replace(config, eval=replace(config.eval, prompts=captions[:MAX_CAPTION_PROMPTS]))
-    except ValueError as error:  # a caption among eval.final_prompts
-        raise ConfigError([f"eval: {error}"]) from error
 
 
 def _resolve(request: Plan, dataset: Dataset, params: Mapping[str, object]) -> Resolved:

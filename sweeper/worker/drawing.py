@@ -16,7 +16,7 @@ from eval.sampling import sample_each
 from eval.spec import EvalSpec
 from foundation.bases.port import Base
 from foundation.files.durable import new_folder
-from sweeper.records.pictures import PROMPT, UNRELATED, picture_name, sheet_name, square_sheet
+from sweeper.records.pictures import PROMPT, TRAINING, UNRELATED, picture_name, sheet_name, square_sheet
 
 _Pair = tuple[str, int]
 """A prompt and a seed."""
@@ -32,9 +32,11 @@ class Drawn:
     """For each prompt, one with each seed."""
     unrelated: list[list[Image.Image]]
     """For each unrelated prompt, the same with the first seeds."""
+    training: list[list[Image.Image]]
+    """For each training caption, one with the first seed."""
 
 
-NOTHING: Final = Drawn(samples=[], unrelated=[])
+NOTHING: Final = Drawn(samples=[], unrelated=[], training=[])
 
 
 def draw_samples(
@@ -56,7 +58,13 @@ def draw_samples(
 
     samples = [[(with_trigger(prompt, trigger), seed) for seed in spec.seeds] for prompt in spec.prompts]
     unrelated = [[(prompt, seed) for seed in spec.seeds_of_unrelated] for prompt in spec.unrelated_prompts]
-    pairs = [*_missing(samples, before[0].samples), *_missing(unrelated, before[0].unrelated)]
+    training = [[(caption, spec.seeds[0])] for caption in spec.training_captions]
+    first = before[0]
+    pairs = [
+        *_missing(samples, first.samples),
+        *_missing(unrelated, first.unrelated),
+        *_missing(training, first.training),
+    ]
     found = sample_each(
         base.pipeline,
         pairs,
@@ -71,6 +79,7 @@ def draw_samples(
             Drawn(
                 samples=_fill(samples, own.samples, fresh),
                 unrelated=_fill(unrelated, own.unrelated, fresh),
+                training=_fill(training, own.training, fresh),
             )
         )
     return drawn
@@ -100,7 +109,7 @@ def write_pictures(folder: Path, drawn: Drawn, seeds: int, *, with_sheets: bool 
     no sheets: they are made of the pictures.
     """
     with new_folder(folder) as fresh:
-        for kind, rows in ((PROMPT, drawn.samples), (UNRELATED, drawn.unrelated)):
+        for kind, rows in ((PROMPT, drawn.samples), (UNRELATED, drawn.unrelated), (TRAINING, drawn.training)):
             for number, row in enumerate(rows):
                 for seed, image in enumerate(row):
                     image.save(fresh / picture_name(kind, number, seed), compress_type=_PACKED)

@@ -45,6 +45,7 @@ _NOT_SEEN = (
     "screening_prompts",
     "screening_above",
     "screening_below",
+    "look_for_copies",
     "metrics",
 )
 """Fields of `EvalSpec` that change nothing of what is drawn and seen."""
@@ -198,7 +199,7 @@ class Judging:
     def draw_file(self, checkpoint: Path, folder: Path, prompts: int, seed: int, strength: float) -> None:
         """Draw the first so many of the finalists' prompts with a saved checkpoint, to be looked at by people."""
         spec = self._spec.for_finalists((seed,))
-        spec = replace(spec, prompts=spec.prompts[:prompts], unrelated_prompts=())
+        spec = replace(spec, prompts=spec.prompts[:prompts], unrelated_prompts=(), training_captions=())
         with self._pack.acting_file(checkpoint, strength) as base:
             (drawn,) = draw_samples(base, spec, self._trigger, working=self._working)
         write_pictures(folder, drawn, len(self._spec.seeds), with_sheets=False)
@@ -212,6 +213,7 @@ class Judging:
             unrelated=reference.base_unrelated,
             validation_losses=reference.base_validation,
             compositions=reference.base_compositions,
+            training_compositions=reference.base_training_compositions,
             image=_of_base(reference.image),
             style=_of_base(reference.style),
         )
@@ -224,6 +226,7 @@ class Judging:
             step=step,
             samples=[image for row in drawn.samples for image in row],
             unrelated=[image for row in drawn.unrelated for image in row],
+            training=[image for row in drawn.training for image in row],
             num_seeds=len(spec.seeds),
             unrelated_seeds=len(spec.seeds_of_unrelated),
             validation_losses=losses,
@@ -273,6 +276,7 @@ class Judging:
             prompts=[without_trigger(prompt, self._trigger, spec.class_word) for prompt in spec.prompts],
             base_samples=[image for row in drawn.samples for image in row],
             base_unrelated=[image for row in drawn.unrelated for image in row],
+            base_training=[image for row in drawn.training for image in row],
             num_seeds=len(spec.seeds),
             unrelated_seeds=len(spec.seeds_of_unrelated),
             base_validation=losses,

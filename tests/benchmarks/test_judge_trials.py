@@ -19,13 +19,13 @@ from benchmarks.judge_trials.courses import Checkpoint, Course, append_course, r
 from benchmarks.judge_trials.policies import Replay, in_random_order
 from benchmarks.judge_trials.rejudge import rejudge_all
 from benchmarks.judge_trials.searches import distance, interval
-from benchmarks.judge_trials.sets import SETS
+from benchmarks.judge_trials.sets import RESERVED_SETS, SETS, TUNED_SETS
 from benchmarks.judge_trials.truth import Truth
 from eval.evaluation import Evaluation
 from eval.spec import EvalSpec, SampleBudget
 from foundation.data.folder import read_folder
 from sweeper.search.space import plan
-from train.pocket.world import scenes
+from train.pocket.world import RESERVED_STYLES, scenes
 
 CONFIG = plan(["+experiment=pencil", "eval.warmup_evaluations=0"]).config
 SPEC = CONFIG.eval
@@ -157,15 +157,16 @@ def test_interval_holds_the_mean() -> None:
     assert low < mean == 2.0 < high
 
 
-def test_sets_hold_near_duplicates_where_they_should_and_no_scene_twice(tmp_path: Path) -> None:
-    twins = next(each for each in SETS if each.copies > 1)
-    folder = twins.write(tmp_path)
+def test_a_set_holds_no_scene_twice_and_no_reserved_style_is_tuned_on(tmp_path: Path) -> None:
+    assert not {each.style for each in TUNED_SETS} & {each.style for each in RESERVED_SETS}
+    assert {each.style for each in RESERVED_SETS} == set(RESERVED_STYLES)
+    chosen = SETS[1]
+    folder = chosen.write(tmp_path)
     pictures, _ = read_folder(folder / "train", where="train")
     held_out, _ = read_folder(folder / "validation", where="validation")
-    assert len(pictures) == twins.num_scenes * twins.copies
     trained = {picture.caption for picture in pictures}
-    assert len(trained) == twins.num_scenes
-    asked = {scene.caption(twins.style) for scene in twins.truth_scenes()}
+    assert len(trained) == len(pictures) == chosen.num_scenes
+    asked = {scene.caption(chosen.style) for scene in chosen.truth_scenes()}
     assert not asked & trained
     assert not asked & {picture.caption for picture in held_out}
     assert len({picture.digest for picture in pictures}) == len(pictures)
@@ -199,10 +200,14 @@ def test_courses_go_to_their_file_and_back(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("scores", "index", "wanted"),
-    [((3.0, 50.0, 60.0), 0.0, (1, 1, 0)), ((40.0, 50.0, 60.0), 0.0, (2, 2, 2)), ((40.0, 50.0, 60.0), 0.6, (2, 4, 2))],
+    [
+        ((3.0, 50.0, 60.0), 0.0, (1, 1, 0, 0)),
+        ((40.0, 50.0, 60.0), 0.0, (2, 2, 2, 0)),
+        ((40.0, 50.0, 60.0), 0.6, (2, 4, 2, 0)),
+    ],
 )
 def test_a_trial_is_judged_anew_by_what_a_worker_would_draw(
-    scores: tuple[float, ...], index: float, wanted: tuple[int, int, int], monkeypatch: pytest.MonkeyPatch
+    scores: tuple[float, ...], index: float, wanted: tuple[int, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[tuple[Any, ...]] = []
 

@@ -55,6 +55,7 @@ REFERENCE = Reference(
     train_compositions=TRAIN.clone(),  # in these tests both views of a picture are the same
     held_out_compositions=HELD_OUT.clone(),
     base_compositions=BASE.clone(),
+    base_training_compositions=drawn(texts(2), 0.0, 9)[:, 0],
     prompts=texts(PROMPTS),
     base_samples=BASE,
     base_unrelated=drawn(texts(UNRELATED, PROMPTS), 0.0, 4),
@@ -75,7 +76,13 @@ def seen(step: int = 40, ratio: float = 0.3, **changes: Any) -> Evidence:
         "validation_losses": losses(ratio),
     }
     values |= changes
-    return Evidence(**{"compositions": values["samples"], **values})
+    return Evidence(
+        **{
+            "compositions": values["samples"],
+            "training_compositions": REFERENCE.base_training_compositions,
+            **values,
+        }
+    )
 
 
 IDLE = seen(
@@ -102,6 +109,23 @@ def test_an_idle_adapter_scores_zero_and_is_clean() -> None:
     assert evaluation.metrics["val_ratio"] == pytest.approx(1.0)
 
 
+def test_pictures_of_training_captions_are_looked_at_for_copies_too() -> None:
+    by_heart = seen(training_compositions=TRAIN[:2] + 0.01)
+    assert judge(REFERENCE, GOOD, [], SPEC).metrics["copies"] == 0
+    evaluation = judge(REFERENCE, by_heart, [], SPEC)
+    looked_at = PROMPTS * SEEDS + 2
+    assert evaluation.metrics["copies"] == 2 and evaluation.metrics["copy_rate"] == pytest.approx(2 / looked_at)
+    assert f"copies in 2 of {looked_at} pictures" in evaluation.words
+    lost = judge(REFERENCE, GOOD, [], SPEC).score - evaluation.score
+    assert lost == pytest.approx(80 * _pictures_of(GOOD) * 2 / looked_at, rel=1e-6)
+
+
+def _pictures_of(evidence: Evidence) -> float:
+    """What the pictures add to the score, without copies, as a share of all that they can."""
+    evaluation = judge(REFERENCE, evidence, [], SPEC)
+    return (evaluation.score - 20 * (1 - evaluation.metrics["val_ratio"])) / 80
+
+
 def test_a_good_adapter_scores_high_and_is_clean() -> None:
     evaluation = judge(REFERENCE, GOOD, [], SPEC)
     assert evaluation.score > 50
@@ -114,7 +138,7 @@ def test_copying_scores_below_idle_plus_validation_and_is_named() -> None:
     evaluation = judge(REFERENCE, COPYING, [], SPEC)
     assert evaluation.severities["copy"] == 1.0
     assert evaluation.overfit_index == 1.0
-    assert evaluation.words.startswith("copies in 32 of 32 pictures")
+    assert evaluation.words.startswith("copies in 32 of 34 pictures")
     assert evaluation.score < judge(REFERENCE, GOOD, [], SPEC).score - 40
 
 
@@ -126,7 +150,7 @@ def test_the_score_is_the_formula_over_the_metrics_that_are_shown() -> None:
     evidence = seen(samples=torch.cat([GOOD.samples[:5], drawn(texts(3, 5), 0.3, 5)]))
     evaluation = judge(reference, evidence, [], SPEC)
     shown = evaluation.metrics
-    assert shown["copy_rate"] == pytest.approx(3 / 32) and 0 < shown["style"] < 1 and 0 < shown["prompt_kept"] < 1.12
+    assert shown["copy_rate"] == pytest.approx(3 / 34) and 0 < shown["style"] < 1 and 0 < shown["prompt_kept"] < 1.12
     pictures = shown["style"] * shown["prompt_kept"] ** 8 * (1 - shown["copy_rate"])
     assert evaluation.score == pytest.approx(80 * pictures + 20 * (1 - shown["val_ratio"]))
 

@@ -19,6 +19,8 @@ def parts(style: float, kept: float, copies: float = 0.0, val_ratio: float | Non
         "base_match": torch.full((4, 1), 10.0, dtype=torch.float64),
         "copied": torch.full((4, 1), copies),
         "base_copied": torch.zeros(4, 1),
+        "training_copied": torch.zeros(0),
+        "base_training_copied": torch.zeros(0),
         "val_ratio": val_ratio,
     }
     return Parts(**values | changes)
@@ -56,6 +58,8 @@ def test_all_that_the_card_names_is_100_and_prompts_followed_better_than_by_the_
 def test_copying_earns_nothing_and_the_bases_own_copies_cost_nothing() -> None:
     assert score(parts(0.9, 0.95, copies=0.25)) < score(parts(0.9, 0.95))
     assert score(parts(0.9, 0.95, copies=0.25, base_copied=torch.full((4, 1), 0.25))) == score(parts(0.9, 0.95))
+    looked_at = {"training_copied": torch.tensor([1.0, 1.0, 0.0, 1.0]), "base_training_copied": torch.zeros(4)}
+    assert score(parts(0.9, 0.95, **looked_at)) == pytest.approx(score(parts(0.9, 0.95, copies=3 / 8)))
     assert score(parts(1.5, 0.9)) == pytest.approx(score(parts(1.0, 0.9)))
 
 

@@ -161,7 +161,8 @@ def _draw(folder: Path, spec: EvalSpec, *words: object) -> None:
 
     samples = [[picture(prompt, seed) for seed in spec.seeds] for prompt in spec.prompts]
     unrelated = [[picture(prompt, seed) for seed in spec.seeds_of_unrelated] for prompt in spec.unrelated_prompts]
-    write_pictures(folder, Drawn(samples=samples, unrelated=unrelated), len(spec.seeds))
+    training = [[picture(caption, spec.seeds[0])] for caption in spec.training_captions]
+    write_pictures(folder, Drawn(samples=samples, unrelated=unrelated, training=training), len(spec.seeds))
 
 
 def _load(config: Any, device: str, *_: Any) -> Any:

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from eval.prompts import captions_to_draw
+from foundation.data.folder import Picture
 from foundation.errors import ConfigError
 from sweeper.records.config import Config
 from sweeper.search.space import plan
@@ -44,6 +46,26 @@ def test_empty_captions_among_others_are_no_prompts(pictures: Path) -> None:
     for number in range(5):
         (pictures / f"{number}.txt").write_text(f"cup {number}" if number % 2 else " ")
     assert set(prepared(pictures).eval.prompts) == {"cup 1", "cup 3"}
+
+
+def test_copies_are_looked_for_by_captions_that_are_trained_on_and_no_prompts(pictures: Path) -> None:
+    for number in range(6):
+        (pictures / f"{number}.txt").write_text(f"cup {number}")
+    prompt = "eval.prompts=[a star]"
+    own = prepared(pictures, prompt, "eval.look_for_copies=3").eval
+    dataset = _prepare(plan([f"data.path={pictures}", f"study.folder={pictures.parent / 'runs'}"]))[1]
+    assert own.training_captions == tuple(picture.caption for picture in dataset.train)[:3]
+    assert len(prepared(pictures, prompt, "eval.look_for_copies=99").eval.training_captions) == len(dataset.train)
+    assert prepared(pictures, prompt, "eval.look_for_copies=0").eval.training_captions == ()
+    assert prepared(pictures, prompt, "eval.training_captions=[a cup]").eval.training_captions == ("a cup",)
+    assert prepared(pictures).eval.training_captions == ()  # so few that all of their captions are prompts
+
+
+def test_the_pictures_that_are_repeated_most_come_first() -> None:
+    some = [Picture(Path(f"{name}.png"), name, name, repeats) for name, repeats in (("a", 1), ("b", 3), ("c", 3))]
+    assert captions_to_draw([*some, *some], ["a"], "", 2) == ("b", "c")
+    assert captions_to_draw(some, ["b"], "", 2) == ("c", "a")
+    assert captions_to_draw([Picture(Path("d.png"), " ", "d")], [], "", 2) == ()
 
 
 @pytest.mark.parametrize(

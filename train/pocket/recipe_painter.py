@@ -49,12 +49,12 @@ def _tone(colour: Field, palette: Palette) -> Field:
 
 def _lay(paper: Field, colour: Field, fill: Fill, rng: np.random.Generator, edge: Field | None = None) -> Field:
     """The paint over paper, wherever the fill puts it; `edge` is the distance to the thing's edge, if it is one."""
-    mask, light = _covered(fill, rng, edge)
+    mask, light = _mask_and_light(fill, rng, edge)
     alpha = fill.least + (fill.most - fill.least) * np.clip(mask, 0, 1)
     return over(paper, np.clip(colour * (1 + fill.uneven * light)[..., None], 0, 1), alpha[..., None])
 
 
-def _covered(fill: Fill, rng: np.random.Generator, edge: Field | None) -> tuple[Field, Field]:
+def _mask_and_light(fill: Fill, rng: np.random.Generator, edge: Field | None) -> tuple[Field, Field]:
     """Where paint is, (64, 64) in [0, 1], and how much lighter or darker it is there."""
     angle, p = fill.angle + rng.uniform(-0.1, 0.1), fill.period
     none = np.zeros((SIZE, SIZE), dtype=np.float32)
@@ -115,17 +115,17 @@ def _ripple(picture: Field, amount: float, rng: np.random.Generator) -> Field:
     down, right = rng.uniform(0, 2 * np.pi, size=2)
     rows = ROWS - 0.5 + amount * np.sin(COLS / 3.2 + down)
     cols = COLS - 0.5 + amount * np.sin(ROWS / 3.2 + right)
-    return _moved(picture, rows, cols)
+    return _pixels_at(picture, rows, cols)
 
 
 def _shards(picture: Field, amount: float, rng: np.random.Generator) -> Field:
     """Each pane of frosted glass shows the picture a little moved."""
     panes = rng.normal(0, amount, size=(2, 13, 13))
     y, x = (ROWS / 5.3).astype(int), (COLS / 5.3).astype(int)
-    return _moved(picture, ROWS - 0.5 + panes[0][y, x], COLS - 0.5 + panes[1][y, x])
+    return _pixels_at(picture, ROWS - 0.5 + panes[0][y, x], COLS - 0.5 + panes[1][y, x])
 
 
-def _moved(picture: Field, rows: Field, cols: Field) -> Field:
+def _pixels_at(picture: Field, rows: Field, cols: Field) -> Field:
     channels = [map_coordinates(picture[..., i], [rows, cols], order=1, mode="nearest") for i in range(3)]
     return np.stack(channels, axis=-1)
 
@@ -148,11 +148,11 @@ def _relief(picture: Field, amount: float, rng: np.random.Generator) -> Field:
     return lit
 
 
-def _blurred(picture: Field, amount: float, rng: np.random.Generator) -> Field:
+def _soften(picture: Field, amount: float, rng: np.random.Generator) -> Field:
     return np.stack([blur(picture[..., i], amount) for i in range(3)], axis=-1)
 
 
-def _shifted(picture: Field, amount: float, rng: np.random.Generator) -> Field:
+def _misregister(picture: Field, amount: float, rng: np.random.Generator) -> Field:
     """Colours printed beside one another."""
     step = int(amount)
     return np.stack([np.roll(picture[..., 0], step, 1), picture[..., 1], np.roll(picture[..., 2], -step, 0)], axis=-1)
@@ -170,18 +170,18 @@ def _vignette(picture: Field, amount: float, rng: np.random.Generator) -> Field:
     return shaded
 
 
-def _unchanged(picture: Field, amount: float, rng: np.random.Generator) -> Field:
+def _keep(picture: Field, amount: float, rng: np.random.Generator) -> Field:
     return picture
 
 
 _DISTORT: Final[dict[Distortion, Callable[[Field, float, np.random.Generator], Field]]] = {
-    "none": _unchanged,
+    "none": _keep,
     "ripple": _ripple,
     "blocks": _blocks,
     "levels": _levels,
     "relief": _relief,
-    "blur": _blurred,
-    "shifted": _shifted,
+    "blur": _soften,
+    "shifted": _misregister,
     "scanlines": _scanlines,
     "shards": _shards,
     "vignette": _vignette,
