@@ -64,6 +64,9 @@ class PrunerSpec:
     """median, wilcoxon: a trial is held against others by the score it will have after so many more evaluations, if its
     last gain goes on (the first is from 0, the base's own); 0: by its best so far. What rises fast is not hopeless for
     being late."""
+    margin: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.5
+    """median: standard errors of its own score by which a trial must lie below, since others of its pictures might have
+    scored higher."""
     patience: _Count | None = None
     """median, wilcoxon: evaluations, after the first, without a new best before a trial may end; None: a trial that
     still rises may end, too."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -12,10 +12,13 @@ from eval.diagnosis import Diagnosis, diagnose
 from eval.evaluation import Evaluation
 from eval.selection import earliest_good_enough
 from sweeper.records.paths import checkpoint_of, pictures_of
+from train.reports import StepReport
 from train.spec import TrialSpec
 
 Status = Literal["waiting", "running", "finished", "pruned", "failed"]
 DIVERGED_IN_A_ROW = 2
+SEEKING = 1.1
+"""Growth of the learning rate from one evaluation to the next that shows an optimizer which has not found it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -41,6 +44,36 @@ class Trial:
     step: int = 0
     loss: float = math.nan
     evaluations: list[Evaluation] = field(default_factory=list)
+    peak_rate: float = 0.0
+    """The highest learning rate of any step so far; for an adaptive optimizer d·lr."""
+    peak_rates: list[float] = field(default_factory=list)
+    """The same at each evaluation."""
+
+    def take_steps(self, reports: Sequence[StepReport]) -> None:
+        """Stand where its last steps left it."""
+        self.step, self.loss = reports[-1].step, reports[-1].loss
+        self.peak_rate = max(self.peak_rate, *(report.lr for report in reports))
+
+    def take_evaluation(self, evaluation: Evaluation) -> None:
+        """Add what was judged after its last step."""
+        self.evaluations.append(evaluation)
+        self.peak_rates.append(self.peak_rate)
+
+    def resume(self, step: int, history: Sequence[Evaluation], steps: Iterable[StepReport]) -> None:
+        """Stand as its saved state does, whose evaluations and steps these are."""
+        self.step, self.evaluations, self.peak_rate, self.peak_rates = step, list(history), 0.0, []
+        reports = sorted(steps, key=lambda report: report.step)
+        for evaluation in history:
+            self.peak_rates.append(max((each.lr for each in reports if each.step <= evaluation.step), default=0.0))
+        self.peak_rate = max((each.lr for each in reports), default=0.0)
+
+    @property
+    def seeks_rate(self) -> bool:
+        """Whether its optimizer finds its step size itself and is still at it: it grew since the evaluation before."""
+        if not self.spec.optimizer.kind.adaptive:
+            return False
+        before, last = (0.0, *self.peak_rates)[-2:] if self.peak_rates else (0.0, 0.0)
+        return last >= before * SEEKING
 
     def take_up(self, status: Status, reason: str, evaluations: list[Evaluation]) -> None:
         """Stand as an earlier run left it."""

@@ -23,7 +23,8 @@ from sweeper.records.trials import Trial
 def why_hopeless(trial: Trial, trials: Iterable[Trial], config: Config) -> str | None:
     """Why `trial` should end after its last evaluation, beside all of the study's `trials`; None when it should go on.
 
-    None by any rule before `study.pruner.startup_trials` have finished, and at least one.
+    None by any rule before `study.pruner.startup_trials` have finished, and at least one; by none but the halvings,
+    which count steps, while its optimizer still seeks its step size.
     """
     spec, trials = config.study.pruner, list(trials)
     finished = [each for each in trials if each.status == "finished" and each.evaluations]
@@ -46,9 +47,9 @@ def why_hopeless(trial: Trial, trials: Iterable[Trial], config: Config) -> str |
 
 
 def _may_still_rise(trial: Trial, config: Config) -> bool:
-    """Whether a comparison must wait: the trial is warming up, or had a new best within the study's patience."""
+    """Whether a comparison must wait: the trial warms up, seeks its rate, or had a new best within its patience."""
     spec, scores = config.study.pruner, _scores(trial, config)
-    if len(scores) <= spec.warmup_evaluations:
+    if len(scores) <= spec.warmup_evaluations or trial.seeks_rate:
         return True
     if spec.patience is None:
         return False
@@ -60,7 +61,7 @@ def _below_median(trial: Trial, finished: Sequence[Trial], config: Config) -> st
     step, sign = trial.evaluations[-1].step, _sign(config)
     others = [sign * value_of(seen) for each in finished for seen in each.evaluations if seen.step == step]
     best, soon = max(_scores(trial, config)), _soon(trial, config)
-    if not others or soon >= statistics.median(others):
+    if not others or soon + _doubt(trial, config) >= statistics.median(others):
         return None
     side, median = "below" if sign > 0 else "above", sign * statistics.median(others)
     pace = f" (soon {sign * soon:.4g}, at its pace)" if soon > best else ""
@@ -147,6 +148,12 @@ def _soon(trial: Trial, config: Config) -> float:
     *before, last = _scores(trial, config)
     gain = last - max(before, default=OF_THE_BASE)
     return max([*before, last]) + config.study.pruner.lookahead * max(0.0, gain)
+
+
+def _doubt(trial: Trial, config: Config) -> float:
+    """Points by which the trial's last score may lie too low: so many of its standard errors as the study grants."""
+    error = trial.evaluations[-1].score_se
+    return config.study.pruner.margin * (error if math.isfinite(error) else 0.0)
 
 
 def _rank(trial: Trial, sign: int) -> tuple[bool, float, int]:

@@ -227,7 +227,7 @@ class Supervisor:
                 self._on_admitted(worker, event)
             case Stepped():
                 trial = self.trials[event.trial]
-                trial.step, trial.loss = event.reports[-1].step, event.reports[-1].loss
+                trial.take_steps(event.reports)
                 self._tracker.log_steps(event.trial, event.reports)
             case Evaluated():
                 self._on_evaluated(worker, event)
@@ -250,7 +250,7 @@ class Supervisor:
 
     def _on_admitted(self, worker: WorkerState, event: Admitted) -> None:
         trial = self.trials[event.trial]
-        trial.evaluations, trial.step = list(event.history), event.step
+        trial.resume(event.step, event.history, history.StepFile(trial.folder))
         self._suspects.resume(trial.number, event.step)
         # What a crash kept from being reported and shown:
         for evaluation, images, costs in settling.logged_evaluations(trial, event.history, self._config):
@@ -262,7 +262,7 @@ class Supervisor:
 
     def _on_evaluated(self, worker: WorkerState, event: Evaluated) -> None:
         trial, evaluation = self.trials[event.trial], event.evaluation
-        trial.evaluations.append(evaluation)
+        trial.take_evaluation(evaluation)
         costs = history.costs_of(trial.folder, trial.evaluations)[-1]
         self._display.note_evaluation(costs.judging.seconds)
         self._tracker.log_evaluation(trial.number, evaluation, event.images, costs, settling.numbers_so_far(trial))

@@ -20,7 +20,8 @@ from foundation.config.compose import compose
 from sweeper.records.config import Config, PrunerSpec, parse_config
 from sweeper.records.trials import Trial
 from sweeper.study.pruning import bracket, why_hopeless
-from train.spec import TrialSpec
+from train.reports import StepReport
+from train.spec import OptimizerSpec, TrialSpec
 
 EVERY = 40
 NO_PATIENCE: dict[str, Any] = {"patience": 0, "min_improvement": math.inf}
@@ -304,3 +305,50 @@ def test_decisions_are_those_of_optunas_pruner(base: Config, name: str, directio
             running.remove((own, asked))
     assert 5 <= sum(outcomes) <= 28
     assert sum(each.status == "finished" for each in trials) >= 2
+
+
+def test_a_trial_is_not_ended_by_less_than_its_score_may_err(base: Config) -> None:
+    base = with_pruner(base, warmup_evaluations=0, patience=None, lookahead=1.0, margin=0.5)
+    others = rising(10.0, 20.0, 30.0, 40.0)
+
+    def said(score: float, error: float) -> str | None:
+        one = trial(99, [score])
+        one.evaluations[0] = replace(one.evaluations[0], score_se=error)
+        return why_hopeless(one, [*others, one], base)
+
+    median = 5.0  # of 2, 4, 6 and 8
+    assert said(median / 2 - 0.1, 0.0) and said(median / 2 - 0.1, 0.1)  # twice that is where its pace takes it
+    assert said(median / 2 - 0.1, 0.5) is None
+    assert said(median / 2 - 0.1, math.nan)
+
+
+def test_an_optimizer_that_seeks_its_rate_is_given_until_it_has_it(base: Config) -> None:
+    base = with_pruner(base, warmup_evaluations=0, patience=None)
+    others = rising(10.0, 20.0, 30.0, 40.0)
+
+    def said(optimizer: str, *peaks: float) -> list[bool]:
+        found = []
+        for count in range(1, len(peaks) + 1):
+            one = trial(99, [0.0] * count)
+            lr = 1e-4 if optimizer == "adamw" else 1.0
+            one.spec = replace(one.spec, optimizer=OptimizerSpec(name=optimizer, lr=lr))
+            one.peak_rates = list(peaks[:count])
+            found.append(why_hopeless(one, [*others, one], base) is not None)
+        return found
+
+    assert said("adamw", 1e-4, 1e-4) == [True, True]
+    assert said("prodigy", 1e-6, 1e-5, 8e-4, 8.4e-4, 8.4e-4) == [False, False, False, True, True]
+    assert said("dadapt_adam", 1e-6, 1e-6) == [False, True]
+
+
+def test_a_resumed_trial_knows_its_rates_as_if_it_had_never_stopped() -> None:
+    rates = [1e-6, 4e-6, 2e-6, 9e-6, 8e-6, 3e-6]
+    reports = [StepReport(slot=0, step=step, loss=1.0, lr=rate, grad_norm=1.0) for step, rate in enumerate(rates, 1)]
+    whole, again = trial(0, []), trial(0, [])
+    for step in (2, 4, 6):
+        whole.take_steps(reports[step - 2 : step])
+        whole.take_evaluation(seen(step, 0.0))
+    again.resume(4, whole.evaluations[:2], reversed(reports[:4]))
+    again.take_steps(reports[4:])
+    again.take_evaluation(whole.evaluations[2])
+    assert again.peak_rates == whole.peak_rates == [4e-6, 9e-6, 9e-6] and again.step == whole.step == 6
