@@ -10,6 +10,7 @@ from pydantic import Field
 from eval.metrics.registry import METRICS, check_chosen
 from foundation.config.home import PathText, PathTextOrNone
 from foundation.config.installed import NameIn
+from foundation.data.spec import Kind
 
 TRIGGER = "{trigger}"
 """Stands in a prompt where the data set's trigger phrase goes."""
@@ -124,6 +125,8 @@ class SampleBudget(NamedTuple):
 class EvalSpec:
     """What is drawn and measured at each evaluation."""
 
+    kind: Kind = "style"
+    """What is learned, by which it is judged: `data.kind`."""
     clip: PathText = "pocket"
     """The judging eye: "pocket" (embedded), or any CLIP or SigLIP that transformers loads: a folder or hub id."""
     image_features: PathTextOrNone = ""

@@ -15,6 +15,7 @@ from foundation.config.own_code import refuse_hydras_code
 from foundation.config.presets import CONF, search_presets
 from foundation.console import complain, say
 from sweeper.cli import USAGE
+from sweeper.kinds import with_kind
 from sweeper.printed import print_config
 from sweeper.search.space import plan
 from sweeper.study.finished import already_finished
@@ -46,9 +47,11 @@ def _study(arguments: list[str]) -> int:
         arguments = print_config(overrides)
         if not arguments:
             return 0
-    elif lines := already_finished(plan(overrides)):
-        say(*lines)
-        return 0
+    else:
+        arguments = overrides = with_kind(overrides)
+        if lines := already_finished(plan(overrides)):
+            say(*lines)
+            return 0
     sys.argv[1:] = arguments  # Hydra reads them there
     _run()
     return 0

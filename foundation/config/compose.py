@@ -18,7 +18,7 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import MarkedYAMLError, YAMLError
 
-from foundation.config.config_files import compose_groups, defaults, options_of
+from foundation.config.config_files import compose_groups, defaults, known_choice, options_of
 from foundation.config.home import at_home
 from foundation.config.kept_out import secret_fields
 from foundation.config.keyed import as_override, quoted_home
@@ -30,6 +30,8 @@ from foundation.errors import ConfigError, first_line
 SWEEPS: Final = "a,b or choice(a,b) or range(start,stop,step) or interval(low,high) or tag(log, interval(low,high))"
 """The sweeps of Hydra's grammar, for messages."""
 
+KIND: Final = "kind"
+"""The group whose option is that of `data.kind`, wherever that is set."""
 _LONGEST_NAME: Final = 80
 _FUNCTION: Final = re.compile(r"\w\(")
 """How sweeps and casts begin."""
@@ -113,13 +115,29 @@ def _compose(overrides: Sequence[Override], *, resolve: bool = True) -> dict[str
 
     Each choice of groups is composed once (.1 s), from files that are read once; then come the values, on a copy of it.
     """
-    values = [override for override in overrides if _is_value(override)]
     choices = tuple(_text(each) for each in overrides if not _is_value(each))
-    config = pickle.loads(compose_groups(choices, folders()))
-    ConfigLoaderImpl._apply_overrides_to_config(values, config)
+    config = _with_values(choices, overrides)
+    kind = _kind_of(config)
+    if kind != known_choice(KIND, choices, folders()):
+        if any(each.key_or_group == KIND for each in overrides):
+            raise ValueError(f"data.kind must be that of {KIND}={known_choice(KIND, choices, folders())}, got {kind}")
+        config = _with_values((*choices, f"{KIND}={kind}"), overrides)
     plain = OmegaConf.to_container(config, resolve=resolve, throw_on_missing=True)
     assert isinstance(plain, dict)
     return {str(key): value for key, value in plain.items()}
+
+
+def _with_values(choices: tuple[str, ...], overrides: Sequence[Override]) -> DictConfig:
+    """The config of these choices with the plain values of the overrides."""
+    config: DictConfig = pickle.loads(compose_groups(choices, folders()))
+    ConfigLoaderImpl._apply_overrides_to_config([each for each in overrides if _is_value(each)], config)
+    return config
+
+
+def _kind_of(config: DictConfig) -> str | None:
+    """The option of the group `kind` that `data.kind` chooses; the default one where there is none of that name."""
+    kind = OmegaConf.select(config, f"data.{KIND}")
+    return kind if isinstance(kind, str) and is_option(KIND, kind) else default_option(KIND)
 
 
 def _is_value(override: Override) -> bool:
@@ -152,9 +170,9 @@ def _if_drawn(value: str, otherwise: str | None = None, *, _parent_: DictConfig)
     return value if _parent_.path is None else otherwise
 
 
-def _only_drawn(values: Sequence[str], *, _root_: DictConfig) -> ListConfig:
-    """`values` while the data set is drawn, nothing once the user names a folder."""
-    return OmegaConf.create(list(values) if _root_.data.path is None else [])  # `--resolve` takes no plain list
+def _only_drawn(values: Sequence[str], otherwise: Sequence[str] = (), *, _root_: DictConfig) -> ListConfig:
+    """`values` while the data set is drawn, `otherwise`, or nothing, once the user names a folder."""
+    return OmegaConf.create(list(values if _root_.data.path is None else otherwise))  # `--resolve` takes no plain list
 
 
 def _steps(value: int, *, _parent_: DictConfig) -> int | None:
@@ -171,7 +189,7 @@ def _basename(path: str | None) -> str:
 
 
 # For YAML, also where Hydra composes by itself:
-# `${steps:200}`, `${lr:1e-4}`, `${drawn:value,otherwise}`, `${only_drawn:[…]}` and `${basename:path}`.
+# `${steps:200}`, `${lr:1e-4}`, `${drawn:value,otherwise}`, `${only_drawn:[…],[…]}` and `${basename:path}`.
 OmegaConf.register_new_resolver("lr", _scaled_lr, replace=True)
 OmegaConf.register_new_resolver("steps", _steps, replace=True)
 OmegaConf.register_new_resolver("drawn", _if_drawn, replace=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from copy import deepcopy
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
@@ -15,6 +16,7 @@ from hydra._internal.utils import create_config_search_path
 from hydra.core.config_search_path import SearchPathElement
 from hydra.core.object_type import ObjectType
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.plugins.config_source import ConfigResult
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from foundation.config.own_code import refuse_configs_code
@@ -51,6 +53,12 @@ def defaults(overrides: tuple[str, ...], searched: tuple[Path, ...] = ()) -> Def
 
 
 @lru_cache(maxsize=256)
+def known_choice(group: str, overrides: tuple[str, ...], searched: tuple[Path, ...] = ()) -> str | None:
+    """The option of a group that counts with these choices; None for a group without one."""
+    return defaults(overrides, searched).overrides.known_choices.get(group)
+
+
+@lru_cache(maxsize=256)
 def compose_groups(overrides: tuple[str, ...], searched: tuple[Path, ...]) -> bytes:
     """The config of these choices, before values, pickled: reading that is six times as fast as a deep copy."""
     chosen = defaults(overrides, searched)
@@ -75,6 +83,13 @@ def _merge(chosen: DefaultsList, searched: tuple[Path, ...]) -> DictConfig:
     return loader._compose_config_from_defaults_list(defaults=chosen.defaults, repo=files)
 
 
+class _Copies(CachingConfigRepository):
+    """A memory of the YAML files of which each reader gets a copy: what is merged first becomes the config itself."""
+
+    def load_config(self, config_path: str) -> ConfigResult | None:
+        return deepcopy(super().load_config(config_path))
+
+
 @lru_cache
 def _loader(searched: tuple[Path, ...] = ()) -> tuple[ConfigLoaderImpl, CachingConfigRepository]:
     """Hydra's loader of `conf/` and of the folders to search after it, and a memory of the YAML files it has read."""
@@ -84,4 +99,4 @@ def _loader(searched: tuple[Path, ...] = ()) -> tuple[ConfigLoaderImpl, CachingC
     path.get_path()[:] = [*before, *(SearchPathElement(PROVIDER, str(folder)) for folder in searched), schema]
     loader = ConfigLoaderImpl(path)
     loader.ensure_main_config_source_available()
-    return loader, CachingConfigRepository(loader.repository)
+    return loader, _Copies(loader.repository)

@@ -9,6 +9,8 @@ from pydantic import Field
 
 from foundation.config.home import PathText
 
+Kind = Literal["style", "subject", "face"]
+"""What pictures have in common that is to be learned."""
 Drawn = Literal["pencil", "mug", "beachball", "starfish", "parcel", "locket", "wheel", "rosette"]
 
 
@@ -18,6 +20,10 @@ class DataSpec:
 
     name: str
     """What people call it."""
+    kind: Kind = "style"
+    """What is learned: how pictures look (`style`), one particular thing (`subject`) or person (`face`). It chooses
+    prompts, metrics, the score, hold-out, thresholds and the default space (`conf/kind`). A study finds it in the
+    captions where they are clear and nobody says it."""
     path: PathText | None = None
     """Where the pictures are; None when the set is drawn. A folder with `metadata.jsonl`, `.csv`, `.tsv` or `.parquet`,
     with `.txt` beside the images, or with kohya's `N_concept` folders; a `.tar` or `.zip` archive, webdataset shards

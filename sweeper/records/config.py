@@ -42,6 +42,8 @@ TRIAL_GROUPS: Final[Mapping[str, type[TrialPart]]] = {
 }
 """The groups that may differ from trial to trial, the fields of `TrialSpec`; all others are one for the whole study."""
 
+EXAMPLE: Final = {"subject": "dog", "face": "person"}
+"""Class words to name in messages."""
 _Positive = Annotated[int, Field(ge=1)]
 _Count = Annotated[int, Field(ge=0)]
 Keep = Literal["best", "all"]
@@ -182,6 +184,7 @@ class Config:
             raise ValueError(f"eval.sampler must be own for base.family {family}, got {self.eval.sampler}")
         if set(self.tracking.model) & set("/:'\""):  # here, since it is the study's name unless it is set
             raise ValueError(f"tracking.model must not hold '/', ':' or quotes, got {self.tracking.model!r}")
+        self._check_kind()
         self._check_objectives()
         self._check_pruner()
 
@@ -194,6 +197,18 @@ class Config:
         """The same where the judge measures the objectives that packages bring."""
         metrics = tuple(dict.fromkeys((*self.eval.metrics, *of_packages(self.study.objectives))))
         return dataclasses.replace(self, eval=dataclasses.replace(self.eval, metrics=metrics))
+
+    def _check_kind(self) -> None:
+        kind = self.data.kind
+        if kind == "style":
+            return
+        missing = []
+        if not self.data.trigger.strip():
+            missing.append(f"data.kind={kind} needs the phrase that calls it: \"data.trigger='sks {EXAMPLE[kind]}'\"")
+        if not self.eval.class_word.strip():
+            missing.append(f"data.kind={kind} needs the word for what it is one of: eval.class_word={EXAMPLE[kind]}")
+        if missing:
+            raise ConfigError(missing)
 
     def _check_objectives(self) -> None:
         names = self.study.objectives

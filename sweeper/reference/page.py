@@ -17,6 +17,11 @@ from sweeper.reference.words import type_words, value_words
 from sweeper.search.space import searchable
 
 COMMAND: Final = "python -m sweeper.reference"
+_SETS: Final = {
+    "kind": "What each `data.kind` sets in the other groups; it is chosen by that.",
+    "experiment": "Sets of overrides.",
+}
+"""Groups that are no part of the config themselves."""
 _WRITTEN: Final = 40
 """Characters of an interpolation that is shown beside the value it comes to."""
 _ABOUT: Final = """\
@@ -61,7 +66,7 @@ def page() -> str:
     types: dict[str, type] = typing.get_type_hints(Config)
     of_config = {each.path.partition(".")[2]: each for each in fields_of(Config, "config")}
     order = dict.fromkeys([*default_options(), *types, *groups()])
-    rows = [(group, of_config[group].meaning if group in types else "Sets of overrides.") for group in order]
+    rows = [(group, of_config[group].meaning if group in types else _SETS[group]) for group in order]
     tables: dict[str, tuple[str, Table]] = {}  # a module that holds several groups shows its tables with the first
     for group in types:
         for table in tables_of(types[group]):
