@@ -21,7 +21,7 @@ from foundation.files.documents import as_mapping, read_mapping
 from foundation.files.durable import PARTIAL
 from sweeper.records.history import read_evaluations
 from sweeper.records.lease import is_held
-from sweeper.records.paths import cache_of, checkpoint_of, state_of, trials_of
+from sweeper.records.paths import cache_of, checkpoint_of, state_of, trainings_of
 from sweeper.records.trials import best_checkpoint
 from sweeper.study.finished import FINISHED_FILE
 from sweeper.tracking import ARTIFACTS
@@ -107,8 +107,8 @@ def holdings_of(study: Path, keep: KeepOf) -> Held:
         folder=study,
         state=state,
         size=size_of(everything),
-        checkpoints=size_of(trials_of(study).glob("*/checkpoints")),
-        samples=size_of(trials_of(study).glob("*/samples")),
+        checkpoints=size_of(each / "checkpoints" for each in trainings_of(study).values()),
+        samples=size_of(each / "samples" for each in trainings_of(study).values()),
         artifacts=size_of(runs.values()),
         free=tuple(free),
         why=why,
@@ -171,12 +171,14 @@ def _free(study: Path, runs: dict[int, Path], keep: KeepOf) -> tuple[list[Path],
     if clean is None:
         return [], "study.yaml is damaged, so nobody knows which checkpoints count"
     free: list[Path] = []
-    for trial in (path for path in _children(trials_of(study)) if path.name.isdecimal()):
+    for which, trial in trainings_of(study).items():
+        if trial.parent.is_symlink():
+            continue
         best = best_checkpoint(read_evaluations(trial), clean)
         needed = checkpoint_of(trial, best.step) if best and keep == "best" else None
         beyond = [path for path in _children(trial / "checkpoints") if path != needed]
         free += [*beyond, *(path for path in [state_of(trial)] if path.is_dir())]
-        shown = runs.get(int(trial.name), study / "none") / "artifacts" / "checkpoints"
+        shown = runs.get(which, study / "none") / "artifacts" / "checkpoints"
         free += [path for path in _children(shown) if keep == "winner" or path.name != "best"]
         if keep == "winner":
             free += _children(trial / "samples")

@@ -20,6 +20,7 @@ from foundation.errors import ConfigError
 from sweeper.launchers.spec import LauncherSpec
 from sweeper.records.objectives import Objective, direction_of, of_packages
 from sweeper.records.study_names import check_study_name
+from sweeper.records.trainings import MAX_REPEATS
 from sweeper.tracking.spec import TrackingSpec
 from train.spec import (
     AdapterSpec,
@@ -108,6 +109,9 @@ class StudySpec:
     """Checkpoints of an ended trial that stay on disk: its best and its last, or all."""
     finalists: _Positive = 3
     """Best trials that are scored again with fresh seeds and prompts before one is called best."""
+    repeats: Annotated[int, Field(ge=1, le=MAX_REPEATS)] = 1
+    """Trainings of each finalist, 1 to 100, with training seeds `train.seed`, `train.seed` + 1 …: with 2 or more the
+    settings with the best mean score win, and both spreads are told, over training seeds and over prompts."""
     strengths: tuple[Annotated[float, Field(gt=0, le=4, allow_inf_nan=False)], ...] = (0.4, 0.6, 0.8, 1.0, 1.2)
     """LoRA scales that the winner is tried at, beside 1, which is as it was trained; none: it is not tried."""
     pruner: PrunerSpec = field(default_factory=PrunerSpec)

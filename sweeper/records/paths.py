@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from sweeper.records.trainings import Training
+
 
 def cache_of(studies: Path) -> Path:
     """What all studies of a folder share: what can be computed again."""
@@ -20,9 +22,22 @@ def trials_of(study: Path) -> Path:
     return study / "trials"
 
 
+def reruns_of(study: Path) -> Path:
+    """The folder of the folders of its reruns."""
+    return study / "reruns"
+
+
 def trial_of(study: Path, number: int) -> Path:
-    """A trial's own folder."""
-    return trials_of(study) / f"{number:04}"
+    """The own folder of a trial, or of a rerun of one."""
+    training = Training.of(number)
+    return (reruns_of(study) if training.is_rerun else trials_of(study)) / training.folder
+
+
+def trainings_of(study: Path) -> dict[int, Path]:
+    """The folders that are there of trials and reruns, by their numbers."""
+    folders = (path for place in (trials_of(study), reruns_of(study)) if place.is_dir() for path in place.iterdir())
+    named = ((Training.named(path.name), path) for path in folders if path.is_dir() and not path.is_symlink())
+    return {each.number: path for each, path in sorted(named, key=lambda pair: pair[1]) if each is not None}
 
 
 def state_of(folder: Path) -> Path:

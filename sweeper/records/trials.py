@@ -12,6 +12,7 @@ from eval.diagnosis import Diagnosis, diagnose
 from eval.evaluation import Evaluation
 from eval.selection import earliest_good_enough
 from sweeper.records.paths import checkpoint_of, pictures_of
+from sweeper.records.trainings import name_of
 from train.reports import StepReport
 from train.spec import TrialSpec
 
@@ -79,6 +80,11 @@ class Trial:
         """Stand as an earlier run left it."""
         self.status, self.reason, self.evaluations = status, reason, evaluations
         self.step = evaluations[-1].step if evaluations else 0
+
+    @property
+    def name(self) -> str:
+        """What people call it."""
+        return name_of(self.number)
 
     @property
     def best(self) -> Evaluation | None:

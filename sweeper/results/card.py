@@ -12,6 +12,7 @@ from eval.diagnosis import DiagnosisName
 from eval.evaluation import Evaluation
 from foundation.adapters.exports.programs import COMFYUI, WEB_UIS
 from foundation.bases.folder import EMBEDDED
+from sweeper.records.trainings import Training, name_of
 from sweeper.results.file_names import CONFIG_FILE, PARETO, SCORES, SHEET, STRENGTH_SHEET, WEIGHTS
 from sweeper.results.markdown import code, markdown_table, plain_markdown
 from sweeper.results.pareto import Front
@@ -33,7 +34,7 @@ _NOTHING: Final = 1e-9
 def card(winner: Winner, folder: Path, files: HandedOver) -> str:
     """Return the card in Markdown; `folder` is where the reader finds the LoRA in these files."""
     parts = [
-        f"# {winner.study}: trial {winner.number}, step {winner.step}",
+        f"# {winner.study}: trial {name_of(winner.number)}, step {winner.step}",
         f"> **{winner.within_noise}.**" if winner.within_noise else "",
         _opening(winner),
         f"![The base's pictures beside the winner's, prompt by prompt]({SHEET})",
@@ -42,6 +43,7 @@ def card(winner: Winner, folder: Path, files: HandedOver) -> str:
         f"The judge's words: {winner.evaluation.words}.",
         "## How it was chosen",
         winner.how_chosen,
+        *_over_seeds(winner),
         *_strengths(winner),
         "## How to use it",
         *_files(winner, files),
@@ -88,6 +90,27 @@ def _scores_table(winner: Winner) -> str:
 def _numbers_of(evaluation: Evaluation) -> dict[str, float]:
     """Its numbers by `measures`' names."""
     return {**evaluation.metrics, "score": evaluation.score, "overfit_index": evaluation.overfit_index}
+
+
+def _over_seeds(winner: Winner) -> list[str]:
+    """The section on training seeds, where finalists were trained with several."""
+    repeated = [each for each in winner.settings if len(each.scores) > 1]
+    if not repeated:
+        return []
+    rows = []
+    for place, each in enumerate(repeated):
+        scores = ", ".join(f"{_number(score)} ({name_of(number)})" for number, score in each.scores.items())
+        cells = [str(each.trial), _number(each.mean), _number(each.seed_sd), _number(each.prompt_se), scores]
+        rows.append([f"**{cell}**" for cell in cells] if not place else cells)
+    head = ("trial", "mean score", "± training seeds", "± prompts", "each training's score")
+    return [
+        "## Over training seeds",
+        "The finalists' settings, trained with several training seeds and judged with the same fresh prompts and "
+        "seeds; 7.1 is trial 7 once more with a seed higher by 1. ± training seeds is the standard deviation from one "
+        "training to another, ± prompts the mean's standard error over the prompts. A training that left no checkpoint "
+        "counts as the base, 0.",
+        markdown_table(head, rows, right=range(4)),
+    ]
 
 
 def _strengths(winner: Winner) -> list[str]:
@@ -212,7 +235,7 @@ def _trials_table(winner: Winner) -> str:
             "–" if trial.step is None else str(trial.step),
             _number(winner.finalists.get(trial.number)),
         ]
-        if trial.number == winner.number:
+        if trial.number == Training.of(winner.number).trial:
             cells = [f"**{cell}**" if cell else "" for cell in cells]
         rows.append((*cells, plain_markdown(f"{trial.status}: {trial.reason}" if trial.reason else trial.status)))
     right = (0, *range(len(names) + 1, len(names) + 4))

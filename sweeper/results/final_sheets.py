@@ -11,6 +11,7 @@ from PIL import Image
 from sweeper.records.config import Config
 from sweeper.records.messages import Rescored
 from sweeper.records.pictures import PROMPT, open_picture, picture_name
+from sweeper.records.trainings import name_of
 from sweeper.records.trials import Trial
 from sweeper.results.sheets import Column, Real, Row, contact_sheet, side_by_side
 from sweeper.results.strength_search import Found
@@ -41,12 +42,12 @@ def winner_sheet(trial: Trial, found: Found, prompts: list[str], reals: Sequence
         )
         for i, prompt in enumerate(prompts[:WINNER_PROMPTS])
     ]
-    title = f"{config.study.name}: trial {trial.number}, step {final.evaluation.step}, strength {found.strength:g}"
+    title = f"{config.study.name}: trial {trial.name}, step {final.evaluation.step}, strength {found.strength:g}"
     return contact_sheet(title, describe_params(trial.params), seeds, rows)
 
 
 def finalists_sheet(
-    trials: list[Trial],
+    trials: Sequence[Trial],
     winner: Trial,
     rescored: Mapping[int, Rescored],
     prompts: list[str],
@@ -64,7 +65,7 @@ def finalists_sheet(
     words = {trial.number: settings_in_short(shown_params(trial)) for trial in trials}
     columns = [
         Column(
-            name=f"trial {number}" + (" – the winner" if number == winner.number else ""),
+            name=f"trial {name_of(number)}" + (" – the winner" if number == winner.number else ""),
             notes=(f"score {rescored[number].evaluation.score:.1f}", words[number]),
             won=number == winner.number,
         )

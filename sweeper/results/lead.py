@@ -1,16 +1,17 @@
-"""Whether the best of a study is better than the base at all, or may seem so by the prompts it was drawn with."""
+"""Whether the best of a study is better than the base at all, or than the second best, or may seem so by chance."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
-from statistics import fmean, stdev
+from dataclasses import dataclass, replace
+from statistics import fmean, stdev, variance
 from typing import Final
 
 from scipy.stats import t as student
 
 from eval.evaluation import Evaluation
+from sweeper.results.repeats import Repeats
 from sweeper.results.strength import gain
 
 CONFIDENCE: Final = 0.95
@@ -58,7 +59,7 @@ def lead_over_base(checkpoint: Evaluation, base: Evaluation) -> Lead:
     found, prompts = gain(checkpoint, base), len(checkpoint.prompt_scores)
     if math.isnan(found.error):
         return Lead(points=found.points, low=math.nan, high=math.nan, prompts=prompts)
-    reach = _quantile(prompts) * found.error
+    reach = _quantile(prompts - 1) * found.error
     sure = _surely_above(checkpoint.prompt_styles, base.prompt_styles) and _surely_above(
         base.validation_losses, checkpoint.validation_losses
     )
@@ -66,16 +67,45 @@ def lead_over_base(checkpoint: Evaluation, base: Evaluation) -> Lead:
     return Lead(points=found.points, low=low, high=high, prompts=prompts, sure_by_parts=sure)
 
 
+def lead_of_means(best: Repeats, second: Repeats, settings: Sequence[Repeats]) -> Lead:
+    """Return the lead of the best settings' mean score over the second's, of the same prompts and drawing seeds.
+
+    Two things are chance, and both are crossed: which training seeds there were, and which prompts. The mean's
+    variance is at most that of the one plus that of the other: of the seeds it is s²·(1/R + 1/R'), with the variance
+    s² between trainings of the same settings, pooled over all `settings`, since two or three trainings of one say
+    little; of the prompts it is the variance of the paired differences of the prompts' means, over P. What is of both
+    counts twice, so the interval errs on the wide side. Student's, with the degrees of freedom of Welch and
+    Satterthwaite.
+
+    Source: Satterthwaite 1946, An approximate distribution of estimates of variance components, Biometrics 2(6).
+    """
+    points, prompts = best.mean - second.mean, len(best.prompt_means)
+    free = sum(len(each.scores) - 1 for each in settings)
+    lead = Lead(points=points, low=math.nan, high=math.nan, prompts=prompts)
+    if free < 1 or prompts < 2 or prompts != len(second.prompt_means):
+        return lead
+    pooled = sum((score - each.mean) ** 2 for each in settings for score in each.scores.values()) / free
+    of_seeds = pooled * (1 / len(best.scores) + 1 / len(second.scores))
+    differences = [one - other for one, other in zip(best.prompt_means, second.prompt_means, strict=True)]
+    of_prompts = variance(differences) / prompts
+    both = of_seeds + of_prompts
+    if both == 0:
+        return replace(lead, low=points, high=points)
+    freedom = both**2 / (of_seeds**2 / free + of_prompts**2 / (prompts - 1))
+    reach = _quantile(freedom) * math.sqrt(both)
+    return replace(lead, low=points - reach, high=points + reach)
+
+
 def _surely_above(these: Sequence[float], those: Sequence[float]) -> bool:
     """Whether Student's interval of the paired differences lies above 0."""
     if len(these) != len(those) or len(these) < 2:
         return False
     differences = [mine - its for mine, its in zip(these, those, strict=True)]
-    return fmean(differences) > _quantile(len(differences)) * stdev(differences) / math.sqrt(len(differences))
+    return fmean(differences) > _quantile(len(differences) - 1) * stdev(differences) / math.sqrt(len(differences))
 
 
-def _quantile(count: int) -> float:
-    return float(student.ppf((1 + CONFIDENCE) / 2, count - 1))
+def _quantile(freedom: float) -> float:
+    return float(student.ppf((1 + CONFIDENCE) / 2, freedom))
 
 
 def lead_in_words(lead: Lead) -> str:

@@ -7,11 +7,12 @@ import shutil
 from pathlib import Path
 
 from eval.evaluation import Evaluation
-from foundation.config.plain import number
+from foundation.config.plain import named_numbers, number, plain
 from foundation.errors import StudyError
 from foundation.files.documents import read_json
 from foundation.files.durable import new_folder, write_json, write_text
 from foundation.files.sums import damage, write_sums
+from sweeper.records.trainings import Training, name_of, number_of
 from sweeper.results.card import card
 from sweeper.results.file_names import (
     CARD,
@@ -23,6 +24,7 @@ from sweeper.results.file_names import (
     STRENGTH_SHEET,
     WEIGHTS,
 )
+from sweeper.results.how_chosen import lead_of_settings
 from sweeper.results.web_ui_file import hand_over
 from sweeper.results.winner import Chosen, Winner, base_metrics
 
@@ -63,12 +65,15 @@ def read_chosen(folder: Path, chosen_from: str) -> Chosen | None:
         stored = read_json(folder / SCORES)
         if stored["chosen_from"] != chosen_from or not (folder / WEIGHTS).is_file() or damage(folder):
             return None
+        settings = {int(trial): named_numbers(each) for trial, each in stored.get("settings", {}).items()}
         return Chosen(
-            int(stored["trial"]),
+            number_of(str(stored.get("training", stored["trial"]))),
             float(stored["strength"]),
             Evaluation.from_json(stored["evaluation"]),
-            {int(trial): number(score) for trial, score in stored["finalists"].items()},
+            {number_of(name): number(score) for name, score in stored["finalists"].items()},
             str(stored["within_noise"]),
+            settings,
+            str(stored.get("lead", "")),
         )
     except (OSError, ValueError, ArithmeticError, LookupError, TypeError, AttributeError):
         return None
@@ -79,14 +84,17 @@ def scores(winner: Winner) -> dict[str, object]:
     return {
         "study": winner.study,
         "chosen_from": winner.chosen_from,
-        "trial": winner.number,
+        "trial": Training.of(winner.number).trial,
+        "training": name_of(winner.number),
         "step": winner.step,
         "strength": winner.strength,
         "params": {name: _plain(value) for name, value in winner.params.items()},
         "within_noise": winner.within_noise,
         "evaluation": winner.evaluation.to_json(),
         "base": {name: _finite(value) for name, value in base_metrics(winner).items()},
-        "finalists": {str(number): _finite(value) for number, value in winner.finalists.items()},
+        "finalists": {name_of(number): _finite(value) for number, value in winner.finalists.items()},
+        "settings": {str(each.trial): plain(each.numbers) for each in winner.settings if len(each.scores) > 1},
+        "lead": lead_of_settings(winner.settings),
         "strengths": {f"{strength:g}": evaluation.to_json() for strength, evaluation in winner.tried.items()},
     }
 

@@ -92,7 +92,7 @@ def draw_sheet(
         for number, text in enumerate(prompts)
     ]
     return strength_sheet(
-        f"{config.study.name}: trial {trial.number} at several strengths",
+        f"{config.study.name}: trial {trial.name} at several strengths",
         f"seed {seed}; strength 1 is as trained; framed is what is used. Scores at the left are those of step {step}.",
         {strength: f"{each.evaluation.score:.1f}" for strength, each in found.tried.items()},
         steps,

@@ -14,6 +14,7 @@ from eval.diagnosis import Diagnosis
 from eval.evaluation import OF_THE_BASE, Evaluation
 from eval.metrics.registry import metrics_with
 from sweeper.results.pareto import Front
+from sweeper.results.repeats import Repeats
 from sweeper.results.strength import AS_TRAINED
 
 _SCORE: Final = "the study's objective; 100 is style learned whole, prompts followed as by the base, no loss left"
@@ -44,7 +45,7 @@ class Chosen:
     """What won, in short."""
 
     number: int
-    """The trial."""
+    """The training: a trial's number, or that of a repeat of it."""
     strength: float
     """The LoRA scale to use it at."""
     evaluation: Evaluation
@@ -53,6 +54,10 @@ class Chosen:
     """Trial to its score with fresh seeds, as trained, of those that were scored again; NaN where it has none."""
     within_noise: str = ""
     """Says that it may be no better than the base; empty where it surely is."""
+    settings: Mapping[int, Mapping[str, float]] = field(default_factory=dict)
+    """Of finalists that were trained several times, by number: mean score and spreads, see `Repeats.numbers`."""
+    lead: str = ""
+    """Says of these whether the best is surely better than the second."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -61,7 +66,7 @@ class Winner:
 
     study: str
     number: int
-    """The trial."""
+    """The training: a trial's number, or that of a repeat of it."""
     step: int
     """The checkpoint's training steps."""
     checkpoint: Path
@@ -94,6 +99,8 @@ class Winner:
     """All trials of the study, by number."""
     finalists: Mapping[int, float] = field(default_factory=dict)
     """Trial to its score with fresh seeds, of those that were scored again."""
+    settings: Sequence[Repeats] = ()
+    """The finalists' settings with the trainings of each, the best first."""
     front: Front | None = None
     """The Pareto front, in a study of several objectives."""
     strength: float = AS_TRAINED

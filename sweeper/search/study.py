@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final
 
 import optuna
 from optuna.trial import FrozenTrial, TrialState, create_trial
@@ -15,9 +14,8 @@ from foundation.errors import StudyError
 from sweeper.records.config import Config
 from sweeper.search.database import SCORE, first_of, open_study, score_of
 from sweeper.search.dimension import Params, Space
+from sweeper.search.port import EndedTrial, EndStatus, UnfinishedTrial
 from sweeper.search.sampling import refuse_endless_grid, sampler_of, suggest
-
-EndStatus = Literal["finished", "pruned", "failed"]
 
 _STATUS: Final[Mapping[TrialState, EndStatus]] = {
     TrialState.COMPLETE: "finished",
@@ -36,35 +34,10 @@ gave, which a resumed study has no more."""
 _MAX_DRAWS: Final = 100
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class EndedTrial:
-    """A trial that has ended."""
-
-    number: int
-    params: Params
-    status: EndStatus
-    value: float | None
-    """Its score. Of a pruned trial the last reported; None without any."""
-    reason: str
-    """Why it ended."""
-    reported: Mapping[int, float] = field(default_factory=dict)
-    """Step to score of every evaluation that was noted."""
-
-    def verdict_at(self, step: int) -> tuple[EndStatus, str] | None:
-        """How it ended, and why, once it is as far again as it was judged; None before."""
-        return (self.status, self.reason) if step >= max(self.reported, default=0) else None
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class UnfinishedTrial:
-    """A trial that an earlier run left unfinished: it goes on under its number."""
-
-    number: int
-    params: Params
-
-
 class Search:
     """One study in Optuna. `open` it; every trial of `ask` goes to `tell` once."""
+
+    kind = "trials"
 
     def __init__(self, study: optuna.Study, space: Space, config: Config) -> None:
         self._study = study

@@ -63,6 +63,7 @@ class Display:
         self._phase, self._phase_began = "loading", self._began
         self._trained_since: float | None = None
         self._steps_before = self._done = self._ended = 0
+        self._behind: list[Trial] = []
         self._rows: list[_Row] = []
         self._is_stopping = False
         self._progress, self._progress_at, self._estimate = (0, 0, 0), self._began, math.nan
@@ -127,12 +128,17 @@ class Display:
         self._rows, self._is_stopping = [], True
         self.phase("stopping: every trial saves its state")
 
+    def more(self, ended: Sequence[Trial], count: int) -> None:
+        """These trials have ended, and so many trainings follow."""
+        self._behind, self._num_trials = list(ended), len(ended) + count
+
     def starts_from(self, trials: Sequence[Trial]) -> None:
         """Steps that an earlier run made do not count in this run's pace."""
-        self._steps_before = _steps_behind(trials, self._steps)
+        self._steps_before += _steps_behind(trials, self._steps)
 
     def refresh(self, trials: Sequence[Trial], slots: Mapping[int, str]) -> None:
         """Show the running trials; `slots` names the place of each."""
+        trials = [*self._behind, *trials]
         self._done = _steps_behind(trials, self._steps)
         self._ended = sum(trial.status in ("finished", "pruned", "failed") for trial in trials)
         running = [trial for trial in trials if trial.status == "running"]
@@ -219,7 +225,7 @@ def _row(trial: Trial, slot: str, steps: int) -> _Row:
     last = trial.evaluations[-1] if trial.evaluations else None
     numbers = (
         slot,
-        str(trial.number),
+        trial.name,
         f"{trial.step}/{steps}",
         "–" if math.isnan(trial.loss) else f"{trial.loss:.3f}",
         f"{last.score:.1f}" if last else "–",

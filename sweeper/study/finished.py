@@ -19,7 +19,7 @@ from typing import Any, Final
 from foundation.files.documents import read_json, read_mapping
 from foundation.files.durable import write_json
 from foundation.files.sums import digests, read_sums
-from sweeper.records.paths import best_of, trials_of
+from sweeper.records.paths import best_of, trainings_of
 from sweeper.results.file_names import CARD, SCORES
 from sweeper.search.space import Plan
 from sweeper.tracking import DATABASE
@@ -72,14 +72,15 @@ def already_finished(request: Plan) -> list[str]:
         if record["asked"] != _digest(request) or not _is_whole(folder, record, request):
             return []
         chosen = read_json(best_of(folder) / SCORES)
+        winner = chosen.get("training", chosen["trial"])
         lines = [
-            f"study {folder.name} is finished: the best of {record['num_trials']} trials is trial {chosen['trial']} at "
+            f"study {folder.name} is finished: the best of {record['num_trials']} trials is trial {winner} at "
             f"step {chosen['step']}, to be used at strength {chosen['strength']:g}, with score "
             f"{chosen['evaluation']['score']:.1f}",
             f"it is in {best_of(folder)}: the LoRA and its card ({CARD}); nothing was done. A higher study.num_trials "
             "goes on, another study.name begins anew",
         ]
-        lines += [chosen["within_noise"]] if chosen["within_noise"] else []
+        lines += [words for words in (chosen["within_noise"], chosen.get("lead")) if words]
         there = _trials_files(folder)
         gone = [name for name, size in record["trials"].items() if there.get(name) != size]
     except (OSError, ValueError, ArithmeticError, LookupError, TypeError, AttributeError):
@@ -92,8 +93,8 @@ def already_finished(request: Plan) -> list[str]:
 
 def _trials_files(folder: Path) -> dict[str, int]:
     """What the trials were judged by and what they learned: file to size."""
-    trials = trials_of(folder)
-    files = [*trials.glob("*/evaluations.jsonl"), *trials.glob("*/checkpoints/*/*")]
+    trials = trainings_of(folder).values()
+    files = [file for each in trials for file in (*each.glob("evaluations.jsonl"), *each.glob("checkpoints/*/*"))]
     return {str(file.relative_to(folder)): file.stat().st_size for file in sorted(files)}
 
 
@@ -131,6 +132,8 @@ def _digest(request: Plan) -> str:
     config = asdict(request.config)
     if not config["eval"]["metrics"]:
         del config["eval"]["metrics"]  # a study of an older program has none
+    if config["study"]["repeats"] == 1:
+        del config["study"]["repeats"]
     pictures = [_stamps(Path(config["data"][name])) for name in _DATA if config["data"].get(name)]
     words = json.dumps([request.space.fingerprint(), config, pictures], sort_keys=True, default=str)
     return hashlib.sha256(words.encode()).hexdigest()

@@ -12,9 +12,10 @@ from eval.evaluation import Evaluation, value_of
 from foundation.adapters.files import WEIGHTS_FILE, read_parts
 from foundation.errors import AdapterError, StudyError
 from foundation.files.sums import SUMS, damage, read_sums
-from sweeper.records.paths import best_of, trial_of, trials_of
+from sweeper.records.paths import best_of, trainings_of, trial_of, trials_of
+from sweeper.records.trainings import name_of
 from sweeper.records.trials import Trial
-from sweeper.search.study import EndedTrial
+from sweeper.search.port import EndedTrial
 
 
 def refuse_lost_trials(folder: Path, database: Path, started: bool, ended: Sequence[EndedTrial]) -> None:
@@ -57,7 +58,7 @@ def worth_training_again(lost: Mapping[int, str], ended: Sequence[EndedTrial]) -
     """
     status = {past.number: past.status for past in ended}
     wanted = {n: why for n, why in lost.items() if status[n] == "finished" or "finished" not in status.values()}
-    others = [f"trial {n} was {status[n]} and stays so: {why}" for n, why in lost.items() if n not in wanted]
+    others = [f"trial {name_of(n)} was {status[n]} and stays so: {why}" for n, why in lost.items() if n not in wanted]
     return wanted, others
 
 
@@ -78,7 +79,8 @@ def lost_checkpoint(trial: Trial) -> str:
 
 def words_on_unchecked(folder: Path) -> list[str]:
     """A line where an earlier version wrote files of the study without checksums; none where all have them."""
-    written = [*trials_of(folder).glob("*/checkpoints/*"), *([best_of(folder)] if best_of(folder).is_dir() else [])]
+    written = [path for each in trainings_of(folder).values() for path in each.glob("checkpoints/*")]
+    written += [best_of(folder)] if best_of(folder).is_dir() else []
     without = sum(read_sums(each) is None for each in written)
     if not without:
         return []

@@ -45,6 +45,7 @@ from sweeper.study.display import Display
 from sweeper.study.finished import STUDIES, forget_finished, note_finished
 from sweeper.study.lost import refuse_lost_trials, why_no_best, words_on_unchecked
 from sweeper.study.prompts import with_prompts
+from sweeper.study.reruns import as_rerun
 from sweeper.study.stopping import Stop, stoppable
 from sweeper.study.supervisor import Supervisor
 from sweeper.study.time_left import TimeLeft
@@ -239,7 +240,7 @@ def _prepare(request: Plan) -> tuple[Config, Dataset]:
 
 def _resolve(request: Plan, dataset: Dataset, params: Mapping[str, object]) -> Resolved:
     values: dict[str, Value] = {name: value for name, value in params.items() if _is_value(value)}  # type: ignore[misc]
-    config = _in_steps(request.trial(values), dataset)
+    config = as_rerun(_in_steps(request.trial(values), dataset), values)
     return Resolved(spec=config.trial, yaml=to_yaml(config))
 
 

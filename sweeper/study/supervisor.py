@@ -31,7 +31,7 @@ from sweeper.records.messages import (
 )
 from sweeper.records.paths import trial_of
 from sweeper.records.trials import Resolved, Status, Trial
-from sweeper.search.study import EndedTrial, Search
+from sweeper.search.port import EndedTrial, TrialSource
 from sweeper.study import trial_end as settling
 from sweeper.study.dealing import deal
 from sweeper.study.display import Display
@@ -49,20 +49,21 @@ class Supervisor:
     """Feeds workers with trials and draws the consequences. Runs in one thread and holds all truth about the study.
 
     It takes trials from `search`, completes each one's settings with `resolve`, and gives them to the workers that
-    `launcher` starts. `config` is the study's, `folder` its place; `tracker` and `display` show it. `clock` is in
-    seconds.
+    `launcher` starts, or that are in `fleet` already. `config` is the study's, `folder` its place; `tracker` and
+    `display` show it. `clock` is in seconds.
     """
 
     def __init__(
         self,
         config: Config,
         folder: Path,
-        search: Search,
+        search: TrialSource,
         tracker: Tracker,
         launcher: Launcher,
         display: Display,
         resolve: Callable[[dict[str, object]], Resolved],
         clock: Callable[[], float] = time.monotonic,
+        fleet: Fleet | None = None,
     ) -> None:
         self._config = config
         self._folder = folder
@@ -71,7 +72,8 @@ class Supervisor:
         self._launcher = launcher
         self._display = display
         self._resolve = resolve
-        self._fleet = Fleet(config, launcher, display.line, clock)
+        self._clock = clock
+        self._fleet = fleet or Fleet(config, launcher, display.line, clock)
         self._suspects = Suspects()
         self._waiting = WaitingTrials(self._suspects)
         self._ending: dict[int, tuple[Status, str]] = {}
@@ -87,6 +89,11 @@ class Supervisor:
     def front(self) -> list[Trial]:
         """Finished clean trials that no other beats in every objective; none in a study of one objective."""
         return [self.trials[number] for number in self._search.front()]
+
+    def beside(self, trials: TrialSource, config: Config) -> Supervisor:
+        """Another one, with the same workers, for trials that are not the search's."""
+        rest = (self._tracker, self._launcher, self._display, self._resolve, self._clock, self._fleet)
+        return Supervisor(config, self._folder, trials, *rest)
 
     def run(self) -> None:
         """Train until every trial has ended.
@@ -112,7 +119,7 @@ class Supervisor:
                 self._handle(worker, event)
                 self._admit()
             self._display.refresh(list(self.trials.values()), self._places())
-        self._display.line(settling.ended_words(self.trials.values()))
+        self._display.line(settling.ended_words(self._search.kind, self.trials.values()))
 
     def answers(self, questions: Sequence[Rescore | Draw]) -> list[Rescored | Drew]:
         """What workers say to these, in their order; see `Judgements`."""
@@ -128,16 +135,17 @@ class Supervisor:
         self._tracker.show_base(history.read_base_images(self._folder))
         lost, ended = {}, self._search.ended_trials()
         for past in ended:
-            trial = self._adopt(past.number, dict(past.params))
+            trial = self._adopt(past.number, past.params)
             trial.take_up(past.status, past.reason, history.read_evaluations(trial.folder))
             if problem := lost_evaluations(past, trial.evaluations):
                 lost[past.number] = problem
             else:
                 self._tracker.end_trial(settling.record_of(trial, past.status, past.reason, self._config))
         for left in self._search.running():
-            self._waiting.add(self._adopt(left.number, dict(left.params)))
+            self._waiting.add(self._adopt(left.number, left.params))
         if self.trials:
-            self._display.line(settling.resuming(len(self.trials), len(self._waiting), self._config.study.num_trials))
+            there, going = len(self.trials), len(self._waiting)
+            self._display.line(settling.resuming(self._search.kind, there, going, self._config.study.num_trials))
         wanted, others = worth_training_again(lost, ended)
         self._display.line(*others)
         self._take_back(wanted)
@@ -150,12 +158,11 @@ class Supervisor:
             trial, self.trained_again[number] = self.trials[number], past[number]
             trial.take_up("waiting", "", [])
             self._waiting.add(trial)
-            self._display.line(f"trial {number} is trained again under its number: {problem}")
+            self._display.line(f"trial {trial.name} is trained again under its number: {problem}")
 
-    def _adopt(self, number: int, params: dict[str, object]) -> Trial:
-        resolved = self._resolve(params)
-        folder = trial_of(self._folder, number)
-        clean = self._config.eval.thresholds.clean
+    def _adopt(self, number: int, drawn: Mapping[str, object]) -> Trial:
+        params, folder = dict(drawn), trial_of(self._folder, number)
+        resolved, clean = self._resolve(params), self._config.eval.thresholds.clean
         trial = Trial(number=number, params=params, spec=resolved.spec, folder=folder, clean=clean)
         self.trials[number] = trial
         history.keep_config(folder, resolved.yaml)
@@ -185,7 +192,8 @@ class Supervisor:
             worker = self._fleet.workers[number]
             if worker.ready:  # what is dealt to one that is not up yet is kept for it
                 keys = {self.trials[n].spec.pack_key for n in worker.trials}
-                admitted[number].append(self._start(self._waiting.take(keys) or self._ask(), worker))
+                trial = self._waiting.take(keys) or self._adopt(*self._search.ask())
+                admitted[number].append(self._start(trial, worker))
         for number, trials in admitted.items():  # sent together, they step together and are judged together
             for trial in trials:
                 command = Admit(trial=trial.number, spec=trial.spec, folder=trial.folder)
@@ -213,10 +221,6 @@ class Supervisor:
         config = history.read_config(trial.folder)
         self._tracker.start_trial(trial.number, settling.shown_params(trial), config, history.StepFile(trial.folder))
         return trial
-
-    def _ask(self) -> Trial:
-        number, params = self._search.ask()
-        return self._adopt(number, dict(params))
 
     def _handle(self, worker: WorkerState, event: Event) -> None:
         self._display.hear(event)
@@ -274,12 +278,9 @@ class Supervisor:
             self._ending[trial.number] = verdict
         elif makes_room and evaluation.step < trial.spec.train.num_steps:
             self._parked.add(trial.number)
-        leaves = trial.number in self._ending or trial.number in self._parked
-        self._fleet.send(worker, Verdict(trial=trial.number, go_on=not leaves))
-        self._display.line(
-            f"trial {trial.number} step {evaluation.step}: score {evaluation.score:.1f}, "
-            f"overfit {evaluation.overfit_index:.2f} ({evaluation.words})"
-        )
+        stays = trial.number not in self._ending and trial.number not in self._parked
+        self._fleet.send(worker, Verdict(trial=trial.number, go_on=stays))
+        self._display.line(settling.judged_words(trial, evaluation))
 
     def _makes_room(self, trial: Trial, worker: WorkerState, step: int) -> bool:
         """Whether a trial, now that its state is saved, is no suspect any more, and should make room for another."""
@@ -306,13 +307,13 @@ class Supervisor:
             settling.tell_end(self._search, trial, self._config.study.objectives)
         assert status in ("finished", "pruned", "failed")
         self._tracker.end_trial(settling.record_of(trial, status, reason, self._config))
-        self._display.line(f"trial {trial.number} {status}: {reason}{settling.summary(trial, reason)}")
+        self._display.line(f"trial {trial.name} {status}: {reason}{settling.summary(trial, reason)}")
 
     def _on_death(self, worker: WorkerState, reason: str) -> None:
         """Let a dead worker's trials go on from their last saved states; end the one that must have done it."""
         self._suspects.note_death(worker.number, worker.trials)
         at_fault = not worker.given_up and len(self._fleet.live) > 1 and self._suspects.is_at_fault(worker.number)
-        for trial in [self.trials[n] for n in list(worker.trials)]:
+        for trial in [self.trials[n] for n in worker.trials]:
             self._ending.pop(trial.number, None)
             if self._suspects.is_guilty(trial.number) and not at_fault:
                 attempts = len(self._suspects.deaths(trial.number))

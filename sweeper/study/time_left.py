@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from sweeper.records.config import Config
+from sweeper.records.config import Config, StudySpec
 from sweeper.records.messages import Draw, Rescore
 from sweeper.results.strength import AS_TRAINED, STRENGTH_PROMPTS, STRENGTH_STEPS
 
@@ -14,7 +14,7 @@ def pictures_of_finals(config: Config) -> int:
     """How many pictures finalists and strengths are judged by, at most; judging is mostly drawing."""
     judge, study = config.eval, config.study
     prompts, seeds = len(judge.final_prompts or judge.prompts), len(judge.seeds)
-    finalists = min(study.finalists, study.num_trials) * prompts * 2 * seeds
+    finalists = min(study.finalists, study.num_trials) * study.repeats * prompts * 2 * seeds
     if not study.strengths:
         return finalists
     strengths = len({AS_TRAINED, *study.strengths})
@@ -23,6 +23,11 @@ def pictures_of_finals(config: Config) -> int:
         strengths * (STRENGTH_STEPS - 1) * min(STRENGTH_PROMPTS, prompts)
     )  # the chosen step was drawn when it was judged
     return finalists + strengths * prompts * max(2, seeds) + again + sheet
+
+
+def num_trainings(study: StudySpec) -> int:
+    """Trials and repeats of finalists."""
+    return study.num_trials + min(study.finalists, study.num_trials) * (study.repeats - 1)
 
 
 def count_pictures(question: Rescore | Draw, config: Config) -> int:
@@ -51,7 +56,7 @@ class TimeLeft:
         """Return what a study has before it."""
         usual = config.eval.usual
         return cls(
-            steps=config.study.num_trials * config.train.num_steps,
+            steps=num_trainings(config.study) * config.train.num_steps,
             finale=pictures_of_finals(config),
             evaluation=usual.prompts * usual.seeds,
         )

@@ -17,7 +17,7 @@ from sweeper.records.objectives import Objective, raw_values, values_of
 from sweeper.records.paths import state_of
 from sweeper.records.pictures import sheets
 from sweeper.records.trials import Trial
-from sweeper.search.study import Search
+from sweeper.search.port import TrialSource
 from sweeper.study.display import describe_params
 from sweeper.tracking.port import Shown, TrialEnd, TrialRecord
 from train.spec.adapter_kinds import ADAPTER_KINDS
@@ -30,7 +30,7 @@ _TOLD_ALREADY: Final = ("optimizer", "lr_scheduler", "adapter.rank")
 """Searched values that `shown_params` has under shorter names. MLflow writes them all over every picture."""
 
 
-def tell_end(search: Search, trial: Trial, objectives: Sequence[Objective]) -> None:
+def tell_end(search: TrialSource, trial: Trial, objectives: Sequence[Objective]) -> None:
     """Tell the search how a trial ended, with its best checkpoint where it finished."""
     best = trial.best
     if best and len(objectives) > 1:
@@ -45,10 +45,13 @@ def tell_end(search: Search, trial: Trial, objectives: Sequence[Objective]) -> N
             search.tell_failed(trial.number, trial.reason)
 
 
-def resuming(there: int, going: int, wanted: int) -> str:
-    """What is said of a study that goes on: `there` trials, of which `going` have not ended; `wanted` are wanted."""
+def resuming(kind: str, there: int, going: int, wanted: int) -> str:
+    """What is said of a study that goes on: `there` trials, of which `going` have not ended; `wanted` are wanted.
+
+    `kind` is what they are called.
+    """
     more = f"; study.num_trials={wanted} is less than the {there} that are there: all count" if there > wanted else ""
-    return f"resuming: {there - going} trials have ended, {going} go on, {max(0, wanted - there)} are new{more}"
+    return f"resuming: {there - going} {kind} have ended, {going} go on, {max(0, wanted - there)} are new{more}"
 
 
 def prune_checkpoints(trial: Trial, keep: Keep) -> dict[str, Path]:
@@ -138,15 +141,23 @@ def summary(trial: Trial, reason: str) -> str:
 def started_words(trial: Trial, beside: Sequence[Trial]) -> list[str]:
     """What is said of a trial that has its slot `beside` the others of its worker, one line each."""
     goes_on = f", goes on at step {trial.step}" if trial.step else ""
-    lines = [f"trial {trial.number} starts{goes_on}: {describe_params(trial.params)}"]
+    lines = [f"trial {trial.name} starts{goes_on}: {describe_params(trial.params)}"]
     key = trial.spec.pack_key
     others = ", ".join(sorted({each.spec.pack_key for each in beside} - {key}))
     if others:
-        lines.append(f"trial {trial.number} ({key}) takes turns with {others}: they can share no pass")
+        lines.append(f"trial {trial.name} ({key}) takes turns with {others}: they can share no pass")
     return lines
 
 
-def ended_words(trials: Iterable[Trial]) -> str:
-    """What is said when all trials have ended: what they took."""
+def judged_words(trial: Trial, evaluation: Evaluation) -> str:
+    """What is said of a checkpoint that was judged."""
+    return (
+        f"trial {trial.name} step {evaluation.step}: score {evaluation.score:.1f}, "
+        f"overfit {evaluation.overfit_index:.2f} ({evaluation.words})"
+    )
+
+
+def ended_words(kind: str, trials: Iterable[Trial]) -> str:
+    """What is said when all trials, which are called so, have ended: what they took."""
     took = sum((costs_in_all(trial.folder) for trial in trials), start=Costs())
-    return f"all trials have ended; {took}"
+    return f"all {kind} have ended; {took}"

@@ -18,6 +18,7 @@ from eval.evaluation import Evaluation, Validation
 from foundation.errors import StudyError, first_line
 from foundation.secrets import redact
 from sweeper.records.costs import Costs
+from sweeper.records.trainings import name_of
 from sweeper.tracking.port import Images, StudyEnd, Tracker, TrialRecord
 from train.reports import StepReport
 
@@ -103,7 +104,7 @@ class BackgroundTracker:
         self, number: int, params: Mapping[str, object], config: str, steps: Iterable[StepReport] = ()
     ) -> None:
         params = dict(params)
-        what = f"trial {number}'s start"
+        what = f"trial {name_of(number)}'s start"
         self._submit(_Call(number, what, lambda: self._inner.start_trial(number, params, config, steps)))
 
     def show_base(self, images: Images) -> None:
@@ -111,7 +112,7 @@ class BackgroundTracker:
         self._must("base", "the base's pictures", lambda: self._inner.show_base(images))
 
     def log_steps(self, number: int, reports: Sequence[StepReport]) -> None:
-        if self._has_room(number, f"steps of trial {number}", len(reports)):
+        if self._has_room(number, f"steps of trial {name_of(number)}", len(reports)):
             self._submit(_Steps(number, tuple(reports)))
 
     def log_evaluation(
@@ -122,26 +123,26 @@ class BackgroundTracker:
         costs: Costs | None = None,
         chosen: Mapping[str, float] | None = None,
     ) -> None:
-        what = f"trial {number}'s evaluation at step {evaluation.step}"
+        what = f"trial {name_of(number)}'s evaluation at step {evaluation.step}"
         images, chosen = tuple(images), dict(chosen or {})
         if self._has_room(number, what, 1):
             make = partial(self._inner.log_evaluation, number, evaluation, images, costs, chosen)
             self._submit(_Call(number, what, make))
 
     def log_validation(self, number: int, validation: Validation) -> None:
-        what = f"trial {number}'s validation at step {validation.step}"
+        what = f"trial {name_of(number)}'s validation at step {validation.step}"
         if self._has_room(number, what, 1):
             self._submit(_Call(number, what, lambda: self._inner.log_validation(number, validation)))
 
     def end_trial(self, trial: TrialRecord) -> None:
-        self._must(trial.number, f"trial {trial.number}'s end", lambda: self._inner.end_trial(trial))
+        self._must(trial.number, f"trial {name_of(trial.number)}'s end", lambda: self._inner.end_trial(trial))
 
     def register_champion(
         self,
         best_folder: Path,
         number: int,
         metrics: Mapping[str, float],
-        fresh: Mapping[int, float],
+        fresh: Mapping[int, Mapping[str, float]],
         description: str,
         *,
         register: bool = True,
@@ -284,4 +285,4 @@ class BackgroundTracker:
 
 
 def _steps_of(number: int) -> str:
-    return f"steps of trial {number}"
+    return f"steps of trial {name_of(number)}"

@@ -23,6 +23,7 @@ from foundation.errors import StudyError, first_line
 from foundation.files.sums import digest
 from foundation.secrets import in_full, redact
 from sweeper.records.costs import Costs
+from sweeper.records.trainings import Training, name_of
 from sweeper.records.urls import folder_url, sqlite_file, sqlite_url
 from sweeper.tracking import ARTIFACTS, DATABASE
 from sweeper.tracking.files import make_sqlite
@@ -38,6 +39,8 @@ from train.reports import StepReport
 
 _DIGEST: Final = "shown"
 """The tag of a trial that was shown whole: `TrialRecord.digest`."""
+_ROLES: Final = ("trial", "rerun")
+"""What children are: of the search, or beside it."""
 _STATUS: Final = {"finished": "FINISHED", "pruned": "KILLED", "interrupted": "KILLED", "failed": "FAILED"}
 _LEVELS: Final = {"mlflow": logging.CRITICAL, "alembic": logging.WARNING, "urllib3.connectionpool": logging.ERROR}
 """Errors come out as exceptions, and are said once; MLflow would log each with its trace, urllib3 each new try."""
@@ -91,8 +94,10 @@ class MlflowTracker:
         found = next(self._search(f"tags.role = 'study' and tags.study_id = '{identity}'"), None)
         parent = self._run(found, name, {"role": "study", MLFLOW_SOURCE_NAME: "sweeper"}, params, config)
         self._trials = {
-            int(run.data.tags["trial"]): MlflowRun(self._client, run, is_new=False)
-            for run in self._search(_children(parent))
+            training.number: MlflowRun(self._client, run, is_new=False)
+            for role in _ROLES
+            for run in self._search(_children(parent, role))
+            if (training := Training.named(run.data.tags["trial"]))
         }
         self._parent = parent
 
@@ -166,26 +171,27 @@ class MlflowTracker:
         best_folder: Path,
         number: int,
         metrics: Mapping[str, float],
-        fresh: Mapping[int, float],
+        fresh: Mapping[int, Mapping[str, float]],
         description: str,
         *,
         register: bool = True,
     ) -> str | None:
         parent, weights = self._study(), best_folder / WEIGHTS_FILE
-        place = f"best/trial-{number:04d}"  # a later winner must not overwrite what an older version points to
+        # A later winner must not overwrite what an older version points to.
+        place = f"best/trial-{Training.of(number).folder}"
         parent.put_folder(best_folder, place)
         parent.set_values(_with_names("best", metrics))
         card = note(best_folder, parent.id, place)
-        parent.set_tags({"best_trial": str(number), **({MLFLOW_RUN_NOTE: card} if card else {})})
+        parent.set_tags({"best_trial": name_of(number), **({MLFLOW_RUN_NOTE: card} if card else {})})
         self._show_pictures(int(metrics.get("step", 0)))
         for finalist in fresh.keys() & self._trials.keys():
-            self._trials[finalist].set_values({"fresh/score": fresh[finalist]})
+            self._trials[finalist].set_values(_with_names("fresh", fresh[finalist]))
         winner = self._trials.get(number)
         if winner:
             winner.set_values(_with_names("best", metrics))
         if not register:
             return None
-        tags = {"study": self._name, "study_id": self._identity, "trial": str(number), "sha256": digest(weights)}
+        tags = {"study": self._name, "study_id": self._identity, "trial": name_of(number), "sha256": digest(weights)}
         if "strength" in metrics:  # whoever takes the champion must know it
             tags["strength"] = f"{metrics['strength']:g}"
         source = f"{parent.artifact_uri}/{place}"
@@ -217,7 +223,7 @@ class MlflowTracker:
 
     def _trial(self, number: int) -> MlflowRun:
         if number not in self._trials:
-            raise StudyError(f"trial {number} has no run: its start could not be shown")
+            raise StudyError(f"trial {name_of(number)} has no run: its start could not be shown")
         return self._trials[number]
 
     def _search(self, condition: str) -> Iterator[Run]:
@@ -230,7 +236,8 @@ class MlflowTracker:
                 return
 
     def _start(self, number: int, params: Mapping[str, object], config: str) -> MlflowRun:
-        tags = {"role": "trial", "trial": str(number), MLFLOW_PARENT_RUN_ID: self._study().id}
+        role = _ROLES[Training.of(number).is_rerun]
+        tags = {"role": role, "trial": name_of(number), MLFLOW_PARENT_RUN_ID: self._study().id}
         run = self._run(self._trials.get(number), run_name(number, params), tags, params, config)
         self._trials[number] = run
         return run
@@ -263,8 +270,8 @@ class MlflowTracker:
                 _end(run, "interrupted", reason)
 
 
-def _children(parent: MlflowRun) -> str:
-    return f"tags.`{MLFLOW_PARENT_RUN_ID}` = '{parent.id}' and tags.role = 'trial'"
+def _children(parent: MlflowRun, role: str) -> str:
+    return f"tags.`{MLFLOW_PARENT_RUN_ID}` = '{parent.id}' and tags.role = '{role}'"
 
 
 def _end(run: MlflowRun, status: TrialEnd | StudyEnd, reason: str) -> None:

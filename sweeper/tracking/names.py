@@ -7,6 +7,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Final
 
+from sweeper.records.trainings import Training
+
 MAX_KEY: Final = 250
 """Longest name of a metric, parameter or tag (`mlflow.utils.validation`)."""
 MAX_IMAGE_KEY: Final = 100
@@ -40,7 +42,7 @@ def images_by_key(images: Iterable[tuple[str, Path]]) -> dict[str, Path]:
 
 def run_name(number: int, params: Mapping[str, object]) -> str:
     """`0011 lion r4 lr 1.8e-3`: a trial's run among others, as far as its parameters tell."""
-    return f"{number:04d} {settings_in_short(params)}".strip()
+    return f"{Training.of(number).folder} {settings_in_short(params)}".strip()
 
 
 def settings_in_short(params: Mapping[str, object]) -> str:

@@ -115,15 +115,16 @@ class Tracker(Protocol):
         best_folder: Path,
         number: int,
         metrics: Mapping[str, float],
-        fresh: Mapping[int, float],
+        fresh: Mapping[int, Mapping[str, float]],
         description: str,
         *,
         register: bool = True,
     ) -> str | None:
         """Show `best_folder` as the study's result, and `register` it as champion; return the registered version.
 
-        `number` is the winner's, `metrics` are its numbers as its card has them, `fresh` each finalist's score with
-        fresh seeds. The card is the study's and the version's description. Waits until it is done. The same weights
+        `number` is the winner's, `metrics` are its numbers as its card has them, `fresh` what each finalist came to
+        with fresh seeds: its score and, where it was trained several times, the mean and spreads of its settings. The
+        card is the study's and the version's description. Waits until it is done. The same weights
         crowned again stay the same version. None when it could not be shown, or was not to be registered.
         """
 

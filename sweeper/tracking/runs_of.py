@@ -7,20 +7,21 @@ from contextlib import closing
 from pathlib import Path
 from typing import Final
 
+from sweeper.records.trainings import Training
 from sweeper.tracking import DATABASE
 
 _TRIALS: Final = """\
 SELECT trial.value, trial.run_uuid FROM tags AS trial
-JOIN tags AS role ON role.run_uuid = trial.run_uuid AND role.key = 'role' AND role.value = 'trial'
+JOIN tags AS role ON role.run_uuid = trial.run_uuid AND role.key = 'role' AND role.value IN ('trial', 'rerun')
 JOIN tags AS study ON study.run_uuid = trial.run_uuid AND study.key = 'study' AND study.value = ?
 WHERE trial.key = 'trial'"""
 _ALL: Final = "SELECT run_uuid FROM tags WHERE key = 'study' AND value = ?"
 
 
 def trial_runs(folder: Path, study: str) -> dict[int, str]:
-    """The run of each trial of a study, by its number; none where the store is elsewhere or cannot be read."""
-    found = _find(folder, _TRIALS, study)
-    return {int(trial): run for trial, run in found if str(trial).isdecimal() and Path(run).name == run}
+    """The run of each trial and rerun of a study, by number; none where the store is elsewhere or cannot be read."""
+    found = ((Training.named(str(name)), run) for name, run in _find(folder, _TRIALS, study))
+    return {training.number: run for training, run in found if training and Path(run).name == run}
 
 
 def study_runs(folder: Path, study: str) -> list[str]:

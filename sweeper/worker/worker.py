@@ -34,6 +34,7 @@ from sweeper.records.messages import (
 )
 from sweeper.records.paths import cache_of, state_of
 from sweeper.records.pictures import sheets
+from sweeper.records.trainings import name_of
 from sweeper.worker.active_trial import ActiveTrial, is_looked_at
 from sweeper.worker.heartbeat import Heartbeat
 from sweeper.worker.judging import Due, Judging
@@ -134,7 +135,7 @@ class Worker:
         step = self._pack.steps_done(slot)
         history, validations = rewind(command.folder, step)
         if lost := what_is_lost(command.folder, step, self._eval.every, history):
-            self._send(Noted(f"trial {command.trial} begins anew: {lost}"))
+            self._send(Noted(f"trial {name_of(command.trial)} begins anew: {lost}"))
             self._pack.release(slot)
             slot, step = self._pack.admit(command.spec), 0
             history, validations = rewind(command.folder, step)
@@ -152,7 +153,7 @@ class Worker:
             try:
                 return self._pack.admit(command.spec, resume_from=state)
             except AdapterError as error:
-                self._send(Noted(f"trial {command.trial} begins anew: {error}"))
+                self._send(Noted(f"trial {name_of(command.trial)} begins anew: {error}"))
         return self._pack.admit(command.spec)
 
     def _advance(self) -> None:

@@ -50,12 +50,14 @@ STUDY: Final = (
     "eval.unrelated_prompts=['a red ball on grass, in photo style']",
     "eval.seeds=[0]",
 )
-Kind = Literal["side by side", "in turn"]
+Kind = Literal["side by side", "in turn", "with repeats"]
 STUDIES: Final[Mapping[Kind, Sequence[str]]] = {
     "side by side": (*STUDY, "study.slots=2"),
     "in turn": (*STUDY, "study.slots=1", "study.startup_trials=2"),
+    "with repeats": (*STUDY, "study.slots=2", "study.num_trials=3", "study.repeats=2"),
 }
-"""Trials that share a worker, drawn at random; and trials of which the sampler learns, one after another."""
+"""Trials that share a worker, drawn at random; trials of which the sampler learns, one after another; and finalists
+that are trained again with another seed."""
 IN_THE_MAKING: Final = ".db."
 """What paths hold of a database that is being created."""
 WORKER: Final = "worker"

@@ -18,7 +18,8 @@ from mlflow.entities import Run
 
 from sweeper.holdings import leftovers
 from sweeper.records.history import StepFile, read_evaluations, read_validations
-from sweeper.records.paths import trials_of
+from sweeper.records.paths import trainings_of
+from sweeper.records.trainings import name_of
 from sweeper.records.urls import sqlite_url
 from sweeper.tracking import DATABASE
 
@@ -59,7 +60,7 @@ class Outcome:
     trials: dict[int, dict[str, Any]]
     """By Optuna's number: parameters, state, value, reported scores."""
     best: dict[str, Any]
-    """The winner's trial, step, strength and the digest of its LoRA."""
+    """The winner's trial, step and strength, what the finalists came to, and the digest of its LoRA."""
     files: dict[str, str]
     """Relative path to content of all that the study leaves on disk, but databases and MLflow's artifacts."""
     shown: dict[str, Shown]
@@ -84,15 +85,16 @@ def outcome_of(folder: Path, name: str) -> Outcome:
     }
     scores = json.loads((folder / name / "best" / "scores.json").read_text())
     weights = (folder / name / "best" / "pytorch_lora_weights.safetensors").read_bytes()
-    best = {key: scores[key] for key in ("trial", "step", "strength")}
+    best = {key: scores[key] for key in ("trial", "training", "step", "strength", "finalists", "settings")}
     best["sha256"] = hashlib.sha256(weights).hexdigest()
     shown = {each: _shown(folder, run) for each, run in _runs(folder, name).items()}
-    by_trial = {run.data.tags.get("trial"): each for each, run in _runs(folder, name).items()}
+    children = {each: run for each, run in _runs(folder, name).items() if run.data.tags["role"] != "study"}
+    by_trial = {run.data.tags.get("trial"): each for each, run in children.items()}
     gaps = []
-    for trial_folder in sorted(trials_of(folder / name).iterdir()):
-        run = by_trial.get(str(int(trial_folder.name)))
-        own = ["there is no run"] if run is None else _against_files(trial_folder, shown[run])
-        gaps += [f"trial {int(trial_folder.name)}: {gap}" for gap in own]
+    for number, training_folder in trainings_of(folder / name).items():
+        run = by_trial.get(name_of(number))
+        own = ["there is no run"] if run is None else _against_files(training_folder, shown[run])
+        gaps += [f"trial {name_of(number)}: {gap}" for gap in own]
     cleared = leftovers(folder / "cache")  # that are a day old, by the next study
     kept = (
         path

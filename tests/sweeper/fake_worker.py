@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
+from functools import cache
 from pathlib import Path
 
 from eval.evaluation import Evaluation, Validation
@@ -26,6 +27,7 @@ from sweeper.records.trials import Trial
 from sweeper.search.space import plan
 from sweeper.tracking.port import TrialRecord
 from train.reports import StepReport
+from train.spec import TrialSpec
 
 OVERRIDES = ["+experiment=pencil", "study.num_trials=3", "train.steps=80", "eval.every=40", "study.pruner.name=none"]
 """A small study of the drawn set."""
@@ -46,8 +48,14 @@ def evaluation(step: int, score: float = 50.0, index: float = 0.0, *, overfit: b
     )
 
 
+@cache
+def spec() -> TrialSpec:
+    """Of the trials of that study, as far as they are not searched."""
+    return plan(OVERRIDES).config.trial
+
+
 def trial(number: int, *evaluations: Evaluation) -> Trial:
-    made = Trial(number=number, params={}, spec=plan(OVERRIDES).config.trial, folder=Path("x"), clean=0.5)
+    made = Trial(number=number, params={}, spec=spec(), folder=Path("x"), clean=0.5)
     made.evaluations, made.status = list(evaluations), "finished"
     return made
 
@@ -173,7 +181,7 @@ class Notes:
         best_folder: Path,
         number: int,
         metrics: Mapping[str, float],
-        fresh: Mapping[int, float],
+        fresh: Mapping[int, Mapping[str, float]],
         description: str,
         *,
         register: bool = True,

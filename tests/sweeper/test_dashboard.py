@@ -74,7 +74,10 @@ def studies(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "# The winner\n\n![Base and best](contact_sheet.png)\n\n| a | b |\n| --- | --- |\n| 1 | 2 |\n"
     )
     weights_in(folder / "best", b"weights")
-    assert tracker.register_champion(folder / "best", 1, {"score": 61.0, "step": 40.0}, {1: 61.0}, "rank 8") == "1"
+    assert (
+        tracker.register_champion(folder / "best", 1, {"score": 61.0, "step": 40.0}, {1: {"score": 61.0}}, "rank 8")
+        == "1"
+    )
     tracker.end_study("finished")
     tracker.close()
     assert tracker.num_lost == 0

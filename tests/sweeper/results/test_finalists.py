@@ -10,7 +10,8 @@ import pytest
 from scipy.stats import t as student
 
 from sweeper.records.messages import Rescored
-from sweeper.results.finalists import _lead_over_second, choose_finalists, choose_winner, how_chosen
+from sweeper.results.finalists import Fresh, choose_finalists
+from sweeper.results.how_chosen import _lead_over_second, how_chosen
 from sweeper.search.space import plan
 from tests.sweeper.fake_worker import OVERRIDES, evaluation, trial
 
@@ -20,8 +21,8 @@ def test_finalists_are_the_best_and_a_clean_one_wins_over_a_better_overfit_one()
     finalists = choose_finalists(trials, 2)
     assert [each.number for each in finalists] == [1, 2]
 
-    assert choose_winner(finalists, {1: again(1, 58.0, 0.0), 2: again(2, 59.0, 0.0)}).number == 2
-    assert choose_winner(finalists, {1: again(1, 58.0, 0.0), 2: again(2, 59.0, 0.9)}).number == 1
+    assert Fresh.of(finalists, {1: again(1, 58.0, 0.0), 2: again(2, 59.0, 0.0)}).winner.number == 2
+    assert Fresh.of(finalists, {1: again(1, 58.0, 0.0), 2: again(2, 59.0, 0.9)}).winner.number == 1
 
 
 def again(number: int, score: float, index: float) -> Rescored:
@@ -39,7 +40,8 @@ def again(number: int, score: float, index: float) -> Rescored:
 )
 def test_how_the_winner_was_chosen_says_who_fell(own: float, other: float, said: str) -> None:
     rescored = {1: again(1, 58.0, own), 2: again(2, 59.0, other)}
-    words = how_chosen(trial(1), rescored, rescored[1].evaluation, (), plan(OVERRIDES).config)
+    settings = Fresh.of([trial(1), trial(2)], rescored).settings
+    words = how_chosen(trial(1), rescored, rescored[1].evaluation, (), settings, plan(OVERRIDES).config)
     assert f"Trials 1, 2 were scored again with fresh seeds on prompts that no trial saw, and {said}" in words
 
 

@@ -13,7 +13,7 @@ from foundation.adapters.files import WEIGHTS_FILE
 from foundation.errors import StudyError
 from foundation.files.sums import SUMS, write_sums
 from sweeper.records.paths import checkpoint_of, trial_of
-from sweeper.search.study import EndedTrial
+from sweeper.search.port import EndedTrial
 from sweeper.study.lost import (
     lost_checkpoint,
     lost_evaluations,

@@ -12,6 +12,7 @@ from mlflow.entities import Run
 from PIL import Image
 
 from eval.evaluation import Evaluation
+from sweeper.records.trainings import Training
 from sweeper.records.urls import sqlite_url
 from sweeper.tracking.port import TrialRecord
 from sweeper.tracking.spec import TrackingSpec
@@ -30,7 +31,7 @@ def runs_of(folder: Path) -> dict[str, Run]:
     found = {}
     for run in client.search_runs([experiment_of(client)]):
         number = run.data.tags.get("trial")
-        found[run.data.tags["study"] if number is None else f"trial {int(number):04d}"] = run
+        found[run.data.tags["study"] if number is None else f"trial {Training.named(number).folder}"] = run
     return found
 
 

@@ -11,7 +11,9 @@ import pytest
 
 from eval.evaluation import Validation
 from foundation.data.images import read_rgb
+from sweeper.records.trainings import Training
 from sweeper.tracking.port import Tracker
+from sweeper.tracking.runs_of import trial_runs
 from tests.sweeper.tracking.read_back import (
     client_of,
     evaluation_at,
@@ -164,9 +166,8 @@ def test_the_winner_is_registered_once_and_holds_the_alias(
     tracker.start_study("pencil", "id of pencil", {}, "")
     tracker.start_trial(3, {}, "")
     best = weights_in(tmp_path / "best", b"three")
-    assert (
-        tracker.register_champion(best, 3, {"score": 61.5, "kid": math.nan}, {3: 60.0, 9: 1.0}, "Trial 3 of 4") == "1"
-    )
+    fresh = {3: {"score": 60.0, "seed_sd": 2.5}, 9: {"score": 1.0}}
+    assert tracker.register_champion(best, 3, {"score": 61.5, "kid": math.nan}, fresh, "Trial 3 of 4") == "1"
     (best / "pencil.safetensors").write_bytes(b"the same for another program")
     assert (
         tracker.register_champion(best, 3, {"score": 61.5}, {}, "Trial 3 of 12") == "1"
@@ -187,7 +188,25 @@ def test_the_winner_is_registered_once_and_holds_the_alias(
     study = runs_of(folder)["pencil"]
     assert study.data.metrics == {"best/score": 70.0}
     assert runs_of(folder)["trial 0003"].data.tags["champion"] == "pencil version 1"
+    shown = runs_of(folder)["trial 0003"].data.metrics
+    assert (shown["fresh/score"], shown["fresh/seed_sd"]) == (60.0, 2.5)
     assert tracker.num_lost == 0
+
+
+def test_a_repeat_is_a_child_apart_from_the_trials_and_found_again(
+    open_one: Callable[[], Tracker], folder: Path
+) -> None:
+    again = Training(3, 1).number
+    for _ in range(2):
+        tracker = open_one()
+        tracker.start_study("pencil", "id of pencil", {}, "")
+        tracker.start_trial(again, {"train.seed": 1}, "")
+        tracker.end_study("finished")
+        tracker.close()
+    (run,) = [each for each in runs_of(folder).values() if each.data.tags["role"] == "rerun"]
+    assert (run.data.tags["trial"], run.data.tags["attempt"]) == ("3.1", "2")
+    assert run.info.run_name == "0003.1"
+    assert trial_runs(folder, "pencil") == {again: run.info.run_id}
 
 
 def test_what_all_trials_show_and_what_a_trial_keeps_lies_on_the_disk_once(
