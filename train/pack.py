@@ -80,8 +80,10 @@ class Pack:
         """Numbers of the slots that hold a trial."""
         return [i for i, slot in enumerate(self._slots) if slot is not None]
 
-    def admit(self, spec: TrialSpec, resume_from: Path | None = None) -> int:
+    def admit(self, spec: TrialSpec, resume_from: Path | None = None, data: EncodedDataset | None = None) -> int:
         """Give a trial the first empty slot, fresh or from a state that `save_state` wrote; the slot's number.
+
+        It learns from other `data` than the pack's, where such is given.
 
         Raises:
             StudyError: when no slot is empty.
@@ -92,7 +94,7 @@ class Pack:
             raise StudyError(f"all {len(self._slots)} slots are taken; release one first")
         number = self.free[0]
         self._admitted += 1
-        slot = Slot(self.base, f"slot{number}x{self._admitted}", spec, self.data, self._texts)
+        slot = Slot(self.base, f"slot{number}x{self._admitted}", spec, data or self.data, self._texts)
         if resume_from is not None:
             slot.load_state(resume_from)
         self._slots[number] = slot

@@ -76,7 +76,7 @@ class Slot:
     @property
     def is_finished(self) -> bool:
         """Whether all steps are done."""
-        return self.step >= self.spec.train.num_steps
+        return self.step >= self.spec.train.last_step
 
     @property
     def due(self) -> bool:

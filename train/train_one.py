@@ -53,13 +53,13 @@ def train(run: TrainingRun, out: Path | None) -> int:
     slot = pack.admit(run.trial)
     out = out or _next_folder(Path("multirun/train"), run.data.name)
     write_json(out / "config.json", dataclasses.asdict(run))
-    say(f"{len(dataset.train)} pictures, {train.num_steps} steps on {device}, into {out}")
+    say(f"{len(dataset.train)} pictures, {train.last_step} steps on {device}, into {out}")
     while not pack.is_finished(slot):
         for report in pack.step():
             if report.failure is not None:
                 say(f"failed: {report.failure}")
                 return 1
-            _log(report, train.num_steps, out)
+            _log(report, train.last_step, out)
     pack.save_adapter(slot, out / "lora")
     file, use = out / "lora" / WEIGHTS_FILE, f"pipe.load_lora_weights({str(out / 'lora')!r})"
     if not ADAPTER_KINDS[run.trial.adapter.name].as_lora:

@@ -18,6 +18,7 @@ Direction = Literal["maximize", "minimize"]
 
 DATA: Final = "the pictures it was trained on (data=)"
 SEEDS: Final = "two seeds or more (seeds=)"
+TWO_HELD_OUT: Final = "two held-out pictures or more (data.holdout_at_least=2)"
 TWO_UNRELATED: Final = "two unrelated prompts or more (unrelated=)"
 
 OWN_NUMBERS: Final = ("step", "score", "score_se", "overfit_index", "overfit", "fall", "fall_t", "val_loss")
@@ -117,7 +118,7 @@ _BUILT_IN: Final[Mapping[str, Metric]] = {
     ),
     "val_t": Metric(
         description="paired t of that rise over the held-out pictures",
-        needs=(DATA,),
+        needs=(DATA, TWO_HELD_OUT),
         compute="eval.metrics.course:val_t_of",
     ),
     "val_rose_in_a_row": Metric(
@@ -134,19 +135,19 @@ _BUILT_IN: Final[Mapping[str, Metric]] = {
     "cmmd": Metric(
         direction="minimize",
         description="distance to held-out pictures (CMMD); lower is better",
-        needs=(DATA,),
+        needs=(DATA, TWO_HELD_OUT),
         compute="eval.metrics.pictures:cmmd_of",
     ),
     "kid": Metric(
         direction="minimize",
         description="distance to held-out pictures (KID); lower is better",
-        needs=(DATA,),
+        needs=(DATA, TWO_HELD_OUT),
         compute="eval.metrics.pictures:kid_of",
     ),
     "fid": Metric(
         direction="minimize",
         description="distance to held-out pictures (FID, biased on so few); lower is better",
-        needs=(DATA,),
+        needs=(DATA, TWO_HELD_OUT),
         compute="eval.metrics.pictures:fid_of",
     ),
 }

@@ -132,10 +132,17 @@ def load_dataset(spec: DataSpec, *, to_train: bool = True) -> Dataset:
     )
 
 
+def for_refit(dataset: Dataset, spec: DataSpec) -> Dataset:
+    """The same with all pictures to train on; what was trained on before is what both are held against."""
+    train = (*dataset.train, *dataset.validation)
+    masks, _ = find_masks(train, (), spec)
+    return replace(dataset, train=train, validation=dataset.train, masks=masks)
+
+
 def _load(spec: DataSpec, to_train: bool) -> Dataset:
     if spec.path is None:
         raise DataError("data.path is not set; name a folder of images with metadata.jsonl")
-    held_out = spec.holdout_at_least if spec.validation_path is None else 0
+    held_out = (spec.holdout_at_least or 1) if spec.validation_path is None else 0
     pictures, notes = _read(spec, "path", MIN_TRAINED_ON + held_out if to_train else 1)
     if spec.validation_path is None:
         train, validation = split(pictures, spec.holdout, spec.holdout_at_least)
@@ -161,7 +168,12 @@ def _fingerprint(pictures: Sequence[Picture]) -> str:
 
 
 def _few(train: Sequence[Picture], held: Sequence[Picture]) -> tuple[str, ...]:
-    if len(train) > len(held) or len(held) == 1:
+    if len({picture.digest for picture in held}) == 1:
+        return (
+            "one picture is held out, so what needs two is not measured: whether the validation loss rose surely, and "
+            "distances between sets (cmmd, kid, fid); data.holdout_at_least=2 holds out two",
+        )
+    if len(train) > len(held):
         return ()
     return (
         f"{len(train)} pictures are trained on and {len(held)} held out; data.holdout_at_least=1 holds out one, "

@@ -17,11 +17,12 @@ from foundation.data.metadata import METADATA
 from foundation.data.near_duplicates import groups_of_copies, thumbnail
 from foundation.errors import DataError
 
+FEW: Final = 12
+"""Up to so many different images each one that is held out is felt as a loss."""
 MIN_HELD_OUT: Final = 3
-"""Images that are held out at least when nobody says otherwise."""
+"""Images that are held out at least, of more than a few, when nobody says otherwise."""
 MIN_TRAINED_ON: Final = 2
 """Images that must be left to train on."""
-MIN_IMAGES: Final = MIN_HELD_OUT + MIN_TRAINED_ON
 HOLDOUT: Final = 0.2
 """Share that is held out when nobody says otherwise."""
 _NAMED: Final = 5
@@ -133,14 +134,18 @@ def how_read(pictures: Sequence[Picture]) -> list[str]:
 
 
 def split(
-    pictures: Sequence[Picture], holdout: float = HOLDOUT, at_least: int = MIN_HELD_OUT
+    pictures: Sequence[Picture], holdout: float = HOLDOUT, at_least: int | None = None
 ) -> tuple[tuple[Picture, ...], tuple[Picture, ...]]:
     """What to train on and what to hold out: the share with the smallest digests, so many `at_least`, in their order.
 
-    Files with the same bytes, and pictures that look like copies of one another, count once and go to the same side.
+    None is one of `FEW` different pictures or fewer, else `MIN_HELD_OUT`. Files with the same bytes, and pictures that
+    look like copies of one another, count once and go to the same side.
     Two that differ are always left to train on; of fewer different files than both sides need none is held out.
     """
-    if len({picture.digest for picture in pictures}) < at_least + MIN_TRAINED_ON:
+    different = len({picture.digest for picture in pictures})
+    if at_least is None:
+        at_least = 1 if different <= FEW else MIN_HELD_OUT
+    if different < at_least + MIN_TRAINED_ON:
         return tuple(pictures), ()
     numbers = groups_of_copies([picture.thumbnail for picture in pictures], [picture.digest for picture in pictures])
     smallest: dict[int, str] = {}

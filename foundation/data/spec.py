@@ -33,9 +33,9 @@ class DataSpec:
     """Held-out images, in any of these ways; None splits `holdout` off."""
     holdout: Annotated[float, Field(gt=0, lt=1)] = 0.2
     """Share of the images held out from training."""
-    holdout_at_least: Annotated[int, Field(ge=1)] = 3
-    """So many images are held out however small the share is, 1 or more; at least two are left to train on. Of four
-    photographs of a subject hold out 1: the validation loss says less then, but three are learned from."""
+    holdout_at_least: Annotated[int, Field(ge=1)] | None = None
+    """So many images are held out however small the share is, 1 or more; at least two are left to train on. None is 1
+    of up to twelve images and 3 of more: of five photographs four are learned from, and judged by the fifth."""
     drawn: Drawn | None = None
     """Which set the drawn world draws into the cache, a style or a subject; None when there is a folder."""
     trigger: str = ""

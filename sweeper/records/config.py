@@ -112,6 +112,9 @@ class StudySpec:
     repeats: Annotated[int, Field(ge=1, le=MAX_REPEATS)] = 1
     """Trainings of each finalist, 1 to 100, with training seeds `train.seed`, `train.seed` + 1 …: with 2 or more the
     settings with the best mean score win, and both spreads are told, over training seeds and over prompts."""
+    refit: Literal["auto", "always", "never"] = "auto"
+    """Whether the winner is trained again on all pictures, held-out ones too, for as many epochs, and taken if it is
+    not worse by fresh prompts and copies no more. auto: where of up to twelve pictures some were held out."""
     strengths: tuple[Annotated[float, Field(gt=0, le=4, allow_inf_nan=False)], ...] = (0.4, 0.6, 0.8, 1.0, 1.2)
     """LoRA scales that the winner is tried at, beside 1, which is as it was trained; none: it is not tried."""
     pruner: PrunerSpec = field(default_factory=PrunerSpec)

@@ -59,6 +59,9 @@ class Rescore:
     that every worker judges against the same ones."""
     strength: float = 1.0
     """The LoRA's scale; 1 is as it was trained."""
+    against_all: bool = False
+    """Whether every picture counts as trained on, and what all trainings learn from is what it is held against: so a
+    refit and what it is a refit of are judged alike."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -44,6 +44,7 @@ def card(winner: Winner, folder: Path, files: HandedOver) -> str:
         "## How it was chosen",
         winner.how_chosen,
         *_over_seeds(winner),
+        *_refit(winner),
         *_strengths(winner),
         "## How to use it",
         *_files(winner, files),
@@ -90,6 +91,19 @@ def _scores_table(winner: Winner) -> str:
 def _numbers_of(evaluation: Evaluation) -> dict[str, float]:
     """Its numbers by `measures`' names."""
     return {**evaluation.metrics, "score": evaluation.score, "overfit_index": evaluation.overfit_index}
+
+
+def _refit(winner: Winner) -> list[str]:
+    """The section on the training with all pictures, where there was one."""
+    if not winner.refit_words:
+        return []
+    own = ""
+    if Training.of(winner.number).is_refit:
+        own = (
+            " The scores above are of the training that it is a refit of, which the held-out pictures can judge; the "
+            "refit has learned from them."
+        )
+    return ["## With all pictures", winner.refit_words + own]
 
 
 def _over_seeds(winner: Winner) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from PIL import Image
@@ -28,6 +28,7 @@ from sweeper.results.how_chosen import how_chosen, lead_of_settings
 from sweeper.results.lead import Lead, lead_in_words, lead_over_base
 from sweeper.results.nearest import real_pictures
 from sweeper.results.pareto import front_of
+from sweeper.results.refit import Refit, judge_refit, train_refit
 from sweeper.results.repeats import Repeats, best_first, repeats_of
 from sweeper.results.report import read_chosen, write_best
 from sweeper.results.sheets import Real
@@ -93,6 +94,9 @@ def select_best(
         return None
     if chosen := read_chosen(best, digest):
         display.line(f"nothing is new since the best was chosen; without {best} it would be chosen anew")
+        own = replace(Training.of(chosen.number), is_refit=False).number
+        winner = next(each for each in (*_in_order(supervisor), *_in_order(others)) if each.number == own)
+        train_refit(supervisor, winner, chosen.evaluation.step, dataset, folder, config, display)  # MLflow may lack it
     else:
         chosen = _choose(supervisor, display, best, [*finalists, *repeats], digest, config, dataset)
     evaluation, setting = chosen.evaluation, Training.of(chosen.number).trial
@@ -105,7 +109,7 @@ def select_best(
     said = tracker.register_champion(best, chosen.number, numbers, fresh, description, register=is_champion)
     registered = f", champion is version {said} of {config.tracking.model}" if said else ""
     display.line(
-        f"best: trial {name_of(chosen.number)} at step {evaluation.step}, to be used at strength {chosen.strength:g}, "
+        f"best: trial {name_of(chosen.number)} at step {chosen.step}, to be used at strength {chosen.strength:g}, "
         f"with score {evaluation.score:.1f} ({describe_params(params)}){registered}"
     )
     if chosen.within_noise:
@@ -139,7 +143,7 @@ def _digest(trials: Sequence[Trial], finalists: Sequence[Trial], repeats: Sequen
     ended = [(trial.number, trial.status, trial.reason, trial.best and trial.best.to_json()) for trial in all_of_them]
     study, judge = config.study, config.eval
     how = [[trial.number for trial in finalists], study.finalists, study.strengths, judge.final_prompts, study.name]
-    how += judge.metrics
+    how += [*judge.metrics, *([study.refit] if study.refit != "auto" else [])]
     words = json.dumps([ended, how, config.fingerprint()], sort_keys=True, default=str)
     return hashlib.sha256(words.encode()).hexdigest()
 
@@ -162,12 +166,15 @@ def _choose(
     winner = fresh.winner
     found, sheet = _strength(supervisor, display, winner, fresh.rescored[winner.number], seeds, config)
     lead = lead_over_base(found.final.evaluation, found.final.base)
+    refit = _refit(supervisor, display, winner, found, seeds, dataset, best.parent, config)
     reals = real_pictures(_prompts(config)[:WINNER_PROMPTS], dataset)
-    write_best(best, _winner(supervisor, fresh, found, lead, sheet, reals, digest, config))
+    write_best(best, _winner(supervisor, fresh, found, lead, refit, sheet, reals, digest, config))
     settings = {each.trial: each.numbers for each in fresh.settings if len(each.scores) > 1}
     within_noise = lead_in_words(lead)
+    is_refit = refit is not None and refit.is_chosen
     return Chosen(
-        winner.number,
+        refit.trial.number if refit and is_refit else winner.number,
+        refit.step if refit and is_refit else found.final.evaluation.step,
         found.strength,
         found.final.evaluation,
         fresh.scores,
@@ -175,6 +182,32 @@ def _choose(
         settings,
         lead_of_settings(fresh.settings),
     )
+
+
+def _refit(
+    supervisor: Supervisor,
+    display: Display,
+    winner: Trial,
+    found: Found,
+    seeds: tuple[int, ...],
+    dataset: Dataset,
+    folder: Path,
+    config: Config,
+) -> Refit | None:
+    """The winner trained again on all pictures of `dataset`, and judged beside it as it was `found`, if that is wanted.
+
+    `supervisor` and `display` are the study's, which is in `folder`.
+    """
+    step = found.final.evaluation.step
+    others = train_refit(supervisor, winner, step, dataset, folder, config, display)
+    there = readable(others, list, display) if others else []
+    if not there:
+        return None
+    (trial,) = there
+    display.finale()
+    refit = judge_refit(supervisor, trial, winner, step, found.strength, seeds, dataset)
+    display.line(refit.words)
+    return refit
 
 
 def _rescore(supervisor: Supervisor, finalists: list[Trial], seeds: tuple[int, ...]) -> dict[int, Rescored]:
@@ -224,6 +257,7 @@ def _winner(
     fresh: Fresh,
     found: Found,
     lead: Lead,
+    refit: Refit | None,
     strength_sheet: Image.Image | None,
     reals: Sequence[Real],
     digest: str,
@@ -232,18 +266,21 @@ def _winner(
     trial, rescored, final, prompts = fresh.winner, fresh.rescored, found.final, _prompts(config)
     trials, front = _in_order(supervisor), supervisor.front
     objectives = config.study.objectives if front else ()
+    handed, step, shown = trial, final.evaluation.step, found
+    if refit and refit.is_chosen and refit.after:
+        handed, step, shown = refit.trial, refit.step, replace(found, final=refit.after)
     return Winner(
         study=config.study.name,
-        number=trial.number,
-        step=final.evaluation.step,
-        checkpoint=trial.checkpoint(final.evaluation.step),
-        config=read_config(trial.folder),
+        number=handed.number,
+        step=step,
+        checkpoint=handed.checkpoint(step),
+        config=read_config(handed.folder),
         evaluation=final.evaluation,
         base_metrics=final.base.metrics,
         metrics=config.eval.metrics,
         chosen_from=digest,
         how_chosen=how_chosen(trial, rescored, final.evaluation, objectives, fresh.settings, config),
-        contact_sheet=winner_sheet(trial, found, prompts, reals, config),
+        contact_sheet=winner_sheet(handed, shown, prompts, reals, config),
         interval=(lead.low, lead.high),
         in_trial=trial.best,
         base=base_location(config.base),
@@ -256,6 +293,7 @@ def _winner(
         trials=[_summary(each) for each in trials],
         finalists=fresh.scores,
         settings=fresh.settings,
+        refit_words=refit.words if refit else "",
         front=front_of(front, trials, supervisor.trials[Training.of(trial.number).trial], config.study),
         strength=found.strength,
         tried={strength: each.evaluation for strength, each in found.tried.items()},

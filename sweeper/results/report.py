@@ -68,6 +68,7 @@ def read_chosen(folder: Path, chosen_from: str) -> Chosen | None:
         settings = {int(trial): named_numbers(each) for trial, each in stored.get("settings", {}).items()}
         return Chosen(
             number_of(str(stored.get("training", stored["trial"]))),
+            int(stored["step"]),
             float(stored["strength"]),
             Evaluation.from_json(stored["evaluation"]),
             {number_of(name): number(score) for name, score in stored["finalists"].items()},
@@ -95,6 +96,7 @@ def scores(winner: Winner) -> dict[str, object]:
         "finalists": {name_of(number): _finite(value) for number, value in winner.finalists.items()},
         "settings": {str(each.trial): plain(each.numbers) for each in winner.settings if len(each.scores) > 1},
         "lead": lead_of_settings(winner.settings),
+        "refit": winner.refit_words,
         "strengths": {f"{strength:g}": evaluation.to_json() for strength, evaluation in winner.tried.items()},
     }
 

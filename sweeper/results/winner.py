@@ -45,11 +45,13 @@ class Chosen:
     """What won, in short."""
 
     number: int
-    """The training: a trial's number, or that of a repeat of it."""
+    """The training: a trial's number, or that of a rerun of it."""
+    step: int
+    """Its training steps."""
     strength: float
     """The LoRA scale to use it at."""
     evaluation: Evaluation
-    """The judgement that decided, at this strength."""
+    """The judgement that decided, at this strength; of a refit that of the training that it is a refit of."""
     finalists: Mapping[int, float]
     """Trial to its score with fresh seeds, as trained, of those that were scored again; NaN where it has none."""
     within_noise: str = ""
@@ -66,7 +68,7 @@ class Winner:
 
     study: str
     number: int
-    """The training: a trial's number, or that of a repeat of it."""
+    """The training: a trial's number, or that of a rerun of it."""
     step: int
     """The checkpoint's training steps."""
     checkpoint: Path
@@ -101,6 +103,8 @@ class Winner:
     """Trial to its score with fresh seeds, of those that were scored again."""
     settings: Sequence[Repeats] = ()
     """The finalists' settings with the trainings of each, the best first."""
+    refit_words: str = ""
+    """What came of training it again on all pictures; empty where that was not done."""
     front: Front | None = None
     """The Pareto front, in a study of several objectives."""
     strength: float = AS_TRAINED

@@ -28,6 +28,8 @@ FINISHED_FILE: Final = "finished.json"
 STUDIES: Final = "studies.db"
 _DATA: Final = ("path", "validation_path", "mask_path", "regularization_path")
 _SHOWN: Final = 3
+_LATER: Final = (("study", "repeats", 1), ("study", "refit", "auto"), ("train", "stop_after", None))
+"""Fields that a study of an older program does not have."""
 
 
 def note_finished(request: Plan) -> None:
@@ -132,8 +134,9 @@ def _digest(request: Plan) -> str:
     config = asdict(request.config)
     if not config["eval"]["metrics"]:
         del config["eval"]["metrics"]  # a study of an older program has none
-    if config["study"]["repeats"] == 1:
-        del config["study"]["repeats"]
+    for group, name, usual in _LATER:
+        if config[group][name] == usual:
+            del config[group][name]
     pictures = [_stamps(Path(config["data"][name])) for name in _DATA if config["data"].get(name)]
     words = json.dumps([request.space.fingerprint(), config, pictures], sort_keys=True, default=str)
     return hashlib.sha256(words.encode()).hexdigest()

@@ -23,12 +23,15 @@ from sweeper.search.port import EndedTrial, EndStatus, UnfinishedTrial
 
 SEED: Final = "train.seed"
 """What of a trial's parameters a repeat has otherwise."""
+STEPS: Final = "train.steps"
+STOP_AFTER: Final = "train.stop_after"
+"""And what a refit has: as many epochs of more pictures are more steps."""
 _END: Final = "end.json"
 
 
 def as_rerun(config: Config, params: Params) -> Config:
     """A trial's config with what a rerun's parameters have otherwise, whether that is searched or not."""
-    own = {key.rpartition(".")[2]: params[key] for key in (SEED,) if key in params}
+    own = {key.rpartition(".")[2]: params[key] for key in (SEED, STEPS, STOP_AFTER) if key in params}
     return replace(config, train=replace(config.train, **own))  # type: ignore[arg-type]  # whole numbers
 
 

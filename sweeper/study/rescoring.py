@@ -16,10 +16,21 @@ def rescore(supervisor: Supervisor, questions: Sequence[Rescore]) -> list[Rescor
 
 
 def question(
-    trial: Trial, step: int, seeds: Sequence[int], all_seeds: Sequence[int], strength: float = AS_TRAINED
+    trial: Trial,
+    step: int,
+    seeds: Sequence[int],
+    all_seeds: Sequence[int],
+    strength: float = AS_TRAINED,
+    *,
+    against_all: bool = False,
 ) -> Rescore:
-    """What to ask a worker to have a checkpoint judged with fresh seeds, the first of all that the study uses."""
+    """What to ask a worker to have a checkpoint judged with fresh seeds, the first of all that the study uses.
+
+    The checkpoint is that of `trial` at `step`, drawn at `strength`; `seeds` are the first of `all_seeds`;
+    `against_all` is as in `Rescore`.
+    """
     suffix = "" if strength == AS_TRAINED else f"-strength-{strength:g}"
+    suffix += "-against-all" if against_all else ""
     out = trial.folder / "samples" / f"final-step-{step:06}{suffix}"
     return Rescore(
         trial=trial.number,
@@ -29,4 +40,5 @@ def question(
         all_seeds=tuple(all_seeds),
         out=out,
         strength=strength,
+        against_all=against_all,
     )

@@ -276,7 +276,7 @@ class Supervisor:
         makes_room = self._makes_room(trial, worker, evaluation.step)
         if verdict is not None:
             self._ending[trial.number] = verdict
-        elif makes_room and evaluation.step < trial.spec.train.num_steps:
+        elif makes_room and evaluation.step < trial.spec.train.last_step:
             self._parked.add(trial.number)
         stays = trial.number not in self._ending and trial.number not in self._parked
         self._fleet.send(worker, Verdict(trial=trial.number, go_on=stays))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from sweeper.records.config import Config
+from sweeper.records.trainings import Training
 from sweeper.records.trials import Status, Trial, has_diverged
 from sweeper.study.pruning import why_hopeless
 
@@ -12,8 +13,8 @@ from sweeper.study.pruning import why_hopeless
 def verdict_on(trial: Trial, trials: Iterable[Trial], config: Config) -> tuple[Status, str] | None:
     """Why `trial`, one of the study's `trials`, should end after its last evaluation, and as what; None to go on."""
     last = trial.evaluations[-1]
-    if last.step >= trial.spec.train.num_steps:
-        return None
+    if last.step >= trial.spec.train.last_step or Training.of(trial.number).is_refit:
+        return None  # a refit learns from what it would be judged by
     if last.overfit:
         return ("finished" if trial.has_clean_checkpoint else "pruned"), f"looks overfit: {last.words}"
     if last.past_best and trial.has_clean_checkpoint:

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 
 from foundation.bases.port import Base
 from foundation.bases.registry import load_base
-from foundation.data.dataset import Dataset, load_dataset
+from foundation.data.dataset import Dataset, for_refit, load_dataset
 from foundation.data.tokens import words_on_cut
 from sweeper.records.config import Config
 from sweeper.records.lease import making
+from sweeper.records.refits import wants_refit
 from train.attention import set_attention
 from train.caches import EncodedDataset, encode_dataset
 from train.objective import check_objectives
@@ -28,6 +29,8 @@ class Loaded:
     base: Base
     dataset: Dataset
     data: EncodedDataset
+    all_pictures: tuple[Dataset, EncodedDataset] | None = None
+    """What a refit learns from, where there may be one."""
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -49,4 +52,8 @@ def load(
     set_attention(base, config.train)
     with making(cache / "data", working):
         dataset = with_regularization(load_dataset(config.data), config.data, base, cache)
-        return Loaded(base=base, dataset=dataset, data=encode_dataset(base, dataset, cache))
+        loaded = Loaded(base=base, dataset=dataset, data=encode_dataset(base, dataset, cache))
+        if not wants_refit(config, dataset):
+            return loaded
+        everything = for_refit(dataset, config.data)
+        return replace(loaded, all_pictures=(everything, encode_dataset(base, everything, cache)))

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import torch
 
+from foundation.data.dataset import Dataset
 from foundation.errors import AdapterError, UserError, first_line
 from sweeper.records.config import Config
 from sweeper.records.costs import Costs
@@ -34,13 +35,14 @@ from sweeper.records.messages import (
 )
 from sweeper.records.paths import cache_of, state_of
 from sweeper.records.pictures import sheets
-from sweeper.records.trainings import name_of
+from sweeper.records.trainings import Training, name_of
 from sweeper.worker.active_trial import ActiveTrial, is_looked_at
 from sweeper.worker.heartbeat import Heartbeat
 from sweeper.worker.judging import Due, Judging
 from sweeper.worker.loading import Loaded
 from sweeper.worker.lost import what_is_lost
 from sweeper.worker.meter import Meter
+from train.caches import EncodedDataset
 from train.pack import Pack
 from train.reports import StepReport
 
@@ -70,17 +72,14 @@ class Worker:
             config.trial.lasting,
             REPORT_EVERY,
         )
-        cache = cache_of(Path(config.study.folder))
-        self._judging = Judging(
-            self._pack,
-            loaded.dataset,
-            loaded.data,
-            config.eval,
-            self._trigger,
-            cache,
-            self._signs,
-            lambda line: self._send(Noted(line, of_study=True)),
-        )
+        self._cache = cache_of(Path(config.study.folder))
+        self._all_pictures = loaded.all_pictures
+        self._judging = self._judge_of(loaded.dataset, loaded.data)
+        self._judging_against_all: Judging | None = None
+
+    def _judge_of(self, dataset: Dataset, data: EncodedDataset) -> Judging:
+        rest = (self._eval, self._trigger, self._cache, self._signs)
+        return Judging(self._pack, dataset, data, *rest, lambda line: self._send(Noted(line, of_study=True)))
 
     def base_images(self) -> tuple[tuple[str, Path], ...]:
         """What the base draws, a sheet of all seeds for each prompt."""
@@ -137,7 +136,7 @@ class Worker:
         if lost := what_is_lost(command.folder, step, self._eval.every, history):
             self._send(Noted(f"trial {name_of(command.trial)} begins anew: {lost}"))
             self._pack.release(slot)
-            slot, step = self._pack.admit(command.spec), 0
+            slot, step = self._pack.admit(command.spec, data=self._data_of(command.trial)), 0
             history, validations = rewind(command.folder, step)
         running = ActiveTrial(command.trial, slot, command.folder, history, validations)
         self._running[command.trial] = running
@@ -151,10 +150,14 @@ class Worker:
         state = state_of(command.folder)
         if state.exists():
             try:
-                return self._pack.admit(command.spec, resume_from=state)
+                return self._pack.admit(command.spec, state, self._data_of(command.trial))
             except AdapterError as error:
                 self._send(Noted(f"trial {name_of(command.trial)} begins anew: {error}"))
-        return self._pack.admit(command.spec)
+        return self._pack.admit(command.spec, data=self._data_of(command.trial))
+
+    def _data_of(self, trial: int) -> EncodedDataset | None:
+        """What a training learns from, where that is not what all learn from."""
+        return self._all_pictures[1] if self._all_pictures and Training.of(trial).is_refit else None
 
     def _advance(self) -> None:
         """One more pass, and a look at those that are due then; or at those that an earlier process came not to."""
@@ -300,18 +303,18 @@ class Worker:
 
     def _rescore(self, command: Rescore) -> None:
         """Judge a saved checkpoint, loaded as a user would load it; nothing of a running trial is touched."""
-        spec = self._eval.for_finalists(command.seeds)
-        self._judging.reference(self._eval.for_finalists(command.all_seeds))
-        evaluation = self._judging.judge_file(
-            command.checkpoint, command.step, command.out, command.seeds, command.strength
-        )
+        judging, spec = self._judging, self._eval.for_finalists(command.seeds)
+        if command.against_all and self._all_pictures:
+            self._judging_against_all = judging = self._judging_against_all or self._judge_of(*self._all_pictures)
+        judging.reference(self._eval.for_finalists(command.all_seeds))
+        evaluation = judging.judge_file(command.checkpoint, command.step, command.out, command.seeds, command.strength)
         self._send(
             Rescored(
                 trial=command.trial,
                 evaluation=evaluation,
-                base=self._judging.judge_base(spec),
+                base=judging.judge_base(spec),
                 pictures=command.out,
-                base_pictures=self._judging.base_pictures(spec),
+                base_pictures=judging.base_pictures(spec),
             )
         )
 

@@ -53,10 +53,10 @@ class Pack(fake_supervisor.Pack):
         super().__init__()
         self.specs: dict[int, TrialSpec] = {}
 
-    def admit(self, spec: TrialSpec, resume_from: Path | None = None) -> int:
+    def admit(self, spec: TrialSpec, resume_from: Path | None = None, data: object = None) -> int:
         slot = next(number for number in range(99) if number not in self.specs)
         self.steps[slot] = _step_of(resume_from) if resume_from else 0
-        self.specs[slot], self.last[slot] = spec, spec.train.num_steps
+        self.specs[slot], self.last[slot] = spec, spec.train.last_step
         return slot
 
     def spec(self, slot: int) -> TrialSpec:
@@ -167,7 +167,7 @@ def _draw(folder: Path, spec: EvalSpec, *words: object) -> None:
 
 def _load(config: Any, device: str, *_: Any) -> Any:
     dataset = SimpleNamespace(train=range(6), validation=range(3))
-    return SimpleNamespace(base=None, dataset=dataset, data=None, notes=())
+    return SimpleNamespace(base=None, dataset=dataset, data=None, all_pictures=None, notes=())
 
 
 def play(begin: Callable[[], None], end: Callable[[], None]) -> None:

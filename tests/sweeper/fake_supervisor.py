@@ -37,7 +37,7 @@ class Pack:
         self.last: dict[int, int] = {}
         self.unread: list[StepReport] = []
 
-    def admit(self, spec: TrialSpec, resume_from: Path | None = None) -> int:
+    def admit(self, spec: TrialSpec, resume_from: Path | None = None, data: object = None) -> int:
         if resume_from is not None and not (resume_from / "state").read_text().isdigit():
             raise AdapterError("state is damaged")
         slot = len(self.steps)

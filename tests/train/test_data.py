@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from PIL import Image, ImageOps
 
-from foundation.data.dataset import load_dataset, with_folders
+from foundation.data.dataset import for_refit, load_dataset, with_folders
 from foundation.data.folder import HOLDOUT, read_folder, split
 from foundation.errors import DataError
 from train.drawn import NUM_UNSEEN, draw_set, with_drawn_folder
@@ -91,22 +91,30 @@ def test_mistakes_name_the_folder_they_are_in(tmp_path: Path) -> None:
         load_dataset(DataSpec(name="test", drawn="pencil"))
 
 
-def test_fewer_than_five_images_are_refused(tmp_path: Path) -> None:
+def test_fewer_than_three_images_are_refused(tmp_path: Path) -> None:
     folder = write(tmp_path / "data", ["x"] * 4)
     too_few = rf"^data\.path {folder} has 4 usable images; at least 5 are needed, or data\.holdout_at_least=1, "
     with pytest.raises(DataError, match=too_few):
+        load_dataset(spec(folder, holdout_at_least=3))
+    folder = write(tmp_path / "two", ["x"] * 2)
+    with pytest.raises(DataError, match=rf"^data\.path {folder} has 2 usable images; at least 3 are needed$"):
         load_dataset(spec(folder))
 
 
-def test_of_a_handful_fewer_are_held_out_where_a_person_says_so(tmp_path: Path) -> None:
-    folder = write(tmp_path / "data", ["x"] * 4)
-    dataset = load_dataset(spec(folder, holdout_at_least=1))
-    assert len(dataset.train) == 3 and len(dataset.validation) == 1
-    assert dataset.notes(64) == ("pictures: 3 to train on, 1 held out",)
+@pytest.mark.parametrize(("count", "held"), [(3, 1), (5, 1), (7, 1), (8, 2), (12, 2), (13, 3), (30, 6)])
+def test_of_a_handful_few_are_held_out(tmp_path: Path, count: int, held: int) -> None:
+    dataset = load_dataset(spec(write(tmp_path / "data", ["x"] * count)))
+    assert (len(dataset.train), len(dataset.validation)) == (count - held, held)
+
+
+def test_that_one_picture_tells_less_than_two_is_said(tmp_path: Path) -> None:
+    notes = load_dataset(spec(write(tmp_path / "data", ["x"] * 5))).notes(64)
+    assert notes[0] == "pictures: 4 to train on, 1 held out"
+    assert notes[1].startswith("one picture is held out, so what needs two is not measured: ")
 
 
 def test_most_of_a_handful_held_out_is_said_with_what_to_do(tmp_path: Path) -> None:
-    dataset = load_dataset(spec(write(tmp_path / "data", ["x"] * 5)))
+    dataset = load_dataset(spec(write(tmp_path / "data", ["x"] * 5), holdout_at_least=3))
     assert len(dataset.train) == 2 and len(dataset.validation) == 3
     assert dataset.notes(64)[1].startswith("2 pictures are trained on and 3 held out; data.holdout_at_least=1 holds")
 
@@ -265,7 +273,7 @@ def test_a_folder_of_copies_is_refused(drawn_folder: Path, tmp_path: Path) -> No
     with pytest.raises(DataError, match="has 7 images, but no 3 that are not copies of one another.*find_copies=false"):
         load_dataset(spec(folder))
     told_apart = load_dataset(spec(folder, find_copies=False))
-    assert len(told_apart.validation) == 3 and told_apart.copies == ()
+    assert len(told_apart.validation) == 1 and told_apart.copies == ()
 
 
 def test_the_fingerprint_tells_other_pictures_captions_and_sides(drawn_folder: Path, tmp_path: Path) -> None:
@@ -277,7 +285,7 @@ def test_the_fingerprint_tells_other_pictures_captions_and_sides(drawn_folder: P
 
     first = now()
     assert first.keys() == {"data.train", "data.validation", "data.regularization"}
-    assert first["data.train"].startswith("7 pictures (")
+    assert first["data.train"].startswith("8 pictures (")
     assert now() == first
     assert now(validation_path=str(drawn_folder / "validation"))["data.train"].startswith("10 pictures (")
     table = folder / "metadata.jsonl"
@@ -345,3 +353,12 @@ def test_folders_of_other_settings_within_the_folder_are_not_read_with_it(tmp_pa
     assert (
         "data.path: 6 files left out, of data.validation_path: val/20.png, val/20.txt, val/21.png …" in dataset.notes(8)
     )
+
+
+def test_a_refit_learns_from_all_pictures_and_is_held_against_those_that_all_learn_from(tmp_path: Path) -> None:
+    asked = spec(write(tmp_path / "data", ["x"] * 5))
+    dataset = load_dataset(asked)
+    everything = for_refit(dataset, asked)
+    assert everything.train == (*dataset.train, *dataset.validation)
+    assert everything.validation == dataset.train
+    assert everything.num_images == 5

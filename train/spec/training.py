@@ -31,6 +31,9 @@ class TrainingSpec:
     """Times that the trial sees all pictures, in place of `steps`. A batch is of one shape and one epoch, so that the
     last of a shape may be smaller, and so may be an epoch's last step of `gradient_accumulation`; a share of an epoch
     is rounded up. None where `steps` says how long."""
+    stop_after: Annotated[int, Field(ge=1)] | None = None
+    """Steps after which the trial ends, where that is before its `steps`, which its learning-rate curve is made for;
+    None is off."""
     batch_size: Annotated[int, Field(ge=1)] = 4
     """Images per forward and backward pass."""
     gradient_accumulation: Annotated[int, Field(ge=1)] = 1
@@ -86,6 +89,11 @@ class TrainingSpec:
         """Optimizer steps of the trial; for epochs only once `for_images` has turned them into steps."""
         assert self.steps is not None
         return self.steps
+
+    @property
+    def last_step(self) -> int:
+        """After which the trial ends."""
+        return min(self.num_steps, self.stop_after or self.num_steps)
 
     def for_images(self, counts: Sequence[int]) -> TrainingSpec:
         """The same with epochs as steps, for a set of so many images of each shape, repeats counted."""

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from eval.judge import judge
-from eval.metrics.registry import DATA, METRICS, SEEDS, TWO_UNRELATED, Metric, function_of
+from eval.metrics.registry import DATA, METRICS, SEEDS, TWO_HELD_OUT, TWO_UNRELATED, Metric, function_of
 from tests.eval.test_judge import GOOD, REFERENCE, SPEC, WIDTH
 
 NOTHING = torch.zeros(0, WIDTH)
@@ -22,13 +22,17 @@ def test_every_entry_names_its_function_and_says_how_to_read_it(name: str) -> No
     assert METRICS[name].description
 
 
-@pytest.mark.parametrize("need", [DATA, SEEDS, TWO_UNRELATED])
+@pytest.mark.parametrize("need", [DATA, SEEDS, TWO_HELD_OUT, TWO_UNRELATED])
 def test_what_an_entry_needs_is_what_it_cannot_be_taken_without(need: str) -> None:
     reference, evidence = REFERENCE, GOOD
     if need == DATA:
         none = {"train": NOTHING, "held_out": NOTHING, "base_validation": torch.zeros(0, 4)}
         reference = replace(reference, train_compositions=NOTHING, held_out_compositions=NOTHING, **none)
         evidence = replace(evidence, validation_losses=torch.zeros(0, 4))
+    elif need == TWO_HELD_OUT:
+        one = {name: getattr(reference, name)[:1] for name in ("held_out", "held_out_compositions", "base_validation")}
+        reference = replace(reference, **one)
+        evidence = replace(evidence, validation_losses=evidence.validation_losses[:1])
     else:
         prompts, seeds, unrelated = (8, 1, 3) if need == SEEDS else (8, 4, 1)
         budget = SPEC.whole._replace(prompts=prompts, seeds=seeds, unrelated=unrelated)

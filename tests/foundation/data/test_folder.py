@@ -13,8 +13,11 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from foundation.data.folder import MIN_IMAGES, Picture, read_folder, split
+from foundation.data.folder import Picture, read_folder, split
 from foundation.errors import DataError
+
+MIN_IMAGES = 5
+"""That these folders need."""
 
 
 def write(folder: Path, captions: Mapping[str, str], key: str = "text") -> Path:
@@ -176,16 +179,30 @@ def pictures(count: int) -> list[Picture]:
 
 @pytest.mark.parametrize(
     ("count", "holdout", "held"),
-    [(5, 0.2, 3), (10, 0.2, 3), (15, 0.2, 3), (20, 0.2, 4), (30, 0.2, 6), (100, 0.2, 20), (20, 0.5, 10), (10, 0.99, 8)],
+    [
+        (3, 0.2, 1),
+        (5, 0.2, 1),
+        (10, 0.2, 2),
+        (12, 0.01, 1),
+        (13, 0.01, 3),
+        (15, 0.2, 3),
+        (20, 0.2, 4),
+        (30, 0.2, 6),
+        (100, 0.2, 20),
+        (20, 0.5, 10),
+        (10, 0.99, 8),
+    ],
 )
-def test_a_share_and_at_least_three_are_held_out_and_two_are_left(count: int, holdout: float, held: int) -> None:
+def test_a_share_is_held_out_at_least_one_of_a_few_or_three_and_two_are_left(
+    count: int, holdout: float, held: int
+) -> None:
     train, validation = split(pictures(count), holdout)
     assert (len(train), len(validation)) == (count - held, held)
 
 
-@pytest.mark.parametrize("count", [0, 1, 4])
-def test_of_fewer_than_five_none_is_held_out(count: int) -> None:
-    assert split(pictures(count)) == (tuple(pictures(count)), ())
+@pytest.mark.parametrize(("count", "at_least"), [(0, None), (1, None), (2, None), (4, 3)])
+def test_of_fewer_than_both_sides_need_none_is_held_out(count: int, at_least: int | None) -> None:
+    assert split(pictures(count), at_least=at_least) == (tuple(pictures(count)), ())
 
 
 def test_the_split_keeps_the_order_and_no_picture_is_lost_or_on_both_sides() -> None:
@@ -216,7 +233,7 @@ def test_copies_go_to_one_side_and_count_once() -> None:
     doubled = [*every, *(Picture(Path(f"copy-{p.path}"), p.caption, p.digest) for p in every)]
     train, validation = split(doubled)
     assert not {p.digest for p in train} & {p.digest for p in validation}
-    assert len({p.digest for p in validation}) == 3 and len(validation) == 6
+    assert len({p.digest for p in validation}) == 2 and len(validation) == 4
 
 
 def test_one_more_picture_moves_few_others() -> None:
