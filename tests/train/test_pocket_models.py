@@ -35,11 +35,11 @@ def test_clip_finds_the_right_caption_among_those_of_1000_scenes(
     assert retrieval(models[1], pictures.pixels, pictures.captions) >= bar
 
 
-@pytest.mark.parametrize("style", ["photo", "pencil", "chalk"])
+@pytest.mark.parametrize(("style", "bar"), [("photo", 0.8), ("pencil", 0.9), ("chalk", 0.9)])
 def test_clip_tells_a_style_to_learn_from_all_others(
-    style: str, models: tuple[StableDiffusionPipeline, CLIPModel]
+    style: str, bar: float, models: tuple[StableDiffusionPipeline, CLIPModel]
 ) -> None:
-    assert style_match(models[1], draw_scenes(style, 100), style) >= 0.95
+    assert style_match(models[1], draw_scenes(style, 100), style) >= bar
 
 
 @pytest.mark.parametrize(("style", "bar"), [("photo", 30.0), ("pencil", 22.0)])
