@@ -24,6 +24,7 @@ from foundation.quiet import quiet_libraries
 
 quiet_libraries()
 
+from eval.feature_sets import ReferenceFeatures, SampleFeatures  # noqa: E402
 from eval.features import Extractor, load_extractor  # noqa: E402
 from eval.judge import Evidence, judge  # noqa: E402
 from eval.metrics.copying import deduplicate  # noqa: E402
@@ -111,13 +112,23 @@ def alarm(pools: Pools, nuisance: str, share: float, rng: np.random.Generator) -
     held_out_features, held_out_compositions = _views(pools.real[held_out], width)
     base_features, base_compositions = _views(pools.base[prompts], width)
     features, placed = _views(drawn.view(PROMPTS, SEEDS, -1), width)
-    reference = Reference(
-        base_training_compositions=torch.zeros(0, THUMBNAIL_WIDTH),
+    seen = ReferenceFeatures(
         train=train_features[deduplicate(train_features)],
         held_out=held_out_features,
-        prompts=pools.texts[prompts],
         base_samples=base_features,
         base_unrelated=base_features[:0],
+    )
+    reference = Reference(
+        train=seen.train,
+        held_out=seen.held_out,
+        prompts=pools.texts[prompts],
+        base_samples=seen.base_samples,
+        base_unrelated=seen.base_unrelated,
+        base_training_compositions=torch.zeros(0, THUMBNAIL_WIDTH),
+        style=seen,  # which copies have nothing to do with
+        style_scale=torch.ones(width),
+        real_texts=pools.texts[:0],
+        captioned=torch.zeros(0, dtype=torch.int64),
         base_validation=validation,
         train_compositions=train_compositions[deduplicate(train_compositions)],
         held_out_compositions=held_out_compositions,
@@ -130,6 +141,7 @@ def alarm(pools: Pools, nuisance: str, share: float, rng: np.random.Generator) -
         unrelated=base_features[:0],
         validation_losses=0.8 * validation,
         compositions=placed,
+        style=SampleFeatures(samples=features, unrelated=base_features[:0]),
     )
     spec = EvalSpec(bootstrap_draws=2)
     return judge(reference, evidence, [], spec).overfit_index >= spec.thresholds.overfit

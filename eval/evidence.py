@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from PIL import Image
 from torch import Tensor
 
-from eval.extractors import FeatureExtractor, FeatureExtractors
+from eval.extractors import FeatureExtractor, FeatureExtractors, StyleExtractor
 from eval.feature_sets import SampleFeatures
 from eval.judge import Evidence
 from eval.reference import by_prompt
@@ -31,7 +31,7 @@ def build_evidence(
     checkpoint's, `validation_losses` (N, B) are.
     """
 
-    def look(eye: FeatureExtractor) -> SampleFeatures:
+    def look(eye: FeatureExtractor | StyleExtractor) -> SampleFeatures:
         return SampleFeatures(
             samples=by_prompt(eye.images(samples), num_seeds),
             unrelated=by_prompt(eye.images(unrelated), unrelated_seeds),
@@ -46,5 +46,5 @@ def build_evidence(
         compositions=by_prompt(compositions(samples), num_seeds),
         training_compositions=compositions(training),
         image=look(eyes.image) if eyes.image else None,
-        style=look(eyes.style) if eyes.style else None,
+        style=look(eyes.style),
     )

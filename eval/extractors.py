@@ -17,6 +17,7 @@ from transformers.utils import cached_file
 
 from eval.features import IMAGE_PROCESSORS, Extractor, load_extractor, pixel_batches, unit
 from eval.spec import EvalSpec
+from eval.textures import TextureExtractor
 from foundation.config.own_code import NO_CODE, refuse_models_code
 from foundation.errors import BaseModelError, first_line
 
@@ -34,6 +35,16 @@ class FeatureExtractor(Protocol):
         """Return the pictures' features, (N, D), unit norm, float32, on the CPU; an empty list gives (0, D)."""
 
 
+class StyleExtractor(Protocol):
+    """Whatever sees how pictures are painted."""
+
+    def parts(self, width: int) -> tuple[int, ...]:
+        """Return how wide the parts are of rows of this width that count alike."""
+
+    def images(self, images: Sequence[Image.Image]) -> Tensor:
+        """Return rows (N, D) of any length, float32, on the CPU; an empty list gives (0, D)."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ImageExtractor:
     """A model of pictures alone; see `FeatureExtractor`."""
@@ -43,6 +54,12 @@ class ImageExtractor:
     processor: Any
     device: torch.device
     width: int
+    vision: Any
+    """The transformer itself."""
+
+    def parts(self, width: int) -> tuple[int, ...]:
+        """See `StyleExtractor`: all of it is one."""
+        return (width,)
 
     @torch.inference_mode()
     def images(self, images: Sequence[Image.Image]) -> Tensor:
@@ -57,10 +74,10 @@ class FeatureExtractors:
 
     clip: Extractor
     """Reads pictures and texts."""
-    image: FeatureExtractor | None = None
+    style: StyleExtractor
+    """Sees style alone."""
+    image: ImageExtractor | None = None
     """Compares pictures with one another; None: the CLIP does."""
-    style: FeatureExtractor | None = None
-    """Sees style alone; None: what compares pictures does that too."""
 
 
 def load_extractors(spec: EvalSpec, device: torch.device | str) -> FeatureExtractors:
@@ -69,10 +86,16 @@ def load_extractors(spec: EvalSpec, device: torch.device | str) -> FeatureExtrac
     Raises:
         BaseModelError: a model is not there, or is of another kind.
     """
+    clip = load_extractor(spec.clip, device)
+    image = load_image_extractor(spec.image_features, device) if spec.image_features else None
+    if spec.style_features:
+        return FeatureExtractors(clip=clip, image=image, style=load_style_extractor(spec.style_features, device))
+    if image:
+        return FeatureExtractors(
+            clip=clip, image=image, style=TextureExtractor(image, image.vision, image.processor, image.device)
+        )
     return FeatureExtractors(
-        clip=load_extractor(spec.clip, device),
-        image=load_image_extractor(spec.image_features, device) if spec.image_features else None,
-        style=load_style_extractor(spec.style_features, device) if spec.style_features else None,
+        clip=clip, style=TextureExtractor(clip, clip.model.vision_model, clip.processor, clip.device)
     )
 
 
@@ -97,7 +120,9 @@ def load_image_extractor(source: str, device: torch.device | str) -> ImageExtrac
         tokens: Tensor = model(pixel_values=pixels).last_hidden_state
         return tokens[:, 0]
 
-    return ImageExtractor(look=look, processor=processor, device=torch.device(device), width=model.config.hidden_size)
+    return ImageExtractor(
+        look=look, processor=processor, device=torch.device(device), width=model.config.hidden_size, vision=model
+    )
 
 
 def load_style_extractor(source: str, device: torch.device | str) -> ImageExtractor:
@@ -130,7 +155,9 @@ def load_style_extractor(source: str, device: torch.device | str) -> ImageExtrac
         pooled: Tensor = model(pixel_values=pixels).pooler_output
         return pooled @ head
 
-    return ImageExtractor(look=look, processor=processor, device=torch.device(device), width=head.shape[1])
+    return ImageExtractor(
+        look=look, processor=processor, device=torch.device(device), width=head.shape[1], vision=model
+    )
 
 
 def _frozen(model: Any, device: torch.device | str) -> Any:

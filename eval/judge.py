@@ -27,7 +27,7 @@ from eval.overfit import (
     severities,
 )
 from eval.reference import Reference
-from eval.score import Parts, pseudo_values, score, standard_error
+from eval.score import Parts, pseudo_values, score, standard_error, styles_by_prompt
 from eval.spec import EvalSpec, SampleBudget
 
 
@@ -47,25 +47,15 @@ class Evidence:
     """(P, S, C) `eval.thumbnails` of the samples."""
     training_compositions: Tensor
     """(K, C) the same of what it draws for the training captions, of one seed; (0, C) for none."""
+    style: SampleFeatures
+    """The pictures as the eye of `Reference.style` sees them; unscaled."""
     image: SampleFeatures | None = None
-    """The pictures as the eye of `Reference.image` sees them; None where that is None."""
-    style: SampleFeatures | None = None
-    """As the eye of `Reference.style` sees them; None where that is None."""
+    """As the eye of `Reference.image` sees them; None where that is None."""
 
     @property
     def of_clip(self) -> SampleFeatures:
         """The pictures as the CLIP sees them."""
         return SampleFeatures(samples=self.samples, unrelated=self.unrelated)
-
-    @property
-    def of_images(self) -> SampleFeatures:
-        """The pictures as they are compared with others."""
-        return self.image or self.of_clip
-
-    @property
-    def of_style(self) -> SampleFeatures:
-        """The pictures as style fidelity is measured on them."""
-        return self.style or self.of_images
 
     def within(self, budget: SampleBudget) -> Evidence:
         """The same as if it had been drawn for these prompts and seeds alone."""
@@ -76,7 +66,7 @@ class Evidence:
             compositions=self.compositions[: budget.prompts, : budget.seeds],
             training_compositions=self.training_compositions[: budget.training],
             image=self.image and self.image.within(budget),
-            style=self.style and self.style.within(budget),
+            style=self.style.within(budget),
         )
 
 
@@ -101,9 +91,10 @@ def judge(
     metrics = metric_values(seen, spec.metrics, failed)
     match, base_match = pictures.prompt_matches_of(seen)
     parts = Parts(
-        style=pictures.style_shares_of(seen),
+        style=pictures.style_way_of(seen),
         match=match,
         base_match=base_match,
+        real_match=pictures.real_match_of(seen),
         copied=seen.copied,
         base_copied=seen.base_copied,
         training_copied=seen.training_copied,
@@ -127,7 +118,7 @@ def judge(
         severities=severe | dict.fromkeys(missing_criteria(signs), math.nan),
         metrics=metrics | ({"fall": fall.share, "fall_t": fall.t} if fall else {}) | course.in_detail(seen),
         validation_losses=tuple(losses.image_means(evidence.validation_losses).tolist()),
-        prompt_styles=tuple(parts.style.mean(1).tolist()),
+        prompt_styles=tuple(styles_by_prompt(parts).tolist()),
         prompt_scores=by_prompt,
         past_best=is_past_best(fall, spec.thresholds),
     )
@@ -148,7 +139,7 @@ def _gather(
         step=evidence.step,
         clip=clip,
         images=images,
-        style=_view(reference.style, evidence.style) if reference.style and evidence.style else images,
+        style=_view(reference.style, evidence.style, reference.style_scale),
         compositions=View(
             samples=evidence.compositions,
             base_samples=reference.base_compositions,
@@ -157,6 +148,8 @@ def _gather(
             **real,
         ),
         prompts=reference.prompts,
+        real_texts=reference.real_texts,
+        captioned=reference.captioned,
         copied=copying.find_copies(evidence.compositions, **real),
         base_copied=copying.find_copies(reference.base_compositions, **real),
         training_copied=copying.find_copies(evidence.training_compositions, **real),
@@ -169,14 +162,17 @@ def _gather(
     )
 
 
-def _view(reference: ReferenceFeatures, drawn: SampleFeatures) -> View:
+def _view(reference: ReferenceFeatures, drawn: SampleFeatures, scale: Tensor | None = None) -> View:
+    def scaled(rows: Tensor) -> Tensor:
+        return rows if scale is None else (rows / scale).float()
+
     return View(
-        samples=drawn.samples,
-        unrelated=drawn.unrelated,
-        base_samples=reference.base_samples,
-        base_unrelated=reference.base_unrelated,
-        held_out=reference.held_out,
-        train=reference.train,
+        samples=scaled(drawn.samples),
+        unrelated=scaled(drawn.unrelated),
+        base_samples=scaled(reference.base_samples),
+        base_unrelated=scaled(reference.base_unrelated),
+        held_out=scaled(reference.held_out),
+        train=scaled(reference.train),
     )
 
 
@@ -197,7 +193,7 @@ def _signs(seen: Seen, metrics: Mapping[str, float], fall: Fall | None) -> Overf
 
 
 def _is_measurable(evidence: Evidence) -> bool:
-    return all(bool(seen.samples.isfinite().all()) for seen in (evidence.of_clip, evidence.of_style))
+    return all(bool(seen.samples.isfinite().all()) for seen in (evidence.of_clip, evidence.style))
 
 
 def fall_of(points: float, by_prompt: Sequence[float], history: Sequence[Evaluation]) -> Fall | None:
@@ -226,7 +222,7 @@ def _check_shapes(reference: Reference, evidence: Evidence) -> None:
         (reference.style, evidence.style),
     )
     if any((view is None) != (seen is None) for view, seen in views):
-        raise ValueError("evidence must be of the eyes of the reference: image and style in both, or in neither")
+        raise ValueError("evidence must be of the eyes of the reference: image in both, or in neither")
     pairs = [
         ("validation_losses", evidence.validation_losses, reference.base_validation),
         ("compositions", evidence.compositions, reference.base_compositions),

@@ -15,7 +15,8 @@ from eval.evidence import build_evidence
 from eval.extractors import FeatureExtractors, load_extractors
 from eval.judge import judge
 from eval.needs import lines_on_missing
-from eval.prompts import captions_to_draw, check_prompts, with_trigger, without_trigger
+from eval.prompts import caption_alone, captions_to_draw, check_prompts, with_trigger, without_trigger
+from eval.reconstruction import reconstruct
 from eval.reference import build_reference
 from eval.request import EvalRequest
 from eval.samplers import check_sampler
@@ -72,8 +73,9 @@ def judge_file(request: EvalRequest) -> Evaluation:
     plain = _look(base, held_out, spec, request.trigger)
     evaluation = _judge(
         eyes,
-        [square(picture.open(), base.resolution) for picture in train],
-        [square(picture.open(), base.resolution) for picture in held_out],
+        reconstruct(base, [square(picture.open(), base.resolution) for picture in train]),
+        reconstruct(base, [square(picture.open(), base.resolution) for picture in held_out]),
+        [caption_alone(picture.caption, request.trigger, spec.class_word) for picture in (*train, *held_out)],
         plain,
         seen,
         spec,
@@ -187,6 +189,7 @@ def _judge(
     eyes: FeatureExtractors,
     train: Sequence[Image.Image],
     held_out: Sequence[Image.Image],
+    captions: Sequence[str],
     base: _Sight,
     seen: _Sight,
     spec: EvalSpec,
@@ -197,6 +200,7 @@ def _judge(
         eyes,
         train=train,
         held_out=held_out,
+        captions=captions,
         prompts=[without_trigger(prompt, trigger, spec.class_word) for prompt in spec.prompts],
         base_samples=base.samples,
         base_unrelated=base.unrelated,

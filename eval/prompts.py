@@ -26,6 +26,11 @@ def without_trigger(prompt: str, trigger: str, class_word: str = "") -> str:
     return _tidy(said) or with_trigger(prompt, trigger)
 
 
+def caption_alone(caption: str, trigger: str, class_word: str = "") -> str:
+    """Return what a `caption` says beside the trigger, for which `class_word` stands; "" where it says no more."""
+    return _tidy(replace_phrase(caption, trigger, class_word))
+
+
 def captions_to_draw(pictures: Sequence[Picture], prompts: Sequence[str], trigger: str, count: int) -> tuple[str, ...]:
     """Return `count` captions of training `pictures` to look for copies by, or as many as there are that differ.
 

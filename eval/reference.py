@@ -11,16 +11,17 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from eval.extractors import FeatureExtractor, FeatureExtractors
+from eval.extractors import FeatureExtractor, FeatureExtractors, StyleExtractor
 from eval.feature_sets import ReferenceFeatures
 from eval.metrics.copying import deduplicate
 from eval.spec import SampleBudget
+from eval.textures import scale_of
 from eval.thumbnails import compositions
 from foundation.errors import DataError
 from foundation.files.checked import load_checked, save_checked
 
 _VIEWS = ("image", "style")
-"""The parts of a reference that only eyes of their own have."""
+"""The parts of a reference that other eyes than the CLIP have."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -51,10 +52,16 @@ class Reference:
     """(P, S, C) what the base draws."""
     base_training_compositions: Tensor
     """(K, C) what the base draws for the training captions, of one seed; (0, C) for none."""
+    style: ReferenceFeatures
+    """As the eye for style sees them (`eval.style_features`, or `eval.textures`); rows of any length, unscaled."""
+    real_texts: Tensor
+    """(r, D) captions of real pictures without the trigger, of those that say something; the CLIP's."""
+    captioned: Tensor
+    """(r,) which rows of `train`, then `held_out`, these pictures are."""
+    style_scale: Tensor
+    """(D,) what these rows are divided by before they are compared (`eval.textures.scale_of`)."""
     image: ReferenceFeatures | None = None
     """The pictures as an eye of its own sees them (`eval.image_features`); None: as the CLIP does."""
-    style: ReferenceFeatures | None = None
-    """As the eye for style sees them (`eval.style_features`); None: as in `image`."""
 
     def __post_init__(self) -> None:
         if self.base_samples.ndim != 3 or len(self.base_samples) != len(self.prompts) or not len(self.prompts):
@@ -80,11 +87,6 @@ class Reference:
         """The pictures as they are compared with one another."""
         return self.image or self.of_clip
 
-    @property
-    def of_style(self) -> ReferenceFeatures:
-        """The pictures as style fidelity is measured on them."""
-        return self.style or self.of_images
-
     def within(self, budget: SampleBudget) -> Reference:
         """The same as if the base had been drawn for these prompts and seeds alone."""
         return replace(
@@ -95,7 +97,7 @@ class Reference:
             base_compositions=self.base_compositions[: budget.prompts, : budget.seeds],
             base_training_compositions=self.base_training_compositions[: budget.training],
             image=self.image and self.image.within(budget),
-            style=self.style and self.style.within(budget),
+            style=self.style.within(budget),
         )
 
     def save(self, path: Path) -> None:
@@ -104,7 +106,7 @@ class Reference:
         for name in _VIEWS:
             view: ReferenceFeatures | None = getattr(self, name)
             tensors |= view.tensors(name) if view else {}
-        save_checked(path, tensors)
+        save_checked(path, {name: tensor.clone() for name, tensor in tensors.items()})  # two eyes may share one
 
     @classmethod
     def load(cls, path: Path) -> Reference:
@@ -118,6 +120,8 @@ class Reference:
         try:
             own: dict[str, Any] = {field.name: tensors[field.name] for field in fields(cls) if field.name not in _VIEWS}
             own |= {name: ReferenceFeatures.of_tensors(name, tensors) for name in _VIEWS}
+            if own["style"] is None:
+                raise KeyError("style")
             return cls(**own)
         except (KeyError, ValueError) as error:
             raise DataError(f"the judge's reference {path} is no such file ({error})") from error
@@ -128,6 +132,7 @@ def build_reference(
     *,
     train: Sequence[Image.Image],
     held_out: Sequence[Image.Image],
+    captions: Sequence[str] = (),
     prompts: Sequence[str],
     base_samples: Sequence[Image.Image],
     base_unrelated: Sequence[Image.Image],
@@ -138,21 +143,26 @@ def build_reference(
 ) -> Reference:
     """Look at everything once, with each of the `eyes` that there is.
 
-    `train` are the pictures that are trained on, `held_out` those that are not; `prompts` are P texts without the
-    trigger; `base_samples` P·S and `base_unrelated` U·R pictures, prompt by prompt with S = `num_seeds`, R =
+    `train` are the pictures that are trained on, `held_out` those that are not, `captions` what the former and then the
+    latter show, without the trigger, "" where nothing is said, or none at all; `prompts` are P texts without it;
+    `base_samples` P·S and `base_unrelated` U·R pictures, prompt by prompt with S = `num_seeds`, R =
     `unrelated_seeds`, and `base_training` K pictures of training captions; `base_validation` (N, B).
     """
 
-    def view(eye: FeatureExtractor) -> ReferenceFeatures:
-        features = eye.images(train)
+    train_compositions = compositions(train)
+    kept = deduplicate(train_compositions)
+
+    def view(eye: FeatureExtractor | StyleExtractor) -> ReferenceFeatures:
         return ReferenceFeatures(
-            train=features[deduplicate(features)],
+            train=eye.images(train)[kept],
             held_out=eye.images(held_out),
             base_samples=by_prompt(eye.images(base_samples), num_seeds),
             base_unrelated=by_prompt(eye.images(base_unrelated), unrelated_seeds),
         )
 
-    of_clip, train_compositions = view(eyes.clip), compositions(train)
+    of_clip, of_style = view(eyes.clip), view(eyes.style)
+    rows = [*kept.tolist(), *range(len(train), len(captions))]  # where each real picture's caption stands
+    captioned = [row for row, at in enumerate(rows) if captions and captions[at]]
     return Reference(
         train=of_clip.train,
         held_out=of_clip.held_out,
@@ -160,13 +170,20 @@ def build_reference(
         base_samples=of_clip.base_samples,
         base_unrelated=of_clip.base_unrelated,
         base_validation=base_validation.double(),
-        train_compositions=train_compositions[deduplicate(train_compositions)],
+        train_compositions=train_compositions[kept],
         held_out_compositions=compositions(held_out),
         base_compositions=by_prompt(compositions(base_samples), num_seeds),
         base_training_compositions=compositions(base_training),
         image=view(eyes.image) if eyes.image else None,
-        style=view(eyes.style) if eyes.style else None,
+        style=of_style,
+        real_texts=eyes.clip.texts([captions[rows[row]] for row in captioned]),
+        captioned=torch.tensor(captioned, dtype=torch.int64),
+        style_scale=_scale(eyes.style, torch.cat([of_style.train, of_style.held_out])),
     )
+
+
+def _scale(eye: StyleExtractor, real: Tensor) -> Tensor:
+    return scale_of(real, eye.parts(real.shape[1]))
 
 
 def by_prompt(features: Tensor, num_seeds: int) -> Tensor:

@@ -7,27 +7,32 @@ import math
 import torch
 from torch import Tensor
 
-from eval.metrics import copying, distribution, similarity, spread
+from eval.metrics import copying, distribution, similarity, spread, style
 from eval.metrics.seen import Seen, View
 
 
 def style_of(seen: Seen) -> float:
-    """Style fidelity of all pictures."""
-    return float(style_shares_of(seen).mean())
+    """Style fidelity of all pictures; NaN without two real pictures."""
+    way = style_way_of(seen)
+    return float(way.share(*style.every(way.apart))) if way else math.nan
 
 
-def style_shares_of(seen: Seen) -> Tensor:
-    """Style fidelity picture by picture, (P, S)."""
-    view = seen.style
-    return similarity.style_shares(view.samples, view.base_samples, view.held_out, view.train)
+def style_way_of(seen: Seen) -> style.Way | None:
+    """What style fidelity is made of; None without two real pictures."""
+    return _way(seen.style, seen.style.samples, seen.style.base_samples)
 
 
 def leak_of(seen: Seen) -> float:
     """Style fidelity on prompts that did not ask for the style."""
-    view = seen.style
-    if not len(view.base_unrelated):
+    if not len(seen.style.base_unrelated):
         return math.nan
-    return float(similarity.style_shares(view.unrelated, view.base_unrelated, view.held_out, view.train).mean())
+    way = _way(seen.style, seen.style.unrelated, seen.style.base_unrelated)
+    return float(way.share(*style.every(way.apart))) if way else math.nan
+
+
+def _way(view: View, samples: Tensor, base_samples: Tensor) -> style.Way | None:
+    real = torch.cat([view.train, view.held_out])
+    return style.way(samples, base_samples, real) if len(real) >= style.MIN_REAL else None
 
 
 def prompt_match_of(seen: Seen) -> float:
@@ -53,6 +58,18 @@ def prompt_matches_of(seen: Seen) -> tuple[Tensor, Tensor]:
     samples, base_samples = _contents(seen.clip)
     prompts = _prompts(seen)
     return similarity.prompt_matches(samples, prompts), similarity.prompt_matches(base_samples, prompts)
+
+
+def real_match_of(seen: Seen) -> float:
+    """Mean prompt match of real pictures with their own captions in points, the learned style taken out; NaN for none.
+
+    What pictures wholly in the style can have: a CLIP reads some styles less well than what the base draws.
+    """
+    if not len(seen.captioned):
+        return math.nan
+    axis = _axis(seen.clip)
+    real = similarity.without_axis(torch.cat([seen.clip.train, seen.clip.held_out])[seen.captioned], axis)
+    return float(similarity.prompt_matches(real[:, None], similarity.without_axis(seen.real_texts, axis)).mean())
 
 
 def copy_rate_of(seen: Seen) -> float:

@@ -14,7 +14,10 @@ from eval.spec import EvalSpec
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class View:
-    """Pictures as one eye sees them: unit rows of width D, float32, on the CPU. What there is none of is empty."""
+    """Pictures as one eye sees them: unit rows of width D, float32, on the CPU. What there is none of is empty.
+
+    The eye for style has rows of any length, scaled so that real pictures lie 1 apart.
+    """
 
     samples: Tensor
     """(P, S, D) what the checkpoint draws for the prompts and seeds."""
@@ -27,7 +30,7 @@ class View:
     held_out: Tensor
     """(m, D) real pictures that no trial trains on."""
     train: Tensor
-    """(n, D) real pictures that trials train on, near-duplicates taken out; n may differ from eye to eye."""
+    """(n, D) real pictures that trials train on, near-duplicates taken out."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -45,11 +48,15 @@ class Seen:
     images: View
     """As the eye that compares pictures sees them (`eval.image_features`); the same as `clip` where there is none."""
     style: View
-    """As the eye for style sees them (`eval.style_features`); the same as `images` where there is none."""
+    """As the eye for style sees them (`eval.style_features`, or `eval.textures`)."""
     compositions: View
     """As thumbnails (`eval.thumbnails`); unrelated prompts' are not kept, (0, R, D)."""
     prompts: Tensor
     """(P, D) the prompts without the trigger, as the CLIP reads them; unit rows."""
+    real_texts: Tensor
+    """(r, D) captions of real pictures without the trigger, of those that say something."""
+    captioned: Tensor
+    """(r,) which rows of `clip.train`, then `clip.held_out`, these pictures are."""
     copied: Tensor
     """(P, S) bool: which of the checkpoint's pictures copy a training picture."""
     base_copied: Tensor

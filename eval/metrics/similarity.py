@@ -1,13 +1,9 @@
-"""How well pictures match texts and other pictures: CLIP score, prompt match, style fidelity."""
+"""How well pictures match texts and other pictures: CLIP score, prompt match."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
-
-MIN_STYLE_GAP = 0.02
-"""Least distance in cosine from the base to the real set that style fidelity divides by. Nearer than that the base
-already draws so; without a floor the share would be noise over noise."""
 
 MIN_MARGIN = 1.0
 """Least margin of the base, in points, that counts as following prompts."""
@@ -48,23 +44,6 @@ def image_similarity(generated: Tensor, real: Tensor) -> float:
     if len(generated) == 0 or len(real) == 0:
         return float("nan")
     return float(generated.double().mean(0) @ real.double().mean(0))  # the mean of all dot products
-
-
-def style_shares(samples: Tensor, base: Tensor, held_out: Tensor, train: Tensor) -> Tensor:
-    """Return style fidelity picture by picture, (P, S): how much of the way from the base to the real set was gone.
-
-    s = [sim(G, V) − sim(B, V)] / [sim(V, T) − sim(B, V)], sim the mean cosine over all pairs; G `samples` (P, S, D),
-    B the base's `base` (P, S, D) for the same prompts and seeds, V `held_out` (m, D), T `train` (n, D). 0 draws as
-    the base does, 1 is as near to held-out pictures as training pictures are; what copies T earns no more than 1.
-    The divisor is taken over all pictures, so the mean of the shares is s of the whole.
-    """
-    if len(held_out) == 0 or len(train) == 0:
-        return torch.full(samples.shape[:2], float("nan"), dtype=torch.float64)
-    target = held_out.double().mean(0)  # (D,)
-    generated_V = samples.double() @ target  # (P, S)
-    base_V = base.double() @ target  # (P, S)
-    gap = train.double().mean(0) @ target - base_V.mean()
-    return (generated_V - base_V) / gap.clamp(min=MIN_STYLE_GAP)
 
 
 def style_axis(base: Tensor, real: Tensor) -> Tensor | None:

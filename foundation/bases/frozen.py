@@ -114,6 +114,14 @@ class FrozenPipeline(ABC):
         mean = posterior.mean if shift == 0 else posterior.mean - shift
         return (mean * scale).float(), (posterior.std * scale).float()
 
+    @torch.no_grad()
+    def decode_images(self, latents: Tensor) -> Tensor:
+        """See `Base`."""
+        vae = self._pipeline.vae
+        scale, shift = vae.config.scaling_factor, getattr(vae.config, "shift_factor", None) or 0.0
+        decoded: Tensor = vae.decode((latents.to(self.device) / scale + shift).to(vae.dtype)).sample
+        return decoded.float()
+
     @property
     def caption_tokens(self) -> int:
         """See `Base`."""

@@ -64,6 +64,9 @@ class Base(Protocol):
     def encode_images(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
         """Pixels (B, 3, H, W) in [-1, 1] to the scaled posterior's mean and standard deviation, both (B, C, h, w)."""
 
+    def decode_images(self, latents: Tensor) -> Tensor:
+        """Scaled latents (B, C, h, w) to pixels (B, 3, H, W) in float32, about [-1, 1]: what `encode_images` undoes."""
+
     @property
     def caption_tokens(self) -> int:
         """How many tokens of a caption it reads at most, those that begin and end it counted in."""

@@ -37,11 +37,24 @@ class QwenImage(FlowTransformer):
         """See `Base`. The autoencoder is one of films, and a picture is a film of one frame."""
         vae = self._pipeline.vae
         posterior = vae.encode(pixels.to(self.device, vae.dtype).unsqueeze(2)).latent_dist
+        mean, std = self._latent_scale()
+        return (posterior.mean.squeeze(2).float() - mean) / std, posterior.std.squeeze(2).float() / std
+
+    @torch.no_grad()
+    def decode_images(self, latents: Tensor) -> Tensor:
+        """See `Base`."""
+        vae, (mean, std) = self._pipeline.vae, self._latent_scale()
+        film: Tensor = vae.decode((latents.to(self.device) * std + mean).to(vae.dtype).unsqueeze(2)).sample
+        return film.squeeze(2).float()
+
+    def _latent_scale(self) -> tuple[Tensor, Tensor]:
+        """Mean and deviation of each of the autoencoder's channels, (1, C, 1, 1)."""
+        config = self._pipeline.vae.config
         mean, std = (
             torch.tensor(each, device=self.device).view(1, -1, 1, 1)
-            for each in (vae.config.latents_mean, vae.config.latents_std)
+            for each in (config.latents_mean, config.latents_std)
         )
-        return (posterior.mean.squeeze(2).float() - mean) / std, posterior.std.squeeze(2).float() / std
+        return mean, std
 
     def _encode(self, captions: list[str]) -> Tensor:
         tokens, mask = self._pipeline.encode_prompt(captions, self.device, max_sequence_length=self.max_tokens)

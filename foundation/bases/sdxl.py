@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import nullcontext
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from functools import partial
 from typing import Any
 
@@ -24,6 +24,19 @@ class TextEncoders(nn.Module):
         super().__init__()
         self.text_encoder = first
         self.text_encoder_2 = second
+
+
+@contextmanager
+def _in_full_precision(vae: Any) -> Iterator[None]:
+    """In half precision some autoencoders overflow, and say of themselves that they should not run so."""
+    if vae.dtype != torch.float16 or not vae.config.force_upcast:
+        yield
+        return
+    vae.float()
+    try:
+        yield
+    finally:
+        vae.half()
 
 
 def _decode(vae: Any, *arguments: Any, **options: Any) -> Any:
@@ -60,15 +73,15 @@ class StableDiffusionXL(StableDiffusion):
 
     @torch.no_grad()
     def encode_images(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
-        """See `Base`. In half precision the autoencoder overflows, so that it says of itself that it should not run."""
-        vae = self._pipeline.vae
-        if vae.dtype != torch.float16 or not vae.config.force_upcast:
+        """See `Base`."""
+        with _in_full_precision(self._pipeline.vae):
             return super().encode_images(pixels)
-        vae.float()
-        try:
-            return super().encode_images(pixels)
-        finally:
-            vae.half()
+
+    @torch.no_grad()
+    def decode_images(self, latents: Tensor) -> Tensor:
+        """See `Base`."""
+        with _in_full_precision(self._pipeline.vae):
+            return super().decode_images(latents)
 
     def tokenize(self, captions: Sequence[str]) -> Tensor:
         """See `Base`."""

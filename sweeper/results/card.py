@@ -144,9 +144,10 @@ def _strengths(winner: Winner) -> list[str]:
     head = ("strength", "score", "above strength 1", "style", "prompt match", "overfit index")
     return [
         "## How strong",
-        "Judged at several LoRA scales, all with the same fresh seeds; 1 is as trained. The scores above are "
-        f"at strength {winner.strength:g} with all fresh seeds, those of the trials below are as trained. ± is one "
-        "standard error of the difference, paired over the prompts.",
+        "Judged at several LoRA scales, all with the same fresh seeds; 1 is as trained. The numbers above are "
+        f"at strength {winner.strength:g} with all fresh seeds; here are the first of them, so score and overfit index "
+        "differ a little. The trials below are as trained. ± is one standard error of the difference, paired "
+        "over the prompts.",
         markdown_table(head, rows, right=range(len(head))),
         winner.strength_words,
         f"![Rows of strengths, columns of steps, blocks of prompts]({STRENGTH_SHEET})" if winner.strength_sheet else "",

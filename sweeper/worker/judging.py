@@ -20,7 +20,8 @@ from eval.guidance import rows_of_a_picture
 from eval.judge import Evidence, judge, validation_ratio
 from eval.metrics.losses import image_means
 from eval.metrics.measuring import said_once
-from eval.prompts import without_trigger
+from eval.prompts import caption_alone, without_trigger
+from eval.reconstruction import reconstruct
 from eval.reference import Reference, build_reference
 from eval.samplers import check_sampler
 from eval.spec import EvalSpec, SampleBudget
@@ -214,7 +215,7 @@ class Judging:
             validation_losses=reference.base_validation,
             compositions=reference.base_compositions,
             training_compositions=reference.base_training_compositions,
-            image=_of_base(reference.image),
+            image=_of_base(reference.image) if reference.image else None,
             style=_of_base(reference.style),
         )
         return judge(reference, evidence, [], spec, failed=self._failed)
@@ -268,11 +269,15 @@ class Judging:
             (drawn,) = draw_samples(base, spec, self._trigger, working=self._working)
             (losses,) = self._losses(base, [self._validation.embeddings])
         write_pictures(self.base_pictures(spec), drawn, len(self._spec.seeds))
-        side = self._pack.base.resolution
+        own, side = self._pack.base, self._pack.base.resolution
         return build_reference(
             self._eyes,
-            train=[square(picture.open(), side) for picture in self._dataset.train],
-            held_out=[square(picture.open(), side) for picture in self._dataset.validation],
+            train=reconstruct(own, [square(each.open(), side) for each in self._dataset.train], self._working),
+            held_out=reconstruct(own, [square(each.open(), side) for each in self._dataset.validation], self._working),
+            captions=[
+                caption_alone(each.caption, self._trigger, spec.class_word)
+                for each in (*self._dataset.train, *self._dataset.validation)
+            ],
             prompts=[without_trigger(prompt, self._trigger, spec.class_word) for prompt in spec.prompts],
             base_samples=[image for row in drawn.samples for image in row],
             base_unrelated=[image for row in drawn.unrelated for image in row],
@@ -315,8 +320,8 @@ class Judging:
         return hashlib.sha256(json.dumps(words, sort_keys=True, default=str).encode()).hexdigest()[:24]
 
 
-def _of_base(view: ReferenceFeatures | None) -> SampleFeatures | None:
-    return SampleFeatures(samples=view.base_samples, unrelated=view.base_unrelated) if view else None
+def _of_base(view: ReferenceFeatures) -> SampleFeatures:
+    return SampleFeatures(samples=view.base_samples, unrelated=view.base_unrelated)
 
 
 def _runs(items: Sequence[int], length: int) -> list[list[int]]:

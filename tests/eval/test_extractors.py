@@ -73,6 +73,7 @@ def test_a_reference_holds_each_eyes_view_and_comes_back_from_its_file(
             load_extractors(EvalSpec(clip=str(clip_folder), **eyes), "cpu"),
             train=pictures(6),
             held_out=pictures(3, 1),
+            captions=["a", "", "b", "c", "d", "e", "f", "", "g"],
             prompts=["a", "b"],
             base_samples=pictures(4, 2),
             base_unrelated=pictures(2, 3),
@@ -82,17 +83,20 @@ def test_a_reference_holds_each_eyes_view_and_comes_back_from_its_file(
         )
 
     alone, all_eyes = reference(), reference(image_features=str(dino_folder), style_features=str(style_folder))
-    assert alone.image is None and alone.of_style.train is alone.train
+    assert alone.image is None and alone.of_images.train is alone.train
+    assert alone.style.train.shape[1] == 2 * 16 + 12 and all_eyes.style.train.shape[1] == 6
+    assert alone.captioned.tolist() == [0, 2, 3, 4, 5, 6, 8] and alone.real_texts.shape == (7, 12)
     assert (all_eyes.of_clip.train.shape[1], all_eyes.of_images.train.shape[1]) == (12, 10)
-    assert all_eyes.of_style.base_samples.shape == (2, 2, 6)
+    assert all_eyes.style.base_samples.shape == (2, 2, 6)
     assert torch.equal(all_eyes.train, alone.train)
     for made in (alone, all_eyes):
         made.save(tmp_path / "reference.safetensors")
         again = Reference.load(tmp_path / "reference.safetensors")
-        assert (again.image is None, again.style is None) == (made.image is None, made.style is None)
-        assert torch.equal(again.of_style.base_unrelated, made.of_style.base_unrelated)
+        assert (again.image is None) == (made.image is None)
+        assert torch.equal(again.style.base_unrelated, made.style.base_unrelated)
+        assert torch.equal(again.style_scale, made.style_scale)
     fewer = all_eyes.within(SampleBudget(2, 1, 1))
-    assert torch.equal(fewer.of_style.base_samples, all_eyes.of_style.base_samples[:, :1])
+    assert torch.equal(fewer.style.base_samples, all_eyes.style.base_samples[:, :1])
     assert fewer.of_images.base_unrelated.shape == (1, 1, 10)
 
 

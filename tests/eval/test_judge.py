@@ -20,6 +20,7 @@ from eval.judge import Evidence, judge
 from eval.metrics import distribution
 from eval.reference import Reference, by_prompt
 from eval.spec import EvalSpec, SampleBudget
+from eval.textures import scale_of
 from foundation.errors import DataError
 from foundation.files.checked import save_checked
 
@@ -49,7 +50,14 @@ def real(count: int, seed: int) -> Tensor:
 
 
 TRAIN, HELD_OUT, BASE = real(24, 1), real(8, 2), drawn(texts(PROMPTS), 0.0, 3)
+VIEW = ReferenceFeatures(
+    train=TRAIN, held_out=HELD_OUT, base_samples=BASE, base_unrelated=drawn(texts(UNRELATED, PROMPTS), 0.0, 4)
+)
 REFERENCE = Reference(
+    style=VIEW,  # in these tests all eyes see the same
+    style_scale=scale_of(torch.cat([TRAIN, HELD_OUT]), (TRAIN.shape[1],)),
+    real_texts=TRAIN[:0],
+    captioned=torch.zeros(0, dtype=torch.int64),
     train=TRAIN,
     held_out=HELD_OUT,
     train_compositions=TRAIN.clone(),  # in these tests both views of a picture are the same
@@ -58,7 +66,7 @@ REFERENCE = Reference(
     base_training_compositions=drawn(texts(2), 0.0, 9)[:, 0],
     prompts=texts(PROMPTS),
     base_samples=BASE,
-    base_unrelated=drawn(texts(UNRELATED, PROMPTS), 0.0, 4),
+    base_unrelated=VIEW.base_unrelated,
     base_validation=torch.linspace(0.5, 1.5, 8 * 4, dtype=torch.float64).reshape(8, 4),
 )
 
@@ -80,6 +88,7 @@ def seen(step: int = 40, ratio: float = 0.3, **changes: Any) -> Evidence:
         **{
             "compositions": values["samples"],
             "training_compositions": REFERENCE.base_training_compositions,
+            "style": SampleFeatures(samples=values["samples"], unrelated=values["unrelated"]),
             **values,
         }
     )
@@ -117,13 +126,13 @@ def test_pictures_of_training_captions_are_looked_at_for_copies_too() -> None:
     assert evaluation.metrics["copies"] == 2 and evaluation.metrics["copy_rate"] == pytest.approx(2 / looked_at)
     assert f"copies in 2 of {looked_at} pictures" in evaluation.words
     lost = judge(REFERENCE, GOOD, [], SPEC).score - evaluation.score
-    assert lost == pytest.approx(80 * _pictures_of(GOOD) * 2 / looked_at, rel=1e-6)
+    assert lost == pytest.approx(100 * _pictures_of(GOOD) * 2 / looked_at, rel=1e-6)
 
 
 def _pictures_of(evidence: Evidence) -> float:
     """What the pictures add to the score, without copies, as a share of all that they can."""
     evaluation = judge(REFERENCE, evidence, [], SPEC)
-    return (evaluation.score - 20 * (1 - evaluation.metrics["val_ratio"])) / 80
+    return (evaluation.score - 10 * (1 - evaluation.metrics["val_ratio"])) / 100
 
 
 def test_a_good_adapter_scores_high_and_is_clean() -> None:
@@ -150,9 +159,9 @@ def test_the_score_is_the_formula_over_the_metrics_that_are_shown() -> None:
     evidence = seen(samples=torch.cat([GOOD.samples[:5], drawn(texts(3, 5), 0.3, 5)]))
     evaluation = judge(reference, evidence, [], SPEC)
     shown = evaluation.metrics
-    assert shown["copy_rate"] == pytest.approx(3 / 34) and 0 < shown["style"] < 1 and 0 < shown["prompt_kept"] < 1.12
-    pictures = shown["style"] * shown["prompt_kept"] ** 8 * (1 - shown["copy_rate"])
-    assert evaluation.score == pytest.approx(80 * pictures + 20 * (1 - shown["val_ratio"]))
+    assert shown["copy_rate"] == pytest.approx(3 / 34) and 0 < shown["style"] < 1 and 0 < shown["prompt_kept"] < 1
+    pictures = shown["style"] * min(shown["prompt_kept"] / 0.8, 1) ** 2 * (1 - shown["copy_rate"])
+    assert evaluation.score == pytest.approx(100 * pictures + 10 * (1 - shown["val_ratio"]))
 
 
 def test_distances_are_against_held_out_pictures() -> None:
@@ -233,25 +242,29 @@ def test_what_is_missing_is_nan_and_nothing_fails(parts: str) -> None:
     reference, evidence = REFERENCE, GOOD
     none = torch.zeros(0, WIDTH)
     if parts == "nothing real":
-        reference = replace(reference, train=none, held_out=none)
+        view = replace(VIEW, train=none, held_out=none)
+        reference = replace(reference, train=none, held_out=none, style=view)
     elif parts == "one held-out picture":
-        reference = replace(reference, held_out=reference.held_out[:1])
+        reference = replace(reference, held_out=HELD_OUT[:1], style=replace(VIEW, held_out=HELD_OUT[:1]))
     elif parts == "no validation":
         reference = replace(reference, base_validation=torch.zeros(0, 4))
         evidence = replace(evidence, validation_losses=torch.zeros(0, 4))
     elif parts == "one seed":
-        reference = replace(
-            reference, base_samples=reference.base_samples[:, :1], base_unrelated=reference.base_unrelated[:, :1]
-        )
-        evidence = replace(evidence, samples=evidence.samples[:, :1], unrelated=evidence.unrelated[:, :1])
+        one = replace(VIEW, base_samples=BASE[:, :1], base_unrelated=VIEW.base_unrelated[:, :1])
+        reference = replace(reference, base_samples=one.base_samples, base_unrelated=one.base_unrelated, style=one)
+        drawn_once = SampleFeatures(samples=evidence.samples[:, :1], unrelated=evidence.unrelated[:, :1])
+        evidence = replace(evidence, samples=drawn_once.samples, unrelated=drawn_once.unrelated, style=drawn_once)
     else:
+        first = replace(VIEW, base_samples=BASE[:1], base_unrelated=VIEW.base_unrelated[:0])
         reference = replace(
             reference,
-            base_samples=reference.base_samples[:1],
+            base_samples=first.base_samples,
             prompts=reference.prompts[:1],
-            base_unrelated=reference.base_unrelated[:0],
+            base_unrelated=first.base_unrelated,
+            style=first,
         )
-        evidence = replace(evidence, samples=evidence.samples[:1], unrelated=evidence.unrelated[:0])
+        of_first = SampleFeatures(samples=evidence.samples[:1], unrelated=evidence.unrelated[:0])
+        evidence = replace(evidence, samples=of_first.samples, unrelated=of_first.unrelated, style=of_first)
     evaluation = judge(reference, evidence, [], SPEC)
     assert math.isnan(evaluation.score) == (parts == "nothing real")
     assert math.isnan(evaluation.score_se) == (parts in ("nothing real", "one prompt"))
@@ -330,14 +343,13 @@ def test_pictures_are_shaped_prompt_by_prompt() -> None:
 
 
 def test_eyes_of_their_own_that_see_as_the_clip_does_change_nothing() -> None:
-    reference = replace(REFERENCE, image=REFERENCE.of_clip, style=REFERENCE.of_clip)
-    evidence = replace(GOOD, image=GOOD.of_clip, style=GOOD.of_clip)
+    reference, evidence = replace(REFERENCE, image=REFERENCE.of_clip), replace(GOOD, image=GOOD.of_clip)
     assert judge(reference, evidence, [], SPEC) == judge(REFERENCE, GOOD, [], SPEC)
 
 
 def test_an_eye_that_only_one_side_looked_with_is_refused() -> None:
     with pytest.raises(ValueError, match="evidence must be of the eyes of the reference"):
-        judge(replace(REFERENCE, style=REFERENCE.of_clip), GOOD, [], SPEC)
+        judge(replace(REFERENCE, image=REFERENCE.of_clip), GOOD, [], SPEC)
     with pytest.raises(ValueError, match="samples must have the reference's shape"):
         narrow = SampleFeatures(samples=GOOD.samples[..., :9], unrelated=GOOD.unrelated[..., :9])
         judge(replace(REFERENCE, image=REFERENCE.of_clip), replace(GOOD, image=narrow), [], SPEC)
@@ -347,18 +359,24 @@ def test_fewer_prompts_and_seeds_are_judged_as_if_the_others_had_not_been_drawn(
     view = ReferenceFeatures(train=TRAIN, held_out=HELD_OUT, base_samples=BASE, base_unrelated=REFERENCE.base_unrelated)
     reference, evidence = replace(REFERENCE, image=view), replace(GOOD, image=GOOD.of_clip)
     few = len(REFERENCE.prompts) - 1
+    fewer = replace(VIEW, base_samples=BASE[:few, :2], base_unrelated=VIEW.base_unrelated[:2, :2])
     alone = replace(
         REFERENCE,
         prompts=REFERENCE.prompts[:few],
-        base_samples=BASE[:few, :2],
-        base_unrelated=REFERENCE.base_unrelated[:2, :2],
+        base_samples=fewer.base_samples,
+        base_unrelated=fewer.base_unrelated,
         base_compositions=REFERENCE.base_compositions[:few, :2],
+        base_training_compositions=REFERENCE.base_training_compositions[:1],
+        style=fewer,
     )
+    looked_at = SampleFeatures(samples=GOOD.samples[:few, :2], unrelated=GOOD.unrelated[:2, :2])
     only = replace(
         GOOD,
-        samples=GOOD.samples[:few, :2],
-        unrelated=GOOD.unrelated[:2, :2],
+        samples=looked_at.samples,
+        unrelated=looked_at.unrelated,
         compositions=GOOD.compositions[:few, :2],
+        training_compositions=GOOD.training_compositions[:1],
+        style=looked_at,
     )
-    asked = SampleBudget(few, 2, 2)
+    asked = SampleBudget(few, 2, 2, 1)
     assert judge(reference.within(asked), evidence.within(asked), [], SPEC) == judge(alone, only, [], SPEC)

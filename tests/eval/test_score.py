@@ -3,24 +3,43 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
 import torch
+from torch import Tensor
 
-from eval.score import Parts, pseudo_values, score, standard_error
+from eval.metrics.style import Apart, Way
+from eval.score import Parts, pseudo_values, score, standard_error, styles_by_prompt
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Shares(Way):
+    """A way on which each picture lies at its own share, (P, S)."""
+
+    each: Tensor
+
+    def share(self, prompts: Tensor, seeds: Tensor) -> Tensor:
+        return self.each.double()[prompts[:, :, None], seeds[:, None, :]].mean((1, 2)).clamp(-1, 1)
+
+
+def way(each: Tensor) -> Way:
+    nothing = torch.zeros(*each.shape, *each.shape)
+    return Shares(apart=Apart(to_real=each, within=nothing, real=0.0), base=1.0, real=0.0, each=each)
 
 
 def parts(style: float, kept: float, copies: float = 0.0, val_ratio: float | None = 1.0, **changes: Any) -> Parts:
     wobble = torch.tensor([[-0.05], [0.0], [0.05], [0.0]], dtype=torch.float64)
     values: dict[str, Any] = {
-        "style": style + wobble,
+        "style": way(style + wobble),
         "match": torch.full((4, 1), 10.0 * kept, dtype=torch.float64),
         "base_match": torch.full((4, 1), 10.0, dtype=torch.float64),
         "copied": torch.full((4, 1), copies),
         "base_copied": torch.zeros(4, 1),
         "training_copied": torch.zeros(0),
         "base_training_copied": torch.zeros(0),
+        "real_match": math.nan,
         "val_ratio": val_ratio,
     }
     return Parts(**values | changes)
@@ -43,16 +62,25 @@ def test_the_order_is_that_of_the_truth() -> None:
 
 def test_the_formula_by_hand() -> None:
     assert score(IDLE) == pytest.approx(0.0, abs=1e-9)
-    assert score(GOOD) == pytest.approx(80 * 0.9 * 0.95**8 + 20 * 0.77)
-    assert score(parts(0.9, 0.95, val_ratio=None)) == pytest.approx(80 * 0.9 * 0.95**8)
-    assert score(COPIER) == pytest.approx(8.0)
-    assert score(parts(-0.5, -0.5)) == pytest.approx(-40)
+    assert score(GOOD) == pytest.approx(100 * 0.9 + 10 * 0.77)
+    assert score(parts(0.9, 0.95, val_ratio=None)) == pytest.approx(90.0)
+    assert score(parts(0.9, 0.4, val_ratio=None)) == pytest.approx(90 * (0.4 / 0.8) ** 2)
+    assert score(COPIER) == pytest.approx(4.0)
+    assert score(parts(-0.5, -0.5)) == pytest.approx(-50)
 
 
-def test_all_that_the_card_names_is_100_and_prompts_followed_better_than_by_the_base_bring_more() -> None:
-    assert score(parts(1.0, 1.0, val_ratio=0.0)) == pytest.approx(100.0)
-    assert score(parts(1.0, 1.1, val_ratio=0.0)) == pytest.approx(80 * 1.1**8 + 20)
-    assert score(parts(1.0, 2.0, val_ratio=0.0)) == pytest.approx(80 * 1.12**8 + 20)  # the most there is
+def test_real_pictures_have_100_and_prompts_followed_better_than_by_the_base_bring_no_more() -> None:
+    assert score(parts(1.0, 1.0)) == pytest.approx(100.0)
+    assert score(parts(1.0, 1.1)) == score(parts(1.0, 1.0))
+    assert score(parts(1.0, 0.64, real_match=8.0)) == pytest.approx(100.0)  # four fifths of what real pictures have
+    assert score(parts(1.0, 0.4, real_match=20.0)) == pytest.approx(25.0)  # no more than the base is asked for
+    assert score(parts(1.0, 0.3, real_match=1.0)) == pytest.approx(25.0)  # captions that say little: 7.5 at least
+
+
+def test_on_the_way_prompts_are_asked_for_less_and_less() -> None:
+    half = 10 + 0.5 * (8 - 10)
+    assert score(parts(0.5, 0.6, real_match=8.0)) == pytest.approx(50 * (6 / (0.8 * half)) ** 2)
+    assert score(parts(1.0, 0.6, real_match=8.0)) == pytest.approx(100 * (6 / (0.8 * 8)) ** 2)
 
 
 def test_copying_earns_nothing_and_the_bases_own_copies_cost_nothing() -> None:
@@ -64,21 +92,31 @@ def test_copying_earns_nothing_and_the_bases_own_copies_cost_nothing() -> None:
 
 
 def test_no_real_pictures_no_score() -> None:
-    assert math.isnan(score(parts(math.nan, 0.95)))
+    assert math.isnan(score(replace(GOOD, style=None)))
 
 
 def test_standard_error_is_the_bootstraps_of_a_mean() -> None:
     generator = torch.Generator().manual_seed(0)
     style = 0.5 + 0.1 * torch.randn(40, 1, generator=generator, dtype=torch.float64)
     many = of_style(style)
-    expected = 80 * float(style.std(correction=0)) / math.sqrt(40)
+    expected = 100 * float(style.std(correction=0)) / math.sqrt(40)
     assert standard_error(many, draws=4000) == pytest.approx(expected, rel=0.05)
     assert standard_error(many, draws=50) == standard_error(many, draws=50)
 
 
 def of_style(style: torch.Tensor) -> Parts:
     ones, zeros = torch.full_like(style, 10.0), torch.zeros_like(style)
-    return Parts(style=style, match=ones, base_match=ones, copied=zeros, base_copied=zeros, val_ratio=0.5)
+    return Parts(
+        style=way(style),
+        match=ones,
+        base_match=ones,
+        real_match=math.nan,
+        copied=zeros,
+        base_copied=zeros,
+        training_copied=zeros[:0, 0],
+        base_training_copied=zeros[:0, 0],
+        val_ratio=0.5,
+    )
 
 
 def test_standard_error_holds_the_prompts_and_the_seeds() -> None:
@@ -86,9 +124,9 @@ def test_standard_error_holds_the_prompts_and_the_seeds() -> None:
     generator = torch.Generator().manual_seed(0)
     prompts = 0.1 * torch.randn(30, 1, generator=generator, dtype=torch.float64)
     seeds = 0.05 * torch.randn(1, 20, generator=generator, dtype=torch.float64)
-    expected = 80 * math.sqrt(float(prompts.var(correction=0)) / 30 + float(seeds.var(correction=0)) / 20)
+    expected = 100 * math.sqrt(float(prompts.var(correction=0)) / 30 + float(seeds.var(correction=0)) / 20)
     assert standard_error(of_style(0.5 + prompts + seeds), draws=4000) == pytest.approx(expected, rel=0.05)
-    alone = 80 * float(prompts.std(correction=0)) / math.sqrt(30)
+    alone = 100 * float(prompts.std(correction=0)) / math.sqrt(30)
     assert standard_error(of_style(0.5 + prompts.expand(30, 20)), draws=4000) == pytest.approx(alone, rel=0.05)
 
 
@@ -97,24 +135,26 @@ def test_standard_error_of_one_prompt_is_unknown() -> None:
 
 
 def test_pseudo_values_of_a_score_that_is_a_mean_are_the_prompts_own_scores() -> None:
-    own = [20 + 80 * float(style) for style in GOOD.style]  # prompts followed as the base does, no loss left
     found = pseudo_values(parts(0.9, 1.0, val_ratio=0.0))
+    own = [10 + 100 * style for style in (0.85, 0.9, 0.95, 0.9)]  # prompts followed as the base does, no loss left
     assert found.tolist() == pytest.approx(own)
-    assert float(found.std() / 2) == pytest.approx(80 * float(GOOD.style.std()) / 2)
+    assert styles_by_prompt(parts(0.9, 1.0)).tolist() == pytest.approx([0.85, 0.9, 0.95, 0.9])
 
 
 def test_pseudo_values_leave_each_prompt_out_in_turn() -> None:
     match = torch.tensor([[8.0], [12.0], [9.0], [11.0]], dtype=torch.float64)
     whole = parts(0.5, 1.0, match=match, copied=torch.tensor([[0.0], [1.0], [0.0], [0.0]]), val_ratio=0.5)
-    fields = ("style", "match", "base_match", "copied", "base_copied")
     for left_out, value in enumerate(pseudo_values(whole)):
-        kept = [i for i in range(4) if i != left_out]
-        others = Parts(**{name: getattr(whole, name)[kept] for name in fields}, val_ratio=0.5)
+        others = _of_prompts(whole, [i for i in range(4) if i != left_out])
         assert float(value) == pytest.approx(4 * score(whole) - 3 * score(others))
 
 
 def test_one_prompt_has_no_pseudo_values() -> None:
-    one = Parts(
-        **{n: getattr(GOOD, n)[:1] for n in ("style", "match", "base_match", "copied", "base_copied")}, val_ratio=1.0
-    )
-    assert pseudo_values(one).shape == (0,)
+    assert pseudo_values(_of_prompts(GOOD, [0])).shape == (0,)
+    assert styles_by_prompt(_of_prompts(GOOD, [0])).shape == (0,)
+
+
+def _of_prompts(whole: Parts, kept: list[int]) -> Parts:
+    assert isinstance(whole.style, Shares)
+    some = {name: getattr(whole, name)[kept] for name in ("match", "base_match", "copied", "base_copied")}
+    return replace(whole, style=way(whole.style.each[kept]), **some)

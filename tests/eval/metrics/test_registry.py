@@ -27,7 +27,8 @@ def test_what_an_entry_needs_is_what_it_cannot_be_taken_without(need: str) -> No
     reference, evidence = REFERENCE, GOOD
     if need == DATA:
         none = {"train": NOTHING, "held_out": NOTHING, "base_validation": torch.zeros(0, 4)}
-        reference = replace(reference, train_compositions=NOTHING, held_out_compositions=NOTHING, **none)
+        view = replace(reference.style, train=NOTHING, held_out=NOTHING)
+        reference = replace(reference, train_compositions=NOTHING, held_out_compositions=NOTHING, style=view, **none)
         evidence = replace(evidence, validation_losses=torch.zeros(0, 4))
     elif need == TWO_HELD_OUT:
         one = {name: getattr(reference, name)[:1] for name in ("held_out", "held_out_compositions", "base_validation")}

@@ -60,36 +60,6 @@ def test_clip_scores_are_cut_at_zero_one_by_one() -> None:
     assert similarity.clip_scores(x, y).tolist() == pytest.approx([60.0, 0.0])
 
 
-def test_style_is_zero_for_the_base_one_for_the_training_set_and_a_half_between() -> None:
-    train, held_out = unit(6, 8, seed=1), normalize(unit(4, 8, seed=2) + 1.0, dim=-1)
-    train = normalize(train + 1.0, dim=-1)
-    base = unit(3, 2, 8, seed=3)
-    copies = train.reshape(3, 2, 8)
-    assert similarity.style_shares(base, base, held_out, train).mean() == pytest.approx(0.0)
-    assert similarity.style_shares(copies, base, held_out, train).mean() == pytest.approx(1.0, abs=1e-6)
-    half = (copies + base) / 2
-    assert similarity.style_shares(half, base, held_out, train).mean() == pytest.approx(0.5, abs=1e-6)
-
-
-def test_style_equals_the_formula_by_loops() -> None:
-    train, held_out = normalize(unit(5, 8) + 0.8, dim=-1), normalize(unit(3, 8, seed=2) + 0.8, dim=-1)
-    base, samples = unit(4, 2, 8, seed=3), normalize(unit(4, 2, 8, seed=4) + 0.4, dim=-1)
-
-    def sim(x: Tensor, y: Tensor) -> float:
-        pairs = [float(a @ b) for a in x.reshape(-1, 8) for b in y.reshape(-1, 8)]
-        return sum(pairs) / len(pairs)
-
-    expected = (sim(samples, held_out) - sim(base, held_out)) / (sim(held_out, train) - sim(base, held_out))
-    assert float(similarity.style_shares(samples, base, held_out, train).mean()) == pytest.approx(expected, abs=1e-5)
-
-
-def test_style_stays_finite_when_the_base_draws_so_already_and_is_nan_without_real_pictures() -> None:
-    real = unit(6, 8)
-    base = real.reshape(3, 2, 8)
-    assert similarity.style_shares(base, base, real, real).abs().max() < 20
-    assert similarity.style_shares(base, base, real[:0], real).isnan().all()
-
-
 def test_margin_is_own_match_less_the_others() -> None:
     texts = torch.eye(3)
     samples = torch.tensor([[[1.0, 0, 0]], [[0, 0.6, 0.8]], [[0, 0, 1.0]]])

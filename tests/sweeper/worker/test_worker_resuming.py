@@ -56,7 +56,8 @@ def config(tmp_path: Path) -> Config:
 
 def study(folder: Path, *overrides: str) -> Config:
     (folder / "pencil").mkdir(exist_ok=True)
-    return parse_config(compose(["+experiment=pencil", f"study.folder={folder}", "study.slots=2", *overrides]))
+    common = [f"study.folder={folder}", "study.slots=2", "eval.prompts=[a red cup,a blue star]"]
+    return parse_config(compose(["+experiment=pencil", *common, *overrides]))
 
 
 @pytest.fixture

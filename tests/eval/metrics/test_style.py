@@ -1,0 +1,88 @@
+"""Style fidelity is a share of energy distances: on one scale for all styles, proven by sums in another order."""
+
+from __future__ import annotations
+
+from itertools import product
+
+import pytest
+import torch
+from torch import Tensor
+
+from eval.metrics.style import distance, distances, every, real_distance, way
+
+P, S, D = 5, 2, 6
+
+
+def normal(*shape: int, seed: int, mean: float = 0.0) -> Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64) + mean
+
+
+def by_hand(samples: Tensor, real: Tensor) -> float:
+    """The energy distance pair by pair, pictures of one prompt not being one."""
+    flat = [(p, samples[p, s]) for p in range(len(samples)) for s in range(samples.shape[1])]
+    across = [float((g - r).norm()) for _, g in flat for r in real]
+    within = [float((g - h).norm()) for (p, g), (q, h) in product(flat, flat) if p != q]
+    among = [float((real[i] - real[j]).norm()) for i in range(len(real)) for j in range(len(real)) if i != j]
+    squared = 2 * sum(across) / len(across) - sum(within) / len(within) - sum(among) / len(among)
+    return float(max(squared, 0.0) ** 0.5)
+
+
+def test_the_distance_is_the_root_of_the_energy_distance() -> None:
+    samples, real = normal(P, S, D, seed=1, mean=1.0), normal(9, D, seed=2)
+    found = _far(samples, real)
+    assert float(found) == pytest.approx(by_hand(samples, real), rel=1e-10)
+
+
+def test_a_resampling_counts_a_prompt_as_often_as_it_was_drawn_and_never_against_itself() -> None:
+    samples, real = normal(P, S, D, seed=1, mean=1.0), normal(9, D, seed=2)
+    drawn = torch.tensor([[0, 1, 1, 3, 4], [2, 2, 2, 2, 2]])
+    found = distance(distances(samples, real), drawn, torch.tensor([[0, 1], [1, 1]]))
+    across = torch.cdist(samples, real).mean(2)[[0, 1, 1, 3, 4]].mean()
+    pairs = [(p, q) for p, q in product([0, 1, 1, 3, 4], repeat=2) if p != q]
+    within = torch.stack([torch.cdist(samples[p], samples[q]).mean() for p, q in pairs]).mean()
+    among = torch.pdist(real).mean()
+    assert float(found[0]) == pytest.approx(float((2 * across - within - among).sqrt()), rel=1e-10)
+    alone = 2 * torch.cdist(samples[2, 1:], real).mean() - 2 * among  # one prompt spreads as real pictures do
+    assert float(found[1]) == pytest.approx(float(alone.clamp(min=0).sqrt()), rel=1e-10)
+
+
+def test_one_prompt_has_its_seeds_for_a_spread() -> None:
+    samples, real = normal(1, 3, D, seed=1, mean=2.0), normal(9, D, seed=2)
+    within = torch.pdist(samples[0]).mean()
+    expected = (2 * torch.cdist(samples[0], real).mean() - within - torch.pdist(real).mean()).sqrt()
+    assert float(_far(samples, real)) == pytest.approx(float(expected), rel=1e-10)
+
+
+def _far(samples: Tensor, real: Tensor) -> Tensor:
+    apart = distances(samples, real)
+    return distance(apart, *every(apart))
+
+
+def share(samples: Tensor, base: Tensor, real: Tensor) -> float:
+    found = way(samples, base, real)
+    return float(found.share(*every(found.apart)))
+
+
+def test_the_scale_has_the_base_at_0_and_real_pictures_at_1() -> None:
+    real, more = normal(40, 48, seed=3), normal(16, 1, 48, seed=4)
+    base = normal(16, 1, 48, seed=5, mean=0.8)
+    assert share(base, base, real) == 0.0
+    assert share(more, base, real) == pytest.approx(1.0, abs=0.1)
+    assert share(more + 0.4, base, real) == pytest.approx(0.5, abs=0.1)
+    assert share(more + 9.0, base, real) == -1.0
+
+
+@pytest.mark.parametrize("other", ["noise", "one picture", "too strong"])
+def test_what_is_no_picture_of_the_style_is_far_from_it(other: str) -> None:
+    real, base = normal(40, 48, seed=3), normal(16, 2, 48, seed=5, mean=0.8)
+    drawn = {
+        "noise": 4 * normal(16, 2, 48, seed=6),
+        "one picture": real[:1].expand(32, -1).reshape(16, 2, 48),
+        "too strong": normal(16, 2, 48, seed=7, mean=-0.8),
+    }[other]
+    assert share(drawn, base, real) < 0.2
+
+
+def test_few_real_pictures_lie_as_far_as_can_be_known() -> None:
+    assert real_distance(normal(3, D, seed=1), 8) == 0.0
+    assert 0.0 <= real_distance(normal(8, D, seed=1), 8) < 1.0
