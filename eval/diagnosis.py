@@ -16,6 +16,8 @@ LITTLE_STYLE = 0.05
 """Less of the way to the style than this is as good as none."""
 SOME_STYLE = 0.2
 """A trial that was looked at once, and has gone less of the way, had only begun."""
+FAINT_SCORE = 10.0
+"""Of the 100 that real pictures have; less is no style that anybody sees."""
 LITTLE_LOSS = 0.97
 """A validation loss above this share of the base's has hardly fallen."""
 STILL_RISING = 1.0
@@ -38,7 +40,8 @@ def diagnose(evaluations: Sequence[Evaluation], clean: float = 0.5) -> Diagnosis
 
     `clean` is the overfit index below which a checkpoint counts as clean. The first that fits, in this order: its loss
     left the base's behind (diverged), it learned next to nothing (too weak), its pictures or losses turned after a
-    better time (overfit), it was still improving when it ended, or had only begun (underfit), or none of these (good).
+    better time (overfit), it was still improving when it ended, or had only begun (underfit), it rose no more but came
+    to little (too weak), or none of these (good).
     """
     if not evaluations:
         return None
@@ -67,6 +70,8 @@ def _evidence(evaluations: Sequence[Evaluation], clean: float) -> tuple[Diagnosi
         return "underfit", f"it gained {gain:.1f} points in its last {steps} steps"
     if len(evaluations) == 1 and style < SOME_STYLE:  # nobody knows what it gained last
         return "underfit", gone
+    if best.score < FAINT_SCORE:  # none is NaN, where there are no real pictures
+        return "too weak", f"it came to {value_of(best):.1f} of the 100 points that real pictures have"
     if value_of(best) - value_of(last) >= STILL_RISING:
         fallen = value_of(best) - value_of(last)
         return "good", f"it learned, and lost {fallen:.1f} points after step {best.step} without a sign of overfit"

@@ -36,6 +36,8 @@ def seen(
         ([seen(40, 30.0), seen(80, 24.5)], "good", "lost 5.5 points after step 40 without a sign of overfit"),
         ([seen(40, 6.0, 0.08)], "underfit", "it went 8 % of the way to the style"),
         ([seen(40, 0.2, 0.01, 0.99), seen(80, 0.6, 0.02, 0.98)], "too weak", "it went 2 % of the way to the style"),
+        ([seen(40, 6.0, 0.06), seen(80, 6.6, 0.07)], "too weak", "it came to 6.6 of the 100 points that real pictures"),
+        ([seen(40, 9.0), seen(80, 2.6)], "too weak", "it came to 9.0 of the 100 points that real pictures have"),
         ([seen(40, 50.0), seen(80, 40.0, index=0.9)], "overfit", "at step 80: copies in 9 of 32 pictures"),
         ([seen(40, 50.0), seen(80, 30.0, past_best=True)], "overfit", "at step 80: its score fell far below its best"),
         ([seen(40, -9.0, 0.2, 1.2), seen(80, -20.0, 0.2, 1.9)], "diverged", "never came below the base's"),
