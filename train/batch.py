@@ -14,7 +14,8 @@ class Batch:
     """Clean latents (B, C, h, w), noise alike, times (B,), and the captions.
 
     These are embedded as the base embeds them, (B, T, D), for who leaves the text encoder as it is, and token ids
-    (B, T) for who trains it. With regularisation pictures they are the second half of the rows.
+    (B, T) for who trains it. With regularisation pictures they are the second part of the rows; where the class is
+    preserved, the pictures come once more as the last part, with the captions of their class.
     """
 
     latents: Tensor

@@ -6,6 +6,7 @@ An option that is off draws nothing, so it leaves every other draw where it was.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -82,7 +83,27 @@ class BatchSampler:
             perturbed = noise + strength * torch.randn(means.shape, generator=generator)
         timesteps = self._objective.process.draw(len(means), generator)
         embeddings, tokens = self._captions(picked)
-        return Batch(latents, noise, timesteps, embeddings, tokens, perturbed, self._masks(seen), _sizes(seen))
+        batch = Batch(latents, noise, timesteps, embeddings, tokens, perturbed, self._masks(seen), _sizes(seen))
+        return self._with_class(batch, *picked[0]) if self._objective.preserves else batch
+
+    def _with_class(self, batch: Batch, part: Encoded, rows: list[int]) -> Batch:
+        """The batch with its pictures once more, as noisy, with the captions of their class; it draws nothing."""
+        assert part.class_embeddings is not None and part.class_tokens is not None
+        count = len(rows)
+
+        def again(values: Tensor | None) -> Tensor | None:
+            return None if values is None else torch.cat([values, values[:count]])
+
+        doubled = {
+            name: again(getattr(batch, name)) for name in ("latents", "noise", "timesteps", "perturbed", "sizes")
+        }
+        return replace(
+            batch,
+            **doubled,  # type: ignore[arg-type]
+            masks=again(batch.masks),
+            embeddings=torch.cat([batch.embeddings, part.class_embeddings[rows].to(batch.embeddings)]),
+            tokens=torch.cat([batch.tokens, part.class_tokens[rows]]),
+        )
 
     def _pick(self) -> Picked:
         number = self._next

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -19,9 +19,11 @@ from foundation.data.buckets import CroppedView, Cut, Size
 from foundation.data.dataset import Dataset
 from foundation.data.folder import Picture
 from foundation.data.masks import Mask
+from foundation.data.phrases import replace_phrase
 from foundation.errors import DataError
 from foundation.files.cache_use import mark_used
 from foundation.files.checked import load_checked, save_checked
+from train.spec import ObjectiveSpec
 
 _BATCH = 16
 
@@ -41,6 +43,8 @@ class Encoded:
     masks: Tensor | None = None  # (N·V, 1, h, w) in [0, 1]: how much each place counts; None: all alike
     views: int = 1  # V
     repeats: tuple[int, ...] = ()  # N, how often each comes in an epoch; none: once
+    class_embeddings: Tensor | None = None  # (N, T, D) of the captions with the class word in the trigger's place
+    class_tokens: Tensor | None = None  # (N, T) of these; both only where a trial preserves the class
     sizes: Tensor | None = None  # (N·V, 6) as `CroppedView.size_condition` has them, for bases that read sizes
 
     def __len__(self) -> int:
@@ -74,8 +78,12 @@ class EncodedDataset:
         return ((self.train, self.regularization), *self.other_shapes)
 
 
-def encode_dataset(base: Base, dataset: Dataset, cache: Path) -> EncodedDataset:
+def encode_dataset(
+    base: Base, dataset: Dataset, cache: Path, objectives: Iterable[ObjectiveSpec] = ()
+) -> EncodedDataset:
     """Encode with the base's VAE and text encoder, or read what an earlier study encoded.
+
+    Captions of the pictures' class come with them where one of the trials' `objectives` preserves it.
 
     Raises:
         ConfigError: when the buckets leave none.
@@ -87,6 +95,8 @@ def encode_dataset(base: Base, dataset: Dataset, cache: Path) -> EncodedDataset:
         own = _encode(base, [dataset.train[number] for number in numbers], cache, size, cut, masks)
         others = dataset.regularization  # each shape has them all, so that no shape is without
         shapes.append((own, _encode(base, others, cache, size, Cut()) if others else None))
+    if any(each.preserve_class for each in objectives):
+        shapes = [(_with_class(base, own, dataset, cache), others) for own, others in shapes]
     (train, regularization), *other_shapes = shapes
     return EncodedDataset(
         train=train,
@@ -101,6 +111,15 @@ def encode_dataset(base: Base, dataset: Dataset, cache: Path) -> EncodedDataset:
         trigger=dataset.trigger,
         other_shapes=tuple(other_shapes),
     )
+
+
+def _with_class(base: Base, part: Encoded, dataset: Dataset, cache: Path) -> Encoded:
+    """The same with its captions as of the class."""
+    captions = [replace_phrase(caption, dataset.trigger, dataset.class_word) for caption in part.captions]
+    embeddings = read_or_compute(
+        cache, _key("text", base, captions), lambda: {"embeddings": base.encode_texts(captions).cpu()}
+    )
+    return replace(part, class_embeddings=embeddings["embeddings"], class_tokens=base.tokenize(captions))
 
 
 def _encode(

@@ -32,7 +32,17 @@ class TrainingLoss:
     process: NoiseProcess = field(compare=False)
     """The base's own, as the trial changes it."""
     prior: bool = False
-    """Whether the second half of a trial's rows are regularisation pictures."""
+    """Whether the second part of a trial's rows are regularisation pictures."""
+
+    @property
+    def preserves(self) -> bool:
+        """Whether the last part of a trial's rows are its pictures with the class word in the trigger's place."""
+        return self.spec.preserve_class > 0
+
+    @property
+    def num_parts(self) -> int:
+        """How many equal parts a trial's rows have."""
+        return self.spec.num_parts(self.prior)
 
     @classmethod
     def of(cls, spec: ObjectiveSpec, process: NoiseProcess, has_regularization: bool = False) -> TrainingLoss:
@@ -51,11 +61,13 @@ class TrainingLoss:
         noise = batch.noise if batch.perturbed is None else batch.perturbed
         return self.process.noisy(batch.latents, noise, batch.timesteps)
 
-    def losses(self, predicted: Tensor, batch: Batch, num_trials: int) -> Tensor:
+    def losses(self, predicted: Tensor, batch: Batch, num_trials: int, of_base: Tensor | None = None) -> Tensor:
         """Loss (K,) of each of the trials that have an equal share of the rows, in at least float32.
 
         With regularisation pictures it is the mean over the pictures plus `prior_weight` times the mean over those.
-        Source: Ruiz et al. 2023, DreamBooth, equation 2.
+        Source: Ruiz et al. 2023, DreamBooth, equation 2. Where the class is preserved, `preserve_class` times the mean
+        squared distance to what the frozen base says, `of_base`, of the last part of each trial's rows (K·B, C, h, w)
+        comes on top: the differential output preservation of Ostris' ai-toolkit (`diff_output_preservation`).
         """
         precise = torch.promote_types(predicted.dtype, torch.float32)
         target = self.process.target(batch.latents, batch.noise, batch.timesteps)
@@ -63,10 +75,18 @@ class TrainingLoss:
         costs = row_means(cost(self.spec, error, self._thresholds(batch.timesteps)), batch.masks, self.spec)
         weights = self._weights(batch.timesteps)
         rows = (costs if weights is None else weights.to(precise) * costs).view(num_trials, -1)
-        if not self.prior:
-            return rows.mean(1)
-        own, prior = rows.chunk(2, dim=1)
-        return own.mean(1) + self.spec.prior_weight * prior.mean(1)
+        parts = rows.chunk(self.num_parts, dim=1)
+        losses = parts[0].mean(1)
+        if self.prior:
+            losses = losses + self.spec.prior_weight * parts[1].mean(1)
+        if of_base is not None:
+            kept = self.rows_of_class(predicted, num_trials).to(precise) - of_base.to(precise)
+            losses = losses + self.spec.preserve_class * kept.square().reshape(num_trials, -1).mean(1)
+        return losses
+
+    def rows_of_class(self, rows: Tensor, num_trials: int) -> Tensor:
+        """The last part of each trial's rows, (K·B, …), of rows (K·parts·B, …)."""
+        return rows.reshape(num_trials, self.num_parts, -1, *rows.shape[1:])[:, -1].flatten(0, 1)
 
     def _weights(self, times: Tensor) -> Tensor | None:
         if self.spec.snr_gamma is not None:

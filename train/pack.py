@@ -259,13 +259,21 @@ class Pack:
         batch = PackedBatch([slot.objective for slot in slots], batches, self.base.device)
         taught = [number for number in numbers if self.spec(number).adapter.text_encoder]
         shape = tuple(batches[0].latents.shape)
+        of_base = self._predict_as_base(batch) if batch.preserves else None
         with self._packed.rows_of(numbers, latents=shape), self._packed_text.rows_of(taught, latents=shape):
             given = (self._embeddings(numbers, taught, batch), *([] if batch.sizes is None else [batch.sizes]))
             predicted = self._packed.run(self._predict, batch.noisy, batch.timesteps, *given)
-            losses = batch.losses(predicted)
+            losses = batch.losses(predicted, of_base)
             shares = [s.scaler.scale(s.with_penalty(own) * s.share) for s, own in zip(slots, losses, strict=True)]
             torch.stack(shares).sum().backward()  # type: ignore[no-untyped-call]
         return losses.detach()
+
+    @torch.no_grad()
+    def _predict_as_base(self, batch: PackedBatch) -> Tensor:
+        """What the base without any adapter says of the pictures as of their class."""
+        given = [batch.embeddings, *([] if batch.sizes is None else [batch.sizes])]
+        with self._packed.rows_of(()):
+            return self._predict(*(batch.of_class(rows) for rows in (batch.noisy, batch.timesteps, *given)))
 
     def _predict(self, noisy: Tensor, timesteps: Tensor, *given: Tensor) -> Tensor:
         with self._accelerator.autocast():

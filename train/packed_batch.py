@@ -48,13 +48,35 @@ class PackedBatch:
         sizes = [batch.sizes for _, batch, _ in self._parts if batch.sizes is not None]
         return _join(sizes) if sizes else None
 
-    def losses(self, predicted: Tensor) -> Tensor:
-        """Each slot's loss (K,)."""
-        answers = torch.split(predicted, [len(batch.latents) for _, batch, _ in self._parts])
+    @property
+    def preserves(self) -> bool:
+        """Whether the last part of each slot's rows are its pictures as of their class; of all slots, or of none."""
+        return self._parts[0][0].preserves
+
+    def of_class(self, rows: Tensor) -> Tensor:
+        """That part of rows (B, …), slot by slot."""
+        shares = torch.split(rows, [len(batch.latents) for _, batch, _ in self._parts])
         return _join(
             [
-                objective.losses(answer, batch, count)
-                for answer, (objective, batch, count) in zip(answers, self._parts, strict=True)
+                objective.rows_of_class(share, count)
+                for share, (objective, _, count) in zip(shares, self._parts, strict=True)
+            ]
+        )
+
+    def losses(self, predicted: Tensor, of_base: Tensor | None = None) -> Tensor:
+        """Each slot's loss (K,); `of_base` is what the frozen base says of the rows of `of_class`."""
+        lengths = [len(batch.latents) for _, batch, _ in self._parts]
+        answers = torch.split(predicted, lengths)
+        kept: Sequence[Tensor | None] = [None] * len(lengths)
+        if of_base is not None:
+            own = [
+                length // objective.num_parts for length, (objective, _, _) in zip(lengths, self._parts, strict=True)
+            ]
+            kept = torch.split(of_base, own)
+        return _join(
+            [
+                objective.losses(answer, batch, count, base)
+                for answer, base, (objective, batch, count) in zip(answers, kept, self._parts, strict=True)
             ]
         )
 

@@ -48,7 +48,7 @@ def train(run: TrainingRun, out: Path | None) -> int:
     captions, train = dataset.captions, run.trial.train
     say(*words_on_cut(base.num_cut(captions), len(captions), base.caption_tokens))
     set_attention(base, train)
-    data = encode_dataset(base, dataset, cache)
+    data = encode_dataset(base, dataset, cache, [run.trial.objective])
     pack = Pack(base, data, 1, train.precision, train.activation_checkpointing, run.trial.lasting, _READ_EVERY)
     slot = pack.admit(run.trial)
     out = out or _next_folder(Path("multirun/train"), run.data.name)

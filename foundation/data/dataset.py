@@ -43,6 +43,8 @@ class Dataset:
     """That most of a small set is held out, and what to do."""
     trigger: str = ""
     """`data.trigger`."""
+    class_word: str = ""
+    """`data.class_word`."""
     masks: tuple[Mask, ...] = ()
     """Of the pictures to train on, in their order; none where all of each picture counts."""
     regularization: tuple[Picture, ...] = ()
@@ -125,6 +127,7 @@ def load_dataset(spec: DataSpec, *, to_train: bool = True) -> Dataset:
     return replace(
         dataset,
         trigger=spec.trigger,
+        class_word=spec.class_word,
         masks=masks,
         regularization=others,
         notes_of_reading=(*dataset.notes_of_reading, *more, *of_masks),

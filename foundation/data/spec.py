@@ -40,6 +40,8 @@ class DataSpec:
     """Which set the drawn world draws into the cache, a style or a subject; None when there is a folder."""
     trigger: str = ""
     """The phrase in the captions that calls the learned style or subject; prompts say it as `{trigger}`."""
+    class_word: str = ""
+    """What the subject is one of ("dog"), for `objective.preserve_class`; conf/data takes it from `eval.class_word`."""
     caption_column: Annotated[str, Field(min_length=1)] = "text"
     """The key or column of the caption in a table of captions, or in `.json` beside the images."""
     skip_broken: bool = False

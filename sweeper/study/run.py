@@ -53,6 +53,7 @@ from sweeper.tracking import open_tracker
 from sweeper.tracking.port import Tracker
 from train.drawn import with_drawn_folder
 from train.objective import check_objectives
+from train.spec import check_class
 
 NO_BEST: Final = 1
 """Exit code when all trials have ended and none left a checkpoint."""
@@ -212,6 +213,7 @@ def _check(request: Plan) -> tuple[str, ...]:
     predicts = known_prediction(config.base)
     if predicts is not None:
         check_objectives(request.objectives, predicts)
+    check_class(request.objectives, config.data.trigger, config.data.class_word)
     check_models(config.eval)
     Cut.of(config.data).sizes(config.base.resolution)
     check_prompts(config.eval.final_prompts, config.data.trigger, "eval.final_prompts")

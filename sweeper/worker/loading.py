@@ -52,8 +52,8 @@ def load(
     set_attention(base, config.train)
     with making(cache / "data", working):
         dataset = with_regularization(load_dataset(config.data), config.data, base, cache)
-        loaded = Loaded(base=base, dataset=dataset, data=encode_dataset(base, dataset, cache))
+        loaded = Loaded(base=base, dataset=dataset, data=encode_dataset(base, dataset, cache, objectives))
         if not wants_refit(config, dataset):
             return loaded
         everything = for_refit(dataset, config.data)
-        return replace(loaded, all_pictures=(everything, encode_dataset(base, everything, cache)))
+        return replace(loaded, all_pictures=(everything, encode_dataset(base, everything, cache, objectives)))

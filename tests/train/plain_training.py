@@ -11,6 +11,7 @@ import torch
 from diffusers import StableDiffusionPipeline
 from diffusers.optimization import get_scheduler
 from peft.tuners.lora.layer import LoraLayer
+from peft.tuners.tuners_utils import BaseTunerLayer
 
 from tests.train.plain_objective import Asked, caption, noise_like
 from train.caches import EncodedDataset
@@ -159,6 +160,7 @@ def micro_batch(
         sets.append(data.regularization)
     columns: list[tuple[torch.Tensor, ...]] = []
     words: list[str] = []
+    first: list[int] = []
     for part, order in zip(sets, orders, strict=False):
         while len(order) < size:
             order += torch.randperm(len(part), generator=chance).tolist()
@@ -166,6 +168,7 @@ def micro_batch(
         masks = torch.ones(size, 1, *part.means.shape[2:]) if part.masks is None else part.masks[rows]
         columns.append((part.means[rows], part.stds[rows], part.embeddings[rows], part.tokens[rows], masks))
         words += [part.captions[row] for row in rows]
+        first = first or rows
     means, stds, text, tokens, masks = (torch.cat(column) for column in zip(*columns, strict=True))
     latents = means + stds * torch.randn(*means.shape, generator=chance)
     noise = noise_like(means, objective, chance)
@@ -187,7 +190,8 @@ def micro_batch(
             text = pipeline.text_encoder(tokens).last_hidden_state.float()
     if spec.adapter.text_encoder:
         text = pipeline.text_encoder(tokens).last_hidden_state
-    predicted = unet(asked.noisy(latents, seen, times).to(unet.dtype), times, text.to(unet.dtype)).sample
+    noisy = asked.noisy(latents, seen, times).to(unet.dtype)
+    predicted = unet(noisy, times, text.to(unet.dtype)).sample
     error = predicted - asked.target(latents, noise, times)
     rows = asked.costs(error, times)
     if data.train.masks is not None and objective.unmasked_weight < 1:
@@ -196,6 +200,27 @@ def micro_batch(
     else:
         rows = rows.mean((1, 2, 3))
     rows = rows * asked.weights(times)
-    if len(sets) == 1:
-        return rows.mean()
-    return rows[:size].mean() + objective.prior_weight * rows[size:].mean()
+    loss = rows[:size].mean()
+    if len(sets) > 1:
+        loss = loss + objective.prior_weight * rows[size:].mean()
+    if objective.preserve_class:
+        loss = loss + objective.preserve_class * class_loss(pipeline, data, spec, first, noisy[:size], times[:size])
+    return loss
+
+
+def class_loss(
+    pipeline: Any, data: EncodedDataset, spec: TrialSpec, rows: list[int], noisy: torch.Tensor, times: torch.Tensor
+) -> torch.Tensor:
+    """How far the adapter moves the same noisy pictures where the captions name the class alone."""
+    unet, plain = pipeline.unet, data.train.class_embeddings[rows].to(pipeline.unet.dtype)
+    text = (
+        pipeline.text_encoder(data.train.class_tokens[rows]).last_hidden_state if spec.adapter.text_encoder else plain
+    )
+    layers = [layer for layer in unet.modules() if isinstance(layer, BaseTunerLayer)]
+    for layer in layers:
+        layer.enable_adapters(False)
+    with torch.no_grad():
+        wanted = unet(noisy, times, plain).sample
+    for layer in layers:
+        layer.enable_adapters(True)
+    return ((unet(noisy, times, text.to(unet.dtype)).sample - wanted) ** 2).mean()

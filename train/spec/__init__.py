@@ -8,7 +8,7 @@ from foundation.bases.spec import BaseSpec, Precision
 from foundation.data.spec import DataSpec
 from train.spec.adapter import AdapterSpec
 from train.spec.lr_scheduler import LrSchedulerName, LrSchedulerSpec
-from train.spec.objective import ObjectiveSpec
+from train.spec.objective import ObjectiveSpec, check_class
 from train.spec.optimizer import OptimizerName, OptimizerSpec, check_installed
 from train.spec.quantized import check_quantized
 from train.spec.training import OF_THE_STUDY, TrainingSpec, check_attention
@@ -30,6 +30,7 @@ __all__ = [
     "TrainingSpec",
     "TrialSpec",
     "check_attention",
+    "check_class",
     "check_installed",
     "check_quantized",
 ]

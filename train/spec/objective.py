@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from pydantic import Field
+
+from foundation.errors import ConfigError
 
 LossName = Literal["mse", "huber", "smooth_l1"]
 HuberSchedule = Literal["constant", "exponential", "snr"]
@@ -59,8 +62,16 @@ class ObjectiveSpec:
     prior_weight: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 1.0
     """Weight of the loss on regularisation pictures, of which each step takes as many as pictures, where `data` has
     any; 0 leaves them out."""
+    preserve_class: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
+    """Weight of differential output preservation, usually 0.1 to 1, 0 is off: with the class word in the trigger's
+    place the same noisy pictures must be what the base makes of them. Needs `data.trigger` and `eval.class_word`; a
+    step takes more than twice as long."""
     unmasked_weight: Annotated[float, Field(ge=0, le=1)] = 0.0
     """With `data.mask`: weight of what the mask leaves out, 0 to 1; 1 ignores the masks."""
+
+    def num_parts(self, has_regularization: bool) -> int:
+        """How many equal parts a trial's rows have: pictures, regularisation pictures, pictures as of their class."""
+        return 1 + (has_regularization and self.prior_weight > 0) + (self.preserve_class > 0)
 
     @property
     def varies_captions(self) -> bool:
@@ -73,3 +84,23 @@ class ObjectiveSpec:
                 "objective.snr_gamma and objective.debiased both weigh timesteps by their noise, got both; "
                 "set snr_gamma=null or debiased=false"
             )
+
+
+def check_class(specs: Iterable[ObjectiveSpec], trigger: str, class_word: str) -> None:
+    """Raise where one of them preserves a class that no caption can name.
+
+    Raises:
+        ConfigError: in one line, with what is missing.
+    """
+    if not any(spec.preserve_class for spec in specs):
+        return
+    missing = [
+        name for name, words in (("data.trigger", trigger), ("eval.class_word", class_word)) if not words.strip()
+    ]
+    if missing:
+        raise ConfigError(
+            [
+                f"objective.preserve_class puts the class word in the trigger's place; set {' and '.join(missing)}, "
+                "or objective.preserve_class=0"
+            ]
+        )

@@ -44,7 +44,8 @@ class TrialSpec:
     def pack_key(self) -> str:
         """Trials of the same key can share a forward and backward pass."""
         alone = "" if self.objective.prior_weight else " without regularisation pictures"
-        return f"batch {self.train.batch_size}{alone}"
+        preserving = " with the class preserved" if self.objective.preserve_class else ""
+        return f"batch {self.train.batch_size}{alone}{preserving}"
 
     @property
     def lasting(self) -> Lasting | None:
