@@ -25,7 +25,7 @@ from benchmarks.judge_trials.figures import draw_all
 from benchmarks.judge_trials.reader import accuracy
 from benchmarks.judge_trials.record import record, record_recipe
 from benchmarks.judge_trials.report import report, table
-from benchmarks.judge_trials.sets import SETS, TrialSet
+from benchmarks.judge_trials.sets import SETS, TUNED_SETS, TrialSet
 from benchmarks.judge_trials.truth import Inspector, load_readers
 from eval.spec import EvalSpec
 from foundation.bases.port import Base
@@ -44,7 +44,9 @@ def main() -> None:
     parser.add_argument("command", nargs="?", choices=("record", "read", "rejudge", "report", "ceiling"))
     parser.add_argument("overrides", nargs="*", help="of the default study, such as eval.seeds=[0]")
     parser.add_argument("--folder", type=Path, default=Path("multirun/judge_trials"), help="studies and pictures")
-    parser.add_argument("--sets", nargs="+", choices=[each.name for each in SETS], default=[each.name for each in SETS])
+    parser.add_argument(
+        "--sets", nargs="+", choices=[each.name for each in SETS], default=[each.name for each in TUNED_SETS]
+    )
     parser.add_argument("--docs", type=Path, default=DOCS, help="where the report's pictures go, and the courses are")
     parser.add_argument("--courses", type=Path, help="rejudge: where to write them; report: what to read")
     parser.add_argument("--draw", action="store_true", help="rejudge: draw all checkpoints again")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from scipy.stats import rankdata
+from scipy.stats import rankdata, spearmanr
 
 from benchmarks.judge_trials.courses import Checkpoint, Course
 from benchmarks.judge_trials.policies import choose
@@ -61,6 +61,13 @@ def roc(values: Sequence[float], truths: Sequence[bool]) -> tuple[list[float], l
     true = np.concatenate([[0.0], np.cumsum(hits) / max(hits.sum(), 1)])
     false = np.concatenate([[0.0], np.cumsum(1 - hits) / max((1 - hits).sum(), 1)])
     return false.tolist(), true.tolist()
+
+
+def rank_correlation(courses: Sequence[Course], value: Callable[[Checkpoint], float]) -> float:
+    """Spearman's rank correlation of `value` with the true quality over all checkpoints of the courses."""
+    points = [point for course in courses for point in course.checkpoints]
+    values = [value(point) for point in points]
+    return float(spearmanr(values, [point.truth.quality for point in points]).statistic)
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +175,8 @@ CHOICES: Final[Mapping[str, Callable[[Checkpoint], float]]] = {
     "lowest training loss": lambda point: -point.train_loss,
     "lowest validation loss": lambda point: -point.evaluation.metrics["val_loss"],
     "best CLIP score": lambda point: point.evaluation.metrics["prompt_match"],
+    "lowest CMMD": lambda point: -point.evaluation.metrics["cmmd"],
+    "lowest FID": lambda point: -point.evaluation.metrics["fid"],
     "best score": lambda point: value_of(point.evaluation),
 }
 """What people choose by: the highest is taken."""

@@ -48,10 +48,10 @@ class Discriminator:
         self._network = network.eval()
 
     @torch.no_grad()
-    def probability(self, pixels: Tensor, style: str) -> Tensor:
-        """How probable it is of each of the uint8 pictures (N, 3, 64, 64) that it is in `style`: (N,)."""
+    def log_probability(self, pixels: Tensor, style: str) -> Tensor:
+        """The logarithm of how probable it is of each uint8 picture (N, 3, 64, 64) that it is in `style`: (N,)."""
         logs = torch.cat([self._network(to_unit(part)) for part in torch.split(pixels, 100)])
-        return logs[:, ALL_STYLES.index(style)].double().exp()
+        return logs[:, ALL_STYLES.index(style)].double()
 
 
 def load_discriminator(base: Base, file: Path) -> Discriminator:
@@ -75,4 +75,4 @@ def _styles(pictures: Pictures) -> Tensor:
 def style_accuracy(discriminator: Discriminator, base: Base, style: str) -> float:
     """The mean probability that it gives to drawings in `style`, after the VAE as samples are."""
     pixels = through_vae(base, draw_styles(SEED + 1, TEST, (style,)).pixels)
-    return float(discriminator.probability(pixels, style).mean())
+    return float(discriminator.log_probability(pixels, style).exp().mean())

@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Final
 
 from benchmarks.judge_trials.analysis import (
+    CHOICES,
     CRITERIA,
     Calls,
     auc,
     calls,
     lateness,
+    rank_correlation,
     regrets,
     trials_that_learned,
     truly_overfit,
@@ -37,6 +39,7 @@ def report(courses: Sequence[Course], recipes: Path, request: Plan) -> str:
     spec = config.eval
     parts = [
         _what_there_is(courses),
+        _ranks(courses),
         _right_and_wrong(courses, spec),
         _how_late(courses, spec),
         _count_left_out(courses, spec),
@@ -71,6 +74,15 @@ def _what_there_is(courses: Sequence[Course]) -> str:
         )
     head = ["set", "trials", "learned", "truly overfit at some point", "overfit checkpoints", "base", "best"]
     return "## The trials\n\n" + table(head, rows)
+
+
+def _ranks(courses: Sequence[Course]) -> str:
+    by_set = _sets(courses)
+    rows: list[list[object]] = []
+    for name, value in CHOICES.items():
+        each = [rank_correlation(own, value) for own in by_set.values()]
+        rows.append([name, *each, statistics.mean(each)])
+    return "## Ranks of all checkpoints (Spearman)\n\n" + table(["ranked by", *by_set, "mean"], rows)
 
 
 def _right_and_wrong(courses: Sequence[Course], spec: EvalSpec) -> str:
@@ -113,8 +125,8 @@ def _count_left_out(courses: Sequence[Course], spec: EvalSpec) -> str:
             f"overfit {t.overfit}, in_a_row {t.in_a_row}"
         )
         rows.append([fold.left_out, 100 * fold.found, 100 * fold.false_alarms, tuned])
-    head = ["reported on", "found, %", "false alarms, %", "tuned on the other two"]
-    return "## Thresholds tuned on two sets, reported on the third\n\n" + table(head, rows)
+    head = ["reported on", "found, %", "false alarms, %", "tuned on the others"]
+    return "## Thresholds tuned on all sets but one, reported on that\n\n" + table(head, rows)
 
 
 def _choices(courses: Sequence[Course], spec: EvalSpec) -> str:

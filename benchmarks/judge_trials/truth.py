@@ -17,7 +17,7 @@ from safetensors.torch import load_file, save
 from torch import Tensor
 
 from benchmarks.judge_trials.discriminator import Discriminator, load_discriminator
-from benchmarks.judge_trials.networks import through_vae
+from benchmarks.judge_trials.networks import draw_styles, through_vae
 from benchmarks.judge_trials.reader import Reader, load_reader
 from benchmarks.judge_trials.sets import TrialSet
 from benchmarks.judge_trials.texture import textures
@@ -28,7 +28,7 @@ from foundation.bases.port import Base
 from foundation.data.folder import read_folder
 from foundation.files.durable import write_bytes
 from train.pocket.loop import draw_all as world_pictures
-from train.pocket.world import Scene
+from train.pocket.world import ALL_STYLES, Scene
 
 SEEDS: Final = range(501, 507)
 """An equal share of the scenes is drawn with each; neither trials nor finals use them."""
@@ -38,6 +38,8 @@ COPY: Final = 0.5
 DRAWING_SEEDS: Final = (901, 902)
 """Each scene is drawn with both, as the style would have it."""
 _SHIFT: Final = 2
+_SCALE_SEED, _SCALE_POOL = 99, 12 * len(ALL_STYLES)
+"""Drawings in all styles, whose spread textures are measured in: what hardly differs between styles is no style."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +47,7 @@ class Truth:
     """Of one checkpoint; every field but `each` a mean over NUM_TRUTH pictures."""
 
     quality: float
-    """0 to 1: shown × styled, nothing for a copy or for a picture that went away from the style."""
+    """0 to 1: shown × the mean of styled and told, nothing for a copy or for what went away from the style."""
     shown: float
     """0 to 1, the share of the prompt's parts that are there."""
     whole: float
@@ -58,8 +60,8 @@ class Truth:
     each: tuple[float, ...]
     """Quality of each picture, always in the same order of scenes."""
     told: float = math.nan
-    """How probable it is that a picture is in the style, over what is said of drawings; 1 as of a drawing. NaN where it
-    was not read."""
+    """How much of the way from the base's pictures to drawings the log-probability of the style has gone, by a network
+    that sees small patches alone; 1 all. NaN where it was not read."""
 
 
 class Measure:
@@ -74,30 +76,36 @@ class Measure:
         self._style = style
         self._scenes = scenes
         drawings = [self._drawings(seed) for seed in DRAWING_SEEDS]
-        self._real = readers.discriminator.probability(torch.cat(drawings), style).mean()
-        drawn = [textures(each) for each in drawings]
-        self._scale = torch.cat(drawn).std(0).clamp(min=1e-3)
-        self._textures = [each / self._scale for each in drawn]
+        self._told = [self._log_probability(each) for each in (pixels, torch.cat(drawings))]
+        self._scale = textures(through_vae(base, draw_styles(_SCALE_SEED, _SCALE_POOL).pixels)).std(0).clamp(min=1e-3)
+        self._textures = [textures(each) / self._scale for each in drawings]
         self._from_base = self._to_drawings(pixels)
         self._between = (self._textures[0] - self._textures[1]).norm(dim=1)
 
     def quality(self, pixels: Tensor) -> Tensor:
-        """Shown × styled of each picture, (N,), copies not looked for."""
-        return self.share_shown(pixels)[0] * self.style_share(pixels).clamp(0, 1)
+        """Shown × style of each picture, (N,), copies not looked for; style is the mean of both readings."""
+        style = (self.style_share(pixels).clamp(0, 1) + self.style_told(pixels).clamp(0, 1)) / 2
+        return self.share_shown(pixels)[0] * style
 
     def share_shown(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
         """See `Reader.share_shown`."""
         return self._readers.reader.share_shown(pixels, self._scenes)
 
     def style_share(self, pixels: Tensor) -> Tensor:
-        """How much of the way to the drawings each picture has gone, (N,): 1 is as like one as another drawing is."""
-        way = (self._from_base - self._between).clamp(min=1e-6)
-        gone: Tensor = (self._from_base - self._to_drawings(pixels)) / way
+        """How much of the way to the drawings each picture has gone, (N,): 1 is as like one as another drawing is.
+
+        The way is the mean over the scenes: some happen to lie near.
+        """
+        gone: Tensor = (self._from_base - self._to_drawings(pixels)) / (self._from_base - self._between).mean()
         return gone.clamp(-1, 1).double()
 
     def style_told(self, pixels: Tensor) -> Tensor:
-        """The discriminator's probability of the style, over what it says of drawings, (N,)."""
-        return self._readers.discriminator.probability(pixels, self._style) / self._real
+        """How much of the way to drawings the discriminator's log-probability of the style has gone, (N,)."""
+        base, real = self._told
+        return ((self._log_probability(pixels) - base.mean()) / (real.mean() - base.mean())).clamp(-1, 1)
+
+    def _log_probability(self, pixels: Tensor) -> Tensor:
+        return self._readers.discriminator.log_probability(pixels, self._style)
 
     def _to_drawings(self, pixels: Tensor) -> Tensor:
         """Mean distance of each picture's texture to the drawings of its scene, (N,)."""
@@ -147,7 +155,7 @@ class Inspector:
         shown, whole = self._measure.share_shown(pixels)
         styled = self._measure.style_share(pixels)
         copied = (_nearest(pixels, self._train) < self._near).double()
-        quality = shown * styled.clamp(0, 1) * (1 - copied)
+        quality = self._measure.quality(pixels) * (1 - copied)
         return Truth(
             quality=float(quality.mean()),
             shown=float(shown.mean()),

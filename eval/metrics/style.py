@@ -12,7 +12,7 @@ MIN_WAY: Final = 0.1
 """Least distance from the base to real pictures that is divided by, less that between real ones; real pictures lie 1
 apart. Nearer than that the base already draws so, and the share would be noise over noise."""
 SPLITS: Final = 32
-"""Draws of so many real pictures as there are prompts, to learn how far they lie from the others."""
+"""Draws of so many real pictures as are held against them, to learn how far they lie from the others."""
 _SEED: Final = 0
 MIN_REAL: Final = 2
 """Fewest real pictures that have a distance."""
@@ -27,7 +27,7 @@ class Apart:
     within: Tensor
     """(P, S, P, S) distances of the pictures from one another."""
     real: float
-    """Mean distance of real pictures from one another."""
+    """Mean distance of real pictures from one another, each from itself among them."""
 
 
 def distances(samples: Tensor, real: Tensor) -> Apart:
@@ -36,49 +36,41 @@ def distances(samples: Tensor, real: Tensor) -> Apart:
     return Apart(
         to_real=torch.cdist(rows, others).mean(1).view(samples.shape[:2]),
         within=torch.cdist(rows, rows).view(*samples.shape[:2], *samples.shape[:2]),
-        real=_mean_pair(torch.cdist(others, others)),
+        real=float(torch.cdist(others, others).mean()),
     )
 
 
 def distance(apart: Apart, prompts: Tensor, seeds: Tensor) -> Tensor:
     """Return how far pictures lie from the real ones, as distributions, of each resampling: (R,), at least 0.
 
-    The root of the energy distance 2·E‖G − R‖ − E‖G − G'‖ − E‖R − R'‖, unbiased: pictures of one prompt are no
-    independent pair, and are not compared. `prompts` (R, P') and `seeds` (R, S') or (1, S') are indices; where one
-    prompt is all, its seeds stand for a spread, and one picture for one as real ones have it.
+    The root of the energy distance 2·E‖G − R‖ − E‖G − G'‖ − E‖R − R'‖ of the two samples as they are (its V-statistic,
+    which holds each picture against itself, too): never below 0, and far less noisy near it than the unbiased one,
+    while the base's and real pictures' distances (`Way`) have the same bias. `prompts` (R, P') and `seeds` (R, S') or
+    (1, S') are indices.
 
-    Source: Székely & Rizzo 2013, Energy statistics, J. Stat. Plan. Inference 143(8), equation 2.4.
+    Source: Székely & Rizzo 2013, Energy statistics, J. Stat. Plan. Inference 143(8), equations 2.4 and 6.1.
     """
     to_real = apart.to_real[prompts[:, :, None], seeds[:, None, :]].mean((1, 2))  # (R,)
-    return (2 * to_real - _spread(apart, prompts, seeds) - apart.real).clamp(min=0).sqrt()
-
-
-def _spread(apart: Apart, prompts: Tensor, seeds: Tensor) -> Tensor:
-    """Mean distance of pictures of different prompts, (R,)."""
     num_prompts, num_seeds = apart.to_real.shape
-    drawn = torch.zeros(len(prompts), num_prompts, dtype=torch.float64)
-    drawn.scatter_add_(1, prompts, torch.ones(prompts.shape, dtype=torch.float64))
-    used = torch.zeros(len(seeds), num_seeds, dtype=torch.float64)
-    used.scatter_add_(1, seeds, torch.ones(seeds.shape, dtype=torch.float64))
-    used = (used / used.sum(1, keepdim=True)).expand(len(prompts), -1)
-    between = torch.einsum("rs,psqt,rt->rpq", used, apart.within, used)  # (R, P, P)
-    pairs = drawn[:, :, None] * drawn[:, None, :]
-    pairs.diagonal(dim1=1, dim2=2).zero_()
-    total = pairs.sum((1, 2))
-    if num_prompts == 1:
-        alone = float(apart.within[0, :, 0].sum()) / (num_seeds * (num_seeds - 1)) if num_seeds > 1 else apart.real
-        return torch.full((len(prompts),), alone, dtype=torch.float64)
-    spread = (pairs * between).sum((1, 2)) / total.clamp(min=1)
-    return torch.where(total > 0, spread, torch.full_like(spread, apart.real))
+    drawn, used = _weights(prompts, num_prompts), _weights(seeds, num_seeds).expand(len(prompts), -1)
+    picked = drawn[:, :, None] * used[:, None, :]  # (R, P, S)
+    spread = torch.einsum("rps,psqt,rqt->r", picked, apart.within, picked)
+    return (2 * to_real - spread - apart.real).clamp(min=0).sqrt()
 
 
-def real_distance(real: Tensor, num_prompts: int) -> float:
-    """Return how far so many `real` pictures (n, D) lie from the others, as distributions: what no drawing undercuts.
+def _weights(drawn: Tensor, count: int) -> Tensor:
+    """How often each index comes in rows of `drawn` (R, K), as shares: (R, count)."""
+    weights = torch.zeros(len(drawn), count, dtype=torch.float64)
+    return weights.scatter_add_(1, drawn, torch.full(drawn.shape, 1 / drawn.shape[1], dtype=torch.float64))
 
-    The mean over `SPLITS` seeded draws; 0 with fewer than four pictures, which cannot be split.
+
+def real_distance(real: Tensor, count: int) -> float:
+    """Return how far so many `real` pictures (n, D) lie from the others, as distributions: what drawings can come to.
+
+    The mean over `SPLITS` seeded draws of `count` pictures, of half of them where that is fewer; 0 for fewer than two.
     """
-    count = min(num_prompts, len(real) // 2)
-    if count < 2:
+    count = min(count, len(real) // 2)
+    if count < 1:
         return 0.0
     generator = torch.Generator().manual_seed(_SEED)
     apart = torch.cdist(real.double(), real.double())
@@ -86,15 +78,10 @@ def real_distance(real: Tensor, num_prompts: int) -> float:
     for _ in range(SPLITS):
         order = torch.randperm(len(real), generator=generator)
         some, others = order[:count], order[count:]
-        to_real = apart[some][:, others].mean(1)
-        halves = Apart(to_real[:, None], apart[some][:, some][:, None, :, None], _mean_pair(apart[others][:, others]))
-        found.append(float(distance(halves, torch.arange(count)[None], torch.zeros(1, 1, dtype=torch.int64))))
+        across = apart[some][:, others].mean()
+        squared = 2 * across - apart[some][:, some].mean() - apart[others][:, others].mean()
+        found.append(float(squared.clamp(min=0).sqrt()))
     return sum(found) / SPLITS
-
-
-def _mean_pair(apart: Tensor) -> float:
-    """Mean of distances (n, n) over the pairs; 0 for one picture."""
-    return float(apart.sum()) / max(len(apart) * (len(apart) - 1), 1)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -124,7 +111,7 @@ def way(samples: Tensor, base: Tensor, real: Tensor) -> Way:
     return Way(
         apart=distances(samples, real),
         base=float(distance(own, *every(own))),
-        real=real_distance(real, len(samples)),
+        real=real_distance(real, samples.shape[0] * samples.shape[1]),
     )
 
 

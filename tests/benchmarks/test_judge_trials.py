@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from benchmarks.judge_trials import anew
-from benchmarks.judge_trials.analysis import auc, calls, lateness, regrets, roc, truly_overfit
+from benchmarks.judge_trials.analysis import auc, calls, lateness, rank_correlation, regrets, roc, truly_overfit
 from benchmarks.judge_trials.ceiling import between_halves, falls, reach, scene_of
 from benchmarks.judge_trials.courses import Checkpoint, Course, append_course, read_courses
 from benchmarks.judge_trials.policies import Replay, in_random_order
@@ -39,7 +39,14 @@ def truth(quality: float, copied: float = 0.0) -> Truth:
 
 def evaluation(step: int, score: float) -> Evaluation:
     metrics = {"val_rise": 0.0, "copy_rate": 0.0, "copies": 0.0, "diversity": 1.0, "prompt_drop": 0.0, "drift": 0.0}
-    metrics |= {"style": score / 100, "val_loss": 1.0, "prompt_match": score, "val_ratio": 0.9}
+    metrics |= {
+        "style": score / 100,
+        "val_loss": 1.0,
+        "prompt_match": score,
+        "val_ratio": 0.9,
+        "cmmd": -score,
+        "fid": -score,
+    }
     return Evaluation(
         step=step,
         score=score,
@@ -224,3 +231,8 @@ def test_a_trial_is_judged_anew_by_what_a_worker_would_draw(
     judged = anew._judge(seen, seen, [], spec)
     assert asked[-1] == (wanted, wanted, wanted)
     assert judged.score == scores[len(asked) - 1]
+
+
+def test_ranks_agree_with_a_truth_that_orders_alike_and_not_with_one_upside_down() -> None:
+    assert rank_correlation([RISES, TURNS], lambda point: point.truth.quality**3) == pytest.approx(1.0)
+    assert rank_correlation([RISES, TURNS], lambda point: -point.truth.quality) == pytest.approx(-1.0)

@@ -18,39 +18,27 @@ def normal(*shape: int, seed: int, mean: float = 0.0) -> Tensor:
 
 
 def by_hand(samples: Tensor, real: Tensor) -> float:
-    """The energy distance pair by pair, pictures of one prompt not being one."""
-    flat = [(p, samples[p, s]) for p in range(len(samples)) for s in range(samples.shape[1])]
-    across = [float((g - r).norm()) for _, g in flat for r in real]
-    within = [float((g - h).norm()) for (p, g), (q, h) in product(flat, flat) if p != q]
-    among = [float((real[i] - real[j]).norm()) for i in range(len(real)) for j in range(len(real)) if i != j]
+    """The energy distance pair by pair."""
+    drawn = list(samples.flatten(0, 1))
+    across = [float((g - r).norm()) for g in drawn for r in real]
+    within = [float((g - h).norm()) for g, h in product(drawn, drawn)]
+    among = [float((r - s).norm()) for r, s in product(real, real)]
     squared = 2 * sum(across) / len(across) - sum(within) / len(within) - sum(among) / len(among)
     return float(max(squared, 0.0) ** 0.5)
 
 
 def test_the_distance_is_the_root_of_the_energy_distance() -> None:
     samples, real = normal(P, S, D, seed=1, mean=1.0), normal(9, D, seed=2)
-    found = _far(samples, real)
-    assert float(found) == pytest.approx(by_hand(samples, real), rel=1e-10)
+    assert float(_far(samples, real)) == pytest.approx(by_hand(samples, real), rel=1e-10)
+    assert float(_far(real[None], real)) == pytest.approx(0.0, abs=1e-7)
 
 
-def test_a_resampling_counts_a_prompt_as_often_as_it_was_drawn_and_never_against_itself() -> None:
+def test_a_resampling_counts_a_prompt_as_often_as_it_was_drawn() -> None:
     samples, real = normal(P, S, D, seed=1, mean=1.0), normal(9, D, seed=2)
     drawn = torch.tensor([[0, 1, 1, 3, 4], [2, 2, 2, 2, 2]])
     found = distance(distances(samples, real), drawn, torch.tensor([[0, 1], [1, 1]]))
-    across = torch.cdist(samples, real).mean(2)[[0, 1, 1, 3, 4]].mean()
-    pairs = [(p, q) for p, q in product([0, 1, 1, 3, 4], repeat=2) if p != q]
-    within = torch.stack([torch.cdist(samples[p], samples[q]).mean() for p, q in pairs]).mean()
-    among = torch.pdist(real).mean()
-    assert float(found[0]) == pytest.approx(float((2 * across - within - among).sqrt()), rel=1e-10)
-    alone = 2 * torch.cdist(samples[2, 1:], real).mean() - 2 * among  # one prompt spreads as real pictures do
-    assert float(found[1]) == pytest.approx(float(alone.clamp(min=0).sqrt()), rel=1e-10)
-
-
-def test_one_prompt_has_its_seeds_for_a_spread() -> None:
-    samples, real = normal(1, 3, D, seed=1, mean=2.0), normal(9, D, seed=2)
-    within = torch.pdist(samples[0]).mean()
-    expected = (2 * torch.cdist(samples[0], real).mean() - within - torch.pdist(real).mean()).sqrt()
-    assert float(_far(samples, real)) == pytest.approx(float(expected), rel=1e-10)
+    assert float(found[0]) == pytest.approx(by_hand(samples[[0, 1, 1, 3, 4]], real), rel=1e-10)
+    assert float(found[1]) == pytest.approx(by_hand(samples[2:3, 1:], real), rel=1e-10)
 
 
 def _far(samples: Tensor, real: Tensor) -> Tensor:
@@ -67,8 +55,9 @@ def test_the_scale_has_the_base_at_0_and_real_pictures_at_1() -> None:
     real, more = normal(40, 48, seed=3), normal(16, 1, 48, seed=4)
     base = normal(16, 1, 48, seed=5, mean=0.8)
     assert share(base, base, real) == 0.0
-    assert share(more, base, real) == pytest.approx(1.0, abs=0.1)
-    assert share(more + 0.4, base, real) == pytest.approx(0.5, abs=0.1)
+    assert share(more, base, real) == pytest.approx(1.0, abs=0.15)
+    half = share(more + 0.4, base, real)
+    assert 0.5 < half < 0.85  # a root of squares: the last part of the way counts less than the first
     assert share(more + 9.0, base, real) == -1.0
 
 
@@ -84,5 +73,7 @@ def test_what_is_no_picture_of_the_style_is_far_from_it(other: str) -> None:
 
 
 def test_few_real_pictures_lie_as_far_as_can_be_known() -> None:
-    assert real_distance(normal(3, D, seed=1), 8) == 0.0
-    assert 0.0 <= real_distance(normal(8, D, seed=1), 8) < 1.0
+    real = normal(3, D, seed=1)
+    apart = [float(_far(real[i][None, None], real[[j for j in range(3) if j != i]])) for i in range(3)]
+    assert min(apart) <= real_distance(real, 8) <= max(apart)
+    assert real_distance(real[:1], 8) == 0.0
