@@ -163,16 +163,16 @@ def _gather(
 
 
 def _view(reference: ReferenceFeatures, drawn: SampleFeatures, scale: Tensor | None = None) -> View:
-    def scaled(rows: Tensor) -> Tensor:
+    def to_scale(rows: Tensor) -> Tensor:
         return rows if scale is None else (rows / scale).float()
 
     return View(
-        samples=scaled(drawn.samples),
-        unrelated=scaled(drawn.unrelated),
-        base_samples=scaled(reference.base_samples),
-        base_unrelated=scaled(reference.base_unrelated),
-        held_out=scaled(reference.held_out),
-        train=scaled(reference.train),
+        samples=to_scale(drawn.samples),
+        unrelated=to_scale(drawn.unrelated),
+        base_samples=to_scale(reference.base_samples),
+        base_unrelated=to_scale(reference.base_unrelated),
+        held_out=to_scale(reference.held_out),
+        train=to_scale(reference.train),
     )
 
 

@@ -36,7 +36,7 @@ def trial_of(study: Path, number: int) -> Path:
 def trainings_of(study: Path) -> dict[int, Path]:
     """The folders that are there of trials and reruns, by their numbers."""
     folders = (path for place in (trials_of(study), reruns_of(study)) if place.is_dir() for path in place.iterdir())
-    named = ((Training.named(path.name), path) for path in folders if path.is_dir() and not path.is_symlink())
+    named = ((Training.of_name(path.name), path) for path in folders if path.is_dir() and not path.is_symlink())
     return {each.number: path for each, path in sorted(named, key=lambda pair: pair[1]) if each is not None}
 
 

@@ -37,7 +37,7 @@ class Training:
         return cls(trial, repeat, bool(refit))
 
     @classmethod
-    def named(cls, name: str) -> Self | None:
+    def of_name(cls, name: str) -> Self | None:
         """The training of a name, or of a folder's; None where it is another's."""
         found = _NAME.fullmatch(name)
         return cls(int(found[1]), int(found[2] or 0), found[3] is not None) if found else None
@@ -72,7 +72,7 @@ def number_of(name: str) -> int:
     Raises:
         ValueError: none is.
     """
-    training = Training.named(name)
+    training = Training.of_name(name)
     if training is None:
         raise ValueError(f"no name of a training: {name!r}")
     return training.number

@@ -24,9 +24,9 @@ def how_chosen(
 ) -> str:
     """In words, also why a finalist whose fresh score may be higher did not win.
 
-    `trial` is the winner and `final` its evaluation at its strength; `rescored` are all fresh judgements by number;
-    `objectives` are those of the front that finalists lie on; `settings` are the finalists with their repeats, the
-    best first.
+    `trial` is the winner of the study of `config`, `final` its evaluation at its strength; `rescored` are all fresh
+    judgements by number; `objectives` are those of the front that finalists lie on; `settings` are the finalists with
+    their repeats, the best first.
     """
     fresh = (
         "fresh seeds on prompts that no trial saw" if config.eval.final_prompts else "fresh seeds on the same prompts"

@@ -46,8 +46,9 @@ def train_refit(
     """Train with the winner's settings and seed on all pictures, as many epochs as its checkpoint of `step` has had.
 
     The learning rate goes the winner's way: its curve is as much longer as there are more pictures. What an earlier
-    run has trained is taken up; `supervisor` has the ended trials of the study in `folder`, whose pictures are those
-    of `dataset`. The refit is the one trial of the result; None where the study wants none.
+    run has trained is taken up; `supervisor` has the ended trials of the study of `config` in `folder`, whose pictures
+    are those of `dataset`, and `display` shows it. The refit is the one trial of the result; None where the study wants
+    none.
     """
     if not wants_refit(config, dataset):
         return None

@@ -97,7 +97,7 @@ class MlflowTracker:
             training.number: MlflowRun(self._client, run, is_new=False)
             for role in _ROLES
             for run in self._search(_children(parent, role))
-            if (training := Training.named(run.data.tags["trial"]))
+            if (training := Training.of_name(run.data.tags["trial"]))
         }
         self._parent = parent
 

@@ -20,7 +20,7 @@ _ALL: Final = "SELECT run_uuid FROM tags WHERE key = 'study' AND value = ?"
 
 def trial_runs(folder: Path, study: str) -> dict[int, str]:
     """The run of each trial and rerun of a study, by number; none where the store is elsewhere or cannot be read."""
-    found = ((Training.named(str(name)), run) for name, run in _find(folder, _TRIALS, study))
+    found = ((Training.of_name(str(name)), run) for name, run in _find(folder, _TRIALS, study))
     return {training.number: run for training, run in found if training and Path(run).name == run}
 
 

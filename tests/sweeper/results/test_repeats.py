@@ -45,10 +45,10 @@ def test_a_training_has_one_number_and_one_name() -> None:
     ):
         assert Training.of(training.number) == training
         assert (str(training), training.folder) == (name, folder)
-        assert Training.named(name) == Training.named(folder) == training
+        assert Training.of_name(name) == Training.of_name(folder) == training
         assert number_of(name_of(training.number)) == training.number
     assert Training(7).number == 7
-    assert Training.named("0007.partial") is None
+    assert Training.of_name("0007.partial") is None
 
 
 def test_the_best_mean_wins_and_its_best_training_is_taken() -> None:

@@ -31,7 +31,7 @@ def runs_of(folder: Path) -> dict[str, Run]:
     found = {}
     for run in client.search_runs([experiment_of(client)]):
         number = run.data.tags.get("trial")
-        found[run.data.tags["study"] if number is None else f"trial {Training.named(number).folder}"] = run
+        found[run.data.tags["study"] if number is None else f"trial {Training.of_name(number).folder}"] = run
     return found
 
 
