@@ -21,14 +21,16 @@ def build_evidence(
     samples: Sequence[Image.Image],
     unrelated: Sequence[Image.Image],
     training: Sequence[Image.Image] = (),
+    of_class: Sequence[Image.Image] = (),
     num_seeds: int,
     unrelated_seeds: int,
     validation_losses: Tensor,
 ) -> Evidence:
     """Look with the `eyes` at P·S `samples` and U·R `unrelated` pictures of a checkpoint, prompt by prompt.
 
-    S = `num_seeds`, R = `unrelated_seeds`; `training` are K pictures of training captions, one of each; `step` is the
-    checkpoint's, `validation_losses` (N, B) are.
+    S = `num_seeds`, R = `unrelated_seeds`; `training` are K pictures of training captions, one of each, `of_class`
+    those of the class word, with R seeds like the unrelated ones; `step` is the checkpoint's, `validation_losses`
+    (N, B) are.
     """
 
     def look(eye: FeatureExtractor | StyleExtractor) -> SampleFeatures:
@@ -47,4 +49,5 @@ def build_evidence(
         training_compositions=compositions(training),
         image=look(eyes.image) if eyes.image else None,
         style=look(eyes.style),
+        of_class=by_prompt((eyes.image or eyes.clip).images(of_class), unrelated_seeds),
     )

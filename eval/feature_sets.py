@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from typing import TypeVar
 
 from torch import Tensor
 
@@ -32,20 +33,34 @@ class ReferenceFeatures:
             base_unrelated=self.base_unrelated[: budget.unrelated, : budget.seeds],
         )
 
-    def tensors(self, name: str) -> dict[str, Tensor]:
-        """Every part by its name, with `name` and a dot before it."""
-        return {f"{name}.{field.name}": getattr(self, field.name) for field in fields(self)}
 
-    @classmethod
-    def of_tensors(cls, name: str, tensors: Mapping[str, Tensor]) -> ReferenceFeatures | None:
-        """What `tensors` returned; None where there is nothing of this name.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SubjectFeatures:
+    """What a subject's or a face's checkpoints are held against, too; unit rows of the eye that compares pictures."""
 
-        Raises:
-            KeyError: a part is missing.
-        """
-        if not any(key.startswith(f"{name}.") for key in tensors):
-            return None
-        return cls(**{field.name: tensors[f"{name}.{field.name}"] for field in fields(cls)})
+    held_out: Tensor
+    """(m, D) the held-out pictures, cut out where they have masks."""
+    surroundings: Tensor
+    """(n, D) the training pictures without the subject, near-duplicates taken out; (0, D) without masks."""
+
+
+_Features = TypeVar("_Features", ReferenceFeatures, SubjectFeatures)
+
+
+def tensors_of(name: str, features: ReferenceFeatures | SubjectFeatures) -> dict[str, Tensor]:
+    """Every part of `features` by its name, with `name` and a dot before it."""
+    return {f"{name}.{field.name}": getattr(features, field.name) for field in fields(features)}
+
+
+def of_tensors(kind: type[_Features], name: str, tensors: Mapping[str, Tensor]) -> _Features | None:
+    """What `tensors_of` returned; None where there is nothing of this name.
+
+    Raises:
+        KeyError: a part is missing.
+    """
+    if not any(key.startswith(f"{name}.") for key in tensors):
+        return None
+    return kind(**{field.name: tensors[f"{name}.{field.name}"] for field in fields(kind)})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
 
 from eval.evaluation import WORST, Evaluation, Validation, value_of
 from eval.feature_sets import ReferenceFeatures, SampleFeatures
-from eval.metrics import copying, course, losses, pictures
+from eval.metrics import copying, course, losses
 from eval.metrics.measuring import OnFailure, metric_values
-from eval.metrics.seen import Seen, View
+from eval.metrics.seen import Seen, SubjectView, View
 from eval.overfit import (
     Fall,
     OverfitSigns,
@@ -26,8 +26,8 @@ from eval.overfit import (
     overfit_index,
     severities,
 )
+from eval.rating import rate
 from eval.reference import Reference
-from eval.score import Parts, pseudo_values, score, standard_error, styles_by_prompt
 from eval.spec import EvalSpec, SampleBudget
 
 
@@ -49,6 +49,8 @@ class Evidence:
     """(K, C) the same of what it draws for the training captions, of one seed; (0, C) for none."""
     style: SampleFeatures
     """The pictures as the eye of `Reference.style` sees them; unscaled."""
+    of_class: Tensor = field(default_factory=lambda: torch.zeros(0, 0, 1))
+    """(K, R, D) what it draws for the first K prompts with the class word, by the eye that compares pictures."""
     image: SampleFeatures | None = None
     """As the eye of `Reference.image` sees them; None where that is None."""
 
@@ -65,6 +67,7 @@ class Evidence:
             unrelated=self.unrelated[: budget.unrelated, : budget.seeds],
             compositions=self.compositions[: budget.prompts, : budget.seeds],
             training_compositions=self.training_compositions[: budget.training],
+            of_class=self.of_class[: budget.of_class, : budget.seeds],
             image=self.image and self.image.within(budget),
             style=self.style.within(budget),
         )
@@ -89,20 +92,9 @@ def judge(
     _check_shapes(reference, evidence)
     seen = _gather(reference, evidence, history, spec, validations)
     metrics = metric_values(seen, spec.metrics, failed)
-    match, base_match = pictures.prompt_matches_of(seen)
-    parts = Parts(
-        style=pictures.style_way_of(seen),
-        match=match,
-        base_match=base_match,
-        real_match=pictures.real_match_of(seen),
-        copied=seen.copied,
-        base_copied=seen.base_copied,
-        training_copied=seen.training_copied,
-        base_training_copied=seen.base_training_copied,
-        val_ratio=metrics["val_ratio"] if len(seen.validation_losses) else None,
-    )
+    rating = rate(seen, metrics)
     measurable = _is_measurable(evidence)
-    points, by_prompt = score(parts) if measurable else WORST, tuple(pseudo_values(parts).tolist())
+    points, by_prompt = rating.score if measurable else WORST, rating.by_prompt
     fall = fall_of(points, by_prompt, history)
     signs = _signs(seen, metrics, fall)
     severe = severities(signs, spec.thresholds)
@@ -111,14 +103,14 @@ def judge(
     return Evaluation(
         step=evidence.step,
         score=points,
-        score_se=standard_error(parts, spec.bootstrap_draws) if measurable else math.nan,
+        score_se=rating.standard_error if measurable else math.nan,
         overfit_index=index,
         overfit=is_overfit(indices, spec.thresholds, spec.warmup_evaluations),
         words=explain(signs, severe),
         severities=severe | dict.fromkeys(missing_criteria(signs), math.nan),
         metrics=metrics | ({"fall": fall.share, "fall_t": fall.t} if fall else {}) | course.in_detail(seen),
         validation_losses=tuple(losses.image_means(evidence.validation_losses).tolist()),
-        prompt_styles=tuple(styles_by_prompt(parts).tolist()),
+        prompt_styles=rating.aims,
         prompt_scores=by_prompt,
         past_best=is_past_best(fall, spec.thresholds),
     )
@@ -135,8 +127,12 @@ def _gather(
     real = {"train": reference.train_compositions, "held_out": reference.held_out_compositions}
     clip = _view(reference.of_clip, evidence.of_clip)
     images = _view(reference.image, evidence.image) if reference.image and evidence.image else clip
+    subject = reference.subject
     return Seen(
         step=evidence.step,
+        subject=SubjectView(held_out=subject.held_out, surroundings=subject.surroundings, of_class=evidence.of_class)
+        if subject
+        else SubjectView(),
         clip=clip,
         images=images,
         style=_view(reference.style, evidence.style, reference.style_scale),

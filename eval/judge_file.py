@@ -10,12 +10,13 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from eval.cutouts import SubjectPictures, subject_pictures
 from eval.evaluation import Evaluation
 from eval.evidence import build_evidence
 from eval.extractors import FeatureExtractors, load_extractors
 from eval.judge import judge
 from eval.needs import lines_on_missing
-from eval.prompts import caption_alone, captions_to_draw, check_prompts, with_trigger, without_trigger
+from eval.prompts import caption_alone, captions_to_draw, check_prompts, drawn_by_base, with_trigger, without_trigger
 from eval.reconstruction import reconstruct
 from eval.reference import build_reference
 from eval.request import EvalRequest
@@ -30,6 +31,7 @@ from foundation.console import columns, say
 from foundation.data.dataset import Dataset, load_dataset, with_folders
 from foundation.data.folder import Picture
 from foundation.data.images import square
+from foundation.data.spec import Kind
 from foundation.data.tokens import words_on_cut
 from foundation.errors import ConfigError
 from foundation.files import durable
@@ -48,6 +50,7 @@ class _Sight:
     samples: list[Image.Image]
     unrelated: list[Image.Image]
     training: list[Image.Image]
+    of_class: list[Image.Image]
     losses: Tensor  # (N, B)
 
 
@@ -70,16 +73,21 @@ def judge_file(request: EvalRequest) -> Evaluation:
     acting = put_on(base.pipeline, Path(request.lora), _ADAPTER)  # first, since it may not fit
     seen = _look(base, held_out, spec, request.trigger)
     take_off(base.pipeline)
-    plain = _look(base, held_out, spec, request.trigger)
+    plain = _look(base, held_out, drawn_by_base(spec, request.trigger), request.trigger)
+    real_train, real_held_out = (
+        reconstruct(base, [square(picture.open(), base.resolution) for picture in pictures])
+        for pictures in (train, held_out)
+    )
     evaluation = _judge(
         eyes,
-        reconstruct(base, [square(picture.open(), base.resolution) for picture in train]),
-        reconstruct(base, [square(picture.open(), base.resolution) for picture in held_out]),
+        real_train,
+        real_held_out,
         [caption_alone(picture.caption, request.trigger, spec.class_word) for picture in (*train, *held_out)],
         plain,
         seen,
         spec,
         request.trigger,
+        None if spec.kind == "style" else subject_pictures(real_train, real_held_out, dataset),
     )
     say(
         f"{request.lora} ({acting}) on {request.base.path}",
@@ -128,7 +136,9 @@ def _pictures(request: EvalRequest) -> Dataset:
     dataset = load_dataset(with_folders(request.data, _CACHE), to_train=False)
     if request.trained_on:
         return dataset
-    return replace(dataset, train=(), validation=(*dataset.validation, *dataset.train), few=())
+    masks = (*dataset.held_out_masks, *(dataset.masks or (None,) * len(dataset.train)))
+    held_out = (*dataset.validation, *dataset.train)
+    return replace(dataset, train=(), masks=(), validation=held_out, held_out_masks=masks, few=())
 
 
 def _notes(dataset: Dataset, base: Base) -> Sequence[str]:
@@ -155,6 +165,8 @@ def _spec(request: EvalRequest, train: Sequence[Picture], held_out: Sequence[Pic
             unrelated_prompts=request.unrelated,
             training_captions=captions_to_draw(train, prompts, request.trigger, request.look_for_copies),
             class_word=request.class_word,
+            kind=_kind(request),
+            class_prompts=0 if _kind(request) == "style" else len(prompts),
             metrics=request.metric,
             seeds=tuple(range(request.seeds)),
             sample_steps=request.steps,
@@ -169,6 +181,19 @@ def _spec(request: EvalRequest, train: Sequence[Picture], held_out: Sequence[Pic
         raise ConfigError([str(error)]) from error
 
 
+def _kind(request: EvalRequest) -> Kind:
+    """What was learned.
+
+    Raises:
+        ConfigError: it is a subject or a face that nothing calls, or one of nothing.
+    """
+    kind = request.data.kind if request.data else "style"
+    missing = [key for key in ("trigger", "class_word") if not getattr(request, key)] if kind != "style" else []
+    if missing:
+        raise ConfigError([f"data.kind={kind} needs {key}=, as trigger='sks dog' class_word=dog" for key in missing])
+    return kind
+
+
 def _look(base: Base, held_out: Sequence[Picture], spec: EvalSpec, trigger: str) -> _Sight:
     def draw(prompts: Sequence[str], seeds: Sequence[int] = spec.seeds) -> list[Image.Image]:
         return sample(base.pipeline, prompts, seeds, spec.drawing, base.sampling)
@@ -181,6 +206,7 @@ def _look(base: Base, held_out: Sequence[Picture], spec: EvalSpec, trigger: str)
         samples=draw([with_trigger(prompt, trigger) for prompt in spec.prompts]),
         unrelated=draw(spec.unrelated_prompts),
         training=draw(spec.training_captions, spec.seeds[:1]),
+        of_class=draw([without_trigger(each, trigger, spec.class_word) for each in spec.prompts[: spec.class_prompts]]),
         losses=losses,
     )
 
@@ -194,6 +220,7 @@ def _judge(
     seen: _Sight,
     spec: EvalSpec,
     trigger: str,
+    subject: SubjectPictures | None,
 ) -> Evaluation:
     num_seeds = len(spec.seeds)
     reference = build_reference(
@@ -208,6 +235,7 @@ def _judge(
         num_seeds=num_seeds,
         unrelated_seeds=num_seeds,
         base_validation=base.losses,
+        subject=subject,
     )
     evidence = build_evidence(
         eyes,
@@ -215,6 +243,7 @@ def _judge(
         samples=seen.samples,
         unrelated=seen.unrelated,
         training=seen.training,
+        of_class=seen.of_class,
         num_seeds=num_seeds,
         unrelated_seeds=num_seeds,
         validation_losses=seen.losses,

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 
-from eval.spec import TRIGGER
+from eval.spec import TRIGGER, EvalSpec
 from foundation.data.folder import Picture
 from foundation.data.phrases import replace_phrase
 from foundation.errors import ConfigError
@@ -40,6 +41,17 @@ def captions_to_draw(pictures: Sequence[Picture], prompts: Sequence[str], trigge
     often = sorted(pictures, key=lambda picture: -picture.repeats)  # stable
     captions = dict.fromkeys(picture.caption for picture in often if _tidy(picture.caption))
     return tuple(caption for caption in captions if caption not in drawn)[:count]
+
+
+def drawn_by_base(spec: EvalSpec, trigger: str) -> EvalSpec:
+    """Return what the base is asked for where checkpoints are asked for `spec`: of a subject, any of its class.
+
+    What the base makes of a rare word says nothing; a style's prompts it draws as checkpoints do.
+    """
+    if spec.kind == "style":
+        return spec
+    prompts = tuple(without_trigger(prompt, trigger, spec.class_word) for prompt in spec.prompts)
+    return replace(spec, prompts=prompts, final_prompts=(), class_prompts=0)
 
 
 def check_prompts(prompts: Sequence[str], trigger: str, where: str) -> None:

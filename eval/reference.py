@@ -11,8 +11,9 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from eval.cutouts import SubjectPictures
 from eval.extractors import FeatureExtractor, FeatureExtractors, StyleExtractor
-from eval.feature_sets import ReferenceFeatures
+from eval.feature_sets import ReferenceFeatures, SubjectFeatures, of_tensors, tensors_of
 from eval.metrics.copying import deduplicate
 from eval.spec import SampleBudget
 from eval.textures import scale_of
@@ -20,8 +21,8 @@ from eval.thumbnails import compositions
 from foundation.errors import DataError
 from foundation.files.checked import load_checked, save_checked
 
-_VIEWS = ("image", "style")
-"""The parts of a reference that other eyes than the CLIP have."""
+_VIEWS = ("image", "style", "subject")
+"""The parts of a reference that other eyes than the CLIP have, and only subjects."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -62,6 +63,8 @@ class Reference:
     """(D,) what these rows are divided by before they are compared (`eval.textures.scale_of`)."""
     image: ReferenceFeatures | None = None
     """The pictures as an eye of its own sees them (`eval.image_features`); None: as the CLIP does."""
+    subject: SubjectFeatures | None = None
+    """What a subject or a face is held against, too; None for a style."""
 
     def __post_init__(self) -> None:
         if self.base_samples.ndim != 3 or len(self.base_samples) != len(self.prompts) or not len(self.prompts):
@@ -104,8 +107,8 @@ class Reference:
         """Write all to one file, whole or not at all."""
         tensors = {field.name: getattr(self, field.name) for field in fields(self) if field.name not in _VIEWS}
         for name in _VIEWS:
-            view: ReferenceFeatures | None = getattr(self, name)
-            tensors |= view.tensors(name) if view else {}
+            view: ReferenceFeatures | SubjectFeatures | None = getattr(self, name)
+            tensors |= tensors_of(name, view) if view else {}
         save_checked(path, {name: tensor.clone() for name, tensor in tensors.items()})  # two eyes may share one
 
     @classmethod
@@ -119,7 +122,8 @@ class Reference:
         tensors = load_checked(path)
         try:
             own: dict[str, Any] = {field.name: tensors[field.name] for field in fields(cls) if field.name not in _VIEWS}
-            own |= {name: ReferenceFeatures.of_tensors(name, tensors) for name in _VIEWS}
+            own |= {name: of_tensors(ReferenceFeatures, name, tensors) for name in ("image", "style")}
+            own["subject"] = of_tensors(SubjectFeatures, "subject", tensors)
             if own["style"] is None:
                 raise KeyError("style")
             return cls(**own)
@@ -140,13 +144,15 @@ def build_reference(
     num_seeds: int,
     unrelated_seeds: int,
     base_validation: Tensor,
+    subject: SubjectPictures | None = None,
 ) -> Reference:
     """Look at everything once, with each of the `eyes` that there is.
 
     `train` are the pictures that are trained on, `held_out` those that are not, `captions` what the former and then the
     latter show, without the trigger, "" where nothing is said, or none at all; `prompts` are P texts without it;
     `base_samples` P·S and `base_unrelated` U·R pictures, prompt by prompt with S = `num_seeds`, R =
-    `unrelated_seeds`, and `base_training` K pictures of training captions; `base_validation` (N, B).
+    `unrelated_seeds`, and `base_training` K pictures of training captions; `base_validation` (N, B). `subject` are
+    the real pictures cut in two, None for a style; `base_samples` are of the class word where there are such.
     """
 
     train_compositions = compositions(train)
@@ -179,6 +185,15 @@ def build_reference(
         real_texts=eyes.clip.texts([captions[rows[row]] for row in captioned]),
         captioned=torch.tensor(captioned, dtype=torch.int64),
         style_scale=_scale(eyes.style, torch.cat([of_style.train, of_style.held_out])),
+        subject=_subject(eyes.image or eyes.clip, subject, kept) if subject else None,
+    )
+
+
+def _subject(eye: FeatureExtractor, subject: SubjectPictures, kept: Tensor) -> SubjectFeatures:
+    """`kept` are the rows of the training pictures that are no near-duplicates."""
+    around = eye.images(subject.surroundings)
+    return SubjectFeatures(
+        held_out=eye.images(subject.held_out), surroundings=around[kept] if subject.surroundings else around
     )
 
 

@@ -82,6 +82,22 @@ class Thresholds:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class SubjectWeights:
+    """How much each part counts in the score of a subject or a face, see `eval.subject_score`."""
+
+    prompt_power: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 4.0
+    """The share of prompt match that is kept goes in with this power; 0: it does not count."""
+    class_leak: _Part = 0.5
+    """Share of the score that is lost where the class word alone draws the subject; 0: it does not count."""
+    background_leak: _Part = 0.0
+    """Share that is lost where the training pictures' surroundings come along whole; 0: it does not count. With a
+    global eye the figure rises with likeness alone (perfect pictures of the drawn cup have .8), so none is the
+    default."""
+    validation: Annotated[float, Field(ge=0, le=100)] = 0.0
+    """Points of 100 that are for the validation loss."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Drawing:
     """How pictures are drawn, whatever they show; the fields are those of `EvalSpec`."""
 
@@ -112,13 +128,14 @@ class SampleBudget(NamedTuple):
     """What a checkpoint is judged by: the first so many prompts, each with the first so many seeds.
 
     And the first so many unrelated prompts, with those of their seeds that are among these, and the first so many
-    training captions, with the first seed.
+    training captions, with the first seed, and the first so many prompts with the class word, seeds as unrelated ones.
     """
 
     prompts: int
     seeds: int
     unrelated: int
     training: int = 0
+    of_class: int = 0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -153,6 +170,11 @@ class EvalSpec:
     """Which captions; none: of the pictures that are repeated most, then the first ones."""
     class_word: str = ""
     """What takes the trigger's place when prompt match is measured (a subject's class: "backpack"); "" for a style."""
+    class_prompts: Annotated[int, Field(ge=0)] = 0
+    """So many of `prompts`, from the first on, are drawn with `class_word` for the trigger, too, with the seeds of the
+    unrelated prompts: what a subject's checkpoint makes of its class. 0: class leak is not measured."""
+    subject_score: SubjectWeights = field(default_factory=SubjectWeights)
+    """What the score of a subject or a face is made of."""
     seeds: Annotated[tuple[Annotated[int, Field(ge=0, lt=2**63)], ...], Field(min_length=1)] = (0, 1, 2, 3)
     """Each prompt is drawn once with each; two or more, or diversity is not measured."""
     unrelated_seeds: _Positive | None = None
@@ -257,6 +279,7 @@ class EvalSpec:
             seeds=len(self.seeds),
             unrelated=len(self.unrelated_prompts),
             training=len(self.training_captions),
+            of_class=min(self.class_prompts, len(self.prompts)),
         )
 
     @property
@@ -273,6 +296,7 @@ class EvalSpec:
             unrelated_prompts=self.unrelated_prompts[: budget.unrelated],
             unrelated_seeds=len(self.seeds_of_unrelated[: budget.seeds]),
             training_captions=self.training_captions[: budget.training],
+            class_prompts=budget.of_class,
             tiebreak_seeds=(),
             screening_prompts=None,
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from copy import deepcopy
 
-from eval.metrics.registry import METRICS, function_of
+from eval.metrics.registry import METRICS, function_of, measured_of
 from eval.metrics.seen import Seen
 from foundation.errors import first_line
 
@@ -14,12 +14,12 @@ OnFailure = Callable[[str, str], None]
 
 
 def metric_values(seen: Seen, chosen: Sequence[str], failed: OnFailure) -> dict[str, float]:
-    """Take all metrics that are built in, and those `chosen` of packages; by name.
+    """Take all metrics that are built in for the kind of pictures, and those `chosen` of packages; by name.
 
     What a package's metric raises costs nobody anything: it is NaN, and `failed` is called. It gets a copy of what was
     seen, so that it changes no other number.
     """
-    own = {name: function_of(name)(seen) for name in METRICS.built_in}
+    own = {name: function_of(name)(seen) for name in measured_of(seen.spec.kind)}
     return own | {name: _of_package(name, deepcopy(seen), failed) for name in chosen if name not in own}
 
 

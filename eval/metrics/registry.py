@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal, cast, get_args
 
 from foundation.config.installed import Registry
+from foundation.data.spec import Kind
 from foundation.errors import ConfigError, first_line
 
 Direction = Literal["maximize", "minimize"]
@@ -19,6 +20,7 @@ Direction = Literal["maximize", "minimize"]
 DATA: Final = "the pictures it was trained on (data=)"
 SEEDS: Final = "two seeds or more (seeds=)"
 TWO_HELD_OUT: Final = "two held-out pictures or more (data.holdout_at_least=2)"
+MASKS: Final = "masks of the subject (data.mask=), and surroundings that its pictures share"
 TWO_UNRELATED: Final = "two unrelated prompts or more (unrelated=)"
 
 OWN_NUMBERS: Final = ("step", "score", "score_se", "overfit_index", "overfit", "fall", "fall_t", "val_loss")
@@ -39,6 +41,8 @@ class Metric:
     """How to read it."""
     needs: tuple[str, ...] = ()
     """What it cannot be taken without."""
+    kinds: tuple[Kind, ...] = get_args(Kind)
+    """What it is taken of (`data.kind`)."""
     compute: str | Callable[[Any], float]
     """The function that takes it of an `eval.metrics.seen.Seen`, NaN where it cannot be taken; or the name to import it
     by, `module:function`."""
@@ -150,9 +154,38 @@ _BUILT_IN: Final[Mapping[str, Metric]] = {
         needs=(DATA, TWO_HELD_OUT),
         compute="eval.metrics.pictures:fid_of",
     ),
+    "likeness": Metric(
+        direction="maximize",
+        base_value=0.0,
+        description="likeness to the subject's held-out pictures; 1 as real ones have it, 0 as the base's class word",
+        needs=(DATA,),
+        kinds=("subject", "face"),
+        compute="eval.metrics.likeness:likeness_of",
+    ),
+    "class_leak": Metric(
+        direction="minimize",
+        base_value=0.0,
+        description="how far pictures of the class word alone have become the subject; 0 is best",
+        needs=(DATA,),
+        kinds=("subject", "face"),
+        compute="eval.metrics.likeness:class_leak_of",
+    ),
+    "background_leak": Metric(
+        direction="minimize",
+        base_value=0.0,
+        description="how much of the training pictures' surroundings comes along; 0 is best",
+        needs=(DATA, MASKS),
+        kinds=("subject", "face"),
+        compute="eval.metrics.likeness:background_leak_of",
+    ),
 }
 METRICS: Final = Registry("sweeper.metrics", Metric, _BUILT_IN)
 """What the judge measures, by the names that `study.objectives` and all reports have for it."""
+
+
+def measured_of(kind: Kind) -> tuple[str, ...]:
+    """The built-in metrics that are taken of a kind of pictures."""
+    return tuple(name for name in METRICS.built_in if kind in METRICS[name].kinds)
 
 
 def metrics_with(chosen: Iterable[str] = ()) -> dict[str, Metric]:

@@ -33,6 +33,21 @@ class View:
     """(n, D) real pictures that trials train on, near-duplicates taken out."""
 
 
+_NO_ROWS, _NO_PICTURES = torch.zeros(0, 1), torch.zeros(0, 0, 1)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SubjectView:
+    """What is seen of a subject or a face alone, by the eye that compares pictures; all empty for a style."""
+
+    held_out: Tensor = _NO_ROWS
+    """(m, D) the held-out pictures, cut out where they have masks."""
+    surroundings: Tensor = _NO_ROWS
+    """(n, D) the training pictures without the subject; (0, D) without masks."""
+    of_class: Tensor = _NO_PICTURES
+    """(K, R, D) what the checkpoint draws for the first K prompts with the class word for the trigger."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Seen:
     """What a metric is taken from, to be read and not to be changed.
@@ -43,6 +58,8 @@ class Seen:
 
     step: int
     """Training steps done."""
+    subject: SubjectView = SubjectView()
+    """What is seen of a subject or a face alone."""
     clip: View
     """As the CLIP sees them (`eval.clip`)."""
     images: View

@@ -13,7 +13,7 @@ from typing import Any
 from foundation.data.buckets import Cut, describe_buckets
 from foundation.data.folder import MIN_TRAINED_ON, Picture, how_read, read_folder, split
 from foundation.data.left_out import LeftOut
-from foundation.data.masks import Mask, find_masks
+from foundation.data.masks import Mask, find_masks, held_out_masks
 from foundation.data.near_duplicates import alike, groups_of_copies
 from foundation.data.phrases import add_trigger
 from foundation.data.sources import locate
@@ -47,6 +47,8 @@ class Dataset:
     """`data.class_word`."""
     masks: tuple[Mask, ...] = ()
     """Of the pictures to train on, in their order; none where all of each picture counts."""
+    held_out_masks: tuple[Mask | None, ...] = ()
+    """Of the held-out pictures, in their order; None for one without."""
     regularization: tuple[Picture, ...] = ()
     """Pictures of what the base should not forget; their captions are as they are."""
     cut: Cut = field(default_factory=Cut)
@@ -129,6 +131,7 @@ def load_dataset(spec: DataSpec, *, to_train: bool = True) -> Dataset:
         trigger=spec.trigger,
         class_word=spec.class_word,
         masks=masks,
+        held_out_masks=held_out_masks(dataset.validation, spec),
         regularization=others,
         notes_of_reading=(*dataset.notes_of_reading, *more, *of_masks),
         cut=Cut.of(spec),
@@ -139,7 +142,8 @@ def for_refit(dataset: Dataset, spec: DataSpec) -> Dataset:
     """The same with all pictures to train on; what was trained on before is what both are held against."""
     train = (*dataset.train, *dataset.validation)
     masks, _ = find_masks(train, (), spec)
-    return replace(dataset, train=train, validation=dataset.train, masks=masks)
+    of_held_out = held_out_masks(dataset.train, spec)
+    return replace(dataset, train=train, validation=dataset.train, masks=masks, held_out_masks=of_held_out)
 
 
 def _load(spec: DataSpec, to_train: bool) -> Dataset:
@@ -226,7 +230,7 @@ def _read(spec: DataSpec, key: str, min_images: int) -> tuple[tuple[Picture, ...
         remedy="" if min_images <= _FEWEST else ", or data.holdout_at_least=1, which holds out one",
         knobs=_KNOBS,
         apart=_apart(spec, key),
-        uses_masks=spec.mask == "beside" and key == "path",
+        uses_masks=spec.mask == "beside" and key != "regularization_path",
     )
     trigger, repeats = ("", 1) if key == "regularization_path" else (spec.trigger, spec.repeats)
     ours = (

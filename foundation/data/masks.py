@@ -60,6 +60,26 @@ def find_masks(
     return masks, notes
 
 
+def held_out_masks(held_out: Sequence[Picture], spec: DataSpec) -> tuple[Mask | None, ...]:
+    """Each held-out picture's mask, by which its subject is cut out; None for one that has none, or a black one.
+
+    Raises:
+        DataError: a picture has two masks.
+    """
+    if spec.mask == "none":
+        return (None,) * len(held_out)
+    if spec.mask == "alpha":
+        found: list[Mask | None] = [Mask(picture.path, picture.digest, True) for picture in held_out]
+    elif spec.mask == "beside":
+        found = [None if picture.mask is None else _of_file(picture.mask) for picture in held_out]
+    else:
+        folder = Path(spec.mask_path or "")
+        masks = _Names(survey(folder).images, folder)
+        names = [masks.find(picture.name) for picture in held_out]
+        found = [None if name is None else _of_file(folder / name) for name in names]
+    return tuple(mask if mask is not None and mask.open().getextrema()[1] else None for mask in found)
+
+
 def _check(masks: Sequence[Mask], pictures: Sequence[Picture], spec: DataSpec) -> None:
     black, lightest = [], 0
     for mask, picture in zip(masks, pictures, strict=True):

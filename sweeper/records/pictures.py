@@ -9,7 +9,7 @@ from typing import Final, Literal
 
 from PIL import Image, ImageDraw
 
-from eval.prompts import with_trigger
+from eval.prompts import with_trigger, without_trigger
 from eval.spec import EvalSpec
 from foundation.data.images import read_rgb
 
@@ -21,6 +21,7 @@ RULE: Final = (222, 219, 211)
 PROMPT: Final = "prompt"
 UNRELATED: Final = "unrelated"
 TRAINING: Final = "training"
+OF_CLASS: Final = "class"
 """The kinds of prompts, as the names of their pictures begin."""
 
 SQUARE: Final = 256
@@ -91,10 +92,12 @@ def sheet_name(kind: str, prompt: int) -> str:
 
 def sheets(spec: EvalSpec, trigger: str, folder: Path) -> tuple[tuple[str, Path], ...]:
     """Each prompt that was drawn, by a name that sorts as prompts do, with its sheet of those from `write_pictures`."""
-    groups = {
+    of_class = spec.prompts[: spec.class_prompts]
+    groups: dict[str, tuple[str, Sequence[str]]] = {
         "samples": (PROMPT, spec.prompts),
         "unrelated": (UNRELATED, spec.unrelated_prompts),
         "training captions": (TRAINING, spec.training_captions),
+        "class word": (OF_CLASS, [without_trigger(each, trigger, spec.class_word) for each in of_class]),
     }
     found = []
     for group, (kind, prompts) in groups.items():

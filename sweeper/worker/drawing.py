@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
 from PIL import Image
 
-from eval.prompts import with_trigger
+from eval.prompts import with_trigger, without_trigger
 from eval.sampling import sample_each
 from eval.spec import EvalSpec
 from foundation.bases.port import Base
 from foundation.files.durable import new_folder
-from sweeper.records.pictures import PROMPT, TRAINING, UNRELATED, picture_name, sheet_name, square_sheet
+from sweeper.records.pictures import OF_CLASS, PROMPT, TRAINING, UNRELATED, picture_name, sheet_name, square_sheet
 
 _Pair = tuple[str, int]
 """A prompt and a seed."""
@@ -34,6 +34,8 @@ class Drawn:
     """For each unrelated prompt, the same with the first seeds."""
     training: list[list[Image.Image]]
     """For each training caption, one with the first seed."""
+    of_class: list[list[Image.Image]] = field(default_factory=list)
+    """For the first prompts with the class word, one with each of the first seeds."""
 
 
 NOTHING: Final = Drawn(samples=[], unrelated=[], training=[])
@@ -59,11 +61,16 @@ def draw_samples(
     samples = [[(with_trigger(prompt, trigger), seed) for seed in spec.seeds] for prompt in spec.prompts]
     unrelated = [[(prompt, seed) for seed in spec.seeds_of_unrelated] for prompt in spec.unrelated_prompts]
     training = [[(caption, spec.seeds[0])] for caption in spec.training_captions]
+    of_class = [
+        [(without_trigger(prompt, trigger, spec.class_word), seed) for seed in spec.seeds_of_unrelated]
+        for prompt in spec.prompts[: spec.class_prompts]
+    ]
     first = before[0]
     pairs = [
         *_missing(samples, first.samples),
         *_missing(unrelated, first.unrelated),
         *_missing(training, first.training),
+        *_missing(of_class, first.of_class),
     ]
     found = sample_each(
         base.pipeline,
@@ -80,6 +87,7 @@ def draw_samples(
                 samples=_fill(samples, own.samples, fresh),
                 unrelated=_fill(unrelated, own.unrelated, fresh),
                 training=_fill(training, own.training, fresh),
+                of_class=_fill(of_class, own.of_class, fresh),
             )
         )
     return drawn
@@ -109,7 +117,8 @@ def write_pictures(folder: Path, drawn: Drawn, seeds: int, *, with_sheets: bool 
     no sheets: they are made of the pictures.
     """
     with new_folder(folder) as fresh:
-        for kind, rows in ((PROMPT, drawn.samples), (UNRELATED, drawn.unrelated), (TRAINING, drawn.training)):
+        kinds = ((PROMPT, drawn.samples), (UNRELATED, drawn.unrelated), (TRAINING, drawn.training))
+        for kind, rows in (*kinds, (OF_CLASS, drawn.of_class)):
             for number, row in enumerate(rows):
                 for seed, image in enumerate(row):
                     image.save(fresh / picture_name(kind, number, seed), compress_type=_PACKED)

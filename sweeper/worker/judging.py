@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from eval.budgets import first_budget, next_budget
+from eval.cutouts import subject_pictures
 from eval.evaluation import Evaluation, Validation
 from eval.evidence import build_evidence
 from eval.extractors import load_extractors
@@ -20,7 +19,7 @@ from eval.guidance import rows_of_a_picture
 from eval.judge import Evidence, judge, validation_ratio
 from eval.metrics.losses import image_means
 from eval.metrics.measuring import said_once
-from eval.prompts import caption_alone, without_trigger
+from eval.prompts import caption_alone, drawn_by_base, without_trigger
 from eval.reconstruction import reconstruct
 from eval.reference import Reference, build_reference
 from eval.samplers import check_sampler
@@ -33,23 +32,9 @@ from foundation.errors import DataError
 from foundation.files.cache_use import mark_used
 from sweeper.records.lease import making
 from sweeper.worker.drawing import NOTHING, Drawn, draw_samples, write_pictures
+from sweeper.worker.reference_key import reference_key
 from train.caches import EncodedDataset
 from train.pack import Pack
-
-_NOT_SEEN = (
-    "thresholds",
-    "every",
-    "validate_every",
-    "warmup_evaluations",
-    "final_prompts",
-    "tiebreak_seeds",
-    "screening_prompts",
-    "screening_above",
-    "screening_below",
-    "look_for_copies",
-    "metrics",
-)
-"""Fields of `EvalSpec` that change nothing of what is drawn and seen."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -215,6 +200,7 @@ class Judging:
             validation_losses=reference.base_validation,
             compositions=reference.base_compositions,
             training_compositions=reference.base_training_compositions,
+            of_class=reference.of_images.base_samples[: spec.usual.of_class, : len(spec.seeds_of_unrelated)],
             image=_of_base(reference.image) if reference.image else None,
             style=_of_base(reference.style),
         )
@@ -228,6 +214,7 @@ class Judging:
             samples=[image for row in drawn.samples for image in row],
             unrelated=[image for row in drawn.unrelated for image in row],
             training=[image for row in drawn.training for image in row],
+            of_class=[image for row in drawn.of_class for image in row],
             num_seeds=len(spec.seeds),
             unrelated_seeds=len(spec.seeds_of_unrelated),
             validation_losses=losses,
@@ -266,14 +253,19 @@ class Judging:
 
     def _build(self, spec: EvalSpec) -> Reference:
         with self._pack.acting([]) as base:
-            (drawn,) = draw_samples(base, spec, self._trigger, working=self._working)
+            wanted = drawn_by_base(spec, self._trigger)
+            (drawn,) = draw_samples(base, wanted, self._trigger, working=self._working)
             (losses,) = self._losses(base, [self._validation.embeddings])
         write_pictures(self.base_pictures(spec), drawn, len(self._spec.seeds))
         own, side = self._pack.base, self._pack.base.resolution
+        train, held_out = (
+            reconstruct(own, [square(each.open(), side) for each in pictures], self._working)
+            for pictures in (self._dataset.train, self._dataset.validation)
+        )
         return build_reference(
             self._eyes,
-            train=reconstruct(own, [square(each.open(), side) for each in self._dataset.train], self._working),
-            held_out=reconstruct(own, [square(each.open(), side) for each in self._dataset.validation], self._working),
+            train=train,
+            held_out=held_out,
             captions=[
                 caption_alone(each.caption, self._trigger, spec.class_word)
                 for each in (*self._dataset.train, *self._dataset.validation)
@@ -285,6 +277,7 @@ class Judging:
             num_seeds=len(spec.seeds),
             unrelated_seeds=len(spec.seeds_of_unrelated),
             base_validation=losses,
+            subject=None if spec.kind == "style" else subject_pictures(train, held_out, self._dataset),
         )
 
     def _embeddings(self, slot: int) -> Tensor:
@@ -302,22 +295,7 @@ class Judging:
         return losses_of_base(self._validation, base, self._spec.batch_rows, embeddings, self._working)
 
     def _key(self, spec: EvalSpec) -> str:
-        base = self._pack.base
-        pictures = [picture.digest for picture in (*self._dataset.train, *self._dataset.validation)]
-        captions = [picture.caption for picture in self._dataset.validation]
-        fields_of_spec = {k: v for k, v in asdict(spec).items() if k not in _NOT_SEEN}
-        held = [field.name for field in fields(Reference)]
-        words = [
-            held,
-            base.fingerprint,
-            str(base.dtype),
-            self._trigger,
-            fields_of_spec,
-            pictures,
-            captions,
-            base.resolution,
-        ]
-        return hashlib.sha256(json.dumps(words, sort_keys=True, default=str).encode()).hexdigest()[:24]
+        return reference_key(spec, self._pack.base, self._dataset, self._trigger)
 
 
 def _of_base(view: ReferenceFeatures) -> SampleFeatures:

@@ -17,7 +17,7 @@ from safetensors.torch import save_file
 
 from eval import judge_file
 from eval.command import main
-from eval.metrics.registry import DATA, METRICS, SEEDS, TWO_UNRELATED
+from eval.metrics.registry import DATA, METRICS, SEEDS, TWO_UNRELATED, measured_of
 from eval.needs import lines_on_missing
 from eval.request import parse_request
 from eval.sampling import sample
@@ -57,8 +57,8 @@ def test_a_lora_is_judged_and_written_down(
     report = json.loads((tmp_path / "out.json").read_text())
     assert report["score"] is not None and report["score_se"] is not None
     unmeasured = [name for name, value in report["metrics"].items() if value is None]
-    assert unmeasured == [] and set(METRICS.built_in) <= report["metrics"].keys()
-    assert all(name.startswith("val_") for name in report["metrics"].keys() - set(METRICS.built_in))
+    assert unmeasured == [] and set(measured_of("style")) <= report["metrics"].keys()
+    assert all(name.startswith("val_") for name in report["metrics"].keys() - set(measured_of("style")))
     assert report["metrics"]["val_ratio"] != pytest.approx(1.0, abs=1e-3)
     assert len(list((tmp_path / "samples").glob("*-lora.png"))) == 2 * 2
 
@@ -181,7 +181,7 @@ def test_what_was_not_measured_is_no_figure_and_no_clean_bill(
     unmeasured = [name for name, value in report["metrics"].items() if value is None]
     assert {"style", "copy_rate", "copies", "val_ratio", "kid"} <= set(unmeasured)
     assert "no sign of overfit" not in printed and "overfit cannot be judged: copies, validation loss not" in printed
-    assert unmeasured == [name for name in METRICS.built_in if DATA in METRICS[name].needs]
+    assert unmeasured == [name for name in measured_of("style") if DATA in METRICS[name].needs]
     need = "need the pictures it was trained on (data=)"
     said = f"the score, the overfit index and {len(unmeasured)} measures {need}: {', '.join(unmeasured)}"
     assert said in printed.splitlines()
@@ -195,7 +195,8 @@ def test_what_was_not_measured_is_no_figure_and_no_clean_bill(
 
 def test_what_a_measure_lacks_is_said_whatever_it_is() -> None:
     nan = float("nan")
-    metrics = dict.fromkeys(METRICS.built_in, 1.0) | {"drift": nan, "leak": nan, "diversity": nan, "prompt_match": nan}
+    ones = dict.fromkeys(measured_of("style"), 1.0)
+    metrics = ones | {"drift": nan, "leak": nan, "diversity": nan, "prompt_match": nan}
     assert lines_on_missing(metrics, has_data=True) == [
         "not measured: prompt_match",
         f"1 measure needs {SEEDS}: diversity",

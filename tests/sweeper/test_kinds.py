@@ -88,7 +88,7 @@ def test_drawn_sets_and_mistakes_are_left_as_they_are(given: list[str]) -> None:
 def test_either_key_chooses_all_that_goes_with_a_kind(kind: str, key: str) -> None:
     config = compose([f"{key}={kind}"])
     assert config["data"]["kind"] == config["eval"]["kind"] == kind
-    assert config["data"]["holdout_at_least"] == (3 if kind == "style" else 1)
+    assert config["data"]["holdout_at_least"] == (None if kind == "style" else 1)
     assert config["eval"]["thresholds"]["val_rise"]["warn"] == (0.02 if kind == "style" else 0.05)
     assert "{trigger}" in config["eval"]["prompts"][0]
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from eval.judge import judge
-from eval.metrics.registry import DATA, METRICS, SEEDS, TWO_HELD_OUT, TWO_UNRELATED, Metric, function_of
+from eval.metrics.registry import DATA, METRICS, SEEDS, TWO_HELD_OUT, TWO_UNRELATED, Metric, function_of, measured_of
 from tests.eval.test_judge import GOOD, REFERENCE, SPEC, WIDTH
 
 NOTHING = torch.zeros(0, WIDTH)
@@ -39,8 +39,8 @@ def test_what_an_entry_needs_is_what_it_cannot_be_taken_without(need: str) -> No
         budget = SPEC.whole._replace(prompts=prompts, seeds=seeds, unrelated=unrelated)
         reference, evidence = reference.within(budget), evidence.within(budget)
     found = judge(reference, evidence, [], SPEC).metrics
-    missing = {name for name in METRICS.built_in if math.isnan(found[name])}
-    lacking = {name for name in METRICS.built_in if need in METRICS[name].needs}
+    missing = {name for name in measured_of("style") if math.isnan(found[name])}
+    lacking = {name for name in measured_of("style") if need in METRICS[name].needs}
     assert missing == lacking - ({"leak"} if need == TWO_UNRELATED else set())  # of one it can be taken
 
 

@@ -1,0 +1,71 @@
+"""Pictures cut in two by their masks: the subject by itself, and its surroundings without it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image, ImageChops, ImageFilter
+
+from foundation.data.dataset import Dataset
+from foundation.data.images import square
+from foundation.data.masks import Mask
+
+GREY = (127, 127, 127)
+"""What stands where a picture was cut away."""
+_REACHES = (1 / 32, 1 / 8, 1 / 2)
+"""How far surroundings reach into the hole at each pass, as shares of the picture's longer side."""
+
+
+def cut_out(picture: Image.Image, mask: Image.Image) -> Image.Image:
+    """Return the picture with grey where the `mask` (one channel, of its size) is black: the subject alone."""
+    return Image.composite(picture, Image.new("RGB", picture.size, GREY), mask)
+
+
+def surroundings(picture: Image.Image, mask: Image.Image) -> Image.Image:
+    """Return the picture with what surrounds it, blurred, where the `mask` is white: no subject, and no outline of it.
+
+    A hole would have the subject's shape, and an eye would see that. What lies under the mask never shows: colours are
+    means over the rest alone, weighted by distance (a normalised convolution, Knutsson & Westin 1993).
+    """
+    outside = ImageChops.invert(mask).point(lambda value: 255 if value == 255 else 0)  # edges are the subject's, too
+    known = Image.composite(picture, Image.new("RGB", picture.size), outside)
+    filled = Image.new("RGB", picture.size, GREY)
+    for reach in reversed(_REACHES):
+        radius = max(1.0, reach * max(picture.size))
+        colours = np.asarray(known.filter(ImageFilter.GaussianBlur(radius)), dtype=np.float64)
+        weights = np.asarray(outside.filter(ImageFilter.GaussianBlur(radius)), dtype=np.float64)[..., None] / 255
+        means = np.divide(colours, weights, out=np.full_like(colours, GREY[0]), where=weights > 0)
+        near = Image.fromarray(means.clip(0, 255).round().astype(np.uint8), mode="RGB")
+        reached = Image.fromarray(np.where(weights[..., 0] > 0.25, 255, 0).astype(np.uint8), mode="L")
+        filled = Image.composite(near, filled, reached)
+    return Image.composite(picture, filled, outside)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SubjectPictures:
+    """Real pictures of a subject, cut in two."""
+
+    held_out: Sequence[Image.Image]
+    """The held-out ones: the subject alone where a picture has a mask, else the picture."""
+    surroundings: Sequence[Image.Image]
+    """Those that are trained on, without the subject; none without masks."""
+
+
+def subject_pictures(
+    train: Sequence[Image.Image], held_out: Sequence[Image.Image], dataset: Dataset
+) -> SubjectPictures:
+    """Cut the pictures of a data set, squares as the judge sees them, by its masks."""
+
+    def masked(pictures: Sequence[Image.Image], masks: Sequence[Mask | None]) -> list[tuple[Image.Image, Mask | None]]:
+        return list(zip(pictures, masks or (None,) * len(pictures), strict=True))
+
+    def of_size(mask: Mask, picture: Image.Image) -> Image.Image:
+        return square(mask.open(), picture.width)
+
+    held_out_pairs, pairs = masked(held_out, dataset.held_out_masks), masked(train, dataset.masks)
+    return SubjectPictures(
+        held_out=[cut_out(each, of_size(mask, each)) if mask else each for each, mask in held_out_pairs],
+        surroundings=[surroundings(each, of_size(mask, each)) for each, mask in pairs if mask],
+    )

@@ -1,0 +1,160 @@
+"""Likeness and leaks against closed forms: pictures that lie a known share of the way to the subject."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from eval.feature_sets import ReferenceFeatures, SampleFeatures, SubjectFeatures
+from eval.judge import Evidence, judge
+from eval.metrics.likeness import MIN_GAP, leave_one_out, shares
+from eval.reference import Reference
+from eval.spec import EvalSpec
+
+WIDTH, PROMPTS, SEEDS = 12, 3, 2
+SPEC = EvalSpec(
+    kind="subject", prompts=tuple(f"a {{trigger}} {i}" for i in range(PROMPTS)), class_word="cup", class_prompts=2
+)
+
+
+def at(cosine: float, side: int) -> Tensor:
+    """A unit vector with this cosine to the subject's direction (axis 0), the rest on an axis of its own."""
+    vector = torch.zeros(WIDTH, dtype=torch.float64)
+    vector[0], vector[side] = cosine, math.sqrt(1 - cosine**2)
+    return vector
+
+
+def pictures(cosine: float) -> Tensor:
+    """(P, S, D), all with this cosine to the subject."""
+    rows = [at(cosine, 1 + number) for number in range(PROMPTS * SEEDS)]
+    return torch.stack(rows).reshape(PROMPTS, SEEDS, WIDTH)
+
+
+SUBJECT = torch.eye(WIDTH, dtype=torch.float64)[0]
+REAL = torch.stack([at(0.8, 8), at(0.8, 9), at(0.8, 10), at(0.8, 11)])
+"""Whole pictures: half subject, half surroundings of their own. What is cut out of them is the subject alone."""
+BASE = pictures(0.2)
+
+
+def reference(surroundings: Tensor | None = None) -> Reference:
+    none = torch.zeros(0, WIDTH)
+    return Reference(
+        train=REAL[:2],
+        held_out=REAL[2:],
+        prompts=torch.eye(WIDTH)[:PROMPTS],
+        base_samples=BASE,
+        base_unrelated=torch.zeros(0, SEEDS, WIDTH),
+        base_validation=torch.zeros(0, 1),
+        train_compositions=none,
+        held_out_compositions=none,
+        base_compositions=torch.zeros(PROMPTS, SEEDS, WIDTH),
+        base_training_compositions=none,
+        style=ReferenceFeatures(
+            train=REAL[:2], held_out=REAL[2:], base_samples=BASE, base_unrelated=torch.zeros(0, SEEDS, WIDTH)
+        ),
+        style_scale=torch.ones(WIDTH),
+        real_texts=none,
+        captioned=torch.zeros(0, dtype=torch.int64),
+        subject=SubjectFeatures(
+            held_out=SUBJECT.repeat(2, 1), surroundings=none if surroundings is None else surroundings
+        ),
+    )
+
+
+def seen(cosine: float, of_class: float = 0.2) -> Evidence:
+    return Evidence(
+        step=1,
+        style=SampleFeatures(samples=pictures(cosine), unrelated=torch.zeros(0, SEEDS, WIDTH)),
+        samples=pictures(cosine),
+        unrelated=torch.zeros(0, SEEDS, WIDTH),
+        validation_losses=torch.zeros(0, 1),
+        compositions=torch.zeros(PROMPTS, SEEDS, WIDTH),
+        training_compositions=torch.zeros(0, WIDTH),
+        of_class=pictures(of_class)[:2],
+    )
+
+
+@pytest.mark.parametrize(("cosine", "likeness"), [(0.2, 0.0), (0.8, 1.0), (0.5, 0.5), (0.95, 1.25), (0.0, -1 / 3)])
+def test_likeness_is_the_share_of_the_way_from_the_base_to_the_real_pictures(cosine: float, likeness: float) -> None:
+    assert judge(reference(), seen(cosine), [], SPEC).metrics["likeness"] == pytest.approx(likeness)
+
+
+@pytest.mark.parametrize(("cosine", "leak"), [(0.2, 0.0), (0.5, 0.5), (0.8, 1.0)])
+def test_class_leak_is_the_same_share_of_pictures_without_the_trigger(cosine: float, leak: float) -> None:
+    metrics = judge(reference(), seen(0.7, cosine), [], SPEC).metrics
+    assert metrics["class_leak"] == pytest.approx(leak)
+    assert metrics["likeness"] == pytest.approx((0.7 - 0.2) / 0.6)
+
+
+def test_without_pictures_of_the_class_word_no_leak_is_told() -> None:
+    evidence = replace(seen(0.5), of_class=torch.zeros(0, SEEDS, WIDTH))
+    assert math.isnan(judge(reference(), evidence, [], SPEC).metrics["class_leak"])
+
+
+def test_background_leak_is_the_way_to_what_surrounds_the_others() -> None:
+    """Both training pictures share surroundings, axis 8: .6 of each, and nothing of the base."""
+    around = torch.eye(WIDTH, dtype=torch.float64)[8].repeat(2, 1)
+    real = replace(reference(around), train=torch.stack([at(0.8, 8), at(0.8, 8)]))
+    assert judge(real, seen(0.5), [], SPEC).metrics["background_leak"] == pytest.approx(0.0)
+    for share in (0.25, 1.0):
+        samples = pictures(0.5)
+        samples[..., 8] = 0.6 * share
+        moved = replace(seen(0.5), samples=samples)
+        assert judge(real, moved, [], SPEC).metrics["background_leak"] == pytest.approx(share)
+
+
+def test_surroundings_with_nothing_in_common_cannot_leak() -> None:
+    around = torch.eye(WIDTH, dtype=torch.float64)[8:10]
+    assert math.isnan(judge(reference(around), seen(0.5), [], SPEC).metrics["background_leak"])
+    assert math.isnan(judge(reference(), seen(0.5), [], SPEC).metrics["background_leak"])
+
+
+def test_leave_one_out_is_the_mean_over_other_pictures() -> None:
+    rng = np.random.default_rng(0)
+    whole, parts = rng.standard_normal((5, 7)), rng.standard_normal((3, 7))
+    pairs = [(i, j) for i, j in product(range(5), range(3)) if i != j + 2]
+    expected = np.mean([whole[i] @ parts[j] for i, j in pairs])
+    assert leave_one_out(torch.tensor(whole), torch.tensor(parts), offset=2) == pytest.approx(expected)
+    assert math.isnan(leave_one_out(torch.tensor(whole[:1]), torch.tensor(parts)))
+
+
+def test_shares_against_float64_of_every_pair() -> None:
+    rng = np.random.default_rng(1)
+    samples, base, target = (rng.standard_normal(shape) for shape in ((3, 2, 7), (3, 2, 7), (4, 7)))
+    ceiling = 5.0
+    zero = np.mean([b @ h for b in base.reshape(-1, 7) for h in target])
+    expected = [
+        [np.mean([samples[p, s] @ h - base[p, s] @ h for h in target]) / (ceiling - zero) for s in range(2)]
+        for p in range(3)
+    ]
+    found = shares(torch.tensor(samples), torch.tensor(base), torch.tensor(target), ceiling)
+    assert np.allclose(found.numpy(), expected)
+
+
+def test_a_base_that_draws_the_subject_already_is_not_divided_by() -> None:
+    base, target = torch.eye(4)[:1, None], torch.eye(4)[:1]
+    moved = base.clone()
+    moved[..., 0] = 1 - MIN_GAP / 2
+    assert shares(moved, base, target, 1.0).item() == pytest.approx(-0.5)
+
+
+def test_a_styles_judge_takes_none_of_these() -> None:
+    style = judge(reference(), seen(0.5), [], replace(SPEC, kind="style")).metrics
+    assert not {"likeness", "class_leak", "background_leak"} & style.keys() and "style" in style
+
+
+def test_the_reference_of_a_subject_is_read_back(tmp_path: Path) -> None:
+    whole = reference(torch.eye(WIDTH, dtype=torch.float64)[8:10])
+    file = tmp_path / "reference.safetensors"
+    whole.save(file)
+    again = Reference.load(file).subject
+    assert again is not None and whole.subject is not None
+    assert torch.equal(again.held_out, whole.subject.held_out)
+    assert torch.equal(again.surroundings, whole.subject.surroundings)
