@@ -51,10 +51,10 @@ def lead_over_base(checkpoint: Evaluation, base: Evaluation) -> Lead:
     The interval is Student's of the paired differences prompt by prompt (`strength.gain`): prompts differ from
     one another far more than the same prompt does from the base to a LoRA.
 
-    Whether there is a lead can be surer than how large it is. The score is 80 · style · (factors that are not negative)
-    + 20 · (1 - validation ratio) (`eval.score`): where style is surely above the base's over the prompts and the loss
-    surely below it over the held-out pictures, both terms are positive, and so is the score, however much the eighth
-    power of the prompts kept spreads it.
+    Whether there is a lead can be surer than how large it is. The score is 100 · style · (factors of 0 or more)
+    + 10 · (1 - validation ratio) (`eval.score`): where style is surely above the base's over the prompts and the loss
+    surely below it over the held-out pictures, both terms are positive, and so is the score, however much the prompts
+    spread it.
     """
     found, prompts = gain(checkpoint, base), len(checkpoint.prompt_scores)
     if math.isnan(found.error):
