@@ -17,7 +17,7 @@ from sweeper.results.pareto import Front
 from sweeper.results.repeats import Repeats
 from sweeper.results.strength import AS_TRAINED
 
-_SCORE: Final = "the study's objective; 100 is style learned whole, prompts followed as by the base, no loss left"
+_SCORE: Final = "the study's objective; 0 is the base, 100 what cannot be told from real pictures of the style"
 _OVERFIT_INDEX: Final = "0 clean … 1 overfit"
 
 
