@@ -29,6 +29,7 @@ from eval.overfit import (
 from eval.rating import rate
 from eval.reference import Reference
 from eval.spec import EvalSpec, SampleBudget
+from eval.thumbnails import coarse
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -44,7 +45,7 @@ class Evidence:
     validation_losses: Tensor
     """(N, B) canonical validation losses; (0, B) for none."""
     compositions: Tensor
-    """(P, S, C) `eval.thumbnails` of the samples."""
+    """(P, S, C) `eval.thumbnails.compositions` of the samples."""
     training_compositions: Tensor
     """(K, C) the same of what it draws for the training captions, of one seed; (0, C) for none."""
     style: SampleFeatures
@@ -124,7 +125,7 @@ def _gather(
     validations: Sequence[Validation],
 ) -> Seen:
     """Reference and evidence as metrics take them."""
-    real = {"train": reference.train_compositions, "held_out": reference.held_out_compositions}
+    own, of_training, base, base_of_training = _copies(reference, evidence)
     clip = _view(reference.of_clip, evidence.of_clip)
     images = _view(reference.image, evidence.image) if reference.image and evidence.image else clip
     subject = reference.subject
@@ -137,25 +138,41 @@ def _gather(
         images=images,
         style=_view(reference.style, evidence.style, reference.style_scale),
         compositions=View(
-            samples=evidence.compositions,
-            base_samples=reference.base_compositions,
-            unrelated=evidence.compositions[:0],
-            base_unrelated=reference.base_compositions[:0],
-            **real,
+            samples=coarse(evidence.compositions),
+            base_samples=coarse(reference.base_compositions),
+            unrelated=coarse(evidence.compositions[:0]),
+            base_unrelated=coarse(reference.base_compositions[:0]),
+            train=coarse(reference.train_compositions),
+            held_out=coarse(reference.held_out_compositions),
         ),
         prompts=reference.prompts,
         real_texts=reference.real_texts,
         captioned=reference.captioned,
-        copied=copying.find_copies(evidence.compositions, **real),
-        base_copied=copying.find_copies(reference.base_compositions, **real),
-        training_copied=copying.find_copies(evidence.training_compositions, **real),
-        base_training_copied=copying.find_copies(reference.base_training_compositions, **real),
+        copied=own > 0,
+        base_copied=base > 0,
+        training_copied=of_training > 0,
+        base_training_copied=base_of_training > 0,
+        how_copied=torch.cat([own.flatten(), of_training]),
         validation_losses=evidence.validation_losses,
         base_validation_losses=reference.base_validation,
         history=history,
         validations=validations,
         spec=spec,
     )
+
+
+def _copies(reference: Reference, evidence: Evidence) -> list[Tensor]:
+    """How pictures copy, as in `find_copies`: the checkpoint's (P, S) and (K,), and the base's."""
+    drawn = [
+        evidence.compositions,
+        evidence.training_compositions,
+        reference.base_compositions,
+        reference.base_training_compositions,
+    ]
+    train, held_out = reference.train_compositions, reference.held_out_compositions
+    found = copying.find_copies(torch.cat([each.flatten(0, -2) for each in drawn]), train, held_out)
+    parts = torch.split(found, [each.shape[:-1].numel() for each in drawn])
+    return [part.reshape(each.shape[:-1]) for part, each in zip(parts, drawn, strict=True)]
 
 
 def _view(reference: ReferenceFeatures, drawn: SampleFeatures, scale: Tensor | None = None) -> View:
@@ -181,6 +198,7 @@ def _signs(seen: Seen, metrics: Mapping[str, float], fall: Fall | None) -> Overf
         copy_rate=metrics["copy_rate"],
         copies=int(seen.all_copied.sum()),
         num_samples=seen.all_copied.numel(),
+        how_copied=copying.in_words(seen.how_copied),
         diversity=metrics["diversity"],
         prompt_drop=metrics["prompt_drop"],
         drift=metrics["drift"],

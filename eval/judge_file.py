@@ -81,6 +81,7 @@ def judge_file(request: EvalRequest) -> Evaluation:
     evaluation = _judge(
         eyes,
         real_train,
+        [square(mask.open(), base.resolution) for mask in dataset.masks],
         real_held_out,
         [caption_alone(picture.caption, request.trigger, spec.class_word) for picture in (*train, *held_out)],
         plain,
@@ -214,6 +215,7 @@ def _look(base: Base, held_out: Sequence[Picture], spec: EvalSpec, trigger: str)
 def _judge(
     eyes: FeatureExtractors,
     train: Sequence[Image.Image],
+    masks: Sequence[Image.Image],
     held_out: Sequence[Image.Image],
     captions: Sequence[str],
     base: _Sight,
@@ -226,6 +228,7 @@ def _judge(
     reference = build_reference(
         eyes,
         train=train,
+        masks=masks,
         held_out=held_out,
         captions=captions,
         prompts=[without_trigger(prompt, trigger, spec.class_word) for prompt in spec.prompts],

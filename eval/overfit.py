@@ -59,6 +59,8 @@ class OverfitSigns:
     """Pictures that copy."""
     num_samples: int
     """Pictures looked at."""
+    how_copied: str = ""
+    """How these copy, in words."""
     diversity: float
     """Spread within prompts as a ratio to the base's."""
     prompt_drop: float
@@ -145,7 +147,8 @@ def explain(signs: OverfitSigns, parts: Mapping[str, float]) -> str:
     """Say in one line which criteria speak and how loud: "copies in 4 of 32 pictures; prompt match down 3.4 points"."""
     risen = f"{100 * signs.val_rise:.1f} % above its lowest" if math.isfinite(signs.val_rise) else "no longer finite"
     words = {
-        "copy": f"copies in {signs.copies} of {signs.num_samples} pictures",
+        "copy": f"copies in {signs.copies} of {signs.num_samples} pictures"
+        + (f" ({signs.how_copied})" if signs.how_copied else ""),
         "fall": f"score {describe_signs(signs.fall)}" if signs.fall else "",
         "val_rise": f"validation loss {risen}",
         "diversity": f"diversity {100 * signs.diversity:.0f} % of the base's",

@@ -14,10 +14,10 @@ from torch import Tensor
 from eval.cutouts import SubjectPictures
 from eval.extractors import FeatureExtractor, FeatureExtractors, StyleExtractor
 from eval.feature_sets import ReferenceFeatures, SubjectFeatures, of_tensors, tensors_of
-from eval.metrics.copying import deduplicate
+from eval.metrics.copying import distinct
 from eval.spec import SampleBudget
 from eval.textures import scale_of
-from eval.thumbnails import compositions
+from eval.thumbnails import MASKED_WIDTH, compositions, masked_compositions
 from foundation.errors import DataError
 from foundation.files.checked import load_checked, save_checked
 
@@ -29,8 +29,8 @@ _VIEWS = ("image", "style", "subject")
 class Reference:
     """Features of real pictures and of what the base draws; unit rows in float32 on the CPU.
 
-    D is the width of the eye's features, C that of compositions. Parts that do not exist are empty, (0, D), and what
-    would need them is NaN.
+    D is the width of the eye's features, C that of compositions, which lie in [0, 1] and have any length. Parts that do
+    not exist are empty, (0, D), and what would need them is NaN.
     """
 
     train: Tensor
@@ -46,7 +46,7 @@ class Reference:
     base_validation: Tensor
     """(N, B) the base's own validation losses; (0, B) for none."""
     train_compositions: Tensor
-    """(n', C) training pictures as `eval.thumbnails` sees them, near-duplicates taken out."""
+    """(n', C') training pictures with masks (`eval.thumbnails.masked_compositions`), copies of others taken out."""
     held_out_compositions: Tensor
     """(m, C) the held-out pictures."""
     base_compositions: Tensor
@@ -71,6 +71,10 @@ class Reference:
             raise ValueError(
                 "base_samples must be (prompts, seeds, width) for at least one prompt, "
                 f"got {tuple(self.base_samples.shape)} for {len(self.prompts)} prompts"
+            )
+        if self.train_compositions.shape[1] != MASKED_WIDTH:
+            raise ValueError(
+                f"train_compositions must be (n, {MASKED_WIDTH}), got {tuple(self.train_compositions.shape)}"
             )
         if not bool(self.base_validation.isfinite().all()):
             raise ValueError("base_validation must be finite; the base itself fails on the held-out images")
@@ -141,6 +145,7 @@ def build_reference(
     base_samples: Sequence[Image.Image],
     base_unrelated: Sequence[Image.Image],
     base_training: Sequence[Image.Image] = (),
+    masks: Sequence[Image.Image] = (),
     num_seeds: int,
     unrelated_seeds: int,
     base_validation: Tensor,
@@ -148,15 +153,16 @@ def build_reference(
 ) -> Reference:
     """Look at everything once, with each of the `eyes` that there is.
 
-    `train` are the pictures that are trained on, `held_out` those that are not, `captions` what the former and then the
-    latter show, without the trigger, "" where nothing is said, or none at all; `prompts` are P texts without it;
-    `base_samples` P·S and `base_unrelated` U·R pictures, prompt by prompt with S = `num_seeds`, R =
-    `unrelated_seeds`, and `base_training` K pictures of training captions; `base_validation` (N, B). `subject` are
-    the real pictures cut in two, None for a style; `base_samples` are of the class word where there are such.
+    `train` are the pictures that are trained on, with one of `masks` for each or without any, `held_out` those that are
+    not, `captions` what the former and then the latter show, without the trigger, "" where nothing is said, or none at
+    all; `prompts` are P texts without it; `base_samples` P·S and `base_unrelated` U·R pictures, prompt by prompt with
+    S = `num_seeds`, R = `unrelated_seeds`, and `base_training` K pictures of training captions; `base_validation`
+    (N, B). `subject` are the real pictures cut in two, None for a style; `base_samples` are of the class word where
+    there are such.
     """
 
-    train_compositions = compositions(train)
-    kept = deduplicate(train_compositions)
+    train_compositions = masked_compositions(train, masks)
+    kept = distinct(train_compositions)
 
     def view(eye: FeatureExtractor | StyleExtractor) -> ReferenceFeatures:
         return ReferenceFeatures(

@@ -67,7 +67,7 @@ class Seen:
     style: View
     """As the eye for style sees them (`eval.style_features`, or `eval.textures`)."""
     compositions: View
-    """As thumbnails (`eval.thumbnails`); unrelated prompts' are not kept, (0, R, D)."""
+    """As thumbnails of 8×8 pixels (`eval.thumbnails.coarse`); unrelated prompts' are not kept, (0, R, D)."""
     prompts: Tensor
     """(P, D) the prompts without the trigger, as the CLIP reads them; unit rows."""
     real_texts: Tensor
@@ -82,6 +82,9 @@ class Seen:
     """(K,) bool: which of the pictures that the checkpoint draws for training captions; (0,) for none."""
     base_training_copied: Tensor
     """(K,) bool: which of the base's."""
+    how_copied: Tensor
+    """(P·S + K,) how the checkpoint's pictures copy, of prompts and of training captions: numbers of
+    `eval.metrics.copying.KINDS`, 0 for those that do not."""
     validation_losses: Tensor
     """(N, B) float64: loss on each held-out picture in each range of timesteps; (0, B) for none."""
     base_validation_losses: Tensor

@@ -265,6 +265,7 @@ class Judging:
         return build_reference(
             self._eyes,
             train=train,
+            masks=[square(mask.open(), side) for mask in self._dataset.masks],
             held_out=held_out,
             captions=[
                 caption_alone(each.caption, self._trigger, spec.class_word)

@@ -31,7 +31,7 @@ _NOT_SEEN = (
 
 def reference_key(spec: EvalSpec, base: Base, dataset: Dataset, trigger: str) -> str:
     """24 hexadecimal digits, other ones for whatever changes a reference to `spec` of the data set on this base."""
-    cut_out = (*dataset.masks, *dataset.held_out_masks) if spec.kind != "style" else ()
+    masks = (*dataset.masks, *(dataset.held_out_masks if spec.kind != "style" else ()))
     words = [
         [field.name for field in fields(Reference)],
         base.fingerprint,
@@ -41,6 +41,6 @@ def reference_key(spec: EvalSpec, base: Base, dataset: Dataset, trigger: str) ->
         [picture.digest for picture in (*dataset.train, *dataset.validation)],
         [picture.caption for picture in dataset.validation],
         base.resolution,
-        [mask and mask.digest for mask in cut_out],
+        [mask and mask.digest for mask in masks],
     ]
     return hashlib.sha256(json.dumps(words, sort_keys=True, default=str).encode()).hexdigest()[:24]

@@ -12,7 +12,7 @@ import pytest
 import torch
 from scipy.stats import ttest_1samp
 from torch import Tensor
-from torch.nn.functional import normalize
+from torch.nn.functional import interpolate, normalize
 
 from eval.evaluation import Evaluation, Validation
 from eval.feature_sets import ReferenceFeatures, SampleFeatures
@@ -21,6 +21,7 @@ from eval.metrics import distribution
 from eval.reference import Reference, by_prompt
 from eval.spec import EvalSpec, SampleBudget
 from eval.textures import scale_of
+from eval.thumbnails import SIDE
 from foundation.errors import DataError
 from foundation.files.checked import save_checked
 
@@ -49,6 +50,16 @@ def real(count: int, seed: int) -> Tensor:
     return normalize(noise(count, seed=seed) + 1.0 * STYLE, dim=-1)
 
 
+def as_thumbnails(features: Tensor) -> Tensor:
+    """Thumbnails (…, WIDTH of `eval.thumbnails`) as far from one another as the features (…, D): each has a pattern."""
+    patterns = interpolate(noise(SIDE**2 // 4 * 3, seed=99).T.reshape(WIDTH, 3, SIDE // 2, -1), scale_factor=2.0)
+    return 0.5 + 0.5 * features @ patterns.flatten(1)
+
+
+def with_masks(thumbnails: Tensor) -> Tensor:
+    return torch.cat([thumbnails, torch.ones(*thumbnails.shape[:-1], SIDE**2)], dim=-1)
+
+
 TRAIN, HELD_OUT, BASE = real(24, 1), real(8, 2), drawn(texts(PROMPTS), 0.0, 3)
 VIEW = ReferenceFeatures(
     train=TRAIN, held_out=HELD_OUT, base_samples=BASE, base_unrelated=drawn(texts(UNRELATED, PROMPTS), 0.0, 4)
@@ -60,10 +71,10 @@ REFERENCE = Reference(
     captioned=torch.zeros(0, dtype=torch.int64),
     train=TRAIN,
     held_out=HELD_OUT,
-    train_compositions=TRAIN.clone(),  # in these tests both views of a picture are the same
-    held_out_compositions=HELD_OUT.clone(),
-    base_compositions=BASE.clone(),
-    base_training_compositions=drawn(texts(2), 0.0, 9)[:, 0],
+    train_compositions=with_masks(as_thumbnails(TRAIN)),
+    held_out_compositions=as_thumbnails(HELD_OUT),
+    base_compositions=as_thumbnails(BASE),
+    base_training_compositions=as_thumbnails(drawn(texts(2), 0.0, 9)[:, 0]),
     prompts=texts(PROMPTS),
     base_samples=BASE,
     base_unrelated=VIEW.base_unrelated,
@@ -86,7 +97,7 @@ def seen(step: int = 40, ratio: float = 0.3, **changes: Any) -> Evidence:
     values |= changes
     return Evidence(
         **{
-            "compositions": values["samples"],
+            "compositions": as_thumbnails(values["samples"]),
             "training_compositions": REFERENCE.base_training_compositions,
             "style": SampleFeatures(samples=values["samples"], unrelated=values["unrelated"]),
             **values,
@@ -119,12 +130,12 @@ def test_an_idle_adapter_scores_zero_and_is_clean() -> None:
 
 
 def test_pictures_of_training_captions_are_looked_at_for_copies_too() -> None:
-    by_heart = seen(training_compositions=TRAIN[:2] + 0.01)
+    by_heart = seen(training_compositions=as_thumbnails(TRAIN[:2]) + 0.01)
     assert judge(REFERENCE, GOOD, [], SPEC).metrics["copies"] == 0
     evaluation = judge(REFERENCE, by_heart, [], SPEC)
     looked_at = PROMPTS * SEEDS + 2
     assert evaluation.metrics["copies"] == 2 and evaluation.metrics["copy_rate"] == pytest.approx(2 / looked_at)
-    assert f"copies in 2 of {looked_at} pictures" in evaluation.words
+    assert f"copies in 2 of {looked_at} pictures (2 plain)" in evaluation.words
     lost = judge(REFERENCE, GOOD, [], SPEC).score - evaluation.score
     assert lost == pytest.approx(100 * _pictures_of(GOOD) * 2 / looked_at, rel=1e-6)
 
@@ -147,16 +158,16 @@ def test_copying_scores_below_idle_plus_validation_and_is_named() -> None:
     evaluation = judge(REFERENCE, COPYING, [], SPEC)
     assert evaluation.severities["copy"] == 1.0
     assert evaluation.overfit_index == 1.0
-    assert evaluation.words.startswith("copies in 32 of 34 pictures")
+    assert evaluation.words.startswith("copies in 32 of 34 pictures (32 plain)")
     assert evaluation.score < judge(REFERENCE, GOOD, [], SPEC).score - 40
 
 
 def test_the_score_is_the_formula_over_the_metrics_that_are_shown() -> None:
-    with_three_of_its_pictures = torch.cat([REFERENCE.train, GOOD.samples[2:5, 0]])
-    reference = replace(
-        REFERENCE, train=with_three_of_its_pictures, train_compositions=with_three_of_its_pictures.clone()
-    )
-    evidence = seen(samples=torch.cat([GOOD.samples[:5], drawn(texts(3, 5), 0.3, 5)]))
+    good = drawn(texts(PROMPTS), 0.9, 13, spread=1.0)  # so that its seeds are no copies of one another
+    with_three_of_its_pictures = torch.cat([REFERENCE.train, good[2:5, 0]])
+    known = with_masks(as_thumbnails(with_three_of_its_pictures))
+    reference = replace(REFERENCE, train=with_three_of_its_pictures, train_compositions=known)
+    evidence = seen(samples=torch.cat([good[:5], drawn(texts(3, 5), 0.3, 5)]))
     evaluation = judge(reference, evidence, [], SPEC)
     shown = evaluation.metrics
     assert shown["copy_rate"] == pytest.approx(3 / 34) and 0 < shown["style"] < 1 and 0 < shown["prompt_kept"] < 1

@@ -12,11 +12,13 @@ import pytest
 import torch
 from torch import Tensor
 
+from eval import thumbnails
 from eval.feature_sets import ReferenceFeatures, SampleFeatures, SubjectFeatures
 from eval.judge import Evidence, judge
 from eval.metrics.likeness import MIN_GAP, leave_one_out, shares
 from eval.reference import Reference
 from eval.spec import EvalSpec
+from eval.thumbnails import compositions, masked_compositions
 
 WIDTH, PROMPTS, SEEDS = 12, 3, 2
 SPEC = EvalSpec(
@@ -52,10 +54,10 @@ def reference(surroundings: Tensor | None = None) -> Reference:
         base_samples=BASE,
         base_unrelated=torch.zeros(0, SEEDS, WIDTH),
         base_validation=torch.zeros(0, 1),
-        train_compositions=none,
-        held_out_compositions=none,
-        base_compositions=torch.zeros(PROMPTS, SEEDS, WIDTH),
-        base_training_compositions=none,
+        train_compositions=masked_compositions([]),
+        held_out_compositions=compositions([]),
+        base_compositions=torch.zeros(PROMPTS, SEEDS, thumbnails.WIDTH),
+        base_training_compositions=compositions([]),
         style=ReferenceFeatures(
             train=REAL[:2], held_out=REAL[2:], base_samples=BASE, base_unrelated=torch.zeros(0, SEEDS, WIDTH)
         ),
@@ -75,8 +77,8 @@ def seen(cosine: float, of_class: float = 0.2) -> Evidence:
         samples=pictures(cosine),
         unrelated=torch.zeros(0, SEEDS, WIDTH),
         validation_losses=torch.zeros(0, 1),
-        compositions=torch.zeros(PROMPTS, SEEDS, WIDTH),
-        training_compositions=torch.zeros(0, WIDTH),
+        compositions=torch.zeros(PROMPTS, SEEDS, thumbnails.WIDTH),
+        training_compositions=compositions([]),
         of_class=pictures(of_class)[:2],
     )
 

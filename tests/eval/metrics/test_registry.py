@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 
+from eval import thumbnails
 from eval.judge import judge
 from eval.metrics.registry import DATA, METRICS, SEEDS, TWO_HELD_OUT, TWO_UNRELATED, Metric, function_of, measured_of
 from tests.eval.test_judge import GOOD, REFERENCE, SPEC, WIDTH
@@ -28,7 +29,11 @@ def test_what_an_entry_needs_is_what_it_cannot_be_taken_without(need: str) -> No
     if need == DATA:
         none = {"train": NOTHING, "held_out": NOTHING, "base_validation": torch.zeros(0, 4)}
         view = replace(reference.style, train=NOTHING, held_out=NOTHING)
-        reference = replace(reference, train_compositions=NOTHING, held_out_compositions=NOTHING, style=view, **none)
+        nothing = {
+            "train_compositions": torch.zeros(0, thumbnails.MASKED_WIDTH),
+            "held_out_compositions": torch.zeros(0, thumbnails.WIDTH),
+        }
+        reference = replace(reference, style=view, **nothing, **none)
         evidence = replace(evidence, validation_losses=torch.zeros(0, 4))
     elif need == TWO_HELD_OUT:
         one = {name: getattr(reference, name)[:1] for name in ("held_out", "held_out_compositions", "base_validation")}
