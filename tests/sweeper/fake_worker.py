@@ -29,7 +29,14 @@ from sweeper.tracking.port import TrialRecord
 from train.reports import StepReport
 from train.spec import TrialSpec
 
-OVERRIDES = ["+experiment=pencil", "study.num_trials=3", "train.steps=80", "eval.every=40", "study.pruner.name=none"]
+OVERRIDES = [
+    "+experiment=pencil",
+    "study.num_trials=3",
+    "train.steps=80",
+    "eval.every=40",
+    "eval.prompts=[a red cup]",
+    "study.pruner.name=none",
+]
 """A small study of the drawn set."""
 COSTS = Costs(training=Cost(seconds=0.3, gigabytes=2.0), judging=Cost(seconds=0.1, gigabytes=3.0))
 

@@ -32,6 +32,7 @@ NO_PATHS = {
     *("data.trigger", "data.caption_column", "data.regularization_prompt"),
     *("eval.metrics", "study.objectives", "metric"),
     *("eval.prompts", "eval.final_prompts", "eval.unrelated_prompts", "eval.class_word"),
+    *("eval.training_captions", "data.class_word"),
     *("adapter.targets", "adapter.exclude", "adapter.layers_pattern", "adapter.init"),
     *("adapter.modules_to_save", "adapter.rank_pattern", "adapter.alpha_pattern"),
     *("study.narrow_from", "study.space", "launcher.devices", "tracking.experiment", "tracking.model"),

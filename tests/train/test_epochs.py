@@ -46,7 +46,7 @@ def draws(data: EncodedDataset, batch_size: int, seed: int = 0, prior: bool = Fa
         train=SimpleNamespace(batch_size=batch_size, seed=seed), adapter=SimpleNamespace(text_encoder=False)
     )
     process = SimpleNamespace(draw=lambda count, generator: torch.rand(count, generator=generator))
-    objective: Any = SimpleNamespace(spec=ObjectiveSpec(), prior=prior, process=process)
+    objective: Any = SimpleNamespace(spec=ObjectiveSpec(), prior=prior, process=process, preserves=False)
     return BatchSampler(trial, objective, data, None)  # type: ignore[arg-type]
 
 

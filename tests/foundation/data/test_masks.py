@@ -165,7 +165,7 @@ def test_masks_beside_the_pictures_are_used_where_asked_and_said_where_not(tmp_p
             image.getchannel("R").resize((8, 8)).save(picture.with_name(f"{picture.stem}-masklabel.png"))
     assert "data.path: 6 files left out, masks of other pictures" in " ".join(load_dataset(masked(data)).notes(32))
     dataset = load_dataset(masked(data, mask="beside"))
-    assert not dataset.notes_of_reading and len(dataset.masks) == len(dataset.train) == 3
+    assert not dataset.notes_of_reading and len(dataset.masks) == len(dataset.train) == 5
     for picture, mask in zip(dataset.train, dataset.masks, strict=True):
         assert mask.path.name == f"{picture.path.stem}-masklabel.png"
         assert mask.open().getpixel((0, 0)) == picture.open().getpixel((0, 0))[0]  # type: ignore[index]

@@ -43,8 +43,9 @@ def problems(*overrides: str) -> list[str]:
     "choice", [f"{group}={option}" for group in groups() if group != "experiment" for option in options(group)]
 )
 def test_every_option_composes_and_parses(choice: str) -> None:
+    of_a_subject = ("data=mug", "kind=subject", "kind=face")
     extra = ["data.path=/pictures"] if choice == "data=folder" else []
-    config(choice, *extra)
+    config(choice, *extra, *(["eval.class_word=cup", "data.trigger=sks cup"] if choice in of_a_subject else []))
 
 
 @pytest.mark.parametrize("experiment", options("experiment"))
@@ -74,6 +75,7 @@ def test_every_field_has_its_key_in_yaml_so_that_it_can_be_overridden() -> None:
             options(group.name) if group.name in ("adapter", "optimizer", "lr_scheduler") else ()
         )  # with fields of their own
         composed = [compose([f"{group.name}={option}"]) for option in own] or [compose([])]
+        composed += [compose([f"kind={kind}"]) for kind in options("kind")]  # which have fields of their own, too
         space = {"space"} if group.name in TRIAL_GROUPS else set()
         keys = set().union(*(each[group.name] for each in composed)) - space
         assert keys == {each.name for each in dataclasses.fields(getattr(default, group.name))}
