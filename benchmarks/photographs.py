@@ -17,6 +17,7 @@ from typing import Final
 import numpy as np
 import torch
 from PIL import Image
+from PIL.JpegImagePlugin import JpegImageFile
 from torch import Tensor
 
 from foundation.quiet import quiet_libraries
@@ -144,7 +145,8 @@ def _recompressed(picture: Image.Image) -> Image.Image:
     """As a JPEG of low quality and a quarter of the size gives it back."""
     file = io.BytesIO()
     picture.resize((SIDE // 4, SIDE // 4), Image.Resampling.BILINEAR).save(file, "JPEG", quality=_QUALITY)
-    return Image.open(file).convert("RGB").resize(picture.size, Image.Resampling.BILINEAR)
+    file.seek(0)
+    return JpegImageFile(file).convert("RGB").resize(picture.size, Image.Resampling.BILINEAR)
 
 
 if __name__ == "__main__":

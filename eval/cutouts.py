@@ -58,13 +58,13 @@ def subject_pictures(
 ) -> SubjectPictures:
     """Cut the pictures of a data set, squares as the judge sees them, by its masks."""
 
-    def masked(pictures: Sequence[Image.Image], masks: Sequence[Mask | None]) -> list[tuple[Image.Image, Mask | None]]:
+    def pair_up(pictures: Sequence[Image.Image], masks: Sequence[Mask | None]) -> list[tuple[Image.Image, Mask | None]]:
         return list(zip(pictures, masks or (None,) * len(pictures), strict=True))
 
     def of_size(mask: Mask, picture: Image.Image) -> Image.Image:
         return square(mask.open(), picture.width)
 
-    held_out_pairs, pairs = masked(held_out, dataset.held_out_masks), masked(train, dataset.masks)
+    held_out_pairs, pairs = pair_up(held_out, dataset.held_out_masks), pair_up(train, dataset.masks)
     return SubjectPictures(
         held_out=[cut_out(each, of_size(mask, each)) if mask else each for each, mask in held_out_pairs],
         surroundings=[surroundings(each, of_size(mask, each)) for each, mask in pairs if mask],

@@ -208,9 +208,9 @@ def test_courses_go_to_their_file_and_back(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("scores", "index", "wanted"),
     [
-        ((3.0, 50.0, 60.0), 0.0, (1, 1, 0, 0)),
-        ((40.0, 50.0, 60.0), 0.0, (2, 2, 2, 0)),
-        ((40.0, 50.0, 60.0), 0.6, (2, 4, 2, 0)),
+        ((3.0, 50.0, 60.0), 0.0, (1, 1, 0, 0, 0)),
+        ((40.0, 50.0, 60.0), 0.0, (2, 2, 2, 0, 0)),
+        ((40.0, 50.0, 60.0), 0.6, (2, 4, 2, 0, 0)),
     ],
 )
 def test_a_trial_is_judged_anew_by_what_a_worker_would_draw(

@@ -105,7 +105,7 @@ def test_all_wrong_overrides_are_named_together() -> None:
 @pytest.mark.parametrize(
     ("override", "words"),
     [
-        ("+experiment=pencl", "experiment must be one of pencil, pencil_ranks, got 'pencl'; did you mean pencil?"),
+        ("+experiment=pencl", "experiment must be one of mug, pencil, pencil_ranks, got 'pencl'; did you mean pencil?"),
         ("experiment=pencil", "experiment=pencil: experiment has no default; write +experiment=pencil"),
         ("+optimizer=lion", "+optimizer=lion: optimizer is there already; write optimizer=lion"),
         ("+adapter.rank=8", "+adapter.rank=8: adapter.rank is there already; write adapter.rank=8"),
@@ -120,7 +120,7 @@ def test_all_wrong_overrides_are_named_together() -> None:
         ("hydra.nope=1", "hydra.nope=1: Hydra's own settings are not for this command"),
         ("hydra/launcher=basic", "hydra/launcher=basic: Hydra's own settings are not for this command"),
         ("+experiment@hydra.x=pencil", "+experiment@hydra.x=pencil: Hydra's own settings are not"),
-        ("+experiment=../../conf/experiment/pencil", "experiment must be one of pencil, pencil_ranks, got"),
+        ("+experiment=../../conf/experiment/pencil", "experiment must be one of mug, pencil, pencil_ranks, got"),
         ("~adapter", "~adapter: every group is needed; leave it as it is"),
         ("~adapter.rnak", "adapter.rnak is unknown, got null"),
     ],
@@ -133,7 +133,7 @@ def test_each_kind_of_wrong_override_has_its_line(override: str, words: str) -> 
 
 def test_groups_and_options_are_the_files_of_conf() -> None:
     assert groups() == tuple(sorted(folder.name for folder in CONF.iterdir() if folder.is_dir()))
-    assert options("data") == ("folder", "pencil", "pencildrawing")
+    assert options("data") == ("folder", "mug", "pencil", "pencildrawing")
     assert options("nope") == ()
 
 
