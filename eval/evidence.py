@@ -49,11 +49,5 @@ def build_evidence(
         training_compositions=compositions(training),
         image=look(eyes.image) if eyes.image else None,
         style=look(eyes.style),
-        faces=None
-        if eyes.faces is None
-        else SampleFeatures(
-            samples=by_prompt(eyes.faces.images(samples), num_seeds),
-            unrelated=by_prompt(eyes.faces.images([]), unrelated_seeds),
-        ),
         of_class=by_prompt((eyes.image or eyes.clip).images(of_class), unrelated_seeds),
     )

@@ -54,8 +54,6 @@ class Evidence:
     """(K, R, D) what it draws for the first K prompts with the class word, by the eye that compares pictures."""
     image: SampleFeatures | None = None
     """As the eye of `Reference.image` sees them; None where that is None."""
-    faces: SampleFeatures | None = None
-    """As that of `Reference.faces` does."""
 
     @property
     def of_clip(self) -> SampleFeatures:
@@ -73,7 +71,6 @@ class Evidence:
             of_class=self.of_class[: budget.of_class, : budget.seeds],
             image=self.image and self.image.within(budget),
             style=self.style.within(budget),
-            faces=self.faces and self.faces.within(budget),
         )
 
 
@@ -137,7 +134,6 @@ def _gather(
         subject=SubjectView(held_out=subject.held_out, surroundings=subject.surroundings, of_class=evidence.of_class)
         if subject
         else SubjectView(),
-        faces=_view(reference.faces, evidence.faces) if reference.faces and evidence.faces else None,
         clip=clip,
         images=images,
         style=_view(reference.style, evidence.style, reference.style_scale),
@@ -238,10 +234,9 @@ def _check_shapes(reference: Reference, evidence: Evidence) -> None:
         (reference.of_clip, evidence.of_clip),
         (reference.image, evidence.image),
         (reference.style, evidence.style),
-        (reference.faces, evidence.faces),
     )
     if any((view is None) != (seen is None) for view, seen in views):
-        raise ValueError("evidence must be of the eyes of the reference: image and faces in both, or in neither")
+        raise ValueError("evidence must be of the eyes of the reference: image in both, or in neither")
     pairs = [
         ("validation_losses", evidence.validation_losses, reference.base_validation),
         ("compositions", evidence.compositions, reference.base_compositions),

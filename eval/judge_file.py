@@ -162,7 +162,6 @@ def _spec(request: EvalRequest, train: Sequence[Picture], held_out: Sequence[Pic
             clip=request.clip,
             image_features=request.image_features,
             style_features=request.style_features,
-            identity_features=request.identity_features,
             prompts=prompts,
             unrelated_prompts=request.unrelated,
             training_captions=captions_to_draw(train, prompts, request.trigger, request.look_for_copies),

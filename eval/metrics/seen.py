@@ -60,8 +60,6 @@ class Seen:
     """Training steps done."""
     subject: SubjectView = SubjectView()
     """What is seen of a subject or a face alone."""
-    faces: View | None = None
-    """As an eye for faces sees them (`eval.identity_features`), zeros where a picture shows none; None without one."""
     clip: View
     """As the CLIP sees them (`eval.clip`)."""
     images: View

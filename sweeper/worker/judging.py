@@ -203,7 +203,6 @@ class Judging:
             of_class=reference.of_images.base_samples[: spec.usual.of_class, : len(spec.seeds_of_unrelated)],
             image=_of_base(reference.image) if reference.image else None,
             style=_of_base(reference.style),
-            faces=_of_base(reference.faces) if reference.faces else None,
         )
         return judge(reference, evidence, [], spec, failed=self._failed)
 
