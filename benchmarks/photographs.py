@@ -26,8 +26,8 @@ quiet_libraries()
 
 from benchmarks.disguises import DISGUISES  # noqa: E402
 from benchmarks.judge_statistics import wilson  # noqa: E402
-from eval.extractors import FeatureExtractor, load_image_extractor  # noqa: E402
-from eval.features import load_extractor  # noqa: E402
+from eval.extractors import load_image_extractor  # noqa: E402
+from eval.features import FeatureExtractor, load_extractor  # noqa: E402
 from eval.metrics.copying import distinct, find_copies  # noqa: E402
 from eval.thumbnails import coarse, compositions, masked_compositions  # noqa: E402
 from foundation.command import exit_code  # noqa: E402

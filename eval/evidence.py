@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from PIL import Image
 from torch import Tensor
 
-from eval.extractors import FeatureExtractor, FeatureExtractors, StyleExtractor
+from eval.extractors import FeatureExtractors, StyleExtractor
 from eval.feature_sets import SampleFeatures
+from eval.features import FeatureExtractor
 from eval.judge import Evidence
 from eval.reference import by_prompt
 from eval.thumbnails import compositions

@@ -28,13 +28,6 @@ STYLE_KEY: Final = "last_layer_style"
 _VISION_MODELS: Any = CLIPVisionModel  # untyped upstream
 
 
-class FeatureExtractor(Protocol):
-    """Whatever sees pictures as vectors."""
-
-    def images(self, images: Sequence[Image.Image]) -> Tensor:
-        """Return the pictures' features, (N, D), unit norm, float32, on the CPU; an empty list gives (0, D)."""
-
-
 class StyleExtractor(Protocol):
     """Whatever sees how pictures are painted."""
 
@@ -88,15 +81,14 @@ def load_extractors(spec: EvalSpec, device: torch.device | str) -> FeatureExtrac
     """
     clip = load_extractor(spec.clip, device)
     image = load_image_extractor(spec.image_features, device) if spec.image_features else None
+    style: StyleExtractor
     if spec.style_features:
-        return FeatureExtractors(clip=clip, image=image, style=load_style_extractor(spec.style_features, device))
-    if image:
-        return FeatureExtractors(
-            clip=clip, image=image, style=TextureExtractor(image, image.vision, image.processor, image.device)
-        )
-    return FeatureExtractors(
-        clip=clip, style=TextureExtractor(clip, clip.model.vision_model, clip.processor, clip.device)
-    )
+        style = load_style_extractor(spec.style_features, device)
+    elif image:
+        style = TextureExtractor(image, image.vision, image.processor, image.device)
+    else:
+        style = TextureExtractor(clip, clip.model.vision_model, clip.processor, clip.device)
+    return FeatureExtractors(clip=clip, image=image, style=style)
 
 
 def load_image_extractor(source: str, device: torch.device | str) -> ImageExtractor:

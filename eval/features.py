@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from PIL import Image
@@ -18,6 +18,13 @@ from foundation.errors import BaseModelError, first_line
 POCKET = Path(__file__).parent / "pocket_clip"
 _BATCH = 32
 IMAGE_PROCESSORS: Any = AutoImageProcessor  # untyped upstream
+
+
+class FeatureExtractor(Protocol):
+    """Whatever sees pictures as vectors."""
+
+    def images(self, images: Sequence[Image.Image]) -> Tensor:
+        """Return the pictures' features, (N, D), unit norm, float32, on the CPU; an empty list gives (0, D)."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

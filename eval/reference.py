@@ -12,8 +12,9 @@ from PIL import Image
 from torch import Tensor
 
 from eval.cutouts import SubjectPictures
-from eval.extractors import FeatureExtractor, FeatureExtractors, StyleExtractor
+from eval.extractors import FeatureExtractors, StyleExtractor
 from eval.feature_sets import ReferenceFeatures, SubjectFeatures, of_tensors, tensors_of
+from eval.features import FeatureExtractor
 from eval.metrics.copying import distinct
 from eval.spec import SampleBudget
 from eval.textures import scale_of

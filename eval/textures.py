@@ -10,13 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import torch
 from PIL import Image
 from torch import Tensor
 
-from eval.features import pixel_batches
+from eval.features import FeatureExtractor, pixel_batches
 
 DEPTH: Final = 0.8
 """Of the transformer's layers, from which one the statistics are."""
@@ -24,18 +24,11 @@ MIN_DEVIATION: Final = 1e-3
 """Least deviation of a channel among real pictures that distances are measured in."""
 
 
-class Eye(Protocol):
-    """Whatever sees pictures as vectors."""
-
-    def images(self, images: Sequence[Image.Image]) -> Tensor:
-        """Return features (N, D)."""
-
-
 @dataclass(frozen=True, slots=True)
 class TextureExtractor:
     """A vision transformer's layer beside its features; see `images`."""
 
-    eye: Eye
+    eye: FeatureExtractor
     vision: Any
     """The eye's transformer: takes `pixel_values`, gives `hidden_states`."""
     processor: Any
