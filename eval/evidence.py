@@ -40,6 +40,11 @@ def build_evidence(
             unrelated=by_prompt(eye.images(unrelated), unrelated_seeds),
         )
 
+    def look_for_faces(eye: FeatureExtractor) -> SampleFeatures:
+        return SampleFeatures(
+            samples=by_prompt(eye.images(samples), num_seeds), unrelated=by_prompt(eye.images([]), unrelated_seeds)
+        )
+
     of_clip = look(eyes.clip)
     return Evidence(
         step=step,
@@ -51,4 +56,6 @@ def build_evidence(
         image=look(eyes.image) if eyes.image else None,
         style=look(eyes.style),
         of_class=by_prompt((eyes.image or eyes.clip).images(of_class), unrelated_seeds),
+        faces=look_for_faces(eyes.faces) if eyes.faces else None,
+        faces_of_class=by_prompt(eyes.faces.images(of_class), unrelated_seeds) if eyes.faces else None,
     )

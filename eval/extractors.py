@@ -15,6 +15,7 @@ from torch import Tensor
 from transformers import AutoConfig, AutoModel, CLIPVisionModel
 from transformers.utils import cached_file
 
+from eval.faces.extractor import FaceExtractor, load_face_extractor
 from eval.features import IMAGE_PROCESSORS, Extractor, load_extractor, pixel_batches, unit
 from eval.spec import EvalSpec
 from eval.textures import TextureExtractor
@@ -71,12 +72,15 @@ class FeatureExtractors:
     """Sees style alone."""
     image: ImageExtractor | None = None
     """Compares pictures with one another; None: the CLIP does."""
+    faces: FaceExtractor | None = None
+    """Tells faces apart; None: nobody does."""
 
 
 def load_extractors(spec: EvalSpec, device: torch.device | str) -> FeatureExtractors:
     """Load what `spec` names; weights from safetensors only, and no code that comes with a model is run.
 
     Raises:
+        ConfigError: onnxruntime is not installed, and an eye for faces is named.
         BaseModelError: a model is not there, or is of another kind.
     """
     clip = load_extractor(spec.clip, device)
@@ -88,7 +92,8 @@ def load_extractors(spec: EvalSpec, device: torch.device | str) -> FeatureExtrac
         style = TextureExtractor(image, image.vision, image.processor, image.device)
     else:
         style = TextureExtractor(clip, clip.model.vision_model, clip.processor, clip.device)
-    return FeatureExtractors(clip=clip, image=image, style=style)
+    faces = load_face_extractor(spec.identity_features) if spec.identity_features else None
+    return FeatureExtractors(clip=clip, style=style, image=image, faces=faces)
 
 
 def load_image_extractor(source: str, device: torch.device | str) -> ImageExtractor:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from eval.evaluation import WORST, Evaluation, Validation, value_of
-from eval.feature_sets import ReferenceFeatures, SampleFeatures
+from eval.feature_sets import ReferenceFeatures, SampleFeatures, SubjectFeatures
 from eval.metrics import copying, course, losses
 from eval.metrics.measuring import OnFailure, metric_values
 from eval.metrics.seen import Seen, SubjectView, View
@@ -52,8 +52,12 @@ class Evidence:
     """The pictures as the eye of `Reference.style` sees them; unscaled."""
     of_class: Tensor = field(default_factory=lambda: torch.zeros(0, 0, 1))
     """(K, R, D) what it draws for the first K prompts with the class word, by the eye that compares pictures."""
+    faces_of_class: Tensor | None = None
+    """(K, R, D) the same by the eye for faces; None without one."""
     image: SampleFeatures | None = None
     """As the eye of `Reference.image` sees them; None where that is None."""
+    faces: SampleFeatures | None = None
+    """As that of `Reference.faces` does."""
 
     @property
     def of_clip(self) -> SampleFeatures:
@@ -69,8 +73,12 @@ class Evidence:
             compositions=self.compositions[: budget.prompts, : budget.seeds],
             training_compositions=self.training_compositions[: budget.training],
             of_class=self.of_class[: budget.of_class, : budget.seeds],
+            faces_of_class=None
+            if self.faces_of_class is None
+            else self.faces_of_class[: budget.of_class, : budget.seeds],
             image=self.image and self.image.within(budget),
             style=self.style.within(budget),
+            faces=self.faces and self.faces.within(budget),
         )
 
 
@@ -131,9 +139,8 @@ def _gather(
     subject = reference.subject
     return Seen(
         step=evidence.step,
-        subject=SubjectView(held_out=subject.held_out, surroundings=subject.surroundings, of_class=evidence.of_class)
-        if subject
-        else SubjectView(),
+        subject=SubjectView() if subject is None else _subject_view(subject, evidence),
+        faces=_view(reference.faces, evidence.faces) if reference.faces and evidence.faces else None,
         clip=clip,
         images=images,
         style=_view(reference.style, evidence.style, reference.style_scale),
@@ -189,6 +196,15 @@ def _view(reference: ReferenceFeatures, drawn: SampleFeatures, scale: Tensor | N
     )
 
 
+def _subject_view(subject: SubjectFeatures, evidence: Evidence) -> SubjectView:
+    return SubjectView(
+        held_out=subject.held_out,
+        surroundings=subject.surroundings,
+        of_class=evidence.of_class,
+        faces_of_class=evidence.faces_of_class,
+    )
+
+
 def _signs(seen: Seen, metrics: Mapping[str, float], fall: Fall | None) -> OverfitSigns:
     """What the overfit index is made of."""
     return OverfitSigns(
@@ -234,9 +250,10 @@ def _check_shapes(reference: Reference, evidence: Evidence) -> None:
         (reference.of_clip, evidence.of_clip),
         (reference.image, evidence.image),
         (reference.style, evidence.style),
+        (reference.faces, evidence.faces),
     )
     if any((view is None) != (seen is None) for view, seen in views):
-        raise ValueError("evidence must be of the eyes of the reference: image in both, or in neither")
+        raise ValueError("evidence must be of the eyes of the reference: image and faces in both, or in neither")
     pairs = [
         ("validation_losses", evidence.validation_losses, reference.base_validation),
         ("compositions", evidence.compositions, reference.base_compositions),

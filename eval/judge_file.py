@@ -162,6 +162,7 @@ def _spec(request: EvalRequest, train: Sequence[Picture], held_out: Sequence[Pic
             clip=request.clip,
             image_features=request.image_features,
             style_features=request.style_features,
+            identity_features=request.identity_features,
             prompts=prompts,
             unrelated_prompts=request.unrelated,
             training_captions=captions_to_draw(train, prompts, request.trigger, request.look_for_copies),
@@ -190,8 +191,11 @@ def _kind(request: EvalRequest) -> Kind:
     """
     kind = request.data.kind if request.data else "style"
     missing = [key for key in ("trigger", "class_word") if not getattr(request, key)] if kind != "style" else []
-    if missing:
-        raise ConfigError([f"data.kind={kind} needs {key}=, as trigger='sks dog' class_word=dog" for key in missing])
+    problems = [f"data.kind={kind} needs {key}=, as trigger='sks dog' class_word=dog" for key in missing]
+    if kind == "face" and not request.identity_features:
+        problems.append("data.kind=face needs identity_features=FOLDER, an eye for faces; data.kind=subject needs none")
+    if problems:
+        raise ConfigError(problems)
     return kind
 
 

@@ -23,6 +23,10 @@ def check_models(spec: EvalSpec) -> None:
     """
     named = {"clip": spec.clip, "image_features": spec.image_features, "style_features": spec.style_features}
     problems = []
+    if spec.identity_features and not Path(spec.identity_features).is_dir():
+        problems.append(
+            f"eval.identity_features must be a folder of ONNX models, got {spec.identity_features!r}: no such folder"
+        )
     for field, source in named.items():
         if not source or (field == "clip" and source == OWN):
             continue

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 
 from eval import score as of_style
 from eval import subject_score as of_subject
-from eval.metrics import likeness, pictures
+from eval.metrics import pictures
+from eval.metrics.identity import identities_of
+from eval.metrics.likeness import likeness_shares_of
 from eval.metrics.seen import Seen
 
 
@@ -51,8 +53,10 @@ def rate(seen: Seen, metrics: Mapping[str, float]) -> Rating:
             by_prompt=tuple(of_style.pseudo_values(parts).tolist()),
             aims=tuple(of_style.styles_by_prompt(parts).tolist()),
         )
+    # Where the prompt asks for the person and no face is seen, nothing of the way to the person was gone.
+    likeness = identities_of(seen).nan_to_num(0.0) if seen.faces is not None else likeness_shares_of(seen)
     subject = of_subject.SubjectParts(
-        likeness=likeness.likeness_shares_of(seen),
+        likeness=likeness,
         match=match,
         base_match=base_match,
         class_leak=metrics["class_leak"],
@@ -65,5 +69,5 @@ def rate(seen: Seen, metrics: Mapping[str, float]) -> Rating:
         score=of_subject.score(subject),
         standard_error=of_subject.standard_error(subject, draws),
         by_prompt=tuple(of_subject.pseudo_values(subject).tolist()),
-        aims=tuple(subject.likeness.mean(1).tolist()),
+        aims=tuple(likeness.mean(1).tolist()),
     )

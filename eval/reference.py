@@ -13,6 +13,7 @@ from torch import Tensor
 
 from eval.cutouts import SubjectPictures
 from eval.extractors import FeatureExtractors, StyleExtractor
+from eval.faces.extractor import has_face
 from eval.feature_sets import ReferenceFeatures, SubjectFeatures, of_tensors, tensors_of
 from eval.features import FeatureExtractor
 from eval.metrics.copying import distinct
@@ -22,7 +23,7 @@ from eval.thumbnails import MASKED_WIDTH, compositions, masked_compositions
 from foundation.errors import DataError
 from foundation.files.checked import load_checked, save_checked
 
-_VIEWS = ("image", "style", "subject")
+_VIEWS = ("image", "style", "faces", "subject")
 """The parts of a reference that other eyes than the CLIP have, and only subjects."""
 
 
@@ -64,6 +65,8 @@ class Reference:
     """(D,) what these rows are divided by before they are compared (`eval.textures.scale_of`)."""
     image: ReferenceFeatures | None = None
     """The pictures as an eye of its own sees them (`eval.image_features`); None: as the CLIP does."""
+    faces: ReferenceFeatures | None = None
+    """As an eye for faces sees them (`eval.identity_features`), zeros where a picture shows none; None without one."""
     subject: SubjectFeatures | None = None
     """What a subject or a face is held against, too; None for a style."""
 
@@ -106,6 +109,7 @@ class Reference:
             base_training_compositions=self.base_training_compositions[: budget.training],
             image=self.image and self.image.within(budget),
             style=self.style.within(budget),
+            faces=self.faces and self.faces.within(budget),
         )
 
     def save(self, path: Path) -> None:
@@ -127,7 +131,7 @@ class Reference:
         tensors = load_checked(path)
         try:
             own: dict[str, Any] = {field.name: tensors[field.name] for field in fields(cls) if field.name not in _VIEWS}
-            own |= {name: of_tensors(ReferenceFeatures, name, tensors) for name in ("image", "style")}
+            own |= {name: of_tensors(ReferenceFeatures, name, tensors) for name in ("image", "style", "faces")}
             own["subject"] = of_tensors(SubjectFeatures, "subject", tensors)
             if own["style"] is None:
                 raise KeyError("style")
@@ -160,22 +164,23 @@ def build_reference(
     S = `num_seeds`, R = `unrelated_seeds`, and `base_training` K pictures of training captions; `base_validation`
     (N, B). `subject` are the real pictures cut in two, None for a style; `base_samples` are of the class word where
     there are such.
-    """
 
+    Raises:
+        DataError: an eye for faces finds none in the pictures that are trained on.
+    """
     train_compositions = masked_compositions(train, masks)
     kept = distinct(train_compositions)
 
-    def view(eye: FeatureExtractor | StyleExtractor) -> ReferenceFeatures:
+    def view(eye: FeatureExtractor | StyleExtractor, all_of_it: bool = True) -> ReferenceFeatures:
         return ReferenceFeatures(
             train=eye.images(train)[kept],
             held_out=eye.images(held_out),
             base_samples=by_prompt(eye.images(base_samples), num_seeds),
-            base_unrelated=by_prompt(eye.images(base_unrelated), unrelated_seeds),
+            base_unrelated=by_prompt(eye.images(base_unrelated if all_of_it else []), unrelated_seeds),
         )
 
     of_clip, of_style = view(eyes.clip), view(eyes.style)
-    rows = [*kept.tolist(), *range(len(train), len(captions))]  # where each real picture's caption stands
-    captioned = [row for row, at in enumerate(rows) if captions and captions[at]]
+    rows, said = _captions(captions, kept, len(train))
     return Reference(
         train=of_clip.train,
         held_out=of_clip.held_out,
@@ -189,11 +194,19 @@ def build_reference(
         base_training_compositions=compositions(base_training),
         image=view(eyes.image) if eyes.image else None,
         style=of_style,
-        real_texts=eyes.clip.texts([captions[rows[row]] for row in captioned]),
-        captioned=torch.tensor(captioned, dtype=torch.int64),
+        faces=_check_faces(view(eyes.faces, all_of_it=False)) if eyes.faces else None,
+        real_texts=eyes.clip.texts(said),
+        captioned=torch.tensor(rows, dtype=torch.int64),
         style_scale=_scale(eyes.style, torch.cat([of_style.train, of_style.held_out])),
         subject=_subject(eyes.image or eyes.clip, subject, kept) if subject else None,
     )
+
+
+def _captions(captions: Sequence[str], kept: Tensor, num_train: int) -> tuple[list[int], list[str]]:
+    """Which rows of the real pictures, the `kept` ones first, have captions that say something, and these."""
+    places = [*kept.tolist(), *range(num_train, len(captions))] if captions else []
+    rows = [row for row, place in enumerate(places) if captions[place]]
+    return rows, [captions[places[row]] for row in rows]
 
 
 def _subject(eye: FeatureExtractor, subject: SubjectPictures, kept: Tensor) -> SubjectFeatures:
@@ -202,6 +215,15 @@ def _subject(eye: FeatureExtractor, subject: SubjectPictures, kept: Tensor) -> S
     return SubjectFeatures(
         held_out=eye.images(subject.held_out), surroundings=around[kept] if subject.surroundings else around
     )
+
+
+def _check_faces(seen: ReferenceFeatures) -> ReferenceFeatures:
+    if len(seen.train) and not bool(has_face(seen.train).any()):
+        raise DataError(
+            f"eval.identity_features finds no face in any of the {len(seen.train)} pictures that are trained on; "
+            "choose pictures that show the face large enough, or leave it empty"
+        )
+    return seen
 
 
 def _scale(eye: StyleExtractor, real: Tensor) -> Tensor:

@@ -41,6 +41,7 @@ sweeper eval lora=FILE|FOLDER [key=value …]     judge a LoRA against its base
   clip=       pocket (default), or a CLIP or SigLIP folder or hub id
   image_features=   a DINOv2 to compare pictures with one another (default: the CLIP)
   style_features=   an eye for style alone, such as CSD (docs/judge.md; default: as image_features)
+  identity_features= an eye for faces: a folder of ONNX models (docs/judge.md; with data.kind=face)
   seeds= 4    pictures a prompt       steps= 25    denoising steps     guidance= 5     guidance scale
   metric=     a metric of an installed package that is measured, too (docs/extending.md); as often as needed
   sampler= own, ddim or dpm++, as eval.sampler       guidance_every= 1, as eval.guidance_every
@@ -93,6 +94,7 @@ class EvalRequest:
     clip: PathText = "pocket"
     image_features: PathTextOrNone = ""
     style_features: PathTextOrNone = ""
+    identity_features: PathTextOrNone = ""
     metric: tuple[MetricName, ...] = ()
     seeds: Annotated[int, Field(ge=1)] = 4
     steps: Annotated[int, Field(ge=1)] = 25

@@ -152,6 +152,9 @@ class EvalSpec:
     style_features: PathTextOrNone = ""
     """The eye for style fidelity alone (CSD and its like, `eval.extractors.load_style_extractor`): a folder or hub
     id; "" for that of `image_features`."""
+    identity_features: PathTextOrNone = ""
+    """The eye for faces of `data.kind=face`: a folder with an ONNX detector of SCRFD kind and an embedder of ArcFace
+    kind, such as insightface's buffalo_l; "" for none (`eval.faces.extractor.load_face_extractor`)."""
     every: _Positive = 40
     """Training steps between two evaluations."""
     validate_every: _Positive | None = None

@@ -3,7 +3,8 @@
     score = (100 − v) · likeness · promptᵖ · (1 − copies) · (1 − c · class leak) · (1 − b · background leak)
             + v · (1 − validation ratio)
 
-- **likeness**: how much of the way from the base's pictures of the class word to the real pictures was gone, at most 1.
+- **likeness**: how much of the way from the base's pictures of the class word to the real pictures was gone, at most
+  1; where there is an eye for faces, how much of the way from face to face, and none where a picture shows no face.
 - **prompt**: the share of the base's prompt match that is kept, 0 to 1. The base draws the class word, so it is no
   worse for not knowing the subject.
 - **copies**: the share of pictures that copy a training picture, less the base's own.
@@ -33,7 +34,7 @@ class SubjectParts:
     """What the score is made of: (P, S), prompts by seeds, where nothing else is said."""
 
     likeness: Tensor
-    """`likeness.likeness_shares_of`."""
+    """`likeness.likeness_shares_of`, or of faces `identity.identities_of`."""
     match: Tensor
     """Prompt match of the pictures in points."""
     base_match: Tensor
@@ -47,9 +48,9 @@ class SubjectParts:
     base_training_copied: Tensor
     """The same of the base's pictures."""
     class_leak: float
-    """`likeness.class_leak_of`; NaN where it was not measured."""
+    """`leaks.class_leak_of`; NaN where it was not measured."""
     background_leak: float
-    """`likeness.background_leak_of`; NaN where it was not measured."""
+    """`leaks.background_leak_of`; NaN where it was not measured."""
     val_ratio: float | None
     """Validation loss as a ratio to the base's; None where there is none."""
     weights: SubjectWeights

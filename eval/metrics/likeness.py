@@ -1,6 +1,6 @@
-"""How like the subject pictures are, and whether it, or what surrounds it in its pictures, comes along unasked.
+"""How like the subject pictures are.
 
-All three are shares of a way in mean cosine: 0 is what the base draws, 1 what real pictures of the subject are to one
+Shares of a way in mean cosine: 0 is what the base draws, 1 what real pictures of the subject are to one
 another. The base's pictures are of the class word, with the same prompts and seeds.
 """
 
@@ -47,7 +47,7 @@ def shares(samples: Tensor, base: Tensor, target: Tensor, ceiling: float) -> Ten
 
 def likeness_shares_of(seen: Seen) -> Tensor:
     """Likeness picture by picture, (P, S): how like the held-out pictures of the subject they are."""
-    return shares(seen.images.samples, seen.images.base_samples, seen.subject.held_out, _ceiling(seen))
+    return shares(seen.images.samples, seen.images.base_samples, seen.subject.held_out, ceiling_of(seen))
 
 
 def likeness_of(seen: Seen) -> float:
@@ -55,37 +55,7 @@ def likeness_of(seen: Seen) -> float:
     return float(likeness_shares_of(seen).mean())
 
 
-def class_leaks_of(seen: Seen) -> Tensor:
-    """How far pictures of the class word, without the trigger, have left the base's for the subject: (K, R)."""
-    drawn = seen.subject.of_class
-    base = seen.images.base_samples[: drawn.shape[0], : drawn.shape[1]]
-    return shares(drawn, base, seen.subject.held_out, _ceiling(seen))
-
-
-def class_leak_of(seen: Seen) -> float:
-    """The mean of `class_leaks_of`; NaN where no such pictures were drawn."""
-    return float(class_leaks_of(seen).mean()) if seen.subject.of_class.numel() else math.nan
-
-
-def background_leak_of(seen: Seen) -> float:
-    """How like the training pictures' surroundings pictures are, the subject cut out of those.
-
-    1 is as like as training pictures are to the surroundings of the others, below 0 is farther from them than the
-    base. A global eye confounds it with likeness: on the drawn cup pictures without any leak have .7 to .8, and those
-    that stand on the training pictures' grounds 1.2. NaN without masks, and where these surroundings have nothing in
-    common that the base's pictures lack.
-    """
-    around, view = seen.subject.surroundings, seen.images
-    ceiling = leave_one_out(view.train, around) if len(around) == len(view.train) else math.nan
-    if math.isnan(ceiling):
-        return math.nan
-    base = float((view.base_samples.double() @ around.double().mean(0)).mean())
-    if ceiling - base < MIN_GAP:
-        return math.nan
-    return float(shares(view.samples, view.base_samples, around, ceiling).mean())
-
-
-def _ceiling(seen: Seen) -> float:
+def ceiling_of(seen: Seen) -> float:
     """What likeness 1 is: how like the held-out pictures, cut out, the other real pictures are as they are."""
     view = seen.images
     return leave_one_out(torch.cat([view.train, view.held_out]), seen.subject.held_out, offset=len(view.train))

@@ -21,6 +21,7 @@ DATA: Final = "the pictures it was trained on (data=)"
 SEEDS: Final = "two seeds or more (seeds=)"
 TWO_HELD_OUT: Final = "two held-out pictures or more (data.holdout_at_least=2)"
 MASKS: Final = "masks of the subject (data.mask=), and surroundings that its pictures share"
+FACES: Final = "an eye for faces (eval.identity_features), and pictures with a face"
 TWO_UNRELATED: Final = "two unrelated prompts or more (unrelated=)"
 
 OWN_NUMBERS: Final = ("step", "score", "score_se", "overfit_index", "overfit", "fall", "fall_t", "val_loss")
@@ -168,7 +169,7 @@ _BUILT_IN: Final[Mapping[str, Metric]] = {
         description="how far pictures of the class word alone have become the subject; 0 is best",
         needs=(DATA,),
         kinds=("subject", "face"),
-        compute="eval.metrics.likeness:class_leak_of",
+        compute="eval.metrics.leaks:class_leak_of",
     ),
     "background_leak": Metric(
         direction="minimize",
@@ -176,7 +177,22 @@ _BUILT_IN: Final[Mapping[str, Metric]] = {
         description="how much of the training pictures' surroundings comes along; 0 is best",
         needs=(DATA, MASKS),
         kinds=("subject", "face"),
-        compute="eval.metrics.likeness:background_leak_of",
+        compute="eval.metrics.leaks:background_leak_of",
+    ),
+    "identity": Metric(
+        direction="maximize",
+        base_value=0.0,
+        description="likeness of faces; 1 as the real pictures' are to one another, 0 as the base's class word",
+        needs=(DATA, FACES),
+        kinds=("face",),
+        compute="eval.metrics.identity:identity_of",
+    ),
+    "faceless": Metric(
+        direction="minimize",
+        description="share of pictures that show no face",
+        needs=(FACES,),
+        kinds=("face",),
+        compute="eval.metrics.identity:faceless_of",
     ),
 }
 METRICS: Final = Registry("sweeper.metrics", Metric, _BUILT_IN)

@@ -46,6 +46,8 @@ class SubjectView:
     """(n, D) the training pictures without the subject; (0, D) without masks."""
     of_class: Tensor = _NO_PICTURES
     """(K, R, D) what the checkpoint draws for the first K prompts with the class word for the trigger."""
+    faces_of_class: Tensor | None = None
+    """(K, R, D) the same as an eye for faces sees it; None without one."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -60,6 +62,8 @@ class Seen:
     """Training steps done."""
     subject: SubjectView = SubjectView()
     """What is seen of a subject or a face alone."""
+    faces: View | None = None
+    """As an eye for faces sees them (`eval.identity_features`), zeros where a picture shows none; None without one."""
     clip: View
     """As the CLIP sees them (`eval.clip`)."""
     images: View

@@ -214,6 +214,11 @@ class Config:
             missing.append(f"data.kind={kind} needs the phrase that calls it: \"data.trigger='sks {EXAMPLE[kind]}'\"")
         if not self.eval.class_word.strip():
             missing.append(f"data.kind={kind} needs the word for what it is one of: eval.class_word={EXAMPLE[kind]}")
+        if kind == "face" and not self.eval.identity_features:
+            missing.append(
+                "data.kind=face needs an eye for faces, a folder of ONNX models: eval.identity_features=FOLDER "
+                "(docs/judge.md); data.kind=subject judges without one"
+            )
         if missing:
             raise ConfigError(missing)
 

@@ -193,6 +193,7 @@ class Judging:
     def judge_base(self, spec: EvalSpec) -> Evaluation:
         """The base's own judgement by `spec`: what a checkpoint's numbers begin at."""
         reference = self.reference(spec)
+        class_prompts, class_seeds = spec.usual.of_class, len(spec.seeds_of_unrelated)
         evidence = Evidence(
             step=0,
             samples=reference.base_samples,
@@ -200,9 +201,11 @@ class Judging:
             validation_losses=reference.base_validation,
             compositions=reference.base_compositions,
             training_compositions=reference.base_training_compositions,
-            of_class=reference.of_images.base_samples[: spec.usual.of_class, : len(spec.seeds_of_unrelated)],
+            of_class=reference.of_images.base_samples[:class_prompts, :class_seeds],
             image=_of_base(reference.image) if reference.image else None,
             style=_of_base(reference.style),
+            faces=_of_base(reference.faces) if reference.faces else None,
+            faces_of_class=reference.faces.base_samples[:class_prompts, :class_seeds] if reference.faces else None,
         )
         return judge(reference, evidence, [], spec, failed=self._failed)
 

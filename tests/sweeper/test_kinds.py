@@ -114,11 +114,18 @@ def test_composing_one_config_leaves_the_next_as_it_is() -> None:
 @pytest.mark.parametrize(("kind", "example"), [("subject", "dog"), ("face", "person")])
 def test_a_kind_without_its_words_is_a_line_for_each(kind: str, example: str) -> None:
     with pytest.raises(ConfigError) as caught:
-        parse_config(compose([f"data.kind={kind}", "data.trigger="]))
+        parse_config(compose([f"data.kind={kind}", "data.trigger=", "eval.identity_features=/some"]))
     assert list(caught.value.problems) == [
         f"data.kind={kind} needs the phrase that calls it: \"data.trigger='sks {example}'\"",
         f"data.kind={kind} needs the word for what it is one of: eval.class_word={example}",
     ]
+
+
+def test_a_face_is_not_judged_without_an_eye_for_faces() -> None:
+    overrides = ["data.kind=face", "data.trigger='ohwx man'", "eval.class_word=man"]
+    with pytest.raises(ConfigError, match=r"eval\.identity_features=FOLDER .*; data\.kind=subject judges without one"):
+        parse_config(compose(overrides))
+    assert parse_config(compose([*overrides, "eval.identity_features=/some"])).data.kind == "face"
 
 
 def test_prompts_of_a_subject_on_a_real_base_put_it_elsewhere() -> None:

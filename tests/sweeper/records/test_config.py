@@ -45,6 +45,7 @@ def problems(*overrides: str) -> list[str]:
 def test_every_option_composes_and_parses(choice: str) -> None:
     of_a_subject = ("data=mug", "kind=subject", "kind=face")
     extra = ["data.path=/pictures"] if choice == "data=folder" else []
+    extra += ["eval.identity_features=/models"] if choice == "kind=face" else []
     config(choice, *extra, *(["eval.class_word=cup", "data.trigger=sks cup"] if choice in of_a_subject else []))
 
 

@@ -1,0 +1,1 @@
+"""Faces: found, put upright and told apart, by a person's own ONNX models."""
