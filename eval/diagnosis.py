@@ -7,17 +7,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from eval.aims import aim_of
 from eval.evaluation import Evaluation, value_of
 from eval.selection import earliest_good_enough
 
 DiagnosisName = Literal["diverged", "overfit", "too weak", "underfit", "good"]
 
-LITTLE_STYLE = 0.05
-"""Less of the way to the style than this is as good as none."""
-SOME_STYLE = 0.2
+LITTLE_WAY = 0.05
+"""Less of the way to the style or the subject than this is as good as none."""
+SOME_WAY = 0.2
 """A trial that was looked at once, and has gone less of the way, had only begun."""
 FAINT_SCORE = 10.0
-"""Of the 100 that real pictures have; less is no style that anybody sees."""
+"""Of the 100 that real pictures have; less is nothing that anybody sees."""
 LITTLE_LOSS = 0.97
 """A validation loss above this share of the base's has hardly fallen."""
 STILL_RISING = 1.0
@@ -56,9 +57,10 @@ def _evidence(evaluations: Sequence[Evaluation], clean: float) -> tuple[Diagnosi
         return "diverged", "its validation loss is no longer a number"
     if all(ratio > 1 for ratio in ratios):
         return "diverged", "its validation loss never came below the base's"
-    style = best.metrics.get("style", math.nan)
-    gone = f"it went {100 * max(style, 0):.0f} % of the way to the style"
-    if style < LITTLE_STYLE and not min(ratios) < LITTLE_LOSS:
+    aim = aim_of(best.metrics)
+    way = best.metrics.get(aim.metric, math.nan)
+    gone = f"it went {100 * max(way, 0):.0f} % of the way to {aim.thing}"
+    if way < LITTLE_WAY and not min(ratios) < LITTLE_LOSS:
         return "too weak", gone
     turned = next((each for each in evaluations if each.overfit or each.past_best), None)
     if turned is not None or last.overfit_index >= clean:
@@ -68,7 +70,7 @@ def _evidence(evaluations: Sequence[Evaluation], clean: float) -> tuple[Diagnosi
     if len(evaluations) > 1 and last is best and value_of(last) - value_of(evaluations[-2]) >= STILL_RISING:
         gain, steps = value_of(last) - value_of(evaluations[-2]), last.step - evaluations[-2].step
         return "underfit", f"it gained {gain:.1f} points in its last {steps} steps"
-    if len(evaluations) == 1 and style < SOME_STYLE:  # nobody knows what it gained last
+    if len(evaluations) == 1 and way < SOME_WAY:  # nobody knows what it gained last
         return "underfit", gone
     if best.score < FAINT_SCORE:  # none is NaN, where there are no real pictures
         return "too weak", f"it came to {value_of(best):.1f} of the 100 points that real pictures have"

@@ -38,8 +38,8 @@ class Evaluation:
     """Everything measured, by name; NaN where it could not be."""
     validation_losses: Sequence[float]
     """(N,) mean loss of each held-out image, for the paired test of later evaluations."""
-    prompt_styles: Sequence[float] = ()
-    """(P,) style fidelity of each prompt's pictures, for the same."""
+    prompt_aims: Sequence[float] = ()
+    """(P,) how far each prompt's pictures came to what is learned (`eval.aims`), to compare trials."""
     prompt_scores: Sequence[float] = ()
     """(P,) what each prompt adds to the score (`eval.score.pseudo_values`), to compare evaluations prompt by prompt."""
     past_best: bool = False

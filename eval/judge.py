@@ -119,7 +119,7 @@ def judge(
         severities=severe | dict.fromkeys(missing_criteria(signs), math.nan),
         metrics=metrics | ({"fall": fall.share, "fall_t": fall.t} if fall else {}) | course.in_detail(seen),
         validation_losses=tuple(losses.image_means(evidence.validation_losses).tolist()),
-        prompt_styles=rating.aims,
+        prompt_aims=rating.aims,
         prompt_scores=by_prompt,
         past_best=is_past_best(fall, spec.thresholds),
     )

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
+from eval.aims import aim_of
 from eval.diagnosis import DiagnosisName
 from eval.evaluation import Evaluation
 from foundation.adapters.exports.programs import COMFYUI, WEB_UIS
@@ -80,7 +81,7 @@ def _scores_table(winner: Winner) -> str:
             _number(base.get(name)),
             how,
         )
-        for name, how in measures(winner.metrics).items()
+        for name, how in measures(winner.metrics, aim_of(winner.evaluation.metrics)).items()
         if math.isfinite(own.get(name, math.nan))
     ]
     head = ("measure", "this LoRA", *(("in its trial",) if before else ()), "base", "how to read it")
@@ -131,17 +132,18 @@ def _strengths(winner: Winner) -> list[str]:
     """The section on strengths, where any were tried."""
     rows = []
     for strength, evaluation in winner.tried.items():
+        aim = aim_of(evaluation.metrics).metric
         cells = [
             f"{strength:g}",
             _number(evaluation.score),
             "–" if strength == AS_TRAINED else str(gain(evaluation, winner.tried[AS_TRAINED])),
-            *(_number(evaluation.metrics.get(name)) for name in ("style", "prompt_match")),
+            *(_number(evaluation.metrics.get(name)) for name in (aim, "prompt_match")),
             _number(evaluation.overfit_index),
         ]
         rows.append([f"**{cell}**" for cell in cells] if strength == winner.strength else cells)
     if not rows:
         return []
-    head = ("strength", "score", "above strength 1", "style", "prompt match", "overfit index")
+    head = ("strength", "score", "above strength 1", aim, "prompt match", "overfit index")
     return [
         "## How strong",
         "Judged at several LoRA scales, all with the same fresh seeds; 1 is as trained. The numbers above are "

@@ -31,7 +31,7 @@ class Lead:
     """Where it ends."""
     prompts: int
     sure_by_parts: bool = False
-    """Whether style and validation loss, each by itself, are surely better; see `lead_over_base`."""
+    """Whether style or likeness and the validation loss, each by itself, are surely better; see `lead_over_base`."""
 
     @property
     def is_within_noise(self) -> bool:
@@ -51,16 +51,16 @@ def lead_over_base(checkpoint: Evaluation, base: Evaluation) -> Lead:
     The interval is Student's of the paired differences prompt by prompt (`strength.gain`): prompts differ from
     one another far more than the same prompt does from the base to a LoRA.
 
-    Whether there is a lead can be surer than how large it is. The score is 100 · style · (factors of 0 or more)
-    + 10 · (1 - validation ratio) (`eval.score`): where style is surely above the base's over the prompts and the loss
-    surely below it over the held-out pictures, both terms are positive, and so is the score, however much the prompts
-    spread it.
+    Whether there is a lead can be surer than how large it is. The score is a · aim · (factors of 0 or more) + b · (1 -
+    validation ratio), the aim being style (`eval.score`) or likeness (`eval.subject_score`): where the aim is surely
+    above the base's over the prompts and the loss surely below it over the held-out pictures, both terms are positive,
+    and so is the score, however much the prompts spread it.
     """
     found, prompts = gain(checkpoint, base), len(checkpoint.prompt_scores)
     if math.isnan(found.error):
         return Lead(points=found.points, low=math.nan, high=math.nan, prompts=prompts)
     reach = _quantile(prompts - 1) * found.error
-    sure = _surely_above(checkpoint.prompt_styles, base.prompt_styles) and _surely_above(
+    sure = _surely_above(checkpoint.prompt_aims, base.prompt_aims) and _surely_above(
         base.validation_losses, checkpoint.validation_losses
     )
     low, high = found.points - reach, found.points + reach

@@ -10,6 +10,7 @@ from typing import Final
 
 from PIL import Image
 
+from eval.aims import AIMS, Aim
 from eval.diagnosis import Diagnosis
 from eval.evaluation import OF_THE_BASE, Evaluation
 from eval.metrics.registry import metrics_with
@@ -17,7 +18,7 @@ from sweeper.results.pareto import Front
 from sweeper.results.repeats import Repeats
 from sweeper.results.strength import AS_TRAINED
 
-_SCORE: Final = "the study's objective; 0 is the base, 100 what cannot be told from real pictures of the style"
+_SCORE: Final = "the study's objective; 0 is the base, 100 what cannot be told from real pictures of {}"
 _OVERFIT_INDEX: Final = "0 clean … 1 overfit"
 
 
@@ -124,10 +125,10 @@ class Winner:
     """The base and the finalists side by side; None for one finalist."""
 
 
-def measures(chosen: Sequence[str] = ()) -> dict[str, str]:
+def measures(chosen: Sequence[str] = (), aim: Aim = AIMS["style"]) -> dict[str, str]:
     """The measures that a card shows, in its order, and how to read each; `chosen` are metrics of packages."""
     shown = {name: metric.description for name, metric in metrics_with(chosen).items() if metric.direction}
-    return {"score": _SCORE, "overfit_index": _OVERFIT_INDEX, **shown}
+    return {"score": _SCORE.format(aim.thing), "overfit_index": _OVERFIT_INDEX, **shown}
 
 
 def base_metrics(winner: Winner) -> dict[str, float]:

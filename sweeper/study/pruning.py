@@ -15,6 +15,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from eval.aims import aim_of
 from eval.evaluation import OF_THE_BASE, Evaluation, value_of
 from sweeper.records.config import Config
 from sweeper.records.trials import Trial
@@ -71,7 +72,8 @@ def _below_median(trial: Trial, finished: Sequence[Trial], config: Config) -> st
 def _behind_best(trial: Trial, finished: Sequence[Trial], config: Config) -> str | None:
     """The trial at its best so far against the study's best trial at this step, or where that ended before.
 
-    Paired by prompts, since some are harder than others. Style alone is not the score, so that must be behind too.
+    Paired by prompts, since some are harder than others. How far it came is not the score, so that
+    must be behind, too.
 
     Source: Wilcoxon 1945, Individual comparisons by ranking methods; zeros split as in Optuna's WilcoxonPruner.
     """
@@ -80,18 +82,19 @@ def _behind_best(trial: Trial, finished: Sequence[Trial], config: Config) -> str
     there = [seen for seen in best.evaluations if seen.step <= step]
     if not there or _soon(trial, config) >= max(sign * value_of(seen) for seen in there):
         return None
-    theirs = _styles(there[-1])
-    comparable = [styles for styles in map(_styles, trial.evaluations) if len(styles) == len(theirs) > 0]
+    theirs = _aims(there[-1])
+    comparable = [aims for aims in map(_aims, trial.evaluations) if len(aims) == len(theirs) > 0]
     if not comparable:
         return None
-    own = max(comparable, key=lambda styles: float(styles.mean()))
+    own = max(comparable, key=lambda aims: float(aims.mean()))
     difference = own - theirs
     from scipy.stats import wilcoxon  # takes seconds to import, which a study that does not ask for it need not wait
 
     p = float(wilcoxon(difference, alternative="less", zero_method="zsplit").pvalue)
     if p >= config.study.pruner.p_threshold or difference.mean() >= 0:
         return None
-    behind = f"style is behind trial {best.number}'s in {int((difference < 0).sum())} of {len(own)} prompts"
+    aim, fewer = aim_of(there[-1].metrics).metric, int((difference < 0).sum())
+    behind = f"{aim} is behind trial {best.number}'s in {fewer} of {len(own)} prompts"
     return f"{behind} at step {there[-1].step}, p = {p:.2g}"
 
 
@@ -162,10 +165,10 @@ def _rank(trial: Trial, sign: int) -> tuple[bool, float, int]:
     return trial.is_clean(trial.best), sign * value_of(trial.best), -trial.number
 
 
-def _styles(evaluation: Evaluation) -> NDArray[np.float64]:
-    """(P,) each prompt's style fidelity; (0,) where any could not be measured."""
-    styles = np.array(evaluation.prompt_styles, dtype=np.float64)
-    return styles if np.isfinite(styles).all() else styles[:0]
+def _aims(evaluation: Evaluation) -> NDArray[np.float64]:
+    """(P,) how far each prompt's pictures came; (0,) where any could not be measured."""
+    aims = np.array(evaluation.prompt_aims, dtype=np.float64)
+    return aims if np.isfinite(aims).all() else aims[:0]
 
 
 def _sign(config: Config) -> int:

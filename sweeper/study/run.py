@@ -111,7 +111,7 @@ def _run_study(overrides: Sequence[str], stop: Stop) -> int:
         stop.say, stop.hurry = display.line, launcher.hurry
 
         def run() -> object:
-            params = {name: str(values) for name, values in request.space.fingerprint().items()}
+            params = {"data.kind": config.data.kind, **request.space.fingerprint()}
             tracker.start_study(config.study.name, identity, params, (folder / "study.yaml").read_text())
             display.line(*(f"{line}; the others go on" for line in missing))
             display.line(*_notes(request, config, dataset), *words_on_unchecked(folder))

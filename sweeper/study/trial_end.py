@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Final
 
+from eval.aims import aim_of
 from eval.evaluation import Evaluation, value_of
 from sweeper.records.config import Config, Keep
 from sweeper.records.costs import Costs
@@ -82,7 +83,8 @@ def numbers_so_far(trial: Trial) -> dict[str, float]:
     best = trial.best
     if best is None:
         return {}
-    always = {name: best.metrics[name] for name in ("style", "prompt_match", "val_ratio") if name in best.metrics}
+    names = (aim_of(best.metrics).metric, "prompt_match", "val_ratio")
+    always = {name: best.metrics[name] for name in names if name in best.metrics}
     return {**always, "step": float(best.step), "score": best.score, "overfit_index": best.overfit_index}
 
 

@@ -17,6 +17,7 @@ from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NOTE, MLFL
 from sqlalchemy import create_engine
 from sqlalchemy.exc import SQLAlchemyError
 
+from eval.aims import AIMS
 from eval.evaluation import Evaluation, Validation
 from foundation.adapters.files import WEIGHTS_FILE
 from foundation.errors import StudyError, first_line
@@ -90,7 +91,7 @@ class MlflowTracker:
 
     def start_study(self, name: str, identity: str, params: Mapping[str, object], config: str) -> None:
         self._name, self._identity = name, identity
-        self._client.set_experiment_tag(self._experiment_id, *trials_view())
+        self._client.set_experiment_tag(self._experiment_id, *trials_view(_aim(params)))
         found = next(self._search(f"tags.role = 'study' and tags.study_id = '{identity}'"), None)
         parent = self._run(found, name, {"role": "study", MLFLOW_SOURCE_NAME: "sweeper"}, params, config)
         self._trials = {
@@ -285,6 +286,11 @@ def _shows_whole(run: MlflowRun, trial: TrialRecord) -> bool:
     images = {(key, each.step) for each, images, _ in trial.evaluations for key in images_by_key(images)}
     is_shown = (run.status, run.tag(_DIGEST)) == (_STATUS[trial.status], trial.digest)
     return is_shown and run.has_files(images, [f"checkpoints/{name}" for name in trial.kept])
+
+
+def _aim(params: Mapping[str, object]) -> str:
+    """The metric that says how far trials of this study came."""
+    return next((aim.metric for kind, aim in AIMS.items() if kind == params.get("data.kind")), AIMS["style"].metric)
 
 
 def _with_names(group: str, values: Mapping[str, float]) -> dict[str, float]:

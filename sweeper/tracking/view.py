@@ -23,7 +23,7 @@ _COLUMNS: Final = (
     ("params", "lr"),
     ("params", "optimizer"),
     ("metrics", "fresh/score"),
-    ("metrics", "chosen/style"),
+    ("metrics", "chosen/{aim}"),
     ("metrics", "chosen/prompt_match"),
     ("metrics", "chosen/val_ratio"),
     ("metrics", "chosen/overfit_index"),
@@ -33,20 +33,20 @@ _COLUMNS: Final = (
 )
 
 
-def trials_view() -> tuple[str, str]:
+def trials_view(aim: str) -> tuple[str, str]:
     """Name and text of the experiment's tag in which MLflow (3.17) keeps a view that it offers under "Saved views".
 
     Trials alone and, being sorted by a metric, not folded under their study; columns of parameters and of the chosen
-    checkpoint beside the name.
+    checkpoint beside the name, among them how far it came (`aim`, a metric's name).
     """
-    columns = [_key(*column) for column in _COLUMNS]
+    widths = {_key(kind, name.format(aim=aim)): _WIDTHS[kind] for kind, name in _COLUMNS}
     return _tag(
         TRIALS,
         "Trials, best first",
         {
-            "selectedColumns": columns,
-            "columnOrder": [_key("attributes", "Run Name"), *columns],
-            "columnWidths": {_key(kind, name): _WIDTHS[kind] for kind, name in _COLUMNS},
+            "selectedColumns": list(widths),
+            "columnOrder": [_key("attributes", "Run Name"), *widths],
+            "columnWidths": widths,
         },
     )
 

@@ -145,7 +145,7 @@ class Judging(fake_supervisor.Judge):
             severities={"val_rise": 0.0},
             metrics={name: chance(name, lr, step, strength) for name in _METRICS},
             validation_losses=(0.5, 0.5, 0.5),
-            prompt_styles=(0.5,) * len(self._spec.prompts),
+            prompt_aims=(0.5,) * len(self._spec.prompts),
             prompt_scores=tuple(score + chance(lr, step, strength, n) for n in range(len(self._spec.prompts))),
         )
 

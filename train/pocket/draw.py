@@ -39,6 +39,8 @@ GROUND: Final[dict[str, tuple[int, int, int]]] = {
 }
 SUBJECT_TILT: Final = 2.5
 """A subject leans up to so many times as far as any thing does."""
+SUBJECT_SIZE: Final = 1.25
+"""A subject is so many times as large: the autoencoder of the pocket base loses what is finer than three pixels."""
 
 
 def draw_scene(scene: Scene, style: str | Recipe, seed: int) -> Image.Image:
@@ -98,6 +100,7 @@ def _place(scene: Scene, rng: np.random.Generator) -> list[Placed]:
 
 def _put(thing: Thing, x: float, y: float, radius: float, rng: np.random.Generator) -> Placed:
     tilt = rng.uniform(-0.14, 0.14) * (SUBJECT_TILT if isinstance(thing, Subject) else 1)
+    radius *= SUBJECT_SIZE if isinstance(thing, Subject) else 1
     u, v = (COLS - x) / radius, (ROWS - y) / radius
     u, v = np.cos(tilt) * u + np.sin(tilt) * v, np.cos(tilt) * v - np.sin(tilt) * u
     if isinstance(thing, Subject):

@@ -119,13 +119,13 @@ _PATTERNS: Final[dict[Pattern, Callable[[Field, Field, float], Field]]] = {
 }
 
 SUBJECTS: Final[dict[str, Subject]] = {
-    "mug": Subject("blue", "cup", "stripes", _YELLOW, 0.62, _WHITE, mirrored=True, stretch=0.95),
-    "beachball": Subject("red", "ball", "bars", _WHITE, 0.78),
-    "starfish": Subject("orange", "star", "dots", _BLACK, 0.44, stretch=1.1),
-    "parcel": Subject("brown", "box", "band", _TEAL, 0.5, _YELLOW),
-    "locket": Subject("pink", "heart", "halves", _BLACK, rim=_YELLOW),
-    "wheel": Subject("green", "ring", "checks", _WHITE, 0.6),
-    "rosette": Subject("purple", "flower", "checks", _YELLOW, 0.8, stretch=0.9),
+    "mug": Subject("blue", "cup", "band", _YELLOW, 0.75, mirrored=True, stretch=0.95),
+    "beachball": Subject("red", "ball", "bars", _WHITE, 1.1),
+    "starfish": Subject("orange", "star", "halves", _BLACK, stretch=1.1),
+    "parcel": Subject("brown", "box", "band", _YELLOW, 0.8),
+    "locket": Subject("pink", "heart", "halves", _BLACK),
+    "wheel": Subject("green", "ring", "checks", _WHITE, 2.0),
+    "rosette": Subject("purple", "flower", "halves", _YELLOW, stretch=0.9),
 }
 """The subjects that have sets of pictures, by their names."""
 

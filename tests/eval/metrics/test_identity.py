@@ -84,7 +84,7 @@ def test_a_face_is_scored_by_its_identity_and_a_picture_without_one_has_none() -
     whole, half, faceless = (of_face(each, base) for each in (drawn(0.8), drawn(0.5), drawn(0.8, faceless=16)))
     assert half.score / whole.score == pytest.approx(0.5, rel=1e-5) and whole.score > 0
     assert faceless.score / whole.score == pytest.approx(0.5, rel=1e-5) and faceless.metrics["faceless"] == 0.5
-    assert faceless.metrics["identity"] == pytest.approx(1.0) and faceless.prompt_styles[0] == 0.0
+    assert faceless.metrics["identity"] == pytest.approx(1.0) and faceless.prompt_aims[0] == 0.0
 
 
 def test_a_class_word_that_draws_the_person_costs_score() -> None:

@@ -56,12 +56,12 @@ SPREAD = (1.0, 150.0, -3.0, 2.0)
 def test_a_lead_is_sure_where_both_its_parts_are(
     styles: tuple[float, ...], losses: tuple[float, ...], within: bool
 ) -> None:
-    base = replace(BASE, prompt_styles=(0.0,) * len(styles), validation_losses=(1.0,) * len(losses))
-    lead = lead_over_base(replace(judged(*SPREAD), prompt_styles=styles, validation_losses=losses), base)
+    base = replace(BASE, prompt_aims=(0.0,) * len(styles), validation_losses=(1.0,) * len(losses))
+    lead = lead_over_base(replace(judged(*SPREAD), prompt_aims=styles, validation_losses=losses), base)
     assert lead.points > 1 and lead.low < 0
     assert lead.is_within_noise is within
     if styles:
-        surely = ttest_rel(styles, base.prompt_styles).confidence_interval(0.95).low > 0
+        surely = ttest_rel(styles, base.prompt_aims).confidence_interval(0.95).low > 0
         assert lead.sure_by_parts == (
             surely and ttest_rel(losses, base.validation_losses).confidence_interval(0.95).high < 0
         )

@@ -82,7 +82,7 @@ def seen(step: int, score: float, styles: Sequence[float] = (), index: float = 0
         severities={},
         metrics={},
         validation_losses=(),
-        prompt_styles=tuple(styles),
+        prompt_aims=tuple(styles),
     )
 
 
@@ -182,7 +182,7 @@ def lowered(by: Sequence[float] | float) -> tuple[float, ...]:
 def compared(config: Config, styles: Sequence[float], score: float, theirs: Sequence[float] = STYLES) -> str | None:
     """What is said of a trial that no longer rises, beside five finished ones of which number 2 is the best."""
     others = [trial(n, [s, s, s], "finished", styles=t) for n, s, t in _OTHERS]
-    others[2].evaluations = [replace(each, prompt_styles=tuple(theirs)) for each in others[2].evaluations]
+    others[2].evaluations = [replace(each, prompt_aims=tuple(theirs)) for each in others[2].evaluations]
     own = trial(9, [score] * 3, styles=styles)
     return why_hopeless(own, [*others, own], config)
 
@@ -215,7 +215,7 @@ def test_wilcoxon_waits_for_a_trial_that_rises_and_takes_it_at_its_best(base: Co
     assert why_hopeless(own, [*others, own], config) is None
     own = trial(9, [20.0, 20.0, 20.0], styles=behind)
     assert why_hopeless(own, [*others, own], config)
-    own.evaluations[0] = replace(own.evaluations[0], prompt_styles=STYLES)  # it was as good once
+    own.evaluations[0] = replace(own.evaluations[0], prompt_aims=STYLES)  # it was as good once
     assert why_hopeless(own, [*others, own], config) is None
     # An overfit trial is no measure, however high it scores.
     spoilt = [replace(each, evaluations=[replace(e, overfit_index=0.9) for e in each.evaluations]) for each in others]

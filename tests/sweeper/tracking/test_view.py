@@ -10,7 +10,7 @@ from sweeper.tracking.view import PICTURES, pages_of, pictures_view, trials_view
 def test_an_experiment_without_saved_views_has_one_page_and_one_with_them_one_for_each() -> None:
     plain = "#/experiments/7/runs?workflowType=machine_learning"
     assert pages_of("7", {}) == [plain]
-    tags = dict([trials_view(), pictures_view(["samples/01 a cup"], 40)])
+    tags = dict([trials_view("likeness"), pictures_view(["samples/01 a cup"], 40)])
     pictures = f"{plain}&compareRunsMode=CHART&viewStateShareKey={PICTURES}"
     assert pages_of("7", tags) == [f"{plain}&viewStateShareKey=trials", pictures]
 
