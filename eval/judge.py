@@ -218,6 +218,7 @@ def _signs(seen: Seen, metrics: Mapping[str, float], fall: Fall | None) -> Overf
         diversity=metrics["diversity"],
         prompt_drop=metrics["prompt_drop"],
         drift=metrics["drift"],
+        class_leak=metrics.get("class_leak"),
         fall=fall,
     )
 

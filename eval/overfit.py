@@ -1,6 +1,6 @@
-"""The overfit index: six named criteria, how severe each is, and what they mean together.
+"""The overfit index: seven named criteria, how severe each is, and what they mean together.
 
-    O = max(copy, fall, ½ · (val_rise + max(diversity, prompt_drop, drift)))
+    O = max(copy, fall, ½ · (val_rise + max(diversity, prompt_drop, drift, class_leak)))
 
 Copying is proof by itself, and so is a deep fall of the score: the same trial had a better checkpoint. Each of the
 others has innocent causes (a style with less variety, a style that CLIP reads less well, a validation loss past its
@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 from eval.spec import Limits, Thresholds
 
-CRITERIA = ("copy", "fall", "val_rise", "diversity", "prompt_drop", "drift")
+CRITERIA = ("copy", "fall", "val_rise", "diversity", "prompt_drop", "drift", "class_leak")
 _NAMES = {
     "copy": "copies",
     "fall": "score",
@@ -24,6 +24,7 @@ _NAMES = {
     "diversity": "diversity",
     "prompt_drop": "prompt match",
     "drift": "drift",
+    "class_leak": "class leak",
 }
 LITTLE_SCORE = 5.0
 """Points of score; a fall from less than this is measured against it, since little was there to lose."""
@@ -67,6 +68,8 @@ class OverfitSigns:
     """Loss of prompt match, scaled points."""
     drift: float
     """Distance of unrelated prompts' pictures from the base's."""
+    class_leak: float | None = None
+    """How far the class word alone draws the subject; None of a style, which has no such word."""
     fall: Fall | None = None
     """Of the score from the trial's best; None where there is none before, or no score."""
 
@@ -81,7 +84,7 @@ def severity(value: float, limits: Limits) -> float:
 
 
 def severities(signs: OverfitSigns, thresholds: Thresholds) -> dict[str, float]:
-    """Return the severity of each of `CRITERIA`, 0 to 1.
+    """Return the severity of each of `CRITERIA` that the kind of pictures has, 0 to 1.
 
     A rise of the validation loss counts only if it is significant or lasting, copies only from `min_copies` on.
     """
@@ -94,6 +97,7 @@ def severities(signs: OverfitSigns, thresholds: Thresholds) -> dict[str, float]:
         "diversity": severity(signs.diversity, thresholds.diversity),
         "prompt_drop": severity(signs.prompt_drop, thresholds.prompt_drop),
         "drift": severity(signs.drift, thresholds.drift),
+        **({} if signs.class_leak is None else {"class_leak": severity(signs.class_leak, thresholds.class_leak)}),
     }
 
 
@@ -105,6 +109,7 @@ def missing_criteria(signs: OverfitSigns) -> list[str]:
         "diversity": signs.diversity,
         "prompt_drop": signs.prompt_drop,
         "drift": signs.drift,
+        "class_leak": 0.0 if signs.class_leak is None else signs.class_leak,
     }
     return [name for name in CRITERIA if math.isnan(values.get(name, 0.0))]
 
@@ -116,7 +121,7 @@ def is_untold(signs: OverfitSigns) -> bool:
 
 def overfit_index(parts: Mapping[str, float]) -> float:
     """Return O of the module's formula, 0 to 1, from the severities."""
-    pictures = max(parts["diversity"], parts["prompt_drop"], parts["drift"])
+    pictures = max(parts["diversity"], parts["prompt_drop"], parts["drift"], parts.get("class_leak", 0.0))
     return max(parts["copy"], parts["fall"], 0.5 * (parts["val_rise"] + pictures))
 
 
@@ -154,8 +159,9 @@ def explain(signs: OverfitSigns, parts: Mapping[str, float]) -> str:
         "diversity": f"diversity {100 * signs.diversity:.0f} % of the base's",
         "prompt_drop": f"prompt match down {signs.prompt_drop:.1f} points",
         "drift": f"unrelated prompts drifted by {signs.drift:.2f}",
+        "class_leak": f"the class word alone goes {100 * (signs.class_leak or 0):.0f} % of the way to what was learned",
     }
-    speaking = sorted((name for name in CRITERIA if parts[name] > 0), key=lambda name: -parts[name])
+    speaking = sorted((name for name in CRITERIA if parts.get(name, 0.0) > 0), key=lambda name: -parts[name])
     said, unknown = (
         "; ".join(words[name] for name in speaking),
         ", ".join(_NAMES[each] for each in missing_criteria(signs)),

@@ -52,6 +52,8 @@ class Thresholds:
     """Loss of prompt match against the base, in points of 100·cosine scaled to a margin of ten points."""
     drift: Limits = field(default_factory=lambda: Limits(warn=0.5, alarm=0.8))
     """How far pictures of unrelated prompts have left the base's; 1 = as unlike as another prompt's picture."""
+    class_leak: Limits = field(default_factory=lambda: Limits(warn=0.3, alarm=0.7))
+    """How far the class word alone draws the subject or the person, 0 to 1; of a style it is not measured."""
     past_best: Annotated[float, Field(gt=0)] = 0.25
     """A trial whose score fell by such a share of its best (0.25 = 25 %) is past it, and ends."""
     paired_t: Annotated[float, Field(ge=0)] = 1.0
@@ -69,7 +71,7 @@ class Thresholds:
     """Below this overfit index a checkpoint may be chosen as the best; 0 to 1."""
 
     def __post_init__(self) -> None:
-        for name in ("val_rise", "copy", "fall", "prompt_drop", "drift"):
+        for name in ("val_rise", "copy", "fall", "prompt_drop", "drift", "class_leak"):
             limits: Limits = getattr(self, name)
             if not limits.warn < limits.alarm:
                 raise ValueError(f"{name}.warn must be < {name}.alarm, got {limits.warn} and {limits.alarm}")

@@ -116,7 +116,7 @@ def test_what_was_not_measured_accuses_nobody() -> None:
     nan = math.nan
     signs = replace(CLEAN, val_rise=nan, val_t=nan, copy_rate=nan, diversity=nan, prompt_drop=nan, drift=nan)
     parts = severities(signs, THRESHOLDS)
-    assert parts == dict.fromkeys(CRITERIA, 0.0)
+    assert parts == dict.fromkeys(CRITERIA[:-1], 0.0)  # a style has no class word
     unknown = "copies, validation loss, diversity, prompt match, drift"
     assert explain(signs, parts) == f"overfit cannot be judged: {unknown} not measured"
     screened = replace(CLEAN, diversity=nan, drift=nan)
@@ -143,3 +143,15 @@ def test_words_name_what_speaks_the_loudest_first() -> None:
     )
     broken = replace(CLEAN, val_rise=math.inf, val_t=math.inf)
     assert explain(broken, severities(broken, THRESHOLDS)) == "validation loss no longer finite"
+
+
+def test_a_class_word_that_draws_the_subject_is_told_and_half_proof() -> None:
+    leaking = replace(CLEAN, class_leak=0.5)
+    parts = severities(leaking, THRESHOLDS)
+    assert parts["class_leak"] == pytest.approx(0.5)
+    assert explain(leaking, parts) == "the class word alone goes 50 % of the way to what was learned"
+    assert index(replace(leaking, class_leak=0.9)) == 0.5
+    assert index(replace(leaking, class_leak=0.9, val_rise=0.05, val_t=3.0)) == 1.0
+    unknown = replace(CLEAN, class_leak=math.nan)
+    assert missing_criteria(unknown) == ["class_leak"] and missing_criteria(CLEAN) == []
+    assert explain(unknown, severities(unknown, THRESHOLDS)) == "no sign of overfit; class leak not measured"
