@@ -40,9 +40,9 @@ def diagnose(evaluations: Sequence[Evaluation], clean: float = 0.5) -> Diagnosis
     """Return the diagnosis of a trial from its evaluations in order of steps; None without any.
 
     `clean` is the overfit index below which a checkpoint counts as clean. The first that fits, in this order: its loss
-    left the base's behind (diverged), it learned next to nothing (too weak), its pictures or losses turned after a
-    better time (overfit), it was still improving when it ended, or had only begun (underfit), it rose no more but came
-    to little (too weak), or none of these (good).
+    or its pictures went away from the base to the wrong side (diverged), it learned next to nothing (too weak), its
+    pictures or losses turned after a better time (overfit), it was still improving when it ended, or had only begun
+    (underfit), it rose no more but came to little (too weak), or none of these (good).
     """
     if not evaluations:
         return None
@@ -60,6 +60,8 @@ def _evidence(evaluations: Sequence[Evaluation], clean: float) -> tuple[Diagnosi
     aim = aim_of(best.metrics)
     way = best.metrics.get(aim.metric, math.nan)
     gone = f"it went {100 * max(way, 0):.0f} % of the way to {aim.thing}"
+    if all(each.metrics.get(aim.metric, math.nan) < -LITTLE_WAY for each in evaluations):
+        return "diverged", f"its pictures are farther from {aim.thing} than the base's"
     if way < LITTLE_WAY and not min(ratios) < LITTLE_LOSS:
         return "too weak", gone
     turned = next((each for each in evaluations if each.overfit or each.past_best), None)

@@ -216,6 +216,7 @@ def _signs(seen: Seen, metrics: Mapping[str, float], fall: Fall | None) -> Overf
         num_samples=seen.all_copied.numel(),
         how_copied=copying.in_words(seen.how_copied),
         diversity=metrics["diversity"],
+        prompt_spread=metrics["prompt_spread"],
         prompt_drop=metrics["prompt_drop"],
         drift=metrics["drift"],
         class_leak=metrics.get("class_leak"),

@@ -1,6 +1,7 @@
-"""The overfit index: seven named criteria, how severe each is, and what they mean together.
+"""The overfit index: eight named criteria, how severe each is, and what they mean together.
 
-    O = max(copy, fall, ½ · (val_rise + max(diversity, prompt_drop, drift, class_leak)))
+    O = max(copy, fall, ½ · (val_rise + max(diversity, prompt_spread, prompt_drop, drift,
+                                   class_leak)))
 
 Copying is proof by itself, and so is a deep fall of the score: the same trial had a better checkpoint. Each of the
 others has innocent causes (a style with less variety, a style that CLIP reads less well, a validation loss past its
@@ -16,12 +17,14 @@ from dataclasses import dataclass
 
 from eval.spec import Limits, Thresholds
 
-CRITERIA = ("copy", "fall", "val_rise", "diversity", "prompt_drop", "drift", "class_leak")
+CRITERIA = ("copy", "fall", "val_rise", "diversity", "prompt_spread", "prompt_drop", "drift", "class_leak")
+_OF_PICTURES = ("diversity", "prompt_spread", "prompt_drop", "drift", "class_leak")
 _NAMES = {
     "copy": "copies",
     "fall": "score",
     "val_rise": "validation loss",
     "diversity": "diversity",
+    "prompt_spread": "spread over prompts",
     "prompt_drop": "prompt match",
     "drift": "drift",
     "class_leak": "class leak",
@@ -63,7 +66,9 @@ class OverfitSigns:
     how_copied: str = ""
     """How these copy, in words."""
     diversity: float
-    """Spread within prompts as a ratio to the base's."""
+    """Spread within prompts, a share of what the base's and real pictures have."""
+    prompt_spread: float
+    """Spread from prompt to prompt, the same."""
     prompt_drop: float
     """Loss of prompt match, scaled points."""
     drift: float
@@ -95,6 +100,7 @@ def severities(signs: OverfitSigns, thresholds: Thresholds) -> dict[str, float]:
         "fall": severity(signs.fall.share, thresholds.fall) if signs.fall else 0.0,
         "val_rise": severity(signs.val_rise, thresholds.val_rise) if rise_is_real else 0.0,
         "diversity": severity(signs.diversity, thresholds.diversity),
+        "prompt_spread": severity(signs.prompt_spread, thresholds.prompt_spread),
         "prompt_drop": severity(signs.prompt_drop, thresholds.prompt_drop),
         "drift": severity(signs.drift, thresholds.drift),
         **({} if signs.class_leak is None else {"class_leak": severity(signs.class_leak, thresholds.class_leak)}),
@@ -107,6 +113,7 @@ def missing_criteria(signs: OverfitSigns) -> list[str]:
         "copy": signs.copy_rate,
         "val_rise": signs.val_rise,
         "diversity": signs.diversity,
+        "prompt_spread": signs.prompt_spread,
         "prompt_drop": signs.prompt_drop,
         "drift": signs.drift,
         "class_leak": 0.0 if signs.class_leak is None else signs.class_leak,
@@ -121,7 +128,7 @@ def is_untold(signs: OverfitSigns) -> bool:
 
 def overfit_index(parts: Mapping[str, float]) -> float:
     """Return O of the module's formula, 0 to 1, from the severities."""
-    pictures = max(parts["diversity"], parts["prompt_drop"], parts["drift"], parts.get("class_leak", 0.0))
+    pictures = max(parts.get(name, 0.0) for name in _OF_PICTURES)
     return max(parts["copy"], parts["fall"], 0.5 * (parts["val_rise"] + pictures))
 
 
@@ -156,7 +163,8 @@ def explain(signs: OverfitSigns, parts: Mapping[str, float]) -> str:
         + (f" ({signs.how_copied})" if signs.how_copied else ""),
         "fall": f"score {describe_signs(signs.fall)}" if signs.fall else "",
         "val_rise": f"validation loss {risen}",
-        "diversity": f"diversity {100 * signs.diversity:.0f} % of the base's",
+        "diversity": f"pictures of a prompt differ {100 * signs.diversity:.0f} % as much as they should",
+        "prompt_spread": f"pictures of two prompts differ {100 * signs.prompt_spread:.0f} % as much as they should",
         "prompt_drop": f"prompt match down {signs.prompt_drop:.1f} points",
         "drift": f"unrelated prompts drifted by {signs.drift:.2f}",
         "class_leak": f"the class word alone goes {100 * (signs.class_leak or 0):.0f} % of the way to what was learned",

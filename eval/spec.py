@@ -46,8 +46,10 @@ class Thresholds:
     """Share of pictures that copy a training picture, less the base's own share; 0 to 1."""
     fall: Limits = field(default_factory=lambda: Limits(warn=0.05, alarm=0.45))
     """Fall of the score below the trial's best, as a share of that (0.45 = 45 %)."""
-    diversity: Limits = field(default_factory=lambda: Limits(warn=0.85, alarm=0.6))
-    """Spread of the pictures of one prompt, as a ratio to the base's spread; the alarm lies below the warning."""
+    diversity: Limits = field(default_factory=lambda: Limits(warn=0.7, alarm=0.4))
+    """How much the pictures of one prompt differ, as a share of what they should; the alarm lies below the warning."""
+    prompt_spread: Limits = field(default_factory=lambda: Limits(warn=0.3, alarm=0.1))
+    """How much they differ from prompt to prompt, the same."""
     prompt_drop: Limits = field(default_factory=lambda: Limits(warn=1.5, alarm=3.0))
     """Loss of prompt match against the base, in points of 100·cosine scaled to a margin of ten points."""
     drift: Limits = field(default_factory=lambda: Limits(warn=0.5, alarm=0.8))
@@ -75,10 +77,10 @@ class Thresholds:
             limits: Limits = getattr(self, name)
             if not limits.warn < limits.alarm:
                 raise ValueError(f"{name}.warn must be < {name}.alarm, got {limits.warn} and {limits.alarm}")
-        if not self.diversity.warn > self.diversity.alarm:
-            raise ValueError(
-                f"diversity.warn must be > diversity.alarm, got {self.diversity.warn} and {self.diversity.alarm}"
-            )
+        for name in ("diversity", "prompt_spread"):
+            limits = getattr(self, name)
+            if not limits.warn > limits.alarm:
+                raise ValueError(f"{name}.warn must be > {name}.alarm, got {limits.warn} and {limits.alarm}")
         if self.clean > self.overfit:
             raise ValueError(f"clean must be ≤ overfit, got {self.clean} and {self.overfit}")
 
@@ -149,7 +151,7 @@ class EvalSpec:
     clip: PathText = "pocket"
     """The judging eye: "pocket" (embedded), or any CLIP or SigLIP that transformers loads: a folder or hub id."""
     image_features: PathTextOrNone = ""
-    """The eye that compares pictures with one another (style, diversity, drift, likeness, FID, KID): a DINOv2 folder or
+    """The eye that compares pictures with one another (style, drift, likeness, FID, KID): a DINOv2 folder or
     hub id; "" for the CLIP. Prompt match and CMMD are always the CLIP's."""
     style_features: PathTextOrNone = ""
     """The eye for style fidelity alone (CSD and its like, `eval.extractors.load_style_extractor`): a folder or hub

@@ -23,6 +23,7 @@ def signs_of(evaluation: Evaluation, fall: Fall | None) -> OverfitSigns:
         copies=int(metrics["copies"]),
         num_samples=0,  # only spoken of
         diversity=metrics["diversity"],
+        prompt_spread=metrics["prompt_spread"],
         prompt_drop=metrics["prompt_drop"],
         drift=metrics["drift"],
         fall=fall,

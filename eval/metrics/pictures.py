@@ -85,8 +85,13 @@ def copies_of(seen: Seen) -> float:
 
 
 def diversity_of(seen: Seen) -> float:
-    """The spread within prompts over the base's, the learned style taken out."""
-    return spread.diversity(*_contents(seen.images))
+    """The spread of compositions within prompts; a CLIP sees less difference in some styles, and none in others."""
+    return spread.diversity(*_compositions(seen))
+
+
+def prompt_spread_of(seen: Seen) -> float:
+    """The spread of compositions from prompt to prompt."""
+    return spread.prompt_spread(*_compositions(seen))
 
 
 def drift_of(seen: Seen) -> float:
@@ -114,6 +119,12 @@ def kid_of(seen: Seen) -> float:
 def cmmd_of(seen: Seen) -> float:
     """Maximum mean discrepancy to held-out pictures, CLIP's by definition."""
     return distribution.cmmd(seen.clip.held_out, seen.clip.samples.flatten(0, 1))
+
+
+def _compositions(seen: Seen) -> tuple[Tensor, Tensor, Tensor]:
+    """The checkpoint's (P, S, D), the base's (P, S, D), and those of real pictures (n, D)."""
+    view = seen.compositions
+    return view.samples, view.base_samples, torch.cat([view.train, view.held_out])
 
 
 def _axis(view: View) -> Tensor | None:

@@ -19,6 +19,7 @@ Direction = Literal["maximize", "minimize"]
 
 DATA: Final = "the pictures it was trained on (data=)"
 SEEDS: Final = "two seeds or more (seeds=)"
+PROMPTS: Final = "two prompts that the base draws differently, and two seeds of each"
 TWO_HELD_OUT: Final = "two held-out pictures or more (data.holdout_at_least=2)"
 MASKS: Final = "masks of the subject (data.mask=), and surroundings that its pictures share"
 FACES: Final = "an eye for faces (eval.identity_features), and pictures with a face"
@@ -92,10 +93,15 @@ _BUILT_IN: Final[Mapping[str, Metric]] = {
     ),
     "diversity": Metric(
         direction="maximize",
-        base_value=1.0,
-        description="spread within a prompt as a share of the base's",
+        description="how much pictures of a prompt differ, as a share of what the base's and real ones do",
         needs=(SEEDS,),
         compute="eval.metrics.pictures:diversity_of",
+    ),
+    "prompt_spread": Metric(
+        direction="maximize",
+        description="how much pictures differ from prompt to prompt, as a share of what the base's and real ones do",
+        needs=(PROMPTS, SEEDS),
+        compute="eval.metrics.pictures:prompt_spread_of",
     ),
     "drift": Metric(
         direction="minimize",

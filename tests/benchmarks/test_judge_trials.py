@@ -38,7 +38,15 @@ def truth(quality: float, copied: float = 0.0) -> Truth:
 
 
 def evaluation(step: int, score: float) -> Evaluation:
-    metrics = {"val_rise": 0.0, "copy_rate": 0.0, "copies": 0.0, "diversity": 1.0, "prompt_drop": 0.0, "drift": 0.0}
+    metrics = {
+        "val_rise": 0.0,
+        "copy_rate": 0.0,
+        "copies": 0.0,
+        "diversity": 1.0,
+        "prompt_spread": 1.0,
+        "prompt_drop": 0.0,
+        "drift": 0.0,
+    }
     metrics |= {
         "style": score / 100,
         "val_loss": 1.0,

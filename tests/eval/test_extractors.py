@@ -100,7 +100,7 @@ def test_a_reference_holds_each_eyes_view_and_comes_back_from_its_file(
     assert fewer.of_images.base_unrelated.shape == (1, 1, 10)
 
 
-BY_IMAGES = {"diversity", "drift", "image_similarity", "fid", "kid"}
+BY_IMAGES = {"drift", "image_similarity", "fid", "kid"}
 BY_STYLE = {"style", "leak"}
 
 

@@ -30,6 +30,7 @@ CLEAN = OverfitSigns(
     copies=0,
     num_samples=32,
     diversity=1.0,
+    prompt_spread=1.0,
     prompt_drop=0.0,
     drift=0.0,
 )
@@ -114,10 +115,12 @@ def test_copies_are_proof_but_not_a_single_one() -> None:
 
 def test_what_was_not_measured_accuses_nobody() -> None:
     nan = math.nan
-    signs = replace(CLEAN, val_rise=nan, val_t=nan, copy_rate=nan, diversity=nan, prompt_drop=nan, drift=nan)
+    signs = replace(
+        CLEAN, val_rise=nan, val_t=nan, copy_rate=nan, diversity=nan, prompt_spread=nan, prompt_drop=nan, drift=nan
+    )
     parts = severities(signs, THRESHOLDS)
-    assert parts == dict.fromkeys(CRITERIA[:-1], 0.0)  # a style has no class word
-    unknown = "copies, validation loss, diversity, prompt match, drift"
+    assert parts == dict.fromkeys(set(CRITERIA) - {"class_leak"}, 0.0)  # a style has no class word
+    unknown = "copies, validation loss, diversity, spread over prompts, prompt match, drift"
     assert explain(signs, parts) == f"overfit cannot be judged: {unknown} not measured"
     screened = replace(CLEAN, diversity=nan, drift=nan)
     assert explain(screened, severities(screened, THRESHOLDS)) == "no sign of overfit; diversity, drift not measured"
