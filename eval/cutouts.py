@@ -1,4 +1,4 @@
-"""Pictures cut in two by their masks: the subject by itself, and its surroundings without it."""
+"""Pictures of a subject, where it is in them, and what surrounds it there."""
 
 from __future__ import annotations
 
@@ -13,14 +13,9 @@ from foundation.data.images import square
 from foundation.data.masks import Mask
 
 GREY = (127, 127, 127)
-"""What stands where a picture was cut away."""
+"""What stands where nothing of the surroundings is near."""
 _REACHES = (1 / 32, 1 / 8, 1 / 2)
 """How far surroundings reach into the hole at each pass, as shares of the picture's longer side."""
-
-
-def cut_out(picture: Image.Image, mask: Image.Image) -> Image.Image:
-    """Return the picture with grey where the `mask` (one channel, of its size) is black: the subject alone."""
-    return Image.composite(picture, Image.new("RGB", picture.size, GREY), mask)
 
 
 def surroundings(picture: Image.Image, mask: Image.Image) -> Image.Image:
@@ -45,10 +40,12 @@ def surroundings(picture: Image.Image, mask: Image.Image) -> Image.Image:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SubjectPictures:
-    """Real pictures of a subject, cut in two."""
+    """Real pictures of a subject."""
 
     held_out: Sequence[Image.Image]
-    """The held-out ones: the subject alone where a picture has a mask, else the picture."""
+    """The held-out ones."""
+    masks: Sequence[Image.Image | None]
+    """Where the subject is in each of these, one channel, white there; None where nobody says it."""
     surroundings: Sequence[Image.Image]
     """Those that are trained on, without the subject; none without masks."""
 
@@ -56,7 +53,7 @@ class SubjectPictures:
 def subject_pictures(
     train: Sequence[Image.Image], held_out: Sequence[Image.Image], dataset: Dataset
 ) -> SubjectPictures:
-    """Cut the pictures of a data set, squares as the judge sees them, by its masks."""
+    """The pictures of a data set, squares as the judge sees them, with its masks."""
 
     def pair_up(pictures: Sequence[Image.Image], masks: Sequence[Mask | None]) -> list[tuple[Image.Image, Mask | None]]:
         return list(zip(pictures, masks or (None,) * len(pictures), strict=True))
@@ -66,6 +63,7 @@ def subject_pictures(
 
     held_out_pairs, pairs = pair_up(held_out, dataset.held_out_masks), pair_up(train, dataset.masks)
     return SubjectPictures(
-        held_out=[cut_out(each, of_size(mask, each)) if mask else each for each, mask in held_out_pairs],
+        held_out=held_out,
+        masks=[of_size(mask, each) if mask else None for each, mask in held_out_pairs],
         surroundings=[surroundings(each, of_size(mask, each)) for each, mask in pairs if mask],
     )

@@ -8,9 +8,10 @@ from PIL import Image
 from torch import Tensor
 
 from eval.extractors import FeatureExtractors, StyleExtractor
-from eval.feature_sets import SampleFeatures
+from eval.feature_sets import SampleFeatures, SubjectFeatures, SubjectSamples
 from eval.features import FeatureExtractor
 from eval.judge import Evidence
+from eval.parts import alike
 from eval.reference import by_prompt
 from eval.thumbnails import compositions
 
@@ -26,12 +27,13 @@ def build_evidence(
     num_seeds: int,
     unrelated_seeds: int,
     validation_losses: Tensor,
+    subject: SubjectFeatures | None = None,
 ) -> Evidence:
     """Look with the `eyes` at P·S `samples` and U·R `unrelated` pictures of a checkpoint, prompt by prompt.
 
     S = `num_seeds`, R = `unrelated_seeds`; `training` are K pictures of training captions, one of each, `of_class`
     those of the class word, with R seeds like the unrelated ones; `step` is the checkpoint's, `validation_losses`
-    (N, B) are.
+    (N, B) are, and `subject` that of its reference.
     """
 
     def look(eye: FeatureExtractor | StyleExtractor) -> SampleFeatures:
@@ -45,6 +47,10 @@ def build_evidence(
             samples=by_prompt(eye.images(samples), num_seeds), unrelated=by_prompt(eye.images([]), unrelated_seeds)
         )
 
+    def how_alike(real: SubjectFeatures, images: Sequence[Image.Image], seeds: int) -> Tensor:
+        rows = alike(eyes.image or eyes.clip, eyes.patches, images, real)
+        return rows.reshape(len(rows) // seeds, seeds)
+
     of_clip = look(eyes.clip)
     return Evidence(
         step=step,
@@ -55,7 +61,12 @@ def build_evidence(
         training_compositions=compositions(training),
         image=look(eyes.image) if eyes.image else None,
         style=look(eyes.style),
-        of_class=by_prompt((eyes.image or eyes.clip).images(of_class), unrelated_seeds),
         faces=look_for_faces(eyes.faces) if eyes.faces else None,
-        faces_of_class=by_prompt(eyes.faces.images(of_class), unrelated_seeds) if eyes.faces else None,
+        subject=None
+        if subject is None
+        else SubjectSamples(
+            alike=how_alike(subject, samples, num_seeds),
+            of_class=how_alike(subject, of_class, unrelated_seeds),
+            faces_of_class=by_prompt(eyes.faces.images(of_class), unrelated_seeds) if eyes.faces else None,
+        ),
     )

@@ -17,6 +17,7 @@ from transformers.utils import cached_file
 
 from eval.faces.extractor import FaceExtractor, load_face_extractor
 from eval.features import IMAGE_PROCESSORS, Extractor, load_extractor, pixel_batches, unit
+from eval.patches import PatchExtractor
 from eval.spec import EvalSpec
 from eval.textures import TextureExtractor
 from foundation.config.own_code import NO_CODE, refuse_models_code
@@ -70,6 +71,8 @@ class FeatureExtractors:
     """Reads pictures and texts."""
     style: StyleExtractor
     """Sees style alone."""
+    patches: PatchExtractor
+    """Sees each place of a picture: a layer of the one below, or of the CLIP."""
     image: ImageExtractor | None = None
     """Compares pictures with one another; None: the CLIP does."""
     faces: FaceExtractor | None = None
@@ -85,15 +88,20 @@ def load_extractors(spec: EvalSpec, device: torch.device | str) -> FeatureExtrac
     """
     clip = load_extractor(spec.clip, device)
     image = load_image_extractor(spec.image_features, device) if spec.image_features else None
+    patches = (
+        PatchExtractor(image.vision, image.processor, image.device)
+        if image
+        else PatchExtractor(clip.model.vision_model, clip.processor, clip.device)
+    )
     style: StyleExtractor
     if spec.style_features:
         style = load_style_extractor(spec.style_features, device)
     elif image:
-        style = TextureExtractor(image, image.vision, image.processor, image.device)
+        style = TextureExtractor(image, patches)
     else:
-        style = TextureExtractor(clip, clip.model.vision_model, clip.processor, clip.device)
+        style = TextureExtractor(clip, patches)
     faces = load_face_extractor(spec.identity_features) if spec.identity_features else None
-    return FeatureExtractors(clip=clip, style=style, image=image, faces=faces)
+    return FeatureExtractors(clip=clip, style=style, patches=patches, image=image, faces=faces)
 
 
 def load_image_extractor(source: str, device: torch.device | str) -> ImageExtractor:

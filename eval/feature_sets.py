@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import TypeVar
 
 from torch import Tensor
@@ -36,12 +36,25 @@ class ReferenceFeatures:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SubjectFeatures:
-    """What a subject's or a face's checkpoints are held against, too; unit rows of the eye that compares pictures."""
+    """What a subject's or a face's checkpoints are held against, too."""
 
-    held_out: Tensor
-    """(m, D) the held-out pictures, cut out where they have masks."""
+    parts: Tensor
+    """(k, K, W) the held-out pictures that have masks, place by place (`eval.patches`)."""
+    weights: Tensor
+    """(k, K) how much of the subject each place shows, each picture's summing to 1."""
+    whole: Tensor
+    """(m − k, D) the others as unit rows of the eye that compares pictures."""
+    base_alike: Tensor
+    """(P, S) how like the subject the base's pictures are (`eval.parts.alike`)."""
+    ceiling: Tensor
+    """() how like it its other real pictures are; NaN where there is none."""
     surroundings: Tensor
-    """(n, D) the training pictures without the subject, near-duplicates taken out; (0, D) without masks."""
+    """(n, D) the training pictures without the subject, near-duplicates taken out, unit rows of the eye that compares
+    pictures; (0, D) without masks."""
+
+    def within(self, budget: SampleBudget) -> SubjectFeatures:
+        """The same as if the base had been drawn for these prompts and seeds alone."""
+        return replace(self, base_alike=self.base_alike[: budget.prompts, : budget.seeds])
 
 
 _Features = TypeVar("_Features", ReferenceFeatures, SubjectFeatures)
@@ -77,4 +90,25 @@ class SampleFeatures:
         return SampleFeatures(
             samples=self.samples[: budget.prompts, : budget.seeds],
             unrelated=self.unrelated[: budget.unrelated, : budget.seeds],
+        )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SubjectSamples:
+    """What a subject's or a face's checkpoint draws, held against `SubjectFeatures`."""
+
+    alike: Tensor
+    """(P, S) how like the subject its pictures are (`eval.parts.alike`)."""
+    of_class: Tensor
+    """(K, R) the same of what it draws for the first K prompts with the class word for the trigger."""
+    faces_of_class: Tensor | None = None
+    """(K, R, D) the latter as the eye for faces sees them; None without one."""
+
+    def within(self, budget: SampleBudget) -> SubjectSamples:
+        """The same as if it had been drawn for these prompts and seeds alone."""
+        prompts, seeds = budget.of_class, budget.seeds
+        return SubjectSamples(
+            alike=self.alike[: budget.prompts, :seeds],
+            of_class=self.of_class[:prompts, :seeds],
+            faces_of_class=None if self.faces_of_class is None else self.faces_of_class[:prompts, :seeds],
         )

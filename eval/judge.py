@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from eval.evaluation import WORST, Evaluation, Validation, value_of
-from eval.feature_sets import ReferenceFeatures, SampleFeatures, SubjectFeatures
+from eval.feature_sets import ReferenceFeatures, SampleFeatures, SubjectFeatures, SubjectSamples
 from eval.metrics import copying, course, losses
 from eval.metrics.measuring import OnFailure, metric_values
 from eval.metrics.seen import Seen, SubjectView, View
@@ -50,10 +50,8 @@ class Evidence:
     """(K, C) the same of what it draws for the training captions, of one seed; (0, C) for none."""
     style: SampleFeatures
     """The pictures as the eye of `Reference.style` sees them; unscaled."""
-    of_class: Tensor = field(default_factory=lambda: torch.zeros(0, 0, 1))
-    """(K, R, D) what it draws for the first K prompts with the class word, by the eye that compares pictures."""
-    faces_of_class: Tensor | None = None
-    """(K, R, D) the same by the eye for faces; None without one."""
+    subject: SubjectSamples | None = None
+    """What is seen of a subject or a face alone; None of a style."""
     image: SampleFeatures | None = None
     """As the eye of `Reference.image` sees them; None where that is None."""
     faces: SampleFeatures | None = None
@@ -72,10 +70,7 @@ class Evidence:
             unrelated=self.unrelated[: budget.unrelated, : budget.seeds],
             compositions=self.compositions[: budget.prompts, : budget.seeds],
             training_compositions=self.training_compositions[: budget.training],
-            of_class=self.of_class[: budget.of_class, : budget.seeds],
-            faces_of_class=None
-            if self.faces_of_class is None
-            else self.faces_of_class[: budget.of_class, : budget.seeds],
+            subject=self.subject and self.subject.within(budget),
             image=self.image and self.image.within(budget),
             style=self.style.within(budget),
             faces=self.faces and self.faces.within(budget),
@@ -136,10 +131,9 @@ def _gather(
     own, of_training, base, base_of_training = _copies(reference, evidence)
     clip = _view(reference.of_clip, evidence.of_clip)
     images = _view(reference.image, evidence.image) if reference.image and evidence.image else clip
-    subject = reference.subject
     return Seen(
         step=evidence.step,
-        subject=SubjectView() if subject is None else _subject_view(subject, evidence),
+        subject=_subject_view(reference.subject, evidence.subject),
         faces=_view(reference.faces, evidence.faces) if reference.faces and evidence.faces else None,
         clip=clip,
         images=images,
@@ -196,12 +190,16 @@ def _view(reference: ReferenceFeatures, drawn: SampleFeatures, scale: Tensor | N
     )
 
 
-def _subject_view(subject: SubjectFeatures, evidence: Evidence) -> SubjectView:
+def _subject_view(reference: SubjectFeatures | None, drawn: SubjectSamples | None) -> SubjectView:
+    if reference is None or drawn is None:
+        return SubjectView()
     return SubjectView(
-        held_out=subject.held_out,
-        surroundings=subject.surroundings,
-        of_class=evidence.of_class,
-        faces_of_class=evidence.faces_of_class,
+        alike=drawn.alike,
+        base_alike=reference.base_alike,
+        class_alike=drawn.of_class,
+        ceiling=float(reference.ceiling),
+        surroundings=reference.surroundings,
+        faces_of_class=drawn.faces_of_class,
     )
 
 
@@ -254,8 +252,11 @@ def _check_shapes(reference: Reference, evidence: Evidence) -> None:
         (reference.style, evidence.style),
         (reference.faces, evidence.faces),
     )
-    if any((view is None) != (seen is None) for view, seen in views):
-        raise ValueError("evidence must be of the eyes of the reference: image and faces in both, or in neither")
+    whole = (*views, (reference.subject, evidence.subject))
+    if any((view is None) != (seen is None) for view, seen in whole):
+        raise ValueError(
+            "evidence must be of the parts of the reference: image, faces and subject in both, or in neither"
+        )
     pairs = [
         ("validation_losses", evidence.validation_losses, reference.base_validation),
         ("compositions", evidence.compositions, reference.base_compositions),

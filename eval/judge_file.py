@@ -254,6 +254,7 @@ def _judge(
         num_seeds=num_seeds,
         unrelated_seeds=num_seeds,
         validation_losses=seen.losses,
+        subject=reference.subject,
     )
     return judge(reference, evidence, [], spec, failed=lambda _, line: say(line))
 

@@ -17,6 +17,7 @@ from eval.faces.extractor import has_face
 from eval.feature_sets import ReferenceFeatures, SubjectFeatures, of_tensors, tensors_of
 from eval.features import FeatureExtractor
 from eval.metrics.copying import distinct
+from eval.parts import subject_features
 from eval.spec import SampleBudget
 from eval.textures import scale_of
 from eval.thumbnails import MASKED_WIDTH, compositions, masked_compositions
@@ -110,6 +111,7 @@ class Reference:
             image=self.image and self.image.within(budget),
             style=self.style.within(budget),
             faces=self.faces and self.faces.within(budget),
+            subject=self.subject and self.subject.within(budget),
         )
 
     def save(self, path: Path) -> None:
@@ -198,7 +200,7 @@ def build_reference(
         real_texts=eyes.clip.texts(said),
         captioned=torch.tensor(rows, dtype=torch.int64),
         style_scale=_scale(eyes.style, torch.cat([of_style.train, of_style.held_out])),
-        subject=_subject(eyes.image or eyes.clip, subject, kept) if subject else None,
+        subject=_subject(eyes, subject, train, base_samples, kept, num_seeds) if subject else None,
     )
 
 
@@ -209,12 +211,19 @@ def _captions(captions: Sequence[str], kept: Tensor, num_train: int) -> tuple[li
     return rows, [captions[places[row]] for row in rows]
 
 
-def _subject(eye: FeatureExtractor, subject: SubjectPictures, kept: Tensor) -> SubjectFeatures:
-    """`kept` are the rows of the training pictures that are no near-duplicates."""
-    around = eye.images(subject.surroundings)
-    return SubjectFeatures(
-        held_out=eye.images(subject.held_out), surroundings=around[kept] if subject.surroundings else around
-    )
+def _subject(
+    eyes: FeatureExtractors,
+    subject: SubjectPictures,
+    train: Sequence[Image.Image],
+    base_samples: Sequence[Image.Image],
+    kept: Tensor,
+    num_seeds: int,
+) -> SubjectFeatures:
+    """`kept` are the rows of the training pictures that are no near-duplicates; the rest as in `build_reference`."""
+    rows = kept.tolist()
+    distinct_ones = replace(subject, surroundings=[subject.surroundings[row] for row in rows if subject.surroundings])
+    own = [train[row] for row in rows]
+    return subject_features(eyes.image or eyes.clip, eyes.patches, distinct_ones, own, base_samples, num_seeds)
 
 
 def _check_faces(seen: ReferenceFeatures) -> ReferenceFeatures:

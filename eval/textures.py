@@ -10,16 +10,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import torch
 from PIL import Image
 from torch import Tensor
 
-from eval.features import FeatureExtractor, pixel_batches
+from eval.features import FeatureExtractor
+from eval.patches import PatchExtractor
 
-DEPTH: Final = 0.8
-"""Of the transformer's layers, from which one the statistics are."""
 MIN_DEVIATION: Final = 1e-3
 """Least deviation of a channel among real pictures that distances are measured in."""
 
@@ -29,35 +28,25 @@ class TextureExtractor:
     """A vision transformer's layer beside its features; see `images`."""
 
     eye: FeatureExtractor
-    vision: Any
-    """The eye's transformer: takes `pixel_values`, gives `hidden_states`."""
-    processor: Any
-    device: torch.device
+    patches: PatchExtractor
+    """What the eye's transformer sees at each place."""
 
-    @torch.inference_mode()
     def images(self, images: Sequence[Image.Image]) -> Tensor:
         """Return mean and deviation over all places of each of W channels, then the eye's features: (N, 2·W + D).
 
         float32 on the CPU; an empty list gives (0, 2·W + D).
         """
-        parts = [self._look(pixels) for pixels in pixel_batches(images, self.processor, self.device)]
-        seen = torch.cat(parts) if parts else torch.zeros(0, 2 * self._width)
+        places = self.patches.images(images)
+        seen = torch.cat([places.mean(1), places.std(1)], dim=1) if len(places) else torch.zeros(0, 2 * self._width)
         return torch.cat([seen, self.eye.images(images)], dim=1)
 
     def parts(self, width: int) -> tuple[int, ...]:
         """Return how wide the parts are of rows of this width that count alike."""
         return 2 * self._width, width - 2 * self._width
 
-    def _look(self, pixels: Tensor) -> Tensor:
-        states = self.vision(pixel_values=pixels, output_hidden_states=True).hidden_states
-        side = self.vision.config.patch_size
-        places = (pixels.shape[-2] // side) * (pixels.shape[-1] // side)
-        seen = states[round(DEPTH * (len(states) - 1))][:, -places:].float()  # class tokens go first
-        return torch.cat([seen.mean(1), seen.std(1)], dim=1).cpu()
-
     @property
     def _width(self) -> int:
-        return int(self.vision.config.hidden_size)
+        return self.patches.width
 
 
 def scale_of(real: Tensor, parts: Sequence[int]) -> Tensor:

@@ -54,6 +54,7 @@ def _identities(faces: View, drawn: Tensor, base: Tensor) -> Tensor:
     """The way of each picture in `drawn` from the faces among `base` on, (P, S); NaN where it shows no face."""
     real = torch.cat([faces.train, faces.held_out])
     real, of_base = (rows[rows.any(-1)] for rows in (real, base))
-    below = of_base if len(of_base) else base.new_zeros(1, base.shape[-1])  # a stranger's cosine is 0
-    way = shares(drawn, below.double().mean(0).expand_as(drawn), real, leave_one_out(real, real))
+    wanted = real.double().mean(0)
+    below = (of_base.double() @ wanted).mean() if len(of_base) else wanted.new_zeros(())  # a stranger's cosine is 0
+    way = shares(drawn.double() @ wanted, below, leave_one_out(real, real))
     return way.masked_fill(~drawn.any(-1), math.nan)

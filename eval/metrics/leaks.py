@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 
 from eval.metrics.identity import face_leak_of
-from eval.metrics.likeness import MIN_GAP, ceiling_of, leave_one_out, shares
+from eval.metrics.likeness import MIN_GAP, leave_one_out, shares
 from eval.metrics.seen import Seen
 
 
@@ -17,13 +17,13 @@ def class_leak_of(seen: Seen) -> float:
 
     Faces are compared by the eye for them where there is one. NaN where no such pictures were drawn.
     """
-    drawn = seen.subject.of_class
     if seen.faces is not None:
         return face_leak_of(seen)
+    drawn = seen.subject.class_alike
     if not drawn.numel():
         return math.nan
-    base = seen.images.base_samples[: drawn.shape[0], : drawn.shape[1]]
-    return float(shares(drawn, base, seen.subject.held_out, ceiling_of(seen)).mean())
+    base = seen.subject.base_alike[: drawn.shape[0], : drawn.shape[1]]
+    return float(shares(drawn, base, seen.subject.ceiling).mean())
 
 
 def background_leak_of(seen: Seen) -> float:
@@ -38,7 +38,7 @@ def background_leak_of(seen: Seen) -> float:
     ceiling = leave_one_out(view.train, around) if len(around) == len(view.train) else math.nan
     if math.isnan(ceiling):
         return math.nan
-    base = float((view.base_samples.double() @ around.double().mean(0)).mean())
-    if ceiling - base < MIN_GAP:
+    wanted = around.double().mean(0)
+    if ceiling - float((view.base_samples.double() @ wanted).mean()) < MIN_GAP:
         return math.nan
-    return float(shares(view.samples, view.base_samples, around, ceiling).mean())
+    return float(shares(view.samples.double() @ wanted, view.base_samples.double() @ wanted, ceiling).mean())

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 
-import torch
 from torch import Tensor
 
 from eval.metrics.seen import Seen
@@ -31,31 +30,20 @@ def leave_one_out(whole: Tensor, parts: Tensor, offset: int = 0) -> float:
     return float(((cosines.sum(1) - own) / (len(whole) - 1)).mean())
 
 
-def shares(samples: Tensor, base: Tensor, target: Tensor, ceiling: float) -> Tensor:
-    """Return how much of the way to the real pictures each picture has gone: (P, S).
+def shares(own: Tensor, base: Tensor, ceiling: float) -> Tensor:
+    """Return how much of the way to real pictures each picture has gone, by mean cosines to them: (P, S).
 
-    [sim(G, H) − sim(B, H)] / [`ceiling` − sim(B, H)], sim the mean cosine to all of `target` H (m, D); G `samples` and
-    B `base`, both (P, S, D). The divisor is taken over all pictures and at least `MIN_GAP`, so the mean of the shares
-    is the share of the means. NaN without a target or a ceiling.
+    (own − base) / (`ceiling` − mean of base), `own` and `base` both (P, S), `ceiling` what real pictures have. The
+    divisor is at least `MIN_GAP`, so the mean of the shares is the share of the means. NaN without a ceiling.
     """
-    if len(target) == 0 or math.isnan(ceiling):
-        return torch.full(samples.shape[:2], math.nan, dtype=torch.float64)
-    mean = target.double().mean(0)  # (D,)
-    own, other = samples.double() @ mean, base.double() @ mean  # (P, S)
-    return (own - other) / max(ceiling - float(other.mean()), MIN_GAP)
+    return (own - base).double() / max(ceiling - float(base.double().mean()), MIN_GAP)
 
 
 def likeness_shares_of(seen: Seen) -> Tensor:
-    """Likeness picture by picture, (P, S): how like the held-out pictures of the subject they are."""
-    return shares(seen.images.samples, seen.images.base_samples, seen.subject.held_out, ceiling_of(seen))
+    """Likeness picture by picture, (P, S): how well the subject's parts are found again in them (`eval.parts`)."""
+    return shares(seen.subject.alike, seen.subject.base_alike, seen.subject.ceiling)
 
 
 def likeness_of(seen: Seen) -> float:
     """The mean of `likeness_shares_of`."""
     return float(likeness_shares_of(seen).mean())
-
-
-def ceiling_of(seen: Seen) -> float:
-    """What likeness 1 is: how like the held-out pictures, cut out, the other real pictures are as they are."""
-    view = seen.images
-    return leave_one_out(torch.cat([view.train, view.held_out]), seen.subject.held_out, offset=len(view.train))

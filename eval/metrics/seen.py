@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -33,21 +34,25 @@ class View:
     """(n, D) real pictures that trials train on, near-duplicates taken out."""
 
 
-_NO_ROWS, _NO_PICTURES = torch.zeros(0, 1), torch.zeros(0, 0, 1)
+_NO_ROWS, _NONE = torch.zeros(0, 1), torch.zeros(0, 0)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SubjectView:
-    """What is seen of a subject or a face alone, by the eye that compares pictures; all empty for a style."""
+    """What is seen of a subject or a face alone; all empty for a style."""
 
-    held_out: Tensor = _NO_ROWS
-    """(m, D) the held-out pictures, cut out where they have masks."""
+    alike: Tensor = _NONE
+    """(P, S) how like the subject the checkpoint's pictures are, mean cosines (`eval.parts.alike`)."""
+    base_alike: Tensor = _NONE
+    """(P, S) the same of the base's, for the class word."""
+    class_alike: Tensor = _NONE
+    """(K, R) the same of the checkpoint's for the first K prompts with the class word for the trigger."""
+    ceiling: float = math.nan
+    """How like it its other real pictures are; NaN where there is none."""
     surroundings: Tensor = _NO_ROWS
-    """(n, D) the training pictures without the subject; (0, D) without masks."""
-    of_class: Tensor = _NO_PICTURES
-    """(K, R, D) what the checkpoint draws for the first K prompts with the class word for the trigger."""
+    """(n, D) the training pictures without the subject, by the eye that compares pictures; (0, D) without masks."""
     faces_of_class: Tensor | None = None
-    """(K, R, D) the same as an eye for faces sees it; None without one."""
+    """(K, R, D) what is drawn with the class word, as an eye for faces sees it; None without one."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -14,7 +14,7 @@ from eval.cutouts import subject_pictures
 from eval.evaluation import Evaluation, Validation
 from eval.evidence import build_evidence
 from eval.extractors import load_extractors
-from eval.feature_sets import ReferenceFeatures, SampleFeatures
+from eval.feature_sets import ReferenceFeatures, SampleFeatures, SubjectSamples
 from eval.guidance import rows_of_a_picture
 from eval.judge import Evidence, judge, validation_ratio
 from eval.metrics.losses import image_means
@@ -193,7 +193,6 @@ class Judging:
     def judge_base(self, spec: EvalSpec) -> Evaluation:
         """The base's own judgement by `spec`: what a checkpoint's numbers begin at."""
         reference = self.reference(spec)
-        class_prompts, class_seeds = spec.usual.of_class, len(spec.seeds_of_unrelated)
         evidence = Evidence(
             step=0,
             samples=reference.base_samples,
@@ -201,11 +200,10 @@ class Judging:
             validation_losses=reference.base_validation,
             compositions=reference.base_compositions,
             training_compositions=reference.base_training_compositions,
-            of_class=reference.of_images.base_samples[:class_prompts, :class_seeds],
             image=_of_base(reference.image) if reference.image else None,
             style=_of_base(reference.style),
             faces=_of_base(reference.faces) if reference.faces else None,
-            faces_of_class=reference.faces.base_samples[:class_prompts, :class_seeds] if reference.faces else None,
+            subject=_subject_of_base(reference, spec),
         )
         return judge(reference, evidence, [], spec, failed=self._failed)
 
@@ -221,6 +219,7 @@ class Judging:
             num_seeds=len(spec.seeds),
             unrelated_seeds=len(spec.seeds_of_unrelated),
             validation_losses=losses,
+            subject=self.reference(spec).subject,
         )
 
     def reference(self, spec: EvalSpec) -> Reference:
@@ -304,6 +303,17 @@ class Judging:
 
 def _of_base(view: ReferenceFeatures) -> SampleFeatures:
     return SampleFeatures(samples=view.base_samples, unrelated=view.base_unrelated)
+
+
+def _subject_of_base(reference: Reference, spec: EvalSpec) -> SubjectSamples | None:
+    if reference.subject is None:
+        return None
+    of_class = slice(spec.usual.of_class), slice(len(spec.seeds_of_unrelated))  # it draws the class word for both
+    return SubjectSamples(
+        alike=reference.subject.base_alike,
+        of_class=reference.subject.base_alike[of_class],
+        faces_of_class=reference.faces.base_samples[of_class] if reference.faces else None,
+    )
 
 
 def _runs(items: Sequence[int], length: int) -> list[list[int]]:

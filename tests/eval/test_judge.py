@@ -361,7 +361,7 @@ def test_eyes_of_their_own_that_see_as_the_clip_does_change_nothing() -> None:
 
 
 def test_an_eye_that_only_one_side_looked_with_is_refused() -> None:
-    with pytest.raises(ValueError, match="evidence must be of the eyes of the reference"):
+    with pytest.raises(ValueError, match="evidence must be of the parts of the reference"):
         judge(replace(REFERENCE, image=REFERENCE.of_clip), GOOD, [], SPEC)
     with pytest.raises(ValueError, match="samples must have the reference's shape"):
         narrow = SampleFeatures(samples=GOOD.samples[..., :9], unrelated=GOOD.unrelated[..., :9])

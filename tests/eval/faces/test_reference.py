@@ -8,6 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
+from eval.cutouts import SubjectPictures
 from eval.evidence import build_evidence
 from eval.extractors import load_extractors
 from eval.judge import judge
@@ -42,11 +43,13 @@ def reference(chosen: EvalSpec, train: list[Image.Image]) -> Reference:
         num_seeds=2,
         unrelated_seeds=2,
         base_validation=torch.zeros(0, 4),
+        subject=SubjectPictures(held_out=BRIGHT[2:], masks=[None, None], surroundings=[]),
     )
 
 
 def test_faces_are_judged_beside_all_else(clip_folder: Path, tmp_path: Path) -> None:
     chosen = spec(clip_folder, tmp_path)
+    known = reference(chosen, BRIGHT[:2])
     evidence = build_evidence(
         load_extractors(chosen, "cpu"),
         step=1,
@@ -55,8 +58,8 @@ def test_faces_are_judged_beside_all_else(clip_folder: Path, tmp_path: Path) -> 
         num_seeds=2,
         unrelated_seeds=2,
         validation_losses=torch.zeros(0, 4),
+        subject=known.subject,
     )
-    known = reference(chosen, BRIGHT[:2])
     known.save(tmp_path / "reference.safetensors")
     for each in (known, Reference.load(tmp_path / "reference.safetensors")):
         found = judge(each, evidence, [], chosen).metrics

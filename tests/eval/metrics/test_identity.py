@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from eval.evaluation import Evaluation
-from eval.feature_sets import ReferenceFeatures, SampleFeatures, SubjectFeatures
+from eval.feature_sets import ReferenceFeatures, SampleFeatures, SubjectFeatures, SubjectSamples
 from eval.judge import judge
 from tests.eval.test_judge import GOOD, PROMPTS, REFERENCE, SEEDS, SPEC
 
@@ -74,8 +74,17 @@ def of_face(samples: Tensor, of_class: Tensor) -> Evaluation:
     none = torch.zeros(len(REFERENCE.base_unrelated), SEEDS, WIDTH)
     real = faces(REAL, 6, 1)
     known = ReferenceFeatures(train=real[:4], held_out=real[4:], base_samples=drawn(0.2), base_unrelated=none)
-    subject = SubjectFeatures(held_out=REFERENCE.held_out, surroundings=REFERENCE.held_out[:0])
-    seen = replace(GOOD, faces=SampleFeatures(samples=samples, unrelated=none), faces_of_class=of_class)
+    alike = torch.zeros(PROMPTS, SEEDS)
+    subject = SubjectFeatures(
+        parts=torch.zeros(1, 4, 2),
+        weights=torch.full((1, 4), 0.25),
+        whole=REFERENCE.held_out[:0],
+        base_alike=alike,
+        ceiling=torch.tensor(1.0),
+        surroundings=REFERENCE.held_out[:0],
+    )
+    drawn_of_it = SubjectSamples(alike=alike, of_class=alike[:2], faces_of_class=of_class)
+    seen = replace(GOOD, faces=SampleFeatures(samples=samples, unrelated=none), subject=drawn_of_it)
     return judge(replace(REFERENCE, faces=known, subject=subject), seen, [], FACE)
 
 

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from eval import thumbnails
-from eval.feature_sets import ReferenceFeatures, SampleFeatures, SubjectFeatures
+from eval.feature_sets import ReferenceFeatures, SampleFeatures, SubjectFeatures, SubjectSamples
 from eval.judge import Evidence, judge
 from eval.metrics.likeness import MIN_GAP, leave_one_out, shares
 from eval.reference import Reference
@@ -39,9 +39,13 @@ def pictures(cosine: float) -> Tensor:
     return torch.stack(rows).reshape(PROMPTS, SEEDS, WIDTH)
 
 
-SUBJECT = torch.eye(WIDTH, dtype=torch.float64)[0]
+def alike(cosine: float) -> Tensor:
+    """(P, S), each prompt's mean being this."""
+    return cosine + torch.linspace(-0.1, 0.1, SEEDS, dtype=torch.float64).expand(PROMPTS, SEEDS)
+
+
 REAL = torch.stack([at(0.8, 8), at(0.8, 9), at(0.8, 10), at(0.8, 11)])
-"""Whole pictures: half subject, half surroundings of their own. What is cut out of them is the subject alone."""
+"""Whole pictures: half subject, half surroundings of their own."""
 BASE = pictures(0.2)
 
 
@@ -65,7 +69,12 @@ def reference(surroundings: Tensor | None = None) -> Reference:
         real_texts=none,
         captioned=torch.zeros(0, dtype=torch.int64),
         subject=SubjectFeatures(
-            held_out=SUBJECT.repeat(2, 1), surroundings=none if surroundings is None else surroundings
+            parts=torch.zeros(2, 4, 3),
+            weights=torch.full((2, 4), 0.25),
+            whole=none,
+            base_alike=alike(0.2),
+            ceiling=torch.tensor(0.8),
+            surroundings=none if surroundings is None else surroundings,
         ),
     )
 
@@ -79,7 +88,7 @@ def seen(cosine: float, of_class: float = 0.2) -> Evidence:
         validation_losses=torch.zeros(0, 1),
         compositions=torch.zeros(PROMPTS, SEEDS, thumbnails.WIDTH),
         training_compositions=compositions([]),
-        of_class=pictures(of_class)[:2],
+        subject=SubjectSamples(alike=alike(cosine), of_class=alike(of_class)[:2]),
     )
 
 
@@ -96,7 +105,7 @@ def test_class_leak_is_the_same_share_of_pictures_without_the_trigger(cosine: fl
 
 
 def test_without_pictures_of_the_class_word_no_leak_is_told() -> None:
-    evidence = replace(seen(0.5), of_class=torch.zeros(0, SEEDS, WIDTH))
+    evidence = replace(seen(0.5), subject=SubjectSamples(alike=alike(0.5), of_class=torch.zeros(0, SEEDS)))
     assert math.isnan(judge(reference(), evidence, [], SPEC).metrics["class_leak"])
 
 
@@ -127,28 +136,22 @@ def test_leave_one_out_is_the_mean_over_other_pictures() -> None:
     assert math.isnan(leave_one_out(torch.tensor(whole[:1]), torch.tensor(parts)))
 
 
-def test_shares_against_float64_of_every_pair() -> None:
+def test_shares_against_float64_of_every_picture() -> None:
     rng = np.random.default_rng(1)
-    samples, base, target = (rng.standard_normal(shape) for shape in ((3, 2, 7), (3, 2, 7), (4, 7)))
-    ceiling = 5.0
-    zero = np.mean([b @ h for b in base.reshape(-1, 7) for h in target])
-    expected = [
-        [np.mean([samples[p, s] @ h - base[p, s] @ h for h in target]) / (ceiling - zero) for s in range(2)]
-        for p in range(3)
-    ]
-    found = shares(torch.tensor(samples), torch.tensor(base), torch.tensor(target), ceiling)
-    assert np.allclose(found.numpy(), expected)
+    own, base = rng.uniform(0.2, 0.9, (3, 2)), rng.uniform(0.1, 0.3, (3, 2))
+    expected = [[(own[p, s] - base[p, s]) / (0.8 - base.mean()) for s in range(2)] for p in range(3)]
+    assert np.allclose(shares(torch.tensor(own), torch.tensor(base), 0.8).numpy(), expected)
+    assert shares(torch.tensor(own), torch.tensor(base), math.nan).isnan().all()
 
 
 def test_a_base_that_draws_the_subject_already_is_not_divided_by() -> None:
-    base, target = torch.eye(4)[:1, None], torch.eye(4)[:1]
-    moved = base.clone()
-    moved[..., 0] = 1 - MIN_GAP / 2
-    assert shares(moved, base, target, 1.0).item() == pytest.approx(-0.5)
+    base = torch.ones(1, 1)
+    assert shares(base - MIN_GAP / 2, base, 1.0).item() == pytest.approx(-0.5, rel=1e-4)
 
 
 def test_a_styles_judge_takes_none_of_these() -> None:
-    style = judge(reference(), seen(0.5), [], replace(SPEC, kind="style")).metrics
+    of_style = replace(reference(), subject=None), replace(seen(0.5), subject=None)
+    style = judge(*of_style, [], replace(SPEC, kind="style")).metrics
     assert not {"likeness", "class_leak", "background_leak"} & style.keys() and "style" in style
 
 
@@ -158,5 +161,11 @@ def test_the_reference_of_a_subject_is_read_back(tmp_path: Path) -> None:
     whole.save(file)
     again = Reference.load(file).subject
     assert again is not None and whole.subject is not None
-    assert torch.equal(again.held_out, whole.subject.held_out)
-    assert torch.equal(again.surroundings, whole.subject.surroundings)
+    for name in ("parts", "weights", "whole", "base_alike", "ceiling", "surroundings"):
+        assert torch.equal(getattr(again, name), getattr(whole.subject, name))
+
+
+def test_the_class_prompts_of_a_budget_go_with_its_seeds() -> None:
+    whole = SubjectSamples(alike=alike(0.5), of_class=alike(0.3))
+    some = whole.within(SPEC.whole._replace(prompts=2, seeds=1, of_class=1))
+    assert (some.alike.shape, some.of_class.shape) == ((2, 1), (1, 1))
