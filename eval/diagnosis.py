@@ -15,9 +15,9 @@ DiagnosisName = Literal["diverged", "overfit", "too weak", "underfit", "good"]
 
 LITTLE_WAY = 0.05
 """Less of the way to the style or the subject than this is as good as none."""
-SOME_WAY = 0.2
+SOME_WAY = 0.4
 """A trial that was looked at once, and has gone less of the way, had only begun."""
-FAINT_SCORE = 10.0
+FAINT_SCORE = 20.0
 """Of the 100 that real pictures have; less is nothing that anybody sees."""
 LITTLE_LOSS = 0.97
 """A validation loss above this share of the base's has hardly fallen."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,6 +12,7 @@ from PIL import Image
 from torch import Tensor
 
 from eval.cutouts import SubjectPictures, subject_pictures
+from eval.diagnosis import diagnose
 from eval.evaluation import Evaluation
 from eval.evidence import build_evidence
 from eval.extractors import FeatureExtractors, load_extractors
@@ -93,7 +95,7 @@ def judge_file(request: EvalRequest) -> Evaluation:
     say(
         f"{request.lora} ({acting}) on {request.base.path}",
         *comparison_table(evaluation),
-        evaluation.words,
+        verdict_on(evaluation, spec.thresholds.clean),
         *lines_on_missing(evaluation.metrics, request.data is not None, request.metric),
         _COMPARE,
     )
@@ -102,6 +104,15 @@ def judge_file(request: EvalRequest) -> Evaluation:
     if request.samples is not None:
         _write_samples(Path(request.samples), plain.samples, seen.samples, len(spec.seeds))
     return evaluation
+
+
+def verdict_on(evaluation: Evaluation, clean: float) -> str:
+    """What is to be said of a LoRA that was judged once: its diagnosis and the signs of overfit, in one line."""
+    diagnosis = diagnose([evaluation], clean)
+    if diagnosis is None or math.isnan(evaluation.overfit_index):
+        return evaluation.words
+    why = [] if diagnosis.kind == "overfit" else [diagnosis.because]  # which would be its words again
+    return f"verdict: {diagnosis.kind}: {'; '.join([*why, evaluation.words])}"
 
 
 def comparison_table(evaluation: Evaluation) -> list[str]:
