@@ -29,7 +29,7 @@ from torch import Tensor
 from benchmarks.disguises import DISGUISES
 from benchmarks.judge_trials.sets import TrialSet
 
-STEPS, STEPS_BY_HEART = 240, 800
+STEPS, STEPS_BY_HEART = 200, 800
 FEW: Final = 5
 """Pictures that are learned by heart."""
 _BY_EDGES: Final = ("recoloured", "grey")
@@ -59,7 +59,7 @@ class Breakage:
 def main() -> None:
     """Break, judge and print."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.broken", description=__doc__)
-    parser.add_argument("--style", default="mosaic")
+    parser.add_argument("--style", default="engraving")
     parser.add_argument("--only", nargs="+", help="names of breakages")
     parser.add_argument("--folder", type=Path, help="where LoRAs are kept; those that are there are not trained again")
     arguments = parser.parse_args()
@@ -154,7 +154,7 @@ def _made(breakage: Breakage, own: TrialSet, whole: TrialSet, folder: Path) -> P
         "adapter.rank=16",
         "adapter.targets=attention+ff",
         "optimizer=adamw8bit",
-        f"optimizer.lr={3e-3 if breakage.few else 2e-3}",
+        f"optimizer.lr={3e-3 if breakage.few else 1e-3}",
         f"train.steps={STEPS_BY_HEART if breakage.few else STEPS}",
         f"data.validation_path={pictures / 'validation'}",
         f"data.trigger='{own.trigger}'",

@@ -48,6 +48,11 @@ def test_what_is_not_clear_is_not_guessed(captions: list[str]) -> None:
     assert kind_of(captions) is None
 
 
+def test_a_trigger_that_a_person_named_is_not_replaced_by_another() -> None:
+    captions = ["ohwx man smiling", "a photo of ohwx man"]
+    assert kind_of(captions, "zz") is None and kind_of(captions, "ohwx") == kind_of(captions)
+
+
 @pytest.mark.parametrize("word", ["sks", "OHWX", "<dog>", "b3ar", "zwxq", "my_cat"])
 def test_made_up_words_are_rare(word: str) -> None:
     assert is_rare(word)
