@@ -17,13 +17,14 @@ from eval.evaluation import Evaluation
 from eval.evidence import build_evidence
 from eval.extractors import load_extractors
 from eval.judge import Evidence, judge
+from eval.prompts import captions_to_draw
 from eval.reference import Reference
 from eval.spec import EvalSpec
 from foundation.bases.port import Base
-from foundation.data.dataset import load_dataset
+from foundation.data.dataset import Dataset, load_dataset
 from foundation.errors import ConfigError
 from sweeper.records.paths import checkpoint_of, pictures_of, trial_of
-from sweeper.records.pictures import PROMPT, UNRELATED, open_picture, picture_name
+from sweeper.records.pictures import PROMPT, TRAINING, UNRELATED, open_picture, picture_name
 from sweeper.worker.drawing import write_pictures
 from sweeper.worker.judging import Judging
 from train.caches import encode_dataset
@@ -50,21 +51,25 @@ def judge_anew(
 ) -> Iterator[Course]:
     """Each of the `courses` of the set `chosen` with new evaluations, truths and training losses as they are.
 
-    `base` is the one they were trained on; `folder` holds what `record` left. The judge looks at the pictures and
-    losses that the study kept, of which `spec` may ask for fewer prompts and seeds; with `draw` they are drawn and
-    taken once more, in whatever way `spec` says, with further seeds for those that want them, and the pictures of all
-    seeds lie in `pictures_drawn_anew`.
+    `base` is the one they were trained on; `folder` holds what `record` left. Prompts are the held-out captions where
+    `spec` names none, and for copies the training captions that the study drew beside its prompts. The judge looks at
+    the pictures and losses that the study kept, of which `spec` may ask for fewer prompts and seeds; with `draw` they
+    are drawn and taken once more, in whatever way `spec` says, with further seeds for those that want them, and the
+    pictures of all seeds lie in `pictures_drawn_anew`.
 
     Raises:
         ConfigError: `spec` asks for pictures that the study did not keep.
     """
-    study = folder / chosen.name / chosen.name
+    study, dataset = folder / chosen.name / chosen.name, _dataset(chosen, folder)
+    stored = yaml.safe_load((study / "study.yaml").read_text())["config"]["eval"]
+    spec = replace(spec, prompts=spec.prompts or tuple(chosen.captions("validation", folder / "sets" / chosen.name)))
     if not draw:
         spec = replace(spec, tiebreak_seeds=(), screening_prompts=None)
-        stored = yaml.safe_load((study / "study.yaml").read_text())["config"]["eval"]
         before = asdict(EvalSpec()) | stored  # a study may be older than a field
-        spec = replace(spec, **{name: before[name] for name in _AS_STORED})
-    judging = _judging(chosen, folder, base, spec)
+        spec = replace(spec, **{name: _plain(before[name]) for name in _AS_STORED})
+    captions = captions_to_draw(dataset.train, stored["prompts"], chosen.trigger, spec.look_for_copies)
+    spec = replace(spec, training_captions=captions)
+    judging = _judging(dataset, chosen, folder, base, spec)
     whole = spec.within(spec.whole)
     reference = judging.reference(whole)
     if draw:
@@ -91,9 +96,13 @@ def _judge(reference: Reference, evidence: Evidence, history: Sequence[Evaluatio
         budget = wanted
 
 
-def _judging(chosen: TrialSet, folder: Path, base: Base, spec: EvalSpec) -> Judging:
-    pictures, cache = folder / "sets" / chosen.name, folder / chosen.name / "cache"
-    dataset = load_dataset(
+def _plain(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _dataset(chosen: TrialSet, folder: Path) -> Dataset:
+    pictures = folder / "sets" / chosen.name
+    return load_dataset(
         DataSpec(
             name=chosen.name,
             path=str(pictures / "train"),
@@ -101,6 +110,10 @@ def _judging(chosen: TrialSet, folder: Path, base: Base, spec: EvalSpec) -> Judg
             trigger=chosen.trigger,
         )
     )
+
+
+def _judging(dataset: Dataset, chosen: TrialSet, folder: Path, base: Base, spec: EvalSpec) -> Judging:
+    cache = folder / chosen.name / "cache"
     data = encode_dataset(base, dataset, cache)
     return Judging(Pack(base, data, 1), dataset, data, spec, chosen.trigger, cache)
 
@@ -134,6 +147,10 @@ def _reading(study: Path, stored: dict[str, Any], spec: EvalSpec) -> Look:
             step=evaluation.step,
             samples=[open_picture(folder / picture_name(PROMPT, p, seed)) for p in prompts for seed in seeds],
             unrelated=[open_picture(folder / picture_name(UNRELATED, p, seed)) for p in unrelated for seed in few],
+            training=[
+                open_picture(folder / picture_name(TRAINING, k, stored["seeds"][0]))
+                for k in range(len(spec.training_captions))
+            ],
             num_seeds=len(seeds),
             unrelated_seeds=len(few),
             validation_losses=torch.tensor(tuple(evaluation.validation_losses), dtype=torch.float64)[:, None],

@@ -46,8 +46,8 @@ class FoundKind:
 def kind_of(captions: Sequence[str], trigger: str = "") -> FoundKind | None:
     """Return what captions say of their set; None where that is not clear, and of fewer than two captions.
 
-    `trigger` is the phrase that a person named: then no other is a subject's. A rare word is one of the field's own ("sks"),
-    or one without a vowel, or with a digit or a mark in it ("<cat-toy>").
+    `trigger` is the phrase that a person named: then no other is a subject's. A rare word is one of the field's own
+    ("sks"), or one without a vowel, or with a digit or a mark in it ("<cat-toy>").
     """
     said = [caption for caption in captions if caption.strip()]
     if len(said) < 2 or len(said) < len(captions):
