@@ -14,8 +14,6 @@ NUM_TRIALS: Final = 6
 STEPS: Final = 240
 EVERY: Final = 40
 NUM_RECIPES: Final = 4
-NUM_TRAINING_CAPTIONS: Final = 4
-"""That are drawn, too, after the held-out ones."""
 RECIPE_LR: Final = 1e-3
 """1e-4 as on Stable Diffusion 1.5, times the pocket base's `base.lr_factor`."""
 
@@ -62,8 +60,7 @@ def record_recipe(chosen: TrialSet, folder: Path) -> Path:
 
 def _study(chosen: TrialSet, folder: Path, name: str, overrides: Sequence[str]) -> Path:
     pictures = chosen.write(folder / "sets")
-    captions = (*chosen.captions("validation", pictures), *chosen.captions("train", pictures)[:NUM_TRAINING_CAPTIONS])
-    prompts = ",".join(f'"{prompt}"' for prompt in captions)
+    prompts = ",".join(f'"{prompt}"' for prompt in chosen.captions("validation", pictures))
     common = [
         "+experiment=pencil",
         f"data.path={pictures / 'train'}",
