@@ -152,7 +152,8 @@ def is_overfit(indices: Sequence[float], thresholds: Thresholds, warmup_evaluati
 def describe_signs(fall: Fall) -> str:
     """Say how deep a fall is, and how sure: "21 points (57 %, t 1.8) below its best, of step 40"."""
     sure = f", t {fall.t:.1f}" if math.isfinite(fall.t) else ""
-    return f"{fall.points:.0f} points ({100 * fall.share:.0f} %{sure}) below its best, of step {fall.since}"
+    share = f"{100 * fall.share:.0f} %" if fall.share <= 1 else "more than all"  # to where the base was, and beyond
+    return f"{fall.points:.0f} points ({share}{sure}) below its best, of step {fall.since}"
 
 
 def explain(signs: OverfitSigns, parts: Mapping[str, float]) -> str:
