@@ -19,6 +19,8 @@ from foundation.files.sums import SUMS, damage_of
 PEFT_WEIGHTS: Final = "adapter_model.safetensors"
 PEFT_CONFIG: Final = "adapter_config.json"
 """What `PeftModel.save_pretrained` writes into a folder."""
+_WRITTEN: Final = ("lora", "best")
+"""Where `sweeper train` puts it in its folder, and a study the best in its own."""
 _PIPELINE_INDEX: Final = "model_index.json"
 _LENGTH_BYTES: Final = 8
 """A safetensors file begins with the length of its header, little endian."""
@@ -70,9 +72,9 @@ def adapter_files(path: Path) -> list[Path]:
 
 
 def _in_folder(folder: Path) -> list[Path]:
-    for name in (WEIGHTS_FILE, PEFT_WEIGHTS):
-        if (folder / name).is_file():
-            return [folder / name]
+    for file in (folder / WEIGHTS_FILE, folder / PEFT_WEIGHTS, *(folder / part / WEIGHTS_FILE for part in _WRITTEN)):
+        if file.is_file():
+            return [file]
     if (folder / _PIPELINE_INDEX).is_file():
         raise AdapterError(f"{folder} is a whole pipeline and no LoRA; give it as base=")
     for parent in (folder, folder / "peft"):

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from eval.command import main as judge
 from foundation.adapters.files import put_on, read_parts
+from foundation.adapters.files.opened import adapter_files
 from foundation.adapters.merge.command import main as merge
 from foundation.errors import AdapterError
 from tests.foundation.adapters.files.conftest import pipeline
@@ -266,3 +267,11 @@ def test_a_library_that_leaves_weights_unset_is_found_out(tmp_path: Path, monkey
     with pytest.raises(AdapterError, match=r"2 of 2 tensors have no place there, first .*to_q\.lora_A"):
         put_on(pipe, tmp_path / "a.safetensors", "judged")
     assert not hasattr(pipe.unet, "peft_config")
+
+
+@pytest.mark.parametrize("part", ["lora", "best"])
+def test_the_folders_that_this_project_writes_are_taken_whole(part: str, tmp_path: Path) -> None:
+    (tmp_path / part).mkdir()
+    file = tmp_path / part / "pytorch_lora_weights.safetensors"
+    file.write_bytes(WHOLE)
+    assert adapter_files(tmp_path) == [file]
