@@ -157,6 +157,7 @@ def _made(breakage: Breakage, own: TrialSet, whole: TrialSet, folder: Path) -> P
         f"optimizer.lr={3e-3 if breakage.few else 1e-3}",
         f"train.steps={STEPS_BY_HEART if breakage.few else STEPS}",
         f"data.validation_path={pictures / 'validation'}",
+        "data.find_copies=false",
         f"data.trigger='{own.trigger}'",
     ]
     _run(["train", f"data.path={learned}", *settings, f"out={out}"])
