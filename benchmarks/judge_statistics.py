@@ -27,9 +27,9 @@ quiet_libraries()
 from benchmarks.disguises import DISGUISES, plain  # noqa: E402
 from eval.metrics.copying import copy_rate, distinct, find_copies  # noqa: E402
 from eval.overfit import severity  # noqa: E402
+from eval.reconstruction import reconstruct  # noqa: E402
 from eval.spec import Thresholds  # noqa: E402
 from eval.thumbnails import WIDTH, compositions, masked_compositions  # noqa: E402
-from foundation.bases.pixels import to_pixels  # noqa: E402
 from foundation.bases.port import Base  # noqa: E402
 from foundation.bases.registry import load_base  # noqa: E402
 from train.pocket.draw import draw_scene, layout  # noqa: E402
@@ -152,7 +152,7 @@ def make_pools(base: Base, style: str, seed: int) -> Pools:
     rng = np.random.default_rng([seed, TAUGHT_STYLES.index(style)])
 
     def each(make: Callable[[int, int], Image.Image]) -> list[Image.Image]:
-        return through_vae(base, [make(i, s) for i in range(len(wanted)) for s in range(SEEDS)])
+        return reconstruct(base, [make(i, s) for i in range(len(wanted)) for s in range(SEEDS)])
 
     def of_prompts(pictures: Sequence[Image.Image]) -> Tensor:
         return compositions(pictures).view(len(wanted), SEEDS, -1)
@@ -179,7 +179,7 @@ def make_pools(base: Base, style: str, seed: int) -> Pools:
             len(real), _NEAR, -1
         ),
         copies={
-            name: compositions(through_vae(base, pictures)) for name, pictures in {**disguised, PASTED: pasted}.items()
+            name: compositions(reconstruct(base, pictures)) for name, pictures in {**disguised, PASTED: pasted}.items()
         },
     )
 
@@ -198,18 +198,6 @@ def _nearly(picture: Image.Image, number: int) -> Image.Image:
 def _shift_colours(picture: Image.Image) -> Image.Image:
     """All colours a fifth of the way to blue."""
     return Image.blend(picture, Image.new("RGB", picture.size, (60, 90, 200)), 0.2)
-
-
-@torch.no_grad()
-def through_vae(base: Base, pictures: Sequence[Image.Image]) -> list[Image.Image]:
-    """What the base's VAE makes of pictures."""
-    vae = base.pipeline.vae
-    results: list[Image.Image] = []
-    for start in range(0, len(pictures), 32):
-        means, _ = base.encode_images(to_pixels(pictures[start : start + 32]))
-        decoded = vae.decode(means / vae.config.scaling_factor).sample
-        results += base.pipeline.image_processor.postprocess(decoded, output_type="pil")
-    return results
 
 
 def wilson(hits: int, tries: int, z: float = 1.96) -> tuple[float, float]:

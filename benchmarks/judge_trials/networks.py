@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import torch
 import torch.nn.functional as F
@@ -103,9 +103,8 @@ def damage(pixels: Tensor, generator: torch.Generator) -> Tensor:
 @torch.no_grad()
 def through_vae(base: Base, pixels: Tensor) -> Tensor:
     """uint8 pictures as the VAE gives them back: what the best sample could look like."""
-    vae: Any = base.pipeline.vae
     parts = []
     for part in torch.split(pixels, 64):
-        decoded = vae.decode(vae.encode(to_unit(part)).latent_dist.mode()).sample
-        parts.append(((decoded.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8))
+        mean, _ = base.encode_images(to_unit(part))
+        parts.append(((base.decode_images(mean).clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8))
     return torch.cat(parts)
