@@ -29,13 +29,11 @@ from torch import Tensor
 
 from eval.metrics.similarity import MIN_MARGIN
 from eval.metrics.style import Way
-from eval.resampling import bootstrap_error, copied_share, every, jackknife, take, validation_gain
+from eval.resampling import KEPT_WHOLE, bootstrap_error, copied_share, every, jackknife, take, validation_gain
 
 PICTURES = 100.0
 VALIDATION = 10.0
 PROMPT_POWER = 2
-KEPT_WHOLE = 0.8
-"""This share of the expected prompt match and more counts as all of it: how a CLIP reads a style varies by as much."""
 MIN_REAL_MATCH = 0.75
 """Of the base's prompt match, the least that real pictures are taken to have: below it their captions say little."""
 

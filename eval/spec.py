@@ -89,7 +89,7 @@ class Thresholds:
 class SubjectWeights:
     """How much each part counts in the score of a subject or a face, see `eval.subject_score`."""
 
-    prompt_power: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 4.0
+    prompt_power: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 2.0
     """The share of prompt match that is kept goes in with this power; 0: it does not count."""
     class_leak: _Part = 0.5
     """Share of the score that is lost where the class word alone draws the subject; 0: it does not count."""

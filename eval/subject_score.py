@@ -5,8 +5,8 @@
 
 - **likeness**: how much of the way from the base's pictures of the class word to the real pictures was gone, at most
   1; where there is an eye for faces, how much of the way from face to face, and none where a picture shows no face.
-- **prompt**: the share of the base's prompt match that is kept, 0 to 1. The base draws the class word, so it is no
-  worse for not knowing the subject.
+- **prompt**: the share of the base's prompt match that is kept; four fifths of it and more count as all. The base draws
+  the class word, so it is no worse for not knowing the subject.
 - **copies**: the share of pictures that copy a training picture, less the base's own.
 - **leaks**: `eval.metrics.likeness`, each 0 to 1; a part that was not measured costs nothing.
 - p, c, b and v are `eval.subject_score`.
@@ -25,7 +25,7 @@ import torch
 from torch import Tensor
 
 from eval.metrics.similarity import MIN_MARGIN
-from eval.resampling import bootstrap_error, copied_share, every, jackknife, take, validation_gain
+from eval.resampling import KEPT_WHOLE, bootstrap_error, copied_share, every, jackknife, take, validation_gain
 from eval.spec import SubjectWeights
 
 
@@ -92,7 +92,7 @@ def _combine(parts: SubjectParts, prompts: Tensor, seeds: Tensor) -> Tensor:
     copied = copied_share(parts.copied, parts.training_copied, prompts, seeds) - copied_share(
         parts.base_copied, parts.base_training_copied, prompts, seeds
     )
-    worth = likeness.clamp(-1, 1) * kept.clamp(0, 1) ** weights.prompt_power * (1 - copied.clamp(0, 1))
+    worth = likeness.clamp(-1, 1) * (kept / KEPT_WHOLE).clamp(0, 1) ** weights.prompt_power * (1 - copied.clamp(0, 1))
     worth = worth * (1 - weights.class_leak * _leak(parts.class_leak))
     worth = worth * (1 - weights.background_leak * _leak(parts.background_leak))
     # Pushed away from the subject there is nothing to keep: a product of two bad factors must not look better.

@@ -11,7 +11,7 @@ import torch
 from eval.spec import SubjectWeights
 from eval.subject_score import SubjectParts, pseudo_values, score, standard_error
 
-WEIGHTS = SubjectWeights(prompt_power=4, class_leak=0.5, background_leak=0.25, validation=0)
+WEIGHTS = SubjectWeights(prompt_power=2, class_leak=0.5, background_leak=0.25, validation=0)
 
 
 def parts(likeness: float = 1.0, kept: float = 1.0, copies: float = 0.0, **changes: Any) -> SubjectParts:
@@ -37,7 +37,8 @@ def parts(likeness: float = 1.0, kept: float = 1.0, copies: float = 0.0, **chang
         (parts(0.0), 0.0),
         (parts(), 100.0),
         (parts(1.3, 1.2), 100.0),
-        (parts(0.6, 0.9), 100 * 0.6 * 0.9**4),
+        (parts(0.6, 0.9), 60.0),
+        (parts(0.6, 0.4), 100 * 0.6 * 0.5**2),
         (parts(copies=0.25), 75.0),
         (parts(class_leak=1.0), 50.0),
         (parts(class_leak=0.4, background_leak=0.2), 100 * 0.8 * 0.95),
