@@ -9,7 +9,7 @@ from eval.spec import EvalSpec, SampleBudget
 
 SURE: Final = 1.75
 """From this paired t on, a fall that ends a trial is believed without further seeds; found with the sixty trials of
-docs/judge.md."""
+docs/sixty_trials.md."""
 
 
 def first_budget(spec: EvalSpec) -> SampleBudget:

@@ -9,7 +9,7 @@ from typing import Final
 WITHIN: Final = 0.1
 """Standard errors of the best score within which an earlier checkpoint is preferred. The rule's own is 1: but the error
 is one of prompts that differ, and all of a trial's checkpoints are judged on the same ones. Over sixty trials whose
-truth is known, 1 lost 7 % of quality against each trial's truly best checkpoint, .1 lost 2 % (docs/judge.md)."""
+truth is known, 1 lost 7 % of quality against each trial's truly best checkpoint, .1 lost 2 % (docs/sixty_trials.md)."""
 
 
 def earliest_good_enough(
