@@ -72,8 +72,15 @@ def test_what_is_no_picture_of_the_style_is_far_from_it(other: str) -> None:
     assert share(drawn, base, real) < 0.2
 
 
-def test_few_real_pictures_lie_as_far_as_can_be_known() -> None:
-    real = normal(3, D, seed=1)
-    apart = [float(_far(real[i][None, None], real[[j for j in range(3) if j != i]])) for i in range(3)]
-    assert min(apart) <= real_distance(real, 8) <= max(apart)
-    assert real_distance(real[:1], 8) == 0.0
+@pytest.mark.parametrize("count", [4, 13, 60])
+def test_further_real_pictures_are_as_far_as_is_foretold_however_few_there_are(count: int) -> None:
+    squares, foretold = [], []
+    for seed in range(60):
+        real, more = normal(count, 48, seed=2 * seed), normal(8, 2, 48, seed=2 * seed + 1)
+        squares.append(float(_far(more, real)) ** 2)
+        foretold.append(real_distance(real, 16) ** 2)
+    assert sum(foretold) == pytest.approx(sum(squares), rel=0.03)
+
+
+def test_one_picture_alone_foretells_nothing() -> None:
+    assert real_distance(normal(1, D, seed=1), 8) == 0.0
