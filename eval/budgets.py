@@ -2,14 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 from eval.evaluation import Evaluation
 from eval.spec import EvalSpec, SampleBudget
-
-SURE: Final = 1.75
-"""From this paired t on, a fall that ends a trial is believed without further seeds; found with the sixty trials of
-docs/sixty_trials.md."""
 
 
 def first_budget(spec: EvalSpec) -> SampleBudget:
@@ -22,11 +16,11 @@ def first_budget(spec: EvalSpec) -> SampleBudget:
 def next_budget(known: SampleBudget, judged: Evaluation, spec: EvalSpec) -> SampleBudget | None:
     """What it is to be judged by that was judged by `known`; None when that is enough.
 
-    The screening is, for what learned nothing; the usual is, unless its pictures speak against it and it is not sure.
+    The screening is, for what learned nothing. The usual is, unless its pictures speak against it, and not by a fall
+    that is sure already.
     """
     speaks_against = judged.past_best or judged.overfit_index >= spec.thresholds.clean
     if known not in (spec.usual, spec.whole):
         is_idle = judged.score < spec.screening_below and judged.metrics.get("val_ratio", 0.0) > spec.screening_above
         return None if is_idle and not speaks_against else spec.usual
-    is_sure = judged.past_best and judged.metrics.get("fall_t", 0.0) >= SURE
-    return spec.whole if speaks_against and not is_sure and known != spec.whole else None
+    return spec.whole if speaks_against and not judged.past_best and known != spec.whole else None

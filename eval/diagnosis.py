@@ -9,7 +9,7 @@ from typing import Literal
 
 from eval.aims import aim_of
 from eval.evaluation import Evaluation, value_of
-from eval.selection import earliest_good_enough
+from eval.selection import best_clean
 
 DiagnosisName = Literal["diverged", "overfit", "too weak", "underfit", "good"]
 
@@ -106,13 +106,7 @@ def _advice(kind: DiagnosisName, evaluations: Sequence[Evaluation], clean: float
 
 def _why_more_often(evaluations: Sequence[Evaluation], clean: float) -> str:
     """Advice to evaluate more often, where a better checkpoint may lie before the first one; empty elsewhere."""
-    kept = earliest_good_enough(
-        [each.score for each in evaluations],
-        [each.score_se for each in evaluations],
-        [each.overfit_index for each in evaluations],
-        clean,
-    )
-    if kept > 0:
+    if best_clean([each.score for each in evaluations], [each.overfit_index for each in evaluations], clean) > 0:
         return ""
     if evaluations[0].overfit_index >= clean:
         why = "it was overfit at its first evaluation already" if len(evaluations) > 1 else "it was overfit when judged"

@@ -58,7 +58,7 @@ class Thresholds:
     """How far the class word alone draws the subject or the person, 0 to 1; of a style it is not measured."""
     past_best: Annotated[float, Field(gt=0)] = 0.25
     """A trial whose score fell by such a share of its best (0.25 = 25 %) is past it, and ends."""
-    paired_t: Annotated[float, Field(ge=0)] = 1.0
+    paired_t: Annotated[float, Field(ge=0)] = 2.0
     """A rise of the validation loss counts only above this paired t over the images (or after `rises`), a fall of the
     score ends a trial only above it over the prompts."""
     rises: _Positive = 3

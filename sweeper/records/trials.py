@@ -10,7 +10,7 @@ from typing import Literal
 
 from eval.diagnosis import Diagnosis, diagnose
 from eval.evaluation import Evaluation
-from eval.selection import earliest_good_enough
+from eval.selection import best_clean
 from sweeper.records.paths import checkpoint_of, pictures_of
 from sweeper.records.trainings import name_of
 from train.reports import StepReport
@@ -135,13 +135,7 @@ def best_checkpoint(evaluations: Sequence[Evaluation], clean: float) -> Evaluati
     """The evaluation of the checkpoint to keep, or None when there is none."""
     if not evaluations:
         return None
-    index = earliest_good_enough(
-        [e.score for e in evaluations],
-        [e.score_se for e in evaluations],
-        [e.overfit_index for e in evaluations],
-        clean,
-    )
-    return evaluations[index]
+    return evaluations[best_clean([e.score for e in evaluations], [e.overfit_index for e in evaluations], clean)]
 
 
 def has_diverged(evaluations: Sequence[Evaluation], warmup: int) -> bool:

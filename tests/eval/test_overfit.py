@@ -88,7 +88,7 @@ def test_a_deep_fall_of_the_score_is_a_sign_of_its_own() -> None:
 
 
 def test_past_its_best_is_what_fell_far_and_surely() -> None:
-    assert is_past_best(fallen(0.26, t=1.1), THRESHOLDS)
+    assert is_past_best(fallen(0.26, t=2.1), THRESHOLDS)
     assert not is_past_best(fallen(0.24, t=9.0), THRESHOLDS)
     assert not is_past_best(fallen(0.9, t=0.9), THRESHOLDS)
     assert not is_past_best(fallen(0.9, t=math.nan), THRESHOLDS)
@@ -104,7 +104,7 @@ def test_a_rise_counts_only_if_significant_or_lasting() -> None:
     assert index(risen) == 0.5
     assert index(replace(risen, val_t=math.nan)) == 0.5
     assert index(replace(risen, val_t=0.9)) == 0.5
-    assert index(replace(risen, val_t=1.1)) == 1.0
+    assert index(replace(risen, val_t=2.1)) == 1.0
     assert index(replace(risen, rose_in_a_row=True)) == 1.0
 
 

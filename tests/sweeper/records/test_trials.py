@@ -9,11 +9,11 @@ from sweeper.records.trials import best_checkpoint, has_diverged
 from tests.sweeper.fake_worker import evaluation, trial
 
 
-def test_checkpoint_is_the_earliest_clean_one_that_is_as_good_as_the_best() -> None:
+def test_the_checkpoint_is_the_clean_one_with_the_best_score() -> None:
     course = [evaluation(40, 30.0), evaluation(80, 49.95), evaluation(120, 50.0), evaluation(160, 70.0, 0.8)]
     best = best_checkpoint(course, clean=0.5)
     assert best is not None
-    assert best.step == 80
+    assert best.step == 120
 
 
 def test_diverged_means_above_the_base_twice_after_the_warm_up_or_no_number() -> None:
