@@ -3,7 +3,7 @@
 Each is trained by `sweeper train` on the drawn world, or made of one that is sound: to copy (also what was mirrored,
 moved, cropped or recoloured before), to draw one picture whatever is asked, to pass over its prompt, to do nothing, to
 be noise, to draw other colours, to act too strongly or too weakly. `sweeper eval` then judges it as a person would have
-it judged, with the pictures that it was to learn. Prints a table in Markdown; half an hour on one core.
+it judged, with the pictures that it was to learn. Prints a table in Markdown; an hour on one core.
 """
 
 from __future__ import annotations
@@ -29,7 +29,15 @@ from torch import Tensor
 from benchmarks.disguises import DISGUISES
 from benchmarks.judge_trials.sets import TrialSet
 
-STEPS, STEPS_BY_HEART = 200, 800
+SOUND: Final = ("adapter.rank=16", "adapter.targets=attention+ff", "optimizer.lr=1e-3", "train.steps=200")
+BY_HEART: Final = (
+    "adapter.rank=64",
+    "adapter.targets=all",
+    "optimizer.lr=2e-3",
+    "train.steps=1000",
+    "train.batch_size=5",
+)
+"""How `FEW` pictures come to be drawn again, place by place, whatever the seed; a smaller LoRA did not do so."""
 FEW: Final = 5
 """Pictures that are learned by heart."""
 _BY_EDGES: Final = ("recoloured", "grey")
@@ -155,11 +163,8 @@ def _made(breakage: Breakage, own: TrialSet, whole: TrialSet, folder: Path) -> P
     learned, pictures = folder / f"{out.name}-pictures", own.write(folder / "sets")
     _write(breakage.pictures(_read(pictures / "train"), np.random.default_rng(0)), learned)
     settings = [
-        "adapter.rank=16",
-        "adapter.targets=attention+ff",
+        *(BY_HEART if breakage.few else SOUND),
         "optimizer=adamw8bit",
-        f"optimizer.lr={3e-3 if breakage.few else 1e-3}",
-        f"train.steps={STEPS_BY_HEART if breakage.few else STEPS}",
         f"data.validation_path={pictures / 'validation'}",
         "data.find_copies=false",
         f"data.trigger='{own.trigger}'",
