@@ -62,7 +62,8 @@ def judge_anew(
     """
     study, dataset = folder / chosen.name / chosen.name, _dataset(chosen, folder)
     stored = yaml.safe_load((study / "study.yaml").read_text())["config"]["eval"]
-    spec = replace(spec, prompts=spec.prompts or tuple(chosen.captions("validation", folder / "sets" / chosen.name)))
+    prompts = spec.prompts or tuple(chosen.captions("validation", folder / "sets" / chosen.name))
+    spec = replace(spec, prompts=prompts, final_prompts=())  # no finalists here
     if not draw:
         spec = replace(spec, tiebreak_seeds=(), screening_prompts=None)
         before = asdict(EvalSpec()) | stored  # a study may be older than a field
