@@ -28,6 +28,7 @@ from torch import Tensor
 
 from benchmarks.disguises import DISGUISES
 from benchmarks.judge_trials.sets import TrialSet
+from foundation.data.folder import read_folder
 
 SOUND: Final = ("adapter.rank=16", "adapter.targets=attention+ff", "optimizer.lr=1e-3", "train.steps=200")
 BY_HEART: Final = (
@@ -174,8 +175,8 @@ def _made(breakage: Breakage, own: TrialSet, whole: TrialSet, folder: Path) -> P
 
 
 def _read(folder: Path) -> Pictures:
-    lines = [json.loads(line) for line in (folder / "metadata.jsonl").read_text().splitlines()]
-    return [(Image.open(folder / line["file_name"]).convert("RGB"), line["text"]) for line in lines]
+    pictures, _ = read_folder(folder, where=str(folder))
+    return [(picture.open(), picture.caption) for picture in pictures]
 
 
 def _write(pictures: Pictures, folder: Path) -> None:
