@@ -88,7 +88,7 @@ class Trial:
 
     @property
     def best(self) -> Evaluation | None:
-        """The checkpoint to keep: the earliest clean one that is as good as the best; None before any."""
+        """The checkpoint to keep: the clean one with the best score; None before any."""
         return best_checkpoint(self.evaluations, self.clean)
 
     @property

@@ -31,7 +31,7 @@ def how_chosen(
     fresh = (
         "fresh seeds on prompts that no trial saw" if config.eval.final_prompts else "fresh seeds on the same prompts"
     )
-    said = ["Of each trial the clean checkpoint with the best score counts, or an earlier one that is as good."]
+    said = ["Of each trial the clean checkpoint with the best score counts."]
     if objectives:
         said.append(f"Finalists are the best by score on the Pareto front of {', '.join(objectives)}.")
     evaluations = {number: each.evaluation for number, each in rescored.items()}
