@@ -1,4 +1,4 @@
-"""The score of a checkpoint, its standard error, and the choice of the best.
+"""The score of a checkpoint, and its standard error.
 
     score = 100 · style · prompt² · (1 − copies) + 10 · (1 − validation ratio)
 
