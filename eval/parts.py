@@ -67,10 +67,16 @@ def alike(
 def _matches(
     eye: FeatureExtractor, patches: PatchExtractor, images: Sequence[Image.Image], subject: SubjectFeatures
 ) -> Tensor:
-    """(N, m): with pictures that have parts first, the best match of each part, by its weight."""
-    by_parts = (found_again(patches.images(images), subject.parts) * subject.weights).sum(-1)
-    by_whole = eye.images(images).double() @ subject.whole.double().T
-    return torch.cat([by_parts, by_whole], dim=1)
+    """(N, m): with pictures that have parts first, the best match of each part, by its weight.
+
+    Neither way of looking is gone where no picture is compared so.
+    """
+    found = [torch.zeros(len(images), 0, dtype=torch.float64)]
+    if len(subject.parts):
+        found.append((found_again(patches.images(images), subject.parts) * subject.weights).sum(-1))
+    if len(subject.whole):
+        found.append(eye.images(images).double() @ subject.whole.double().T)
+    return torch.cat(found, dim=1)
 
 
 def _ceiling(matches: Tensor, places: Sequence[int]) -> Tensor:

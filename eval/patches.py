@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -31,14 +31,18 @@ class PatchExtractor:
         """W, of what is seen at one place."""
         return int(self.vision.config.hidden_size)
 
-    @torch.inference_mode()
     def images(self, images: Sequence[Image.Image]) -> Tensor:
         """Return what is seen at each of K places, row by row: (N, K, W), of any length, float32, on the CPU.
 
         An empty list gives (0, 0, W).
         """
-        parts = [self._look(pixels) for pixels in pixel_batches(images, self.processor, self.device)]
+        parts = list(self.batches(images))
         return torch.cat(parts) if parts else torch.zeros(0, 0, self.width)
+
+    def batches(self, images: Sequence[Image.Image]) -> Iterator[Tensor]:
+        """Yield the same some pictures at a time: all places of a large set would fill the memory."""
+        for pixels in pixel_batches(images, self.processor, self.device):
+            yield self._look(pixels)
 
     def cover(self, mask: Image.Image) -> Tensor:
         """Return how much of each place of a picture its `mask`, white on black, covers: (K,), 0 to 1."""
@@ -46,6 +50,7 @@ class PatchExtractor:
         side = self.vision.config.patch_size
         return avg_pool2d(white[:, 0].float(), side).flatten().double()
 
+    @torch.inference_mode()
     def _look(self, pixels: Tensor) -> Tensor:
         states = self.vision(pixel_values=pixels, output_hidden_states=True).hidden_states
         side = self.vision.config.patch_size

@@ -8,7 +8,7 @@
 - **prompt**: the share of the base's prompt match that is kept; four fifths of it and more count as all. The base draws
   the class word, so it is no worse for not knowing the subject.
 - **copies**: the share of pictures that copy a training picture, less the base's own.
-- **leaks**: `eval.metrics.likeness`, each 0 to 1; a part that was not measured costs nothing.
+- **leaks**: `eval.metrics.leaks`, each 0 to 1; a part that was not measured costs nothing.
 - p, c, b and v are `eval.subject_score`.
 
 0 is the base, 100 pictures as like the subject as the real ones are to one another, that show what the prompts say,

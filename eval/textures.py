@@ -36,8 +36,8 @@ class TextureExtractor:
 
         float32 on the CPU; an empty list gives (0, 2·W + D).
         """
-        places = self.patches.images(images)
-        seen = torch.cat([places.mean(1), places.std(1)], dim=1) if len(places) else torch.zeros(0, 2 * self._width)
+        parts = [torch.cat([places.mean(1), places.std(1)], dim=1) for places in self.patches.batches(images)]
+        seen = torch.cat(parts) if parts else torch.zeros(0, 2 * self._width)
         return torch.cat([seen, self.eye.images(images)], dim=1)
 
     def parts(self, width: int) -> tuple[int, ...]:

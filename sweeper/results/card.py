@@ -130,9 +130,8 @@ def _over_seeds(winner: Winner) -> list[str]:
 
 def _strengths(winner: Winner) -> list[str]:
     """The section on strengths, where any were tried."""
-    rows = []
+    rows, aim = [], aim_of(winner.evaluation.metrics).metric
     for strength, evaluation in winner.tried.items():
-        aim = aim_of(evaluation.metrics).metric
         cells = [
             f"{strength:g}",
             _number(evaluation.score),
