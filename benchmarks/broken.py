@@ -28,6 +28,7 @@ from torch import Tensor
 
 from benchmarks.disguises import DISGUISES
 from benchmarks.judge_trials.sets import TrialSet
+from foundation.adapters.files.part import WEIGHTS_FILE
 from foundation.data.folder import read_folder
 
 SOUND: Final = ("adapter.rank=16", "adapter.targets=attention+ff", "optimizer.lr=1e-3", "train.steps=200")
@@ -154,7 +155,7 @@ def _disguise(name: str) -> Callable[[Pictures, np.random.Generator], Pictures]:
 def _made(breakage: Breakage, own: TrialSet, whole: TrialSet, folder: Path) -> Path:
     """The file of the broken LoRA, trained or made where it is not there."""
     out = folder / re.sub(r"\W+", "-", f"{own.style} {breakage.name}")
-    file = out / "lora" / "pytorch_lora_weights.safetensors"
+    file = out / "lora" / WEIGHTS_FILE
     if file.exists():
         return file
     if breakage.pictures is None:
