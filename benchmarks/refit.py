@@ -19,7 +19,7 @@ from typing import Final
 import torch
 
 from benchmarks.judge_trials.sets import TrialSet
-from benchmarks.judge_trials.truth import Inspector, Readers, load_readers
+from benchmarks.judge_trials.style_truth import Readers, StyleInspector, load_readers
 from foundation.bases.port import Base
 from foundation.bases.registry import load_base
 from foundation.data.dataset import Dataset, load_dataset
@@ -76,7 +76,7 @@ def _compare(base: Base, readers: Readers, chosen: TrialSet, folder: Path) -> It
     share = everything.num_images / split.num_images
     kept = folder / "truth" / chosen.name
     kept.mkdir(parents=True)
-    inspector = Inspector(base, readers, chosen, pictures, kept)
+    inspector = StyleInspector(base, readers, chosen, pictures, kept)
     places = {"split": folder / chosen.name / "split", "refitted": folder / chosen.name / "refitted"}
     later = [round(step * share) for step in STEPS]
     _train(base, split, STEPS, places["split"], folder)
@@ -88,7 +88,7 @@ def _compare(base: Base, readers: Readers, chosen: TrialSet, folder: Path) -> It
                 for (name, place), at in zip(places.items(), (step, scaled), strict=True)
             }
             numbers = {
-                name: {key: round(getattr(each, key), 4) for key in ("quality", "shown", "styled", "told", "copied")}
+                name: {key: round(getattr(each, key), 4) for key in ("quality", "shown", "way", "told", "copied")}
                 for name, each in truths.items()
             }
             yield Pair(set=chosen.name, setting=setting, step=step, **numbers)
@@ -106,7 +106,7 @@ def _train(base: Base, dataset: Dataset, steps: Sequence[int], place: Path, fold
 
 
 def _report(pairs: Sequence[Pair]) -> None:
-    for name in ("quality", "shown", "styled", "told", "copied"):
+    for name in ("quality", "shown", "way", "told", "copied"):
         gains = [pair.refitted[name] - pair.split[name] for pair in pairs]
         error = stdev(gains) / len(gains) ** 0.5
         better = sum(gain > 0 for gain in gains)

@@ -6,7 +6,9 @@ stored courses and draws the pictures (minutes).
 
 `rejudge` has today's judge look at the stored pictures again and writes the courses anew (a minute); arguments such as
 `eval.seeds=[0]` change what it looks at, and with `--draw` how it draws (forty minutes on one core). `ceiling`
-prints what the truth's own reader would make of what was so drawn.
+prints what the truth's own reader would make of what was so drawn. Both are for sets of styles.
+
+Sets are of a style or of a subject (`--sets mug beachball`); a report is of one kind.
 """
 
 from __future__ import annotations
@@ -23,10 +25,13 @@ from benchmarks.judge_trials.courses import Course, append_course, inspect_study
 from benchmarks.judge_trials.discriminator import style_accuracy
 from benchmarks.judge_trials.figures import draw_all
 from benchmarks.judge_trials.reader import accuracy
-from benchmarks.judge_trials.record import record, record_recipe
+from benchmarks.judge_trials.record import record, record_recipe, record_subject
 from benchmarks.judge_trials.report import report, table
 from benchmarks.judge_trials.sets import SETS, TUNED_SETS, TrialSet
-from benchmarks.judge_trials.truth import Inspector, load_readers
+from benchmarks.judge_trials.style_truth import StyleInspector, load_readers
+from benchmarks.judge_trials.subject_readers import load_subject_reader
+from benchmarks.judge_trials.subject_sets import SUBJECT_SETS, SubjectSet
+from benchmarks.judge_trials.subject_truth import SubjectInspector, told_apart
 from eval.spec import EvalSpec
 from foundation.bases.port import Base
 from foundation.bases.registry import load_base
@@ -45,25 +50,34 @@ def main() -> None:
     parser.add_argument("overrides", nargs="*", help="of the default study, such as eval.seeds=[0]")
     parser.add_argument("--folder", type=Path, default=Path("multirun/judge_trials"), help="studies and pictures")
     parser.add_argument(
-        "--sets", nargs="+", choices=[each.name for each in SETS], default=[each.name for each in TUNED_SETS]
+        "--sets",
+        nargs="+",
+        choices=[*(each.name for each in SETS), *(each.name for each in SUBJECT_SETS)],
+        default=[each.name for each in TUNED_SETS],
     )
     parser.add_argument("--docs", type=Path, default=DOCS, help="where the report's pictures go, and the courses are")
     parser.add_argument("--courses", type=Path, help="rejudge: where to write them; report: what to read")
     parser.add_argument("--draw", action="store_true", help="rejudge: draw all checkpoints again")
     arguments = parser.parse_intermixed_args()
     chosen = [each for each in SETS if each.name in arguments.sets]
+    subjects = [each for each in SUBJECT_SETS if each.name in arguments.sets]
+    if subjects and (chosen or arguments.command in ("rejudge", "ceiling")):
+        parser.error("sets of subjects go by themselves, and are recorded, read and reported alone")
     stored = arguments.docs / COURSES
     file = arguments.courses or stored
     if arguments.command in (None, "record"):
-        for each in chosen:
-            record(each, arguments.folder)
-            record_recipe(each, arguments.folder)
+        for style in chosen:
+            record(style, arguments.folder)
+            record_recipe(style, arguments.folder)
+        for subject in subjects:
+            record_subject(subject, arguments.folder)
     if arguments.command in (None, "read"):
-        _read(arguments.folder, arguments.docs, [each.name for each in chosen])
+        _read(arguments.folder, arguments.docs, chosen, subjects)
     if arguments.command in (None, "report"):
-        request = plan(["+experiment=pencil", *arguments.overrides])
+        request = plan([f"+experiment={'mug' if subjects else 'pencil'}", *arguments.overrides])
         courses = [each for each in read_courses(file) if each.set in arguments.sets]
-        draw_all(courses, request.config.eval, arguments.docs / "pictures")
+        if not subjects:
+            draw_all(courses, request.config.eval, arguments.docs / "pictures")
         print(report(courses, arguments.docs / RECIPES, request))
     if arguments.command == "rejudge":
         spec = plan(["+experiment=pencil", *arguments.overrides]).config.eval
@@ -103,10 +117,17 @@ def _base() -> Base:
     return load_base(BaseSpec(name="pocket", path="pocket", resolution=64), torch.device("cpu"), "fp32")
 
 
-def _read(folder: Path, docs: Path, names: list[str]) -> None:
+def _read(folder: Path, docs: Path, styles: list[TrialSet], subjects: list[SubjectSet]) -> None:
     base = _base()
+    if styles:
+        _read_styles(base, folder, docs, styles)
+    if subjects:
+        _read_subjects(base, folder, docs, subjects)
+
+
+def _read_styles(base: Base, folder: Path, docs: Path, styles: list[TrialSet]) -> None:
     readers = load_readers(base, folder)
-    for each in (each for each in SETS if each.name in names):
+    for each in styles:
         parts, whole = accuracy(readers.reader, base, each.style)
         styled = style_accuracy(readers.discriminator, base, each.style)
         print(
@@ -115,8 +136,17 @@ def _read(folder: Path, docs: Path, names: list[str]) -> None:
         )
         for study, file in ((each.name, COURSES), (f"{each.name}-recipe", RECIPES)):
             kept = folder / "truth" / study
-            inspector = Inspector(base, readers, each, folder / "sets" / each.name, kept)
+            inspector = StyleInspector(base, readers, each, folder / "sets" / each.name, kept)
             inspect_study(folder / each.name / study, inspector, docs / file)
+
+
+def _read_subjects(base: Base, folder: Path, docs: Path, subjects: list[SubjectSet]) -> None:
+    reader = load_subject_reader(base, folder)
+    for each in subjects:
+        print(f"{each.name}: {told_apart(reader, base, each)}")
+        train = each.write(folder / "sets") / "train"
+        inspector = SubjectInspector(base, reader, each, train, folder / "truth" / each.name)
+        inspect_study(folder / each.name / each.name, inspector, docs / COURSES)
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from scipy.stats import rankdata, spearmanr
 from benchmarks.judge_trials.courses import Checkpoint, Course
 from benchmarks.judge_trials.policies import choose
 from benchmarks.judge_trials.rejudge import rejudge_all
+from eval.aims import aim_of
 from eval.evaluation import Evaluation, value_of
 from eval.spec import EvalSpec
 
@@ -164,7 +165,8 @@ CRITERIA: Final[Mapping[str, Callable[[Sequence[Evaluation]], float]]] = {
     "diversity lost": lambda past: -past[-1].metrics["diversity"],
     "prompt match lost": lambda past: past[-1].metrics["prompt_drop"],
     "drift": lambda past: past[-1].metrics["drift"],
-    "style lost": lambda past: max(each.metrics["style"] for each in past[:-1]) - past[-1].metrics["style"],
+    "class leak": lambda past: past[-1].metrics.get("class_leak", math.nan),
+    "aim lost": lambda past: max(_aim(each) for each in past[:-1]) - _aim(past[-1]),
     "overfit index": lambda past: past[-1].overfit_index,
     "score lost": lambda past: max(value_of(each) for each in past[:-1]) - value_of(past[-1]),
 }
@@ -177,9 +179,15 @@ CHOICES: Final[Mapping[str, Callable[[Checkpoint], float]]] = {
     "best CLIP score": lambda point: point.evaluation.metrics["prompt_match"],
     "lowest CMMD": lambda point: -point.evaluation.metrics["cmmd"],
     "lowest FID": lambda point: -point.evaluation.metrics["fid"],
+    "best style or likeness": lambda point: _aim(point.evaluation),
     "best score": lambda point: value_of(point.evaluation),
 }
 """What people choose by: the highest is taken."""
+
+
+def _aim(evaluation: Evaluation) -> float:
+    """How much of the style or of the subject is there."""
+    return evaluation.metrics[aim_of(evaluation.metrics).metric]
 
 
 def _share(called: Sequence[bool], among: Sequence[bool]) -> float:

@@ -15,7 +15,8 @@ from benchmarks.judge_trials.analysis import auc, truly_overfit
 from benchmarks.judge_trials.anew import pictures_drawn_anew
 from benchmarks.judge_trials.courses import Course
 from benchmarks.judge_trials.sets import SETS, TrialSet
-from benchmarks.judge_trials.truth import Measure, Readers, as_pixels
+from benchmarks.judge_trials.style_truth import Measure, Readers
+from benchmarks.judge_trials.truth import as_pixels
 from eval.sampling import sample
 from eval.spec import EvalSpec
 from foundation.bases.port import Base

@@ -14,7 +14,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from benchmarks.judge_trials.networks import SEED, Lesson, damage, draw_styles, load_network, through_vae, vary
+from benchmarks.judge_trials.networks import (
+    SEED,
+    damage,
+    draw_styles,
+    lesson_of_styles,
+    load_network,
+    through_vae,
+    vary,
+)
 from foundation.bases.port import Base
 from train.pocket.loop import Pictures, to_unit
 from train.pocket.world import ALL_STYLES
@@ -64,7 +72,7 @@ def load_discriminator(base: Base, file: Path) -> Discriminator:
         told = torch.cat([wanted[count:], torch.full_like(wanted[:count], NO_STYLE)])
         return F.nll_loss(network(shown), told)
 
-    load_network(network, file, Lesson(STEPS, _styles, loss), base)
+    load_network(network, file, lesson_of_styles(base, STEPS, _styles, loss))
     return Discriminator(network)
 
 

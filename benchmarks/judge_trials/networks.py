@@ -1,4 +1,4 @@
-"""Trains the networks that read the truth: on drawn scenes in all styles, before and after the base's VAE."""
+"""Trains the networks that read the truth: on drawn scenes, before and after the base's VAE."""
 
 from __future__ import annotations
 
@@ -35,33 +35,54 @@ class Lesson:
     """What a network is to learn."""
 
     steps: int
-    wanted: Callable[[Pictures], Tensor]
-    """What is true of N pictures, (N, …)."""
-    loss: Callable[[Tensor, Tensor, torch.Generator], Tensor]
-    """Of pictures (B, 3, 64, 64) in [-1, 1] and what is wanted of them."""
+    begin: Callable[[], Callable[[torch.Generator], Tensor]]
+    """Draws what is learned from (seconds to a minute); what it returns gives the loss of a batch by lot."""
 
 
-def load_network(network: nn.Module, file: Path, lesson: Lesson, base: Base) -> None:
+def lesson_of_styles(
+    base: Base,
+    steps: int,
+    wanted: Callable[[Pictures], Tensor],
+    loss: Callable[[Tensor, Tensor, torch.Generator], Tensor],
+) -> Lesson:
+    """A lesson on POOL drawn scenes in all styles, as they are and as the base's VAE gives them back.
+
+    `wanted` tells what is true of N pictures, (N, …), and `loss` is of pictures (B, 3, 64, 64) in [-1, 1] and of what
+    is wanted of them.
+    """
+
+    def begin() -> Callable[[torch.Generator], Tensor]:
+        pictures = draw_styles(SEED, POOL)
+        decoded, true = through_vae(base, pictures.pixels), wanted(pictures)
+
+        def batch(generator: torch.Generator) -> Tensor:
+            rows = torch.randint(POOL, (BATCH,), generator=generator)
+            source = pictures.pixels if torch.rand((), generator=generator) < DRAWN_SHARE else decoded
+            return loss(to_unit(source[rows]), true[rows], generator)
+
+        return batch
+
+    return Lesson(steps, begin)
+
+
+def load_network(network: nn.Module, file: Path, lesson: Lesson) -> None:
     """Read the network's weights from `file`; where there is none it is taught the lesson first (minutes)."""
     if not file.exists():
-        _teach(network, lesson, base)
+        _teach(network, lesson)
         write_bytes(file, save({name: tensor.contiguous() for name, tensor in network.state_dict().items()}))
     network.load_state_dict(load_file(file))
     network.eval()
 
 
-def _teach(network: nn.Module, lesson: Lesson, base: Base) -> None:
-    pictures = draw_styles(SEED, POOL)
-    decoded, wanted = through_vae(base, pictures.pixels), lesson.wanted(pictures)
+def _teach(network: nn.Module, lesson: Lesson) -> None:
+    batch = lesson.begin()
     torch.manual_seed(SEED)
     generator = torch.Generator().manual_seed(SEED)
     optimizer = torch.optim.AdamW(network.parameters(), lr=2e-3, weight_decay=0.02)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=2e-3, total_steps=lesson.steps)
     network.train().to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # faster on a CPU
     for _ in range(lesson.steps):
-        rows = torch.randint(POOL, (BATCH,), generator=generator)
-        source = pictures.pixels if torch.rand((), generator=generator) < DRAWN_SHARE else decoded
-        loss = lesson.loss(to_unit(source[rows]), wanted[rows], generator)
+        loss = batch(generator)
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()

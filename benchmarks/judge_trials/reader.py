@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from benchmarks.judge_trials.networks import SEED, Lesson, draw_styles, load_network, through_vae, vary
+from benchmarks.judge_trials.networks import SEED, draw_styles, lesson_of_styles, load_network, through_vae, vary
 from foundation.bases.port import Base
 from train.pocket.loop import Pictures, to_unit
 from train.pocket.world import PART_SIZES, Scene, parts_of
@@ -68,7 +68,7 @@ def load_reader(base: Base, file: Path) -> Reader:
         read = network(vary(pixels, generator))
         return torch.stack([F.cross_entropy(logits, wanted[:, i]) for i, logits in enumerate(read)]).sum()
 
-    load_network(network, file, Lesson(STEPS, _parts, loss), base)
+    load_network(network, file, lesson_of_styles(base, STEPS, _parts, loss))
     return Reader(network)
 
 

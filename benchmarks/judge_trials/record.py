@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from benchmarks.judge_trials.sets import TrialSet
+from benchmarks.judge_trials.subject_sets import NUM_TRAIN, NUM_VALIDATION, SubjectSet
 
 NUM_TRIALS: Final = 6
 STEPS: Final = 240
@@ -23,27 +24,30 @@ def record(chosen: TrialSet, folder: Path) -> Path:
 
     Everything that could end a trial early is off; the rest is the default study's.
     """
-    return _study(
-        chosen,
-        folder,
-        chosen.name,
-        [
-            f"study.num_trials={NUM_TRIALS}",
-            "study.sampler=random",
-            f"study.seed={chosen.seed}",
-            f"eval.every={EVERY}",
-        ],
-    )
+    return _study(folder / chosen.name, chosen.name, [*_of_style(chosen, folder), *_at_random(chosen.seed)])
+
+
+def record_subject(chosen: SubjectSet, folder: Path) -> Path:
+    """As `record`, for a subject."""
+    own = [
+        "+experiment=mug",
+        f"data.drawn={chosen.name}",
+        f"data.num_train={NUM_TRAIN}",
+        f"data.num_validation={NUM_VALIDATION}",
+        f"data.trigger='{chosen.subject.trigger}'",
+        f"eval.class_word={chosen.subject.shape}",
+    ]
+    return _study(folder / chosen.name, chosen.name, [*own, *_at_random(chosen.seed)])
 
 
 def record_recipe(chosen: TrialSet, folder: Path) -> Path:
     """As `record`, for trials that search nothing: the recipe that people start from, with several seeds."""
     seeds = ",".join(str(seed) for seed in range(NUM_RECIPES))
     return _study(
-        chosen,
-        folder,
+        folder / chosen.name,
         f"{chosen.name}-recipe",
         [
+            *_of_style(chosen, folder),
             "adapter.rank=8",
             "adapter.alpha_ratio=1",
             "adapter.targets=attention",
@@ -58,21 +62,39 @@ def record_recipe(chosen: TrialSet, folder: Path) -> Path:
     )
 
 
-def _study(chosen: TrialSet, folder: Path, name: str, overrides: Sequence[str]) -> Path:
+def _at_random(seed: int) -> list[str]:
+    return [
+        f"study.num_trials={NUM_TRIALS}",
+        "study.sampler=random",
+        f"study.seed={seed}",
+        f"eval.every={EVERY}",
+    ]
+
+
+def _of_style(chosen: TrialSet, folder: Path) -> list[str]:
     pictures = chosen.write(folder / "sets")
     prompts = ",".join(f'"{prompt}"' for prompt in chosen.captions("validation", pictures))
-    common = [
+    return [
         "+experiment=pencil",
         f"data.path={pictures / 'train'}",
         f"data.validation_path={pictures / 'validation'}",
         f"data.trigger='{chosen.trigger}'",
         f"eval.prompts=[{prompts}]",
+    ]
+
+
+def _study(folder: Path, name: str, overrides: Sequence[str]) -> Path:
+    """Run the study `name` in `folder`, or go on with it; `overrides` begin with its experiment."""
+    experiment, *own = overrides
+    common = [
         f"study.name={name}",
-        f"study.folder={folder / chosen.name}",
+        f"study.folder={folder}",
         f"study.slots={NUM_TRIALS}",
         "study.pruner.name=none",
         "study.keep=all",
         "study.finalists=1",
+        "study.refit=never",
+        "study.recipes=null",
         "study.strengths=[1.0]",
         "eval.tiebreak_seeds=[]",
         "eval.screening_prompts=null",
@@ -80,5 +102,5 @@ def _study(chosen: TrialSet, folder: Path, name: str, overrides: Sequence[str]) 
         "eval.warmup_evaluations=1000",
         "eval.thresholds.past_best=1000",
     ]
-    subprocess.run([sys.executable, "-m", "sweeper", *common, *overrides], check=True)
-    return folder / chosen.name / name
+    subprocess.run([sys.executable, "-m", "sweeper", experiment, *common, *own], check=True)
+    return folder / name

@@ -26,6 +26,7 @@ def signs_of(evaluation: Evaluation, fall: Fall | None) -> OverfitSigns:
         prompt_spread=metrics["prompt_spread"],
         prompt_drop=metrics["prompt_drop"],
         drift=metrics["drift"],
+        class_leak=metrics.get("class_leak"),
         fall=fall,
     )
 

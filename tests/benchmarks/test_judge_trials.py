@@ -34,7 +34,7 @@ SPEC = CONFIG.eval
 def truth(quality: float, copied: float = 0.0) -> Truth:
     """Pictures around a quality, the same scatter every time."""
     each = tuple(quality + 0.02 * math.sin(3 * i) for i in range(32))
-    return Truth(quality=sum(each) / 32, shown=quality, whole=quality, styled=1.0, copied=copied, each=each)
+    return Truth(quality=sum(each) / 32, shown=quality, whole=quality, way=1.0, copied=copied, each=each)
 
 
 def evaluation(step: int, score: float) -> Evaluation:
