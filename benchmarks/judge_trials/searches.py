@@ -12,8 +12,11 @@ import numpy as np
 
 from benchmarks.judge_trials.courses import Course, read_courses
 from benchmarks.judge_trials.policies import Replay, Stopped
+from sweeper.search.dimension import Numbers
 from sweeper.search.space import Plan
 from sweeper.search.study import Search
+from train.spec import AdapterSpec
+from train.spec.layer_lr import layer_lr
 
 BUDGET: Final = 8
 """Full courses that a search may pay for."""
@@ -50,6 +53,7 @@ class _Proposals:
     def __init__(self, pool: Sequence[Course], sampler: Literal["tpe", "random"], seed: int, request: Plan) -> None:
         study = replace(request.config.study, sampler=sampler, seed=seed, num_trials=1000)
         self._search = Search.open(replace(request.config, study=study), request.space)
+        self._space = request.space
         self._left = list(pool)
         self._number = -1
 
@@ -57,10 +61,22 @@ class _Proposals:
         """The pool's answer to what the sampler proposes."""
         number, wanted = self._search.ask()
         self._search.tell_failed(number, "only a proposal")
-        nearest = min(self._left, key=lambda course: distance(course.params, wanted))
+        nearest = min(self._left, key=lambda course: distance(self._here(course.params), wanted))
         self._left.remove(nearest)
-        self._number, _ = self._search.ask(dict(nearest.params))
+        self._number, _ = self._search.ask(self._here(nearest.params))
         return nearest
+
+    def _here(self, params: Mapping[str, Any]) -> dict[str, Any]:
+        """The parameters as the space has them now; trials may be older than learning rates of layers."""
+        adapter = AdapterSpec(rank=params["adapter.rank"], alpha_ratio=params["adapter.alpha_ratio"])
+        known = {each.name: each.domain for each in self._space.dimensions}
+        here = dict(params)
+        for name in params:
+            of_layers = f"{name.removesuffix(':lr')}:layer_lr"
+            domain = known.get(of_layers)
+            if name.endswith(":lr") and isinstance(domain, Numbers):
+                here[of_layers] = min(max(layer_lr(here.pop(name), adapter), domain.low), domain.high)
+        return here
 
     def tell(self, score: float) -> None:
         """Let the sampler learn from the last answer."""

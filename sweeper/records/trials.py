@@ -18,6 +18,8 @@ from train.spec import TrialSpec
 
 Status = Literal["waiting", "running", "finished", "pruned", "failed"]
 DIVERGED_IN_A_ROW = 2
+_LAYER_LR, _LR = "layer_lr", "lr"
+"""What the search calls a learning rate as layers feel it, and what it sets."""
 SEEKING = 1.1
 """Growth of the learning rate from one evaluation to the next that shows an optimizer which has not found it."""
 
@@ -67,6 +69,14 @@ class Trial:
         for evaluation in history:
             self.peak_rates.append(max((each.lr for each in reports if each.step <= evaluation.step), default=0.0))
         self.peak_rate = max((each.lr for each in reports), default=0.0)
+
+    @property
+    def settings(self) -> dict[str, object]:
+        """Its parameters as people set them: the learning rate where the search knows what layers are to feel of it."""
+        return {
+            name.replace(_LAYER_LR, _LR): self.spec.optimizer.lr if name.endswith(_LAYER_LR) else value
+            for name, value in self.params.items()
+        }
 
     @property
     def seeks_rate(self) -> bool:

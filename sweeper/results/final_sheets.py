@@ -43,7 +43,7 @@ def winner_sheet(trial: Trial, found: Found, prompts: list[str], reals: Sequence
         for i, prompt in enumerate(prompts[:WINNER_PROMPTS])
     ]
     title = f"{config.study.name}: trial {trial.name}, step {final.evaluation.step}, strength {found.strength:g}"
-    return contact_sheet(title, describe_params(trial.params), seeds, rows)
+    return contact_sheet(title, describe_params(trial.settings), seeds, rows)
 
 
 def finalists_sheet(

@@ -100,7 +100,7 @@ def select_best(
     else:
         chosen = _choose(supervisor, display, best, [*finalists, *repeats], digest, config, dataset)
     evaluation, setting = chosen.evaluation, Training.of(chosen.number).trial
-    params = supervisor.trials[setting].params
+    params = supervisor.trials[setting].settings
     register = config.tracking.register
     is_champion = register == "always" or (register == "better" and not chosen.within_noise)
     description = describe_params({**params, "strength": chosen.strength})
@@ -289,7 +289,7 @@ def _winner(
         resolution=config.base.resolution,
         sample_steps=config.base.sample_steps,
         guidance_scale=config.base.guidance_scale,
-        params=trial.params,
+        params=trial.settings,
         trials=[_summary(each) for each in trials],
         finalists=fresh.scores,
         settings=fresh.settings,
@@ -308,7 +308,7 @@ def _summary(trial: Trial) -> TrialSummary:
     best = trial.best
     return TrialSummary(
         number=trial.number,
-        params=trial.params,
+        params=trial.settings,
         status=trial.status,
         score=best.score if best else None,
         step=best.step if best else None,

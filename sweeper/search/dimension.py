@@ -67,6 +67,8 @@ class Numbers:
     """Distance of neighbours, `high` being one of them; None is continuous."""
     log: bool = False
     """Whether they are drawn evenly in their logarithm."""
+    layer: bool = False
+    """Whether they are learning rates as the adapted layers feel them (`train.spec.layer_lr`)."""
 
     @classmethod
     def within_range(cls, start: float, stop: float, step: float) -> Numbers:
@@ -89,17 +91,23 @@ class Numbers:
     def within_interval(cls, low: float, high: float, tags: Collection[str]) -> Numbers:
         """Numbers from `low` to `high`; the tag `int` makes them whole, `log` spreads them evenly in the logarithm.
 
+        The tag `layer` makes them learning rates as layers feel them.
+
         Raises:
             ValueError: when there are none, or a tag is unknown or does not fit.
         """
-        unknown = sorted(set(tags) - {"log", "int"})
+        unknown = sorted(set(tags) - {"log", "int", "layer"})
         if unknown:
-            raise ValueError(f"the tags of an interval are log and int, got {', '.join(unknown)}")
+            raise ValueError(f"the tags of an interval are log, int and layer, got {', '.join(unknown)}")
         if not (math.isfinite(low) and math.isfinite(high) and low <= high):
             raise ValueError(f"an interval goes from a finite low to a finite high, got {low} to {high}")
         log = "log" in tags
         if log and low <= 0:
             raise ValueError(f"an interval that is even in the logarithm starts above 0, got {low}")
+        if "layer" in tags:
+            if "int" in tags or low <= 0:
+                raise ValueError(f"learning rates of layers are no whole numbers and above 0, got {low} to {high}")
+            return cls(low=float(low), high=float(high), log=log, layer=True)
         if "int" not in tags and not (isinstance(low, int) and isinstance(high, int)):
             return cls(low=float(low), high=float(high), log=log)
         if low != int(low) or high != int(high):
@@ -107,7 +115,7 @@ class Numbers:
         return cls(low=int(low), high=int(high), step=1, log=log)
 
     def __str__(self) -> str:
-        tags = "log, " if self.log else ""
+        tags = f"{'of layers, ' if self.layer else ''}{'log, ' if self.log else ''}"
         step = "" if self.step is None else f", step {self.step}"
         return f"{tags}{self.low} to {self.high}{step}"
 
@@ -143,7 +151,8 @@ class Dimension:
     """A hyperparameter that is searched."""
 
     name: str
-    """Its name in Optuna: `adapter.rank`, or `optimizer=lion:lr` where it counts only for one option of a group."""
+    """Its name in Optuna: `adapter.rank`, or `optimizer=lion:weight_decay` where it counts only for one option of a
+    group; a learning rate of layers is another number than the rate that it sets, `optimizer=lion:layer_lr`."""
     key: str
     """What Hydra's override sets, with a `+` if it has one: `adapter.rank`, `optimizer`, `+optimizer.settings.eps`."""
     domain: Choices | Numbers

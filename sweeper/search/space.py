@@ -7,6 +7,8 @@ Sweeps are written in Hydra's grammar and mean what they mean there:
     a=interval(0.1,0.5)                any number between, both ends included
     a=tag(log,interval(1e-5,1e-3))     the same, evenly in the logarithm
     a=tag(int,interval(1,8))           whole numbers from 1 to 8; `tag(log,int,interval(1,64))` takes both
+    lr=tag(log,layer,interval(3e-5,6e-4))  learning rates as layers feel them: each trial's own follows from its rank
+                                       and alpha (`train.spec.layer_lr`)
     group=glob(*)                      every option of a config group, without presets (`adapter=ranks/r4`)
 
 Later sources win: the block of a chosen option, then `study.space`, then the command line, where a sweep replaces or
@@ -18,7 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from hydra.core.override_parser.types import Override
 
@@ -30,7 +32,9 @@ from sweeper.search.checked_space import SWITCHES, Checker
 from sweeper.search.dimension import Choices, Dimension, Numbers, Space, Value
 from sweeper.search.sweeps import domain_of
 from train.spec import OF_THE_STUDY, ObjectiveSpec
+from train.spec.layer_lr import lr_for_layers
 
+_LR: Final = "optimizer.lr"
 __all__ = ["Plan", "Space", "domain_of", "plan"]
 
 
@@ -53,7 +57,11 @@ class Plan:
         Raises:
             ConfigError: when values that are legal by themselves are not legal together.
         """
-        return parse_config(compose([*self.fixed, *self.space.overrides(params)]))
+        config = parse_config(compose([*self.fixed, *self.space.overrides(params)]))
+        if not any(isinstance(each.domain, Numbers) and each.domain.layer for each in self.space.counting(params)):
+            return config
+        lr = lr_for_layers(config.optimizer.lr, config.adapter)  # until here it was what layers are to feel
+        return replace(config, optimizer=replace(config.optimizer, lr=lr))
 
 
 class Request(NamedTuple):
@@ -223,7 +231,12 @@ class _Reader:
             return []
         if not field:
             domain = self._existing(group, domain)
-        name = override.key_or_group if option is None else f"{group}={option}:{field}"
+        if isinstance(domain, Numbers) and domain.layer:
+            if override.key_or_group != _LR:
+                self.problems.append(f"{_text(override)}: the tag layer is for {_LR} alone")
+                return []
+            field = f"layer_{field}"
+        name = f"{group}.{field}" if option is None and field else f"{group}={option}:{field}" if option else group
         condition = None if option is None else (group, option)
         dimension = Dimension(name=name, key=override.get_key_element(), domain=domain, condition=condition)
         return [dimension] if domain.values() != () else []

@@ -231,7 +231,7 @@ def _row(trial: Trial, slot: str, steps: int) -> _Row:
         f"{last.score:.1f}" if last else "–",
         f"{last.overfit_index:.2f}" if last else "–",
     )
-    return _Row(numbers, describe_params(trial.params))
+    return _Row(numbers, describe_params(trial.settings))
 
 
 def _steps_behind(trials: Sequence[Trial], steps: int) -> int:

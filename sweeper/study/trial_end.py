@@ -11,12 +11,13 @@ from typing import Final
 
 from eval.aims import aim_of
 from eval.evaluation import Evaluation, value_of
-from sweeper.records.config import Config, Keep
+from sweeper.records.config import Config
 from sweeper.records.costs import Costs
 from sweeper.records.history import StepFile, costs_in_all, costs_of, digest_of, read_config, read_validations
 from sweeper.records.objectives import Objective, raw_values, values_of
 from sweeper.records.paths import state_of
 from sweeper.records.pictures import sheets
+from sweeper.records.study_spec import Keep
 from sweeper.records.trials import Trial
 from sweeper.search.port import TrialSource
 from sweeper.study.display import describe_params
@@ -95,7 +96,7 @@ def shown_params(trial: Trial) -> dict[str, object]:
     if "rank" in ADAPTER_KINDS[adapter.name].fields:
         common |= {"rank": adapter.rank, "alpha": adapter.alpha}
     common |= {"scheduler": trial.spec.lr_scheduler.name}
-    return {**common, **{name: value for name, value in trial.params.items() if name not in _TOLD_ALREADY}}
+    return {**common, **{name: value for name, value in trial.settings.items() if name not in _TOLD_ALREADY}}
 
 
 def logged_evaluations(trial: Trial, evaluations: Sequence[Evaluation], config: Config) -> list[Shown]:
@@ -143,7 +144,7 @@ def summary(trial: Trial, reason: str) -> str:
 def started_words(trial: Trial, beside: Sequence[Trial]) -> list[str]:
     """What is said of a trial that has its slot `beside` the others of its worker, one line each."""
     goes_on = f", goes on at step {trial.step}" if trial.step else ""
-    lines = [f"trial {trial.name} starts{goes_on}: {describe_params(trial.params)}"]
+    lines = [f"trial {trial.name} starts{goes_on}: {describe_params(trial.settings)}"]
     key = trial.spec.pack_key
     others = ", ".join(sorted({each.spec.pack_key for each in beside} - {key}))
     if others:

@@ -44,7 +44,7 @@ def config(pencil: Plan) -> MakeConfig:
 
 def test_parameters_are_those_that_count_and_their_names_hold_the_option(pencil: Plan) -> None:
     search = Search.open(pencil.config, pencil.space)
-    own = {"adamw8bit": {"lr"}, "lion": {"lr", "weight_decay"}, "prodigy": {"d_coef"}}
+    own = {"adamw8bit": {"layer_lr"}, "lion": {"layer_lr", "weight_decay"}, "prodigy": {"d_coef"}}
     always = {"optimizer", "lr_scheduler", "adapter.rank", "adapter.alpha_ratio", "adapter.targets"}
     seen = set()
     for _ in range(12):

@@ -47,12 +47,12 @@ def test_the_default_space_is_conditional_on_the_optimizer_and_follows_the_base(
         "adapter.rank": "choice(4, 8, 16, 32)",
         "adapter.alpha_ratio": "choice(0.25, 0.5, 1, 2)",
         "adapter.targets": "choice(attention, attention+ff)",
-        "optimizer=adamw8bit:lr": "log, 0.0002 to 0.01",
-        "optimizer=lion:lr": "log, 4e-05 to 0.002",
+        "optimizer=adamw8bit:layer_lr": "of layers, log, 0.0003 to 0.006",
+        "optimizer=lion:layer_lr": "of layers, log, 0.00015 to 0.0015",
         "optimizer=lion:weight_decay": "log, 0.03 to 0.1",
         "optimizer=prodigy:d_coef": "log, 0.3 to 3.0",
     }
-    assert domains("base=sd15")["optimizer=adamw8bit:lr"] == "log, 2e-05 to 0.001"
+    assert domains("base=sd15")["optimizer=adamw8bit:layer_lr"] == "of layers, log, 3e-05 to 0.0006"
 
 
 def test_the_largest_of_whole_numbers_is_known_whatever_it_depends_on(default: Plan) -> None:
@@ -64,8 +64,12 @@ def test_the_largest_of_whole_numbers_is_known_whatever_it_depends_on(default: P
 
 def test_only_what_counts_becomes_an_override(default: Plan) -> None:
     params = {"optimizer": "lion", "lr_scheduler": "cosine", "adapter.rank": 4, "adapter.alpha_ratio": 0.5}
-    params |= {"adapter.targets": "attention+ff", "optimizer=lion:lr": 0.0001, "optimizer=lion:weight_decay": 0.05}
-    params |= {"optimizer=adamw8bit:lr": 0.009}
+    params |= {
+        "adapter.targets": "attention+ff",
+        "optimizer=lion:layer_lr": 0.0001,
+        "optimizer=lion:weight_decay": 0.05,
+    }
+    params |= {"optimizer=adamw8bit:layer_lr": 0.009}
     overrides = default.space.overrides(params)
     assert overrides == [
         "optimizer=lion",
@@ -77,7 +81,11 @@ def test_only_what_counts_becomes_an_override(default: Plan) -> None:
         "optimizer.weight_decay=0.05",
     ]
     trial = default.trial(params).trial
-    assert (trial.optimizer.name, trial.optimizer.lr, trial.optimizer.beta2) == ("lion", 1e-4, 0.99)
+    assert (trial.optimizer.name, trial.optimizer.lr, trial.optimizer.beta2) == (
+        "lion",
+        4e-4,
+        0.99,
+    )  # of rank 4, alpha 2
     assert (trial.lr_scheduler.name, trial.adapter.rank, trial.adapter.targets) == ("cosine", 4, "attention+ff")
 
 
@@ -180,7 +188,7 @@ def test_glob_takes_the_options_of_a_group() -> None:
     [
         ("adapter.rank=shuffle(4,8)", "shuffle has no meaning here"),
         ("adapter.rank=tag(log,range(1,9))", "tags are for intervals"),
-        ("adapter.rank=tag(slow,interval(1,9))", "the tags of an interval are log and int, got slow"),
+        ("adapter.rank=tag(slow,interval(1,9))", "the tags of an interval are log, int and layer, got slow"),
         ("adapter.dropout=tag(log,interval(0,1))", "an interval that is even in the logarithm starts above 0, got 0.0"),
         ("adapter.dropout=interval(0.3,0.1)", "an interval goes from a finite low to a finite high, got 0.3 to 0.1"),
         ("adapter.rank=tag(int,interval(1,2.5))", "the ends of an interval of whole numbers are whole, got 1.0 to 2.5"),
@@ -242,7 +250,7 @@ def test_combinations_that_do_not_go_together_are_found_before_anything_starts()
 
 
 def test_a_study_may_have_no_space_of_its_own() -> None:
-    assert set(domains("~study.space", "optimizer=adamw")) == {"optimizer.lr"}
+    assert set(domains("~study.space", "optimizer=adamw")) == {"optimizer.layer_lr"}
 
 
 def test_a_space_in_yaml_takes_sweeps_only() -> None:
@@ -303,7 +311,10 @@ def test_how_weights_are_averaged_and_saved_is_searched_and_what_is_the_bases_is
 
 def test_null_in_a_studys_space_takes_a_dimension_away() -> None:
     taken = "++study.space={adapter.rank: null, optimizer.lr: null}"
-    assert set(domains("optimizer=lion", taken)) == set(domains("optimizer=lion")) - {"adapter.rank", "optimizer.lr"}
+    assert set(domains("optimizer=lion", taken)) == set(domains("optimizer=lion")) - {
+        "adapter.rank",
+        "optimizer.layer_lr",
+    }
 
 
 def test_the_ranks_of_the_published_experiment_are_a_grid_of_three() -> None:
@@ -315,3 +326,21 @@ def test_the_ranks_of_the_published_experiment_are_a_grid_of_three() -> None:
     for each in trials[1:]:
         assert replace(each, adapter=first.adapter) == first
     assert replace(trials[2].adapter, text_encoder=False) == trials[1].adapter == replace(first.adapter, rank=8)
+
+
+def test_a_learning_rate_of_layers_becomes_each_trials_own_by_its_rank_and_alpha() -> None:
+    request = plan(["optimizer=adamw", "optimizer.lr=tag(log,layer,interval(1e-4,1e-3))"])
+    assert request.space.fingerprint()["optimizer.layer_lr"] == "of layers, log, 0.0001 to 0.001"
+    same = {"lr_scheduler": "constant", "adapter.targets": "attention", "optimizer.layer_lr": 2e-4}
+    made = {
+        (rank, ratio): request.trial({**same, "adapter.rank": rank, "adapter.alpha_ratio": ratio}).optimizer.lr
+        for rank, ratio in ((16, 1), (4, 1), (4, 0.25), (32, 2))
+    }
+    assert made == {(16, 1): 2e-4, (4, 1): 4e-4, (4, 0.25): 1.6e-3, (32, 2): 7.071e-05}
+
+
+def test_only_learning_rates_are_of_layers() -> None:
+    (problem,) = problems("adapter.dropout=tag(layer,interval(0.1,0.2))")
+    assert problem.endswith("the tag layer is for optimizer.lr alone")
+    (problem,) = problems("optimizer=adamw", "optimizer.lr=tag(int,layer,interval(1,2))")
+    assert "are no whole numbers" in problem

@@ -9,10 +9,10 @@ import pytest
 from PIL import Image
 
 from eval.spec import EvalSpec
-from sweeper.records.config import Keep
 from sweeper.records.history import append_steps
 from sweeper.records.paths import pictures_of
 from sweeper.records.pictures import PROMPT, sheet_name, square_sheet
+from sweeper.records.study_spec import Keep
 from sweeper.search.space import plan
 from sweeper.study.trial_end import prune_checkpoints, record_of, shown_params, summary
 from sweeper.tracking.names import run_name
