@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from sweeper.records.config import Config, PrunerSpec
+from sweeper.records.config import Config
 from sweeper.records.trainings import Training
 from sweeper.records.trials import Trial
 from sweeper.search.dimension import Params
@@ -27,7 +27,7 @@ def train_repeats(
     wanted = {number: params for trial in finalists for number, params in _repeats(trial, config.study.repeats)}
     if not wanted:
         return None
-    study = replace(config.study, num_trials=len(wanted), pruner=PrunerSpec(name="none"))
+    study = config.study.for_reruns(len(wanted))
     others = supervisor.beside(Reruns(folder, wanted, "repeats"), replace(config, study=study))
     display.more(list(supervisor.trials.values()), len(wanted))
     others.run()

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Final
 from PIL import Image
 
 from foundation.data.images import decode_image
-from sweeper.records.config import StudySpec
 from sweeper.records.objectives import raw_values
 from sweeper.records.pictures import FAINT, INK, PAPER, RULE
+from sweeper.records.study_spec import StudySpec
 from sweeper.records.trials import Trial
 from sweeper.results.sheets import CHOSEN
 

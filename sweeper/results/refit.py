@@ -9,7 +9,7 @@ from pathlib import Path
 
 from eval.evaluation import Evaluation
 from foundation.data.dataset import Dataset
-from sweeper.records.config import Config, PrunerSpec
+from sweeper.records.config import Config
 from sweeper.records.messages import Rescored
 from sweeper.records.refits import wants_refit
 from sweeper.records.trainings import Training
@@ -57,7 +57,7 @@ def train_refit(
     share = (dataset.num_images + sum(picture.repeats for picture in dataset.validation)) / dataset.num_images
     steps = {STEPS: math.ceil(train.num_steps * share), STOP_AFTER: max(1, round(step * share))}
     reruns = Reruns(folder, {number: {**winner.params, SEED: train.seed, **steps}}, "refits")  # type: ignore[dict-item]
-    study = replace(config.study, num_trials=1, pruner=PrunerSpec(name="none"))
+    study = config.study.for_reruns(1)
     others = supervisor.beside(reruns, replace(config, study=study))
     display.more(list(supervisor.trials.values()), 1)
     others.run()

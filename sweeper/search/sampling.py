@@ -9,7 +9,7 @@ import optuna
 from optuna.exceptions import ExperimentalWarning
 
 from foundation.errors import StudyError
-from sweeper.records.config import StudySpec
+from sweeper.records.study_spec import StudySpec
 from sweeper.search.dimension import Choices, Dimension, Space, Value
 
 

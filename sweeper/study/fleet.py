@@ -82,6 +82,10 @@ class Fleet:
         self._said: set[str] = set()
         """Of what is said once, whichever worker says it."""
 
+    def places(self) -> dict[int, str]:
+        """Where each running trial is, by its number."""
+        return {trial: f"{worker.name}/{place}" for worker in self.workers for place, trial in enumerate(worker.trials)}
+
     @property
     def live(self) -> list[WorkerState]:
         """Workers that are up, or may come up yet."""

@@ -39,6 +39,7 @@ from sweeper.results.finalists import select_best
 from sweeper.search.database import DATABASE_ERRORS, config_of, ranking_of
 from sweeper.search.dimension import Params, Value
 from sweeper.search.narrowing import changes, differences, narrow
+from sweeper.search.recipes import recipes_in
 from sweeper.search.space import Plan, plan
 from sweeper.search.study import Search
 from sweeper.study.display import Display
@@ -82,6 +83,8 @@ def run_study(overrides: Sequence[str]) -> int:
 
 def _run_study(overrides: Sequence[str], stop: Stop) -> int:
     request, first = _narrow(plan(overrides))
+    recipes = recipes_in(request)
+    first = [*first, *recipes.first]
     missing = _check(request)
     study, tracking = request.config.study, request.config.tracking
     folder = Path(study.folder) / study.name
@@ -114,7 +117,7 @@ def _run_study(overrides: Sequence[str], stop: Stop) -> int:
             params = {"data.kind": config.data.kind, **request.space.fingerprint()}
             tracker.start_study(config.study.name, identity, params, (folder / "study.yaml").read_text())
             display.line(*(f"{line}; the others go on" for line in missing))
-            display.line(*_notes(request, config, dataset), *words_on_unchecked(folder))
+            display.line(*_notes(request, config, dataset), *recipes.notes, *words_on_unchecked(folder))
             supervisor.run()
             return select_best(supervisor, tracker, display, folder, config, dataset)
 

@@ -33,6 +33,7 @@ from sweeper.records.paths import trial_of
 from sweeper.records.trials import Resolved, Status, Trial
 from sweeper.search.port import EndedTrial, TrialSource
 from sweeper.study import trial_end as settling
+from sweeper.study.budget import Budget
 from sweeper.study.dealing import deal
 from sweeper.study.display import Display
 from sweeper.study.fleet import Fleet, WorkerState
@@ -74,6 +75,7 @@ class Supervisor:
         self._resolve = resolve
         self._clock = clock
         self._fleet = fleet or Fleet(config, launcher, display.line, clock)
+        self._budget = Budget(config.study, folder, clock)
         self._suspects = Suspects()
         self._waiting = WaitingTrials(self._suspects)
         self._ending: dict[int, tuple[Status, str]] = {}
@@ -102,6 +104,7 @@ class Supervisor:
             StudyError: when no worker can start.
         """
         self._reconcile()
+        self._display.line(*self._budget.update(self.trials))
         self._train()
 
     def train_again(self, lost: Mapping[int, str]) -> None:
@@ -118,7 +121,7 @@ class Supervisor:
             for worker, event in self._fleet.events():
                 self._handle(worker, event)
                 self._admit()
-            self._display.refresh(list(self.trials.values()), self._places())
+            self._display.refresh(list(self.trials.values()), self._fleet.places())
         self._display.line(settling.ended_words(self._search.kind, self.trials.values()))
 
     def answers(self, questions: Sequence[Rescore | Draw]) -> list[Rescored | Drew]:
@@ -168,19 +171,9 @@ class Supervisor:
         history.keep_config(folder, resolved.yaml)
         return trial
 
-    def _num_left(self) -> int:
-        return max(0, self._config.study.num_trials - len(self.trials))
-
     def _busy(self) -> bool:
-        return bool(len(self._waiting) or self._num_left() or any(worker.trials for worker in self._fleet.workers))
-
-    def _places(self) -> dict[int, str]:
-        """Where each running trial is."""
-        return {
-            trial: f"{worker.name}/{place}"
-            for worker in self._fleet.workers
-            for place, trial in enumerate(worker.trials)
-        }
+        going = any(worker.trials for worker in self._fleet.workers)
+        return bool(going or len(self._waiting) or self._budget.num_left(self.trials))
 
     def _admit(self) -> None:
         """Fill free slots: a suspect where it is alone, then what an earlier attempt left, then new trials."""
@@ -208,7 +201,7 @@ class Supervisor:
         ]
         loads = {worker.number: len(worker.trials) for worker in open_to_all}
         slots = {worker.number: self._fleet.room(worker) for worker in open_to_all}
-        return deal(self._waiting.num_open + self._num_left(), loads, slots)
+        return deal(self._waiting.num_open + self._budget.num_left(self.trials), loads, slots)
 
     def _live(self) -> list[int]:
         return [worker.number for worker in self._fleet.live]
@@ -272,7 +265,8 @@ class Supervisor:
         self._tracker.log_evaluation(trial.number, evaluation, event.images, costs, settling.numbers_so_far(trial))
         self._report(trial, evaluation)
         past = self.trained_again.get(trial.number)
-        verdict = past.verdict_at(evaluation.step) if past else verdict_on(trial, self.trials.values(), self._config)
+        self._display.line(*self._budget.update(self.trials))
+        verdict = past.verdict_at(evaluation.step) if past else self._verdict_on(trial)
         makes_room = self._makes_room(trial, worker, evaluation.step)
         if verdict is not None:
             self._ending[trial.number] = verdict
@@ -281,6 +275,9 @@ class Supervisor:
         stays = trial.number not in self._ending and trial.number not in self._parked
         self._fleet.send(worker, Verdict(trial=trial.number, go_on=stays))
         self._display.line(settling.judged_words(trial, evaluation))
+
+    def _verdict_on(self, trial: Trial) -> tuple[Status, str] | None:
+        return verdict_on(trial, self.trials.values(), self._config) or self._budget.verdict(trial)
 
     def _makes_room(self, trial: Trial, worker: WorkerState, step: int) -> bool:
         """Whether a trial, now that its state is saved, is no suspect any more, and should make room for another."""
@@ -303,6 +300,7 @@ class Supervisor:
         worker.trials.remove(trial.number)
         status, reason = trial.end_of(status, reason)
         trial.status, trial.reason = status, reason
+        self._display.line(*self._budget.update(self.trials))
         if trial.number not in self.trained_again:
             settling.tell_end(self._search, trial, self._config.study.objectives)
         assert status in ("finished", "pruned", "failed")

@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from sweeper.records.config import Config, StudySpec
+from sweeper.records.config import Config
 from sweeper.records.messages import Draw, Rescore
+from sweeper.records.study_spec import StudySpec
 from sweeper.results.strength import AS_TRAINED, STRENGTH_PROMPTS, STRENGTH_STEPS
 
 

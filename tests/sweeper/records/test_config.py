@@ -14,7 +14,8 @@ import torch
 from eval.spec import EvalSpec
 from foundation.config.compose import compose, groups, options
 from foundation.errors import ConfigError
-from sweeper.records.config import TRIAL_GROUPS, Config, PrunerSpec, StudySpec, parse_config, trial_config
+from sweeper.records.config import TRIAL_GROUPS, Config, parse_config, trial_config
+from sweeper.records.study_spec import PrunerSpec, StudySpec
 from train.spec import (
     AdapterSpec,
     LrSchedulerSpec,

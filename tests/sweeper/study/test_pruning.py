@@ -17,7 +17,8 @@ from optuna.trial import TrialState
 
 from eval.evaluation import Evaluation
 from foundation.config.compose import compose
-from sweeper.records.config import Config, PrunerSpec, parse_config
+from sweeper.records.config import Config, parse_config
+from sweeper.records.study_spec import PrunerSpec
 from sweeper.records.trials import Trial
 from sweeper.study.pruning import bracket, why_hopeless
 from train.reports import StepReport
