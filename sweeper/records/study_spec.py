@@ -67,10 +67,12 @@ class StudySpec:
     """Which way the score is better."""
     objectives: Annotated[tuple[Objective, ...], Field(min_length=1, max_length=3)] = ("score",)
     """The score alone, or two or three of the judge's numbers: then the study looks for their Pareto front."""
-    sampler: Literal["tpe", "random", "grid"] = "tpe"
-    """Who proposes the next trial; grid tries every combination in turn, and takes no continuous dimension."""
+    sampler: Literal["auto", "tpe", "gp", "random", "grid"] = "auto"
+    """Who proposes the next trial: Optuna's tree of Parzen estimators (tpe) or Gaussian process (gp), or nobody. A gp
+    models numbers well, and draws at random what counts only beside another choice. auto: gp where all that is searched
+    are numbers, else tpe. grid tries every combination in turn, and takes no continuous dimension."""
     startup_trials: _Count = 6
-    """tpe: trials drawn at random before it models the scores."""
+    """tpe, gp: trials before it models the scores; recipes are among them, the others are drawn at random."""
     slots: _Positive | Literal["auto"] = "auto"
     """Trials that train at once on a device. auto measures what a device does best, once for each kind, up to an even
     share of a third of the trials, or of all where none can learn from another (a grid that is not pruned, no more than
@@ -117,7 +119,7 @@ class StudySpec:
         together, but one on each: a device that stands idle learns nothing either. Else all of them. All, too, where
         trials are so few that the sampler draws them at random; what a pruner could save is less then.
         """
-        learns = self.sampler == "tpe" or self.pruner.name != "none"
+        learns = self.sampler not in ("random", "grid") or self.pruner.name != "none"
         if learns and self.num_trials > self.startup_trials:
             return max(1, self.num_trials // 3 // num_devices)
         return math.ceil(self.num_trials / num_devices)

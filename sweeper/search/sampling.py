@@ -3,32 +3,81 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 
 import numpy as np
 import optuna
 from optuna.exceptions import ExperimentalWarning
+from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from foundation.errors import StudyError
 from sweeper.records.study_spec import StudySpec
-from sweeper.search.dimension import Choices, Dimension, Space, Value
+from sweeper.search.dimension import Choices, Dimension, Numbers, Space, Value
 
 
-def sampler_of(spec: StudySpec, number: int, again: int = 0) -> optuna.samplers.BaseSampler:
+def sampler_of(spec: StudySpec, space: Space, number: int, again: int = 0) -> optuna.samplers.BaseSampler:
     """Return Optuna's sampler for the trial with this number; `again` counts its draws that were no new ones.
 
     A grid is walked by `Search` itself.
     """
     words = [spec.seed, number, again] if again else [spec.seed, number]
     seed = int(np.random.SeedSequence(words).generate_state(1)[0])
-    if spec.sampler != "tpe":
-        return optuna.samplers.RandomSampler(seed=seed)
+    match sampler_taken(spec, space):
+        case "tpe":
+            return _tpe(seed, spec.startup_trials)
+        case "gp":
+            return optuna.samplers.GPSampler(
+                seed=seed, n_startup_trials=spec.startup_trials, warn_independent_sampling=False
+            )
+        case _:
+            return optuna.samplers.RandomSampler(seed=seed)
+
+
+def sampler_taken(spec: StudySpec, space: Space) -> str:
+    """Return the sampler by name, and which one where the study leaves it open: see `StudySpec.sampler`."""
+    if spec.sampler != "auto":
+        return spec.sampler
+    return "gp" if all(_is_plain_number(each) for each in space.dimensions) else "tpe"
+
+
+def words_on_sampler(spec: StudySpec, space: Space) -> list[str]:
+    """Say which sampler an open study takes, and why; nothing of one that was named, or where nothing is searched."""
+    if spec.sampler != "auto" or not space.dimensions:
+        return []
+    choices = [each.name for each in space.dimensions if not _is_plain_number(each)]
+    why = f"since {', '.join(choices)} {'are' if len(choices) > 1 else 'is'} no number" if choices else "for numbers"
+    return [f"study.sampler=auto takes {sampler_taken(spec, space)}, {why}"]
+
+
+def with_lies(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
+    """Return the trials with each running one as if it had ended with the worst value so far.
+
+    Optuna's Gaussian process does not see running trials, and would draw the same beside them again and again; its TPE
+    has this by itself. Source: the constant liar of Ginsbourger et al. 2010, doi:10.1007/978-3-642-10701-6_6.
+    """
+    told = [each for each in trials if each.state == TrialState.COMPLETE]
+    if not told:
+        return list(trials)
+    worst = min(told, key=lambda each: each.values[0])
+    return [_as_if(each, worst.values) if each.state == TrialState.RUNNING else each for each in trials]
+
+
+def _as_if(trial: FrozenTrial, values: Sequence[float]) -> FrozenTrial:
+    return create_trial(params=trial.params, distributions=trial.distributions, values=values)
+
+
+def _is_plain_number(dimension: Dimension) -> bool:
+    return isinstance(dimension.domain, Numbers) and dimension.condition is None
+
+
+def _tpe(seed: int, startup_trials: int) -> optuna.samplers.BaseSampler:
     with warnings.catch_warnings():
         # Grouped TPE is marked experimental; its version is pinned with Optuna's.
         warnings.simplefilter("ignore", ExperimentalWarning)
         # group: parameters that depend on an option are modelled with that option. constant_liar: trials that run
         # at the same time count as bad until their result is there, so that they are not drawn beside each other.
         return optuna.samplers.TPESampler(
-            seed=seed, n_startup_trials=spec.startup_trials, multivariate=True, group=True, constant_liar=True
+            seed=seed, n_startup_trials=startup_trials, multivariate=True, group=True, constant_liar=True
         )
 
 

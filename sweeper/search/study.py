@@ -15,7 +15,7 @@ from sweeper.records.config import Config
 from sweeper.search.database import SCORE, first_of, open_study, score_of
 from sweeper.search.dimension import Params, Space
 from sweeper.search.port import EndedTrial, EndStatus, UnfinishedTrial
-from sweeper.search.sampling import refuse_endless_grid, sampler_of, suggest
+from sweeper.search.sampling import refuse_endless_grid, sampler_of, sampler_taken, suggest, with_lies
 
 _STATUS: Final[Mapping[TrialState, EndStatus]] = {
     TrialState.COMPLETE: "finished",
@@ -178,9 +178,10 @@ class Search:
 
     def _draw_once(self, number: int, fixed: Params, again: int = 0) -> FrozenTrial:
         """One draw with a sampler of its own; parameters that are `fixed` take these values."""
-        copy = optuna.create_study(directions=self._spec.directions, sampler=sampler_of(self._spec, number, again))
+        copy = optuna.create_study(directions=self._spec.directions, sampler=self._sampler(number, again))
         before = self._study.get_trials(deepcopy=False)[:number]
-        copy.add_trials([each for each in before if each.state != TrialState.WAITING])
+        before = [each for each in before if each.state != TrialState.WAITING]
+        copy.add_trials(with_lies(before) if sampler_taken(self._spec, self._space) == "gp" else before)
         if fixed:
             copy.enqueue_trial(fixed)
         trial, params = copy.ask(), Params()
@@ -188,6 +189,9 @@ class Search:
             if dimension.counts(params):
                 params[dimension.name] = suggest(trial, dimension)
         return copy.get_trials(deepcopy=False)[-1]
+
+    def _sampler(self, number: int, again: int) -> optuna.samplers.BaseSampler:
+        return sampler_of(self._spec, self._space, number, again)
 
     def _complete_half_drawn(self) -> None:
         """Draw what is missing of trials that an older program wrote parameter by parameter, when its process died."""

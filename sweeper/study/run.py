@@ -40,6 +40,7 @@ from sweeper.search.database import DATABASE_ERRORS, config_of, ranking_of
 from sweeper.search.dimension import Params, Value
 from sweeper.search.narrowing import changes, differences, narrow
 from sweeper.search.recipes import recipes_in
+from sweeper.search.sampling import words_on_sampler
 from sweeper.search.space import Plan, plan
 from sweeper.search.study import Search
 from sweeper.study.display import Display
@@ -155,6 +156,7 @@ def _notes(request: Plan, config: Config, dataset: Dataset) -> Iterator[str]:
             "there is one prompt to judge by, so errors cannot be estimated and no fall of the score is sure; "
             "name more by eval.prompts=['…','…']"
         )
+    yield from words_on_sampler(config.study, request.space)
     yield config.train.epoch_of(dataset.counts(config.base.resolution))
     if epochs := request.config.train.epochs:
         yield f"{epochs:g} epochs are {config.train.num_steps} steps"

@@ -231,7 +231,10 @@ def test_prodigys_own_fields_reach_it() -> None:
         (["study.objectives=[foo]"], "study.objectives.0 must be one of score, style"),
         (["study.name=Cache"], "study.name must not be that of what else lies in study.folder, got Cache"),
         (["data.path=''"], "data.path must be at least 1 characters long"),
-        (["study.sampler=tpo"], "study.sampler must be one of tpe, random, grid, got 'tpo'; did you mean tpe?"),
+        (
+            ["study.sampler=tpo"],
+            "study.sampler must be one of auto, tpe, gp, random, grid, got 'tpo'; did you mean tpe?",
+        ),
         (["base.lr_factor=x"], "base.lr_factor must be a number, got 'x'"),
         (["eval.thresholds.copy.alarm=0"], "eval.thresholds: copy.warn must be < copy.alarm"),
     ],

@@ -181,7 +181,7 @@ def test_a_study_resumes_with_what_ran_what_runs_and_what_is_left(config: MakeCo
     assert stored.intermediate_values == {40: 0.15, 80: 0.4}
 
 
-@pytest.mark.parametrize("sampler", ["tpe", "random"])
+@pytest.mark.parametrize("sampler", ["tpe", "random", "gp"])
 def test_a_resumed_study_draws_what_it_would_have_drawn(sampler: str, config: MakeConfig, tmp_path: Path) -> None:
     def draw(study: Search, count: int) -> None:
         for _ in range(count):
@@ -216,7 +216,7 @@ class _Killed(BaseException):
     """What ends a process at one of its writes."""
 
 
-@pytest.mark.parametrize(("sampler", "killed_at"), [("tpe", 5), ("random", 6), ("grid", 8)])
+@pytest.mark.parametrize(("sampler", "killed_at"), [("tpe", 5), ("random", 6), ("grid", 8), ("gp", 7)])
 def test_a_study_killed_at_a_write_draws_the_same_trials_under_the_same_numbers(
     sampler: str, killed_at: int, config: MakeConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
