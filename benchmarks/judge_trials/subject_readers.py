@@ -24,7 +24,7 @@ from train.pocket.loop import draw_all, to_unit
 from train.pocket.subjects import SUBJECTS, Subject, of_class, subject_by_lot, subject_scenes
 from train.pocket.world import BACKGROUNDS, COLOURS, RELATIONS, SHAPES, Scene, Thing
 
-STEPS: Final = 2400
+STEPS: Final = 1600
 PATCH_STEPS: Final = 1200
 TRAITS: Final = 64
 """Numbers that tell one thing of a class from another."""
@@ -49,7 +49,9 @@ class _Whole(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         layers = ((3 + len(SHAPES), 32, 5, 2), (32, 64, 3, 2), (64, 64, 3, 1), (64, 128, 3, 2), (128, 128, 3, 1))
-        self.body = nn.Sequential(*_blocks(layers), nn.Flatten(), nn.Dropout(0.1), nn.Linear(128 * 64, 256), nn.ReLU())
+        # A batch is of one class, so statistics over a batch would take out what asks for it: norms are by picture.
+        blocks = _blocks(layers, lambda width: nn.GroupNorm(8, width))
+        self.body = nn.Sequential(*blocks, nn.Flatten(), nn.Dropout(0.1), nn.Linear(128 * 64, 256), nn.ReLU())
         self.heads = nn.ModuleList(nn.Linear(256, size) for size in _SIZES)
         self.traits = nn.Linear(256, TRAITS)
 
@@ -65,17 +67,17 @@ class _Patches(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         layers = ((3, 32, 5, 2), (32, 64, 3, 1), (64, 96, 3, 1), (96, 96, 3, 2))
-        self.body = nn.Sequential(*_blocks(layers), nn.Conv2d(96, len(_NAMES) + 1, 1))
+        self.body = nn.Sequential(*_blocks(layers, nn.BatchNorm2d), nn.Conv2d(96, len(_NAMES) + 1, 1))
 
     def forward(self, pixels: Tensor) -> Tensor:
         return self.body(pixels).mean((2, 3)).log_softmax(1)  # type: ignore[no-any-return]
 
 
-def _blocks(layers: Sequence[tuple[int, int, int, int]]) -> list[nn.Module]:
+def _blocks(layers: Sequence[tuple[int, int, int, int]], norm: Callable[[int], nn.Module]) -> list[nn.Module]:
     blocks: list[nn.Module] = []
     for before, after, size, stride in layers:
         convolution = nn.Conv2d(before, after, size, stride=stride, padding=size // 2, bias=False)
-        blocks += [convolution, nn.BatchNorm2d(after), nn.ReLU(inplace=True)]
+        blocks += [convolution, norm(after), nn.ReLU(inplace=True)]
     return blocks
 
 
