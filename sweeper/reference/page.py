@@ -50,6 +50,11 @@ GRAMMAR: Final[Sequence[tuple[str, str]]] = (
     ("objective.noise_offset=interval(0.0,0.1)", "searched: any number between, both ends included"),
     ("optimizer.weight_decay=tag(log,interval(1e-3,1e-1))", "searched: the same, evenly in the logarithm"),
     (
+        "optimizer.lr=tag(log,layer,interval(1e-4,1e-3))",
+        "searched: rates as layers feel them; each trial's `lr` follows from its rank and alpha "
+        "([why](decisions/021-layer-rates-and-recipes.md))",
+    ),
+    (
         "adapter.rank=tag(int,interval(4,32))",
         "searched: whole numbers, both ends included; `tag(log,int,…)` is both",
     ),

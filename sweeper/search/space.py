@@ -7,7 +7,7 @@ Sweeps are written in Hydra's grammar and mean what they mean there:
     a=interval(0.1,0.5)                any number between, both ends included
     a=tag(log,interval(1e-5,1e-3))     the same, evenly in the logarithm
     a=tag(int,interval(1,8))           whole numbers from 1 to 8; `tag(log,int,interval(1,64))` takes both
-    lr=tag(log,layer,interval(3e-5,6e-4))  learning rates as layers feel them: each trial's own follows from its rank
+    lr=tag(log,layer,interval(3e-5,8e-4))  learning rates as layers feel them: each trial's own follows from its rank
                                        and alpha (`train.spec.layer_lr`)
     group=glob(*)                      every option of a config group, without presets (`adapter=ranks/r4`)
 

@@ -47,12 +47,12 @@ def test_the_default_space_is_conditional_on_the_optimizer_and_follows_the_base(
         "adapter.rank": "choice(4, 8, 16, 32)",
         "adapter.alpha_ratio": "choice(0.25, 0.5, 1, 2)",
         "adapter.targets": "choice(attention, attention+ff)",
-        "optimizer=adamw8bit:layer_lr": "of layers, log, 0.0003 to 0.006",
+        "optimizer=adamw8bit:layer_lr": "of layers, log, 0.0003 to 0.008",
         "optimizer=lion:layer_lr": "of layers, log, 0.00015 to 0.0015",
         "optimizer=lion:weight_decay": "log, 0.03 to 0.1",
         "optimizer=prodigy:d_coef": "log, 0.3 to 3.0",
     }
-    assert domains("base=sd15")["optimizer=adamw8bit:layer_lr"] == "of layers, log, 3e-05 to 0.0006"
+    assert domains("base=sd15")["optimizer=adamw8bit:layer_lr"] == "of layers, log, 3e-05 to 0.0008"
 
 
 def test_the_largest_of_whole_numbers_is_known_whatever_it_depends_on(default: Plan) -> None:
