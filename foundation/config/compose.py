@@ -32,6 +32,7 @@ SWEEPS: Final = "a,b or choice(a,b) or range(start,stop,step) or interval(low,hi
 
 KIND: Final = "kind"
 """The group whose option is that of `data.kind`, wherever that is set."""
+_LONG, _HIGHEST = 4800, 30.0
 _LONGEST_NAME: Final = 80
 _FUNCTION: Final = re.compile(r"\w\(")
 """How sweeps and casts begin."""
@@ -165,6 +166,17 @@ def _scaled_lr(value: float, *, _root_: DictConfig) -> float:
     return float(f"{value * factor:.12g}") if isinstance(factor, int | float) else value
 
 
+def _start(value: float, *, _root_: DictConfig) -> float:
+    """Where an optimizer begins that finds its step size itself: higher for short trainings, which climb for less.
+
+    It is `value` from _LONG steps on, and so many times as much as a training is shorter, up to _HIGHEST: Prodigy wants
+    some twenty steps for each factor of three (docs/search.md). Trainings in epochs count as long.
+    """
+    steps = _root_.train.steps
+    times = _LONG / steps if isinstance(steps, int) and steps > 0 else 1.0
+    return _scaled_lr(float(f"{value * min(max(times, 1.0), _HIGHEST):.3g}"), _root_=_root_)
+
+
 def _if_drawn(value: str, otherwise: str | None = None, *, _parent_: DictConfig) -> str | None:
     """`value` while the data set is drawn, `otherwise` once the user names a folder."""
     return value if _parent_.path is None else otherwise
@@ -189,8 +201,10 @@ def _basename(path: str | None) -> str:
 
 
 # For YAML, also where Hydra composes by itself:
-# `${steps:200}`, `${lr:1e-4}`, `${drawn:value,otherwise}`, `${only_drawn:[…],[…]}` and `${basename:path}`.
+# `${steps:200}`, `${lr:1e-4}`, `${start:1e-6}`, `${drawn:value,otherwise}`, `${only_drawn:[…],[…]}` and
+# `${basename:path}`.
 OmegaConf.register_new_resolver("lr", _scaled_lr, replace=True)
+OmegaConf.register_new_resolver("start", _start, replace=True)
 OmegaConf.register_new_resolver("steps", _steps, replace=True)
 OmegaConf.register_new_resolver("drawn", _if_drawn, replace=True)
 OmegaConf.register_new_resolver("only_drawn", _only_drawn, replace=True)
