@@ -54,8 +54,8 @@ def test_a_composed_config_is_the_callers_own() -> None:
 
 def test_learning_rates_in_yaml_follow_the_base_and_on_the_command_line_are_absolute() -> None:
     pocket, sd15 = compose(["optimizer=adamw"])["optimizer"], compose(["optimizer=adamw", "base=sd15"])["optimizer"]
-    assert (pocket["lr"], pocket["space"]["lr"]) == (1e-3, "tag(log, interval(0.0002, 0.01))")
-    assert (sd15["lr"], sd15["space"]["lr"]) == (1e-4, "tag(log, interval(2e-05, 0.001))")
+    assert (pocket["lr"], pocket["space"]["lr"]) == (1e-3, "tag(log, layer, interval(0.0003, 0.008))")
+    assert (sd15["lr"], sd15["space"]["lr"]) == (1e-4, "tag(log, layer, interval(3e-05, 0.0008))")
     assert compose(["optimizer=adamw", "optimizer.lr=1e-4"])["optimizer"]["lr"] == 1e-4
 
 
