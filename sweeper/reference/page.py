@@ -48,11 +48,10 @@ GRAMMAR: Final[Sequence[tuple[str, str]]] = (
     ("optimizer=glob(adamw*)", "searched: every option of the group whose name fits; `glob(*)` is all"),
     ("train.batch_size=range(1,4)", "searched: 1, 2 and 3; the end is left out"),
     ("objective.noise_offset=interval(0.0,0.1)", "searched: any number between, both ends included"),
-    ("optimizer.weight_decay=tag(log,interval(1e-3,1e-1))", "searched: the same, evenly in the logarithm"),
     (
-        "optimizer.lr=tag(log,layer,interval(1e-4,1e-3))",
-        "searched: rates as layers feel them; each trial's `lr` follows from its rank and alpha "
-        "([why](decisions/021-layer-rates-and-recipes.md))",
+        "optimizer.weight_decay=tag(log,interval(1e-3,1e-1))",
+        "searched: the same, evenly in the logarithm; `tag(log,layer,…)` of `optimizer.lr` are rates as layers feel them, "
+        "from which a trial's own follows by its rank and alpha ([why](decisions/021-layer-rates-and-recipes.md))",
     ),
     (
         "adapter.rank=tag(int,interval(4,32))",

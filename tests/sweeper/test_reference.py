@@ -106,7 +106,7 @@ def test_every_field_that_is_composed_and_every_option_is_in_the_page() -> None:
         assert f"\n## {group}\n" in text
         for option in options(group):
             assert f"\n| `{option}`" in text.partition(f"\n## {group}\n")[2].partition("\n## ")[0]
-    inside_mappings = ("study.space.", "optimizer.settings.")
+    inside_mappings = ("study.space.", "study.recipes.", "optimizer.settings.")
     for path in dotted_paths(compose(["optimizer=prodigy"])):
         if "." in path and not path.startswith(inside_mappings) and not re.fullmatch(r"\w+\.space(\..*)?", path):
             assert found[path][0], path

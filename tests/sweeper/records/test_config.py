@@ -206,7 +206,7 @@ def test_prodigys_own_fields_reach_it() -> None:
         (["train.attention=flash"], "train.attention must be one of sdpa, sliced, xformers, got 'flash'"),
         (["data=folder"], "there is no folder; set data.path"),
         (["data.path=/a", "data.drawn=pencil"], "both data.path=/a and data.drawn=pencil are set"),
-        (["train.steps=60"], "eval.every must be ≤ train.steps (20)"),
+        (["train.steps=20"], "eval.every must be ≤ train.steps (20)"),
         (["study.slots=0"], "study.slots must be auto or ≥ 1, got 0"),
         (["study.strengths=[0.5,0.5]"], "study: strengths must differ from one another"),
         (["study.strengths=[0]"], "study.strengths.0 must be > 0, got 0"),
