@@ -50,8 +50,8 @@ GRAMMAR: Final[Sequence[tuple[str, str]]] = (
     ("objective.noise_offset=interval(0.0,0.1)", "searched: any number between, both ends included"),
     (
         "optimizer.weight_decay=tag(log,interval(1e-3,1e-1))",
-        "searched: the same, evenly in the logarithm; `tag(log,layer,…)` of `optimizer.lr` are rates as layers feel them, "
-        "from which a trial's own follows by its rank and alpha ([why](decisions/021-layer-rates-and-recipes.md))",
+        "searched: the same, evenly in the logarithm; `tag(log,layer,…)` of `optimizer.lr` are rates as layers feel "
+        "them, by which rank and alpha set a trial's own ([why](decisions/021-layer-rates-and-recipes.md))",
     ),
     (
         "adapter.rank=tag(int,interval(4,32))",

@@ -35,7 +35,7 @@ NO_PATHS = {
     *("eval.training_captions", "data.class_word"),
     *("adapter.targets", "adapter.exclude", "adapter.layers_pattern", "adapter.init"),
     *("adapter.modules_to_save", "adapter.rank_pattern", "adapter.alpha_pattern"),
-    *("study.narrow_from", "study.space", "launcher.devices", "tracking.experiment", "tracking.model"),
+    *("study.narrow_from", "study.space", "study.recipes", "launcher.devices", "tracking.experiment", "tracking.model"),
     *("trigger", "prompt", "unrelated", "class_word", "device", "title", "prefix", "strip", "add", "column"),
 }
 """Texts that name no path. A field that is new belongs here, or is a `PathText`."""
