@@ -25,16 +25,15 @@ from foundation.quiet import quiet_libraries
 quiet_libraries()
 
 from benchmarks.disguises import DISGUISES, plain  # noqa: E402
+from benchmarks.setting import pocket_base  # noqa: E402
 from eval.metrics.copying import copy_rate, distinct, find_copies  # noqa: E402
 from eval.overfit import severity  # noqa: E402
 from eval.reconstruction import reconstruct  # noqa: E402
 from eval.spec import Thresholds  # noqa: E402
 from eval.thumbnails import WIDTH, compositions, masked_compositions  # noqa: E402
 from foundation.bases.port import Base  # noqa: E402
-from foundation.bases.registry import load_base  # noqa: E402
 from train.pocket.draw import draw_scene, layout  # noqa: E402
 from train.pocket.world import TAUGHT_STYLES, Scene, scenes  # noqa: E402
-from train.spec import BaseSpec  # noqa: E402
 
 PROMPTS, SEEDS, TRAIN, HELD_OUT = 8, 4, 24, 8
 NUISANCES: Final = ("none", "less variety", "colour shift", "duplicates in training", "one picture only", "underfit")
@@ -75,7 +74,7 @@ def main() -> None:
     parser.add_argument("--styles", nargs="+", choices=TAUGHT_STYLES, default=STYLES, metavar="STYLE")
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
-    base = load_base(BaseSpec(name="pocket", path="pocket", resolution=64), torch.device("cpu"))
+    base = pocket_base()
     rows: dict[str, dict[str, float]] = {}
     for style in arguments.styles:
         pools, rows[style] = make_pools(base, style, arguments.seed), {}

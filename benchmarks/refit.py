@@ -16,16 +16,14 @@ from pathlib import Path
 from statistics import fmean, stdev
 from typing import Final
 
-import torch
-
 from benchmarks.judge_trials.sets import TrialSet
 from benchmarks.judge_trials.style_truth import Readers, StyleInspector, load_readers
+from benchmarks.setting import pocket_base
 from foundation.bases.port import Base
-from foundation.bases.registry import load_base
 from foundation.data.dataset import Dataset, load_dataset
 from train.caches import encode_dataset
 from train.pack import Pack
-from train.spec import AdapterSpec, BaseSpec, DataSpec, OptimizerSpec, TrainingSpec, TrialSpec
+from train.spec import AdapterSpec, DataSpec, OptimizerSpec, TrainingSpec, TrialSpec
 
 SETS: Final = tuple(TrialSet(f"{style}-{count}", style, count, 77) for style in ("pencil", "chalk") for count in (8, 5))
 STEPS: Final = (60, 120)
@@ -53,7 +51,7 @@ def main(arguments: Sequence[str]) -> int:
     if "readers" not in given or given.keys() - {"readers", "out"}:
         print(__doc__)
         return 2
-    base = load_base(BaseSpec(name="pocket", path="pocket", resolution=64), torch.device("cpu"), "fp32")
+    base = pocket_base()
     readers = load_readers(base, Path(given["readers"]))
     pairs = []
     with tempfile.TemporaryDirectory() as temporary:

@@ -23,19 +23,16 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any, Final
 
-import torch
-
 from benchmarks.judge_trials.report import table
 from benchmarks.judge_trials.sets import SETS, TrialSet
 from benchmarks.judge_trials.style_truth import Readers, StyleInspector, load_readers
+from benchmarks.setting import pocket_base
 from eval.evaluation import value_of
 from foundation.bases.port import Base
-from foundation.bases.registry import load_base
 from foundation.files.durable import append_line
 from sweeper.records.history import read_evaluations
 from sweeper.records.paths import best_of, checkpoint_of, trainings_of, trial_of
 from sweeper.results.file_names import SCORES
-from train.spec import BaseSpec
 
 SLOTS: Final = 4
 LIKE_THE_BASE: Final = 6.0
@@ -92,7 +89,7 @@ def main(arguments: Sequence[str]) -> int:
     out.parent.mkdir(parents=True, exist_ok=True)
     found = [Found(**json.loads(line)) for line in out.read_text().splitlines()] if out.exists() else []
     known = {(each.set, each.way, each.seed) for each in found}
-    base = load_base(BaseSpec(name="pocket", path="pocket", resolution=64), torch.device("cpu"), "fp32")
+    base = pocket_base()
     readers = load_readers(base, given.readers)
     for chosen in (each for each in SETS if each.name in given.sets):
         for seed in given.seeds:
@@ -108,15 +105,9 @@ def main(arguments: Sequence[str]) -> int:
 
 def _run(chosen: TrialSet, way: str, seed: int, folder: Path, code: Path | None) -> tuple[Path, float]:
     """Run a study; its folder, and how long it took."""
-    pictures = chosen.write(folder / "sets").resolve()
-    prompts = ",".join(f'"{prompt}"' for prompt in chosen.captions("validation", pictures))
     name = f"{chosen.name}-{way}-{seed}"
     overrides = [
-        "+experiment=pencil",
-        f"data.path={pictures / 'train'}",
-        f"data.validation_path={pictures / 'validation'}",
-        f"data.trigger='{chosen.trigger}'",
-        f"eval.prompts=[{prompts}]",
+        *chosen.overrides(folder / "sets"),
         f"study.name={name}",
         f"study.folder={folder.resolve()}",
         f"study.seed={seed}",

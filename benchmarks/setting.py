@@ -40,13 +40,22 @@ class Setting:
     resolution: int
 
 
+POCKET: Final = BaseSpec(name="pocket", path="pocket", resolution=64)
+"""The embedded base."""
+
+
+def pocket_base() -> Base:
+    """The embedded base on the CPU, in fp32."""
+    return load_base(POCKET, torch.device("cpu"), "fp32")
+
+
 @contextmanager
 def setting(name: str, device: torch.device) -> Iterator[Setting]:
     """The pocket base in fp32, or a base of one of `SHAPES` with random weights in bf16."""
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         if name == "pocket":
-            spec, precision = BaseSpec(name=name, path="pocket", resolution=64), "fp32"
+            spec, precision = POCKET, "fp32"
         else:
             write_base(name, folder / name, device, torch.bfloat16)
             spec, precision = BaseSpec(name=name, path=str(folder / name), resolution=SHAPES[name].resolution), "bf16"

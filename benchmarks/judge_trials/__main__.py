@@ -17,8 +17,6 @@ import argparse
 from pathlib import Path
 from typing import Final
 
-import torch
-
 from benchmarks.judge_trials.anew import judge_anew
 from benchmarks.judge_trials.ceiling import between_halves, by_the_reader, reach
 from benchmarks.judge_trials.courses import Course, append_course, inspect_study, read_courses
@@ -32,11 +30,10 @@ from benchmarks.judge_trials.style_truth import StyleInspector, load_readers
 from benchmarks.judge_trials.subject_readers import load_subject_reader
 from benchmarks.judge_trials.subject_sets import SUBJECT_SETS, SubjectSet
 from benchmarks.judge_trials.subject_truth import SubjectInspector, told_apart
+from benchmarks.setting import pocket_base
 from eval.spec import EvalSpec
 from foundation.bases.port import Base
-from foundation.bases.registry import load_base
 from sweeper.search.space import plan
-from train.spec import BaseSpec
 
 DOCS: Final = Path(__file__).parents[2] / "docs"
 COURSES: Final = "judge_trials.jsonl"
@@ -91,7 +88,7 @@ def _rejudge(
     chosen: list[TrialSet], courses: list[Course], folder: Path, file: Path, spec: EvalSpec, *, draw: bool
 ) -> None:
     """Write the courses to `file` in its place, set by set."""
-    base, fresh = _base(), file.with_suffix(".part")
+    base, fresh = pocket_base(), file.with_suffix(".part")
     fresh.unlink(missing_ok=True)
     for each in chosen:
         own = [course for course in courses if course.set == each.name]
@@ -101,7 +98,7 @@ def _rejudge(
 
 
 def _ceiling(chosen: list[TrialSet], courses: list[Course], folder: Path, spec: EvalSpec) -> str:
-    base = _base()
+    base = pocket_base()
     readers = load_readers(base, folder)
     own = {each.name: [course for course in courses if course.set == each.name] for each in chosen}
     own["all"] = [course for some in own.values() for course in some]
@@ -113,12 +110,8 @@ def _ceiling(chosen: list[TrialSet], courses: list[Course], folder: Path, spec: 
     return table(["AUC", *own], [[name, *values] for name, values in rows.items()])
 
 
-def _base() -> Base:
-    return load_base(BaseSpec(name="pocket", path="pocket", resolution=64), torch.device("cpu"), "fp32")
-
-
 def _read(folder: Path, docs: Path, styles: list[TrialSet], subjects: list[SubjectSet]) -> None:
-    base = _base()
+    base = pocket_base()
     if styles:
         _read_styles(base, folder, docs, styles)
     if subjects:

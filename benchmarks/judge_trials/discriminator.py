@@ -1,8 +1,7 @@
 """Tells in which style a picture of the drawn world is, from small patches alone. A second reading of the truth.
 
-A convolutional network whose receptive field is 19 pixels wide, so that it knows strokes, paint and paper and no scene;
-its verdict is the mean over all places (Brendel & Bethge 2019, arXiv:1904.00760). One class more, *none*, is for
-pictures that are broken in the ways that trainings break them.
+A `PatchNetwork`, which knows strokes, paint and paper and no scene. One class more, *none*, is for pictures that are
+broken in the ways that trainings break them.
 """
 
 from __future__ import annotations
@@ -16,6 +15,7 @@ from torch import Tensor, nn
 
 from benchmarks.judge_trials.networks import (
     SEED,
+    PatchNetwork,
     damage,
     draw_styles,
     lesson_of_styles,
@@ -33,22 +33,6 @@ STEPS: Final = 2000
 TEST: Final = 200
 
 
-class _Network(nn.Module):
-    """Pictures (B, 3, 64, 64) in [-1, 1] to the log-probabilities of the styles and of none."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        layers = ((3, 32, 5, 2), (32, 64, 3, 1), (64, 96, 3, 1), (96, 96, 3, 2))
-        blocks: list[nn.Module] = []
-        for before, after, size, stride in layers:
-            convolution = nn.Conv2d(before, after, size, stride=stride, padding=size // 2, bias=False)
-            blocks += [convolution, nn.BatchNorm2d(after), nn.ReLU(inplace=True)]
-        self.body = nn.Sequential(*blocks, nn.Conv2d(96, NO_STYLE + 1, 1))
-
-    def forward(self, pixels: Tensor) -> Tensor:
-        return self.body(pixels).mean((2, 3)).log_softmax(1)  # type: ignore[no-any-return]
-
-
 class Discriminator:
     """The trained network."""
 
@@ -64,7 +48,7 @@ class Discriminator:
 
 def load_discriminator(base: Base, file: Path) -> Discriminator:
     """The discriminator from `file`, trained first (minutes) when it is not there."""
-    network = _Network()
+    network = PatchNetwork(NO_STYLE + 1)
 
     def loss(pixels: Tensor, wanted: Tensor, generator: torch.Generator) -> Tensor:
         count = int(len(pixels) * BROKEN_SHARE)

@@ -14,7 +14,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from benchmarks.judge_trials.networks import SEED, draw_styles, lesson_of_styles, load_network, through_vae, vary
+from benchmarks.judge_trials.networks import (
+    SEED,
+    convolutions,
+    draw_styles,
+    lesson_of_styles,
+    load_network,
+    through_vae,
+    vary,
+)
 from foundation.bases.port import Base
 from train.pocket.loop import Pictures, to_unit
 from train.pocket.world import PART_SIZES, Scene, parts_of
@@ -29,12 +37,8 @@ class _Network(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         layers = ((3, 32, 5, 2), (32, 64, 3, 2), (64, 64, 3, 1), (64, 128, 3, 2), (128, 128, 3, 1))
-        blocks: list[nn.Module] = []
-        for before, after, size, stride in layers:
-            convolution = nn.Conv2d(before, after, size, stride=stride, padding=size // 2, bias=False)
-            blocks += [convolution, nn.BatchNorm2d(after), nn.ReLU(inplace=True)]
         seen = nn.Linear(128 * 64, 256)
-        self.body = nn.Sequential(*blocks, nn.Flatten(), nn.Dropout(0.2), seen, nn.ReLU(inplace=True))
+        self.body = nn.Sequential(*convolutions(layers), nn.Flatten(), nn.Dropout(0.2), seen, nn.ReLU(inplace=True))
         self.heads = nn.ModuleList(nn.Linear(256, size) for size in PART_SIZES)
 
     def forward(self, pixels: Tensor) -> list[Tensor]:

@@ -24,7 +24,7 @@ def record(chosen: TrialSet, folder: Path) -> Path:
 
     Everything that could end a trial early is off; the rest is the default study's.
     """
-    return _study(folder / chosen.name, chosen.name, [*_of_style(chosen, folder), *_at_random(chosen.seed)])
+    return _study(folder / chosen.name, chosen.name, [*chosen.overrides(folder / "sets"), *_at_random(chosen.seed)])
 
 
 def record_subject(chosen: SubjectSet, folder: Path) -> Path:
@@ -47,7 +47,7 @@ def record_recipe(chosen: TrialSet, folder: Path) -> Path:
         folder / chosen.name,
         f"{chosen.name}-recipe",
         [
-            *_of_style(chosen, folder),
+            *chosen.overrides(folder / "sets"),
             "adapter.rank=8",
             "adapter.alpha_ratio=1",
             "adapter.targets=attention",
@@ -68,18 +68,6 @@ def _at_random(seed: int) -> list[str]:
         "study.sampler=random",
         f"study.seed={seed}",
         f"eval.every={EVERY}",
-    ]
-
-
-def _of_style(chosen: TrialSet, folder: Path) -> list[str]:
-    pictures = chosen.write(folder / "sets")
-    prompts = ",".join(f'"{prompt}"' for prompt in chosen.captions("validation", pictures))
-    return [
-        "+experiment=pencil",
-        f"data.path={pictures / 'train'}",
-        f"data.validation_path={pictures / 'validation'}",
-        f"data.trigger='{chosen.trigger}'",
-        f"eval.prompts=[{prompts}]",
     ]
 
 

@@ -54,6 +54,18 @@ class TrialSet:
             self._write_part(fresh / "validation", chosen[self.num_scenes : -NUM_TRUTH])
         return folder
 
+    def overrides(self, parent: Path) -> list[str]:
+        """What makes the default study one of this set, drawn into `parent`; its prompts are the held-out captions."""
+        pictures = self.write(parent).resolve()
+        prompts = ",".join(f'"{prompt}"' for prompt in self.captions("validation", pictures))
+        return [
+            "+experiment=pencil",
+            f"data.path={pictures / 'train'}",
+            f"data.validation_path={pictures / 'validation'}",
+            f"data.trigger='{self.trigger}'",
+            f"eval.prompts=[{prompts}]",
+        ]
+
     def _write_part(self, folder: Path, chosen: Sequence[Scene]) -> None:
         folder.mkdir()
         lines = []

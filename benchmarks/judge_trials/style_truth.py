@@ -15,7 +15,7 @@ from benchmarks.judge_trials.networks import draw_styles, through_vae
 from benchmarks.judge_trials.reader import Reader, load_reader
 from benchmarks.judge_trials.sets import TrialSet
 from benchmarks.judge_trials.texture import textures
-from benchmarks.judge_trials.truth import COPY, Drawer, Truth, folder_pixels, nearest
+from benchmarks.judge_trials.truth import COPY, Drawer, Truth, folder_pixels, nearest, way_gone
 from foundation.bases.port import Base
 from train.pocket.loop import draw_all as world_pictures
 from train.pocket.world import ALL_STYLES, Scene
@@ -64,7 +64,7 @@ class Measure:
     def style_told(self, pixels: Tensor) -> Tensor:
         """How much of the way to drawings the discriminator's log-probability of the style has gone, (N,)."""
         base, real = self._told
-        return ((self._log_probability(pixels) - base.mean()) / (real.mean() - base.mean())).clamp(-1, 1)
+        return way_gone(self._log_probability(pixels), base, real)
 
     def _log_probability(self, pixels: Tensor) -> Tensor:
         return self._readers.discriminator.log_probability(pixels, self._style)

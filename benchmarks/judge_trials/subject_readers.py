@@ -1,7 +1,7 @@
 """Read whether a picture shows one particular thing, and what else it shows. The truth, and no part of the judge.
 
-Two convolutional networks of different sight, trained on drawn things that are none of the subjects, or are almost it:
-one sees whole pictures and is told which class of thing to look at; the other sees patches of 19 pixels, so it knows
+Two convolutional networks of different sight, trained to tell each drawn subject from what is almost it and from
+others: one sees whole pictures and is told which class of thing to look at; the other is a `PatchNetwork`, which knows
 paint and pattern and no shape.
 """
 
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -17,7 +18,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from benchmarks.judge_trials.networks import SEED, Lesson, damage, load_network, through_vae, vary
+from benchmarks.judge_trials.networks import (
+    SEED,
+    Lesson,
+    PatchNetwork,
+    convolutions,
+    damage,
+    load_network,
+    through_vae,
+    vary,
+)
 from foundation.bases.port import Base
 from train.drawn import SUBJECT_STYLE
 from train.pocket.loop import draw_all, to_unit
@@ -50,7 +60,7 @@ class _Whole(nn.Module):
         super().__init__()
         layers = ((3 + len(SHAPES), 32, 5, 2), (32, 64, 3, 2), (64, 64, 3, 1), (64, 128, 3, 2), (128, 128, 3, 1))
         # A batch is of one class, so statistics over a batch would take out what asks for it: norms are by picture.
-        blocks = _blocks(layers, lambda width: nn.GroupNorm(8, width))
+        blocks = convolutions(layers, lambda width: nn.GroupNorm(8, width))
         self.body = nn.Sequential(*blocks, nn.Flatten(), nn.Dropout(0.1), nn.Linear(128 * 64, 256), nn.ReLU())
         self.heads = nn.ModuleList(nn.Linear(256, size) for size in _SIZES)
         self.traits = nn.Linear(256, TRAITS)
@@ -59,26 +69,6 @@ class _Whole(nn.Module):
         asked = F.one_hot(shapes, len(SHAPES)).float()[:, :, None, None].expand(-1, -1, *pixels.shape[2:])
         seen = self.body(torch.cat([pixels, asked], dim=1))
         return [head(seen) for head in self.heads], F.normalize(self.traits(seen), dim=1)
-
-
-class _Patches(nn.Module):
-    """Pictures (B, 3, 64, 64) in [-1, 1] to log-probabilities of the named subjects and of none of them."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        layers = ((3, 32, 5, 2), (32, 64, 3, 1), (64, 96, 3, 1), (96, 96, 3, 2))
-        self.body = nn.Sequential(*_blocks(layers, nn.BatchNorm2d), nn.Conv2d(96, len(_NAMES) + 1, 1))
-
-    def forward(self, pixels: Tensor) -> Tensor:
-        return self.body(pixels).mean((2, 3)).log_softmax(1)  # type: ignore[no-any-return]
-
-
-def _blocks(layers: Sequence[tuple[int, int, int, int]], norm: Callable[[int], nn.Module]) -> list[nn.Module]:
-    blocks: list[nn.Module] = []
-    for before, after, size, stride in layers:
-        convolution = nn.Conv2d(before, after, size, stride=stride, padding=size // 2, bias=False)
-        blocks += [convolution, norm(after), nn.ReLU(inplace=True)]
-    return blocks
 
 
 class SubjectReader:
@@ -114,16 +104,10 @@ class SubjectReader:
 
 def load_subject_reader(base: Base, folder: Path) -> SubjectReader:
     """Those in `folder`, trained first (minutes) where they are not there."""
-    whole, patches = _Whole(), _Patches()
-    pool: list[_Pool] = []
-
-    def drawn() -> _Pool:
-        if not pool:
-            pool.append(_draw_pool(base))
-        return pool[0]
-
-    load_network(whole, folder / "subjects.safetensors", Lesson(STEPS, lambda: _things(whole, drawn())))
-    load_network(patches, folder / "patches.safetensors", Lesson(PATCH_STEPS, lambda: _paints(patches, drawn())))
+    whole, patches = _Whole(), PatchNetwork(len(_NAMES) + 1)
+    pool = cache(lambda: _draw_pool(base))
+    load_network(whole, folder / "subjects.safetensors", Lesson(STEPS, lambda: _things(whole, pool())))
+    load_network(patches, folder / "patches.safetensors", Lesson(PATCH_STEPS, lambda: _paints(patches, pool())))
     return SubjectReader(whole, patches)
 
 
@@ -133,8 +117,6 @@ class _Pool:
 
     pixels: Tensor
     scenes: Sequence[Scene]
-    shapes: Sequence[str]
-    """The class of each picture's thing, (N,)."""
     names: Tensor
     """Which of the named subjects each picture shows, (N,); their count for none."""
 
@@ -142,16 +124,18 @@ class _Pool:
 def _draw_pool(base: Base) -> _Pool:
     rng = np.random.default_rng(SEED)
     scenes: list[Scene] = []
-    shapes: list[str] = []
     names: list[int] = []
     for number, subject in enumerate(SUBJECTS.values()):
         for place, thing in enumerate(_things_like(subject, rng)):
             own = subject_scenes(subject, int(rng.integers(2**31)), _SCENES, tuple(BACKGROUNDS))
             scenes += [with_thing(scene, thing) for scene in own]
-            shapes += [subject.shape] * _SCENES
             names += [len(_NAMES) if place else number] * _SCENES
-    pixels = draw_all(scenes, [SUBJECT_STYLE] * len(scenes), SEED).pixels
-    return _Pool(through_vae(base, pixels), scenes, shapes, torch.tensor(names))
+    return _Pool(subject_pictures(base, scenes, SEED), scenes, torch.tensor(names))
+
+
+def subject_pictures(base: Base, scenes: Sequence[Scene], seed: int) -> Tensor:
+    """The scenes as subjects are drawn, as the base's VAE gives them back: (N, 3, 64, 64) uint8."""
+    return through_vae(base, draw_all(scenes, [SUBJECT_STYLE] * len(scenes), seed).pixels)
 
 
 def _things_like(subject: Subject, rng: np.random.Generator) -> list[Thing]:
@@ -207,7 +191,6 @@ def _things(network: nn.Module, pool: _Pool) -> Callable[[torch.Generator], Tens
     """The loss of telling things of a class from one another, and of reading the rest of the picture."""
     per_class = len(pool.scenes) // len(SUBJECTS)
     kinds = per_class // _SCENES
-    parts = [{shape: torch.tensor(_parts(scene, shape)) for shape in SHAPES} for scene in pool.scenes]
     shows = [{thing.shape for thing in (scene.first, scene.second) if thing} for scene in pool.scenes]
     classes = [subject.shape for subject in SUBJECTS.values()]
 
@@ -223,7 +206,7 @@ def _things(network: nn.Module, pool: _Pool) -> Callable[[torch.Generator], Tens
             if shape not in shows[row]:
                 rows.append(row)
         logits, traits = network(vary(to_unit(pool.pixels[rows]), generator), _numbers(shape, len(rows)))
-        wanted = torch.stack([parts[row][shape] for row in rows])
+        wanted = torch.tensor([_parts(pool.scenes[row], shape) for row in rows])
         read = sum(F.cross_entropy(each, wanted[:, i]) for i, each in enumerate(logits))
         loss: Tensor = read + _apart(traits[:count], torch.arange(_TOGETHER).repeat_interleave(_EACH))
         return loss

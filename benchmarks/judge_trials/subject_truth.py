@@ -10,13 +10,10 @@ import torch
 from torch import Tensor
 
 from benchmarks.judge_trials.analysis import auc
-from benchmarks.judge_trials.networks import through_vae
-from benchmarks.judge_trials.subject_readers import SubjectReader, nearly, with_thing
+from benchmarks.judge_trials.subject_readers import SubjectReader, nearly, subject_pictures, with_thing
 from benchmarks.judge_trials.subject_sets import NUM_OF_CLASS, SubjectSet
-from benchmarks.judge_trials.truth import COPY, Drawer, Truth, folder_pixels, nearest
+from benchmarks.judge_trials.truth import COPY, Drawer, Truth, folder_pixels, nearest, way_gone
 from foundation.bases.port import Base
-from train.drawn import SUBJECT_STYLE
-from train.pocket.loop import draw_all
 from train.pocket.subjects import HOME, subject_by_lot, subject_scenes
 from train.pocket.world import BACKGROUNDS
 
@@ -36,11 +33,10 @@ class SubjectMeasure:
         self._reader = reader
         self._set = chosen
         self._scenes = chosen.truth_scenes()
-        drawn = draw_all(self._scenes, [SUBJECT_STYLE] * len(self._scenes), DRAWING_SEED).pixels
-        self.drawings = through_vae(base, drawn)
-        self._like = reader.traits(self.drawings, chosen.subject.shape).mean(0)
-        self._seen = [self._likeness(each) for each in (pixels, of_class, self.drawings)]
-        self._told = [reader.log_probability(each, chosen.name) for each in (pixels, self.drawings)]
+        drawings = subject_pictures(base, self._scenes, DRAWING_SEED)
+        self._like = reader.traits(drawings, chosen.subject.shape).mean(0)
+        self._seen = [self._likeness(each) for each in (pixels, of_class, drawings)]
+        self._told = [reader.log_probability(each, chosen.name) for each in (pixels, drawings)]
 
     def shown(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
         """See `SubjectReader.share_shown`."""
@@ -49,17 +45,17 @@ class SubjectMeasure:
     def way(self, pixels: Tensor) -> Tensor:
         """How much of the way to the subject each picture has gone by its traits, (N,)."""
         base, _, real = self._seen
-        return _gone(self._likeness(pixels), base, real)
+        return way_gone(self._likeness(pixels), base, real)
 
     def told(self, pixels: Tensor) -> Tensor:
         """The same by patches, (N,)."""
         base, real = self._told
-        return _gone(self._reader.log_probability(pixels, self._set.name), base, real)
+        return way_gone(self._reader.log_probability(pixels, self._set.name), base, real)
 
     def leaked(self, of_class: Tensor) -> Tensor:
         """How much of the way to the subject pictures of the class word have gone, (NUM_OF_CLASS,)."""
         _, base, real = self._seen
-        return _gone(self._likeness(of_class), base, real)
+        return way_gone(self._likeness(of_class), base, real)
 
     def quality(self, pixels: Tensor) -> Tensor:
         """Shown × how far both readings see it gone, (N,), copies not looked for."""
@@ -68,10 +64,6 @@ class SubjectMeasure:
     def _likeness(self, pixels: Tensor) -> Tensor:
         """Cosine of each picture's traits to the mean of the drawings', (N,)."""
         return torch.cosine_similarity(self._reader.traits(pixels, self._set.subject.shape), self._like, dim=1)
-
-
-def _gone(now: Tensor, base: Tensor, real: Tensor) -> Tensor:
-    return ((now - base.mean()) / (real.mean() - base.mean())).clamp(-1, 1)
 
 
 def told_apart(reader: SubjectReader, base: Base, chosen: SubjectSet) -> str:
@@ -83,10 +75,7 @@ def told_apart(reader: SubjectReader, base: Base, chosen: SubjectSet) -> str:
     own = subject_scenes(chosen.subject, 3000 + chosen.seed, NUM_TEST, tuple(BACKGROUNDS))
     near = [with_thing(scene, nearly(chosen.subject, rng)) for scene in own]
     others = [with_thing(scene, subject_by_lot(rng, chosen.subject.shape)) for scene in own]
-    drawn = [
-        through_vae(base, draw_all(scenes, [SUBJECT_STYLE] * NUM_TEST, DRAWING_SEED + 2 + i).pixels)
-        for i, scenes in enumerate((own, near, others))
-    ]
+    drawn = [subject_pictures(base, scenes, DRAWING_SEED + 2 + i) for i, scenes in enumerate((own, near, others))]
     whole = [reader.traits(pixels, chosen.subject.shape) for pixels in drawn]
     like = [traits @ whole[0].mean(0) for traits in whole]
     patches = [reader.log_probability(pixels, chosen.name) for pixels in drawn]
@@ -111,8 +100,9 @@ class SubjectInspector:
     def __init__(self, base: Base, reader: SubjectReader, chosen: SubjectSet, train: Path, kept: Path) -> None:
         self._drawer = Drawer(base, [*chosen.captions(), *chosen.captions_of_class()], kept)
         self._train = folder_pixels(train)
-        like_them = _like_the_training_pictures(chosen)
-        self._near = COPY * float(nearest(through_vae(base, like_them), self._train).median())
+        scenes = subject_scenes(chosen.subject, 2000 + chosen.seed, NUM_LIKE_THEM, HOME)
+        like_them = subject_pictures(base, scenes, DRAWING_SEED + 1)
+        self._near = COPY * float(nearest(like_them, self._train).median())
         self.measure = SubjectMeasure(base, reader, chosen, *self.pictures(None))
 
     def pictures(self, checkpoint: Path | None) -> tuple[Tensor, Tensor]:
@@ -136,11 +126,6 @@ class SubjectInspector:
             copied=_mean(copied),
             each=tuple(round(value, 3) for value in quality.tolist()),
         )
-
-
-def _like_the_training_pictures(chosen: SubjectSet) -> Tensor:
-    scenes = subject_scenes(chosen.subject, 2000 + chosen.seed, NUM_LIKE_THEM, HOME)
-    return draw_all(scenes, [SUBJECT_STYLE] * len(scenes), DRAWING_SEED + 1).pixels
 
 
 def _mean(values: Tensor) -> float:

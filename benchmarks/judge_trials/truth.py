@@ -103,6 +103,11 @@ class Drawer:
             take_off(pipeline)
 
 
+def way_gone(now: Tensor, base: Tensor, real: Tensor) -> Tensor:
+    """How much of the way from what the base's pictures read to what drawings read was gone, (N,) in [-1, 1]."""
+    return ((now - base.mean()) / (real.mean() - base.mean())).clamp(-1, 1)
+
+
 def as_pixels(images: Sequence[Image.Image]) -> Tensor:
     """Pictures as (N, 3, 64, 64) uint8."""
     return torch.from_numpy(np.stack([np.asarray(image.convert("RGB")) for image in images])).permute(0, 3, 1, 2)
