@@ -16,7 +16,7 @@ from sweeper.search.dimension import Numbers
 from sweeper.search.space import Plan
 from sweeper.search.study import Search
 from train.spec import AdapterSpec
-from train.spec.layer_lr import layer_lr
+from train.spec.layer_lr import LAYER_LR, layer_lr
 
 BUDGET: Final = 8
 """Full courses that a search may pay for."""
@@ -72,7 +72,7 @@ class _Proposals:
         known = {each.name: each.domain for each in self._space.dimensions}
         here = dict(params)
         for name in params:
-            of_layers = f"{name.removesuffix(':lr')}:layer_lr"
+            of_layers = f"{name.removesuffix(':lr')}:{LAYER_LR}"
             domain = known.get(of_layers)
             if name.endswith(":lr") and isinstance(domain, Numbers):
                 here[of_layers] = min(max(layer_lr(here.pop(name), adapter), domain.low), domain.high)

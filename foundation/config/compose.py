@@ -33,6 +33,7 @@ SWEEPS: Final = "a,b or choice(a,b) or range(start,stop,step) or interval(low,hi
 KIND: Final = "kind"
 """The group whose option is that of `data.kind`, wherever that is set."""
 _LONG, _HIGHEST = 4800, 30.0
+"""Steps from which on an optimizer's own beginning of its step size is enough, and how many times as high it begins."""
 _LONGEST_NAME: Final = 80
 _FUNCTION: Final = re.compile(r"\w\(")
 """How sweeps and casts begin."""
@@ -169,8 +170,8 @@ def _scaled_lr(value: float, *, _root_: DictConfig) -> float:
 def _start(value: float, *, _root_: DictConfig) -> float:
     """Where an optimizer begins that finds its step size itself: higher for short trainings, which climb for less.
 
-    It is `value` from _LONG steps on, and so many times as much as a training is shorter, up to _HIGHEST: Prodigy wants
-    some twenty steps for each factor of three (docs/search.md). Trainings in epochs count as long.
+    It is `value` from _LONG steps on, and so many times as much as a training is shorter, up to _HIGHEST times: from
+    its own beginning Prodigy climbs for 80 steps (docs/search.md). Trainings in epochs count as long.
     """
     steps = _root_.train.steps
     times = _LONG / steps if isinstance(steps, int) and steps > 0 else 1.0

@@ -15,11 +15,10 @@ from sweeper.records.paths import checkpoint_of, pictures_of
 from sweeper.records.trainings import name_of
 from train.reports import StepReport
 from train.spec import TrialSpec
+from train.spec.layer_lr import LAYER_LR
 
 Status = Literal["waiting", "running", "finished", "pruned", "failed"]
 DIVERGED_IN_A_ROW = 2
-_LAYER_LR, _LR = "layer_lr", "lr"
-"""What the search calls a learning rate as layers feel it, and what it sets."""
 SEEKING = 1.1
 """Growth of the learning rate from one evaluation to the next that shows an optimizer which has not found it."""
 
@@ -74,7 +73,7 @@ class Trial:
     def settings(self) -> dict[str, object]:
         """Its parameters as people set them: the learning rate where the search knows what layers are to feel of it."""
         return {
-            name.replace(_LAYER_LR, _LR): self.spec.optimizer.lr if name.endswith(_LAYER_LR) else value
+            name.replace(LAYER_LR, "lr"): self.spec.optimizer.lr if name.endswith(LAYER_LR) else value
             for name, value in self.params.items()
         }
 

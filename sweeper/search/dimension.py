@@ -164,6 +164,11 @@ class Dimension:
         return f"{self.name}: {self.domain}"
 
     @property
+    def is_of_layers(self) -> bool:
+        """Whether it is a learning rate as the adapted layers feel it."""
+        return isinstance(self.domain, Numbers) and self.domain.layer
+
+    @property
     def group(self) -> str:
         """The config group that it is of."""
         return self.key.lstrip("+").partition(".")[0]

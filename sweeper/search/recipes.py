@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from foundation.config.compose import compose, is_option
 from foundation.errors import ConfigError
 from sweeper.records.config import TRIAL_GROUPS, Config, parse_part
-from sweeper.search.dimension import Choices, Dimension, Numbers, Params, Value
+from sweeper.search.dimension import Choices, Dimension, Params, Value
 from sweeper.search.space import Plan
 from train.spec import AdapterSpec
 from train.spec.layer_lr import layer_lr
@@ -45,7 +45,10 @@ def recipes_in(request: Plan) -> Recipes:
     for name, recipe in (study.recipes or {}).items():
         if recipe is None:
             continue
-        if wrong := [] if _is_of_another(request, recipe) else list(_problems(request, name, recipe)):
+        if _is_of_another(request, recipe):
+            left_out[f"the study trains with optimizer={'|'.join(map(str, _optimizers(request)))}"].append(name)
+            continue
+        if wrong := list(_problems(request, name, recipe)):
             problems += wrong
             continue
         point = _point(request, recipe)
@@ -76,18 +79,16 @@ def _problems(request: Plan, name: str, recipe: Mapping[str, Value]) -> Iterator
 
 def _point(request: Plan, recipe: Mapping[str, Value]) -> Params | str:
     """The recipe in the space, or why it is none of its points."""
-    if _is_of_another(request, recipe):
-        return f"the study trains with optimizer={'|'.join(str(each) for each in _optimizers(request))}"
     point: Params = {}
     for dimension in request.space.dimensions:
         key = dimension.key.lstrip("+")
         if key not in recipe or not dimension.counts(point):
             continue
         wanted = recipe[key]
-        if isinstance(dimension.domain, Numbers) and dimension.domain.layer:
+        if dimension.is_of_layers:
             wanted = layer_lr(float(wanted), _adapter(request.config, recipe))  # type: ignore[arg-type]
         value = _nearest(dimension, wanted)
-        if value is None and wanted is not None:
+        if not dimension.domain.holds(value):
             return f"the study searches {key} in {dimension.domain}"
         point[dimension.name] = value
     return point

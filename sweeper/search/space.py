@@ -32,7 +32,7 @@ from sweeper.search.checked_space import SWITCHES, Checker
 from sweeper.search.dimension import Choices, Dimension, Numbers, Space, Value
 from sweeper.search.sweeps import domain_of
 from train.spec import OF_THE_STUDY, ObjectiveSpec
-from train.spec.layer_lr import lr_for_layers
+from train.spec.layer_lr import LAYER_LR, lr_for_layers
 
 _LR: Final = "optimizer.lr"
 __all__ = ["Plan", "Space", "domain_of", "plan"]
@@ -58,7 +58,7 @@ class Plan:
             ConfigError: when values that are legal by themselves are not legal together.
         """
         config = parse_config(compose([*self.fixed, *self.space.overrides(params)]))
-        if not any(isinstance(each.domain, Numbers) and each.domain.layer for each in self.space.counting(params)):
+        if not any(each.is_of_layers for each in self.space.counting(params)):
             return config
         lr = lr_for_layers(config.optimizer.lr, config.adapter)  # until here it was what layers are to feel
         return replace(config, optimizer=replace(config.optimizer, lr=lr))
@@ -235,8 +235,9 @@ class _Reader:
             if override.key_or_group != _LR:
                 self.problems.append(f"{_text(override)}: the tag layer is for {_LR} alone")
                 return []
-            field = f"layer_{field}"
-        name = f"{group}.{field}" if option is None and field else f"{group}={option}:{field}" if option else group
+            field = LAYER_LR
+        path = f"{group}.{field}" if field else group
+        name = path if option is None else f"{group}={option}:{field}"
         condition = None if option is None else (group, option)
         dimension = Dimension(name=name, key=override.get_key_element(), domain=domain, condition=condition)
         return [dimension] if domain.values() != () else []

@@ -178,7 +178,8 @@ class Search:
 
     def _draw_once(self, number: int, fixed: Params, again: int = 0) -> FrozenTrial:
         """One draw with a sampler of its own; parameters that are `fixed` take these values."""
-        copy = optuna.create_study(directions=self._spec.directions, sampler=self._sampler(number, again))
+        sampler = sampler_of(self._spec, self._space, number, again)
+        copy = optuna.create_study(directions=self._spec.directions, sampler=sampler)
         before = self._study.get_trials(deepcopy=False)[:number]
         before = [each for each in before if each.state != TrialState.WAITING]
         copy.add_trials(with_lies(before) if sampler_taken(self._spec, self._space) == "gp" else before)
@@ -189,9 +190,6 @@ class Search:
             if dimension.counts(params):
                 params[dimension.name] = suggest(trial, dimension)
         return copy.get_trials(deepcopy=False)[-1]
-
-    def _sampler(self, number: int, again: int) -> optuna.samplers.BaseSampler:
-        return sampler_of(self._spec, self._space, number, again)
 
     def _complete_half_drawn(self) -> None:
         """Draw what is missing of trials that an older program wrote parameter by parameter, when its process died."""

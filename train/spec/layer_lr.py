@@ -3,9 +3,9 @@
 Optimizers such as AdamW and Lion step by the learning rate, however large the gradient is. LoRA's update of a layer is
 s·B·A with B = 0 at the start, so a step of B changes the layer by lr · s times some of A's rows, which are random: by
 lr · s · √rank. Measured over the first ten steps on the embedded base, ranks 4 to 32, alpha_ratio .25 to 2, rates in a
-range of 16: lr^1.04 · s^.98 · rank^.56 (docs/search.md). So the same `lr` is another rate for each rank and alpha, and
-lr · s · √rank is the same one; rsLoRA's scale has the √rank in it (arXiv:2312.03732), and arXiv:2602.06204 has how the
-best rate goes with the rank.
+range of 16: lr^1.04 · s^.98 · rank^.56 (docs/decisions/021). So the same `lr` is another rate for each rank and alpha,
+and lr · s · √rank is the same one; rsLoRA's scale has the √rank in it (arXiv:2312.03732), and arXiv:2602.06204 has how
+the best rate goes with the rank.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ from typing import Final
 from train.spec.adapter import AdapterSpec
 from train.spec.adapter_kinds import ADAPTER_KINDS
 
+LAYER_LR: Final = "layer_lr"
+"""What a search calls such a rate, where the optimizer's own is `lr`."""
 USUAL_RANK: Final = 16
 """With this rank, and alpha = rank, layers feel the learning rate as it is."""
 _DIGITS: Final = 4

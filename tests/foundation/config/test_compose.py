@@ -59,6 +59,17 @@ def test_learning_rates_in_yaml_follow_the_base_and_on_the_command_line_are_abso
     assert compose(["optimizer=adamw", "optimizer.lr=1e-4"])["optimizer"]["lr"] == 1e-4
 
 
+@pytest.mark.parametrize("name", ["prodigy", "dadapt_adam"])
+def test_an_optimizer_that_finds_its_step_size_begins_higher_where_steps_are_few(name: str) -> None:
+    def start(*overrides: str) -> object:
+        return compose([f"optimizer={name}", *overrides])["optimizer"]["settings"]["d0"]
+
+    assert (start("base=sd15", "train.steps=9000"), start("base=sd15", "train.epochs=10")) == (1e-6, 1e-6)
+    assert (start("base=sd15", "train.steps=1600"), start("base=pocket", "train.steps=1600")) == (3e-6, 3e-5)
+    assert start("train.steps=60") == start("train.steps=160") == 3e-4  # a third of AdamW's recipe there
+    assert start("train.steps=60", "optimizer.settings.d0=1e-5") == 1e-5
+
+
 def test_a_folder_takes_the_place_of_the_drawn_set() -> None:
     drawn, folder = compose()["data"], compose(["data.path=/pictures/my dog"])["data"]
     assert (drawn["name"], drawn["drawn"], drawn["trigger"]) == ("pencil", "pencil", "in pencil style")

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from eval.evaluation import Evaluation
 from sweeper.records.config import Config
 from sweeper.records.costs import Cost, Costs, Spent
 from sweeper.records.study_spec import StudySpec
 from sweeper.records.trials import Status, Trial
 from sweeper.search.space import plan
 from sweeper.study.budget import Budget
+from tests.sweeper.fake_worker import evaluation
 
 HOUR = 3600.0
 
@@ -30,20 +30,8 @@ def trial(config: Config, tmp_path: Path) -> Callable[..., Trial]:
     def make(number: int, score: float, status: Status = "finished", index: float = 0.0) -> Trial:
         folder = tmp_path / f"trial-{number}"
         folder.mkdir()
-        evaluation = Evaluation(
-            step=40,
-            score=score,
-            score_se=3.0,
-            overfit_index=index,
-            overfit=False,
-            words="",
-            severities={},
-            metrics={},
-            validation_losses=(),
-            prompt_scores=(),
-        )
         made = Trial(number=number, params={}, spec=config.trial, folder=folder, clean=0.5, status=status)
-        made.evaluations.append(evaluation)
+        made.evaluations.append(replace(evaluation(40, score, index), score_se=3.0))
         return made
 
     return make
