@@ -112,6 +112,11 @@ class StudySpec:
         """Which way each objective is better."""
         return tuple(self.direction if name == "score" else direction_of(name) for name in self.objectives)
 
+    @property
+    def sign(self) -> int:
+        """1 where a higher score is better, -1 where a lower one is."""
+        return 1 if self.direction == "maximize" else -1
+
     def most_on(self, num_devices: int) -> int:
         """Trials that train at once on each of so many devices, at most.
 

@@ -10,6 +10,7 @@ import optuna
 from optuna.exceptions import ExperimentalWarning
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
+from eval.metrics.registry import Direction
 from foundation.errors import StudyError
 from sweeper.records.study_spec import StudySpec
 from sweeper.search.dimension import Choices, Dimension, Numbers, Space, Value
@@ -49,8 +50,8 @@ def words_on_sampler(spec: StudySpec, space: Space) -> list[str]:
     return [f"study.sampler=auto takes {sampler_taken(spec, space)}, {why}"]
 
 
-def with_lies(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
-    """Return the trials with each running one as if it had ended with the worst value so far.
+def with_lies(trials: Sequence[FrozenTrial], directions: Sequence[Direction]) -> list[FrozenTrial]:
+    """Return the trials with each running one as if it had ended with the worst value so far of each objective.
 
     Optuna's Gaussian process does not see running trials, and would draw the same beside them again and again; its TPE
     has this by itself. Source: the constant liar of Ginsbourger et al. 2010, doi:10.1007/978-3-642-10701-6_6.
@@ -58,8 +59,11 @@ def with_lies(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
     told = [each for each in trials if each.state == TrialState.COMPLETE]
     if not told:
         return list(trials)
-    worst = min(told, key=lambda each: each.values[0])
-    return [_as_if(each, worst.values) if each.state == TrialState.RUNNING else each for each in trials]
+    worst = [
+        (min if direction == "maximize" else max)(each.values[place] for each in told)
+        for place, direction in enumerate(directions)
+    ]
+    return [_as_if(each, worst) if each.state == TrialState.RUNNING else each for each in trials]
 
 
 def _as_if(trial: FrozenTrial, values: Sequence[float]) -> FrozenTrial:

@@ -182,7 +182,8 @@ class Search:
         copy = optuna.create_study(directions=self._spec.directions, sampler=sampler)
         before = self._study.get_trials(deepcopy=False)[:number]
         before = [each for each in before if each.state != TrialState.WAITING]
-        copy.add_trials(with_lies(before) if sampler_taken(self._spec, self._space) == "gp" else before)
+        lies = sampler_taken(self._spec, self._space) == "gp"
+        copy.add_trials(with_lies(before, self._spec.directions) if lies else before)
         if fixed:
             copy.enqueue_trial(fixed)
         trial, params = copy.ask(), Params()

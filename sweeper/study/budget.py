@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -69,18 +70,19 @@ class Budget:
         if self._spec.patience is None:
             return None
         ended = [each for each in trials if each.status in ("finished", "pruned") and each.best is not None]
-        top, error, since = -float("inf"), 0.0, 0
+        sign = self._spec.sign
+        top, error, since = -math.inf, 0.0, 0
         for trial in sorted(ended, key=lambda each: each.number):
             best = trial.best
             assert best is not None
-            if trial.status == "finished" and value_of(best) > top + error:
-                top, error, since = value_of(best), max(0.0, best.score_se), 0
+            if trial.status == "finished" and sign * value_of(best) > top + error:
+                top, error, since = sign * value_of(best), max(0.0, best.score_se), 0
             else:
                 since += 1
         if since < self._spec.patience:
             return None
         return (
-            f"the last {since} trials brought nothing better than {top:.1f} ± {error:.1f} points "
+            f"the last {since} trials brought nothing better than {sign * top:.1f} ± {error:.1f} points "
             f"(study.patience={self._spec.patience})"
         )
 

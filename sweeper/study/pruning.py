@@ -59,7 +59,7 @@ def _may_still_rise(trial: Trial, config: Config) -> bool:
 
 
 def _below_median(trial: Trial, finished: Sequence[Trial], config: Config) -> str | None:
-    step, sign = trial.evaluations[-1].step, _sign(config)
+    step, sign = trial.evaluations[-1].step, config.study.sign
     others = [sign * value_of(seen) for each in finished for seen in each.evaluations if seen.step == step]
     best, soon = max(_scores(trial, config)), _soon(trial, config)
     if not others or soon + _doubt(trial, config) >= statistics.median(others):
@@ -77,7 +77,7 @@ def _behind_best(trial: Trial, finished: Sequence[Trial], config: Config) -> str
 
     Source: Wilcoxon 1945, Individual comparisons by ranking methods; zeros split as in Optuna's WilcoxonPruner.
     """
-    step, sign = trial.evaluations[-1].step, _sign(config)
+    step, sign = trial.evaluations[-1].step, config.study.sign
     best = max(finished, key=lambda each: _rank(each, sign))
     there = [seen for seen in best.evaluations if seen.step <= step]
     if not there or _soon(trial, config) >= max(sign * value_of(seen) for seen in there):
@@ -103,7 +103,7 @@ def _is_halved(trial: Trial, rivals: Sequence[Trial], number: int, config: Confi
 
     Source: Li et al. 2020, A system for massively parallel hyperparameter tuning (ASHA), arXiv:1810.05934.
     """
-    spec, sign = config.study.pruner, _sign(config)
+    spec, sign = config.study.pruner, config.study.sign
     step, before = trial.evaluations[-1].step, trial.evaluations[-2].step if len(trial.evaluations) > 1 else 0
     own = sign * value_of(trial.evaluations[-1])
     for rung in _rungs(config)[number:]:
@@ -140,7 +140,7 @@ def _rungs(config: Config) -> list[int]:
 
 def _scores(trial: Trial, config: Config) -> list[float]:
     """The trial's scores in order of steps, higher being better."""
-    return [_sign(config) * value_of(seen) for seen in trial.evaluations]
+    return [config.study.sign * value_of(seen) for seen in trial.evaluations]
 
 
 def _soon(trial: Trial, config: Config) -> float:
@@ -169,7 +169,3 @@ def _aims(evaluation: Evaluation) -> NDArray[np.float64]:
     """(P,) how far each prompt's pictures came; (0,) where any could not be measured."""
     aims = np.array(evaluation.prompt_aims, dtype=np.float64)
     return aims if np.isfinite(aims).all() else aims[:0]
-
-
-def _sign(config: Config) -> int:
-    return 1 if config.study.direction == "maximize" else -1

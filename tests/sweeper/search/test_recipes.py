@@ -53,6 +53,15 @@ def test_recipes_of_other_optimizers_are_left_out_and_counted_but_not_those_of_i
     assert note == "not among the first trials: lion, prodigy (the study trains with optimizer=adamw|came)"
 
 
+def test_a_null_that_the_study_does_not_search_leaves_the_recipe_out() -> None:
+    mine = "+study.recipes.mine={train.ema_decay: null, adapter.rank: 8}"
+    searched = "train.ema_decay={}"
+    (note,) = recipes_in(plan([*OTHERS, mine, searched.format("0.9,0.99")])).notes
+    assert note.startswith("not among the first trials: mine (the study searches train.ema_decay in choice(0.9, 0.99)")
+    (point,) = recipes_in(plan([*OTHERS, mine, searched.format("null,0.9")])).first
+    assert (point["train.ema_decay"], point["adapter.rank"]) == (None, 8)
+
+
 @pytest.mark.parametrize("without", ["study.sampler=grid", "study.narrow_from=earlier", NONE])
 def test_a_grid_and_a_study_around_an_earlier_one_have_none(without: str) -> None:
     settled = ["optimizer=adamw", "optimizer.lr=1e-4"]

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 
+import optuna
+import pytest
+
+from eval.metrics.registry import Direction
 from sweeper.search.dimension import Choices, Dimension, Numbers, Space
-from sweeper.search.sampling import sampler_taken, words_on_sampler
+from sweeper.search.sampling import sampler_taken, with_lies, words_on_sampler
 from sweeper.search.space import plan
 from sweeper.search.study import Search
 
@@ -21,6 +26,20 @@ NUMBERS = Space(
         Dimension(name="adapter.dropout", key="adapter.dropout", domain=Numbers(low=0.0, high=0.5)),
     )
 )
+
+
+@pytest.mark.parametrize(
+    ("directions", "worst"), [(["maximize"], [1.0]), (["minimize"], [3.0]), (["maximize", "minimize"], [1.0, 9.0])]
+)
+def test_a_running_trial_counts_as_the_worst_so_far_whichever_way_is_better(
+    directions: Sequence[Direction], worst: list[float]
+) -> None:
+    told = [[3.0, 9.0], [1.0, 7.0]]
+    ended = [optuna.trial.create_trial(values=each[: len(directions)]) for each in told]
+    running = optuna.trial.create_trial(state=optuna.trial.TrialState.RUNNING)
+    assert with_lies([running], directions) == [running]  # nothing is known yet
+    *same, lied = with_lies([*ended, running], directions)
+    assert (same, lied.values, lied.state) == (ended, worst, optuna.trial.TrialState.COMPLETE)
 
 
 def test_an_open_study_takes_a_gaussian_process_for_numbers_and_tpe_where_there_are_choices() -> None:

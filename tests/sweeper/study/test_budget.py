@@ -99,6 +99,15 @@ def test_patience_ends_when_trials_bring_no_more_than_noise(trial: Callable[...,
     assert budget.num_left(trials) == 0 and budget.spent is None  # what runs, runs to its end
 
 
+def test_patience_knows_which_way_is_better(trial: Callable[..., Trial], tmp_path: Path) -> None:
+    budget = Budget(spec(patience=2, direction="minimize"), tmp_path)
+    trials = {number: trial(number, score) for number, score in enumerate((50.0, 40.0, 30.0))}
+    assert budget.update(trials) == []
+    trials |= {3: trial(3, 60.0), 4: trial(4, 28.0)}
+    (line,) = budget.update(trials)
+    assert "nothing better than 30.0 ± 3.0 points" in line
+
+
 def test_trainings_again_have_no_limits() -> None:
     again = spec(hours=1.0, gpu_hours=1.0, patience=2).for_reruns(3)
     assert (again.hours, again.gpu_hours, again.patience, again.num_trials) == (None, None, None, 3)
