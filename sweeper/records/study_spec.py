@@ -49,6 +49,9 @@ class PrunerSpec:
     """wilcoxon: how likely, at most, so clear a difference may be between trials that are equally good."""
     reduction_factor: Annotated[int, Field(ge=2)] = 3
     """asha, hyperband: of so many trials one goes on, and has so many times the steps before the next halving."""
+    thaw: bool = True
+    """Whether a hopeless trial only waits, its state saved, and goes on as soon as it is hopeless no more beside what
+    others have reached since; it ends when no other trial is left to train. False: it ends at once."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

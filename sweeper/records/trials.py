@@ -17,7 +17,7 @@ from train.reports import StepReport
 from train.spec import TrialSpec
 from train.spec.layer_lr import LAYER_LR
 
-Status = Literal["waiting", "running", "finished", "pruned", "failed"]
+Status = Literal["waiting", "running", "paused", "finished", "pruned", "failed"]
 DIVERGED_IN_A_ROW = 2
 SEEKING = 1.1
 """Growth of the learning rate from one evaluation to the next that shows an optimizer which has not found it."""

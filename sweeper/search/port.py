@@ -36,6 +36,8 @@ class UnfinishedTrial:
 
     number: int
     params: Params
+    paused: str = ""
+    """Why it waits though slots are free; empty where it was at work."""
 
 
 class TrialSource(Protocol):
@@ -52,6 +54,9 @@ class TrialSource(Protocol):
 
     def constrain(self, number: int, excess: float) -> None:
         """Note how far a running trial's checkpoint is from being clean: at most 0 is."""
+
+    def pause(self, number: int, reason: str) -> None:
+        """Note that a running trial waits, and why; an empty reason: that it goes on."""
 
     def tell_complete(self, number: int, score: float, reason: str = "", values: Sequence[float] = ()) -> None:
         """End a trial with the score of its best checkpoint, and the objectives' values where there are several."""

@@ -24,6 +24,7 @@ _STATUS: Final[Mapping[TrialState, EndStatus]] = {
 }
 _IDENTITY: Final = "id"
 _REASON: Final = "reason"
+_PAUSED: Final = "paused"
 _REPORTED: Final = "score at step "
 """Begins the names under which a study of several objectives notes its trials' scores."""
 _VOID: Final = "void"
@@ -112,6 +113,10 @@ class Search:
         """Note how far a running trial's checkpoint is from being clean: at most 0 is, and may be on the front."""
         self._storage.set_trial_system_attr(self._id(number), _OVERFIT, excess)
 
+    def pause(self, number: int, reason: str) -> None:
+        """Note that a running trial waits, and why; an empty reason: that it goes on."""
+        self._storage.set_trial_user_attr(self._id(number), _PAUSED, reason)
+
     def tell_complete(self, number: int, score: float, reason: str = "", values: Sequence[float] = ()) -> None:
         """End a trial with the score of its best checkpoint, and the objectives' values where there are several.
 
@@ -142,7 +147,10 @@ class Search:
     def running(self) -> list[UnfinishedTrial]:
         """Every trial that has not ended, in order of number: after a crash, what goes on."""
         running = [each for each in self._real() if each.state == TrialState.RUNNING]
-        return [UnfinishedTrial(number=each.number, params=dict(each.params)) for each in running]
+        return [
+            UnfinishedTrial(number=each.number, params=dict(each.params), paused=each.user_attrs.get(_PAUSED, ""))
+            for each in running
+        ]
 
     @property
     def has_trials(self) -> bool:
@@ -183,7 +191,7 @@ class Search:
         before = self._study.get_trials(deepcopy=False)[:number]
         before = [each for each in before if each.state != TrialState.WAITING]
         lies = sampler_taken(self._spec, self._space) == "gp"
-        copy.add_trials(with_lies(before, self._spec.directions) if lies else before)
+        copy.add_trials(with_lies(before, self._spec.directions) if lies else [_as_pruned(each) for each in before])
         if fixed:
             copy.enqueue_trial(fixed)
         trial, params = copy.ask(), Params()
@@ -208,6 +216,18 @@ class Search:
 
     def _id(self, number: int) -> int:
         return self._study.get_trials(deepcopy=False)[number]._trial_id
+
+
+def _as_pruned(trial: FrozenTrial) -> FrozenTrial:
+    """A paused trial as if it had ended where it waits, so that the sampler learns from it; any other as it is."""
+    if trial.state != TrialState.RUNNING or not trial.user_attrs.get(_PAUSED):
+        return trial
+    return create_trial(
+        state=TrialState.PRUNED,
+        params=trial.params,
+        distributions=trial.distributions,
+        intermediate_values=trial.intermediate_values,
+    )
 
 
 def _past(trial: FrozenTrial) -> EndedTrial:

@@ -92,6 +92,16 @@ class Fleet:
         return [worker for worker in self.workers if not worker.given_up]
 
     @property
+    def live_numbers(self) -> list[int]:
+        """Their numbers."""
+        return [worker.number for worker in self.live]
+
+    @property
+    def num_free(self) -> int:
+        """Slots without a trial."""
+        return sum(self.room(worker) - len(worker.trials) for worker in self.live)
+
+    @property
     def ready(self) -> list[WorkerState]:
         """Workers that are up."""
         return [worker for worker in self.workers if worker.ready is not None]
@@ -104,6 +114,12 @@ class Fleet:
         if study.slots != "auto":
             return study.slots
         return self._slots.get(worker.kind or "", study.most_on(len(self.live)))
+
+    def release(self, trial: int) -> None:
+        """A trial has its slot no more, if it had one."""
+        for worker in self.workers:
+            if trial in worker.trials:
+                worker.trials.remove(trial)
 
     def start(self, most: int | None = None, *, trains: bool = True) -> None:
         """Start all workers that do not run, or of the first `most`; without `trains` they judge checkpoints alone.

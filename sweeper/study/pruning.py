@@ -47,6 +47,18 @@ def why_hopeless(trial: Trial, trials: Iterable[Trial], config: Config) -> str |
             return None
 
 
+def standing(trial: Trial, config: Config) -> float:
+    """What a trial is held against others by after its last evaluation, more being better."""
+    if config.study.pruner.name in ("asha", "hyperband"):
+        return config.study.sign * value_of(trial.evaluations[-1])
+    return _soon(trial, config) + _doubt(trial, config)
+
+
+def rivals_of(trial: Trial, config: Config) -> int:
+    """Which trials it is held against: hyperband's bracket, one for all by any other rule."""
+    return bracket(trial.number, config) if config.study.pruner.name == "hyperband" else 0
+
+
 def _may_still_rise(trial: Trial, config: Config) -> bool:
     """Whether a comparison must wait: the trial warms up, seeks its rate, or had a new best within its patience."""
     spec, scores = config.study.pruner, _scores(trial, config)

@@ -60,6 +60,9 @@ class Reruns:
     def constrain(self, number: int, excess: float) -> None:
         """No front is made of reruns."""
 
+    def pause(self, number: int, reason: str) -> None:
+        """No rerun is held against others, so none waits for them."""
+
     def tell_complete(self, number: int, score: float, reason: str = "", values: Sequence[float] = ()) -> None:
         """End one with the score of its best checkpoint; no front is made of its `values`."""
         self._end(number, "finished", reason, score)

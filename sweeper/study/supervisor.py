@@ -6,6 +6,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Final
 
 from eval.evaluation import Evaluation, value_of
 from sweeper.launchers.port import Launcher
@@ -38,12 +39,16 @@ from sweeper.study.dealing import deal
 from sweeper.study.display import Display
 from sweeper.study.fleet import Fleet, WorkerState
 from sweeper.study.judgements import Judgements
-from sweeper.study.lost import lost_evaluations, worth_training_again
+from sweeper.study.lost import worth_training_again
+from sweeper.study.resuming import what_was_left
 from sweeper.study.suspects import Suspects
 from sweeper.study.time_left import count_pictures
 from sweeper.study.verdicts import verdict_on
 from sweeper.study.waiting import WaitingTrials
 from sweeper.tracking.port import Tracker
+
+_TELLING: Final = (Evaluated, Finished, Failed, Died, DeviceFailed)
+"""What frees a slot, or may give a paused trial hope."""
 
 
 class Supervisor:
@@ -77,10 +82,9 @@ class Supervisor:
         self._fleet = fleet or Fleet(config, launcher, display.line, clock)
         self._budget = Budget(config.study, folder, clock)
         self._suspects = Suspects()
-        self._waiting = WaitingTrials(self._suspects)
-        self._ending: dict[int, tuple[Status, str]] = {}
-        self._parked: set[int] = set()
-        """Trials that leave their slot and go on later."""
+        self._waiting = WaitingTrials(config, self._suspects, search)
+        self._leaving: dict[int, tuple[Status, str]] = {}
+        """As what trials leave their slots, and why: ended, paused, or waiting, where they make room for another."""
         self._base_shown = False
         self._judgements = Judgements(self._fleet)
         self.trained_again: dict[int, EndedTrial] = {}
@@ -116,10 +120,13 @@ class Supervisor:
         if not self._busy():
             return
         self._fleet.start()
+        self._thaw()
         self._admit()
         while self._busy():
             for worker, event in self._fleet.events():
                 self._handle(worker, event)
+                if isinstance(event, _TELLING):
+                    self._thaw()
                 self._admit()
             self._display.refresh(list(self.trials.values()), self._fleet.places())
         self._display.line(settling.ended_words(self._search.kind, self.trials.values()))
@@ -136,20 +143,15 @@ class Supervisor:
     def _reconcile(self) -> None:
         """Take up what an earlier run left: ended trials are known, running ones go on in their own slot and run."""
         self._tracker.show_base(history.read_base_images(self._folder))
-        lost, ended = {}, self._search.ended_trials()
-        for past in ended:
-            trial = self._adopt(past.number, past.params)
-            trial.take_up(past.status, past.reason, history.read_evaluations(trial.folder))
-            if problem := lost_evaluations(past, trial.evaluations):
-                lost[past.number] = problem
-            else:
-                self._tracker.end_trial(settling.record_of(trial, past.status, past.reason, self._config))
-        for left in self._search.running():
-            self._waiting.add(self._adopt(left.number, left.params))
+        left = what_was_left(self._search, self._adopt)
+        for trial in left.ended:
+            assert trial.status in ("finished", "pruned", "failed")
+            self._tracker.end_trial(settling.record_of(trial, trial.status, trial.reason, self._config))
+        self._waiting.take_up(left)
         if self.trials:
             there, going = len(self.trials), len(self._waiting)
             self._display.line(settling.resuming(self._search.kind, there, going, self._config.study.num_trials))
-        wanted, others = worth_training_again(lost, ended)
+        wanted, others = worth_training_again(left.lost, left.past)
         self._display.line(*others)
         self._take_back(wanted)
         self._tracker.reconcile(self._waiting.numbers)
@@ -172,14 +174,13 @@ class Supervisor:
         return trial
 
     def _busy(self) -> bool:
-        going = any(worker.trials for worker in self._fleet.workers)
-        return bool(going or len(self._waiting) or self._budget.num_left(self.trials))
+        return bool(self._fleet.places() or len(self._waiting) or self._budget.num_left(self.trials))
 
     def _admit(self) -> None:
-        """Fill free slots: a suspect where it is alone, then what an earlier attempt left, then new trials."""
+        """Fill free slots: a suspect where it is alone, then what was begun before, then new trials."""
         admitted: dict[int, list[Trial]] = defaultdict(list)
         for worker in self._fleet.ready:
-            if not worker.trials and (trial := self._waiting.take_suspect(worker.number, self._live())):
+            if not worker.trials and (trial := self._waiting.take_suspect(worker.number, self._fleet.live_numbers)):
                 admitted[worker.number].append(self._start(trial, worker))
         for number in self._dealt():
             worker = self._fleet.workers[number]
@@ -194,17 +195,23 @@ class Supervisor:
 
     def _dealt(self) -> Sequence[int]:
         """The workers that the trials to come go to, in order; none to one that a suspect has to itself."""
+        alone = {number for number, (status, _) in self._leaving.items() if status == "waiting"}
         open_to_all = [
             worker
             for worker in self._fleet.live
-            if not any(trial in self._suspects or trial in self._parked for trial in worker.trials)
+            if not any(trial in self._suspects or trial in alone for trial in worker.trials)
         ]
         loads = {worker.number: len(worker.trials) for worker in open_to_all}
         slots = {worker.number: self._fleet.room(worker) for worker in open_to_all}
         return deal(self._waiting.num_open + self._budget.num_left(self.trials), loads, slots)
 
-    def _live(self) -> list[int]:
-        return [worker.number for worker in self._fleet.live]
+    def _thaw(self) -> None:
+        """Let paused trials that are hopeless no more wait for a free slot; end them where nothing else is left."""
+        if not self._budget.spent:
+            self._waiting.thaw(self._fleet.num_free, self.trials.values())
+        if not self._fleet.places() and not self._waiting.num_unpaused and not self._budget.num_left(self.trials):
+            for trial, reason in self._waiting.take_paused():
+                self._end(trial, "pruned", reason)
 
     def _start(self, trial: Trial, worker: WorkerState) -> Trial:
         """Give a trial a slot."""
@@ -231,19 +238,18 @@ class Supervisor:
             case Validated():
                 self._tracker.log_validation(event.trial, event.validation)
             case Finished():
-                self._on_finished(worker, self.trials[event.trial])
+                self._on_finished(self.trials[event.trial])
             case Failed():
-                self._end(worker, self.trials[event.trial], "failed", event.reason)
+                self._end(self.trials[event.trial], "failed", event.reason)
             case Died() | DeviceFailed():
                 self._on_death(worker, event.reason)
 
     def _on_ready(self, event: Ready) -> None:
-        if self._base_shown:
-            return
+        if not self._base_shown:
+            history.write_base_images(self._folder, event.base_images)
+            self._tracker.show_base(event.base_images)
+            self._display.line(*event.notes)
         self._base_shown = True
-        history.write_base_images(self._folder, event.base_images)
-        self._tracker.show_base(event.base_images)
-        self._display.line(*event.notes)
 
     def _on_admitted(self, worker: WorkerState, event: Admitted) -> None:
         trial = self.trials[event.trial]
@@ -266,38 +272,35 @@ class Supervisor:
         self._report(trial, evaluation)
         past = self.trained_again.get(trial.number)
         self._display.line(*self._budget.update(self.trials))
-        verdict = past.verdict_at(evaluation.step) if past else self._verdict_on(trial)
-        makes_room = self._makes_room(trial, worker, evaluation.step)
+        verdict: tuple[Status, str] | None = past.verdict_at(evaluation.step) if past else None
+        if not past:
+            verdict = verdict_on(trial, self.trials.values(), self._config) or self._budget.verdict(trial)
+        makes_room = self._waiting.makes_room(trial.number, worker.number, evaluation.step, self._fleet.live_numbers)
+        if verdict is None and makes_room and evaluation.step < trial.spec.train.last_step:
+            verdict = "waiting", ""
         if verdict is not None:
-            self._ending[trial.number] = verdict
-        elif makes_room and evaluation.step < trial.spec.train.last_step:
-            self._parked.add(trial.number)
-        stays = trial.number not in self._ending and trial.number not in self._parked
-        self._fleet.send(worker, Verdict(trial=trial.number, go_on=stays))
+            self._leaving[trial.number] = verdict
+        self._fleet.send(worker, Verdict(trial=trial.number, go_on=verdict is None))
         self._display.line(settling.judged_words(trial, evaluation))
 
-    def _verdict_on(self, trial: Trial) -> tuple[Status, str] | None:
-        return verdict_on(trial, self.trials.values(), self._config) or self._budget.verdict(trial)
-
-    def _makes_room(self, trial: Trial, worker: WorkerState, step: int) -> bool:
-        """Whether a trial, now that its state is saved, is no suspect any more, and should make room for another."""
-        cleared = self._suspects.get_further(trial.number, worker.number, step)
-        return cleared and self._waiting.suspect_for(worker.number, self._live()) is not None
-
-    def _on_finished(self, worker: WorkerState, trial: Trial) -> None:
-        if trial.number in self._parked:
-            self._wait(worker, trial)
-            return
-        status, reason = self._ending.pop(trial.number, ("finished", "all steps done"))
-        self._end(worker, trial, status, reason)
+    def _on_finished(self, trial: Trial) -> None:
+        status, reason = self._leaving.pop(trial.number, ("finished", "all steps done"))
+        if status == "paused":
+            self._fleet.release(trial.number)
+            self._waiting.pause(trial, reason)
+            self._display.line(f"trial {trial.name} pauses: {reason}")
+        elif status == "waiting":
+            self._wait(trial)
+        else:
+            self._end(trial, status, reason)
 
     def _report(self, trial: Trial, evaluation: Evaluation) -> None:
         if trial.number not in self.trained_again:  # the search knows how such a one ended
             self._search.report(trial.number, evaluation.step, value_of(evaluation))
 
-    def _end(self, worker: WorkerState, trial: Trial, status: Status, reason: str) -> None:
-        """Settle a trial everywhere: search, tracker, disk."""
-        worker.trials.remove(trial.number)
+    def _end(self, trial: Trial, status: Status, reason: str) -> None:
+        """Settle a trial everywhere: slot, search, tracker, disk."""
+        self._fleet.release(trial.number)
         status, reason = trial.end_of(status, reason)
         trial.status, trial.reason = status, reason
         self._display.line(*self._budget.update(self.trials))
@@ -312,17 +315,16 @@ class Supervisor:
         self._suspects.note_death(worker.number, worker.trials)
         at_fault = not worker.given_up and len(self._fleet.live) > 1 and self._suspects.is_at_fault(worker.number)
         for trial in [self.trials[n] for n in worker.trials]:
-            self._ending.pop(trial.number, None)
+            self._leaving.pop(trial.number, None)
             if self._suspects.is_guilty(trial.number) and not at_fault:
                 attempts = len(self._suspects.deaths(trial.number))
-                self._end(worker, trial, "failed", f"{reason}, in {attempts} attempts")
+                self._end(trial, "failed", f"{reason}, in {attempts} attempts")
             else:
-                self._wait(worker, trial)
+                self._wait(trial)
         if at_fault:
             self._fleet.give_up(worker, f"every trial that was alone there died: {reason}")
 
-    def _wait(self, worker: WorkerState, trial: Trial) -> None:
+    def _wait(self, trial: Trial) -> None:
         """Take a trial out of its slot, to go on later."""
-        worker.trials.remove(trial.number)
-        self._parked.discard(trial.number)
+        self._fleet.release(trial.number)
         self._waiting.add(trial)

@@ -11,7 +11,10 @@ from sweeper.study.pruning import why_hopeless
 
 
 def verdict_on(trial: Trial, trials: Iterable[Trial], config: Config) -> tuple[Status, str] | None:
-    """Why `trial`, one of the study's `trials`, should end after its last evaluation, and as what; None to go on."""
+    """Why `trial`, one of the study's `trials`, should end after its last evaluation, and as what; None to go on.
+
+    As `paused` it leaves its slot and may go on later.
+    """
     last = trial.evaluations[-1]
     if last.step >= trial.spec.train.last_step or Training.of(trial.number).is_refit:
         return None  # a refit learns from what it would be judged by
@@ -22,5 +25,5 @@ def verdict_on(trial: Trial, trials: Iterable[Trial], config: Config) -> tuple[S
     if has_diverged(trial.evaluations, config.eval.warmup_evaluations):
         return "pruned", "diverged: validation loss above the base's own"
     if hopeless := why_hopeless(trial, trials, config):
-        return "pruned", f"hopeless: {hopeless}"
+        return ("paused" if config.study.pruner.thaw else "pruned"), f"hopeless: {hopeless}"
     return None

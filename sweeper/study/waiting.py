@@ -3,21 +3,37 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 
+from sweeper.records.config import Config
 from sweeper.records.trials import Trial
+from sweeper.search.port import TrialSource
+from sweeper.study.pausing import PausedTrials
+from sweeper.study.resuming import Left
 from sweeper.study.suspects import Suspects
 
 
 class WaitingTrials:
-    """In the order in which they came. Suspects among them wait for a worker of their own."""
+    """In the order in which they came. Suspects among them wait for a worker of their own, paused ones for some hope.
 
-    def __init__(self, suspects: Suspects) -> None:
+    They are of the study with this `config`; its `search` keeps who is paused.
+    """
+
+    def __init__(self, config: Config, suspects: Suspects, search: TrialSource) -> None:
         self._suspects = suspects
+        self._search = search
         self._trials: deque[Trial] = deque()
+        self._paused = PausedTrials(config)
 
     def __len__(self) -> int:
-        return len(self._trials)
+        return len(self._trials) + len(self._paused)
+
+    def take_up(self, left: Left) -> None:
+        """Let those wait that an earlier run left."""
+        for trial in left.begun:
+            self.add(trial)
+        for trial, reason in left.paused:
+            self.pause(trial, reason)
 
     def add(self, trial: Trial) -> None:
         """Let a trial wait, behind all others."""
@@ -27,7 +43,31 @@ class WaitingTrials:
     @property
     def numbers(self) -> set[int]:
         """All that wait."""
-        return {trial.number for trial in self._trials}
+        return {trial.number for trial in self._trials} | self._paused.numbers
+
+    @property
+    def num_unpaused(self) -> int:
+        """Those that wait for nothing but a slot."""
+        return len(self._trials)
+
+    def pause(self, trial: Trial, reason: str) -> None:
+        """Let a trial wait until it is hopeless no more; `reason` is why it is."""
+        self._search.pause(trial.number, reason)
+        self._paused.add(trial, reason)
+
+    def thaw(self, free: int, trials: Iterable[Trial]) -> None:
+        """Let paused trials wait for a slot as others do where some of the `free` ones are left for them.
+
+        Only those that are hopeless no more beside all the `trials` of the study.
+        """
+        room = free - len(self._trials)
+        for trial in self._paused.thaw(room, trials) if room > 0 and len(self._paused) else []:
+            self._search.pause(trial.number, "")
+            self.add(trial)
+
+    def take_paused(self) -> list[tuple[Trial, str]]:
+        """All paused trials, in order of number, and why each was; they wait no longer."""
+        return self._paused.take_all()
 
     @property
     def num_open(self) -> int:
@@ -49,6 +89,14 @@ class WaitingTrials:
         return self._take(
             next((each for each in waiting if each.spec.pack_key in pack_keys), next(iter(waiting), None))
         )
+
+    def makes_room(self, trial: int, worker: int, step: int, workers: Collection[int]) -> bool:
+        """Whether a trial, now that its state is saved at this step, is no suspect any more and leaves its slot to one.
+
+        It trains on `worker`, one of these `workers`.
+        """
+        cleared = self._suspects.get_further(trial, worker, step)
+        return cleared and self.suspect_for(worker, workers) is not None
 
     def _take(self, trial: Trial | None) -> Trial | None:
         if trial is not None:
