@@ -76,12 +76,19 @@ class Draw:
     strength: float
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Probe:
+    """Train these side by side to their ends, and take their validation losses; nothing is kept of them."""
+
+    specs: tuple[TrialSpec, ...]
+
+
 @dataclass(frozen=True, slots=True)
 class Shutdown:
     """Save every slot's state and end."""
 
 
-WorkerCommand = MeasureCapacity | OpenSlots | Admit | Verdict | Rescore | Draw | Shutdown
+WorkerCommand = MeasureCapacity | OpenSlots | Admit | Verdict | Rescore | Draw | Probe | Shutdown
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,6 +214,16 @@ class Drew:
     """Folder of what was drawn, under `judging.picture_name`s."""
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Probed:
+    """The answer to `Probe`: validation losses by held-out picture."""
+
+    losses: tuple[tuple[float, ...], ...]
+    """Of each training; none of one that could not go on."""
+    base: tuple[float, ...]
+    """The base's own."""
+
+
 @dataclass(frozen=True, slots=True)
 class Noted:
     """Something that a person should know; nothing follows from it."""
@@ -244,6 +261,7 @@ Event = (
     | Failed
     | Rescored
     | Drew
+    | Probed
     | Noted
     | Working
     | Died

@@ -76,6 +76,10 @@ class StudySpec:
     are numbers, else tpe. grid tries every combination in turn, and takes no continuous dimension."""
     startup_trials: _Count = 6
     """tpe, gp: trials before it models the scores; recipes are among them, the others are drawn at random."""
+    probe: Literal["auto", "always", "never"] = "auto"
+    """Whether short trainings at a ladder of learning rates, a tenth of the study's steps at most, come before the
+    first trial and move each searched range of rates to where this base learns most from these pictures. auto: where
+    each may have 20 steps or more. A grid has none."""
     slots: _Positive | Literal["auto"] = "auto"
     """Trials that train at once on a device. auto measures what a device does best, once for each kind, up to an even
     share of a third of the trials, or of all where none can learn from another (a grid that is not pruned, no more than
@@ -101,6 +105,9 @@ class StudySpec:
     evaluation. Finalists are judged after that."""
     gpu_hours: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
     """The same for the hours that trials took on all devices together, for training and judging."""
+    extend: Annotated[float, Field(ge=1, allow_inf_nan=False)] = 1.5
+    """How many times its steps a trial may train at most: where its learning-rate curve does not fall, its last
+    checkpoint is its best and clean, and such a gain once more would make it the best of all. 1: none goes on."""
     patience: _Positive | None = None
     """Trials that may end, one after another by their numbers, without a score that is better than the best before by
     more than that one's standard error; then no further trial begins. None: all `num_trials` are trained."""
@@ -134,7 +141,7 @@ class StudySpec:
 
     def for_reruns(self, count: int) -> StudySpec:
         """The same for `count` trainings again, which none ends early: it is wanted to know how they end."""
-        unlimited = {"hours": None, "gpu_hours": None, "patience": None}
+        unlimited = {"hours": None, "gpu_hours": None, "patience": None, "extend": 1.0}
         return dataclasses.replace(self, num_trials=count, pruner=PrunerSpec(name="none"), **unlimited)  # type: ignore[arg-type]
 
     @property

@@ -12,7 +12,7 @@ from sweeper.records.trials import Trial
 from sweeper.search.dimension import Params
 from sweeper.study.display import Display
 from sweeper.study.lost import lost_checkpoint
-from sweeper.study.reruns import SEED, Reruns
+from sweeper.study.reruns import SEED, STEPS, Reruns
 from sweeper.study.supervisor import Supervisor
 
 
@@ -24,20 +24,23 @@ def train_repeats(
     The result has the repeats as its trials. What an earlier run has trained is taken up; `supervisor` has the ended
     trials of the study in `folder`. No repeat ends for being worse than others: it is wanted to know how it ends.
     """
-    wanted = {number: params for trial in finalists for number, params in _repeats(trial, config.study.repeats)}
+    study = config.study
+    steps = config.train.num_steps
+    wanted = {number: params for each in finalists for number, params in _repeats(each, study.repeats, steps)}
     if not wanted:
         return None
-    study = config.study.for_reruns(len(wanted))
-    others = supervisor.beside(Reruns(folder, wanted, "repeats"), replace(config, study=study))
+    alone = replace(config, study=study.for_reruns(len(wanted)))
+    others = supervisor.beside(Reruns(folder, wanted, "repeats"), alone)
     display.more(list(supervisor.trials.values()), len(wanted))
     others.run()
     return others
 
 
-def _repeats(trial: Trial, count: int) -> list[tuple[int, Params]]:
-    """Number and parameters of each repeat of a trial."""
+def _repeats(trial: Trial, count: int, steps: int) -> list[tuple[int, Params]]:
+    """Number and parameters of each repeat of a trial; `steps` are a trial's from its start."""
+    more = {STEPS: trial.spec.train.num_steps} if trial.spec.train.num_steps > steps else {}
     return [
-        (Training(trial.number, repeat).number, {**trial.params, SEED: trial.spec.train.seed + repeat})  # type: ignore[dict-item]
+        (Training(trial.number, repeat).number, {**trial.params, **more, SEED: trial.spec.train.seed + repeat})  # type: ignore[dict-item]
         for repeat in range(1, count)
     ]
 

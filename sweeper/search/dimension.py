@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 
 Value = None | bool | int | float | str
@@ -177,6 +177,12 @@ class Dimension:
         """Whether it counts in a trial with these other parameters."""
         return self.condition is None or params.get(self.condition[0]) == self.condition[1]
 
+    def nearest(self, value: Value) -> Value:
+        """The value itself, or the end of the range that is nearest to it."""
+        if isinstance(self.domain, Choices) or not isinstance(value, int | float):
+            return value
+        return min(max(value, self.domain.low), self.domain.high)
+
     def override(self, value: Value) -> str:
         """The Hydra override that sets it to `value`."""
         if isinstance(self.domain, Numbers) and isinstance(value, int | float):
@@ -211,6 +217,10 @@ class Space:
         corners = [value for each in self.dimensions if each.key == key for value in each.domain.corners()]
         return max((value for value in corners if isinstance(value, int)), default=fixed)
 
+    def with_ranges(self, ranges: Mapping[str, tuple[float, float]]) -> Space:
+        """The same with other ends of these ranges, by dimension name."""
+        return Space(dimensions=tuple(_with_ends(each, ranges.get(each.name)) for each in self.dimensions))
+
     def is_finite(self) -> bool:
         """Whether all its points can be listed."""
         return all(each.domain.values() is not None for each in self.dimensions)
@@ -226,6 +236,12 @@ class Space:
     def fingerprint(self) -> dict[str, str]:
         """Dimension name to values: equal for equal spaces."""
         return {each.name: str(each.domain) for each in self.dimensions}
+
+
+def _with_ends(dimension: Dimension, ends: tuple[float, float] | None) -> Dimension:
+    if ends is None or not isinstance(dimension.domain, Numbers):
+        return dimension
+    return replace(dimension, domain=replace(dimension.domain, low=ends[0], high=ends[1]))
 
 
 def _points(dimensions: tuple[Dimension, ...], params: dict[str, Value]) -> Iterator[dict[str, Value]]:

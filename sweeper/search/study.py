@@ -32,6 +32,8 @@ _VOID: Final = "void"
 _OVERFIT: Final = "constraints:overfit"
 """Where `Trial.set_constraint("overfit", …)` notes a constraint. That can be called only on the object that `ask`
 gave, which a resumed study has no more."""
+_RANGES: Final = "ranges"
+"""The ends of ranges that were moved before the first trial, by dimension name."""
 _MAX_DRAWS: Final = 100
 
 
@@ -43,7 +45,7 @@ class Search:
     def __init__(self, study: optuna.Study, space: Space, config: Config) -> None:
         self._study = study
         self._storage = study._storage  # intermediate values and attributes by number: Optuna offers them only here
-        self._space = space
+        self._space = space.with_ranges(study.user_attrs.get(_RANGES, {}))
         self._spec = config.study
         self._first = first_of(study)
         self._complete_half_drawn()
@@ -78,6 +80,11 @@ class Search:
         if _IDENTITY not in self._study.user_attrs:
             self._study.set_user_attr(_IDENTITY, otherwise)
         return str(self._study.user_attrs[_IDENTITY])
+
+    def move(self, ranges: Mapping[str, tuple[float, float]]) -> None:
+        """Draw from other ends of these ranges, by dimension name, from the first trial on and for good."""
+        self._study.set_user_attr(_RANGES, {name: list(ends) for name, ends in ranges.items()})
+        self._space = self._space.with_ranges(ranges)
 
     def ask(self, wanted: Params | None = None) -> tuple[int, Params]:
         """Draw the next trial: its number and parameters, different from those of every other trial.
@@ -193,7 +200,8 @@ class Search:
         lies = sampler_taken(self._spec, self._space) == "gp"
         copy.add_trials(with_lies(before, self._spec.directions) if lies else [_as_pruned(each) for each in before])
         if fixed:
-            copy.enqueue_trial(fixed)
+            known = {each.name: each for each in self._space.dimensions}
+            copy.enqueue_trial({name: known[name].nearest(value) for name, value in fixed.items() if name in known})
         trial, params = copy.ask(), Params()
         for dimension in self._space.dimensions:
             if dimension.counts(params):

@@ -14,7 +14,7 @@ from foundation.files.documents import read_mapping
 from foundation.files.durable import write_text
 from sweeper.records.history import costs_in_all
 from sweeper.records.study_spec import StudySpec
-from sweeper.records.trials import Status, Trial
+from sweeper.records.trials import Trial
 
 _FILE: Final = "hours.json"
 _HOUR: Final = 3600.0
@@ -58,12 +58,6 @@ class Budget:
                 self.spent = f"study.gpu_hours={spec.gpu_hours:g} were spent"
         self.enough = self.spent or self.enough or self._without_gain(trials.values())
         return [f"no further trial begins: {self.enough}"] if self.enough and before is None else []
-
-    def verdict(self, trial: Trial) -> tuple[Status, str] | None:
-        """As what `trial` ends after its last evaluation, and why, when time is over; None to go on."""
-        if self.spent is None or trial.evaluations[-1].step >= trial.spec.train.last_step:
-            return None
-        return ("finished" if trial.has_clean_checkpoint else "pruned"), self.spent
 
     def _without_gain(self, trials: Iterable[Trial]) -> str | None:
         """Whether the last trials brought nothing that is more than noise: one standard error of the best score."""

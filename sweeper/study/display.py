@@ -142,7 +142,7 @@ class Display:
         self._done = _steps_behind(trials, self._steps)
         self._ended = sum(trial.status in ("finished", "pruned", "failed") for trial in trials)
         running = [trial for trial in trials if trial.status == "running"]
-        self._rows = [_row(trial, slots.get(trial.number, "–"), self._steps) for trial in running]
+        self._rows = [_row(trial, slots.get(trial.number, "–")) for trial in running]
 
     def time_left_s(self) -> float:
         """Seconds until the study is done; NaN while there is nothing to go by.
@@ -221,12 +221,12 @@ def _table(rows: Sequence[_Row], width: int, height: int) -> list[RenderableType
     return [table, Text(f"… and {hidden} more trials")] if hidden else [table]
 
 
-def _row(trial: Trial, slot: str, steps: int) -> _Row:
+def _row(trial: Trial, slot: str) -> _Row:
     last = trial.evaluations[-1] if trial.evaluations else None
     numbers = (
         slot,
         trial.name,
-        f"{trial.step}/{steps}",
+        f"{trial.step}/{trial.spec.train.last_step}",
         "–" if math.isnan(trial.loss) else f"{trial.loss:.3f}",
         f"{last.score:.1f}" if last else "–",
         f"{last.overfit_index:.2f}" if last else "–",

@@ -24,6 +24,7 @@ from sweeper.records.messages import (
     MeasureCapacity,
     Noted,
     OpenSlots,
+    Probe,
     Ready,
     Refused,
     Rescore,
@@ -140,6 +141,9 @@ class Fleet:
             case Rescore() | Draw():
                 worker.has_question = True
                 self._watchdog.expect(worker.number, "judging")
+            case Probe():
+                worker.has_question = True
+                self._watchdog.expect(worker.number, "training")
             case MeasureCapacity() | OpenSlots():
                 self._watchdog.expect(worker.number, "loading")
         self._launcher.send(worker.number, command)

@@ -9,6 +9,7 @@ from sweeper.records import history
 from sweeper.records.trials import Trial
 from sweeper.search.dimension import Params
 from sweeper.search.port import EndedTrial, TrialSource
+from sweeper.study.extending import as_long_as
 from sweeper.study.lost import lost_evaluations
 
 
@@ -34,14 +35,16 @@ def what_was_left(search: TrialSource, adopt: Callable[[int, Params], Trial]) ->
     for past in left.past:
         trial = adopt(past.number, past.params)
         trial.take_up(past.status, past.reason, history.read_evaluations(trial.folder))
+        trial.spec = as_long_as(trial.spec, max(past.reported, default=0))
         if problem := lost_evaluations(past, trial.evaluations):
             left.lost[past.number] = problem
         else:
             left.ended.append(trial)
     for begun in search.running():
         trial = adopt(begun.number, begun.params)
-        evaluations = history.read_evaluations(trial.folder) if begun.paused else []
-        if evaluations:  # what it paused after
+        evaluations = history.read_evaluations(trial.folder)
+        trial.spec = as_long_as(trial.spec, evaluations[-1].step if evaluations else 0)
+        if begun.paused and evaluations:
             trial.resume(evaluations[-1].step, evaluations, history.StepFile(trial.folder))
             left.paused.append((trial, begun.paused))
         else:

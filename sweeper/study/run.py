@@ -46,6 +46,7 @@ from sweeper.search.study import Search
 from sweeper.study.display import Display
 from sweeper.study.finished import STUDIES, forget_finished, note_finished
 from sweeper.study.lost import refuse_lost_trials, why_no_best, words_on_unchecked
+from sweeper.study.probe import probe_rates
 from sweeper.study.prompts import with_prompts
 from sweeper.study.reruns import as_rerun
 from sweeper.study.stopping import Stop, stoppable
@@ -93,7 +94,7 @@ def _run_study(overrides: Sequence[str], stop: Stop) -> int:
         if not tracking.in_our_files:  # what a person named may be wrong; a database of our own is made on the way
             tracker = open_tracker(tracking, folder.parent)
             stack.callback(tracker.close)
-        config, dataset = _prepare(request)
+        config, dataset = prepare(request)
         stack.enter_context(supervising(folder, say))
         forget_finished(folder)
         clear_after_kills(folder)
@@ -119,6 +120,7 @@ def _run_study(overrides: Sequence[str], stop: Stop) -> int:
             tracker.start_study(config.study.name, identity, params, (folder / "study.yaml").read_text())
             display.line(*(f"{line}; the others go on" for line in missing))
             display.line(*_notes(request, config, dataset), *recipes.notes, *words_on_unchecked(folder))
+            probe_rates(config, request.space, search, first, resolve, supervisor, display, folder)
             supervisor.run()
             return select_best(supervisor, tracker, display, folder, config, dataset)
 
@@ -227,7 +229,7 @@ def _check(request: Plan) -> tuple[str, ...]:
     return missing
 
 
-def _prepare(request: Plan) -> tuple[Config, Dataset]:
+def prepare(request: Plan) -> tuple[Config, Dataset]:
     """The config that workers get, its data drawn and read once so that mistakes show before anything starts."""
     config = request.config
     drawn = config.data.path is None

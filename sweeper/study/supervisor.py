@@ -17,15 +17,11 @@ from sweeper.records.messages import (
     Admitted,
     DeviceFailed,
     Died,
-    Draw,
-    Drew,
     Evaluated,
     Event,
     Failed,
     Finished,
     Ready,
-    Rescore,
-    Rescored,
     Stepped,
     Validated,
     Verdict,
@@ -37,8 +33,9 @@ from sweeper.study import trial_end as settling
 from sweeper.study.budget import Budget
 from sweeper.study.dealing import deal
 from sweeper.study.display import Display
+from sweeper.study.extending import as_long_as
 from sweeper.study.fleet import Fleet, WorkerState
-from sweeper.study.judgements import Judgements
+from sweeper.study.judgements import Answer, Judgements, Question
 from sweeper.study.lost import worth_training_again
 from sweeper.study.resuming import what_was_left
 from sweeper.study.suspects import Suspects
@@ -131,10 +128,11 @@ class Supervisor:
             self._display.refresh(list(self.trials.values()), self._fleet.places())
         self._display.line(settling.ended_words(self._search.kind, self.trials.values()))
 
-    def answers(self, questions: Sequence[Rescore | Draw]) -> list[Rescored | Drew]:
+    def answers(self, questions: Sequence[Question], *, trains: bool = False) -> list[Answer]:
         """What workers say to these, in their order; see `Judgements`."""
         sizes = [count_pictures(question, self._config) for question in questions]
-        return self._judgements.answers(questions, lambda answered: self._display.note_pictures(sizes[answered - 1]))
+        seen: Callable[[int], None] = lambda answered: self._display.note_pictures(sizes[answered - 1])  # noqa: E731
+        return self._judgements.answers(questions, seen, self._hear, trains=trains)
 
     def shut_down(self, timeout_s: float) -> None:
         """End all workers; those that have trials get so long to save them."""
@@ -223,10 +221,8 @@ class Supervisor:
         return trial
 
     def _handle(self, worker: WorkerState, event: Event) -> None:
-        self._display.hear(event)
+        self._hear(event)
         match event:
-            case Ready():
-                self._on_ready(event)
             case Admitted():
                 self._on_admitted(worker, event)
             case Stepped():
@@ -244,12 +240,14 @@ class Supervisor:
             case Died() | DeviceFailed():
                 self._on_death(worker, event.reason)
 
-    def _on_ready(self, event: Ready) -> None:
-        if not self._base_shown:
+    def _hear(self, event: Event) -> None:
+        """What concerns no trial: how far a worker's start is, and what the base draws."""
+        self._display.hear(event)
+        if isinstance(event, Ready) and not self._base_shown:
+            self._base_shown = True
             history.write_base_images(self._folder, event.base_images)
             self._tracker.show_base(event.base_images)
             self._display.line(*event.notes)
-        self._base_shown = True
 
     def _on_admitted(self, worker: WorkerState, event: Admitted) -> None:
         trial = self.trials[event.trial]
@@ -272,10 +270,9 @@ class Supervisor:
         self._report(trial, evaluation)
         past = self.trained_again.get(trial.number)
         self._display.line(*self._budget.update(self.trials))
-        verdict: tuple[Status, str] | None = past.verdict_at(evaluation.step) if past else None
-        if not past:
-            verdict = verdict_on(trial, self.trials.values(), self._config) or self._budget.verdict(trial)
         makes_room = self._waiting.makes_room(trial.number, worker.number, evaluation.step, self._fleet.live_numbers)
+        now = verdict_on(trial, self.trials.values(), self._config, self._budget.spent)
+        verdict = past.verdict_at(evaluation.step) if past else now
         if verdict is None and makes_room and evaluation.step < trial.spec.train.last_step:
             verdict = "waiting", ""
         if verdict is not None:
@@ -290,6 +287,9 @@ class Supervisor:
             self._waiting.pause(trial, reason)
             self._display.line(f"trial {trial.name} pauses: {reason}")
         elif status == "waiting":
+            if reason:  # past its end, for which it was made so far
+                trial.spec = as_long_as(trial.spec, trial.step + self._config.eval.every)
+                self._display.line(f"trial {trial.name} {reason}")
             self._wait(trial)
         else:
             self._end(trial, status, reason)

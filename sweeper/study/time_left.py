@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 
 from sweeper.records.config import Config
-from sweeper.records.messages import Draw, Rescore
+from sweeper.records.messages import Draw, Probe, Rescore
 from sweeper.records.study_spec import StudySpec
 from sweeper.results.strength import AS_TRAINED, STRENGTH_PROMPTS, STRENGTH_STEPS
 
@@ -31,8 +31,10 @@ def num_trainings(study: StudySpec) -> int:
     return study.num_trials + min(study.finalists, study.num_trials) * (study.repeats - 1)
 
 
-def count_pictures(question: Rescore | Draw, config: Config) -> int:
-    """How many pictures a question of the finale asks for."""
+def count_pictures(question: Rescore | Draw | Probe, config: Config) -> int:
+    """How many pictures a question asks for."""
+    if isinstance(question, Probe):
+        return 0
     if isinstance(question, Draw):
         return question.prompts
     return len(config.eval.final_prompts or config.eval.prompts) * len(question.seeds)

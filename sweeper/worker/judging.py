@@ -31,6 +31,7 @@ from foundation.data.images import square
 from foundation.errors import DataError
 from foundation.files.cache_use import mark_used
 from sweeper.records.lease import making
+from sweeper.records.messages import Draw
 from sweeper.worker.drawing import NOTHING, Drawn, draw_samples, write_pictures
 from sweeper.worker.reference_key import reference_key
 from train.caches import EncodedDataset
@@ -146,6 +147,10 @@ class Judging:
         ratio = validation_ratio(self.reference(self._spec), validation_losses)
         return Validation(step=step, ratio=ratio, losses=tuple(image_means(validation_losses).tolist()))
 
+    def losses_of_base(self) -> tuple[float, ...]:
+        """(N,) the base's own validation losses by held-out picture."""
+        return tuple(image_means(self.reference(self._spec).base_validation).tolist())
+
     def _draw_slots(self, slots: Sequence[int], spec: EvalSpec, before: Sequence[Drawn]) -> list[Drawn]:
         """What `spec` asks for with each of these slots, of which each has drawn something `before`."""
         each = rows_of_a_picture(self._pack.base.pipeline, spec.guidance_scale)
@@ -182,13 +187,13 @@ class Judging:
             (losses,) = self._losses(base, [self._encode(base)])
         return drawn, self._look(step, drawn, losses, spec)
 
-    def draw_file(self, checkpoint: Path, folder: Path, prompts: int, seed: int, strength: float) -> None:
-        """Draw the first so many of the finalists' prompts with a saved checkpoint, to be looked at by people."""
-        spec = self._spec.for_finalists((seed,))
-        spec = replace(spec, prompts=spec.prompts[:prompts], unrelated_prompts=(), training_captions=())
-        with self._pack.acting_file(checkpoint, strength) as base:
+    def draw_file(self, wanted: Draw) -> None:
+        """Draw the first of the finalists' prompts with a saved checkpoint, to be looked at by people."""
+        spec = self._spec.for_finalists((wanted.seed,))
+        spec = replace(spec, prompts=spec.prompts[: wanted.prompts], unrelated_prompts=(), training_captions=())
+        with self._pack.acting_file(wanted.checkpoint, wanted.strength) as base:
             (drawn,) = draw_samples(base, spec, self._trigger, working=self._working)
-        write_pictures(folder, drawn, len(self._spec.seeds), with_sheets=False)
+        write_pictures(wanted.out, drawn, len(self._spec.seeds), with_sheets=False)
 
     def judge_base(self, spec: EvalSpec) -> Evaluation:
         """The base's own judgement by `spec`: what a checkpoint's numbers begin at."""

@@ -25,6 +25,7 @@ from sweeper.records.messages import (
     Failed,
     Finished,
     Noted,
+    Probe,
     Rescore,
     Rescored,
     Shutdown,
@@ -42,6 +43,7 @@ from sweeper.worker.judging import Due, Judging
 from sweeper.worker.loading import Loaded
 from sweeper.worker.lost import what_is_lost
 from sweeper.worker.meter import Meter
+from sweeper.worker.probing import answer
 from train.caches import EncodedDataset
 from train.pack import Pack
 from train.reports import StepReport
@@ -113,10 +115,11 @@ class Worker:
                 self._rescore(command)
             case Draw():
                 self._signs.begin("judging")
-                self._judging.draw_file(
-                    command.checkpoint, command.out, command.prompts, command.seed, command.strength
-                )
+                self._judging.draw_file(command)
                 self._send(Drew(pictures=command.out))
+            case Probe():
+                self._signs.begin("training")
+                self._send(answer(self._pack, self._judging, command, self._signs))
             case Shutdown():
                 self._stopping = True
             case _:

@@ -30,6 +30,7 @@ from eval.spec import EvalSpec
 from foundation.adapters.files import WEIGHTS_FILE
 from foundation.errors import AdapterError
 from foundation.files.durable import new_folder, write_bytes
+from sweeper.records.messages import Draw
 from sweeper.worker.drawing import Drawn, write_pictures
 from sweeper.worker.judging import Due
 from tests.sweeper import fake_supervisor
@@ -119,8 +120,8 @@ class Judging(fake_supervisor.Judge):
         _draw(folder, self._spec.for_finalists(seeds), float(told[0, 0]), step, strength)
         return self._evaluation(float(told[0, 0]), step, strength)
 
-    def draw_file(self, checkpoint: Path, folder: Path, prompts: int, seed: int, strength: float) -> None:
-        _draw(folder, self._spec.for_finalists((seed,)), sorted(_read(checkpoint)), strength)
+    def draw_file(self, wanted: Draw) -> None:
+        _draw(wanted.out, self._spec.for_finalists((wanted.seed,)), sorted(_read(wanted.checkpoint)), wanted.strength)
 
     def reference(self, spec: EvalSpec) -> None:
         self.judge_base(spec)

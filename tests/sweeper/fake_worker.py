@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from functools import cache
@@ -9,7 +10,7 @@ from pathlib import Path
 
 from eval.evaluation import Evaluation, Validation
 from sweeper.records.costs import Cost, Costs, Spent
-from sweeper.records.history import append_costs
+from sweeper.records.history import append_costs, append_evaluation
 from sweeper.records.messages import (
     Admit,
     Admitted,
@@ -36,6 +37,7 @@ OVERRIDES = [
     "eval.every=40",
     "eval.prompts=[a red cup]",
     "study.pruner.name=none",
+    "study.extend=1",
 ]
 """A small study of the drawn set."""
 COSTS = Costs(training=Cost(seconds=0.3, gigabytes=2.0), judging=Cost(seconds=0.1, gigabytes=3.0))
@@ -132,6 +134,43 @@ class PlayedWorker:
 
     def shut_down(self, timeout_s: float) -> None:
         self.left = {}
+
+
+class LastingWorker(PlayedWorker):
+    """One that keeps evaluations, and goes on with a trial where it left it, as workers do."""
+
+    def __init__(self, script: dict[int, tuple[Evaluation, ...]], stops_at: tuple[int, int] | None = None) -> None:
+        super().__init__(script, num_slots=1)
+        self.stops_at = stops_at
+        """A trial, and its evaluations so far, that the study is interrupted after."""
+        self.done: dict[int, list[Evaluation]] = defaultdict(list)
+
+    def send(self, worker: int, command: WorkerCommand) -> None:
+        if not isinstance(command, Admit) or not self.done[command.trial]:
+            super().send(worker, command)
+            return
+        number, done = command.trial, self.done[command.trial]
+        self.admitted.append(number)
+        self.queue.append((0, Admitted(trial=number, step=done[-1].step, history=tuple(done[:-1]))))
+        self.left[number] = list(self.script[number][len(done) - 1 :])  # type: ignore[arg-type]
+        done.pop()  # its verdict may be unknown, so that it is told again
+        self._evaluate(number)
+
+    def _evaluate(self, trial: int) -> None:
+        made, done = self.left[trial][0], self.done[trial]
+        done.append(made)
+        if len(done) > self.kept(trial):
+            append_evaluation(self.folders[trial], made)
+        super()._evaluate(trial)
+
+    def kept(self, trial: int) -> int:
+        file = self.folders[trial] / "evaluations.jsonl"
+        return len(file.read_text().splitlines()) if file.exists() else 0
+
+    def wait(self, timeout_s: float) -> list[tuple[int, Event]]:
+        if self.stops_at and len(self.done[self.stops_at[0]]) == self.stops_at[1]:
+            raise KeyboardInterrupt
+        return super().wait(timeout_s)
 
 
 class Notes:

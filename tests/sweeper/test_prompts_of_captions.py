@@ -11,7 +11,7 @@ from foundation.data.folder import Picture
 from foundation.errors import ConfigError
 from sweeper.records.config import Config
 from sweeper.search.space import plan
-from sweeper.study.run import _prepare, run_study
+from sweeper.study.run import prepare, run_study
 from tests.foundation.data.test_captions import image
 
 
@@ -24,7 +24,7 @@ def pictures(tmp_path: Path) -> Path:
 
 
 def prepared(folder: Path, *overrides: str) -> Config:
-    return _prepare(plan([f"data.path={folder}", f"study.folder={folder.parent / 'runs'}", *overrides]))[0]
+    return prepare(plan([f"data.path={folder}", f"study.folder={folder.parent / 'runs'}", *overrides]))[0]
 
 
 def test_captions_that_are_all_empty_end_a_study_before_it_begins(pictures: Path) -> None:
@@ -53,7 +53,7 @@ def test_copies_are_looked_for_by_captions_that_are_trained_on_and_no_prompts(pi
         (pictures / f"{number}.txt").write_text(f"cup {number}")
     prompt = "eval.prompts=[a star]"
     own = prepared(pictures, prompt, "eval.look_for_copies=3").eval
-    dataset = _prepare(plan([f"data.path={pictures}", f"study.folder={pictures.parent / 'runs'}"]))[1]
+    dataset = prepare(plan([f"data.path={pictures}", f"study.folder={pictures.parent / 'runs'}"]))[1]
     assert own.training_captions == tuple(picture.caption for picture in dataset.train)[:3]
     assert len(prepared(pictures, prompt, "eval.look_for_copies=99").eval.training_captions) == len(dataset.train)
     assert prepared(pictures, prompt, "eval.look_for_copies=0").eval.training_captions == ()

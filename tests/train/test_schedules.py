@@ -9,6 +9,7 @@ import pytest
 import torch
 from diffusers.optimization import get_polynomial_decay_schedule_with_warmup, get_scheduler
 from torch import nn
+from transformers.optimization import get_wsd_schedule
 
 from train.schedules import build_schedule
 from train.spec import LrSchedulerName, LrSchedulerSpec
@@ -93,6 +94,22 @@ def test_one_cycle_is_torchs_own(steps: int, share: float) -> None:
         if step + 1 < steps:
             reference.step()
     assert curve(LrSchedulerSpec(name="one_cycle", warmup=share), steps) == pytest.approx(expected, rel=1e-9)
+
+
+@pytest.mark.parametrize(("warmup", "decay", "steps"), [(0.1, 0.2, 50), (0.0, 1.0, 30), (0.25, 0.01, 40)])
+def test_stable_then_decay_is_transformers_own(warmup: float, decay: float, steps: int) -> None:
+    optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=2.0)
+    num_decay = max(1, round(decay * steps))
+    reference = get_wsd_schedule(optimizer, round(warmup * steps), num_decay, steps, decay_type="1-sqrt")
+    ours = curve(LrSchedulerSpec(name="warmup_stable_decay", warmup=warmup, decay=decay), steps)
+    assert ours == pytest.approx([2 * reference.lr_lambdas[0](step) for step in range(steps)])
+
+
+def test_shares_of_more_than_all_steps_are_refused() -> None:
+    with pytest.raises(ValueError, match="got 0.7 and 0.5, which are more than all"):
+        LrSchedulerSpec(name="warmup_stable_decay", warmup=0.7, decay=0.5)
+    with pytest.raises(ValueError, match="lr_scheduler.decay must be 0.2 for cosine, got 0.5"):
+        LrSchedulerSpec(name="cosine", decay=0.5)
 
 
 @pytest.mark.parametrize("name", sorted(CURVES))

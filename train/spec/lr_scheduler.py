@@ -74,6 +74,18 @@ def _one_cycle(spec: LrSchedulerSpec, step: int, num_steps: int) -> float:
     return _half_cosine(1, end, min(1.0, (step - top) / max(1.0, num_steps - 1 - top)))
 
 
+def _stable_then_decay(spec: LrSchedulerSpec, step: int, num_steps: int) -> float:
+    """Up in a straight line, flat, and down as 1 - √progress over the last share of the steps.
+
+    Source: Hägele et al. 2024, Scaling Laws and Compute-Optimal Training Beyond Fixed Training Durations,
+    arXiv:2405.18392, whose 1-sqrt falls best; as transformers' get_wsd_schedule(decay_type="1-sqrt").
+    """
+    num_warmup, num_decay = round(spec.warmup * num_steps), max(1, round(spec.decay * num_steps))
+    if step < num_warmup:
+        return step / num_warmup
+    return 1 - math.sqrt(min(1.0, max(0.0, (step - (num_steps - num_decay)) / num_decay)))
+
+
 def _half_cosine(start: float, end: float, progress: float) -> float:
     return end + (start - end) / 2 * (1 + math.cos(math.pi * progress))
 
@@ -87,6 +99,7 @@ CURVES: Final[Mapping[str, Curve]] = {
     "polynomial": Curve(_with_warmup(_polynomial), fields=("power", "end")),
     "rex": Curve(_with_warmup(_rex)),
     "one_cycle": Curve(_one_cycle),
+    "warmup_stable_decay": Curve(_stable_then_decay, fields=("decay",)),
 }
 """By the name that the config gives them. A new one is an entry here and a file in conf/lr_scheduler/."""
 
@@ -111,6 +124,8 @@ class LrSchedulerSpec:
     """polynomial: its power; 1 is a straight line, 2 falls fast at first."""
     end: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """polynomial: share of the learning rate that is left at the end."""
+    decay: Annotated[float, Field(gt=0, le=1)] = 0.2
+    """warmup_stable_decay: share of the steps, the last ones, over which the rate falls to 0."""
 
     def __post_init__(self) -> None:
         if self.name == "constant" and self.warmup > 0:
@@ -120,7 +135,12 @@ class LrSchedulerSpec:
             )
         if self.name == "one_cycle" and self.warmup == 0:
             raise ValueError("lr_scheduler.warmup must be > 0 for one_cycle, which rises first; 0.3 is usual")
-        for name, default in (("num_cycles", 1), ("power", 1), ("end", 0)):
+        if "decay" in CURVES[self.name].fields and self.warmup + self.decay > 1:
+            raise ValueError(
+                f"lr_scheduler.warmup and lr_scheduler.decay are shares of the same steps, got {self.warmup:g} and "
+                f"{self.decay:g}, which are more than all"
+            )
+        for name, default in (("num_cycles", 1), ("power", 1), ("end", 0), ("decay", 0.2)):
             having = ", ".join(each for each, curve in CURVES.items() if name in curve.fields)
             if name not in CURVES[self.name].fields and getattr(self, name) != default:
                 raise ValueError(

@@ -15,7 +15,8 @@ from sweeper.records.study_spec import StudySpec
 from sweeper.records.trials import Status, Trial
 from sweeper.search.space import plan
 from sweeper.study.budget import Budget
-from tests.sweeper.fake_worker import evaluation
+from sweeper.study.verdicts import verdict_on
+from tests.sweeper.fake_worker import OVERRIDES, evaluation
 
 HOUR = 3600.0
 
@@ -44,7 +45,7 @@ def spec(**fields: object) -> StudySpec:
 def test_without_limits_there_are_as_many_trials_as_are_wanted(trial: Callable[..., Trial], tmp_path: Path) -> None:
     budget, trials = Budget(spec(), tmp_path), {0: trial(0, 10.0), 1: trial(1, 10.0)}
     assert budget.update(trials) == [] and budget.num_left(trials) == 10
-    assert budget.verdict(trials[0]) is None and not list(tmp_path.glob("*.json"))
+    assert budget.spent is None and not list(tmp_path.glob("*.json"))
 
 
 def test_hours_go_on_where_the_last_run_left_them_and_end_running_trials_as_what_they_are(
@@ -54,7 +55,7 @@ def test_hours_go_on_where_the_last_run_left_them_and_end_running_trials_as_what
     running = {0: trial(0, 10.0, "running"), 1: trial(1, 5.0, "running", index=0.9)}
     first = Budget(spec(hours=2.0), tmp_path, lambda: now[0])
     now[0] = 1.5 * HOUR
-    assert first.update(running) == [] and first.verdict(running[0]) is None
+    assert first.update(running) == [] and first.spent is None
     assert json.loads((tmp_path / "hours.json").read_text()) == {"hours": 1.5}
 
     again = Budget(spec(hours=2.0), tmp_path, lambda: now[0])
@@ -62,8 +63,10 @@ def test_hours_go_on_where_the_last_run_left_them_and_end_running_trials_as_what
     assert again.update(running) == ["no further trial begins: study.hours=2 have passed"]
     assert again.update(running) == []  # said once
     assert again.num_left(running) == 0
-    assert again.verdict(running[0]) == ("finished", "study.hours=2 have passed")
-    assert again.verdict(running[1]) == ("pruned", "study.hours=2 have passed")
+    config = plan(OVERRIDES).config
+    for number, status in ((0, "finished"), (1, "pruned")):
+        assert verdict_on(running[number], [], config) is None
+        assert verdict_on(running[number], [], config, again.spent) == (status, "study.hours=2 have passed")
 
     more = Budget(spec(hours=4.0), tmp_path, lambda: now[0])
     assert more.update(running) == [] and more.num_left(running) == 10
@@ -92,7 +95,7 @@ def test_patience_ends_when_trials_bring_no_more_than_noise(trial: Callable[...,
     trials[5], trials[6] = trial(5, 90.0, "pruned"), trial(6, 20.0)
     assert budget.update(trials) == []
     trials[7] = trial(7, 36.0, "running")
-    assert budget.update(trials) == [] and budget.verdict(trials[7]) is None
+    assert budget.update(trials) == [] and budget.enough is None
     trials[7].status = "finished"
     (line,) = budget.update(trials)
     assert line.endswith("the last 3 trials brought nothing better than 34.0 ± 3.0 points (study.patience=3)")

@@ -18,6 +18,7 @@ from sweeper.records.trials import Trial
 from sweeper.results.best_files import dashboard_command, files_of
 from sweeper.search.space import plan
 from sweeper.study.display import Display
+from sweeper.study.extending import as_long_as
 from sweeper.study.time_left import TimeLeft, pictures_of_finals
 from tests.hostile_path import HOSTILE
 from tests.sweeper.fake_worker import OVERRIDES, evaluation
@@ -79,7 +80,7 @@ class Screen:
 
 
 def trials(tmp_path: Path) -> list[Trial]:
-    spec = plan(OVERRIDES).config.trial
+    spec = as_long_as(plan(OVERRIDES).config.trial, 4000)
     common: dict[str, Any] = {"spec": spec, "folder": tmp_path, "clean": 0.5, "params": PARAMS, "status": "running"}
     first = Trial(number=117, step=1200, loss=0.0123, evaluations=[evaluation(40, -12.34, 0.07)], **common)
     second = Trial(number=118, step=4000, loss=1.25, evaluations=[evaluation(40, 99.9, 1.0)], **common)

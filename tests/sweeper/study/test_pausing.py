@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -11,8 +10,6 @@ from typing import Any
 import pytest
 
 from eval.evaluation import Evaluation
-from sweeper.records.history import append_evaluation
-from sweeper.records.messages import Admit, Admitted, Event, WorkerCommand
 from sweeper.records.study_spec import PrunerSpec
 from sweeper.records.trials import Resolved
 from sweeper.search.space import Plan, plan
@@ -20,7 +17,7 @@ from sweeper.search.study import Search
 from sweeper.study.display import Display
 from sweeper.study.pausing import PausedTrials
 from sweeper.study.supervisor import Supervisor
-from tests.sweeper.fake_worker import OVERRIDES, Notes, PlayedWorker, evaluation, trial
+from tests.sweeper.fake_worker import OVERRIDES, LastingWorker, Notes, PlayedWorker, evaluation, trial
 
 Make = Callable[..., tuple[Supervisor, Notes, Search]]
 HALVING = PrunerSpec(name="asha", reduction_factor=2)
@@ -54,43 +51,6 @@ def make(asked: Plan, tmp_path: Path, said: list[str]) -> Make:
     return build
 
 
-class Lasting(PlayedWorker):
-    """One that keeps evaluations, and goes on with a trial where it left it, as workers do."""
-
-    def __init__(self, script: dict[int, tuple[Evaluation, ...]], stops_at: tuple[int, int] | None = None) -> None:
-        super().__init__(script, num_slots=1)
-        self.stops_at = stops_at
-        """A trial, and its evaluations so far, that the study is interrupted after."""
-        self.done: dict[int, list[Evaluation]] = defaultdict(list)
-
-    def send(self, worker: int, command: WorkerCommand) -> None:
-        if not isinstance(command, Admit) or not self.done[command.trial]:
-            super().send(worker, command)
-            return
-        number, done = command.trial, self.done[command.trial]
-        self.admitted.append(number)
-        self.queue.append((0, Admitted(trial=number, step=done[-1].step, history=tuple(done[:-1]))))
-        self.left[number] = list(self.script[number][len(done) - 1 :])  # type: ignore[arg-type]
-        done.pop()  # its verdict may be unknown, so that it is told again
-        self._evaluate(number)
-
-    def _evaluate(self, trial: int) -> None:
-        made, done = self.left[trial][0], self.done[trial]
-        done.append(made)
-        if len(done) > self.kept(trial):
-            append_evaluation(self.folders[trial], made)
-        super()._evaluate(trial)
-
-    def kept(self, trial: int) -> int:
-        file = self.folders[trial] / "evaluations.jsonl"
-        return len(file.read_text().splitlines()) if file.exists() else 0
-
-    def wait(self, timeout_s: float) -> list[tuple[int, Event]]:
-        if self.stops_at and len(self.done[self.stops_at[0]]) == self.stops_at[1]:
-            raise KeyboardInterrupt
-        return super().wait(timeout_s)
-
-
 def course(*scores: float) -> tuple[Evaluation, ...]:
     return tuple(evaluation(40 * count, score) for count, score in enumerate(scores, start=1))
 
@@ -101,7 +61,7 @@ SCRIPT = {0: course(50.0, 60.0), 1: course(30.0, 70.0), 2: course(10.0, 15.0), 3
 def test_the_best_that_paused_goes_on_once_more_have_come_as_far_and_others_end_at_last(
     make: Make, said: list[str]
 ) -> None:
-    worker = Lasting(SCRIPT)
+    worker = LastingWorker(SCRIPT)
     supervisor, notes, search = make(worker, num_trials=4)
     supervisor.run()
     assert worker.admitted == [0, 1, 2, 3, 1]  # with four at the halving two may pass it
@@ -121,7 +81,7 @@ def test_the_best_that_paused_goes_on_once_more_have_come_as_far_and_others_end_
 
 
 def test_without_thaw_a_hopeless_trial_ends_at_once(make: Make) -> None:
-    worker = Lasting(SCRIPT)
+    worker = LastingWorker(SCRIPT)
     supervisor, notes, _ = make(worker, num_trials=4, pruner=replace(HALVING, thaw=False))
     supervisor.run()
     assert worker.admitted == [0, 1, 2, 3]
@@ -129,12 +89,12 @@ def test_without_thaw_a_hopeless_trial_ends_at_once(make: Make) -> None:
 
 
 def test_what_pauses_when_a_study_is_interrupted_pauses_when_it_goes_on(make: Make, said: list[str]) -> None:
-    first = Lasting(SCRIPT, stops_at=(2, 1))
+    first = LastingWorker(SCRIPT, stops_at=(2, 1))
     supervisor, _, before = make(first, num_trials=4)
     with pytest.raises(KeyboardInterrupt):
         supervisor.run()
     assert [(left.number, bool(left.paused)) for left in before.running()] == [(1, True), (2, False)]
-    second = Lasting(SCRIPT)
+    second = LastingWorker(SCRIPT)
     second.folders, second.done = first.folders, first.done
     supervisor, notes, search = make(second, num_trials=4)
     supervisor.run()
@@ -145,7 +105,7 @@ def test_what_pauses_when_a_study_is_interrupted_pauses_when_it_goes_on(make: Ma
 
 
 def test_time_that_is_over_lets_no_paused_trial_go_on(make: Make) -> None:
-    worker = Lasting(SCRIPT)
+    worker = LastingWorker(SCRIPT)
     supervisor, notes, _ = make(worker, num_trials=4, gpu_hours=0.4 * 4.5 / 3600)  # four evaluations and a bit
     supervisor.run()
     assert worker.admitted == [0, 1, 2, 3]

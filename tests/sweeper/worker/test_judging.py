@@ -17,6 +17,7 @@ from eval.validation import losses_of_base, validation_set
 from foundation.adapters.files import put_on
 from foundation.bases.port import Base
 from foundation.data.dataset import Dataset
+from sweeper.records.messages import Draw
 from sweeper.records.pictures import sheets
 from sweeper.worker.judging import Due, Judging
 from tests.acme_package import install_acme
@@ -238,7 +239,7 @@ def test_finalists_are_drawn_by_their_own_prompts_at_their_strength(
     weak = judging.judge_file(checkpoint, 3, tmp_path / "weak", (0, 1), 0.4)
     full = judging.judge_file(checkpoint, 3, tmp_path / "full", (0, 1))
     assert weak.validation_losses != full.validation_losses
-    judging.draw_file(checkpoint, tmp_path / "drawn", prompts=1, seed=0, strength=0.4)
+    judging.draw_file(Draw(checkpoint=checkpoint, out=tmp_path / "drawn", prompts=1, seed=0, strength=0.4))
     assert sorted(path.name for path in (tmp_path / "drawn").iterdir()) == ["prompt00-seed0.png"]
     drawn = pixels(tmp_path / "drawn" / "prompt00-seed0.png")
     assert np.abs(drawn - pixels(tmp_path / "weak" / "prompt00-seed0.png")).max() <= 1
