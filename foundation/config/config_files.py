@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import pickle
-from copy import deepcopy
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from hydra import version
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
-from hydra._internal.config_repository import CachingConfigRepository
+from hydra._internal.config_repository import CachingConfigRepository, IConfigRepository
 from hydra._internal.defaults_list import DefaultsList, create_defaults_list
 from hydra._internal.utils import create_config_search_path
 from hydra.core.config_search_path import SearchPathElement
@@ -28,6 +27,15 @@ HYDRA_VERSION: Final = "1.3"
 """Whose defaults Hydra keeps to."""
 PROVIDER: Final = "presets"
 """What Hydra's search path calls the folders that are not ours."""
+
+
+class Composed(NamedTuple):
+    """What choices of groups make, before values."""
+
+    config: bytes
+    """The config, pickled: reading that is six times as fast as a deep copy."""
+    options: dict[str, str]
+    """The option that counts of each group."""
 
 
 def config_loader() -> ConfigLoaderImpl:
@@ -53,14 +61,8 @@ def defaults(overrides: tuple[str, ...], searched: tuple[Path, ...] = ()) -> Def
 
 
 @lru_cache(maxsize=256)
-def known_choice(group: str, overrides: tuple[str, ...], searched: tuple[Path, ...] = ()) -> str | None:
-    """The option of a group that counts with these choices; None for a group without one."""
-    return defaults(overrides, searched).overrides.known_choices.get(group)
-
-
-@lru_cache(maxsize=256)
-def compose_groups(overrides: tuple[str, ...], searched: tuple[Path, ...]) -> bytes:
-    """The config of these choices, before values, pickled: reading that is six times as fast as a deep copy."""
+def compose_groups(overrides: tuple[str, ...], searched: tuple[Path, ...]) -> Composed:
+    """Return the config of these choices."""
     chosen = defaults(overrides, searched)
     config = _merge(chosen, searched)
     if searched:  # others' files may say what ours never do
@@ -69,7 +71,8 @@ def compose_groups(overrides: tuple[str, ...], searched: tuple[Path, ...]) -> by
     ConfigLoaderImpl._apply_overrides_to_config(chosen.config_overrides, config)
     with open_dict(config):
         del config["hydra"]
-    return pickle.dumps(config)
+    known = chosen.overrides.known_choices
+    return Composed(pickle.dumps(config), {group: option for group, option in known.items() if option is not None})
 
 
 @lru_cache
@@ -86,8 +89,15 @@ def _merge(chosen: DefaultsList, searched: tuple[Path, ...]) -> DictConfig:
 class _Copies(CachingConfigRepository):
     """A memory of the YAML files of which each reader gets a copy: what is merged first becomes the config itself."""
 
+    def __init__(self, delegate: IConfigRepository) -> None:
+        super().__init__(delegate)
+        self.pickled: dict[str, bytes] = {}
+
     def load_config(self, config_path: str) -> ConfigResult | None:
-        return deepcopy(super().load_config(config_path))
+        if config_path not in self.pickled:
+            self.pickled[config_path] = pickle.dumps(self.delegate.load_config(config_path))
+        found: ConfigResult | None = pickle.loads(self.pickled[config_path])
+        return found
 
 
 @lru_cache

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import hydra
 import pytest
 from hydra.core.global_hydra import GlobalHydra
@@ -50,6 +52,16 @@ def test_hydra_may_be_at_work_already_and_is_left_as_it_was() -> None:
 def test_a_composed_config_is_the_callers_own() -> None:
     compose()["adapter"]["rank"] = -1
     assert compose()["adapter"]["rank"] == 16
+
+
+def test_what_was_composed_before_is_composed_anew_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = ["+experiment=pencil", "data.path=.", "data.trigger='${oc.env:WORDS}'"]
+    for folder, words in (("cats", "a cat"), ("dogs", "a cat"), ("dogs", "a dog"), ("cats", "a cat")):
+        (tmp_path / folder).mkdir(exist_ok=True)
+        monkeypatch.chdir(tmp_path / folder)
+        monkeypatch.setenv("WORDS", words)
+        config = compose(asked)
+        assert (config["study"]["name"], config["data"]["trigger"]) == (folder, words)
 
 
 def test_learning_rates_in_yaml_follow_the_base_and_on_the_command_line_are_absolute() -> None:
