@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Collection, Iterator
+from functools import cache
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -15,6 +16,11 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("foundation", "train", "eval", "sweeper", "hydra_plugins")
 FILES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
+
+
+@cache
+def tree_of(path: Path) -> ast.Module:
+    return ast.parse(path.read_text())
 
 
 def test_arrows_point_one_way() -> None:
@@ -31,7 +37,7 @@ def test_no_modules_import_one_another() -> None:
 
 
 def _imports_of(path: Path, modules: Collection[str]) -> Iterator[str]:
-    tree = ast.parse(path.read_text())
+    tree = tree_of(path)
     for_types = (
         node for node in ast.walk(tree) if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
     )
@@ -47,9 +53,8 @@ def _imports_of(path: Path, modules: Collection[str]) -> Iterator[str]:
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_file_is_a_room_and_functions_fit_a_screen(path: Path) -> None:
-    text = path.read_text()
-    assert len(text.splitlines()) <= 330
-    for node in ast.walk(ast.parse(text)):
+    assert len(path.read_text().splitlines()) <= 330
+    for node in ast.walk(tree_of(path)):
         if isinstance(node, ast.FunctionDef):
             assert node.end_lineno is not None
             assert node.end_lineno - node.lineno < 60, node.name
@@ -91,7 +96,7 @@ def test_config_names_no_code() -> None:
 def test_nothing_from_outside_is_unpickled() -> None:
     """torch.load appears only with weights_only, over files that this project wrote itself."""
     for path in FILES:
-        for node in ast.walk(ast.parse(path.read_text())):
+        for node in ast.walk(tree_of(path)):
             if isinstance(node, ast.Call) and ast.unparse(node.func) == "torch.load":
                 assert {keyword.arg for keyword in node.keywords} >= {"weights_only"}, path
 
@@ -104,7 +109,7 @@ def test_documents_are_read_in_one_place() -> None:
         ROOT / "foundation" / "adapters" / "files" / "part.py": "makes plain values of its own by a round trip",
     }
     for path in set(FILES) - set(exceptions):
-        calls = {ast.unparse(node.func) for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)}
+        calls = {ast.unparse(node.func) for node in ast.walk(tree_of(path)) if isinstance(node, ast.Call)}
         assert not calls & readers, path
 
 
@@ -112,12 +117,12 @@ def test_one_module_prints_and_none_prints_markup() -> None:
     """A path, a name or a caption is never read as markup; a live table is the one other thing that is drawn."""
     draws = {ROOT / "foundation" / "console.py", ROOT / "sweeper" / "study" / "display.py"}
     for path in set(FILES) - draws:
-        tree = ast.parse(path.read_text())
+        tree = tree_of(path)
         called = {ast.unparse(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)}
         assert not called & {"print", "sys.stdout.write", "sys.stderr.write"}, path
         assert "rich" not in {name.partition(".")[0] for name in _imported(tree)}, path
     for path in draws:
-        for node in ast.walk(ast.parse(path.read_text())):
+        for node in ast.walk(tree_of(path)):
             if isinstance(node, ast.Call) and ast.unparse(node.func) == "Console":
                 assert "markup=False" in map(ast.unparse, node.keywords), path
 
@@ -125,7 +130,7 @@ def test_one_module_prints_and_none_prints_markup() -> None:
 def test_addresses_are_made_in_one_place() -> None:
     """A path put into a URL by hand breaks at the first `?`, `#` or `%`."""
     for path in set(FILES) - {ROOT / "sweeper" / "records" / "urls.py"}:
-        for node in ast.walk(ast.parse(path.read_text())):
+        for node in ast.walk(tree_of(path)):
             if isinstance(node, ast.JoinedStr):
                 assert not re.match(r"f['\"](sqlite|file):", ast.unparse(node)), path
             assert not (isinstance(node, ast.Attribute) and node.attr == "as_uri"), path
@@ -142,7 +147,7 @@ def _imported(tree: ast.AST) -> Iterator[str]:
 def test_where_there_are_many_parameters_the_docstring_names_each() -> None:
     """Six or more; a class's are in its own docstring or its `__init__`'s, a port's with the port."""
     for path in FILES:
-        for node in ast.walk(ast.parse(path.read_text())):
+        for node in ast.walk(tree_of(path)):
             if isinstance(node, ast.FunctionDef) and not node.name.startswith("_"):
                 assert not _unnamed(node, ast.get_docstring(node)), f"{path}: {node.name}"
             if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
@@ -170,7 +175,7 @@ IRREGULAR |= {"taken", "given", "begun", "done", "lost", "heard", "chosen", "hid
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_no_functions_name_is_a_participle(path: Path) -> None:
     """A function says what it does or what it returns: `quote` or `quoted_text`, not `quoted`."""
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(tree_of(path)):
         if isinstance(node, ast.FunctionDef):
             word = node.name.strip("_")
             regular = word.endswith("ed") and "_" not in word and word not in ("seed", "embed", "feed")

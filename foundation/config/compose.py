@@ -75,7 +75,7 @@ def parse_overrides(overrides: Iterable[str]) -> tuple[list[Override], list[str]
     parsed, problems = [], []
     for text in map(quoted_home, overrides):
         try:
-            parsed.append(_parsed(text))
+            parsed.append(_override_of(text))
         except HydraException as error:
             problems.append(f"{text} cannot be parsed: {_reason(error, text)}")
     return parsed, problems
@@ -113,7 +113,7 @@ def dotted_paths(value: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
 
 
 @lru_cache(maxsize=1024)
-def _parsed(text: str) -> Override:
+def _override_of(text: str) -> Override:
     """An override as Hydra reads it, which takes milliseconds; to be looked at only."""
     (override,) = OverridesParser.create().parse_overrides([text])
     return override
@@ -127,14 +127,16 @@ def _compose(overrides: Sequence[Override], *, resolve: bool = True) -> dict[str
     for most of what it looks at twice.
     """
     texts, around = tuple(map(_text, overrides)), (Path.cwd(), *os.environ.items())  # ${oc.env:…}, ${basename:…}
-    composed: dict[str, Any] = pickle.loads(_composed(texts, resolve, folders(), around))
+    composed: dict[str, Any] = pickle.loads(_compose_anew(texts, resolve, folders(), around))
     return composed
 
 
 @lru_cache(maxsize=256)
-def _composed(texts: tuple[str, ...], resolve: bool, searched: tuple[Path, ...], around: tuple[object, ...]) -> bytes:
+def _compose_anew(
+    texts: tuple[str, ...], resolve: bool, searched: tuple[Path, ...], around: tuple[object, ...]
+) -> bytes:
     """The config of these overrides as plain data, pickled: each who asks gets a copy."""
-    overrides = [_parsed(text) for text in texts]
+    overrides = [_override_of(text) for text in texts]
     choices = tuple(text for text, each in zip(texts, overrides, strict=True) if not _is_value(each))
     config = _with_values(choices, overrides)
     kind, chosen = _kind_of(config), compose_groups(choices, searched).options.get(KIND)
