@@ -5,6 +5,8 @@ BIN = $(VENV)/bin
 READY = $(VENV)/.ready
 STUDY ?=
 TESTERS ?= 2
+# A file's tests share its fixtures; files come in the order of tests/conftest.py.
+SHARE = --dist loadfile --no-loadscope-reorder
 QUICK = tests/foundation/config tests/foundation/files tests/eval/metrics tests/sweeper/search tests/sweeper/records \
   tests/sweeper/study tests/sweeper/results tests/test_architecture.py tests/test_dependencies.py tests/test_docs.py
 LOWEST = .venv-lowest
@@ -32,13 +34,13 @@ dashboard: $(READY)
 	$(BIN)/sweeper dashboard
 
 test: check
-	$(BIN)/python -m pytest --numprocesses $(TESTERS) --dist loadfile
+	$(BIN)/python -m pytest --numprocesses $(TESTERS) $(SHARE)
 
 test-lowest: $(LOWEST_READY)
-	$(LOWEST)/bin/python -m pytest --numprocesses $(TESTERS) --dist loadfile $(IN_LOWEST)
+	$(LOWEST)/bin/python -m pytest --numprocesses $(TESTERS) $(SHARE) $(IN_LOWEST)
 
 quick: $(READY)
-	$(BIN)/python -m pytest --numprocesses $(TESTERS) --dist loadfile $(QUICK)
+	$(BIN)/python -m pytest --numprocesses $(TESTERS) $(SHARE) $(QUICK)
 
 check: $(READY)
 	$(BIN)/ruff check .

@@ -26,6 +26,22 @@ quiet_libraries()
 torch.set_num_threads(1)
 
 
+LONG = (
+    "tests/faults/test_kills.py",
+    "tests/sweeper/test_study.py",
+    "tests/train/test_pocket_models.py",
+    "tests/train/test_matrix.py",
+    "tests/sweeper/worker/",
+    "tests/test_installed.py",
+    "tests/test_extending.py",
+)
+"""Files of few tests that take long. They come first, or one process would still be at one when all others are idle."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: not item.nodeid.startswith(LONG))
+
+
 @pytest.fixture(autouse=True)
 def no_presets_of_before() -> Iterator[None]:
     """A process has one command, which settles what it searches; a process of tests has many."""
