@@ -10,7 +10,6 @@ import numpy as np
 import torch
 from diffusers import StableDiffusionPipeline
 from PIL import Image
-from torch import Tensor
 from transformers import CLIPModel
 
 from foundation.files.durable import write_text
@@ -64,19 +63,29 @@ def sample_match(
         generators = [torch.Generator().manual_seed(begin + i) for i in range(len(part))]
         images += pipeline(part, num_inference_steps=SAMPLE_STEPS, guidance_scale=GUIDANCE, generator=generators).images
     others = scenes(CARD_SEED + 1, NUM_DISTRACTORS + count, held_out=True)
-    right = [
-        _beats_all(clip, image, scene, style, others) for image, scene, style in zip(images, drawn, styles, strict=True)
+    against = [
+        [scene.caption(style), *(other.caption(style) for other in others if other != scene)][: NUM_DISTRACTORS + 1]
+        for scene, style in zip(drawn, styles, strict=True)
     ]
-    return sum(right) / count, images, captions
+    return _share_matched(clip, images, against), images, captions
 
 
 @torch.no_grad()
-def _beats_all(clip: CLIPModel, image: Image.Image, scene: Scene, style: str, others: list[Scene]) -> bool:
-    captions = [scene.caption(style), *(o.caption(style) for o in others if o != scene)][: NUM_DISTRACTORS + 1]
-    tokens = build_tokenizer()(captions, padding="max_length", return_tensors="pt").input_ids
-    pixels = torch.from_numpy(np.array(image)).permute(2, 0, 1)[None]
-    logits: Tensor = clip(input_ids=tokens, pixel_values=normalise(pixels)).logits_per_image
-    return int(logits.argmax()) == 0
+def _share_matched(clip: CLIPModel, images: list[Image.Image], captions: list[list[str]]) -> float:
+    """The share of pictures to each of which the first of its captions is the nearest.
+
+    Pictures of one style have most captions in common: each caption is read once.
+    """
+    rows = {caption: row for row, caption in enumerate(dict.fromkeys(each for some in captions for each in some))}
+    tokens = build_tokenizer()(list(rows), padding="max_length", return_tensors="pt").input_ids
+    pixels = normalise(torch.from_numpy(np.stack([np.asarray(image) for image in images])).permute(0, 3, 1, 2))
+    output = clip(input_ids=tokens, pixel_values=pixels)
+    likeness = output.image_embeds @ output.text_embeds.T  # (pictures, captions)
+    right = [
+        int(own[[rows[caption] for caption in some]].argmax()) == 0
+        for own, some in zip(likeness, captions, strict=True)
+    ]
+    return sum(right) / len(right)
 
 
 @torch.no_grad()
