@@ -70,10 +70,12 @@ class StudySpec:
     """Which way the score is better."""
     objectives: Annotated[tuple[Objective, ...], Field(min_length=1, max_length=3)] = ("score",)
     """The score alone, or two or three of the judge's numbers: then the study looks for their Pareto front."""
-    sampler: Literal["auto", "tpe", "gp", "random", "grid"] = "auto"
-    """Who proposes the next trial: Optuna's tree of Parzen estimators (tpe) or Gaussian process (gp), or nobody. A gp
-    models numbers well, and draws at random what counts only beside another choice. auto: gp where all that is searched
-    are numbers, else tpe. grid tries every combination in turn, and takes no continuous dimension."""
+    sampler: Literal["auto", "tpe", "gp", "cmaes", "random", "grid"] = "auto"
+    """Who proposes the next trial: Optuna's tree of Parzen estimators (tpe), Gaussian process (gp) or CMA-ES (cmaes),
+    or nobody. A gp models numbers well, and draws at random what counts only beside another choice. cmaes models the
+    numbers that count in every trial, for a hundred trials and more, leaves all others to tpe, and wants
+    `pip install cmaes`. auto: gp where all that is searched are numbers, else tpe. grid tries every combination in
+    turn, and takes no continuous dimension."""
     startup_trials: _Count = 6
     """tpe, gp: trials before it models the scores; recipes are among them, the others are drawn at random."""
     probe: Literal["auto", "always", "never"] = "auto"
@@ -88,6 +90,10 @@ class StudySpec:
     """Checkpoints of an ended trial that stay on disk: its best and its last, or all."""
     finalists: _Positive = 3
     """Best trials that are scored again with fresh seeds and prompts before one is called best."""
+    finalist_rounds: _Positive = 2
+    """Rounds of fresh seeds at most: finalists that the best is not better than by two standard errors, paired over the
+    same prompts and seeds, are drawn again with other seeds. If that does not tell them apart they are called alike,
+    and of those within one standard error of the best the cheaper is taken, then the earlier. One, with `repeats`."""
     repeats: Annotated[int, Field(ge=1, le=MAX_REPEATS)] = 1
     """Trainings of each finalist, 1 to 100, with training seeds `train.seed`, `train.seed` + 1 …: with 2 or more the
     settings with the best mean score win, and both spreads are told, over training seeds and over prompts."""
@@ -100,6 +106,9 @@ class StudySpec:
     """When a trial counts as hopeless."""
     narrow_from: str | None = None
     """An earlier study in the same folder: the space shrinks around its best trials, and those are tried first."""
+    learn_from: tuple[PathText, ...] = ()
+    """Earlier studies on the same base, by their names where they are in the same folder, else by their folders. Their
+    trials shape the first draws, and later ones as far as this study's own trials agree with them (docs/search.md)."""
     hours: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
     """Hours for searching, over all runs of the study: then no trial begins, and running ones end at their next
     evaluation. Finalists are judged after that."""
@@ -151,5 +160,16 @@ class StudySpec:
 
     def __post_init__(self) -> None:
         check_study_name(self.name)
+        self._check_sampler()
         if len(set(self.strengths)) != len(self.strengths):
             raise ValueError(f"strengths must differ from one another, got {list(self.strengths)}")
+
+    def _check_sampler(self) -> None:
+        if self.sampler == "cmaes" and self.has_front:
+            raise ValueError(f"sampler=cmaes takes one objective, got {', '.join(self.objectives)}; tpe takes several")
+        if self.learn_from and self.sampler in ("random", "grid"):
+            raise ValueError(f"learn_from is for samplers that learn, got sampler={self.sampler}; leave one out")
+        if self.learn_from and self.has_front:
+            raise ValueError(f"learn_from takes one objective, got {', '.join(self.objectives)}")
+        if len(set(self.learn_from)) != len(self.learn_from):
+            raise ValueError(f"learn_from names a study twice, got {', '.join(self.learn_from)}")

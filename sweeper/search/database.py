@@ -19,6 +19,7 @@ from foundation.files.sqlite_file import create_whole, refuse_damaged
 from sweeper.records.config import Config, default_fields
 from sweeper.records.urls import sqlite_url
 from sweeper.search.dimension import Params, Space
+from sweeper.search.evidence import Evidence
 
 SCORE: Final = "score"
 """Where a trial of several objectives keeps its score, which need not be among them."""
@@ -27,6 +28,7 @@ DATABASE_ERRORS: Final = (SQLAlchemyError, StorageInternalError)
 _REQUEST: Final = "asked"
 """The attribute of a study that holds its space, config and pictures; older studies have this name for it."""
 _FIRST: Final = "first"
+_EARLIER: Final = "earlier"
 _DIFFERENCES_SHOWN: Final = 3
 
 
@@ -63,18 +65,26 @@ def first_of(study: optuna.Study) -> list[Params]:
     return [dict(params) for params in study.user_attrs.get(_FIRST, [])]
 
 
+def keep_earlier(study: optuna.Study, names: Sequence[str], found: Sequence[Evidence]) -> list[Evidence]:
+    """What earlier studies of these names say: as the study noted it when they were first named, else as `found`.
+
+    So a study that goes on draws as one that was never interrupted, whatever has become of the earlier ones.
+    """
+    noted = study.user_attrs.get(_EARLIER, {})
+    if noted.get("names") == list(names):
+        return [Evidence.from_json(each) for each in noted["studies"]]
+    if names or noted:
+        study.set_user_attr(_EARLIER, {"names": list(names), "studies": [each.to_json() for each in found]})
+    return list(found)
+
+
 def ranking_of(name: str, database: Path, direction: str) -> list[Params]:
     """The parameters of another study's finished trials, best score first.
 
     Raises:
         StudyError: there is no such study, or none of its trials finished.
     """
-    with _readable(database):
-        there = optuna.get_all_study_names(_sqlite(database)) if database.exists() else []
-        if name not in there:
-            known = f"; there are {', '.join(sorted(there))}" if there else ""
-            raise StudyError(f"study.narrow_from: {database.parent} holds no study {name}{known}")
-        trials = optuna.load_study(study_name=name, storage=_sqlite(database)).get_trials(deepcopy=False)
+    _, trials = past_study(name, database, "study.narrow_from")
     sign = -1 if direction == "maximize" else 1
     finished = [each for each in trials if each.state == TrialState.COMPLETE]
     if not finished:
@@ -82,12 +92,24 @@ def ranking_of(name: str, database: Path, direction: str) -> list[Params]:
     return [dict(each.params) for each in sorted(finished, key=lambda each: sign * cast(float, score_of(each)))]
 
 
+def past_study(name: str, database: Path, setting: str) -> tuple[Mapping[str, str], list[FrozenTrial]]:
+    """The config that another study was made with, as `config_of`, and all its trials; `setting` names it.
+
+    Raises:
+        StudyError: there is no such study.
+    """
+    with _readable(database):
+        there = optuna.get_all_study_names(_sqlite(database)) if database.exists() else []
+        if name not in there:
+            known = f"; there are {', '.join(sorted(there))}" if there else ""
+            raise StudyError(f"{setting}: {database.parent} holds no study {name}{known}")
+        study = optuna.load_study(study_name=name, storage=_sqlite(database))
+        return study.user_attrs.get(_REQUEST, {}).get("config", {}), study.get_trials(deepcopy=False)
+
+
 def config_of(name: str, database: Path) -> Mapping[str, str]:
     """The config that another study was made with, dotted names to values, as `Config.fingerprint` wrote it."""
-    with _readable(database):
-        study = optuna.load_study(study_name=name, storage=_sqlite(database))
-        config: Mapping[str, str] = study.user_attrs.get(_REQUEST, {}).get("config", {})
-        return config
+    return past_study(name, database, "study.narrow_from")[0]
 
 
 def score_of(trial: FrozenTrial) -> float | None:

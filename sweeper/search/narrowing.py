@@ -22,6 +22,7 @@ _MATTERS: Final = {
     "train.epochs": "learning rates that were best there may be too high for more steps, too low for fewer",
     "train.batch_size": "learning rates that were best there may be too low for larger batches, too high for smaller",
     "base.name": "what was best on one base may not be on another",
+    "data.kind": "what was best for one kind of pictures may not be for another",
 }
 """What decides on which learning rate is best, and how."""
 

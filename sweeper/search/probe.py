@@ -67,7 +67,7 @@ def ladders(space: Space, study: StudySpec, num_steps: int, known: Sequence[Para
     of what is searched.
     """
     searched = [each for each in space.dimensions if _is_range_of_rates(each)]
-    if study.probe == "never" or study.sampler == "grid" or study.narrow_from or not searched:
+    if study.probe == "never" or study.sampler == "grid" or study.narrow_from or study.learn_from or not searched:
         return []
     steps = int(SHARE * study.num_trials * num_steps / (RUNGS * len(searched)))
     steps = min(steps, num_steps // 2)

@@ -7,12 +7,14 @@ from collections.abc import Sequence
 
 import numpy as np
 import optuna
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.exceptions import ExperimentalWarning
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from eval.metrics.registry import Direction
-from foundation.errors import StudyError
+from foundation.errors import ConfigError, StudyError
 from sweeper.records.study_spec import StudySpec
+from sweeper.search.cma import ReplayedCma, is_installed
 from sweeper.search.dimension import Choices, Dimension, Numbers, Space, Value
 
 
@@ -21,8 +23,7 @@ def sampler_of(spec: StudySpec, space: Space, number: int, again: int = 0) -> op
 
     A grid is walked by `Search` itself.
     """
-    words = [spec.seed, number, again] if again else [spec.seed, number]
-    seed = int(np.random.SeedSequence(words).generate_state(1)[0])
+    seed = _seed(spec, number, again)
     match sampler_taken(spec, space):
         case "tpe":
             return _tpe(seed, spec.startup_trials)
@@ -30,8 +31,19 @@ def sampler_of(spec: StudySpec, space: Space, number: int, again: int = 0) -> op
             return optuna.samplers.GPSampler(
                 seed=seed, n_startup_trials=spec.startup_trials, warn_independent_sampling=False
             )
+        case "cmaes":
+            return ReplayedCma(seed, optuna.samplers.TPESampler(seed=seed, n_startup_trials=spec.startup_trials))
         case _:
             return optuna.samplers.RandomSampler(seed=seed)
+
+
+def sampler_by_earlier(spec: StudySpec, number: int, again: int, *, by_trials: bool) -> optuna.samplers.BaseSampler:
+    """Return the sampler for a trial that would be drawn at random if there were no earlier studies.
+
+    It models the trials that it is shown, however few, where they are those of an earlier study, `by_trials`.
+    """
+    seed = _seed(spec, number, again)
+    return _tpe(seed, 0) if by_trials else optuna.samplers.RandomSampler(seed=seed)
 
 
 def sampler_taken(spec: StudySpec, space: Space) -> str:
@@ -42,11 +54,16 @@ def sampler_taken(spec: StudySpec, space: Space) -> str:
 
 
 def words_on_sampler(spec: StudySpec, space: Space) -> list[str]:
-    """Say which sampler an open study takes, and why; nothing of one that was named, or where nothing is searched."""
-    if spec.sampler != "auto" or not space.dimensions:
+    """Say which sampler an open study takes, and why, or what CMA-ES leaves to another; nothing where that is plain."""
+    if not space.dimensions:
         return []
     choices = [each.name for each in space.dimensions if not _is_plain_number(each)]
-    why = f"since {', '.join(choices)} {'are' if len(choices) > 1 else 'is'} no number" if choices else "for numbers"
+    several = "are" if len(choices) > 1 else "is"
+    if spec.sampler == "cmaes" and choices:
+        return [f"study.sampler=cmaes models numbers; {', '.join(choices)} {several} drawn by tpe"]
+    if spec.sampler != "auto":
+        return []
+    why = f"since {', '.join(choices)} {several} no number" if choices else "for numbers"
     return [f"study.sampler=auto takes {sampler_taken(spec, space)}, {why}"]
 
 
@@ -85,11 +102,36 @@ def _tpe(seed: int, startup_trials: int) -> optuna.samplers.BaseSampler:
         )
 
 
-def refuse_endless_grid(spec: StudySpec, space: Space) -> None:
-    """Raise StudyError for a grid in a space that has no end."""
+def refuse_unfit(spec: StudySpec, space: Space) -> None:
+    """Refuse a sampler that cannot draw from the space.
+
+    Raises:
+        StudyError: a grid in a space that has no end, or CMA-ES in one without numbers that always count.
+        ConfigError: the sampler's library is not installed.
+    """
     if spec.sampler == "grid" and not space.is_finite():
         continuous = ", ".join(each.name for each in space.dimensions if each.domain.values() is None)
         raise StudyError(f"study.sampler=grid takes no continuous dimension, got {continuous}; use choice or range")
+    if spec.sampler != "cmaes":
+        return
+    if not is_installed():
+        raise ConfigError(["study.sampler=cmaes is not installed; run `pip install cmaes` or choose another"])
+    if not any(map(_is_plain_number, space.dimensions)):
+        names = ", ".join(each.name for each in space.dimensions) or "nothing"
+        raise StudyError(
+            "study.sampler=cmaes models numbers that count in every trial (interval, range), and there is none among "
+            f"{names}; study.sampler=tpe models the others, too"
+        )
+
+
+def distribution_of(dimension: Dimension) -> BaseDistribution:
+    """Return what Optuna knows a dimension as, the same as of a trial that `suggest` drew."""
+    domain = dimension.domain
+    if isinstance(domain, Choices):
+        return CategoricalDistribution(domain.of)
+    if domain.integer:
+        return IntDistribution(int(domain.low), int(domain.high), log=domain.log, step=int(domain.step or 1))
+    return FloatDistribution(domain.low, domain.high, log=domain.log, step=domain.step)
 
 
 def suggest(trial: optuna.Trial, dimension: Dimension) -> Value:
@@ -100,3 +142,8 @@ def suggest(trial: optuna.Trial, dimension: Dimension) -> Value:
     if domain.integer:
         return trial.suggest_int(name, int(domain.low), int(domain.high), step=int(domain.step or 1), log=domain.log)
     return trial.suggest_float(name, domain.low, domain.high, step=domain.step, log=domain.log)
+
+
+def _seed(spec: StudySpec, number: int, again: int) -> int:
+    words = [spec.seed, number, again] if again else [spec.seed, number]
+    return int(np.random.SeedSequence(words).generate_state(1)[0])

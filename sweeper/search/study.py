@@ -12,10 +12,19 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from foundation.errors import StudyError
 from sweeper.records.config import Config
-from sweeper.search.database import SCORE, first_of, open_study, score_of
+from sweeper.search.cma import GENERATION
+from sweeper.search.database import SCORE, first_of, keep_earlier, open_study, score_of
 from sweeper.search.dimension import Params, Space
+from sweeper.search.evidence import Evidence, as_trials, shown_of, turn_of
 from sweeper.search.port import EndedTrial, EndStatus, UnfinishedTrial
-from sweeper.search.sampling import refuse_endless_grid, sampler_of, sampler_taken, suggest, with_lies
+from sweeper.search.sampling import (
+    refuse_unfit,
+    sampler_by_earlier,
+    sampler_of,
+    sampler_taken,
+    suggest,
+    with_lies,
+)
 
 _STATUS: Final[Mapping[TrialState, EndStatus]] = {
     TrialState.COMPLETE: "finished",
@@ -42,12 +51,13 @@ class Search:
 
     kind = "trials"
 
-    def __init__(self, study: optuna.Study, space: Space, config: Config) -> None:
+    def __init__(self, study: optuna.Study, space: Space, config: Config, earlier: Sequence[Evidence] = ()) -> None:
         self._study = study
         self._storage = study._storage  # intermediate values and attributes by number: Optuna offers them only here
         self._space = space.with_ranges(study.user_attrs.get(_RANGES, {}))
         self._spec = config.study
         self._first = first_of(study)
+        self._earlier = [each for each in earlier if each.points]
         self._complete_half_drawn()
 
     @classmethod
@@ -58,19 +68,21 @@ class Search:
         database: Path | None = None,
         pictures: Mapping[str, str] | None = None,
         first: Sequence[Params] = (),
+        earlier: Sequence[Evidence] = (),
     ) -> Search:
         """Create the study `config.study.name`, or resume it.
 
         `database` is an SQLite file, made when missing; None keeps the study in memory. `pictures` tells by name what
         the trials learn from and are judged by. `first` are values that the first trials of a new study take; the
-        sampler draws what they leave open.
+        sampler draws what they leave open. `earlier` is what earlier studies say; a study that has drawn by such keeps
+        what they said then.
 
         Raises:
             StudyError: the study exists with another config, space or data, or the file is no database of Optuna's.
         """
-        refuse_endless_grid(config.study, space)
+        refuse_unfit(config.study, space)
         study = open_study(config, space, database, pictures or {}, first)
-        return cls(study, space, config)
+        return cls(study, space, config, keep_earlier(study, config.study.learn_from, earlier))
 
     def identity(self, otherwise: str) -> str:
         """The study's own for good, by which trackers know it: others may have its name.
@@ -101,7 +113,12 @@ class Search:
         first = self._first[number] if number < len(self._first) else {}
         drawn = self._draw(number, wanted or first)
         self._study.add_trial(
-            create_trial(state=TrialState.RUNNING, params=drawn.params, distributions=drawn.distributions)
+            create_trial(
+                state=TrialState.RUNNING,
+                params=drawn.params,
+                distributions=drawn.distributions,
+                system_attrs={key: value for key, value in drawn.system_attrs.items() if key == GENERATION},
+            )
         )
         return number, dict(drawn.params)
 
@@ -193,10 +210,12 @@ class Search:
 
     def _draw_once(self, number: int, fixed: Params, again: int = 0) -> FrozenTrial:
         """One draw with a sampler of its own; parameters that are `fixed` take these values."""
-        sampler = sampler_of(self._spec, self._space, number, again)
-        copy = optuna.create_study(directions=self._spec.directions, sampler=sampler)
         before = self._study.get_trials(deepcopy=False)[:number]
         before = [each for each in before if each.state != TrialState.WAITING]
+        sampler, shown, point = self._proposer(number, before, again)
+        fixed = fixed or ({} if again else point)
+        copy = optuna.create_study(directions=self._spec.directions, sampler=sampler)
+        copy.add_trials(shown)
         lies = sampler_taken(self._spec, self._space) == "gp"
         copy.add_trials(with_lies(before, self._spec.directions) if lies else [_as_pruned(each) for each in before])
         if fixed:
@@ -207,6 +226,24 @@ class Search:
             if dimension.counts(params):
                 params[dimension.name] = suggest(trial, dimension)
         return copy.get_trials(deepcopy=False)[-1]
+
+    def _proposer(
+        self, number: int, before: Sequence[FrozenTrial], again: int
+    ) -> tuple[optuna.samplers.BaseSampler, list[FrozenTrial], Params]:
+        """Who draws a trial, what it sees of earlier studies beside the trials before, and the values that it takes."""
+        if not self._earlier:
+            return sampler_of(self._spec, self._space, number, again), [], {}
+        sign, space, place = self._spec.sign, self._space, number - len(self._first)
+        ended = [each for each in before if each.state in (TrialState.COMPLETE, TrialState.PRUNED)]
+        own = [(dict(each.params), sign * score) for each in ended if (score := score_of(each)) is not None]
+        if place >= 0 and number < self._spec.startup_trials:
+            turn = turn_of(self._earlier, own, space, place)
+            sampler = sampler_by_earlier(self._spec, number, again, by_trials=turn is not None)
+            return sampler, as_trials([turn.study] if turn else [], own, space, sign), turn.point if turn else {}
+        shown, taken = shown_of(self._earlier, own, space), sampler_taken(self._spec, space)
+        if taken != "tpe":  # which alone takes trials that lack a dimension
+            shown = [] if taken == "cmaes" else [each.within(space) for each in shown]
+        return sampler_of(self._spec, space, number, again), as_trials(shown, own, space, sign), {}
 
     def _complete_half_drawn(self) -> None:
         """Draw what is missing of trials that an older program wrote parameter by parameter, when its process died."""

@@ -38,6 +38,7 @@ from sweeper.records.trials import Resolved
 from sweeper.results.finalists import select_best
 from sweeper.search.database import DATABASE_ERRORS, config_of, ranking_of
 from sweeper.search.dimension import Params, Value
+from sweeper.search.earlier import read_earlier
 from sweeper.search.narrowing import changes, differences, narrow
 from sweeper.search.recipes import recipes_in
 from sweeper.search.sampling import words_on_sampler
@@ -86,7 +87,7 @@ def run_study(overrides: Sequence[str]) -> int:
 def _run_study(overrides: Sequence[str], stop: Stop) -> int:
     request, first = _narrow(plan(overrides))
     recipes = recipes_in(request)
-    first = [*first, *recipes.first]
+    first, earlier = [*first, *recipes.first], read_earlier(request, STUDIES)
     missing = _check(request)
     study, tracking = request.config.study, request.config.tracking
     folder = Path(study.folder) / study.name
@@ -100,7 +101,7 @@ def _run_study(overrides: Sequence[str], stop: Stop) -> int:
         clear_after_kills(folder)
         stack.enter_context(temporaries_below(folder))
         database = folder.parent / STUDIES
-        search = Search.open(request.config, request.space, database, dataset.fingerprint, first)
+        search = Search.open(request.config, request.space, database, dataset.fingerprint, first, earlier.evidence)
         refuse_lost_trials(folder, database, search.has_trials, search.ended_trials())
         stack.enter_context(noting_uses(folder, and_before=True))
         identity = search.identity(_identity(folder / "study.yaml"))
@@ -119,7 +120,7 @@ def _run_study(overrides: Sequence[str], stop: Stop) -> int:
             params = {"data.kind": config.data.kind, **request.space.fingerprint()}
             tracker.start_study(config.study.name, identity, params, (folder / "study.yaml").read_text())
             display.line(*(f"{line}; the others go on" for line in missing))
-            display.line(*_notes(request, config, dataset), *recipes.notes, *words_on_unchecked(folder))
+            display.line(*_notes(request, config, dataset), *recipes.notes, *earlier.notes, *words_on_unchecked(folder))
             probe_rates(config, request.space, search, first, resolve, supervisor, display, folder)
             supervisor.run()
             return select_best(supervisor, tracker, display, folder, config, dataset)

@@ -6,13 +6,18 @@ import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
+import numpy as np
 import optuna
 import pytest
 
 from eval.metrics.registry import Direction
-from sweeper.search.dimension import Choices, Dimension, Numbers, Space
-from sweeper.search.sampling import sampler_taken, with_lies, words_on_sampler
+from foundation.errors import ConfigError, StudyError
+from sweeper.search import sampling
+from sweeper.search.cma import ReplayedCma
+from sweeper.search.dimension import Choices, Dimension, Numbers, Params, Space
+from sweeper.search.sampling import refuse_unfit, sampler_taken, with_lies, words_on_sampler
 from sweeper.search.space import plan
 from sweeper.search.study import Search
 
@@ -64,3 +69,62 @@ def test_a_gaussian_process_finds_the_peak_and_draws_no_twins_side_by_side() -> 
         assert len(set(points)) == 4
         assert min(math.dist(one, other) for one, other in itertools.combinations(points, 2)) > 1e-3  # type: ignore[arg-type]
     assert max(past.value or -9.0 for past in search.ended_trials()) > -0.1
+
+
+def test_cma_es_goes_on_from_a_database_as_optuna_does_from_its_pickles(tmp_path: Path) -> None:
+    """The state that follows from the trials of each generation is the one that Optuna would have kept."""
+    pytest.importorskip("cmaes")
+
+    def score(trial: optuna.Trial) -> float:
+        return sum((trial.suggest_float(name, -3.0, 5.0) - 1.0) ** 2 for name in "abc")
+
+    study = optuna.create_study(sampler=optuna.samplers.CmaEsSampler(seed=1))
+    study.optimize(score, n_trials=40)
+    sampler = ReplayedCma(1, optuna.samplers.RandomSampler(seed=1))
+    kinds = dict(study.trials[-1].distributions)
+    sampler.sample_relative(study, study.ask()._cached_frozen_trial, kinds)
+    theirs = optuna.samplers.CmaEsSampler(seed=1)._restore_optimizer(study.get_trials()[:-1])
+    ours = sampler._restore_optimizer(study.get_trials()[:-1])
+    assert (ours.generation, theirs.generation) == (5, 5)
+    np.testing.assert_allclose(ours.mean, theirs.mean)
+    np.testing.assert_allclose(ours._C, theirs._C)
+
+
+def test_cma_es_finds_the_peak_side_by_side_and_after_a_crash_and_writes_no_pickle(tmp_path: Path) -> None:
+    pytest.importorskip("cmaes")
+    config = replace(CONFIG, study=replace(CONFIG.study, sampler="cmaes", num_trials=60))
+    space = Space(dimensions=(*NUMBERS.dimensions, RANK))
+    drawn: list[Params] = []
+    for crashes in (False, True):
+        search = Search.open(config, space, tmp_path / f"{crashes}.db")
+        running = [search.ask() for _ in range(2)]
+        for count in range(48):
+            number, params = running.pop(0)
+            rate, dropout = float(params["optimizer.lr"] or 0), float(params["adapter.dropout"] or 0)
+            search.tell_complete(number, -abs(math.log10(rate) + 3) - abs(dropout - 0.2))
+            if crashes and count % 20 == 10:
+                search = Search.open(config, space, tmp_path / f"{crashes}.db")
+            running.append(search.ask())
+        drawn.append(running[-1][1])
+        assert max(past.value or -9.0 for past in search.ended_trials()) > -0.2
+        kept = {key for each in search._study.trials for key in each.system_attrs}
+        assert kept == {"cma:generation"}
+    assert drawn[0] == drawn[1]
+
+
+def test_cma_es_says_what_it_leaves_to_another_and_refuses_what_it_cannot_model() -> None:
+    spec = replace(CONFIG.study, sampler="cmaes")
+    assert words_on_sampler(spec, NUMBERS) == []
+    assert words_on_sampler(spec, CONTINUOUS) == ["study.sampler=cmaes models numbers; adapter.rank is drawn by tpe"]
+    with pytest.raises(
+        StudyError, match="models numbers that count in every trial .* there is none among adapter.rank;"
+    ):
+        refuse_unfit(spec, Space(dimensions=(RANK,)))
+    with pytest.raises(ConfigError, match="sampler=cmaes takes one objective, got style, drift; tpe takes several"):
+        plan(["+experiment=pencil", "study.sampler=cmaes", "study.objectives=[style,drift]"])
+
+
+def test_cma_es_that_is_not_installed_is_refused_with_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sampling, "is_installed", lambda: False)
+    with pytest.raises(ConfigError, match="study.sampler=cmaes is not installed; run `pip install cmaes`"):
+        refuse_unfit(replace(CONFIG.study, sampler="cmaes"), NUMBERS)
