@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from PIL import Image
@@ -23,52 +23,21 @@ from sweeper.records.trainings import Training, name_of
 from sweeper.records.trials import Trial
 from sweeper.results.again import readable, train_repeats
 from sweeper.results.best_files import dashboard_command, files_of
-from sweeper.results.final_sheets import FRESH_SEEDS_FROM, WINNER_PROMPTS, finalists_sheet, winner_sheet
-from sweeper.results.how_chosen import how_chosen, lead_of_settings
+from sweeper.results.final_sheets import WINNER_PROMPTS, finalists_sheet, winner_sheet
+from sweeper.results.fresh import Fresh, fresh_seeds, judge_afresh
+from sweeper.results.how_chosen import how_chosen
 from sweeper.results.lead import Lead, lead_in_words, lead_over_base
 from sweeper.results.nearest import real_pictures
 from sweeper.results.pareto import front_of
 from sweeper.results.refit import Refit, judge_refit, train_refit
-from sweeper.results.repeats import Repeats, best_first, repeats_of
 from sweeper.results.report import read_chosen, write_best
 from sweeper.results.sheets import Real
 from sweeper.results.strength import AS_TRAINED
 from sweeper.results.strength_search import Found, draw_sheet, find_strength
 from sweeper.results.winner import Chosen, TrialSummary, Winner
 from sweeper.study.display import Display, describe_params
-from sweeper.study.rescoring import question, rescore
 from sweeper.study.supervisor import Supervisor
 from sweeper.tracking.port import Tracker
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Fresh:
-    """What the finalists and their repeats came to with fresh seeds and prompts."""
-
-    trainings: Sequence[Trial]
-    rescored: Mapping[int, Rescored]
-    """By number, of those with a checkpoint."""
-    settings: Sequence[Repeats]
-    """The finalists' settings, the best first."""
-
-    @classmethod
-    def of(cls, trainings: Sequence[Trial], rescored: Mapping[int, Rescored]) -> Fresh:
-        """Group them by finalist."""
-        groups: dict[int, list[Trial]] = {}
-        for each in trainings:
-            groups.setdefault(Training.of(each.number).trial, []).append(each)
-        settings = best_first([repeats_of(group, rescored) for group in groups.values()])
-        return cls(trainings=trainings, rescored=rescored, settings=settings)
-
-    @property
-    def winner(self) -> Trial:
-        """The best training of the best settings."""
-        return next(each for each in self.trainings if each.number == self.settings[0].best)
-
-    @property
-    def scores(self) -> dict[int, float]:
-        """By number."""
-        return {number: each.evaluation.score for number, each in self.rescored.items()}
 
 
 def select_best(
@@ -143,7 +112,7 @@ def _digest(trials: Sequence[Trial], finalists: Sequence[Trial], repeats: Sequen
     ended = [(trial.number, trial.status, trial.reason, trial.best and trial.best.to_json()) for trial in all_of_them]
     study, judge = config.study, config.eval
     how = [[trial.number for trial in finalists], study.finalists, study.strengths, judge.final_prompts, study.name]
-    how += [*judge.metrics, *([study.refit] if study.refit != "auto" else [])]
+    how += [study.finalist_rounds, *judge.metrics, *([study.refit] if study.refit != "auto" else [])]
     words = json.dumps([ended, how, config.fingerprint()], sort_keys=True, default=str)
     return hashlib.sha256(words.encode()).hexdigest()
 
@@ -159,10 +128,7 @@ def _choose(
 ) -> Chosen:
     """Ask the workers, and leave the winner in `best`. `trainings` are the finalists and their repeats."""
     display.finale()
-    seeds = tuple(range(FRESH_SEEDS_FROM, FRESH_SEEDS_FROM + 2 * len(config.eval.seeds)))
-    names = ", ".join(trial.name for trial in trainings if trial.best)
-    display.line(f"scoring trials {names} again with {len(seeds)} fresh seeds a prompt")
-    fresh = Fresh.of(trainings, _rescore(supervisor, trainings, seeds))
+    fresh, seeds = judge_afresh(supervisor, display, trainings, config), fresh_seeds(config)
     winner = fresh.winner
     found, sheet = _strength(supervisor, display, winner, fresh.rescored[winner.number], seeds, config)
     lead = lead_over_base(found.final.evaluation, found.final.base)
@@ -180,7 +146,7 @@ def _choose(
         fresh.scores,
         within_noise,
         settings,
-        lead_of_settings(fresh.settings),
+        fresh.lead,
     )
 
 
@@ -208,11 +174,6 @@ def _refit(
     refit = judge_refit(supervisor, trial, winner, step, found.strength, seeds, dataset)
     display.line(refit.words)
     return refit
-
-
-def _rescore(supervisor: Supervisor, finalists: list[Trial], seeds: tuple[int, ...]) -> dict[int, Rescored]:
-    questions = [question(trial, trial.best.step, seeds, seeds) for trial in finalists if trial.best]
-    return {answer.trial: answer for answer in rescore(supervisor, questions)}
 
 
 def _strength(
@@ -279,7 +240,7 @@ def _winner(
         base_metrics=final.base.metrics,
         metrics=config.eval.metrics,
         chosen_from=digest,
-        how_chosen=how_chosen(trial, rescored, final.evaluation, objectives, fresh.settings, config),
+        how_chosen=how_chosen(trial, rescored, final.evaluation, objectives, fresh.settings, fresh.comparison, config),
         contact_sheet=winner_sheet(handed, shown, prompts, reals, config),
         interval=(lead.low, lead.high),
         in_trial=trial.best,
@@ -299,6 +260,7 @@ def _winner(
         tried={strength: each.evaluation for strength, each in found.tried.items()},
         strength_words=found.words,
         within_noise=lead_in_words(lead),
+        lead=fresh.lead,
         strength_sheet=strength_sheet,
         finalists_sheet=finalists_sheet(fresh.trainings, trial, rescored, prompts, reals, config),
     )

@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
-from eval.evaluation import Evaluation, value_of
+from eval.evaluation import Evaluation
 from sweeper.records.config import Config
 from sweeper.records.messages import Rescored
 from sweeper.records.trainings import Training, name_of
 from sweeper.records.trials import Trial
-from sweeper.results.lead import lead_of_means, lead_over_base
+from sweeper.results.lead import lead_of_means
 from sweeper.results.repeats import Repeats
+from sweeper.results.rounds import Comparison
 
 
 def how_chosen(
@@ -20,13 +21,14 @@ def how_chosen(
     final: Evaluation,
     objectives: Sequence[str],
     settings: Sequence[Repeats],
+    comparison: Comparison | None,
     config: Config,
 ) -> str:
     """In words, also why a finalist whose fresh score may be higher did not win.
 
     `trial` is the winner of the study of `config`, `final` its evaluation at its strength; `rescored` are all fresh
     judgements by number; `objectives` are those of the front that finalists lie on; `settings` are the finalists with
-    their repeats, the best first.
+    their repeats, the best first; `comparison` is that of finalists that were trained once.
     """
     fresh = (
         "fresh seeds on prompts that no trial saw" if config.eval.final_prompts else "fresh seeds on the same prompts"
@@ -41,7 +43,9 @@ def how_chosen(
     elif evaluations:
         several = ", ".join(map(name_of, (trial.number, *evaluations)))
         best = "clean" if trial.is_clean(own) else "fresh"
-        said.append(f"Trials {several} were scored again with {fresh}, and the best {best} score won.")
+        ahead = comparison is None or comparison.winner == comparison.best
+        won = f", and the best {best} score won" if ahead else ""
+        said.append(f"Trials {several} were scored again with {fresh}{won}.")
     else:
         said.append(f"It was the only one to choose from; its score was taken again with {fresh}.")
     if trial.is_clean(own):
@@ -51,8 +55,8 @@ def how_chosen(
         said.append("No finalist was free of signs of overfit; this is the least bad.")
     if len(settings[0].scores) > 1:
         said += [lead_of_settings(settings)]
-    elif evaluations:
-        said.append(_lead_over_second(own, evaluations))
+    elif comparison:
+        said.append(comparison.words)
     return " ".join(filter(None, said))
 
 
@@ -86,17 +90,4 @@ def _by_means(trial: Trial, settings: Sequence[Repeats], fresh: str) -> str:
         f"{several or f'Trial {best.trial} was trained'} with {count} training seeds each, and all trainings were "
         f"scored again with {fresh}; the best mean score won: trial {best.trial}'s, {best.mean:.1f}. Of its trainings "
         f"this is the one with the best {clean}score, {which}."
-    )
-
-
-def _lead_over_second(own: Evaluation, others: Mapping[int, Evaluation]) -> str:
-    """Whether the winner is surely better than the next finalist, all as trained."""
-    second = max(others, key=lambda number: value_of(others[number]))
-    lead = lead_over_base(own, others[second])
-    if not math.isfinite(lead.low):
-        return f"Its lead over trial {second} is {lead.points:+.1f} points; how sure that is one prompt cannot tell."
-    sure = "surely better" if lead.low > 0 else "not surely better: the two may change places with other prompts"
-    return (
-        f"Its lead over trial {second} is {lead.points:+.1f} points (95 % interval {lead.low:+.1f} to "
-        f"{lead.high:+.1f}, paired over {lead.prompts} prompts with the same seeds), so it is {sure}."
     )

@@ -24,7 +24,6 @@ from sweeper.results.file_names import (
     STRENGTH_SHEET,
     WEIGHTS,
 )
-from sweeper.results.how_chosen import lead_of_settings
 from sweeper.results.web_ui_file import hand_over
 from sweeper.results.winner import Chosen, Winner, base_metrics
 
@@ -95,7 +94,7 @@ def scores(winner: Winner) -> dict[str, object]:
         "base": {name: _finite(value) for name, value in base_metrics(winner).items()},
         "finalists": {name_of(number): _finite(value) for number, value in winner.finalists.items()},
         "settings": {str(each.trial): plain(each.numbers) for each in winner.settings if len(each.scores) > 1},
-        "lead": lead_of_settings(winner.settings),
+        "lead": winner.lead,
         "refit": winner.refit_words,
         "strengths": {f"{strength:g}": evaluation.to_json() for strength, evaluation in winner.tried.items()},
     }

@@ -60,7 +60,7 @@ class Chosen:
     settings: Mapping[int, Mapping[str, float]] = field(default_factory=dict)
     """Of finalists that were trained several times, by number: mean score and spreads, see `Repeats.numbers`."""
     lead: str = ""
-    """Says of these whether the best is surely better than the second."""
+    """Says whether it is surely better than the other finalists, or which are alike."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -120,6 +120,8 @@ class Winner:
     """Why this strength."""
     within_noise: str = ""
     """Says that it may be no better than the base; empty where it surely is."""
+    lead: str = ""
+    """Says whether it is surely better than the other finalists, or which are alike."""
     strength_sheet: Image.Image | None = None
     finalists_sheet: Image.Image | None = None
     """The base and the finalists side by side; None for one finalist."""

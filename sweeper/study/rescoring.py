@@ -23,14 +23,16 @@ def question(
     strength: float = AS_TRAINED,
     *,
     against_all: bool = False,
+    place: int = 0,
 ) -> Rescore:
     """What to ask a worker to have a checkpoint judged with fresh seeds, the first of all that the study uses.
 
     The checkpoint is that of `trial` at `step`, drawn at `strength`; `seeds` are the first of `all_seeds`;
-    `against_all` is as in `Rescore`.
+    `against_all` is as in `Rescore`; `place` numbers rounds of other seeds.
     """
     suffix = "" if strength == AS_TRAINED else f"-strength-{strength:g}"
     suffix += "-against-all" if against_all else ""
+    suffix += f"-round-{place + 1}" if place else ""
     out = trial.folder / "samples" / f"final-step-{step:06}{suffix}"
     return Rescore(
         trial=trial.number,

@@ -102,7 +102,7 @@ class Judging:
             strata=spec.strata,
         )
         self._references: dict[EvalSpec, Reference] = {}
-        self._seen: dict[tuple[Path, float], tuple[EvalSpec, Evidence]] = {}
+        self._seen: dict[tuple[Path, float, int], tuple[EvalSpec, Evidence]] = {}
         self.reference(spec.within(spec.whole))
 
     def judge(self, due: Sequence[Due]) -> list[Evaluation]:
@@ -173,11 +173,11 @@ class Judging:
         nothing is drawn again, and its pictures stay where they are.
         """
         spec = self._spec.for_finalists(seeds)
-        before, evidence = self._seen.get((checkpoint, strength), (None, None))
+        before, evidence = self._seen.get((checkpoint, strength, seeds[0]), (None, None))
         if before is None or evidence is None or before.seeds[: len(seeds)] != seeds:
             drawn, evidence = self.see_file(checkpoint, step, spec, strength)
             write_pictures(folder, drawn, len(self._spec.seeds), with_sheets=False)
-            self._seen[checkpoint, strength] = (spec, evidence)
+            self._seen[checkpoint, strength, seeds[0]] = (spec, evidence)
         return judge(self.reference(spec), evidence.within(spec.usual), [], spec, failed=self._failed)
 
     def see_file(self, checkpoint: Path, step: int, spec: EvalSpec, strength: float = 1.0) -> tuple[Drawn, Evidence]:

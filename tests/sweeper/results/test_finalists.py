@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
-from statistics import stdev
 
 import pytest
-from scipy.stats import t as student
 
 from sweeper.records.messages import Rescored
-from sweeper.results.finalists import Fresh, choose_finalists
-from sweeper.results.how_chosen import _lead_over_second, how_chosen
+from sweeper.results.finalists import choose_finalists
+from sweeper.results.fresh import Fresh
+from sweeper.results.how_chosen import how_chosen
 from sweeper.search.space import plan
 from tests.sweeper.fake_worker import OVERRIDES, evaluation, trial
 
@@ -21,8 +19,8 @@ def test_finalists_are_the_best_and_a_clean_one_wins_over_a_better_overfit_one()
     finalists = choose_finalists(trials, 2)
     assert [each.number for each in finalists] == [1, 2]
 
-    assert Fresh.of(finalists, {1: again(1, 58.0, 0.0), 2: again(2, 59.0, 0.0)}).winner.number == 2
-    assert Fresh.of(finalists, {1: again(1, 58.0, 0.0), 2: again(2, 59.0, 0.9)}).winner.number == 1
+    assert Fresh.of(finalists, [{1: again(1, 58.0, 0.0), 2: again(2, 59.0, 0.0)}]).winner.number == 2
+    assert Fresh.of(finalists, [{1: again(1, 58.0, 0.0), 2: again(2, 59.0, 0.9)}]).winner.number == 1
 
 
 def again(number: int, score: float, index: float) -> Rescored:
@@ -40,18 +38,7 @@ def again(number: int, score: float, index: float) -> Rescored:
 )
 def test_how_the_winner_was_chosen_says_who_fell(own: float, other: float, said: str) -> None:
     rescored = {1: again(1, 58.0, own), 2: again(2, 59.0, other)}
-    settings = Fresh.of([trial(1), trial(2)], rescored).settings
-    words = how_chosen(trial(1), rescored, rescored[1].evaluation, (), settings, plan(OVERRIDES).config)
+    trainings = [trial(1, evaluation(40)), trial(2, evaluation(40))]
+    fresh, final = Fresh.of(trainings, [rescored]), rescored[1].evaluation
+    words = how_chosen(trainings[0], rescored, final, (), fresh.settings, fresh.comparison, plan(OVERRIDES).config)
     assert f"Trials 1, 2 were scored again with fresh seeds on prompts that no trial saw, and {said}" in words
-
-
-@pytest.mark.parametrize(("spread", "sure"), [(0.5, "so it is surely better."), (30.0, "not surely better")])
-def test_the_winners_lead_over_the_second_is_told_with_its_paired_interval(spread: float, sure: str) -> None:
-    differences = [4.0 - spread, 4.0, 4.0, 4.0 + spread]
-    second = replace(evaluation(40, 50.0), prompt_scores=(10.0, 90.0, 40.0, 60.0))
-    pairs = zip(second.prompt_scores, differences, strict=True)
-    first = replace(evaluation(40, 54.0), prompt_scores=tuple(score + more for score, more in pairs))
-    words = _lead_over_second(first, {3: second, 4: evaluation(40, 1.0)})
-    reach = student.ppf(0.975, 3) * stdev(differences) / 2
-    assert f"Its lead over trial 3 is +4.0 points (95 % interval {4 - reach:+.1f} to {4 + reach:+.1f}" in words
-    assert sure in words

@@ -11,7 +11,7 @@ from scipy.stats import ttest_ind
 from eval.evaluation import Evaluation
 from sweeper.records.messages import Rescored
 from sweeper.records.trainings import Training, name_of, number_of
-from sweeper.results.finalists import Fresh
+from sweeper.results.fresh import Fresh
 from sweeper.results.how_chosen import how_chosen, lead_of_settings
 from sweeper.results.lead import lead_of_means
 from sweeper.results.repeats import Repeats
@@ -33,7 +33,7 @@ def fresh_of(scores: dict[int, list[Evaluation | None]]) -> Fresh:
                 rescored[made.number] = Rescored(
                     trial=made.number, evaluation=each, base=each, pictures=made.folder, base_pictures=made.folder
                 )
-    return Fresh.of(trainings, rescored)
+    return Fresh.of(trainings, [rescored])
 
 
 def test_a_training_has_one_number_and_one_name() -> None:
@@ -121,7 +121,9 @@ def test_a_lead_within_the_noise_is_said_to_be_one() -> None:
 def test_how_it_was_chosen_names_the_means_and_the_training() -> None:
     fresh = fresh_of({3: [judged(70, 70), judged(20, 20)], 7: [judged(55, 55), judged(60, 60)]})
     final = fresh.rescored[fresh.winner.number].evaluation
-    words = how_chosen(fresh.winner, fresh.rescored, final, (), fresh.settings, plan(OVERRIDES).config)
+    words = how_chosen(
+        fresh.winner, fresh.rescored, final, (), fresh.settings, fresh.comparison, plan(OVERRIDES).config
+    )
     assert "Trials 7, 3 were trained with 2 training seeds each" in words
     assert "the best mean score won: trial 7's, 57.5." in words
     assert "Of its trainings this is the one with the best clean score, its repeat 7.1." in words
