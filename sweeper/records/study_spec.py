@@ -120,6 +120,9 @@ class StudySpec:
     patience: _Positive | None = None
     """Trials that may end, one after another by their numbers, without a score that is better than the best before by
     more than that one's standard error; then no further trial begins. None: all `num_trials` are trained."""
+    audit: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] = 0.0
+    """The share of trials, drawn by the seed, that run on where pruning would end them, 0 to 1: at the end it is said
+    how many became the best, and what pruning cost in points. They take the steps that pruning would have saved."""
     recipes: dict[str, dict[str, bool | int | float | str | None] | None] | None = field(default_factory=dict)
     """Known good settings that the first trials have, by names: dotted path or group, to its value. Null takes one
     away, or all. A grid, and a study that begins around an earlier one, have none."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import shlex
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Final
 
@@ -53,7 +54,9 @@ def card(winner: Winner, folder: Path, files: HandedOver) -> str:
         _front(winner.front) if winner.front else "",
         "## The study",
         _study_line(winner.trials),
+        winner.audit_words,
         _trials_table(winner),
+        _took(winner),
         _advice(winner.trials),
         f"The winner's whole config is in [{CONFIG_FILE}]({CONFIG_FILE}), its numbers are in [{SCORES}]({SCORES}).",
     ]
@@ -225,6 +228,20 @@ def _study_line(trials: Sequence[TrialSummary]) -> str:
     return f"{len(trials)} trials: " + ", ".join(f"{count} {status}" for status, count in counts.items()) + "."
 
 
+def _took(winner: Winner) -> str:
+    """What the study's devices were at, up to this card."""
+    if winner.stages is None or not winner.stages.total:
+        return ""
+    seconds = asdict(winner.stages)
+    whole = winner.stages.total
+    cells = [f"{value:.0f} s ({value / whole:.0%})" for value in seconds.values()]
+    table = markdown_table((*seconds, "all"), [(*cells, f"{whole:.0f} s")], right=range(len(seconds) + 1))
+    return (
+        "What all devices together took, up to this card (*finals* is judging finalists and strengths, *idle* the "
+        f"rest: waiting and saving):\n\n{table}"
+    )
+
+
 def _advice(trials: Sequence[TrialSummary]) -> str:
     """Each diagnosis that was made, of which trials, and what to change."""
     found: dict[tuple[DiagnosisName, str], list[int]] = {}
@@ -241,7 +258,7 @@ def _advice(trials: Sequence[TrialSummary]) -> str:
 def _trials_table(winner: Winner) -> str:
     settings = [{_field(name): value for name, value in trial.params.items()} for trial in winner.trials]
     names = list(dict.fromkeys(name for params in settings for name in params))
-    head = ("trial", *names, "score", "at step", "fresh seeds", "how it ended")
+    head = ("trial", *names, "score", "at step", "fresh seeds", "trained s", "judged s", "how it ended")
     rows = []
     for trial, params in zip(winner.trials, settings, strict=True):
         cells = [
@@ -250,11 +267,12 @@ def _trials_table(winner: Winner) -> str:
             _number(trial.score),
             "–" if trial.step is None else str(trial.step),
             _number(winner.finalists.get(trial.number)),
+            *(f"{each.seconds:.0f}" if each.seconds else "–" for each in (trial.costs.training, trial.costs.judging)),
         ]
         if trial.number == Training.of(winner.number).trial:
             cells = [f"**{cell}**" if cell else "" for cell in cells]
         rows.append((*cells, plain_markdown(f"{trial.status}: {trial.reason}" if trial.reason else trial.status)))
-    right = (0, *range(len(names) + 1, len(names) + 4))
+    right = (0, *range(len(names) + 1, len(names) + 6))
     return markdown_table(head, rows, right)
 
 

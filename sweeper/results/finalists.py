@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from foundation.bases.folder import base_location
 from foundation.data.dataset import Dataset
 from foundation.files.sums import damage
 from sweeper.records.config import Config
-from sweeper.records.history import read_config
+from sweeper.records.history import costs_in_all, read_config
 from sweeper.records.messages import Rescored
 from sweeper.records.paths import best_of
 from sweeper.records.trainings import Training, name_of
@@ -35,18 +35,28 @@ from sweeper.results.sheets import Real
 from sweeper.results.strength import AS_TRAINED
 from sweeper.results.strength_search import Found, draw_sheet, find_strength
 from sweeper.results.winner import Chosen, TrialSummary, Winner
+from sweeper.study.audit import audit
 from sweeper.study.display import Display, describe_params
+from sweeper.study.stages import Stages
 from sweeper.study.supervisor import Supervisor
+from sweeper.study.trial_end import with_audit
 from sweeper.tracking.port import Tracker
 
 
 def select_best(
-    supervisor: Supervisor, tracker: Tracker, display: Display, folder: Path, config: Config, dataset: Dataset
+    supervisor: Supervisor,
+    tracker: Tracker,
+    display: Display,
+    folder: Path,
+    config: Config,
+    dataset: Dataset,
+    took: Callable[[], Stages] = Stages,
 ) -> Chosen | None:
     """Score the finalists again on fresh ground, find the winner's strength, write `best/`, register it, say so.
 
     `supervisor` has the ended trials of `config` and its workers judge; `best/` is in the study's `folder`, with real
-    pictures of `dataset` on its sheets; `tracker` registers, `display` says. None when no trial left a checkpoint.
+    pictures of `dataset` on its sheets; `took` says what the study took so far; `tracker` registers, `display` says.
+    None when no trial left a checkpoint.
     """
     best = best_of(folder)
     if words := damage(best):
@@ -67,7 +77,7 @@ def select_best(
         winner = next(each for each in (*_in_order(supervisor), *_in_order(others)) if each.number == own)
         train_refit(supervisor, winner, chosen.evaluation.step, dataset, folder, config, display)  # MLflow may lack it
     else:
-        chosen = _choose(supervisor, display, best, [*finalists, *repeats], digest, config, dataset)
+        chosen = _choose(supervisor, display, best, [*finalists, *repeats], digest, config, dataset, took)
     evaluation, setting = chosen.evaluation, Training.of(chosen.number).trial
     params = supervisor.trials[setting].settings
     register = config.tracking.register
@@ -125,8 +135,13 @@ def _choose(
     digest: str,
     config: Config,
     dataset: Dataset,
+    took: Callable[[], Stages],
 ) -> Chosen:
-    """Ask the workers, and leave the winner in `best`. `trainings` are the finalists and their repeats."""
+    """Ask the workers, and leave the winner in `best`.
+
+    `trainings` are the finalists and their repeats of the study of `config`, whose pictures are `dataset`; `supervisor`
+    judges, `display` shows, `digest` is kept, `took` says what it cost.
+    """
     display.finale()
     fresh, seeds = judge_afresh(supervisor, display, trainings, config), fresh_seeds(config)
     winner = fresh.winner
@@ -134,7 +149,8 @@ def _choose(
     lead = lead_over_base(found.final.evaluation, found.final.base)
     refit = _refit(supervisor, display, winner, found, seeds, dataset, best.parent, config)
     reals = real_pictures(_prompts(config)[:WINNER_PROMPTS], dataset)
-    write_best(best, _winner(supervisor, fresh, found, lead, refit, sheet, reals, digest, config))
+    made = _winner(supervisor, fresh, found, lead, refit, sheet, reals, digest, config)
+    write_best(best, replace(made, stages=took()))
     settings = {each.trial: each.numbers for each in fresh.settings if len(each.scores) > 1}
     within_noise = lead_in_words(lead)
     is_refit = refit is not None and refit.is_chosen
@@ -252,6 +268,7 @@ def _winner(
         guidance_scale=config.base.guidance_scale,
         params=trial.settings,
         trials=[_summary(each) for each in trials],
+        audit_words=found_audit.words if (found_audit := audit(trials, config.study.sign)) else "",
         finalists=fresh.scores,
         settings=fresh.settings,
         refit_words=refit.words if refit else "",
@@ -274,6 +291,7 @@ def _summary(trial: Trial) -> TrialSummary:
         status=trial.status,
         score=best.score if best else None,
         step=best.step if best else None,
-        reason=trial.reason,
+        reason=with_audit(trial, trial.reason),
         diagnosis=trial.diagnosis,
+        costs=costs_in_all(trial.folder),
     )

@@ -54,8 +54,8 @@ class Comparison:
             return f"Its lead over trial {name} is {gain.points:+.1f} points; how sure that is one prompt cannot tell."
         if not self.open:
             return (
-                f"It is better than each of the others by more than two standard errors: {gain} points above trial "
-                f"{name}, {pairs}."
+                f"Trial {name_of(self.best)} is better than each of the others by more than two standard errors: "
+                f"{gain} points above trial {name}, {pairs}."
             )
         alike = ", ".join(map(name_of, sorted((self.best, *self.open))))
         why = "the best score is taken, no cheaper one lies within one"

@@ -14,9 +14,11 @@ from eval.aims import AIMS, Aim
 from eval.diagnosis import Diagnosis
 from eval.evaluation import OF_THE_BASE, Evaluation
 from eval.metrics.registry import metrics_with
+from sweeper.records.costs import Costs
 from sweeper.results.pareto import Front
 from sweeper.results.repeats import Repeats
 from sweeper.results.strength import AS_TRAINED
+from sweeper.study.stages import Stages
 
 _SCORE: Final = "the study's objective; 0 is the base, 100 what cannot be told from real pictures of {}"
 _OVERFIT_INDEX: Final = "0 clean … 1 overfit"
@@ -39,6 +41,8 @@ class TrialSummary:
     """Why it ended."""
     diagnosis: Diagnosis | None = None
     """What its course says about its settings."""
+    costs: Costs = field(default_factory=Costs)
+    """What it took."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +126,10 @@ class Winner:
     """Says that it may be no better than the base; empty where it surely is."""
     lead: str = ""
     """Says whether it is surely better than the other finalists, or which are alike."""
+    audit_words: str = ""
+    """What pruning cost, as far as audited trials tell; empty without any."""
+    stages: Stages | None = None
+    """What the study took so far."""
     strength_sheet: Image.Image | None = None
     finalists_sheet: Image.Image | None = None
     """The base and the finalists side by side; None for one finalist."""

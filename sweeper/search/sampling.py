@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
+from typing import Final
 
 import numpy as np
 import optuna
@@ -16,6 +17,9 @@ from foundation.errors import ConfigError, StudyError
 from sweeper.records.study_spec import StudySpec
 from sweeper.search.cma import ReplayedCma, is_installed
 from sweeper.search.dimension import Choices, Dimension, Numbers, Space, Value
+
+_FEW: Final = 3
+"""Dimensions that a line names."""
 
 
 def sampler_of(spec: StudySpec, space: Space, number: int, again: int = 0) -> optuna.samplers.BaseSampler:
@@ -58,12 +62,13 @@ def words_on_sampler(spec: StudySpec, space: Space) -> list[str]:
     if not space.dimensions:
         return []
     choices = [each.name for each in space.dimensions if not _is_plain_number(each)]
-    several = "are" if len(choices) > 1 else "is"
+    few = [*choices[:_FEW], *([f"{len(choices) - _FEW} more"] if len(choices) > _FEW else [])]
+    several = "are no numbers that always count" if len(few) > 1 else "is no number that always counts"
     if spec.sampler == "cmaes" and choices:
-        return [f"study.sampler=cmaes models numbers; {', '.join(choices)} {several} drawn by tpe"]
+        return [f"study.sampler=cmaes leaves to tpe what is no number that always counts: {', '.join(few)}"]
     if spec.sampler != "auto":
         return []
-    why = f"since {', '.join(choices)} {several} no number" if choices else "for numbers"
+    why = f"since {', '.join(few)} {several}" if choices else "for numbers"
     return [f"study.sampler=auto takes {sampler_taken(spec, space)}, {why}"]
 
 

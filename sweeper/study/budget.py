@@ -33,7 +33,9 @@ class Budget:
         self._clock = clock
         self._since = clock()
         self._before = _hours_before(self._file)
-        self._gpu_hours = 0.0
+        self._took: dict[int, float] = {}
+        """Seconds by trial. The files of one that has ended are not read again: an evaluation costs the same after
+        hundreds of trials."""
         self.spent: str | None = None
         """Why running trials end at their next evaluation; None while there is time."""
         self.enough: str | None = None
@@ -52,12 +54,20 @@ class Budget:
             if hours >= spec.hours:
                 self.spent = f"study.hours={spec.hours:g} have passed"
         if spec.gpu_hours is not None:
-            costs = (costs_in_all(trial.folder) for trial in trials.values())
-            took = sum(each.training.seconds + each.judging.seconds for each in costs) / _HOUR
+            took = sum(map(self._seconds, trials.values())) / _HOUR
             if took >= spec.gpu_hours:
                 self.spent = f"study.gpu_hours={spec.gpu_hours:g} were spent"
         self.enough = self.spent or self.enough or self._without_gain(trials.values())
         return [f"no further trial begins: {self.enough}"] if self.enough and before is None else []
+
+    def _seconds(self, trial: Trial) -> float:
+        """What a trial took so far on its devices."""
+        has_ended = trial.status in ("finished", "pruned", "failed")
+        if has_ended and trial.number in self._took:
+            return self._took[trial.number]
+        costs = costs_in_all(trial.folder)
+        self._took[trial.number] = costs.training.seconds + costs.judging.seconds
+        return self._took[trial.number]
 
     def _without_gain(self, trials: Iterable[Trial]) -> str | None:
         """Whether the last trials brought nothing that is more than noise: one standard error of the best score."""

@@ -65,7 +65,7 @@ class Display:
         self._steps_before = self._done = self._ended = 0
         self._behind: list[Trial] = []
         self._rows: list[_Row] = []
-        self._is_stopping = False
+        self._is_stopping = self._has_forecast = False
         self._progress, self._progress_at, self._estimate = (0, 0, 0), self._began, math.nan
         if console is None and sys.stdout.isatty():
             console = Console(markup=False, emoji=False, highlight=False)
@@ -143,6 +143,12 @@ class Display:
         self._ended = sum(trial.status in ("finished", "pruned", "failed") for trial in trials)
         running = [trial for trial in trials if trial.status == "running"]
         self._rows = [_row(trial, slots.get(trial.number, "–")) for trial in running]
+        if not self._has_forecast and math.isfinite(left := self.time_left_s()):
+            self._has_forecast = True
+            self.line(
+                f"forecast: about {_span(left)} left if no further trial ends early: {self._left.steps - self._done} "
+                f"steps with their judging, then {self._left.finale} pictures of finalists"
+            )
 
     def time_left_s(self) -> float:
         """Seconds until the study is done; NaN while there is nothing to go by.

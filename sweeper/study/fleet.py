@@ -19,6 +19,7 @@ from sweeper.records.messages import (
     DeviceFailed,
     Died,
     Draw,
+    Drew,
     Evaluated,
     Event,
     MeasureCapacity,
@@ -28,11 +29,13 @@ from sweeper.records.messages import (
     Ready,
     Refused,
     Rescore,
+    Rescored,
     Stepped,
     Validated,
     WorkerCommand,
     Working,
 )
+from sweeper.study.stages import StageClock
 from sweeper.study.watchdog import Watchdog
 from train.reports import Capacity, describe_costs
 
@@ -71,6 +74,7 @@ class Fleet:
         self._launcher = launcher
         self._say = say
         self._watchdog = Watchdog(config.launcher, clock)
+        self.stages = StageClock(clock)
         names = _names(launcher.devices)
         self.workers = [WorkerState(number, name) for number, name in enumerate(names)]
         self._trains = True
@@ -140,6 +144,7 @@ class Fleet:
                 self._watchdog.expect(worker.number, "training")
             case Rescore() | Draw():
                 worker.has_question = True
+                self.stages.ask(worker.number)
                 self._watchdog.expect(worker.number, "judging")
             case Probe():
                 worker.has_question = True
@@ -185,6 +190,7 @@ class Fleet:
 
     def _start(self, worker: WorkerState) -> None:
         self._launcher.start(worker.number)
+        self.stages.start(worker.number)
         self._watchdog.start(worker.number)
 
     def _take(self, worker: WorkerState, event: Event) -> None:
@@ -199,6 +205,8 @@ class Fleet:
                 self._on_measured(worker, event)
             case Ready():
                 self._on_ready(worker, event)
+            case Rescored() | Drew():
+                self.stages.answer(worker.number)
             case Refused():
                 raise StudyError(event.reason)
             case Noted(words=words, of_study=True):
@@ -242,6 +250,7 @@ class Fleet:
 
     def _on_ready(self, worker: WorkerState, event: Ready) -> None:
         worker.ready, worker.deaths_at_start = event, 0
+        self.stages.load(worker.number, event.seconds)
         self._say(
             f"{worker.name}: {_count(event.num_slots, 'slot')}, {event.num_train} pictures to learn from, "
             f"{event.num_validation} held out ({event.seconds:.0f} s to load)"
@@ -272,6 +281,7 @@ class Fleet:
     def _forget(self, worker: WorkerState) -> None:
         """Nothing of its process is left; another of its kind finds out what it was to find out."""
         kind, worker.ready, worker.kind, worker.has_question = worker.kind, None, None, False
+        self.stages.end(worker.number)
         if kind is not None and self._measuring.get(kind) == worker.number:
             del self._measuring[kind]
             self._open_all(kind)

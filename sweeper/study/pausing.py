@@ -14,6 +14,7 @@ from collections.abc import Iterable, Sequence
 
 from sweeper.records.config import Config
 from sweeper.records.trials import Trial
+from sweeper.study.audit import as_if_ended
 from sweeper.study.pruning import rivals_of, standing, why_hopeless
 
 
@@ -46,7 +47,7 @@ class PausedTrials:
         Who came furthest is first, of these the one that stands best. Of those that came as far only the best can have
         hope where it has none itself, so that not all need be looked at.
         """
-        trials, taken = list(trials), list[Trial]()
+        trials, taken = as_if_ended(trials, self._config.study), list[Trial]()
         for alike in self._groups():
             for trial in alike:
                 if len(taken) == most or why_hopeless(trial, trials, self._config):

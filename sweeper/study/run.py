@@ -33,7 +33,7 @@ from sweeper.launchers import LAUNCHERS
 from sweeper.launchers.port import Launcher
 from sweeper.records.config import Config
 from sweeper.records.lease import supervising
-from sweeper.records.paths import cache_of
+from sweeper.records.paths import cache_of, trainings_of
 from sweeper.records.trials import Resolved
 from sweeper.results.finalists import select_best
 from sweeper.search.database import DATABASE_ERRORS, config_of, ranking_of
@@ -44,15 +44,18 @@ from sweeper.search.recipes import recipes_in
 from sweeper.search.sampling import words_on_sampler
 from sweeper.search.space import Plan, plan
 from sweeper.search.study import Search
+from sweeper.study.audit import audit
 from sweeper.study.display import Display
 from sweeper.study.finished import STUDIES, forget_finished, note_finished
+from sweeper.study.fleet import Fleet
 from sweeper.study.lost import refuse_lost_trials, why_no_best, words_on_unchecked
 from sweeper.study.probe import probe_rates
 from sweeper.study.prompts import with_prompts
 from sweeper.study.reruns import as_rerun
+from sweeper.study.stages import StudyStages
 from sweeper.study.stopping import Stop, stoppable
 from sweeper.study.supervisor import Supervisor
-from sweeper.study.time_left import TimeLeft
+from sweeper.study.time_left import TimeLeft, forecast_words
 from sweeper.tracking import open_tracker
 from sweeper.tracking.port import Tracker
 from train.drawn import with_drawn_folder
@@ -112,8 +115,9 @@ def _run_study(overrides: Sequence[str], stop: Stop) -> int:
         if tracking.in_our_files:
             tracker = open_tracker(tracking, folder.parent)
         display = Display(config.study.name, config.study.num_trials, config.train.num_steps, TimeLeft.of(config))
-        resolve = partial(_resolve, request, dataset)
-        supervisor = Supervisor(config, folder, search, tracker, launcher, display, resolve)
+        resolve, fleet = partial(_resolve, request, dataset), Fleet(config, launcher, display.line)
+        supervisor = Supervisor(config, folder, search, tracker, launcher, display, resolve, fleet=fleet)
+        stages = StudyStages(folder, fleet.stages, lambda: trainings_of(folder).values())
         stop.say, stop.hurry = display.line, launcher.hurry
 
         def run() -> object:
@@ -123,7 +127,11 @@ def _run_study(overrides: Sequence[str], stop: Stop) -> int:
             display.line(*_notes(request, config, dataset), *recipes.notes, *earlier.notes, *words_on_unchecked(folder))
             probe_rates(config, request.space, search, first, resolve, supervisor, display, folder)
             supervisor.run()
-            return select_best(supervisor, tracker, display, folder, config, dataset)
+            chosen = select_best(supervisor, tracker, display, folder, config, dataset, stages.total)
+            took, audited = stages.total(), audit(supervisor.trials.values(), config.study.sign)
+            tracker.log_study({**took.metrics(), **(audited.metrics() if audited else {})})
+            display.line(*([audited.words] if audited else []), str(took))
+            return chosen
 
         code = _run_guarded(run, supervisor, tracker, display, stop, config)
         clear_after_kills(folder)  # workers may have died on the way
@@ -161,6 +169,7 @@ def _notes(request: Plan, config: Config, dataset: Dataset) -> Iterator[str]:
         )
     yield from words_on_sampler(config.study, request.space)
     yield config.train.epoch_of(dataset.counts(config.base.resolution))
+    yield forecast_words(config)
     if epochs := request.config.train.epochs:
         yield f"{epochs:g} epochs are {config.train.num_steps} steps"
 

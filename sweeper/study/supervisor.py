@@ -271,8 +271,8 @@ class Supervisor:
         past = self.trained_again.get(trial.number)
         self._display.line(*self._budget.update(self.trials))
         makes_room = self._waiting.makes_room(trial.number, worker.number, evaluation.step, self._fleet.live_numbers)
-        now = verdict_on(trial, self.trials.values(), self._config, self._budget.spent)
-        verdict = past.verdict_at(evaluation.step) if past else now
+        by_rule = None if past else verdict_on(trial, self.trials.values(), self._config, self._budget.spent)
+        verdict = past.verdict_at(evaluation.step) if past else by_rule
         if verdict is None and makes_room and evaluation.step < trial.spec.train.last_step:
             verdict = "waiting", ""
         if verdict is not None:

@@ -40,6 +40,16 @@ def count_pictures(question: Rescore | Draw | Probe, config: Config) -> int:
     return len(config.eval.final_prompts or config.eval.prompts) * len(question.seeds)
 
 
+def forecast_words(config: Config) -> str:
+    """What a study will do at most, in a line; how long that takes is known after its first evaluation."""
+    steps, usual, trainings = config.train.num_steps, config.eval.usual, num_trainings(config.study)
+    evaluations = trainings * math.ceil(steps / config.eval.every)
+    return (
+        f"forecast: at most {trainings} trainings of {steps} steps, {evaluations} evaluations of up to "
+        f"{usual.prompts * usual.seeds} pictures, and {pictures_of_finals(config)} pictures of finalists in each round"
+    )
+
+
 @dataclass(slots=True)
 class TimeLeft:
     """Counts what is done, and says what is left; seconds are any clock's. NaN while there is no pace to go by."""

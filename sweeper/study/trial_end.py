@@ -20,6 +20,7 @@ from sweeper.records.pictures import sheets
 from sweeper.records.study_spec import Keep
 from sweeper.records.trials import Trial
 from sweeper.search.port import TrialSource
+from sweeper.study.audit import spared
 from sweeper.study.display import describe_params
 from sweeper.tracking.port import Shown, TrialEnd, TrialRecord
 from train.spec.adapter_kinds import ADAPTER_KINDS
@@ -34,17 +35,23 @@ _TOLD_ALREADY: Final = ("optimizer", "lr_scheduler", "adapter.rank")
 
 def tell_end(search: TrialSource, trial: Trial, objectives: Sequence[Objective]) -> None:
     """Tell the search how a trial ended, with its best checkpoint where it finished."""
-    best = trial.best
+    best, reason = trial.best, with_audit(trial, trial.reason)
     if best and len(objectives) > 1:
         search.constrain(trial.number, trial.excess(best))
     match trial.status:
         case "finished":
             assert best is not None
-            search.tell_complete(trial.number, value_of(best), trial.reason, values_of(best, objectives))
+            search.tell_complete(trial.number, value_of(best), reason, values_of(best, objectives))
         case "pruned":
-            search.tell_pruned(trial.number, trial.reason)
+            search.tell_pruned(trial.number, reason)
         case _:
-            search.tell_failed(trial.number, trial.reason)
+            search.tell_failed(trial.number, reason)
+
+
+def with_audit(trial: Trial, reason: str) -> str:
+    """Why a trial ended and, where pruning would have ended it before, why it had gone on."""
+    found = spared(trial.folder)
+    return reason if found is None or found.words in reason else f"{reason}; {found.words}"
 
 
 def resuming(kind: str, there: int, going: int, wanted: int) -> str:
@@ -107,7 +114,7 @@ def logged_evaluations(trial: Trial, evaluations: Sequence[Evaluation], config: 
 
 def record_of(trial: Trial, status: TrialEnd, reason: str, config: Config) -> TrialRecord:
     """All that is to be seen of a trial that has ended, once `prune_checkpoints` has deleted the rest."""
-    kept = prune_checkpoints(trial, config.study.keep)
+    kept, reason = prune_checkpoints(trial, config.study.keep), with_audit(trial, reason)
     params, yaml = shown_params(trial), read_config(trial.folder)
     logged = logged_evaluations(trial, trial.evaluations, config)
     numbers = chosen_numbers(trial, config)
@@ -135,6 +142,8 @@ def summary(trial: Trial, reason: str) -> str:
     """
     best, diagnosis = trial.best, trial.diagnosis
     best_words = f", best at step {best.step} with score {best.score:.1f}" if best else ""
+    if (found := spared(trial.folder)) and found.words not in reason:
+        best_words += f"; {found.words}"
     if diagnosis is None:
         return best_words
     grounds = "" if reason.endswith(trial.evaluations[-1].words) else f": {diagnosis.because}"
@@ -154,9 +163,11 @@ def started_words(trial: Trial, beside: Sequence[Trial]) -> list[str]:
 
 def judged_words(trial: Trial, evaluation: Evaluation) -> str:
     """What is said of a checkpoint that was judged."""
+    found = spared(trial.folder)
+    goes_on = f"; it goes on, {found.words}" if found and found.step == evaluation.step else ""
     return (
         f"trial {trial.name} step {evaluation.step}: score {evaluation.score:.1f}, "
-        f"overfit {evaluation.overfit_index:.2f} ({evaluation.words})"
+        f"overfit {evaluation.overfit_index:.2f} ({evaluation.words}){goes_on}"
     )
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from sweeper.records.config import Config
 from sweeper.records.trainings import Training
 from sweeper.records.trials import Status, Trial, has_diverged
+from sweeper.study.audit import as_if_ended, is_audited, spare
 from sweeper.study.extending import steps_beyond
 from sweeper.study.pruning import why_hopeless
 
@@ -17,7 +18,8 @@ def verdict_on(
     """As what `trial`, one of the study's `trials`, leaves its slot after its last evaluation, and why; None to go on.
 
     As `paused` and `waiting` it may go on later: once it is hopeless no more, or with more steps than it had. `spent`
-    is why the study has no time left, if so.
+    is why the study has no time left, if so. One that is audited goes on though it is hopeless; what would have ended
+    it is noted in its folder.
     """
     last = trial.evaluations[-1]
     if Training.of(trial.number).is_refit:
@@ -32,6 +34,8 @@ def verdict_on(
         return "finished", f"past its best: {last.words}"
     if has_diverged(trial.evaluations, config.eval.warmup_evaluations):
         return "pruned", "diverged: validation loss above the base's own"
-    if hopeless := why_hopeless(trial, trials, config):
-        return ("paused" if config.study.pruner.thaw and not spent else "pruned"), f"hopeless: {hopeless}"
+    if hopeless := why_hopeless(trial, as_if_ended(trials, config.study), config):
+        if not is_audited(trial.number, config.study):
+            return ("paused" if config.study.pruner.thaw and not spent else "pruned"), f"hopeless: {hopeless}"
+        spare(trial, f"hopeless: {hopeless}")
     return (kept, spent) if spent else None

@@ -137,6 +137,12 @@ class BackgroundTracker:
     def end_trial(self, trial: TrialRecord) -> None:
         self._must(trial.number, f"trial {name_of(trial.number)}'s end", lambda: self._inner.end_trial(trial))
 
+    def log_study(self, values: Mapping[str, float]) -> None:
+        values = dict(values)
+        if not hasattr(self._inner, "log_study"):
+            return
+        self._must("numbers", "the study's costs", lambda: self._inner.log_study(values))
+
     def register_champion(
         self,
         best_folder: Path,

@@ -167,6 +167,9 @@ class MlflowTracker:
             self._open.discard(trial.number)
             _end(run, trial.status, trial.reason)
 
+    def log_study(self, values: Mapping[str, float]) -> None:
+        self._study().set_values(values)
+
     def register_champion(
         self,
         best_folder: Path,

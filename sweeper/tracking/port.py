@@ -110,6 +110,12 @@ class Tracker(Protocol):
         ends differently (MLflow: finished is FINISHED, pruned is KILLED, failed is FAILED).
         """
 
+    def log_study(self, values: Mapping[str, float]) -> None:
+        """Show numbers of the study as a whole by name, as `cost/idle_seconds`, in place of what was shown before.
+
+        A tracker of an older package may be without it, and shows none.
+        """
+
     def register_champion(
         self,
         best_folder: Path,

@@ -222,6 +222,8 @@ class Notes:
         self.chosen[trial.number] = dict(trial.chosen)
         self.records[trial.number] = trial
 
+    def log_study(self, values: Mapping[str, float]) -> None: ...
+
     def register_champion(
         self,
         best_folder: Path,

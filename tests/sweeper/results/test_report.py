@@ -20,11 +20,13 @@ from foundation.bases.folder import base_location
 from foundation.bases.port import Base
 from foundation.errors import StudyError
 from foundation.files.sums import SUMS, damage, write_sums
+from sweeper.records.costs import Cost, Costs
 from sweeper.results.card import card
 from sweeper.results.pareto import Front, FrontPoint
 from sweeper.results.report import read_chosen, scores, write_best
 from sweeper.results.web_ui_file import HandedOver
 from sweeper.results.winner import TrialSummary, Winner
+from sweeper.study.stages import Stages
 from tests.hostile_path import HOSTILE
 from train.adapters import TrialAdapter
 from train.spec import AdapterSpec, BaseSpec
@@ -79,7 +81,15 @@ def winner(tmp_path: Path) -> Winner:
             TrialSummary(
                 number=0, params={"adapter.rank": 4}, status="failed", score=None, step=None, reason="loss is nan | x"
             ),
-            TrialSummary(number=1, params=params, status="finished", score=70.0, step=160, reason="all steps done"),
+            TrialSummary(
+                number=1,
+                params=params,
+                status="finished",
+                score=70.0,
+                step=160,
+                reason="all steps done",
+                costs=Costs(training=Cost(seconds=41.2)),
+            ),
             TrialSummary(
                 number=2, params=params | {"adapter.rank": 4}, status="pruned", score=20.5, step=40, reason="hopeless"
             ),
@@ -165,14 +175,22 @@ def test_the_card_tells_what_won_how_and_against_what(winner: Winner, tmp_path: 
     assert not re.search(r"\| (kid|val_t) \|", text)  # what was not measured has no row
     assert winner.how_chosen in text
     assert "3 trials: 1 failed, 1 finished, 1 pruned." in text
-    assert "| 0 | 4 |  |  | – | – | – | failed: loss is nan \\| x |" in text
+    assert "| 0 | 4 |  |  | – | – | – | – | – | failed: loss is nan \\| x |" in text
     assert (
-        "| **1** | **16** | **lion** | **0.0001235** | **70.0** | **160** | **71.4** | finished: all steps done |"
-        in text
+        "| **1** | **16** | **lion** | **0.0001235** | **70.0** | **160** | **71.4** | **41** | **–** | finished: all "
+        "steps done |" in text
     )
     assert "nan |" not in text.replace("nan \\|", "")
     tables = [len(re.findall(r"(?<!\\)\|", line)) for line in text.splitlines() if line.startswith("|")]
     assert len(set(tables)) == 3  # every row of a table has as many cells as its head
+
+
+def test_the_card_says_what_all_took_stage_by_stage(winner: Winner, tmp_path: Path) -> None:
+    assert "What all devices together took" not in card(winner, tmp_path, FILES_MADE)
+    stages = Stages(loading=10.0, training=60.0, judging=20.0, finals=5.0, idle=5.0)
+    text = card(replace(winner, stages=stages), tmp_path, FILES_MADE)
+    assert "| loading | training | judging | finals | idle | all |" in text
+    assert "| 10 s (10%) | 60 s (60%) | 20 s (20%) | 5 s (5%) | 5 s (5%) | 100 s |" in text
 
 
 def test_the_card_says_what_to_change_next(winner: Winner, tmp_path: Path) -> None:
@@ -320,4 +338,4 @@ def test_text_of_users_is_neither_a_tag_nor_a_link_nor_a_column(winner: Winner, 
     assert not re.search(r"(?<!\\)(<b>|\[v2|\*x|`)", prose)
     rows = [line for line in text.splitlines() if HOSTILE[:5] in line and line.startswith("|")]
     assert len(rows) == len(trials)
-    assert {len(re.findall(r"(?<!\\)\|", row)) for row in rows} == {7}
+    assert {len(re.findall(r"(?<!\\)\|", row)) for row in rows} == {9}

@@ -33,7 +33,7 @@ def test_one_that_is_better_by_two_standard_errors_wins_and_says_by_how_much() -
     assert (found.best, found.winner, found.open) == (2, 2, [])
     error = stdev([21, 20, 21]) / math.sqrt(3)
     assert found.words == (
-        f"It is better than each of the others by more than two standard errors: +20.7 ± {error:.1f} points above "
+        f"Trial 2 is better than each of the others by more than two standard errors: +20.7 ± {error:.1f} points above "
         "trial 1, paired over 3 prompts with the same seeds in 1 round."
     )
 

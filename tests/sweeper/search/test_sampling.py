@@ -52,7 +52,7 @@ def test_an_open_study_takes_a_gaussian_process_for_numbers_and_tpe_where_there_
     assert spec.sampler == "auto"
     assert words_on_sampler(spec, NUMBERS) == ["study.sampler=auto takes gp, for numbers"]
     (line,) = words_on_sampler(spec, CONTINUOUS)
-    assert line == "study.sampler=auto takes tpe, since adapter.rank is no number"
+    assert line == "study.sampler=auto takes tpe, since adapter.rank is no number that always counts"
     named = replace(spec, sampler="random")
     assert (sampler_taken(named, NUMBERS), words_on_sampler(named, NUMBERS)) == ("random", [])
 
@@ -115,7 +115,9 @@ def test_cma_es_finds_the_peak_side_by_side_and_after_a_crash_and_writes_no_pick
 def test_cma_es_says_what_it_leaves_to_another_and_refuses_what_it_cannot_model() -> None:
     spec = replace(CONFIG.study, sampler="cmaes")
     assert words_on_sampler(spec, NUMBERS) == []
-    assert words_on_sampler(spec, CONTINUOUS) == ["study.sampler=cmaes models numbers; adapter.rank is drawn by tpe"]
+    assert words_on_sampler(spec, CONTINUOUS) == [
+        "study.sampler=cmaes leaves to tpe what is no number that always counts: adapter.rank"
+    ]
     with pytest.raises(
         StudyError, match="models numbers that count in every trial .* there is none among adapter.rank;"
     ):

@@ -75,7 +75,7 @@ def test_hours_go_on_where_the_last_run_left_them_and_end_running_trials_as_what
 def test_gpu_hours_are_what_all_trials_took_for_training_and_judging(
     trial: Callable[..., Trial], tmp_path: Path
 ) -> None:
-    trials = {0: trial(0, 10.0), 1: trial(1, 10.0)}
+    trials = {0: trial(0, 10.0), 1: trial(1, 10.0, "running")}
     budget = Budget(spec(gpu_hours=1.0), tmp_path)
     for number, hours in ((0, 0.4), (1, 0.5)):
         costs = Costs(training=Cost(seconds=hours * HOUR / 2), judging=Cost(seconds=hours * HOUR / 2))
@@ -85,6 +85,26 @@ def test_gpu_hours_are_what_all_trials_took_for_training_and_judging(
         json.dumps(Spent(step=80, costs=Costs(training=Cost(seconds=0.1 * HOUR))).to_json()) + "\n"
     )
     assert budget.update(trials) == ["no further trial begins: study.gpu_hours=1 were spent"]
+
+
+def test_what_an_ended_trial_took_is_read_once(
+    trial: Callable[..., Trial], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[Path] = []
+
+    def costs(folder: Path) -> Costs:
+        read.append(folder)
+        return Costs(training=Cost(seconds=HOUR / 100))
+
+    monkeypatch.setattr("sweeper.study.budget.costs_in_all", costs)
+    budget = Budget(spec(gpu_hours=1.0), tmp_path)
+    trials = {number: trial(number, 10.0) for number in range(50)} | {50: trial(50, 10.0, "running")}
+    assert budget.update(trials) == []
+    read.clear()
+    assert budget.update(trials) == [] and read == [trials[50].folder]
+    trials[0].status = "waiting"  # it is trained again
+    read.clear()
+    assert budget.update(trials) == [] and read == [trials[0].folder, trials[50].folder]
 
 
 def test_patience_ends_when_trials_bring_no_more_than_noise(trial: Callable[..., Trial], tmp_path: Path) -> None:
