@@ -89,6 +89,8 @@ def encode_dataset(
         ConfigError: when the buckets leave none.
     """
     cut, square = dataset.cut, (base.resolution, base.resolution)
+    if cut.resolution is not None:
+        base.check_side(cut.resolution, "data.resolution")
     shapes = []
     for size, numbers in cut.groups([picture.size for picture in dataset.train], base.resolution).items():
         masks = [dataset.masks[number] for number in numbers] if dataset.masks else []

@@ -16,7 +16,7 @@ from foundation.console import say
 from foundation.errors import ConfigError
 from train.spec import TrainingRun, TrialSpec, check_attention, check_class, check_installed, check_quantized
 
-_TRIAL_GROUPS = tuple(field.name for field in dataclasses.fields(TrialSpec))
+_TRIAL_GROUPS = tuple(field.name for field in dataclasses.fields(TrialSpec) if field.name != "views")
 USAGE = """\
 sweeper train [+experiment=NAME] [group=option] [path=value …] [out=FOLDER]   train one LoRA
 

@@ -46,7 +46,7 @@ class FrozenPipeline(ABC):
         self.max_tokens = self.default_tokens and (spec.max_tokens or self.default_tokens)
         self.device = device
         self.dtype: torch.dtype = self.denoiser.dtype  # type: ignore[assignment]
-        self._check_resolution()
+        self.check_side(self.resolution, "base.resolution")
         self.fingerprint = self._fingerprint()
         self.process: NoiseProcess = self._process()
 
@@ -74,12 +74,13 @@ class FrozenPipeline(ABC):
         encoders = [parts[name] for name in sorted(parts) if name.startswith("text_encoder")]
         return [parts[self.denoiser_name], parts["vae"], *(each for each in encoders if each is not None)]
 
-    def _check_resolution(self) -> None:
+    def check_side(self, side: int, setting: str) -> None:
+        """See `Base`."""
         multiple: int = self._pipeline.vae_scale_factor * self.latents_by
-        if self.resolution % multiple:
+        if side % multiple:
             raise BaseModelError(
-                f"base.resolution must be a multiple of {multiple} for this base, got {self.resolution}; "
-                f"try {max(1, self.resolution // multiple) * multiple}"
+                f"{setting} must be a multiple of {multiple} for this base, got {side}; "
+                f"try {max(1, side // multiple) * multiple}"
             )
 
     @property

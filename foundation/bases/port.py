@@ -61,6 +61,13 @@ class Base(Protocol):
     def process(self) -> NoiseProcess:
         """How it takes noise and what the denoiser predicts; its tensors are on the device."""
 
+    def check_side(self, side: int, setting: str) -> None:
+        """Refuse a side of pictures, pixels, that the denoiser cannot take; `setting` gave it.
+
+        Raises:
+            BaseModelError: it is no multiple of what it must be.
+        """
+
     def encode_images(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
         """Pixels (B, 3, H, W) in [-1, 1] to the scaled posterior's mean and standard deviation, both (B, C, h, w)."""
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from PIL import Image, ImageOps
 
-from foundation.data.spec import DataSpec
+from foundation.data.spec import DataSpec, Views
 from foundation.errors import ConfigError
 
 RANDOM_CROPS: Final = 4
@@ -62,6 +62,8 @@ class Cut:
     smallest: int | None = None
     largest: int | None = None
     step: int | None = None
+    resolution: int | None = None
+    """Side of a square, or of one of a bucket's area; None is the base's."""
 
     @staticmethod
     def of(spec: DataSpec) -> Cut:
@@ -73,6 +75,17 @@ class Cut:
             smallest=spec.bucket_min,
             largest=spec.bucket_max,
             step=spec.bucket_step,
+            resolution=spec.resolution,
+        )
+
+    def seen_as(self, views: Views) -> Cut:
+        """The same with what a trial has otherwise."""
+        return replace(
+            self,
+            random_crops=views.crop == "random",
+            flip=views.flip,
+            buckets=views.buckets,
+            resolution=views.resolution,
         )
 
     def views(self, digest: str) -> list[CroppedView]:
@@ -85,7 +98,9 @@ class Cut:
         ]
 
     def sizes(self, resolution: int) -> list[Size]:
-        """Every bucket of a base: sides from the smallest to the largest, areas as near below resolution² as can be.
+        """Every bucket: sides from the smallest to the largest, areas as near below resolution² as can be.
+
+        That is the base's, if the cut has none of its own.
 
         Raises:
             ConfigError: when no bucket is left.
@@ -93,6 +108,7 @@ class Cut:
         Source: kohya's sd-scripts, `make_bucket_resolutions`, whose other shapes, of less area than there could be, are
         left out.
         """
+        resolution = self.resolution or resolution
         if not self.buckets:
             return [(resolution, resolution)]
         step = self.step or max(8, min(_STEP, resolution // 64 * 8))

@@ -17,7 +17,7 @@ from foundation.data.masks import Mask, find_masks, held_out_masks
 from foundation.data.near_duplicates import alike, groups_of_copies
 from foundation.data.phrases import add_trigger
 from foundation.data.sources import locate
-from foundation.data.spec import DataSpec
+from foundation.data.spec import DataSpec, Views
 from foundation.errors import DataError
 
 _KNOBS = "data"
@@ -53,6 +53,13 @@ class Dataset:
     """Pictures of what the base should not forget; their captions are as they are."""
     cut: Cut = field(default_factory=Cut)
     """How the pictures to train on are cut."""
+
+    def seen_as(self, before: Views, now: Views) -> Dataset:
+        """The same pictures to train on as a trial sees them, where they were read with the views `before`."""
+        if before == now:
+            return self
+        train = tuple(replace(each, repeats=each.repeats // before.repeats * now.repeats) for each in self.train)
+        return replace(self, train=train, cut=self.cut.seen_as(now))
 
     def notes(self, resolution: int) -> tuple[str, ...]:
         """What a person should know of these pictures on a base of this resolution, one line each."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Annotated, Literal
+from dataclasses import dataclass, fields
+from typing import Annotated, Final, Literal
 
 from pydantic import Field
 
@@ -12,6 +12,43 @@ from foundation.config.home import PathText
 Kind = Literal["style", "subject", "face"]
 """What pictures have in common that is to be learned."""
 Drawn = Literal["pencil", "mug", "beachball", "starfish", "parcel", "locket", "wheel", "rosette"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Views:
+    """How the pictures to train on are seen, and how often: what of the data may differ from trial to trial."""
+
+    repeats: int = 1
+    crop: Literal["center", "random"] = "center"
+    flip: bool = False
+    buckets: bool = False
+    resolution: int | None = None
+
+
+OF_TRIALS: Final = tuple(each.name for each in fields(Views))
+"""Fields of the data that may differ from trial to trial."""
+_SHARED: Final = {
+    ("path", "validation_path", "drawn", "num_train", "num_validation", "holdout", "holdout_at_least"): (
+        "all trials are judged by the same held-out pictures, so which pictures there are is one for the whole study"
+    ),
+    ("skip_broken", "find_copies"): "which pictures are trained on and held out is one for the whole study",
+    ("kind", "trigger", "class_word", "caption_column"): (
+        "the judge draws by the same prompts and captions for all trials; objective.caption_dropout, tag_dropout and "
+        "shuffle_tags vary captions by trial"
+    ),
+    ("mask", "mask_path"): (
+        "the judge looks under the same masks for all trials; objective.unmasked_weight varies what they count by trial"
+    ),
+    ("regularization_path", "regularization_prompt", "regularization_count"): (
+        "regularisation pictures are read or drawn once for all trials; objective.prior_weight varies their weight"
+    ),
+    ("bucket_min", "bucket_max", "bucket_step"): "set it once; data.buckets can be searched",
+}
+
+
+def why_shared(field: str) -> str:
+    """Why a field of the data cannot differ from trial to trial; empty where it can, or is none."""
+    return next((why for names, why in _SHARED.items() if field in names), "")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -56,6 +93,9 @@ class DataSpec:
     four parts, which are the same in every epoch and trial."""
     flip: bool = False
     """Also learn from each picture's mirror image, half of the time; not for pictures with letters."""
+    resolution: Annotated[int, Field(ge=16, multiple_of=8)] | None = None
+    """Side of the pictures to train on, pixels, a multiple of 8 (of 16 for flow transformers); None is
+    `base.resolution`, at which validation and samples stay. Smaller ones train faster."""
     buckets: bool = False
     """Train on each picture in a shape near its own, of about the area of `base.resolution`², instead of a square. A
     batch is of one shape. Validation and samples stay square."""
@@ -82,6 +122,11 @@ class DataSpec:
     """Images of a drawn set to train on."""
     num_validation: Annotated[int, Field(ge=1)] = 8
     """Images of a drawn set held out."""
+
+    @property
+    def views(self) -> Views:
+        """What of it may differ from trial to trial."""
+        return Views(**{name: getattr(self, name) for name in OF_TRIALS})
 
     def __post_init__(self) -> None:
         if self.path is None and self.drawn is None:

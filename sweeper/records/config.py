@@ -37,7 +37,8 @@ TRIAL_GROUPS: Final[Mapping[str, type[TrialPart]]] = {
     "objective": ObjectiveSpec,
     "train": TrainingSpec,
 }
-"""The groups that may differ from trial to trial, the fields of `TrialSpec`; all others are one for the whole study."""
+"""The groups that may differ from trial to trial, each a field of `TrialSpec`; all others are one for the whole study,
+but for what of the data is in `foundation.data.spec.OF_TRIALS`."""
 
 EXAMPLE: Final = {"subject": "dog", "face": "person"}
 """Class words to name in messages."""
@@ -89,7 +90,8 @@ class Config:
     @property
     def trial(self) -> TrialSpec:
         """What makes one trial."""
-        return trial_config({group: getattr(self, group) for group in TRIAL_GROUPS})
+        found = trial_config({group: getattr(self, group) for group in TRIAL_GROUPS})
+        return dataclasses.replace(found, views=self.data.views)
 
     def with_objectives_measured(self) -> Config:
         """The same where the judge measures the objectives that packages bring."""

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 from foundation.config.compose import groups
+from foundation.data.spec import OF_TRIALS
 from sweeper.records.config import TRIAL_GROUPS, Config
 from sweeper.reference.conf import SearchedKey, default_of, default_options, documented_options, searched_keys
 from sweeper.reference.fields import MISSING, ConfigField, fields_of
@@ -109,7 +110,10 @@ def _section(group: str, tp: type | None, meaning: str, tables: Sequence[Table])
         parts.append(f"{meaning}\n")
     else:
         parts.append(f"{_first_paragraph(tp)}\n")
-        if group not in TRIAL_GROUPS:
+        if group == "data":
+            several = ", ".join(f"`data.{name}`" for name in OF_TRIALS)
+            parts.append(f"One for the whole study; not searched, but for {several}, which may differ by trial.\n")
+        elif group not in TRIAL_GROUPS:
             parts.append("One for the whole study; not searched.\n")
         parts.append(_fields_table(group, fields_of(tp, group)))
     return "\n".join([*parts, _options_table(group), *map(_code_table, tables)])

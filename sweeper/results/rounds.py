@@ -60,8 +60,7 @@ class Comparison:
         alike = ", ".join(map(name_of, sorted((self.best, *self.open))))
         why = "the best score is taken, no cheaper one lies within one"
         if self.winner != self.best:
-            own = self.gains[self.winner]
-            why = f"the cheaper one within one is taken, though trial {name_of(self.best)} is at {own} points above it"
+            why = f"of those within one trial {name_of(self.winner)} is taken, which is the cheapest"
         between = f"trial {name_of(self.best)} is {gain} points above trial {name}"
         return f"Trials {alike} are alike: none is better by two standard errors ({between}, {pairs}); {why}."
 

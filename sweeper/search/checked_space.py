@@ -9,6 +9,8 @@ from functools import partial
 from typing import Final, TypeVar
 
 from foundation.config.compose import compose
+from foundation.config.parse import parse
+from foundation.data.spec import DataSpec
 from foundation.errors import ConfigError
 from sweeper.records.config import TRIAL_GROUPS, Config, TrialPart, parse_config, parse_part, trial_config
 from sweeper.search.dimension import Dimension, Space, Value
@@ -59,6 +61,11 @@ class Checker:
             self._note(check_attention, train)
         for combination in itertools.islice(itertools.product(*parts.values()), _MAX_COMBINATIONS):
             self._note(trial_config, dict(zip(parts, combination, strict=True)))
+        for number, row in enumerate(self._rows("data")):
+            overrides = [each.override(row[each.name]) for each in self._within("data")]
+            values = compose([*self.fixed, *overrides])["data"]
+            mapping["data"] = mapping["data"] if number else values
+            self._note(partial(parse, DataSpec, where="data"), values)
         config = self._note(parse_config, mapping)
         if config is not None:
             adapters = [each for each in parts["adapter"] if isinstance(each, AdapterSpec)]

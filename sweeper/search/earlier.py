@@ -11,6 +11,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from foundation.config.home import at_home
 from foundation.errors import StudyError
+from sweeper.records.config import default_fields
 from sweeper.search.database import past_study, score_of
 from sweeper.search.dimension import Dimension, Numbers, Params, Value
 from sweeper.search.evidence import MOST_KEPT, Evidence
@@ -48,7 +49,8 @@ def read_earlier(request: Plan, database: str) -> Earlier:
         folder = Path(name) if len(Path(name).parts) > 1 else Path(request.config.study.folder) / name
         if folder.resolve() == (Path(request.config.study.folder) / request.config.study.name).resolve():
             raise StudyError(f"{SETTING} names the study itself; leave {name} out, or give this one another study.name")
-        config, trials = past_study(folder.name, folder.parent / database, SETTING)
+        found_config, trials = past_study(folder.name, folder.parent / database, SETTING)
+        config = {**default_fields(), **found_config}  # an older program did without what is new
         if other := [key for key in _BASE if _at(config, key) != _at(request.config.fingerprint(), key)]:
             now = request.config.fingerprint()
             notes.append(
@@ -148,6 +150,8 @@ def _setting(key: str, settings: Mapping[str, Value], config: Mapping[str, str])
     group = key.partition(".")[0]
     if group in settings and str(settings[group]) != config.get(f"{group}.name"):
         return _UNKNOWN
+    if key == "data.resolution" and config.get(key) == "None":
+        return config["base.resolution"]
     return config.get(key, config.get(f"{key}.name", _UNKNOWN))
 
 

@@ -62,7 +62,7 @@ def words_on_sampler(spec: StudySpec, space: Space) -> list[str]:
     if not space.dimensions:
         return []
     choices = [each.name for each in space.dimensions if not _is_plain_number(each)]
-    few = [*choices[:_FEW], *([f"{len(choices) - _FEW} more"] if len(choices) > _FEW else [])]
+    few = [*choices[:_FEW], *([f"and {len(choices) - _FEW} more"] if len(choices) > _FEW else [])]
     several = "are no numbers that always count" if len(few) > 1 else "is no number that always counts"
     if spec.sampler == "cmaes" and choices:
         return [f"study.sampler=cmaes leaves to tpe what is no number that always counts: {', '.join(few)}"]

@@ -26,6 +26,7 @@ from hydra.core.override_parser.types import Override
 
 from foundation.config.compose import SWEEPS, compose, dotted_paths, groups, is_option, options, parse_overrides
 from foundation.config.parse import did_you_mean, unknown_key
+from foundation.data.spec import OF_TRIALS, why_shared
 from foundation.errors import ConfigError
 from sweeper.records.config import TRIAL_GROUPS, Config, parse_config
 from sweeper.search.checked_space import SWITCHES, Checker
@@ -35,6 +36,10 @@ from train.spec import OF_THE_STUDY, ObjectiveSpec
 from train.spec.layer_lr import LAYER_LR, lr_for_layers
 
 _LR: Final = "optimizer.lr"
+_DATA: Final = "data"
+_WHY_SHARED: Final = {
+    "base.resolution": "trials share what the base draws and validation loss, at this side; data.resolution can be",
+}
 __all__ = ["Plan", "Space", "domain_of", "plan"]
 
 
@@ -188,13 +193,13 @@ class _Reader:
         it.
         """
         key = override.key_or_group
-        group = key.partition(".")[0]
+        group, _, field = key.partition(".")
+        if group == _DATA and field in OF_TRIALS:
+            return self._dimension(override)
         if group not in TRIAL_GROUPS:
-            names = ", ".join(TRIAL_GROUPS)
-            line = f"{key} cannot be searched; what may differ from trial to trial is in {names}"
             known = list(dotted_paths(self.config))
             there = key in known or key in groups()
-            self.problems.append(line if there else unknown_key(key, override.get_value_string(), known))
+            self.problems.append(_why_not(key) if there else unknown_key(key, override.get_value_string(), known))
             return []
         if group == "train" and key.partition(".")[2] in OF_THE_STUDY:
             self.problems.append(f"{key} cannot be searched; it is one for the whole study, whose trials share a base")
@@ -250,6 +255,15 @@ class _Reader:
                 line = f"{group} must be one of {', '.join(allowed)}, got {value}{did_you_mean(value, allowed)}"
                 self.problems.append(line)
         return Choices(of=tuple(value for value in values if is_option(group, value)))
+
+
+def _why_not(key: str) -> str:
+    """Why what is one for the whole study cannot be searched."""
+    group, _, field = key.partition(".")
+    if why := why_shared(field) if group == _DATA else _WHY_SHARED.get(key, ""):
+        return f"{key} cannot be searched: {why}"
+    names = ", ".join((*TRIAL_GROUPS, *(f"{_DATA}.{each}" for each in OF_TRIALS)))
+    return f"{key} cannot be searched; what may differ from trial to trial is in {names}"
 
 
 def _make_dependent(dimensions: Sequence[Dimension]) -> list[Dimension]:

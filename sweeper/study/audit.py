@@ -121,6 +121,15 @@ def audit(trials: Iterable[Trial], sign: int = 1) -> Audit | None:
     )
 
 
+def audit_words(found: Audit | None, spec: StudySpec) -> list[str]:
+    """What is said of it at the end, in lines; none where nothing was to be audited."""
+    if found is not None:
+        return [found.words]
+    return ["study.audit: none of its trials looked hopeless, so nothing is known of what pruning costs"] * bool(
+        spec.audit
+    )
+
+
 def _score(trial: Trial, sign: int) -> float:
     assert trial.best is not None
     return sign * value_of(trial.best)

@@ -23,6 +23,7 @@ from foundation.command import EXIT_INTERRUPTED
 from foundation.console import say
 from foundation.data.buckets import Cut
 from foundation.data.dataset import Dataset, load_dataset, with_folders
+from foundation.data.spec import Views
 from foundation.errors import ConfigError, StudyError, first_line
 from foundation.files.cache_use import noting_uses
 from foundation.files.documents import read_mapping
@@ -44,7 +45,7 @@ from sweeper.search.recipes import recipes_in
 from sweeper.search.sampling import words_on_sampler
 from sweeper.search.space import Plan, plan
 from sweeper.search.study import Search
-from sweeper.study.audit import audit
+from sweeper.study.audit import audit, audit_words
 from sweeper.study.display import Display
 from sweeper.study.finished import STUDIES, forget_finished, note_finished
 from sweeper.study.fleet import Fleet
@@ -130,7 +131,7 @@ def _run_study(overrides: Sequence[str], stop: Stop) -> int:
             chosen = select_best(supervisor, tracker, display, folder, config, dataset, stages.total)
             took, audited = stages.total(), audit(supervisor.trials.values(), config.study.sign)
             tracker.log_study({**took.metrics(), **(audited.metrics() if audited else {})})
-            display.line(*([audited.words] if audited else []), str(took))
+            display.line(*audit_words(audited, config.study), str(took))
             return chosen
 
         code = _run_guarded(run, supervisor, tracker, display, stop, config)
@@ -249,7 +250,7 @@ def prepare(request: Plan) -> tuple[Config, Dataset]:
     if not drawn:
         dataset_path = Path(config.data.path or "").resolve()
         config = replace(config, data=replace(config.data, path=str(dataset_path)))
-    config = _in_steps(config, dataset)
+    config = _in_steps(config, dataset, config.data.views)
     config = with_prompts(config.with_objectives_measured(), dataset)
     if config.train.lasts and config.train.compile_rank is None:
         largest = request.space.largest("adapter.rank", config.adapter.rank)
@@ -259,16 +260,17 @@ def prepare(request: Plan) -> tuple[Config, Dataset]:
 
 def _resolve(request: Plan, dataset: Dataset, params: Mapping[str, object]) -> Resolved:
     values: dict[str, Value] = {name: value for name, value in params.items() if _is_value(value)}  # type: ignore[misc]
-    config = as_rerun(_in_steps(request.trial(values), dataset), values)
+    config = as_rerun(_in_steps(request.trial(values), dataset, request.config.data.views), values)
     return Resolved(spec=config.trial, yaml=to_yaml(config))
 
 
-def _in_steps(config: Config, dataset: Dataset) -> Config:
-    """The config with epochs as steps."""
+def _in_steps(config: Config, dataset: Dataset, views: Views) -> Config:
+    """The config with epochs as steps, those of `dataset` that was read with the study's `views`."""
+    counts = dataset.seen_as(views, config.data.views).counts(config.base.resolution)
     try:
-        return replace(config, train=config.train.for_images(dataset.counts(config.base.resolution)))
+        return replace(config, train=config.train.for_images(counts))
     except ValueError as error:  # fewer steps than eval.every
-        images = f"{config.train.epochs} epochs of {sum(dataset.counts(config.base.resolution))} images"
+        images = f"{config.train.epochs} epochs of {sum(counts)} images"
         raise ConfigError([f"{line} (train.epochs: {images})" for line in str(error).splitlines()]) from error
 
 

@@ -41,7 +41,7 @@ class Stages:
     @property
     def total(self) -> float:
         """All of it."""
-        return float(sum(asdict(self).values()))
+        return sum((float(value) for value in asdict(self).values()), start=0.0)
 
     def metrics(self) -> dict[str, float]:
         """By names such as `cost/loading_seconds`."""
@@ -70,9 +70,9 @@ class StageClock:
 
     def load(self, worker: int, seconds: float) -> None:
         """It has loaded, which took so long; it may have begun before anybody said so."""
-        self._loading += seconds
-        began = self._clock() - seconds
-        self._up[worker] = min(self._up.get(worker, began), began)
+        now = self._clock()
+        self._up[worker] = began = min(self._up.get(worker, now), now - seconds)
+        self._loading += now - began
 
     def ask(self, worker: int) -> None:
         """It has a question about a checkpoint."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
@@ -11,6 +11,7 @@ import torch
 from foundation.bases.port import Base
 from foundation.bases.registry import load_base
 from foundation.data.dataset import Dataset, for_refit, load_dataset
+from foundation.data.spec import Views
 from foundation.data.tokens import words_on_cut
 from sweeper.records.config import Config
 from sweeper.records.lease import making
@@ -31,6 +32,10 @@ class Loaded:
     data: EncodedDataset
     all_pictures: tuple[Dataset, EncodedDataset] | None = None
     """What a refit learns from, where there may be one."""
+    objectives: Sequence[ObjectiveSpec] = ()
+    """Those of trials."""
+    views: Views = field(default_factory=Views)
+    """As which `data` is seen."""
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -52,7 +57,8 @@ def load(
     set_attention(base, config.train)
     with making(cache / "data", working):
         dataset = with_regularization(load_dataset(config.data), config.data, base, cache)
-        loaded = Loaded(base=base, dataset=dataset, data=encode_dataset(base, dataset, cache, objectives))
+        data = encode_dataset(base, dataset, cache, objectives)
+        loaded = Loaded(base=base, dataset=dataset, data=data, objectives=objectives, views=config.data.views)
         if not wants_refit(config, dataset):
             return loaded
         everything = for_refit(dataset, config.data)

@@ -44,6 +44,7 @@ from sweeper.worker.loading import Loaded
 from sweeper.worker.lost import what_is_lost
 from sweeper.worker.meter import Meter
 from sweeper.worker.probing import answer
+from sweeper.worker.seen_data import SeenData
 from train.caches import EncodedDataset
 from train.pack import Pack
 from train.reports import StepReport
@@ -76,6 +77,7 @@ class Worker:
         )
         self._cache = cache_of(Path(config.study.folder))
         self._all_pictures = loaded.all_pictures
+        self._data = SeenData(loaded, self._cache, self._signs)
         self._judging = self._judge_of(loaded.dataset, loaded.data)
         self._judging_against_all: Judging | None = None
 
@@ -139,7 +141,7 @@ class Worker:
         if lost := what_is_lost(command.folder, step, self._eval.every, history):
             self._send(Noted(f"trial {name_of(command.trial)} begins anew: {lost}"))
             self._pack.release(slot)
-            slot, step = self._pack.admit(command.spec, data=self._data_of(command.trial)), 0
+            slot, step = self._pack.admit(command.spec, data=self._data_of(command)), 0
             history, validations = rewind(command.folder, step)
         running = ActiveTrial(command.trial, slot, command.folder, history, validations)
         self._running[command.trial] = running
@@ -153,14 +155,14 @@ class Worker:
         state = state_of(command.folder)
         if state.exists():
             try:
-                return self._pack.admit(command.spec, state, self._data_of(command.trial))
+                return self._pack.admit(command.spec, state, self._data_of(command))
             except AdapterError as error:
                 self._send(Noted(f"trial {name_of(command.trial)} begins anew: {error}"))
-        return self._pack.admit(command.spec, data=self._data_of(command.trial))
+        return self._pack.admit(command.spec, data=self._data_of(command))
 
-    def _data_of(self, trial: int) -> EncodedDataset | None:
-        """What a training learns from, where that is not what all learn from."""
-        return self._all_pictures[1] if self._all_pictures and Training.of(trial).is_refit else None
+    def _data_of(self, command: Admit) -> EncodedDataset:
+        """What a training learns from."""
+        return self._data.of(command.spec.views, is_refit=Training.of(command.trial).is_refit)
 
     def _advance(self) -> None:
         """One more pass, and a look at those that are due then; or at those that an earlier process came not to."""

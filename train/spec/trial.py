@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from foundation.bases.spec import BaseSpec
-from foundation.data.spec import DataSpec
+from foundation.data.spec import DataSpec, Views
 from train.spec.adapter import AdapterSpec
 from train.spec.lr_scheduler import LrSchedulerSpec
 from train.spec.objective import ObjectiveSpec
@@ -39,6 +39,8 @@ class TrialSpec:
     """Its loss."""
     train: TrainingSpec = field(default_factory=TrainingSpec)
     """Its steps."""
+    views: Views = field(default_factory=Views)
+    """How it sees the pictures that all trials share."""
 
     @property
     def pack_key(self) -> str:

@@ -46,7 +46,7 @@ def test_prompts_are_paired_so_hard_ones_do_not_hide_who_is_better() -> None:
 @pytest.mark.parametrize(
     ("steps", "winner", "why"),
     [
-        ((80, 40), 2, "the cheaper one within one is taken, though trial 1 is at +1.0 ± 2.9 points above it."),
+        ((80, 40), 2, "of those within one trial 2 is taken, which is the cheapest."),
         ((40, 80), 1, "the best score is taken, no cheaper one lies within one."),
         ((40, 40), 1, "the best score is taken, no cheaper one lies within one."),
     ],

@@ -9,6 +9,7 @@ from dataclasses import replace
 import pytest
 
 from foundation.config.compose import parse_overrides
+from foundation.data.spec import Views
 from foundation.errors import ConfigError
 from sweeper.records.config import TRIAL_GROUPS
 from sweeper.search.dimension import Choices, Dimension, Numbers, Space
@@ -215,6 +216,33 @@ def test_only_what_makes_a_trial_can_be_searched() -> None:
         (problem,) = problems(f"{key}=3,4", *ALONE)
         assert problem.startswith(f"{key.lstrip('+')} cannot be searched; what may differ")
     assert problems("foo.bar=1,2", *ALONE)[0].startswith("foo.bar is unknown, got '1,2'")
+
+
+def test_what_of_the_data_shapes_a_trial_is_searched_and_the_rest_is_refused_with_its_reason() -> None:
+    request = plan(
+        ["+experiment=pencil", "data.flip=true,false", "data.repeats=choice(2,3)", "data.crop=center,random"]
+    )
+    names = {each.name for each in request.space.dimensions}
+    assert {"data.flip", "data.repeats", "data.crop"} <= names
+    assert request.config.data.views == Views(flip=True, repeats=2)  # the first of each
+    params = {"optimizer": "adamw8bit", "lr_scheduler": "constant", "adapter.rank": 4, "adapter.alpha_ratio": 1}
+    params |= {"adapter.targets": "attention", "optimizer=adamw8bit:layer_lr": 3e-4}
+    params |= {"data.flip": False, "data.repeats": 3, "data.crop": "random"}
+    assert request.trial(params).trial.views == Views(repeats=3, crop="random")
+    for sweep, why in {
+        "data.holdout=0.2,0.3": "all trials are judged by the same held-out pictures",
+        "data.trigger=a,b": "the judge draws by the same prompts",
+        "data.mask=none,alpha": "the judge looks under the same masks",
+        "data.regularization_count=5,6": "regularisation pictures are read or drawn once",
+        "data.bucket_step=8,16": "set it once; data.buckets can be searched",
+        "base.resolution=32,64": "trials share what the base draws .* data.resolution can be",
+    }.items():
+        (problem,) = problems(sweep, *ALONE)
+        assert re.match(f"{sweep.partition('=')[0]} cannot be searched: {why}", problem)
+    assert problems("data.repeats=0,1", "data.resolution=60,64", *ALONE) == [
+        "data.repeats must be ≥ 1, got 0",
+        "data.resolution must be a multiple of 8, got 60",
+    ]
 
 
 def test_every_option_and_corner_is_checked_before_anything_starts() -> None:

@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 
 from sweeper.records.config import Config
+from sweeper.records.study_spec import StudySpec
 from sweeper.records.trials import Status, Trial
 from sweeper.search.space import plan
-from sweeper.study.audit import Audit, as_if_ended, audit, is_audited, spare, spared
+from sweeper.study.audit import Audit, as_if_ended, audit, audit_words, is_audited, spare, spared
 from sweeper.study.pruning import why_hopeless
 from sweeper.study.trial_end import judged_words, summary, with_audit
 from sweeper.study.verdicts import verdict_on
@@ -83,6 +84,8 @@ def test_the_others_are_pruned_as_if_it_had_ended(config: Config, trial: Make) -
 def test_regret_is_what_they_had_over_the_best_of_the_others(trial: Make) -> None:
     best, rose, fell = trial(0, 50.0, 60.0), trial(1, 10.0), trial(2, 20.0)
     assert audit([best, rose, fell]) is None
+    spec = StudySpec(name="one", audit=0.1)
+    assert audit_words(None, replace(spec, audit=0.0)) == [] and "none of its trials" in audit_words(None, spec)[0]
     for each in (rose, fell):
         spare(each, "hopeless")
     rose.evaluations += [evaluation(80, 40.0), evaluation(120, 66.0)]

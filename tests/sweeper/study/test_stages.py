@@ -31,7 +31,7 @@ def test_stages_of_two_devices_add_up_to_the_time_that_they_were_held(now: list[
     clock.answer(0)
     clock.answer(0)
     found = clock.stages(training=20.0, judging=5.0)
-    assert found == Stages(loading=16.0, training=20.0, judging=5.0, finals=4.0, idle=34.0 + 31.0 - 45.0)
+    assert found == Stages(loading=17.0, training=20.0, judging=5.0, finals=4.0, idle=34.0 + 31.0 - 46.0)
     clock.ask(1)
     now[0] = 140.0
     clock.end(1)  # it died, and owes no answer any more
