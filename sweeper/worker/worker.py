@@ -66,15 +66,8 @@ class Worker:
         self._stopping = False
         self._meter = Meter(torch.device(device))
         self._signs = Heartbeat(self._send)
-        self._pack = Pack(
-            loaded.base,
-            loaded.data,
-            num_slots,
-            config.train.precision,
-            config.train.activation_checkpointing,
-            config.trial.lasting,
-            REPORT_EVERY,
-        )
+        how = (config.train.precision, config.train.activation_checkpointing, config.trial.lasting, REPORT_EVERY)
+        self._pack = Pack(loaded.base, loaded.data, num_slots, *how)
         self._cache = cache_of(Path(config.study.folder))
         self._all_pictures = loaded.all_pictures
         self._data = SeenData(loaded, self._cache, self._signs)
