@@ -34,7 +34,7 @@ class Spared:
     @property
     def words(self) -> str:
         """Why it goes on."""
-        return f"audited: without study.audit it had ended at step {self.step}, {self.reason}"
+        return f"audited: without study.audit it had stopped at step {self.step}, {self.reason}"
 
 
 def is_audited(trial: int, spec: StudySpec) -> bool:

@@ -54,11 +54,11 @@ def test_a_hopeless_trial_that_is_audited_goes_on_and_its_verdict_is_noted_once(
     good, poor = trial(0, 50.0, 60.0), trial(1, 10.0, status="running")
     without = replace(config, study=replace(config.study, audit=0.0))
     status, reason = verdict_on(poor, [good, poor], without) or ("", "")
-    assert status == "pruned" and spared(poor.folder) is None
+    assert status == "paused" and spared(poor.folder) is None
     assert verdict_on(poor, [good, poor], config) is None
     note = spared(poor.folder)
     assert note is not None and (note.step, note.reason, note.score) == (40, reason, 10.0)
-    said = f"audited: without study.audit it had ended at step 40, {reason}"
+    said = f"audited: without study.audit it had stopped at step 40, {reason}"
     assert judged_words(poor, poor.evaluations[-1]).endswith(f"; it goes on, {said}")
     poor.evaluations.append(evaluation(80, 12.0))
     assert verdict_on(poor, [good, poor], config) is None
