@@ -99,7 +99,7 @@ def test_an_option_is_an_entry_of_its_table_and_a_file_of_its_name_with_what_it_
 
 
 def test_trial_groups_are_the_fields_of_a_trial() -> None:
-    assert list(TRIAL_GROUPS) == [each.name for each in dataclasses.fields(TrialSpec)]
+    assert [*TRIAL_GROUPS, "views"] == [each.name for each in dataclasses.fields(TrialSpec)]  # these are of the data
 
 
 def test_prompts_are_scenes_of_the_drawn_world() -> None:
@@ -233,7 +233,7 @@ def test_prodigys_own_fields_reach_it() -> None:
         (["data.path=''"], "data.path must be at least 1 characters long"),
         (
             ["study.sampler=tpo"],
-            "study.sampler must be one of auto, tpe, gp, random, grid, got 'tpo'; did you mean tpe?",
+            "study.sampler must be one of auto, tpe, gp, cmaes, random, grid, got 'tpo'; did you mean tpe?",
         ),
         (["base.lr_factor=x"], "base.lr_factor must be a number, got 'x'"),
         (["eval.thresholds.copy.alarm=0"], "eval.thresholds: copy.warn must be < copy.alarm"),
