@@ -81,7 +81,8 @@ class StudySpec:
     probe: Literal["auto", "always", "never"] = "auto"
     """Whether short trainings at a ladder of learning rates, a tenth of the study's steps at most, come before the
     first trial and move each searched range of rates to where this base learns most from these pictures. auto: where
-    each may have 20 steps or more. A grid has none."""
+    each may have 20 steps or more; always: of 10 steps at least, whatever share that is. A grid has none, nor has a
+    study that learns from earlier ones."""
     slots: _Positive | Literal["auto"] = "auto"
     """Trials that train at once on a device. auto measures what a device does best, once for each kind, up to an even
     share of a third of the trials, or of all where none can learn from another (a grid that is not pruned, no more than

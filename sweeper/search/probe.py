@@ -23,6 +23,8 @@ SHARE: Final = 0.1
 RUNGS: Final = 6
 LEAST_STEPS: Final = 20
 """A training of fewer steps tells nothing of one of many."""
+_LEAST_ALWAYS: Final = 10
+"""What a study gets that wants a probe though it is short."""
 _BEYOND: Final = 3.0
 """The ladder begins so many times below the range, and ends as many times above it."""
 _SURE: Final = 2.0
@@ -73,7 +75,8 @@ def ladders(space: Space, study: StudySpec, num_steps: int, known: Sequence[Para
     steps = min(steps, num_steps // 2)
     if study.probe == "auto" and steps < LEAST_STEPS:
         return []
-    return [_ladder(each, space, max(1, steps), known) for each in searched]
+    steps = max(steps, min(_LEAST_ALWAYS, num_steps))
+    return [_ladder(each, space, steps, known) for each in searched]
 
 
 def finding_of(ladder: Ladder, losses: Sequence[Sequence[float]], base: Sequence[float], num_steps: int) -> Finding:

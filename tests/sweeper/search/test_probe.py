@@ -58,7 +58,7 @@ def test_no_ladder_where_none_is_wanted_or_can_tell(words: str) -> None:
 
 def test_always_is_as_short_as_it_must_be() -> None:
     short = plan([*PENCIL, "study.num_trials=4", "study.probe=always"])
-    assert {each.steps for each in ladders(short.space, short.config.study, 160, [])} == {5}
+    assert {each.steps for each in ladders(short.space, short.config.study, 160, [])} == {10}
 
 
 def test_a_parabola_through_three_losses_has_its_lowest_point_between_the_rungs() -> None:
