@@ -115,6 +115,14 @@ def read_base_images(study: Path) -> tuple[tuple[str, Path], ...]:
         return ()
 
 
+def read_base_names(study: Path) -> tuple[str, ...]:
+    """The names in what `write_base_images` noted, whether their pictures are still there or not; empty before it."""
+    try:
+        return tuple(map(str, read_json(study / _BASE_IMAGES)))
+    except (OSError, ValueError, TypeError):
+        return ()
+
+
 def digest_of(folder: Path) -> str:
     """A digest of all that is said here of a trial, to know whether any of it is new."""
     digest = hashlib.sha256()

@@ -112,6 +112,22 @@ def config_of(name: str, database: Path) -> Mapping[str, str]:
     return past_study(name, database, "study.narrow_from")[0]
 
 
+def load_study(name: str, database: Path) -> optuna.Study | None:
+    """A study to be read and not written to; None where there is none.
+
+    Raises:
+        StudyError: the database cannot be read.
+    """
+    if not database.is_file():
+        return None
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    with _readable(database):
+        storage = _sqlite(database)
+        if name not in optuna.get_all_study_names(storage):
+            return None
+        return optuna.load_study(study_name=name, storage=storage)
+
+
 def score_of(trial: FrozenTrial) -> float | None:
     """An ended trial's score; of a pruned trial of one objective the last that was reported. None without any."""
     if SCORE in trial.user_attrs:

@@ -15,6 +15,9 @@ SELECT trial.value, trial.run_uuid FROM tags AS trial
 JOIN tags AS role ON role.run_uuid = trial.run_uuid AND role.key = 'role' AND role.value IN ('trial', 'rerun')
 JOIN tags AS study ON study.run_uuid = trial.run_uuid AND study.key = 'study' AND study.value = ?
 WHERE trial.key = 'trial'"""
+_EXPERIMENT: Final = """\
+SELECT DISTINCT runs.experiment_id FROM runs
+JOIN tags AS study ON study.run_uuid = runs.run_uuid AND study.key = 'study' AND study.value = ?"""
 _ALL: Final = "SELECT run_uuid FROM tags WHERE key = 'study' AND value = ?"
 
 
@@ -27,6 +30,12 @@ def trial_runs(folder: Path, study: str) -> dict[int, str]:
 def study_runs(folder: Path, study: str) -> list[str]:
     """All runs of a study, its own and its trials'; see `trial_runs`."""
     return [run for (run,) in _find(folder, _ALL, study) if Path(run).name == run]
+
+
+def experiment_of(folder: Path, study: str) -> str:
+    """The experiment that a study's runs are in; empty where the store is elsewhere, or there is none or more."""
+    found = [str(number) for (number,) in _find(folder, _EXPERIMENT, study)]
+    return found[0] if len(found) == 1 else ""
 
 
 def _find(folder: Path, query: str, study: str) -> list[tuple[str, ...]]:

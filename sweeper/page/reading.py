@@ -1,0 +1,193 @@
+"""Reads a study into a view, and reads again only what has changed since: a page asks every other second."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+from foundation.errors import StudyError
+from sweeper.holdings import state_of_study
+from sweeper.page.choice import Scores, read_scores
+from sweeper.page.params import param_views, short_names
+from sweeper.page.pictures import FINAL, base_sets
+from sweeper.page.reals import Reals, find_reals
+from sweeper.page.sentences import sentences_on
+from sweeper.page.study_file import STUDY_FILE, StudyFile, read_study_file
+from sweeper.page.time_left import time_left_s
+from sweeper.page.timeline import timeline_of
+from sweeper.page.trials import TrialFiles, course_of, read_files, stamp_of, trial_view
+from sweeper.page.view import PromptView, StudyState, StudyView, Timeline, TrialView
+from sweeper.records.history import read_base_names
+from sweeper.records.paths import best_of, trainings_of
+from sweeper.records.trainings import Training
+from sweeper.results.file_names import SCORES
+from sweeper.search.recorded import Importances, RecordedTrial, importances_of, recorded_trials
+from sweeper.tracking import DATABASE
+from sweeper.tracking.runs_of import experiment_of, trial_runs
+
+_GROUPS: Final = {"samples": "prompt", "unrelated": "unrelated", "training captions": "training", "class word": "class"}
+"""What the names of the base's pictures begin with (`records.pictures.sheets`), to the kind of prompt."""
+T = TypeVar("T")
+
+
+class StudyReader:
+    """Reads the study in the folder `study`; Optuna knows it in `database`. One thread at a time."""
+
+    def __init__(self, study: Path, database: Path) -> None:
+        self.study = study
+        self._database = database
+        self._files: dict[int, TrialFiles] = {}
+        self._known: dict[str, tuple[object, Any]] = {}
+
+    def read(self, state: StudyState | None = None) -> StudyView:
+        """Return the study as it stands; `state` says what it is where its files do not yet.
+
+        Nothing is raised for what is damaged or gone: it is left out, and said in `StudyView.notes`.
+        """
+        now, study = time.time(), self.study
+        state = state or state_of_study(study)
+        about = self._once("about", _time_of(study / STUDY_FILE), lambda: read_study_file(study))
+        scores = self._once("scores", _time_of(best_of(study) / SCORES), lambda: read_scores(study))
+        notes = [about.problem] if about.problem else []
+        recorded = {each.number: each for each in self._recorded(notes)}
+        names = short_names([*about.space, *(name for each in recorded.values() for name in each.params)])
+        trials, timeline = self._trials(recorded, names, about, scores, state, now)
+        runs, experiment = self._runs()
+        trials = [replace(each, run=runs.get(each.number, "")) for each in trials]
+        importances = self._importances(recorded, about)
+        prompts, reals = self._prompts(about, trials)
+        sign = 1 if about.direction == "maximize" else -1
+        return StudyView(
+            name=study.name,
+            state=state,
+            read_at=now,
+            base=about.base,
+            trigger=about.trigger,
+            kind=about.kind,
+            aim=about.aim,
+            higher_is_better=sign > 0,
+            clean=about.clean,
+            trials_wanted=about.num_trials,
+            steps=max([about.steps, *(each.step for each in trials)], default=0),
+            sentences=sentences_on(state, trials, scores, about.num_trials, about.aim, sign),
+            choice=scores.choice if scores else None,
+            trials=trials,
+            params=param_views(about.space, names, [each.params for each in trials], importances.shares),
+            importance_note=importances.note,
+            prompts=prompts,
+            reals=reals.pictures,
+            base_pictures=base_sets(study, [each for trial in trials for each in trial.pictures]),
+            timeline=timeline,
+            training_s=sum(each.training_s for each in trials),
+            judging_s=sum(each.judging_s for each in trials),
+            gigabytes=max((each.gigabytes for each in trials), default=0.0),
+            left_s=time_left_s(trials, timeline, about.num_trials) if state == "running" else None,
+            experiment=experiment,
+            best=sorted(path.name for path in best_of(study).iterdir()) if best_of(study).is_dir() else (),
+            notes=notes,
+        )
+
+    def _trials(
+        self,
+        recorded: Mapping[int, RecordedTrial],
+        names: Mapping[str, str],
+        about: StudyFile,
+        scores: Scores | None,
+        state: StudyState,
+        now: float,
+    ) -> tuple[list[TrialView], Timeline]:
+        """The trials and reruns, and what the slots did."""
+        trials, courses = [], []
+        for number, files in self._trainings().items():
+            of = recorded.get(Training.of(number).trial)
+            fresh = scores.finalists.get(number) if scores else None
+            trials.append(trial_view(number, files, of, names, about, fresh, is_running=state == "running"))
+            course = course_of(trials[-1], files, of, now)
+            courses += [course] if course else []
+        return trials, timeline_of(courses, _time_of(self.study / STUDY_FILE))
+
+    def _once(self, name: str, stamp: object, read: Callable[[], T]) -> T:
+        """What `read` returned when the stamp was this one."""
+        if name not in self._known or self._known[name][0] != stamp:
+            self._known[name] = stamp, read()
+        found: T = self._known[name][1]
+        return found
+
+    def _trainings(self) -> dict[int, TrialFiles]:
+        folders = trainings_of(self.study)
+        for number, folder in folders.items():
+            if number not in self._files or self._files[number].stamp != stamp_of(folder):
+                self._files[number] = read_files(folder, self.study.parent)
+        self._files = {number: self._files[number] for number in folders}
+        return self._files
+
+    def _recorded(self, notes: list[str]) -> Sequence[RecordedTrial]:
+        def read() -> Sequence[RecordedTrial] | StudyError:
+            try:
+                return recorded_trials(self.study.name, self._database)
+            except StudyError as error:
+                return error
+
+        found = self._once("recorded", _times_of_database(self._database), read)
+        if isinstance(found, StudyError):
+            notes.append(str(found))
+            return ()
+        return found
+
+    def _importances(self, recorded: Mapping[int, RecordedTrial], about: StudyFile) -> Importances:
+        finished = tuple(number for number, each in recorded.items() if each.status == "finished")
+        if not recorded:
+            return Importances(shares={}, note="importances cannot be told without the study's database")
+        return self._once(
+            "importances", finished, lambda: importances_of(self.study.name, self._database, about.direction)
+        )
+
+    def _runs(self) -> tuple[Mapping[int, str], str]:
+        studies, name = self.study.parent, self.study.name
+        stamp = len(self._files), _time_of(studies / DATABASE) if len(self._files) < 2 else None
+        return self._once("runs", stamp, lambda: (trial_runs(studies, name), experiment_of(studies, name)))
+
+    def _prompts(self, about: StudyFile, trials: Sequence[TrialView]) -> tuple[list[PromptView], Reals]:
+        """The prompts by kind, in the order of their pictures' numbers, with what stands beside them."""
+        texts = _texts(self.study, about, trials)
+        flat = [(kind, text) for kind, own in texts.items() for text in own]
+        reals = self._once("reals", tuple(flat), lambda: find_reals(self.study, about, [text for _, text in flat]))
+        of = reals.of_prompts or [None] * len(flat)
+        return [PromptView(kind=kind, text=text, real=real) for (kind, text), real in zip(flat, of, strict=True)], reals
+
+
+def _texts(study: Path, about: StudyFile, trials: Sequence[TrialView]) -> dict[str, list[str]]:
+    """Prompts by kind, as many as there are pictures of; one whose text no file tells is called by its number."""
+    texts: dict[str, list[str]] = {"prompt": list(about.prompts), "unrelated": list(about.unrelated_prompts)}
+    named: dict[str, list[str]] = {}
+    for name in read_base_names(study):
+        group, _, text = name.partition("/")
+        if group in _GROUPS:
+            named.setdefault(_GROUPS[group], []).append(text.partition(" ")[2])
+    texts |= named
+    texts[FINAL] = list(about.final_prompts) or list(texts["prompt"])
+    drawn: dict[str, int] = {}
+    for each in (pictures for trial in trials for pictures in trial.pictures):
+        for kind, counts in each.counts.items():
+            drawn[kind] = max(drawn.get(kind, 0), len(counts))
+    order = ("prompt", FINAL, "unrelated", "training", "class")
+    found = {kind: texts.get(kind, []) for kind in order if drawn.get(kind)}
+    return {
+        kind: [*own[: drawn[kind]], *(f"{kind} {number + 1}" for number in range(len(own), drawn[kind]))]
+        for kind, own in found.items()
+    }
+
+
+def _times_of_database(database: Path) -> tuple[float | None, ...]:
+    """What changes when SQLite writes, in whichever way it keeps its journal."""
+    return tuple(_time_of(database.with_name(f"{database.name}{end}")) for end in ("", "-wal"))
+
+
+def _time_of(file: Path) -> float | None:
+    try:
+        return file.stat().st_mtime
+    except OSError:
+        return None

@@ -1,0 +1,30 @@
+"""How long a running study still takes, from what its files say: its own process knows better, and shows it there."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sweeper.page.view import Timeline, TrialView
+
+
+def time_left_s(trials: Sequence[TrialView], timeline: Timeline, wanted: int) -> float | None:
+    """Return about how many seconds the trials still take; None before an evaluation.
+
+    The slots go on as they went: steps that are left, at the pace of those that are done, by the time that slots were
+    at work. An ended trial's steps are all behind it. The finalists' judging, which follows, is not in it.
+    """
+    own = [each for each in trials if not each.is_rerun]
+    steps = max((each.step for each in own), default=0)
+    if not steps or not any(each.evaluations for each in own) or not timeline.lanes:
+        return None
+    is_open = [each.status in ("running", "waiting") for each in own]
+    left = sum(steps - each.step for each, still in zip(own, is_open, strict=True) if still)
+    left += steps * max(0, wanted - len(own))
+    made = sum(each.step for each in own)
+    busy = sum(
+        span.ended - span.began
+        for lane in timeline.lanes
+        for span in lane.spans
+        if span.kind in ("training", "judging")
+    )
+    return busy / made * left / len(timeline.lanes)

@@ -1,0 +1,139 @@
+"""What each slot did when: loading, training, judging, waiting, nothing. So that wasted time is seen.
+
+No file is a log of this. Optuna notes when a trial began and ended; a step tells its slot; the pictures of an
+evaluation were written when it was judged; and the costs say how long training and judging took of each trial, in
+equal parts for all that a worker has together. What follows from these is right to a second or two; where a study was
+copied its pictures' times are not its own, and a trial is one span of training then.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+from sweeper.page.view import Lane, Span, Timeline
+
+TOGETHER_S: Final = 3.0
+"""Evaluations that end so near to one another were one: their pictures are written one after the other."""
+_LEAST_S: Final = 0.5
+"""A gap of less is no idling: the supervisor has an answer by then."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Course:
+    """One training's times, in seconds since 1970."""
+
+    name: str
+    slot: int
+    began: float
+    ended: float
+    judged: Sequence[tuple[float, float]] = ()
+    """When each evaluation was done, and what judging took of it: its share of the seconds."""
+
+
+def timeline_of(courses: Iterable[Course], started: float | None) -> Timeline:
+    """Return what all slots did; `started` is when the study's process did, as far as is known."""
+    ordered = sorted(courses, key=lambda each: (each.began, each.name))
+    if not ordered:
+        return Timeline(lanes=(), seconds=0.0, shares={})
+    first = ordered[0].began
+    zero = started if started is not None and 0 <= first - started < 6 * 3600 else first
+    judged = _wall_times(ordered)
+    places = _lanes(ordered)
+    several = any(device for _, device in places)
+    end = max(each.ended for each in ordered) - zero
+    spans = {place: _spans(own, judged, zero) for place, own in places.items()}
+    lanes = []
+    for (slot, device), own in spans.items():
+        others = [
+            each for (_, its), theirs in spans.items() if its == device for each in theirs if each.kind == "judging"
+        ]
+        name = f"slot {slot}" + (f" of device {device}" if several else "")
+        lanes.append(Lane(name=name, spans=_with_idling(_with_waiting(own, others), end)))
+    totals: dict[str, float] = defaultdict(float)
+    for lane in lanes:
+        for span in lane.spans:
+            totals[span.kind] += span.ended - span.began
+    whole = sum(totals.values())
+    return Timeline(lanes=lanes, seconds=end, shares={kind: each / whole for kind, each in totals.items() if whole})
+
+
+def _lanes(courses: Sequence[Course]) -> dict[tuple[int, int], list[Course]]:
+    """Trials by slot and device, as far as that can be told: two at once in the same slot are on two devices."""
+    places: dict[int, list[list[Course]]] = defaultdict(list)
+    for course in courses:
+        free = next((own for own in places[course.slot] if own[-1].ended <= course.began + _LEAST_S), None)
+        if free is None:
+            places[course.slot].append([course])
+        else:
+            free.append(course)
+    return {(slot, device): own for slot, devices in sorted(places.items()) for device, own in enumerate(devices)}
+
+
+def _wall_times(courses: Sequence[Course]) -> Mapping[tuple[str, float], float]:
+    """How long each evaluation took by the clock: the shares of all that were judged with it together."""
+    ends = sorted((moment, share) for course in courses for moment, share in course.judged)
+    groups: list[list[tuple[float, float]]] = []
+    for moment, share in ends:
+        if groups and moment - groups[-1][-1][0] <= TOGETHER_S:
+            groups[-1].append((moment, share))
+        else:
+            groups.append([(moment, share)])
+    took = {moment: sum(share for _, share in group) for group in groups for moment, _ in group}
+    return {(course.name, moment): took[moment] for course in courses for moment, _ in course.judged}
+
+
+def _spans(courses: Sequence[Course], judged: Mapping[tuple[str, float], float], zero: float) -> list[Span]:
+    """What a slot's trials did one after the other: training up to each judging."""
+    spans: list[Span] = []
+    for course in courses:
+        at = course.began
+        for moment, _ in sorted(course.judged):
+            if not course.began <= moment <= course.ended + TOGETHER_S:
+                continue  # a copy's time
+            end = min(moment, course.ended)
+            begin = max(at, end - judged[course.name, moment])
+            spans += _span("training", course.name, at - zero, begin - zero)
+            spans += _span("judging", course.name, begin - zero, end - zero)
+            at = end
+        if not course.judged or course.ended - at >= 2 * TOGETHER_S:
+            spans += _span("training", course.name, at - zero, course.ended - zero)
+        elif spans:
+            spans[-1] = replace(spans[-1], ended=course.ended - zero)
+    return spans
+
+
+def _with_waiting(spans: Sequence[Span], judging: Sequence[Span]) -> list[Span]:
+    """The same with what of its training was waiting: a device does one thing at a time, and was `judging` then."""
+    found: list[Span] = []
+    for span in spans:
+        at = span.began
+        others = sorted((each for each in judging if each.trial != span.trial), key=lambda each: each.began)
+        for other in others if span.kind == "training" else ():
+            begin, end = max(at, other.began), min(span.ended, other.ended)
+            if end - begin >= _LEAST_S:
+                found += _span("training", span.trial, at, begin)
+                found += _span("waiting", span.trial, begin, end)
+                at = end
+        found += [replace(span, began=at)] if span.ended > at else []
+    return found
+
+
+def _span(kind: str, trial: str, began: float, ended: float) -> list[Span]:
+    return [Span(kind=kind, trial=trial, began=began, ended=ended)] if ended > began else []  # type: ignore[arg-type]
+
+
+def _with_idling(spans: Sequence[Span], end: float) -> list[Span]:
+    """The same with loading before the first, and what is between and after them."""
+    found: list[Span] = []
+    at = 0.0
+    for number, span in enumerate(spans):
+        if span.began - at >= _LEAST_S:
+            found.append(Span(kind="idle" if number else "loading", trial="", began=at, ended=span.began))
+        found.append(span)
+        at = span.ended
+    if end - at >= _LEAST_S:
+        found.append(Span(kind="idle", trial="", began=at, ended=end))
+    return found
