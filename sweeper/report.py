@@ -1,4 +1,7 @@
-"""`sweeper report`: the trials of a study, best first, from its files; also while it runs. No model is loaded."""
+"""`sweeper report`: the trials of a study, best first, and its page in one file; also while it runs.
+
+No model is loaded.
+"""
 
 from __future__ import annotations
 
@@ -21,23 +24,39 @@ from sweeper.records.history import read_config_values, read_evaluations
 from sweeper.records.paths import best_of, trials_of
 from sweeper.records.trials import best_checkpoint
 from sweeper.results.file_names import CARD, SCORES
+from sweeper.study.finished import STUDIES
 
 _TOP: Final = 20
 USAGE: Final = f"""\
-sweeper report [STUDY] [folder=multirun] [top={_TOP}]     the trials of a study, best first, also while it runs
+sweeper report [STUDY] [folder=multirun] [top={_TOP}]     a study's trials, best first, and its page, also while it runs
 
-  STUDY      its name; without it all studies, a line each
+  STUDY      its name, or study=NAME; without it all studies, a line each
   folder=    where studies are (default: multirun)
   top=       how many trials at most (default: {_TOP})
+  page=      false: only list; else all of it is written to one file, report.html, which opens anywhere (default: true)
 
 A trial's row is its chosen checkpoint's: the earliest that is as good as its best one and shows no sign of overfit.
 
   sweeper report
   sweeper report pencil top=5"""
-KEYS: Final = ("folder", "top")
+KEYS: Final = ("folder", "page", "study", "top")
 _GROUPS: Final = ("optimizer", "adapter")
 _CLEAN: Final = 0.5
 """Below this overfit index a checkpoint is clean, where the study does not say."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ReportRequest:
+    """What is wanted."""
+
+    study: str | None
+    """None: all, a line each."""
+    folder: Path
+    """Of studies."""
+    top: int
+    """How many trials at most."""
+    page: bool
+    """Whether the page is written, too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +76,17 @@ class _Row:
 
 def main(arguments: Sequence[str]) -> int:
     """Run the command; 0, or 2 with one clear line for each mistake a person can put right."""
-    return run_with_usage(USAGE, lambda: say(*report_lines(arguments)), arguments)
+    return run_with_usage(USAGE, lambda: _report(arguments), arguments)
+
+
+def _report(arguments: Sequence[str]) -> None:
+    say(*report_lines(arguments))
+    request = parse(arguments)
+    if request.study is not None and request.page:
+        from sweeper.page.file import write_report  # Optuna, which it reads, takes its time to import
+
+        page = write_report(request.folder / request.study, request.folder / STUDIES)
+        say(f"the whole study on one page: {page}")
 
 
 def report_lines(arguments: Sequence[str]) -> list[str]:
@@ -66,15 +95,15 @@ def report_lines(arguments: Sequence[str]) -> list[str]:
     Raises:
         UserError: the arguments are wrong, there is no such study, or its files are damaged.
     """
-    name, folder, top = parse(arguments)
-    if name is None:
-        return _all(find_studies(folder))
-    (study,) = find_studies(folder, [name])
-    return _one(study, top)
+    request = parse(arguments)
+    if request.study is None:
+        return _all(find_studies(request.folder))
+    (study,) = find_studies(request.folder, [request.study])
+    return _one(study, request.top)
 
 
-def parse(arguments: Sequence[str]) -> tuple[str | None, Path, int]:
-    """Read the study's name, the folder of studies and how many trials are wanted.
+def parse(arguments: Sequence[str]) -> ReportRequest:
+    """Read what is wanted.
 
     Raises:
         ConfigError: with every mistake at once.
@@ -84,11 +113,20 @@ def parse(arguments: Sequence[str]) -> tuple[str | None, Path, int]:
     top = keys.get("top", str(_TOP))
     if not (top.isascii() and top.isdecimal() and 1 <= int(top) <= 1_000_000):
         problems.append(f"top must be a whole number ≥ 1, got {top}")
+    words += [keys["study"]] if "study" in keys else []
     if len(words) > 1:
         problems.append(f"name one study, got {', '.join(words)}")
+    page = keys.get("page", "true")
+    if page not in ("true", "false"):
+        problems.append(f"page must be true or false, got {page}")
     if problems:
         raise ConfigError(problems)
-    return (words[0] if words else None), Path(at_home(keys.get("folder", "multirun"))), int(top)
+    return ReportRequest(
+        study=words[0] if words else None,
+        folder=Path(at_home(keys.get("folder", "multirun"))),
+        top=int(top),
+        page=page == "true",
+    )
 
 
 def _all(studies: Sequence[Path]) -> list[str]:

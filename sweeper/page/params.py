@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from itertools import chain
 from pathlib import Path
 from typing import Final
@@ -82,12 +83,26 @@ def param_views(
                 name=short,
                 kind="number" if is_number else "choice",
                 log=is_number and _is_log(words, taken),
-                values=[] if is_number else list(dict.fromkeys([*chain.from_iterable(choices), *map(_text, taken)])),
+                values=sorted(_numbers(choices)) if is_number else _words(choices, taken),
                 words="; ".join(_words_on(name, space, len(own) > 1) for name in own if name in space),
                 share=sum(shares[name] for name in known) if known else None,
             )
         )
     return sorted(found, key=lambda each: -(each.share or 0.0))
+
+
+def _words(choices: Sequence[Sequence[str]], taken: Sequence[object]) -> list[str]:
+    """What is chosen among, and what was taken, should that be anything else."""
+    return list(dict.fromkeys([*chain.from_iterable(choices), *map(_text, taken)]))
+
+
+def _numbers(choices: Sequence[Sequence[str]]) -> set[float]:
+    """Those of what is chosen among that are numbers."""
+    found = set()
+    for word in chain.from_iterable(choices):
+        with suppress(ValueError):
+            found.add(float(word))
+    return found
 
 
 def _words_on(name: str, space: Mapping[str, str], is_one_of_many: bool) -> str:

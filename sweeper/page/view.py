@@ -97,7 +97,7 @@ class ParamView:
     kind: Literal["number", "choice"]
     log: bool
     values: Sequence[object]
-    """Of a choice all values; of a number none: its axis goes from the least to the largest that was tried."""
+    """All that it may be, of a choice; none of an interval, whose axis goes from the least to the largest tried."""
     words: str
     """What was searched, as study.yaml has it."""
     share: float | None

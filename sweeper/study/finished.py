@@ -20,7 +20,7 @@ from foundation.files.documents import read_json, read_mapping
 from foundation.files.durable import write_json
 from foundation.files.sums import digests, read_sums
 from sweeper.records.paths import best_of, trainings_of
-from sweeper.results.file_names import CARD, SCORES
+from sweeper.results.file_names import CARD, REPORT, SCORES
 from sweeper.search.space import Plan
 from sweeper.tracking import DATABASE
 
@@ -40,7 +40,7 @@ def note_finished(request: Plan) -> None:
         {
             "asked": _digest(request),
             "num_trials": _num_trials(folder.parent / STUDIES, folder.name),
-            "best": digests(best_of(folder)) | (read_sums(best_of(folder)) or {}),  # as it was written
+            "best": _digests_of_best(folder) | (read_sums(best_of(folder)) or {}),  # as it was written
             "trials": _trials_files(folder),
         },
     )
@@ -110,7 +110,12 @@ def _is_whole(folder: Path, record: dict[str, Any], request: Plan) -> bool:
     known = _num_trials(folder.parent / STUDIES, folder.name)
     if not shown or known != record["num_trials"] or not (folder / "study.yaml").is_file():
         return False
-    return bool(digests(best_of(folder)) == record["best"])
+    return bool(_digests_of_best(folder) == record["best"])
+
+
+def _digests_of_best(folder: Path) -> dict[str, str]:
+    """Of all files of the best but the page, which is written anew whenever somebody wants it."""
+    return {name: digest for name, digest in digests(best_of(folder)).items() if name != REPORT}
 
 
 def _num_trials(database: Path, name: str) -> int:

@@ -49,6 +49,7 @@ from sweeper.study.audit import audit, audit_words
 from sweeper.study.display import Display
 from sweeper.study.finished import STUDIES, forget_finished, note_finished
 from sweeper.study.fleet import Fleet
+from sweeper.study.last_page import leave_page
 from sweeper.study.lost import refuse_lost_trials, why_no_best, words_on_unchecked
 from sweeper.study.probe import probe_rates
 from sweeper.study.prompts import with_prompts
@@ -136,6 +137,8 @@ def _run_study(overrides: Sequence[str], stop: Stop) -> int:
 
         code = _run_guarded(run, supervisor, tracker, display, stop, config)
         clear_after_kills(folder)  # workers may have died on the way
+        if code != EXIT_INTERRUPTED:
+            leave_page(folder, database)
         if code == 0 and not tracker.num_lost:  # else the next run has something to show
             note_finished(request)
         return code
