@@ -8,6 +8,7 @@ from typing import Final
 
 STATIC: Final = Path(__file__).parent / "static"
 STYLE: Final = "page.css"
+ICON: Final = "icon.svg"
 SHARED: Final = (
     *("dom.js", "store.js", "scales.js", "charts.js", "curves.js", "parallel.js", "slices.js", "timeline.js"),
     *("pictures.js", "table.js", "overview.js", "wall.js", "compare.js", "study.js", "keys.js"),

@@ -20,7 +20,7 @@ from typing import Any, Final
 from foundation.data.images import read_rgb
 from foundation.errors import DataError
 from foundation.files.durable import write_text
-from sweeper.page.assets import OF_FILE, STYLE, frame_with, read_asset
+from sweeper.page.assets import ICON, OF_FILE, STYLE, frame_with, read_asset
 from sweeper.page.pictures import FINAL
 from sweeper.page.reading import StudyReader
 from sweeper.page.thumbnails import encode
@@ -79,6 +79,7 @@ def html_of(view: StudyView, studies: Path, picture_bytes: int = PICTURE_BYTES) 
     )
     head = (
         f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
+        f'<link rel="icon" href="data:image/svg+xml;base64,{_base64(read_asset(ICON).encode())}">\n'
         f"<title>{escape(view.name)} – sweeper</title>\n<style>{style}</style>"
     )
     blocks = {"study": as_json(view), "pictures": thumbnails}
@@ -162,7 +163,7 @@ def _thumbnails(paths: Sequence[str], studies: Path, most: int) -> dict[str, str
 
 def _thumbnail(picture: Path) -> str:
     try:
-        return base64.b64encode(encode(read_rgb(picture), SIDE, QUALITY)).decode()
+        return _base64(encode(read_rgb(picture), SIDE, QUALITY))
     except (DataError, OSError):
         return ""
 
@@ -174,4 +175,8 @@ def _json(value: Any) -> str:
 
 
 def _digest(text: str) -> str:
-    return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"
+    return f"sha256-{_base64(hashlib.sha256(text.encode()).digest())}"
+
+
+def _base64(data: bytes) -> str:
+    return base64.b64encode(data).decode()

@@ -40,6 +40,7 @@ class StudyReader:
         self.study = study
         self._database = database
         self._files: dict[int, TrialFiles] = {}
+        self._views: dict[int, tuple[tuple[object, ...], TrialView]] = {}
         self._known: dict[str, tuple[object, Any]] = {}
 
     def read(self, state: StudyState | None = None) -> StudyView:
@@ -54,9 +55,8 @@ class StudyReader:
         notes = [about.problem] if about.problem else []
         recorded = {each.number: each for each in self._recorded(notes)}
         names = short_names([*about.space, *(name for each in recorded.values() for name in each.params)])
-        trials, timeline = self._trials(recorded, names, about, scores, state, now)
         runs, experiment = self._runs()
-        trials = [replace(each, run=runs.get(each.number, "")) for each in trials]
+        trials, timeline = self._trials(recorded, names, about, scores, state, runs)
         importances = self._importances(recorded, about)
         prompts, reals = self._prompts(about, trials)
         sign = 1 if about.direction == "maximize" else -1
@@ -97,17 +97,36 @@ class StudyReader:
         about: StudyFile,
         scores: Scores | None,
         state: StudyState,
-        now: float,
+        runs: Mapping[int, str],
     ) -> tuple[list[TrialView], Timeline]:
         """The trials and reruns, and what the slots did."""
-        trials, courses = [], []
+        trials, courses, now = [], [], time.time()
         for number, files in self._trainings().items():
             of = recorded.get(Training.of(number).trial)
             fresh = scores.finalists.get(number) if scores else None
-            trials.append(trial_view(number, files, of, names, about, fresh, is_running=state == "running"))
+            trials.append(self._view(number, files, of, names, about, fresh, state == "running", runs.get(number, "")))
             course = course_of(trials[-1], files, of, now)
             courses += [course] if course else []
         return trials, timeline_of(courses, _time_of(self.study / STUDY_FILE))
+
+    def _view(
+        self,
+        number: int,
+        files: TrialFiles,
+        of: RecordedTrial | None,
+        names: Mapping[str, str],
+        about: StudyFile,
+        fresh: float | None,
+        is_running: bool,
+        run: str,
+    ) -> TrialView:
+        """The trial's view: the same object as long as nothing of it has changed."""
+        key = (files, of, tuple(names.items()), about, fresh, is_running, run)
+        before = self._views.get(number)
+        if before is None or any(old is not new and old != new for old, new in zip(before[0], key, strict=True)):
+            view = trial_view(number, files, of, names, about, fresh, is_running=is_running)
+            self._views[number] = key, replace(view, run=run)
+        return self._views[number][1]
 
     def _once(self, name: str, stamp: object, read: Callable[[], T]) -> T:
         """What `read` returned when the stamp was this one."""

@@ -23,7 +23,7 @@
         svg("text", { x: left - 6, y: at + 4, "text-anchor": "end" }, Page.number(tick)),
       );
     }
-    const ticks = xTicks || across.ticks(Math.max(2, Math.round(width / 64)));
+    const ticks = Page.spaced(xTicks || across.ticks(Math.max(2, Math.round(width / 64))), across, 34);
     ticks.forEach((tick, place) => {
       const at = across(tick);
       const anchor = at > right - 12 ? "end" : at < left + 4 && place === 0 ? "start" : "middle";

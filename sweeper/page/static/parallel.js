@@ -32,7 +32,7 @@
     const group = svg("g", { class: "grid" }, svg("line", { class: "axis", x1: at, x2: at, y1: TOP, y2: HEIGHT - BOTTOM }));
     const isLast = at > width - 60;
     const [x, anchor] = isLast ? [at - 6, "end"] : [at + 6, "start"];
-    const words = Page.ticksOf(param, place, 4);
+    const words = Page.spaced(Page.ticksOf(param, place, 4), place, 13);
     for (const word of words) {
       const y = place(word);
       if (y < TOP - 2 || y > HEIGHT - BOTTOM + 2) continue;

@@ -54,6 +54,17 @@
     return values.length ? values : axis.ticks(count);
   };
 
+  /** Those of ticks that stand at least so many pixels apart. */
+  Page.spaced = (ticks, place, least) => {
+    let last = -Infinity;
+    return ticks.filter((tick) => {
+      const at = place(tick);
+      if (Math.abs(at - last) < least) return false;
+      last = at;
+      return true;
+    });
+  };
+
   /** The least and the largest of values, with a little air. */
   Page.extent = (values, log = false) => {
     const known = values.filter((value) => typeof value === "number" && (!log || value > 0));

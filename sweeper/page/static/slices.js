@@ -99,8 +99,8 @@
       }
     const grid = svg("g", { class: "grid" }, svg("rect", { class: "axis", x: frame.left, y: frame.top, width: frame.right - frame.left, height: frame.bottom - frame.top, fill: "none" }));
     const roomX = axisX.words ? (frame.right - frame.left) / axisX.words.length - 4 : 80;
-    for (const word of Page.ticksOf(px, axisX, 5)) grid.append(svg("text", { x: axisX(word), y: frame.bottom + 16, "text-anchor": "middle" }, Page.cut(Page.value(word), roomX)));
-    for (const word of Page.ticksOf(py, axisY, 5)) grid.append(svg("text", { x: frame.left - 8, y: axisY(word) + 4, "text-anchor": "end" }, Page.cut(Page.value(word), 78)));
+    for (const word of Page.spaced(Page.ticksOf(px, axisX, 5), axisX, 40)) grid.append(svg("text", { x: axisX(word), y: frame.bottom + 16, "text-anchor": "middle" }, Page.cut(Page.value(word), roomX)));
+    for (const word of Page.spaced(Page.ticksOf(py, axisY, 5), axisY, 14)) grid.append(svg("text", { x: frame.left - 8, y: axisY(word) + 4, "text-anchor": "end" }, Page.cut(Page.value(word), 78)));
     grid.append(svg("text", { class: "title", x: (frame.left + frame.right) / 2, y: height - 6, "text-anchor": "middle" }, px.name));
     const dots = points.map((point) => dot(point.trial, frame.left + point.x * (frame.right - frame.left), frame.top + point.y * (frame.bottom - frame.top), share));
     const label = `score over ${px.name} and ${py.name}, ${points.length} trials`;

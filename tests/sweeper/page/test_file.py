@@ -28,7 +28,6 @@ from tests.sweeper.browser import NEEDS_CHROMIUM, complaints, open_browser, show
 from tests.sweeper.page.accessible import violations
 from tests.sweeper.page.hand_made import CHINESE, LONG, MARKUP
 
-
 MARKUP_MAKERS = r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|eval\(|new Function|srcdoc"
 
 

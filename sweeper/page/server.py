@@ -1,0 +1,136 @@
+"""The live page's server: our own files, the studies as JSON, their pictures. It reads, and serves one folder alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from html import escape
+from pathlib import Path
+from typing import Final
+
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.middleware import Middleware
+from starlette.middleware.gzip import GZipMiddleware
+from starlette.requests import Request
+from starlette.responses import FileResponse, HTMLResponse, JSONResponse, PlainTextResponse, Response
+from starlette.routing import Route
+from starlette.types import ASGIApp
+
+from foundation.errors import DataError
+from sweeper.page.access import Guard, Secrets
+from sweeper.page.assets import ICON, SHARED, STYLE, frame_with, read_asset
+from sweeper.page.live import Studies
+from sweeper.page.thumbnails import thumbnail_of
+
+LIVE: Final = "live.js"
+_SCRIPTS: Final = (*SHARED, LIVE)
+_PICTURES: Final = {".png": "image/png", ".webp": "image/webp"}
+_A_DAY: Final = "private, max-age=86400"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Site:
+    """What a server needs to know of itself."""
+
+    studies: Studies
+    own: Secrets
+    hosts: Sequence[str]
+    """Its names with their port, as browsers say them."""
+    port: int
+    mlflow: str = ""
+    """MLflow's address; empty where there is none."""
+
+
+def make_app(site: Site) -> ASGIApp:
+    """Return the application, guarded."""
+    pages = _Pages(site)
+    app = Starlette(
+        routes=[
+            Route("/", pages.index),
+            Route("/static/{name}", pages.asset),
+            Route("/api/studies", pages.list_studies),
+            Route("/api/studies/{name}", pages.study),
+            Route("/pictures/{path:path}", pages.picture),
+            Route("/thumbnails/{path:path}", pages.thumbnail),
+        ],
+        middleware=[Middleware(GZipMiddleware, minimum_size=2000, compresslevel=5)],
+    )
+    return Guard(app, site.own, site.hosts, site.port)
+
+
+class _Pages:
+    """The answers to requests."""
+
+    def __init__(self, site: Site) -> None:
+        self._site = site
+        self._studies = site.studies
+        self._root = site.studies.folder.resolve()
+
+    async def index(self, _: Request) -> Response:
+        """The one HTML page."""
+        scripts = "\n".join(f'<script src="/static/{name}"></script>' for name in _SCRIPTS)
+        head = (
+            f'<meta name="sweeper-token" content="{escape(self._site.own.csrf)}">\n'
+            f'<meta name="sweeper-mlflow" content="{escape(self._site.mlflow)}">\n'
+            f'<link rel="icon" href="/static/{ICON}"><link rel="stylesheet" href="/static/{STYLE}">'
+        )
+        return HTMLResponse(frame_with(head, scripts), headers={"Cache-Control": "no-store"})
+
+    async def asset(self, request: Request) -> Response:
+        """One of our own files."""
+        name = request.path_params["name"]
+        if name not in (STYLE, ICON, *_SCRIPTS):
+            return _none()
+        kind = {STYLE: "text/css", ICON: "image/svg+xml"}.get(name, "text/javascript")
+        return Response(read_asset(name), media_type=kind, headers={"Cache-Control": "no-cache"})
+
+    async def list_studies(self, _: Request) -> Response:
+        """What the list shows."""
+        return _json(await run_in_threadpool(self._studies.summaries))
+
+    async def study(self, request: Request) -> Response:
+        """What of a study is newer than the version `since`."""
+        study = await run_in_threadpool(self._studies.find, request.path_params["name"])
+        if study is None:
+            return _none()
+        since = request.query_params.get("since", "0")
+        return _json(await run_in_threadpool(study.newer, int(since) if since.isdecimal() and len(since) < 16 else 0))
+
+    async def picture(self, request: Request) -> Response:
+        """A picture as it is."""
+        file = self._inside(request.path_params["path"])
+        if file is None:
+            return _none()
+        return FileResponse(file, media_type=_PICTURES[file.suffix], headers={"Cache-Control": _A_DAY})
+
+    async def thumbnail(self, request: Request) -> Response:
+        """A picture in small, which is made now where it was not."""
+        file = self._inside(request.path_params["path"])
+        if file is None:
+            return _none()
+        try:
+            small = await run_in_threadpool(thumbnail_of, file, self._studies.folder)
+        except (DataError, OSError):
+            return _none()
+        return FileResponse(small, media_type="image/webp", headers={"Cache-Control": _A_DAY})
+
+    def _inside(self, path: str) -> Path | None:
+        """The picture at a path below the studies' folder; None where it is elsewhere, hidden, or none."""
+        parts = Path(path).parts
+        if not parts or any(part.startswith(".") or "\0" in part for part in parts) or Path(path).is_absolute():
+            return None
+        try:
+            file = (self._root / path).resolve()
+            is_there = file.is_file()
+        except OSError:
+            return None
+        return file if is_there and file.is_relative_to(self._root) and file.suffix in _PICTURES else None
+
+
+def _json(value: object) -> Response:
+    return JSONResponse(value, headers={"Cache-Control": "no-store"})
+
+
+def _none() -> Response:
+    return PlainTextResponse("there is no such thing here", 404)
