@@ -78,7 +78,7 @@ def commands() -> list[list[str]]:
 
 PARSED: dict[str, Callable[[list[str]], object]] = {
     "export": sweeper.export_request.parse,
-    "dashboard": sweeper.dashboard._parse,
+    "dashboard": sweeper.dashboard.parse,
     "clean": sweeper.clean._parse,
     "report": sweeper.report.parse,
     "train": train.command.parse_command,

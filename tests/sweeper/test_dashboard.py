@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 import signal
 import socket
 import subprocess
@@ -17,39 +16,24 @@ import psutil
 import pytest
 from selenium import webdriver
 from selenium.common.exceptions import StaleElementReferenceException
-from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.ui import WebDriverWait
 
 from eval.evaluation import Evaluation
-from sweeper import dashboard
+from sweeper import addresses, dashboard, dashboard_mlflow
+from sweeper.addresses import host_names
+from sweeper.dashboard_mlflow import LOG
 from sweeper.tracking import open_tracker
 from sweeper.tracking.spec import TrackingSpec
+from tests.sweeper.browser import NEEDS_CHROMIUM, open_browser
 from tests.sweeper.tracking.read_back import record, weights_in
 from train.pocket.draw import draw_scene
 from train.pocket.world import scenes
 from train.reports import StepReport
 
 WAIT_S = 60
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-DRIVER = shutil.which("chromedriver")
-FLAGS = (
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--disable-dev-shm-usage",
-    "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1",  # the page must work without the internet
-    "--window-size=1600,1400",
-)
-
-
 CARD = "# The winner\n\n![Base and best](contact_sheet.png)\n\n| a | b |\n| --- | --- |\n| 1 | 2 |\n"
 
 
@@ -110,19 +94,22 @@ def _evaluation(step: int) -> Evaluation:
 @pytest.fixture(scope="module")
 def address(studies: Path) -> Iterator[str]:
     """The address that the real command says for the study; at the end it must leave well and take its server along."""
-    port = _free_port()
+    port, beside = _free_port(), _free_port()
     command = [sys.executable, "-m", "sweeper.dashboard", "--folder", str(studies), "--port", str(port)]
+    command.append(f"mlflow={beside}")
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True)
     try:
         assert process.stdout is not None
-        said = process.stdout.readline() + process.stdout.readline()
-        found = re.search(rf"^  pencil  (http://127\.0\.0\.1:{port}/\S+)$", said, re.MULTILINE)
-        assert found, f"{said}{(studies / dashboard.LOG).read_text()}"
+        said = "".join(process.stdout.readline() for _ in range(3))
+        assert re.match(rf"the studies in .* are at http://127\.0\.0\.1:{port}/\?open=\S{{32}} ", said)
+        found = re.search(rf"^  pencil  (http://127\.0\.0\.1:{beside}/\S+)$", said, re.MULTILINE)
+        assert found, f"{said}{(studies / LOG).read_text()}"
         yield found[1]
         process.send_signal(signal.SIGTERM)
         assert process.wait(timeout=30) == 0
-        with socket.socket() as probe:
-            assert probe.connect_ex(("127.0.0.1", port)) != 0
+        for each in (port, beside):
+            with socket.socket() as probe:
+                assert probe.connect_ex(("127.0.0.1", each)) != 0
     finally:
         process.kill()
         process.wait()
@@ -136,20 +123,12 @@ def _free_port() -> int:
 
 @pytest.fixture
 def browser(tmp_path: Path) -> Iterator[webdriver.Chrome]:
-    assert CHROMIUM is not None
-    options = webdriver.ChromeOptions()
-    options.binary_location = CHROMIUM
-    for flag in (*FLAGS, f"--user-data-dir={tmp_path / 'profile'}"):
-        options.add_argument(flag)
-    driver = webdriver.Chrome(options=options, service=Service(DRIVER))
-    yield driver
-    driver.save_screenshot(str(tmp_path / "last.png"))  # what a failed wait was looking at
-    driver.quit()
+    with open_browser(tmp_path / "profile") as driver:
+        yield driver
+        driver.save_screenshot(str(tmp_path / "last.png"))  # what a failed wait was looking at
 
 
-@pytest.mark.skipif(
-    CHROMIUM is None or DRIVER is None, reason="no Chromium with its driver: apt-get install chromium chromium-driver"
-)
+@NEEDS_CHROMIUM
 def test_the_page_shows_the_studys_runs_and_the_images_of_a_trial(
     address: str, browser: webdriver.Chrome, tmp_path: Path
 ) -> None:
@@ -189,7 +168,7 @@ def test_the_page_shows_the_studys_runs_and_the_images_of_a_trial(
 
 
 def test_the_server_ends_with_the_dashboard_however_that_ends(studies: Path) -> None:
-    port = _free_port()
+    port, beside = _free_port(), _free_port()
     command = [
         sys.executable,
         "-m",
@@ -200,24 +179,26 @@ def test_the_server_ends_with_the_dashboard_however_that_ends(studies: Path) -> 
         "0.0.0.0",
         "--port",
         str(port),
+        f"mlflow={beside}",
     ]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True)
     try:
         assert process.stdout is not None
-        said = process.stdout.readline()
-        for name in dashboard._names("0.0.0.0"):
+        said = process.stdout.readline() + process.stdout.readline()
+        for name in host_names("0.0.0.0"):
             if ":" in name or name in (socket.gethostname(), socket.getfqdn()):
                 continue  # whether these lead anywhere is the network's matter
-            origin = f"http://{name}:{port}"
+            origin = f"http://{name}:{beside}"
             asked = {"Content-Type": "application/json", "Origin": origin}
             search = f"{origin}/ajax-api/2.0/mlflow/experiments/search"  # as its own page does
             with urllib.request.urlopen(
                 urllib.request.Request(search, b'{"max_results": 1}', asked), timeout=30
             ) as answer:
                 assert answer.status == 200, said
-        rebound = urllib.request.Request(f"http://127.0.0.1:{port}/", headers={"Host": f"evil.example:{port}"})
-        with pytest.raises(urllib.error.HTTPError, match="403"):
-            urllib.request.urlopen(rebound, timeout=30)
+        for each in (port, beside):
+            rebound = urllib.request.Request(f"http://127.0.0.1:{each}/", headers={"Host": f"evil.example:{each}"})
+            with pytest.raises(urllib.error.HTTPError, match="403"):
+                urllib.request.urlopen(rebound, timeout=30)
         (guardian,) = psutil.Process(process.pid).children()
         family = [guardian, *guardian.children(recursive=True)]
     finally:
@@ -228,14 +209,12 @@ def test_the_server_ends_with_the_dashboard_however_that_ends(studies: Path) -> 
 
 
 def test_a_server_answers_to_its_own_names_alone() -> None:
-    assert dashboard._names("192.0.2.7") == ["192.0.2.7", "127.0.0.1", "localhost", "::1"]
-    everywhere = dashboard._names("::")
-    assert {"127.0.0.1", socket.gethostname(), *dashboard._own_addresses()} <= set(everywhere)
+    assert host_names("192.0.2.7") == ["192.0.2.7", "127.0.0.1", "localhost", "::1"]
+    everywhere = host_names("::")
+    assert {"127.0.0.1", socket.gethostname(), *addresses._own_addresses()} <= set(everywhere)
 
 
-@pytest.mark.skipif(
-    CHROMIUM is None or DRIVER is None, reason="no Chromium with its driver: apt-get install chromium chromium-driver"
-)
+@NEEDS_CHROMIUM
 def test_a_page_shows_the_trials_pictures_side_by_side_at_the_winners_step(
     address: str, browser: webdriver.Chrome, tmp_path: Path
 ) -> None:
@@ -286,6 +265,6 @@ def test_a_server_that_cannot_start_is_said_with_its_log(tmp_path: Path, capsys:
         return [sys.executable, "-c", "print('no such store'); raise SystemExit(1)"]
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(dashboard, "_command", command)
-        assert dashboard.main(["--folder", str(tmp_path), "--port", str(port)]) == 2
+        patch.setattr(dashboard_mlflow, "_command", command)
+        assert dashboard.main(["--folder", str(tmp_path), "--port", str(port), f"mlflow={_free_port()}"]) == 2
     assert "ended at once: no such store; see" in capsys.readouterr().err

@@ -93,7 +93,7 @@ def test_hydra_takes_what_the_command_quoted(home: Path, monkeypatch: pytest.Mon
         (clean.clean, ["folder=~/none"]),
         (lambda given: export(*parse(given)), ["~/none"]),
         (lambda given: export(*parse(given)), ["pencil", "folder=~/none"]),
-        (lambda given: dashboard.serve(*dashboard._parse(given)), ["folder=~/none"]),
+        (lambda given: dashboard.serve(dashboard.parse(given)), ["folder=~/none"]),
     ],
 )
 def test_every_command_says_where_it_looked(

@@ -40,7 +40,8 @@
     const next = at < 0 ? 0 : Math.max(0, Math.min(order.length - 1, at + by));
     if (order[next] !== store.selected) store.select(order[next]);
     const row = document.querySelector(`.trials tr[data-trial="${order[next]}"]`);
-    if (row && store.view === "overview") row.scrollIntoView({ block: "nearest" });
+    const table = row && row.closest("table").getBoundingClientRect();
+    if (table && table.top < window.innerHeight && table.bottom > 0) row.scrollIntoView({ block: "nearest" });
   };
 
   const flip = () => {

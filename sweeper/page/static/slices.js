@@ -95,7 +95,7 @@
         const { value, near } = smoothed(points, (column + 0.5) / CELLS, (row + 0.5) / CELLS);
         if (near < 0.06) continue;
         const shade = Page.shade(Math.max(0, Math.min(0.999, (value - low) / (high - low || 1))));
-        cells.append(svg("rect", { class: shade, x: (frame.left + column * cw).toFixed(1), y: (frame.top + row * ch).toFixed(1), width: (cw + 0.4).toFixed(1), height: (ch + 0.4).toFixed(1), "fill-opacity": (0.75 * near).toFixed(2) }));
+        cells.append(svg("rect", { class: shade, x: (frame.left + column * cw).toFixed(1), y: (frame.top + row * ch).toFixed(1), width: cw.toFixed(1), height: ch.toFixed(1), "fill-opacity": (0.75 * near).toFixed(2) }));
       }
     const grid = svg("g", { class: "grid" }, svg("rect", { class: "axis", x: frame.left, y: frame.top, width: frame.right - frame.left, height: frame.bottom - frame.top, fill: "none" }));
     const roomX = axisX.words ? (frame.right - frame.left) / axisX.words.length - 4 : 80;
