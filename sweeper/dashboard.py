@@ -96,25 +96,27 @@ def serve(request: DashboardRequest) -> int:
     )
     page = f"http://{name}:{port}/"
     server = uvicorn.Server(settings)
+    serving = threading.Thread(target=server.run, daemon=True)
     beside = start_mlflow(folder, host, mlflow_port) if mlflow_port is not None else None
     try:
         with _ending_on(signal.SIGTERM, signal.SIGHUP):
-            thread = threading.Thread(target=server.run, daemon=True)
-            thread.start()
-            while not server.started and thread.is_alive():
+            serving.start()
+            while not server.started and serving.is_alive():
                 time.sleep(0.02)
             say(f"the studies in {folder}/ are at {page}?{VISIT}={own.token} (Ctrl-C ends it)")
             threading.Thread(target=site.studies.summaries, daemon=True).start()  # read, before the first visit asks
             if beside is not None:
                 _show_mlflow(beside, mlflow, folder, page)
-            thread.join()
-            return 0
+            serving.join()
     except KeyboardInterrupt:
-        return 0
+        pass
     finally:
         server.should_exit = True
         if beside is not None:
             end_mlflow(beside)
+        if serving.is_alive():
+            serving.join(2 * _LAST_S)
+    return 0
 
 
 def parse(arguments: Sequence[str]) -> DashboardRequest:

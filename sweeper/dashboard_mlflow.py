@@ -150,4 +150,6 @@ def end_mlflow(server: subprocess.Popen[bytes]) -> None:
             os.killpg(server.pid, number)
         with suppress(subprocess.TimeoutExpired):
             server.wait(timeout=10)
+            if server.stdin is not None:
+                server.stdin.close()
             return

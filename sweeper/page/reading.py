@@ -53,7 +53,7 @@ class StudyReader:
         about = self._once("about", _time_of(study / STUDY_FILE), lambda: read_study_file(study))
         scores = self._once("scores", _time_of(best_of(study) / SCORES), lambda: read_scores(study))
         notes = [about.problem] if about.problem else []
-        recorded = {each.number: each for each in self._recorded(notes)}
+        recorded = {each.number: each for each in self._records(notes)}
         names = short_names([*about.space, *(name for each in recorded.values() for name in each.params)])
         runs, experiment = self._runs()
         trials, timeline = self._trials(recorded, names, about, scores, state, runs)
@@ -143,7 +143,7 @@ class StudyReader:
         self._files = {number: self._files[number] for number in folders}
         return self._files
 
-    def _recorded(self, notes: list[str]) -> Sequence[RecordedTrial]:
+    def _records(self, notes: list[str]) -> Sequence[RecordedTrial]:
         def read() -> Sequence[RecordedTrial] | StudyError:
             try:
                 return recorded_trials(self.study.name, self._database)

@@ -121,7 +121,7 @@ def trial_view(
         step=max(files.curves.step, files.evaluations[-1].step if files.evaluations else 0),
         loss=files.curves.loss,
         slot=files.curves.slot,
-        evaluations=[_judged(each) for each in files.evaluations],
+        evaluations=[_evaluation_view(each) for each in files.evaluations],
         losses=files.curves.losses,
         rates=files.curves.rates,
         validations=files.validations,
@@ -166,7 +166,7 @@ def _end_of(
     return (open_status, "") if recorded.status == "running" else (recorded.status, recorded.reason)
 
 
-def _judged(evaluation: Evaluation) -> Judged:
+def _evaluation_view(evaluation: Evaluation) -> Judged:
     return Judged(
         step=evaluation.step,
         score=evaluation.score,

@@ -66,7 +66,7 @@ def recorded_trials(name: str, database: Path) -> list[RecordedTrial]:
         StudyError: the database cannot be read.
     """
     study = load_study(name, database)
-    return [_recorded(each) for each in study.get_trials(deepcopy=False) if _is_real(each)] if study else []
+    return [_record_of(each) for each in study.get_trials(deepcopy=False) if _is_real(each)] if study else []
 
 
 def importances_of(name: str, database: Path, direction: Direction) -> Importances:
@@ -91,7 +91,7 @@ def importances_of(name: str, database: Path, direction: Direction) -> Importanc
     return Importances(shares=shares, note=few if len(ended) < FEW else "")
 
 
-def _recorded(trial: FrozenTrial) -> RecordedTrial:
+def _record_of(trial: FrozenTrial) -> RecordedTrial:
     return RecordedTrial(
         number=trial.number,
         params=dict(trial.params),
