@@ -34,6 +34,7 @@ COMMANDS: Final[Mapping[str, Command]] = {
     "export": Command("sweeper.export", "write a LoRA for other programs", "sweeper.export_request"),
     "merge": Command(f"{_MERGE}.command", "merge, combine and resize LoRAs", f"{_MERGE}.request"),
     "report": Command("sweeper.report", "list a study's trials, best first", "sweeper.report"),
+    "choose": Command("sweeper.choose", "make a checkpoint the best by hand, or undo it", "sweeper.choose"),
     "dashboard": Command("sweeper.dashboard", "show every study, trial and picture", "sweeper.dashboard"),
     "clean": Command("sweeper.clean", "free what old studies hold on the disk", "sweeper.clean"),
 }

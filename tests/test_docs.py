@@ -15,6 +15,7 @@ import eval.request
 import foundation.adapters.merge.recipe
 import foundation.adapters.merge.request
 import foundation.data.prepare.request
+import sweeper.choose
 import sweeper.clean
 import sweeper.dashboard
 import sweeper.export_request
@@ -79,6 +80,7 @@ def commands() -> list[list[str]]:
 PARSED: dict[str, Callable[[list[str]], object]] = {
     "export": sweeper.export_request.parse,
     "dashboard": sweeper.dashboard.parse,
+    "choose": sweeper.choose.parse,
     "clean": sweeper.clean._parse,
     "report": sweeper.report.parse,
     "train": train.command.parse_command,

@@ -13,6 +13,7 @@ from sweeper.page.view import ChoiceView
 from sweeper.records.paths import best_of
 from sweeper.records.trainings import number_of
 from sweeper.results.file_names import SCORES
+from sweeper.results.report import BY_HAND
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -41,7 +42,7 @@ def read_scores(study: Path) -> Scores | None:
                 strength=float(stored["strength"]),
                 score=evaluation.score,
                 metrics=dict(evaluation.metrics),
-                by_hand=bool(stored.get("by_hand")),
+                by_hand=BY_HAND in stored,
             ),
             evaluation=evaluation,
             finalists={number_of(name): number(score) for name, score in stored["finalists"].items()},

@@ -65,7 +65,7 @@ def html_of(view: StudyView, studies: Path, picture_bytes: int = PICTURE_BYTES) 
 
     `studies` is the folder that its pictures' paths count from.
     """
-    view = _without_most_curves(view)
+    view = _to_send(view)
     paths = list(dict.fromkeys(_paths(view)))
     thumbnails = _thumbnails(paths, studies, picture_bytes)
     said = f"As it stood on {time.strftime('%Y-%m-%d at %H:%M', time.localtime(view.read_at))}, in one file."
@@ -93,9 +93,9 @@ def html_of(view: StudyView, studies: Path, picture_bytes: int = PICTURE_BYTES) 
     return frame_with(head, body).replace("<title>sweeper</title>\n", "", 1)
 
 
-def _without_most_curves(view: StudyView) -> StudyView:
-    """The same where what only a server's pages need is left out."""
-    return replace(view, trials=[replace(each, run="") for each in view.trials], experiment="")
+def _to_send(view: StudyView) -> StudyView:
+    """The same without what leads to this machine: runs in MLflow, and the command with its paths."""
+    return replace(view, trials=[replace(each, run="") for each in view.trials], experiment="", command="")
 
 
 def _paths(view: StudyView) -> Iterator[str]:

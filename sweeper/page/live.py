@@ -42,6 +42,11 @@ class LiveStudy:
         self._trials: dict[int, _Part] = {}
         self._view: StudyView | None = None
 
+    @property
+    def folder(self) -> Path:
+        """The study's."""
+        return self._reader.study
+
     def view(self) -> StudyView:
         """Return the study as it was read last, a moment ago at most."""
         with self._lock:
@@ -141,6 +146,7 @@ def _summary(view: StudyView) -> dict[str, Any]:
             "took_s": view.training_s + view.judging_s,
             "gigabytes": view.gigabytes,
             "sentence": view.sentences[0] if view.sentences else "",
+            "command": view.command,
         }
     )
 

@@ -10,6 +10,7 @@ from typing import Any, Final, TypeVar
 
 from foundation.errors import StudyError
 from sweeper.holdings import state_of_study
+from sweeper.page.actions import command_line
 from sweeper.page.choice import Scores, read_scores
 from sweeper.page.params import param_views, short_names
 from sweeper.page.pictures import FINAL, base_sets
@@ -86,6 +87,7 @@ class StudyReader:
             gigabytes=max((each.gigabytes for each in trials), default=0.0),
             left_s=time_left_s(trials, timeline, about.num_trials) if state == "running" else None,
             experiment=experiment,
+            command=self._once("command", _time_of(study / STUDY_FILE), lambda: command_line(study)),
             best=sorted(path.name for path in best_of(study).iterdir()) if best_of(study).is_dir() else (),
             notes=notes,
         )

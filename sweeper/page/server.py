@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
@@ -17,14 +17,20 @@ from starlette.responses import FileResponse, HTMLResponse, JSONResponse, PlainT
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from foundation.errors import DataError
+from foundation.errors import DataError, UserError, first_line
+from foundation.files.documents import as_mapping, parse_json
 from sweeper.page.access import Guard, Secrets
+from sweeper.page.actions import choose, resume, stop
 from sweeper.page.assets import ICON, SHARED, STYLE, frame_with, read_asset
 from sweeper.page.live import Studies
 from sweeper.page.thumbnails import thumbnail_of
 
-LIVE: Final = "live.js"
-_SCRIPTS: Final = (*SHARED, LIVE)
+_SCRIPTS: Final = (*SHARED, "actions.js", "live.js")
+_ACTIONS: Final[Mapping[str, Callable[[Path, Mapping[str, Any]], list[str]]]] = {
+    "choose": choose,
+    "stop": lambda study, _: stop(study),
+    "resume": lambda study, _: resume(study),
+}
 _PICTURES: Final = {".png": "image/png", ".webp": "image/webp"}
 _A_DAY: Final = "private, max-age=86400"
 
@@ -51,6 +57,7 @@ def make_app(site: Site) -> ASGIApp:
             Route("/static/{name}", pages.asset),
             Route("/api/studies", pages.list_studies),
             Route("/api/studies/{name}", pages.study),
+            Route("/api/studies/{name}/{action}", pages.act, methods=["POST"]),
             Route("/pictures/{path:path}", pages.picture),
             Route("/thumbnails/{path:path}", pages.thumbnail),
         ],
@@ -96,6 +103,19 @@ class _Pages:
             return _none()
         since = request.query_params.get("since", "0")
         return _json(await run_in_threadpool(study.newer, int(since) if since.isdecimal() and len(since) < 16 else 0))
+
+    async def act(self, request: Request) -> Response:
+        """Do what a person wants of a study; what was said, or 409 with why not."""
+        study = await run_in_threadpool(self._studies.find, request.path_params["name"])
+        action = _ACTIONS.get(request.path_params["action"])
+        if study is None or action is None:
+            return _none()
+        try:
+            wanted = as_mapping(parse_json(await request.body() or b"{}", "the request"), "the request")
+            lines = await run_in_threadpool(action, study.folder, wanted)
+        except (UserError, OSError) as error:
+            return PlainTextResponse(first_line(error), 409)
+        return _json({"lines": lines})
 
     async def picture(self, request: Request) -> Response:
         """A picture as it is."""

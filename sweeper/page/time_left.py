@@ -17,7 +17,7 @@ def time_left_s(trials: Sequence[TrialView], timeline: Timeline, wanted: int) ->
     steps = max((each.step for each in own), default=0)
     if not steps or not any(each.evaluations for each in own) or not timeline.lanes:
         return None
-    is_open = [each.status in ("running", "waiting") for each in own]
+    is_open = [each.status in ("running", "waiting", "paused") for each in own]
     left = sum(steps - each.step for each, still in zip(own, is_open, strict=True) if still)
     left += steps * max(0, wanted - len(own))
     made = sum(each.step for each in own)

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any, Final, Literal
 
 StudyState = Literal["running", "unfinished", "finished"]
-TrialStatus = Literal["running", "waiting", "finished", "pruned", "failed"]
-"""waiting: an interrupted study goes on with it."""
+TrialStatus = Literal["running", "waiting", "paused", "finished", "pruned", "failed"]
+"""waiting: an interrupted study goes on with it; paused: it seems hopeless, and goes on should it be no more."""
 Point = tuple[float, float]
 """Step and value."""
 _DIGITS: Final = 5
@@ -206,6 +206,8 @@ class StudyView:
     """About how long it still takes, while it runs; None where there is nothing to go by."""
     experiment: str
     """Its experiment in MLflow; empty where that is not known."""
+    command: str = ""
+    """The command that goes on with it; empty where that is not known."""
     best: Sequence[str] = ()
     """The files of the best."""
     notes: Sequence[str] = field(default_factory=tuple)

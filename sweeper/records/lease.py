@@ -56,6 +56,15 @@ def is_held(folder: Path) -> bool:
     return False
 
 
+def supervisor_of(folder: Path) -> int | None:
+    """The process that has the study just now; None where none has, or only a worker that still saves its trials."""
+    with suppress(FileNotFoundError), (folder / _SUPERVISOR).open("r") as file:
+        if not _lock(file):
+            holder = _holder(file)
+            return int(holder) if holder.isdecimal() else None
+    return None
+
+
 @contextmanager
 def working(folder: Path) -> Iterator[None]:
     """Be known as a worker that may still write to the study's folder."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import shutil
 from pathlib import Path
+from typing import Final
 
 from eval.evaluation import Evaluation
 from foundation.config.plain import named_numbers, number, plain
@@ -26,6 +27,9 @@ from sweeper.results.file_names import (
 )
 from sweeper.results.web_ui_file import hand_over
 from sweeper.results.winner import Chosen, Winner, base_metrics
+
+BY_HAND: Final = "by_hand"
+"""The key of scores.json that says on which day a person chose; absent where the judge did."""
 
 
 def write_best(folder: Path, winner: Winner) -> Path:
@@ -97,6 +101,7 @@ def scores(winner: Winner) -> dict[str, object]:
         "lead": winner.lead,
         "refit": winner.refit_words,
         "strengths": {f"{strength:g}": evaluation.to_json() for strength, evaluation in winner.tried.items()},
+        **({BY_HAND: winner.by_hand} if winner.by_hand else {}),
     }
 
 

@@ -131,6 +131,8 @@ class Winner:
     stages: Stages | None = None
     """What the study took so far."""
     strength_sheet: Image.Image | None = None
+    by_hand: str = ""
+    """The day on which a person chose it; empty where the judge did."""
     finalists_sheet: Image.Image | None = None
     """The base and the finalists side by side; None for one finalist."""
 

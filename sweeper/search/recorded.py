@@ -17,13 +17,14 @@ from eval.metrics.registry import Direction
 from sweeper.search.database import load_study, score_of
 from sweeper.search.dimension import Value
 
-RecordedStatus = Literal["running", "finished", "pruned", "failed"]
+RecordedStatus = Literal["running", "paused", "finished", "pruned", "failed"]
 _STATUS: Final[Mapping[TrialState, RecordedStatus]] = {
     TrialState.COMPLETE: "finished",
     TrialState.PRUNED: "pruned",
     TrialState.FAIL: "failed",
 }
 _REASON: Final = "reason"
+_PAUSED: Final = "paused"
 _VOID: Final = "void"
 """Marks trials of an older program that count for nothing."""
 FEW: Final = 20
@@ -39,10 +40,10 @@ class RecordedTrial:
     params: Mapping[str, Value]
     """By the names of the space's dimensions."""
     status: RecordedStatus
-    """Running is also what an interrupted study has left."""
+    """Running is also what an interrupted study has left; paused is a trial that waits though slots are free."""
     score: float | None
     reason: str
-    """Why it ended; empty before."""
+    """Why it ended, or is paused; empty else."""
     began: float | None
     """Seconds since 1970."""
     ended: float | None
@@ -92,12 +93,13 @@ def importances_of(name: str, database: Path, direction: Direction) -> Importanc
 
 
 def _record_of(trial: FrozenTrial) -> RecordedTrial:
+    waits = str(trial.user_attrs.get(_PAUSED, "")) if trial.state == TrialState.RUNNING else ""
     return RecordedTrial(
         number=trial.number,
         params=dict(trial.params),
-        status=_STATUS.get(trial.state, "running"),
+        status="paused" if waits else _STATUS.get(trial.state, "running"),
         score=score_of(trial),
-        reason=str(trial.user_attrs.get(_REASON, "")),
+        reason=waits or str(trial.user_attrs.get(_REASON, "")),
         began=_seconds(trial.datetime_start),
         ended=_seconds(trial.datetime_complete),
     )

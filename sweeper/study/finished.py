@@ -51,6 +51,15 @@ def forget_finished(folder: Path) -> None:
     (folder / FINISHED_FILE).unlink(missing_ok=True)
 
 
+def note_best(folder: Path) -> None:
+    """Write into the record, where there is one, that the best is as it is now: a person chose it."""
+    try:
+        record = read_mapping(folder / FINISHED_FILE)
+    except (OSError, ValueError):
+        return
+    write_json(folder / FINISHED_FILE, {**record, "best": _digests_of_best(folder)})
+
+
 def forget_trials_files(folder: Path) -> None:
     """Take from the record what is gone of the trials, which was cleared on purpose."""
     try:

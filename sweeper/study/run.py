@@ -110,7 +110,7 @@ def _run_study(overrides: Sequence[str], stop: Stop) -> int:
         refuse_lost_trials(folder, database, search.has_trials, search.ended_trials())
         stack.enter_context(noting_uses(folder, and_before=True))
         identity = search.identity(_identity(folder / "study.yaml"))
-        _write_study(folder, request, identity)
+        _write_study(folder, request, identity, overrides)
         launcher = stack.enter_context(
             _start_workers(LAUNCHERS[config.launcher.name](config, request.objectives), search, config)
         )
@@ -293,11 +293,12 @@ def _list_of(value: Any) -> Any:
     return [_list_of(item) for item in value] if isinstance(value, list | tuple) else value
 
 
-def _write_study(folder: Path, request: Plan, identity: str) -> None:
-    """study.yaml: the request, with what versions, and the study's identity."""
+def _write_study(folder: Path, request: Plan, identity: str, overrides: Sequence[str]) -> None:
+    """study.yaml: the request, with what versions, the study's identity, and the command that goes on with it."""
     about = {
         "study": request.config.study.name,
         "id": identity,
+        "command": [redact(each) for each in overrides],
         "space": request.space.fingerprint(),
         "config": asdict(request.config),
         "python": sys.version.split()[0],

@@ -11,6 +11,7 @@
   let timer = 0;
   let shown = null;
   let asked = 0;
+  let troubled = false;
 
   Page.pictures.thumbnail = (path) => `/thumbnails/${words(path)}`;
   Page.pictures.whole = (path) => `/pictures/${words(path)}`;
@@ -40,12 +41,13 @@
   Page.hooks.head = (where) => {
     if (where === "start") return [link("#/", "studies")];
     const { study } = store;
+    return [...Page.studyButtons(study), ...mlflowLink(study)];
+  };
+  const mlflowLink = (study) => {
     return mlflow && study.experiment ? [link(`${mlflow}/#/experiments/${study.experiment}/runs?workflowType=machine_learning`, "MLflow")] : [];
   };
-  const barHooks = [];
-  Page.hooks.addToBar = (make) => barHooks.push(make);
   Page.hooks.bar = (trial) => [
-    ...barHooks.flatMap((make) => make(trial)),
+    Page.chooseButton(trial),
     el("button", { type: "button", onclick: () => { Page.show("wall"); } }, "on the wall"),
     mlflow && trial.run && store.study.experiment ? link(`${mlflow}/#/experiments/${store.study.experiment}/runs/${trial.run}/model-metrics`, "in MLflow") : null,
   ].filter(Boolean);
@@ -93,15 +95,16 @@
         if (first) Page.drawStudy();
         else redraw(news);
       }
-      say("");
+      if (troubled) say("");
+      troubled = false;
       rest = store.study.state === "running" ? POLL_S : REST_S;
     } catch (error) {
       if (name !== shown) return;
+      troubled = true;
       say(`no answer from the server (${error.message}); asking again`);
     }
     if (name === shown) timer = setTimeout(poll, 1000 * (document.hidden ? REST_S : rest));
   };
-  Page.pollNow = poll;
 
   const row = (study) => {
     const picture = study.picture ? Page.pictures.image(study.picture, `best picture of ${study.name}`) : el("span", { class: "none" }, "–");
@@ -117,7 +120,7 @@
       el("td", { class: "num" }, Page.duration(study.took_s)),
       el("td", { class: "num" }, `${study.gigabytes.toFixed(1)} GB`),
       el("td", { class: "words" }, study.sentence),
-      ...(Page.hooks.row ? [Page.hooks.row(study)] : []),
+      el("td", {}, Page.studyButtons(study)),
     );
   };
 
@@ -132,7 +135,7 @@
       ].filter(Boolean),
     );
     document.getElementById("bar").hidden = true;
-    const heads = ["", "study", "state", "best score", "trials", "left", "took", "memory", "how it stands", ...(Page.hooks.row ? ["do"] : [])];
+    const heads = ["", "study", "state", "best score", "trials", "left", "took", "memory", "how it stands", "do"];
     const head = el("tr", {}, heads.map((name, place) => (name ? el("th", { scope: "col", class: place > 2 && place < 8 ? "num" : null }, name) : el("td"))));
     const view = document.getElementById("view");
     view.removeAttribute("aria-labelledby");
@@ -150,15 +153,19 @@
     try {
       const studies = await ask("/api/studies");
       if (shown !== null || mine !== asked) return;
-      drawList(studies);
-      say("");
+      if (!document.querySelector("dialog[open]")) drawList(studies);
+      if (troubled) say("");
+      troubled = false;
     } catch (error) {
       if (shown !== null) return;
+      troubled = true;
       say(`no answer from the server (${error.message}); asking again`);
     }
     timer = setTimeout(list, 1000 * 5);
   };
-  Page.listNow = list;
+
+  /** Ask for news at once. */
+  Page.askNow = () => (shown ? poll() : list());
 
   const route = () => {
     const [, name, view] = location.hash.split("/");

@@ -13,6 +13,7 @@
       ["took", `training ${Page.duration(study.training_s)}, judging ${Page.duration(study.judging_s)}`],
       ["memory", `${study.gigabytes.toFixed(1)} GB at most`],
       study.left_s !== null && ["left", `about ${Page.duration(study.left_s)}, then the finalists`],
+      study.command && ["command", study.command],
       study.best.length && ["best/", study.best.join(", ")],
     ];
     return el("dl", { class: "facts" }, rows.filter(Boolean).map(([name, words]) => [el("dt", {}, name), el("dd", {}, words || "–")]));

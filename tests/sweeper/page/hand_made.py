@@ -51,23 +51,22 @@ class Wanted:
 
 def make_study(folder: Path, wanted: Wanted) -> Path:
     """Return the folder of a study that is as if it had been run."""
-    request = plan(
-        [
-            *("+experiment=pencil", f"study.name={wanted.name}", f"study.num_trials={max(1, wanted.trials)}"),
-            f"study.folder='{folder}'",
-            "~study.space",
-            *(
-                "optimizer=choice(adamw,lion)",
-                "adapter.rank=choice(4,8,16)",
-                "data.num_train=6",
-                "data.num_validation=3",
-            ),
-            *("optimizer.lr=tag(log,interval(1e-4,1e-2))", "study.sampler=random", "study.recipes=null"),
-            *(f"train.steps={wanted.steps[-1]}", f"eval.every={wanted.steps[0]}"),
-        ]
-    )
+    overrides = [
+        *("+experiment=pencil", f"study.name={wanted.name}", f"study.num_trials={max(1, wanted.trials)}"),
+        f"study.folder='{folder}'",
+        "~study.space",
+        *(
+            "optimizer=choice(adamw,lion)",
+            "adapter.rank=choice(4,8,16)",
+            "data.num_train=6",
+            "data.num_validation=3",
+        ),
+        *("optimizer.lr=tag(log,interval(1e-4,1e-2))", "study.sampler=random", "study.recipes=null"),
+        *(f"train.steps={wanted.steps[-1]}", f"eval.every={wanted.steps[0]}"),
+    ]
+    request = plan(overrides)
     study = folder / wanted.name
-    _write_study(study, request, "0" * 32)
+    _write_study(study, request, "0" * 32, overrides)
     search = Search.open(request.config, request.space, folder / STUDIES)
     pictures = _Pictures(wanted.side, len(wanted.prompts))
     base = cache_of(folder) / f"base-{wanted.name}"

@@ -1,0 +1,119 @@
+"""What a person may do from the page: choose, stop, go on; through the server, as the page does."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+from starlette.testclient import TestClient
+
+from foundation.errors import StudyError
+from sweeper.page.access import CSRF_HEADER, VISIT, Secrets
+from sweeper.page.actions import choose_arguments, command_line, noted_command, resume
+from sweeper.page.live import Studies
+from sweeper.page.server import Site, make_app
+from sweeper.study.finished import STUDIES
+
+HOST = "127.0.0.1:5000"
+HOLDER = """\
+import signal, sys
+from pathlib import Path
+from sweeper.records.lease import supervising
+with supervising(Path(sys.argv[1]), print):
+    print("runs", flush=True)
+    signal.pause()
+"""
+
+
+@pytest.fixture(scope="module")
+def folder(studies: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The studies, to be written to."""
+    return Path(shutil.copytree(studies, tmp_path_factory.mktemp("acted on") / "studies"))
+
+
+@pytest.fixture
+def page(folder: Path) -> Iterator[TestClient]:
+    """A client that has opened the link and has the page's own token."""
+    own = Secrets()
+    site = Site(studies=Studies(folder, folder / STUDIES), own=own, hosts=[HOST], port=5000)
+    with TestClient(make_app(site), base_url=f"http://{HOST}", headers={CSRF_HEADER: own.csrf}) as client:
+        client.get("/", params={VISIT: own.token})
+        yield client
+
+
+def test_a_checkpoint_is_chosen_and_crowned(page: TestClient, folder: Path) -> None:
+    answer = page.post("/api/studies/pencil/choose", json={"trial": "4", "step": 40})
+    assert answer.status_code == 200, answer.text
+    first, second = answer.json()["lines"]
+    assert (
+        first.startswith("the best of pencil is trial 4 at step 40: ") and second == "champion is version 1 of pencil"
+    )
+    view = page.get("/api/studies/pencil").json()["study"]
+    assert view["choice"]["by_hand"] is True and "was chosen by hand" in view["sentences"][0]
+    assert json.loads((folder / "pencil" / "best" / "scores.json").read_text())["training"] == "4"
+
+
+def test_what_is_no_choice_is_refused_in_one_line(page: TestClient, studies: Path) -> None:
+    for wanted in (
+        {},
+        {"trial": "../1", "step": 1},
+        {"trial": 1, "step": 1},
+        {"trial": "1", "step": "1"},
+        {"trial": "1", "step": True},
+    ):
+        answer = page.post("/api/studies/pencil/choose", json=wanted)
+        assert (answer.status_code, answer.text) == (409, "a trial's name and a step are wanted"), wanted
+    assert page.post("/api/studies/pencil/choose", content=b"{").status_code == 409
+    assert page.post("/api/studies/pencil/anything").status_code == 404
+    assert page.post("/api/studies/nothing/stop").status_code == 404
+    assert choose_arguments(studies / "pencil", {"trial": "7.1", "step": 80}) == ["pencil", "trial=7.1", "step=80"]
+
+
+def test_a_running_study_is_interrupted_as_by_hand(page: TestClient, folder: Path) -> None:
+    refused = page.post("/api/studies/stopped/stop")
+    assert (refused.status_code, refused.text) == (409, "study stopped does not run")
+    held = subprocess.Popen([sys.executable, "-c", HOLDER, folder / "stopped"], stdout=subprocess.PIPE, text=True)
+    try:
+        assert held.stdout is not None and held.stdout.readline() == "runs\n"
+        assert page.post("/api/studies/stopped/resume").text == "study stopped runs already"
+        assert (
+            page.post("/api/studies/stopped/stop").json()["lines"][0].startswith(f"process {held.pid} was interrupted")
+        )
+        assert held.wait(timeout=30) == -signal.SIGINT
+    finally:
+        held.kill()
+        held.wait()
+        if held.stdout is not None:
+            held.stdout.close()
+
+
+def test_a_study_goes_on_with_the_command_that_it_noted(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The program is another one here, which says what it was given."""
+    said = tmp_path / "said"
+    program = tmp_path / "program"
+    program.write_text(f'#!/bin/sh\nprintf "%s\\n" "$@" > "{said}"\necho "error: no such thing"\nexit 2\n')
+    program.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(program))
+    with pytest.raises(StudyError, match="no such thing"):
+        resume(folder / "stopped")
+    *_, name, place = said.read_text().splitlines()
+    assert (name, place) == ("study.name=stopped", f"study.folder='{folder.resolve()}'")
+    assert said.read_text().splitlines()[:3] == ["-m", "sweeper", "+experiment=pencil"]
+
+
+def test_a_command_that_is_not_known_or_holds_a_secret_is_not_typed_for_anybody(folder: Path, tmp_path: Path) -> None:
+    assert command_line(folder / "stopped").startswith("sweeper +experiment=pencil study.name=stopped ")
+    for command in (None, [1], ["tracking.uri=http://me:***@host"]):
+        (tmp_path / "study.yaml").write_text(yaml.safe_dump({"command": command}))
+        assert command_line(tmp_path) == ""
+        with pytest.raises(StudyError, match="type it"):
+            noted_command(tmp_path)
