@@ -23,7 +23,7 @@ help:
 	@echo "make test-lowest  set up the oldest libraries that pyproject.toml allows in .venv-lowest, then some of the tests in it"
 	@echo "make quick        set up, then the tests that train next to nothing"
 	@echo "make check        ruff, mypy and import-linter"
-	@echo "make dashboard    show all studies in MLflow on 127.0.0.1"
+	@echo "make dashboard    show all studies on a page on 127.0.0.1, and in MLflow"
 	@echo "sweeper clean     (in .venv/bin) show what old studies hold on the disk, and free what nobody needs"
 	@echo "make clean        remove the environment and caches; studies in multirun/ stay"
 

@@ -12,8 +12,7 @@ from foundation.files.documents import read_json
 from sweeper.page.view import ChoiceView
 from sweeper.records.paths import best_of
 from sweeper.records.trainings import number_of
-from sweeper.results.file_names import SCORES
-from sweeper.results.report import BY_HAND
+from sweeper.results.file_names import BY_HAND, SCORES
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -16,7 +16,7 @@ from sweeper.page.study_file import StudyFile
 from sweeper.page.thumbnails import thumbnail_of
 from sweeper.page.view import RealPicture
 from sweeper.records.paths import cache_of
-from sweeper.results.nearest import nearest
+from sweeper.results.captions_like import nearest
 from train.drawn import with_drawn_folder
 
 SIDE: Final = 512

@@ -8,6 +8,7 @@ copied its pictures' times are not its own, and a trial is one span of training 
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -17,6 +18,8 @@ from sweeper.page.view import Lane, Span, Timeline
 
 TOGETHER_S: Final = 3.0
 """Evaluations that end so near to one another were one: their pictures are written one after the other."""
+_LOOK_BACK: Final = 16
+"""Judgings that began before and may end later than one that has ended: those of the same evaluation."""
 _LEAST_S: Final = 0.5
 """A gap of less is no idling: the supervisor has an answer by then."""
 
@@ -46,12 +49,14 @@ def timeline_of(courses: Iterable[Course], started: float | None) -> Timeline:
     end = max(each.ended for each in ordered) - zero
     spans = {place: _spans(own, judged, zero) for place, own in places.items()}
     lanes = []
+    judging: dict[int, list[Span]] = defaultdict(list)
+    for (_, device), own in spans.items():
+        judging[device] += [each for each in own if each.kind == "judging"]
+    for device in judging:
+        judging[device].sort(key=lambda each: each.began)
     for (slot, device), own in spans.items():
-        others = [
-            each for (_, its), theirs in spans.items() if its == device for each in theirs if each.kind == "judging"
-        ]
         name = f"slot {slot}" + (f" of device {device}" if several else "")
-        lanes.append(Lane(name=name, spans=_with_idling(_with_waiting(own, others), end)))
+        lanes.append(Lane(name=name, spans=_with_idling(_with_waiting(own, judging[device]), end)))
     totals: dict[str, float] = defaultdict(float)
     for lane in lanes:
         for span in lane.spans:
@@ -81,7 +86,10 @@ def _wall_times(courses: Sequence[Course]) -> Mapping[tuple[str, float], float]:
             groups[-1].append((moment, share))
         else:
             groups.append([(moment, share)])
-    took = {moment: sum(share for _, share in group) for group in groups for moment, _ in group}
+    took: dict[float, float] = {}
+    for group in groups:
+        whole = sum(share for _, share in group)
+        took |= {moment: whole for moment, _ in group}
     return {(course.name, moment): took[moment] for course in courses for moment, _ in course.judged}
 
 
@@ -106,14 +114,20 @@ def _spans(courses: Sequence[Course], judged: Mapping[tuple[str, float], float],
 
 
 def _with_waiting(spans: Sequence[Span], judging: Sequence[Span]) -> list[Span]:
-    """The same with what of its training was waiting: a device does one thing at a time, and was `judging` then."""
+    """The same with what of its training was waiting: a device does one thing at a time, and was `judging` then.
+
+    Both are in order of time.
+    """
     found: list[Span] = []
+    ends = [each.ended for each in judging]
     for span in spans:
         at = span.began
-        others = sorted((each for each in judging if each.trial != span.trial), key=lambda each: each.began)
-        for other in others if span.kind == "training" else ():
+        first = max(0, bisect_right(ends, at) - _LOOK_BACK) if span.kind == "training" else len(judging)
+        for other in judging[first:]:
+            if other.began >= span.ended:
+                break
             begin, end = max(at, other.began), min(span.ended, other.ended)
-            if end - begin >= _LEAST_S:
+            if other.trial != span.trial and end - begin >= _LEAST_S:
                 found += _span("training", span.trial, at, begin)
                 found += _span("waiting", span.trial, begin, end)
                 at = end

@@ -30,8 +30,8 @@ from sweeper.records.paths import best_of, checkpoint_of, pictures_of, trial_of
 from sweeper.records.pictures import PROMPT, open_picture, picture_name
 from sweeper.records.trainings import Training, name_of
 from sweeper.records.trials import best_checkpoint
-from sweeper.results.file_names import SCORES, WEIGHTS
-from sweeper.results.report import BY_HAND, write_best
+from sweeper.results.file_names import BY_HAND, SCORES, WEIGHTS
+from sweeper.results.report import write_best
 from sweeper.results.sheets import Row, contact_sheet
 from sweeper.results.winner import TrialSummary, Winner
 from sweeper.search.recorded import RecordedTrial

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import shutil
 from pathlib import Path
-from typing import Final
 
 from eval.evaluation import Evaluation
 from foundation.config.plain import named_numbers, number, plain
@@ -16,6 +15,7 @@ from foundation.files.sums import damage, write_sums
 from sweeper.records.trainings import Training, name_of, number_of
 from sweeper.results.card import card
 from sweeper.results.file_names import (
+    BY_HAND,
     CARD,
     CONFIG_FILE,
     FINALISTS_SHEET,
@@ -27,9 +27,6 @@ from sweeper.results.file_names import (
 )
 from sweeper.results.web_ui_file import hand_over
 from sweeper.results.winner import Chosen, Winner, base_metrics
-
-BY_HAND: Final = "by_hand"
-"""The key of scores.json that says on which day a person chose; absent where the judge did."""
 
 
 def write_best(folder: Path, winner: Winner) -> Path:
