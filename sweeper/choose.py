@@ -16,6 +16,7 @@ from foundation.console import say
 from foundation.errors import ConfigError, StudyError
 from foundation.files.documents import read_json, read_mapping
 from sweeper.holdings import find_studies
+from sweeper.page.file import write_report
 from sweeper.records.config import parse_config
 from sweeper.records.lease import supervising
 from sweeper.records.trainings import Training, name_of, number_of
@@ -75,7 +76,9 @@ def choose(request: ChooseRequest) -> list[str]:
         note_best(study)
         stored = read_json(best / SCORES)
         said = f"the best of {study.name} is trial {stored['training']} at step {stored['step']}: {best}"
-        return [said, *_crown(study, best)]
+        lines = [said, *_crown(study, best)]
+    page = write_report(study, study.parent / STUDIES)
+    return [*lines, f"the whole study on one page: {page}"]
 
 
 def parse(arguments: Sequence[str]) -> ChooseRequest:

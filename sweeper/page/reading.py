@@ -27,7 +27,7 @@ from sweeper.records.trainings import Training
 from sweeper.results.file_names import SCORES
 from sweeper.search.recorded import Importances, RecordedTrial, importances_of, recorded_trials
 from sweeper.tracking import DATABASE
-from sweeper.tracking.runs_of import experiment_of, trial_runs
+from sweeper.tracking.runs_of import experiment_of, last_steps, trial_runs
 
 _GROUPS: Final = {"samples": "prompt", "unrelated": "unrelated", "training captions": "training", "class word": "class"}
 """What the names of the base's pictures begin with (`records.pictures.sheets`), to the kind of prompt."""
@@ -58,6 +58,8 @@ class StudyReader:
         names = short_names([*about.space, *(name for each in recorded.values() for name in each.params)])
         runs, experiment = self._runs()
         trials, timeline = self._trials(recorded, names, about, scores, state, runs)
+        if state == "running":
+            trials = self._with_last_steps(trials)
         importances = self._importances(recorded, about)
         prompts, reals = self._prompts(about, trials)
         sign = 1 if about.direction == "maximize" else -1
@@ -170,6 +172,17 @@ class StudyReader:
         studies, name = self.study.parent, self.study.name
         stamp = len(self._files), _time_of(studies / DATABASE) if len(self._files) < 2 else None
         return self._once("runs", stamp, lambda: (trial_runs(studies, name), experiment_of(studies, name)))
+
+    def _with_last_steps(self, trials: Sequence[TrialView]) -> list[TrialView]:
+        """The trials as far as MLflow knows them: their own files are behind, up to an evaluation."""
+        studies = self.study.parent
+        last = self._once("last", _time_of(studies / DATABASE), lambda: last_steps(studies, self.study.name))
+        return [
+            replace(each, step=last[each.number][0], loss=last[each.number][1])
+            if each.status == "running" and each.number in last and last[each.number][0] > each.step
+            else each
+            for each in trials
+        ]
 
     def _prompts(self, about: StudyFile, trials: Sequence[TrialView]) -> tuple[list[PromptView], Reals]:
         """The prompts by kind, in the order of their pictures' numbers, with what stands beside them."""

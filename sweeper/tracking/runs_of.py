@@ -15,6 +15,11 @@ SELECT trial.value, trial.run_uuid FROM tags AS trial
 JOIN tags AS role ON role.run_uuid = trial.run_uuid AND role.key = 'role' AND role.value IN ('trial', 'rerun')
 JOIN tags AS study ON study.run_uuid = trial.run_uuid AND study.key = 'study' AND study.value = ?
 WHERE trial.key = 'trial'"""
+_LAST: Final = """\
+SELECT trial.value, last.step, last.value FROM latest_metrics AS last
+JOIN tags AS trial ON trial.run_uuid = last.run_uuid AND trial.key = 'trial'
+JOIN tags AS study ON study.run_uuid = last.run_uuid AND study.key = 'study' AND study.value = ?
+WHERE last.key = 'train/loss' AND last.is_nan = 0"""
 _EXPERIMENT: Final = """\
 SELECT DISTINCT runs.experiment_id FROM runs
 JOIN tags AS study ON study.run_uuid = runs.run_uuid AND study.key = 'study' AND study.value = ?"""
@@ -30,6 +35,14 @@ def trial_runs(folder: Path, study: str) -> dict[int, str]:
 def study_runs(folder: Path, study: str) -> list[str]:
     """All runs of a study, its own and its trials'; see `trial_runs`."""
     return [run for (run,) in _find(folder, _ALL, study) if Path(run).name == run]
+
+
+def last_steps(folder: Path, study: str) -> dict[int, tuple[int, float]]:
+    """The last step of each trial and rerun that MLflow was told, and its loss: newer than a trial's own files, which
+    are written when it is judged. None where the store is elsewhere.
+    """
+    found = ((Training.of_name(str(name)), step, loss) for name, step, loss in _find(folder, _LAST, study))
+    return {training.number: (int(step), float(loss)) for training, step, loss in found if training}
 
 
 def experiment_of(folder: Path, study: str) -> str:

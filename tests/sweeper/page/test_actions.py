@@ -51,10 +51,11 @@ def page(folder: Path) -> Iterator[TestClient]:
 def test_a_checkpoint_is_chosen_and_crowned(page: TestClient, folder: Path) -> None:
     answer = page.post("/api/studies/pencil/choose", json={"trial": "4", "step": 40})
     assert answer.status_code == 200, answer.text
-    first, second = answer.json()["lines"]
+    first, second, third = answer.json()["lines"]
     assert (
         first.startswith("the best of pencil is trial 4 at step 40: ") and second == "champion is version 1 of pencil"
     )
+    assert third == f"the whole study on one page: {folder}/pencil/best/report.html"
     view = page.get("/api/studies/pencil").json()["study"]
     assert view["choice"]["by_hand"] is True and "was chosen by hand" in view["sentences"][0]
     assert json.loads((folder / "pencil" / "best" / "scores.json").read_text())["training"] == "4"

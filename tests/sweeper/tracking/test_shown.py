@@ -13,7 +13,7 @@ from eval.evaluation import Validation
 from foundation.data.images import read_rgb
 from sweeper.records.trainings import Training
 from sweeper.tracking.port import Tracker
-from sweeper.tracking.runs_of import trial_runs
+from sweeper.tracking.runs_of import experiment_of, last_steps, trial_runs
 from tests.sweeper.tracking.read_back import (
     client_of,
     evaluation_at,
@@ -201,12 +201,16 @@ def test_a_repeat_is_a_child_apart_from_the_trials_and_found_again(
         tracker = open_one()
         tracker.start_study("pencil", "id of pencil", {}, "")
         tracker.start_trial(again, {"train.seed": 1}, "")
+        tracker.log_steps(again, [step_report(1), step_report(2)])
         tracker.end_study("finished")
         tracker.close()
     (run,) = [each for each in runs_of(folder).values() if each.data.tags["role"] == "rerun"]
     assert (run.data.tags["trial"], run.data.tags["attempt"]) == ("3.1", "2")
     assert run.info.run_name == "0003.1"
     assert trial_runs(folder, "pencil") == {again: run.info.run_id}
+    assert last_steps(folder, "pencil") == {again: (2, step_report(2).loss)}
+    assert experiment_of(folder, "pencil") == run.info.experiment_id
+    assert (last_steps(folder, "other"), experiment_of(folder, "other")) == ({}, "")
 
 
 def test_what_all_trials_show_and_what_a_trial_keeps_lies_on_the_disk_once(
