@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, is_dataclass, replace
+from dataclasses import replace
 from functools import partial
-from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Final
-
-import yaml
+from typing import Final
 
 from eval.models import check_models
 from eval.prompts import check_prompts
@@ -26,8 +20,7 @@ from foundation.data.dataset import Dataset, load_dataset, with_folders
 from foundation.data.spec import Views
 from foundation.errors import ConfigError, StudyError, first_line
 from foundation.files.cache_use import noting_uses
-from foundation.files.documents import read_mapping
-from foundation.files.durable import temporaries_below, write_text
+from foundation.files.durable import temporaries_below
 from foundation.secrets import redact
 from sweeper.clean import clear_after_kills
 from sweeper.launchers import LAUNCHERS
@@ -56,6 +49,7 @@ from sweeper.study.prompts import with_prompts
 from sweeper.study.reruns import as_rerun
 from sweeper.study.stages import StudyStages
 from sweeper.study.stopping import Stop, stoppable
+from sweeper.study.study_file import read_identity, to_yaml, write_study
 from sweeper.study.supervisor import Supervisor
 from sweeper.study.time_left import TimeLeft, forecast_words
 from sweeper.tracking import open_tracker
@@ -69,7 +63,6 @@ NO_BEST: Final = 1
 BEHIND: Final = 3
 """Exit code when all is done, but MLflow does not show all of it."""
 _GRACE_S: Final = 120.0
-_VERSIONS_OF: Final = ("torch", "diffusers", "transformers", "peft", "accelerate", "optuna", "mlflow", "hydra-core")
 
 
 def run_study(overrides: Sequence[str]) -> int:
@@ -109,8 +102,8 @@ def _run_study(overrides: Sequence[str], stop: Stop) -> int:
         search = Search.open(request.config, request.space, database, dataset.fingerprint, first, earlier.evidence)
         refuse_lost_trials(folder, database, search.has_trials, search.ended_trials())
         stack.enter_context(noting_uses(folder, and_before=True))
-        identity = search.identity(_identity(folder / "study.yaml"))
-        _write_study(folder, request, identity, overrides)
+        identity = search.identity(read_identity(folder / "study.yaml"))
+        write_study(folder, request, identity, overrides)
         launcher = stack.enter_context(
             _start_workers(LAUNCHERS[config.launcher.name](config, request.objectives), search, config)
         )
@@ -279,49 +272,6 @@ def _in_steps(config: Config, dataset: Dataset, views: Views) -> Config:
 
 def _is_value(value: object) -> bool:
     return value is None or isinstance(value, bool | int | float | str)
-
-
-def to_yaml(value: Any) -> str:
-    """Frozen dataclasses as YAML in their own order; tuples are lists."""
-    plain = asdict(value) if is_dataclass(value) and not isinstance(value, type) else value
-    return yaml.safe_dump(_list_of(plain), sort_keys=False, allow_unicode=True)
-
-
-def _list_of(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {key: _list_of(item) for key, item in value.items()}
-    return [_list_of(item) for item in value] if isinstance(value, list | tuple) else value
-
-
-def _write_study(folder: Path, request: Plan, identity: str, overrides: Sequence[str]) -> None:
-    """study.yaml: the request, with what versions, the study's identity, and the command that goes on with it."""
-    about = {
-        "study": request.config.study.name,
-        "id": identity,
-        "command": [redact(each) for each in overrides],
-        "space": request.space.fingerprint(),
-        "config": asdict(request.config),
-        "python": sys.version.split()[0],
-        "versions": {name: version(name) for name in _VERSIONS_OF},
-        "git": _revision(),
-    }
-    write_text(folder / "study.yaml", to_yaml(about))
-
-
-def _identity(file: Path) -> str:
-    """What an earlier run wrote, where the database does not tell; a new one where the file does not either."""
-    try:
-        return uuid.UUID(read_mapping(file)["id"]).hex
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return uuid.uuid4().hex
-
-
-def _revision() -> str | None:
-    command = ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"]
-    try:
-        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
-    except (OSError, subprocess.SubprocessError):
-        return None
 
 
 @contextmanager

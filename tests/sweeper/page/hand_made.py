@@ -19,7 +19,7 @@ from sweeper.results.file_names import CONFIG_FILE, SCORES, WEIGHTS
 from sweeper.search.space import Plan, plan
 from sweeper.search.study import Search
 from sweeper.study.finished import FINISHED_FILE, STUDIES
-from sweeper.study.run import _write_study, to_yaml
+from sweeper.study.study_file import to_yaml, write_study
 from train.pocket.draw import draw_scene
 from train.pocket.world import scenes
 from train.reports import StepReport
@@ -66,7 +66,7 @@ def make_study(folder: Path, wanted: Wanted) -> Path:
     ]
     request = plan(overrides)
     study = folder / wanted.name
-    _write_study(study, request, "0" * 32, overrides)
+    write_study(study, request, "0" * 32, overrides)
     search = Search.open(request.config, request.space, folder / STUDIES)
     pictures = _Pictures(wanted.side, len(wanted.prompts))
     base = cache_of(folder) / f"base-{wanted.name}"

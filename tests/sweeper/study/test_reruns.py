@@ -17,7 +17,7 @@ from sweeper.search.space import plan
 from sweeper.search.study import Search
 from sweeper.study.display import Display
 from sweeper.study.reruns import SEED, Reruns, as_rerun
-from sweeper.study.run import to_yaml
+from sweeper.study.study_file import to_yaml
 from sweeper.study.supervisor import Supervisor
 from tests.sweeper.fake_worker import OVERRIDES, Notes, PlayedWorker, evaluation
 
