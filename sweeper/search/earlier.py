@@ -126,7 +126,7 @@ def _value(
     """What a trial had there, in the dimension's own kind of value; _UNKNOWN where nothing tells."""
     key = dimension.key.lstrip("+")
     if not dimension.is_of_layers:
-        return _typed(dimension, _setting(key, settings, config))
+        return _as_type(dimension, _setting(key, settings, config))
     of_layers = _setting(f"{dimension.group}.{LAYER_LR}", settings, {})
     if of_layers is not _UNKNOWN:
         return of_layers
@@ -155,7 +155,7 @@ def _setting(key: str, settings: Mapping[str, Value], config: Mapping[str, str])
     return config.get(key, config.get(f"{key}.name", _UNKNOWN))
 
 
-def _typed(dimension: Dimension, value: Value | object) -> Value | object:
+def _as_type(dimension: Dimension, value: Value | object) -> Value | object:
     """A config's text as the dimension's own value; what was searched is one."""
     domain = dimension.domain
     if isinstance(domain, Numbers):

@@ -46,12 +46,12 @@ def is_audited(trial: int, spec: StudySpec) -> bool:
 def spare(trial: Trial, reason: str) -> None:
     """Note the verdict that a trial would have ended by, the first one."""
     assert trial.best is not None
-    if spared(trial.folder) is None:
+    if verdict_in(trial.folder) is None:
         found = Spared(step=trial.evaluations[-1].step, reason=reason, score=value_of(trial.best))
         write_json(trial.folder / _FILE, asdict(found))
 
 
-def spared(folder: Path) -> Spared | None:
+def verdict_in(folder: Path) -> Spared | None:
     """What `spare` noted in a trial's folder; None of one that nothing was to end."""
     try:
         found = read_mapping(folder / _FILE)
@@ -66,7 +66,7 @@ def as_if_ended(trials: Iterable[Trial], spec: StudySpec) -> list[Trial]:
 
 
 def _cut(trial: Trial) -> Trial:
-    found = spared(trial.folder)
+    found = verdict_in(trial.folder)
     if found is None:
         return trial
     until = [each for each in trial.evaluations if each.step <= found.step]
@@ -106,7 +106,7 @@ class Audit:
 def audit(trials: Iterable[Trial], sign: int = 1) -> Audit | None:
     """What became of the trials that were spared and have ended; None where there are none. Up is better by `sign`."""
     ended = [each for each in trials if each.best is not None and each.status in ("finished", "pruned")]
-    found = {each.number: note for each in ended if (note := spared(each.folder))}
+    found = {each.number: note for each in ended if (note := verdict_in(each.folder))}
     if not found:
         return None
     others = [_score(each, sign) for each in ended if each.number not in found and each.status == "finished"]

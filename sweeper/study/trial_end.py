@@ -20,7 +20,7 @@ from sweeper.records.pictures import sheets
 from sweeper.records.study_spec import Keep
 from sweeper.records.trials import Trial
 from sweeper.search.port import TrialSource
-from sweeper.study.audit import spared
+from sweeper.study.audit import verdict_in
 from sweeper.study.display import describe_params
 from sweeper.tracking.port import Shown, TrialEnd, TrialRecord
 from train.spec.adapter_kinds import ADAPTER_KINDS
@@ -50,7 +50,7 @@ def tell_end(search: TrialSource, trial: Trial, objectives: Sequence[Objective])
 
 def with_audit(trial: Trial, reason: str) -> str:
     """Why a trial ended and, where pruning would have ended it before, why it had gone on."""
-    found = spared(trial.folder)
+    found = verdict_in(trial.folder)
     return reason if found is None or found.words in reason else f"{reason}; {found.words}"
 
 
@@ -142,7 +142,7 @@ def summary(trial: Trial, reason: str) -> str:
     """
     best, diagnosis = trial.best, trial.diagnosis
     best_words = f", best at step {best.step} with score {best.score:.1f}" if best else ""
-    if (found := spared(trial.folder)) and found.words not in reason:
+    if (found := verdict_in(trial.folder)) and found.words not in reason:
         best_words += f"; {found.words}"
     if diagnosis is None:
         return best_words
@@ -163,7 +163,7 @@ def started_words(trial: Trial, beside: Sequence[Trial]) -> list[str]:
 
 def judged_words(trial: Trial, evaluation: Evaluation) -> str:
     """What is said of a checkpoint that was judged."""
-    found = spared(trial.folder)
+    found = verdict_in(trial.folder)
     goes_on = f"; it goes on, {found.words}" if found and found.step == evaluation.step else ""
     return (
         f"trial {trial.name} step {evaluation.step}: score {evaluation.score:.1f}, "

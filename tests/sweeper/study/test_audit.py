@@ -13,7 +13,7 @@ from sweeper.records.config import Config
 from sweeper.records.study_spec import StudySpec
 from sweeper.records.trials import Status, Trial
 from sweeper.search.space import plan
-from sweeper.study.audit import Audit, as_if_ended, audit, audit_words, is_audited, spare, spared
+from sweeper.study.audit import Audit, as_if_ended, audit, audit_words, is_audited, spare, verdict_in
 from sweeper.study.pruning import why_hopeless
 from sweeper.study.trial_end import judged_words, summary, with_audit
 from sweeper.study.verdicts import verdict_on
@@ -54,15 +54,15 @@ def test_a_hopeless_trial_that_is_audited_goes_on_and_its_verdict_is_noted_once(
     good, poor = trial(0, 50.0, 60.0), trial(1, 10.0, status="running")
     without = replace(config, study=replace(config.study, audit=0.0))
     status, reason = verdict_on(poor, [good, poor], without) or ("", "")
-    assert status == "paused" and spared(poor.folder) is None
+    assert status == "paused" and verdict_in(poor.folder) is None
     assert verdict_on(poor, [good, poor], config) is None
-    note = spared(poor.folder)
+    note = verdict_in(poor.folder)
     assert note is not None and (note.step, note.reason, note.score) == (40, reason, 10.0)
     said = f"audited: without study.audit it had stopped at step 40, {reason}"
     assert judged_words(poor, poor.evaluations[-1]).endswith(f"; it goes on, {said}")
     poor.evaluations.append(evaluation(80, 12.0))
     assert verdict_on(poor, [good, poor], config) is None
-    assert spared(poor.folder) == note  # the first one counts
+    assert verdict_in(poor.folder) == note  # the first one counts
     assert said not in judged_words(poor, poor.evaluations[-1])
     assert with_audit(poor, "all steps done") == f"all steps done; {said}"
     assert with_audit(poor, f"all steps done; {said}") == f"all steps done; {said}"  # as an earlier run told it
@@ -105,4 +105,4 @@ def test_a_damaged_note_is_none_and_a_lower_score_may_be_better(trial: Make) -> 
     low.evaluations.append(evaluation(80, 20.0))
     assert audit([low, high], sign=-1) is not None
     (low.folder / "audit.json").write_text("{")
-    assert spared(low.folder) is None and audit([low, high], sign=-1) is None
+    assert verdict_in(low.folder) is None and audit([low, high], sign=-1) is None
