@@ -160,17 +160,18 @@ def build_reference(
 ) -> Reference:
     """Look at everything once, with each of the `eyes` that there is.
 
-    `train` are the pictures that are trained on, with one of `masks` for each or without any, `held_out` those that are
-    not, `captions` what the former and then the latter show, without the trigger, "" where nothing is said, or none at
-    all; `prompts` are P texts without it; `base_samples` P·S and `base_unrelated` U·R pictures, prompt by prompt with
-    S = `num_seeds`, R = `unrelated_seeds`, and `base_training` K pictures of training captions; `base_validation`
-    (N, B). `subject` are the real pictures cut in two, None for a style; `base_samples` are of the class word where
-    there are such.
+    `train` are the pictures that are trained on, with one of `masks` for each or without any, by which copies of a
+    style's pictures are looked for, `held_out` those that are not, `captions` what the former and then the latter show,
+    without the trigger, "" where nothing is said, or none at all; `prompts` are P texts without it; `base_samples` P·S
+    and `base_unrelated` U·R pictures, prompt by prompt with S = `num_seeds`, R = `unrelated_seeds`, and `base_training`
+    K pictures of training captions; `base_validation` (N, B). `subject` are the real pictures cut in two, None for a
+    style; `base_samples` are of the class word where there are such.
 
     Raises:
         DataError: an eye for faces finds none in the pictures that are trained on.
     """
-    train_compositions = masked_compositions(train, masks)
+    # A subject that was learned well is a copy of what its mask shows: its surroundings tell whether a picture is one.
+    train_compositions = masked_compositions(train, () if subject else masks)
     kept = distinct(train_compositions)
 
     def view(eye: FeatureExtractor | StyleExtractor, all_of_it: bool = True) -> ReferenceFeatures:

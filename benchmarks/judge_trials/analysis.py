@@ -166,6 +166,7 @@ CRITERIA: Final[Mapping[str, Callable[[Sequence[Evaluation]], float]]] = {
     "prompt match lost": lambda past: past[-1].metrics["prompt_drop"],
     "drift": lambda past: past[-1].metrics["drift"],
     "class leak": lambda past: past[-1].metrics.get("class_leak", math.nan),
+    "background leak": lambda past: past[-1].metrics.get("background_leak", math.nan),
     "aim lost": lambda past: max(_aim(each) for each in past[:-1]) - _aim(past[-1]),
     "overfit index": lambda past: past[-1].overfit_index,
     "score lost": lambda past: max(value_of(each) for each in past[:-1]) - value_of(past[-1]),

@@ -21,6 +21,7 @@ from benchmarks.judge_trials.analysis import (
 )
 from benchmarks.judge_trials.courses import Course
 from benchmarks.judge_trials.policies import PAIRED, POLICIES, Replay, in_random_order
+from benchmarks.judge_trials.readings import READINGS, readers_agree
 from benchmarks.judge_trials.searches import BUDGET, REPLAYS, STRATEGIES, interval, recipe_qualities, search
 from benchmarks.judge_trials.tuning import folds
 from eval.spec import EvalSpec
@@ -30,7 +31,7 @@ from sweeper.search.space import Plan
 ORDERS: Final = 100
 """Replays of each set for each pruning policy."""
 FEW: Final = 12
-"""Trials of the default study; each set has more."""
+"""Trials of the default study; sets may have more."""
 
 
 def report(courses: Sequence[Course], recipes: Path, request: Plan) -> str:
@@ -45,8 +46,11 @@ def report(courses: Sequence[Course], recipes: Path, request: Plan) -> str:
         _count_left_out(courses, spec),
         _choices(courses, spec),
         _pruning(courses, config),
-        _searching(courses, recipes, request),
     ]
+    if spec.kind == "style":
+        parts.append(_searching(courses, recipes, request))
+    else:
+        parts.insert(2, _readings(courses))
     return "\n\n".join(parts)
 
 
@@ -83,6 +87,17 @@ def _ranks(courses: Sequence[Course]) -> str:
         each = [rank_correlation(own, value) for own in by_set.values()]
         rows.append([name, *each, statistics.mean(each)])
     return "## Ranks of all checkpoints (Spearman)\n\n" + table(["ranked by", *by_set, "mean"], rows)
+
+
+def _readings(courses: Sequence[Course]) -> str:
+    by_set = {**_sets(courses), "all": courses}
+    rows: list[list[object]] = [["the truth's readers, rank correlation", *map(readers_agree, by_set.values())]]
+    for reading in READINGS:
+        found = [reading.agreement(own) for own in by_set.values()]
+        rows.append([f"{reading.name}: rank correlation", *(rank for rank, _, _ in found)])
+        rows.append([f"{reading.name}: AUC", *(area for _, area, _ in found)])
+        rows.append([f"{reading.name}: checkpoints that have it", *(count for _, _, count in found)])
+    return "## What the judge measures, beside the same read by the truth\n\n" + table(["", *by_set], rows)
 
 
 def _right_and_wrong(courses: Sequence[Course], spec: EvalSpec) -> str:
@@ -141,11 +156,12 @@ def _choices(courses: Sequence[Course], spec: EvalSpec) -> str:
 
 def _pruning(courses: Sequence[Course], config: Config) -> str:
     most = max(len(own) for own in _sets(courses).values())
+    counts = sorted({most, min(most, FEW)}, reverse=True)
     head = ["policy"] + [
-        f"{what}, {count} trials, %" for count in (most, FEW) for what in ("steps saved", "best kept", "quality")
+        f"{what}, {count} trials, %" for count in counts for what in ("steps saved", "best kept", "quality")
     ]
     rows = [
-        [policy, *_replay_pruning(courses, policy, config, most), *_replay_pruning(courses, policy, config, FEW)]
+        [policy, *(value for count in counts for value in _replay_pruning(courses, policy, config, count))]
         for policy in POLICIES
         if policy != PAIRED or config.eval.screening_prompts is None
     ]

@@ -27,12 +27,15 @@ _NOT_SEEN = (
     "metrics",
 )
 """Fields of `EvalSpec` that change nothing of what is drawn and seen."""
+_REVISION = 1
+"""Of how a reference is made of the same things: one more with each change of that, so that old ones are not read."""
 
 
 def reference_key(spec: EvalSpec, base: Base, dataset: Dataset, trigger: str) -> str:
     """24 hexadecimal digits, other ones for whatever changes a reference to `spec` of the data set on this base."""
     masks = (*dataset.masks, *(dataset.held_out_masks if spec.kind != "style" else ()))
     words = [
+        _REVISION,
         [field.name for field in fields(Reference)],
         base.fingerprint,
         str(base.dtype),

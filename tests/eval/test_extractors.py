@@ -11,14 +11,17 @@ import pytest
 import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
+from torch import Tensor
 from torch.nn.functional import normalize
 from transformers import AutoImageProcessor, CLIPVisionModel, Dinov2Model
 
 from eval import features
 from eval.command import main
+from eval.cutouts import SubjectPictures
 from eval.extractors import load_extractors, load_image_extractor, load_style_extractor
 from eval.reference import Reference, build_reference
 from eval.spec import EvalSpec, SampleBudget
+from eval.thumbnails import WIDTH
 from foundation.errors import BaseModelError
 
 
@@ -130,3 +133,27 @@ def test_each_statistic_is_taken_with_its_own_eye(
     assert changed(image, clip_alone) == BY_IMAGES | BY_STYLE
     assert changed(style, clip_alone) == BY_STYLE
     assert changed(both, image) == BY_STYLE and changed(both, style) == BY_IMAGES
+
+
+def test_masks_show_where_a_style_is_copied_and_not_a_subject(clip_folder: Path) -> None:
+    train, held_out = pictures(4), pictures(2, 1)
+    masks = [Image.new("L", train[0].size, 0) for _ in train]
+
+    def counts(subject: SubjectPictures | None) -> Tensor:
+        reference = build_reference(
+            load_extractors(EvalSpec(clip=str(clip_folder)), "cpu"),
+            train=train,
+            held_out=held_out,
+            masks=masks,
+            prompts=["a", "b"],
+            base_samples=pictures(4, 2),
+            base_unrelated=[],
+            num_seeds=2,
+            unrelated_seeds=2,
+            base_validation=torch.ones(2, 2),
+            subject=subject,
+        )
+        return reference.train_compositions[:, WIDTH:]
+
+    assert not counts(None).any()
+    assert counts(SubjectPictures(held_out=held_out, masks=[None, None], surroundings=train)).eq(1).all()
