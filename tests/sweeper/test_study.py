@@ -208,6 +208,7 @@ def test_best_folder_loads_in_plain_diffusers_and_changes_the_picture(finished: 
         "contact_sheet.png",
         "finalists.png",
         "pytorch_lora_weights.safetensors",
+        "report.html",
         "scores.json",
         "small.safetensors",
         "strength_sheet.png",
