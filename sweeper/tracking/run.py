@@ -22,6 +22,7 @@ from mlflow.utils.mlflow_tags import MLFLOW_LOGGED_IMAGES
 from foundation.data.images import read_rgb
 from foundation.errors import StudyError
 from foundation.files.sums import SUMS, damage, read_sums
+from sweeper.results.file_names import REPORT
 from sweeper.tracking.files import link, local_folder, whole
 from sweeper.tracking.names import entity_name
 
@@ -168,7 +169,8 @@ class MlflowRun:
         there = {} if self._is_new else self._sizes(place)
         shown = self._sums(place) if f"{place}/{SUMS}" in there else {}
         stale = {name for name, stored in (read_sums(folder) or {}).items() if shown.get(name, stored) != stored}
-        files = [path for path in folder.rglob("*") if path.is_file()]
+        # The page is written last of all, and anew whenever somebody wants it: a copy would be an old one.
+        files = [path for path in folder.rglob("*") if path.is_file() and path.name != REPORT]
         for file in sorted(files, key=lambda path: (path.name == SUMS, path)):  # they tell of what is there already
             inside = file.relative_to(folder).as_posix()
             name = f"{place}/{inside}"

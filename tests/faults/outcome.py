@@ -33,8 +33,8 @@ _SO_FAR: Final = "chosen/"
 """Metrics that are one value each: those of which an end has made others need not have been shown."""
 _SLOT: Final = re.compile(rb'"slot": \d+')
 """The place that a trial had in its worker."""
-_OF_PROCESSES: Final = (".lease", ".workers", "costs.jsonl")
-"""Files whose content hangs on processes and on which trials shared their passes."""
+_OF_PROCESSES: Final = (".lease", ".workers", "costs.jsonl", "report.html")
+"""Files whose content hangs on processes, on which trials shared their passes, and on the clock."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -124,7 +124,9 @@ def differences(undisturbed: Outcome, other: Outcome) -> list[str]:
 
 
 def _is_store(path: Path) -> bool:
-    return path.parts[0].endswith((".db", ".db-journal", ".db-wal", ".db-shm")) or path.parts[0] == "mlartifacts"
+    """What is compared by what it holds, and thumbnails, whose names hang on the times of pictures."""
+    is_database = path.parts[0].endswith((".db", ".db-journal", ".db-wal", ".db-shm"))
+    return is_database or path.parts[0] == "mlartifacts" or path.parts[:2] == ("cache", "thumbnails")
 
 
 def _runs(folder: Path, name: str) -> dict[str, Run]:
