@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from sweeper.launchers.port import Launcher
 
 _GROUP: Final = "sweeper.launchers"
-_NO_LAUNCHERS: Final = ("port", "spec")
+_NO_LAUNCHERS: Final = ("port", "process", "spec")
 _MODULES: Final = [module.name for module in pkgutil.iter_modules(__path__) if module.name not in _NO_LAUNCHERS]
 LAUNCHERS: Final[Registry[type[Launcher]]] = Registry(
     _GROUP,

@@ -4,37 +4,45 @@ from __future__ import annotations
 
 import math
 import multiprocessing
-import os
 import signal
-import sys
 import time
 from collections.abc import Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
-from typing import Any, Final, NoReturn
+from queue import SimpleQueue
+from threading import Thread
+from typing import ClassVar, Final
 
 import torch
 
 from foundation.errors import ConfigError, first_line
-from sweeper.launchers.spec import LauncherSpec
+from sweeper.launchers.process import WORK, how_it_ended, run_process
+from sweeper.launchers.spec import LauncherSpec, for_others
 from sweeper.records.config import Config
 from sweeper.records.messages import DeviceFailed, Died, Event, Refused, Shutdown, WorkerCommand
 from train.spec import ObjectiveSpec
 
 _MOMENT_S: Final = 4.0
 """How long a worker may take to end that has nothing to save."""
+LOCAL: Final = ("devices",)
+"""Fields that are for this launcher, beside those for all."""
 
 
 @dataclass(slots=True)
 class _Process:
     process: SpawnProcess
     connection: Connection
+    outbox: SimpleQueue[WorkerCommand | None]
+    """What is to be sent; a thread does so, since a worker may be writing to a full pipe itself. None ends it."""
 
 
 class LocalLauncher:
     """`Launcher` over spawned processes and pipes. A worker that loses its pipe saves its slots and ends."""
+
+    work: ClassVar[str] = WORK
+    """See `run_process`."""
 
     def __init__(self, config: Config, objectives: Sequence[ObjectiveSpec]) -> None:
         self._config = config
@@ -49,8 +57,8 @@ class LocalLauncher:
     @staticmethod
     def check(spec: LauncherSpec) -> Sequence[str]:
         """See `Launcher`."""
-        if spec.settings:
-            raise ConfigError([f"launcher.settings are for other launchers than local, got {', '.join(spec.settings)}"])
+        if problems := for_others(spec, "local", LOCAL):
+            raise ConfigError(problems)
         return devices_of(spec)[1]
 
     @property
@@ -63,22 +71,22 @@ class LocalLauncher:
         if worker in self._workers:
             return
         ours, theirs = self._context.Pipe()
-        arguments = (self._config, self._devices[worker], theirs, self._objectives)
-        process = self._context.Process(target=_run, args=arguments, name=f"worker{worker}")
+        arguments = (self._config, self._devices[worker], theirs, self._objectives, self.work)
+        process = self._context.Process(target=run_process, args=arguments, name=f"worker{worker}")
         before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # the process is born so; it imports for seconds
         try:
             process.start()
         finally:
             signal.signal(signal.SIGINT, before)
         theirs.close()
-        self._workers[worker] = _Process(process, ours)
+        outbox: SimpleQueue[WorkerCommand | None] = SimpleQueue()
+        Thread(target=_post, args=(outbox, ours), daemon=True).start()
+        self._workers[worker] = _Process(process, ours, outbox)
 
     def send(self, worker: int, command: WorkerCommand) -> None:
         """See `Launcher`."""
-        try:
-            self._workers[worker].connection.send(command)
-        except (BrokenPipeError, ConnectionResetError, KeyError):
-            return  # `wait` tells of its death
+        if process := self._workers.get(worker):
+            process.outbox.put(command)
 
     def wait(self, timeout_s: float) -> list[tuple[int, Event]]:
         """See `Launcher`."""
@@ -95,12 +103,14 @@ class LocalLauncher:
             while connection.poll():
                 events.append((number, connection.recv()))
         except (EOFError, ConnectionResetError):
-            process = self._workers.pop(number).process
+            gone = self._workers.pop(number)
+            process = gone.process
             process.join()
+            gone.outbox.put(None)
             connection.close()
             said_why = any(isinstance(event, Refused | DeviceFailed) for _, event in events)
             if not said_why:
-                events.append((number, Died(reason=_how_it_ended(process.exitcode))))
+                events.append((number, Died(reason=how_it_ended(process.exitcode))))
         return events
 
     def kill(self, worker: int, reason: str) -> None:
@@ -176,43 +186,16 @@ def _why_missing(name: str) -> str:
     return f"there are {count} of them, counted from 0" if (device.index or 0) >= count else ""
 
 
+def _post(outbox: SimpleQueue[WorkerCommand | None], connection: Connection) -> None:
+    """Send what comes until the end; `wait` tells of the death of who cannot be reached any more."""
+    with suppress(OSError):
+        while (command := outbox.get()) is not None:
+            connection.send(command)
+
+
 def _kill(worker: _Process) -> None:
     """End a process that may be gone, and wait for it a moment: one that the system holds up does no more harm."""
     worker.process.kill()
     worker.process.join(_MOMENT_S)
+    worker.outbox.put(None)
     worker.connection.close()
-
-
-def _how_it_ended(exit_code: int | None) -> str:
-    if exit_code is not None and exit_code < 0:
-        name = signal.Signals(-exit_code).name
-        hint = " (the system may have run out of memory)" if name == "SIGKILL" else ""
-        return f"the worker was ended by {name}{hint}"
-    return f"the worker ended with exit code {exit_code}"
-
-
-def _run(config: Config, device: str, connection: Any, objectives: Sequence[ObjectiveSpec]) -> None:
-    """In the new process: signals to end are the supervisor's to hear, and it tells the worker."""
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.SIG_IGN)
-    from foundation.quiet import quiet_libraries
-
-    quiet_libraries()
-    from sweeper.worker.worker_main import run_worker
-
-    try:
-        run_worker(config, device, connection, objectives)
-    except Exception:
-        import traceback
-
-        traceback.print_exc(file=sys.stderr)
-        _leave(1)
-    _leave(0)
-
-
-def _leave(code: int) -> NoReturn:
-    """End this process without tidying up, for which Python takes seconds: all that matters is on the disk."""
-    for stream in (sys.stdout, sys.stderr):
-        with suppress(OSError, ValueError):
-            stream.flush()
-    os._exit(code)

@@ -10,7 +10,7 @@ import fcntl
 import os
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import IO, Final
 
@@ -75,6 +75,11 @@ def working(folder: Path) -> Iterator[None]:
         yield
 
 
+Agree = Callable[[str, Callable[[], None]], AbstractContextManager[None]]
+elsewhere: Agree = lambda name, working: nullcontext()  # noqa: E731
+"""Lets one machine at a time make what machines share that do not see one folder, by its name; a launcher sets it."""
+
+
 @contextmanager
 def making(path: Path, working: Callable[[], None]) -> Iterator[None]:
     """Let one worker at a time make what all share and find at `path`; the others call `working` while they wait."""
@@ -83,7 +88,8 @@ def making(path: Path, working: Callable[[], None]) -> Iterator[None]:
         while not _lock(file):
             working()
             time.sleep(_LOOK_EVERY_S)
-        yield
+        with elsewhere(path.name, working):
+            yield
 
 
 def _await_end(workers: IO[str], folder: Path, say: Callable[[str], None], wait_s: float) -> None:

@@ -35,6 +35,8 @@ class Admit:
     trial: int
     spec: TrialSpec
     folder: Path
+    attempt: int = 0
+    """See `sweeper.records.attempts`: who has an older number may not write there any more."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -224,6 +226,14 @@ class Probed:
     """The base's own."""
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Saved:
+    """The trial's state after these steps is on the worker's disk, between evaluations or before the worker ends."""
+
+    trial: int
+    step: int
+
+
 @dataclass(frozen=True, slots=True)
 class Noted:
     """Something that a person should know; nothing follows from it."""
@@ -240,11 +250,26 @@ class Working:
     activity: Activity
 
 
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """The launcher has no place for the worker yet, and asks for one: nothing is to be kept for it meanwhile."""
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """The worker has its place and begins to load; said by launchers that said `Waiting`."""
+
+    name: str
+    """Of its device, unlike any other worker's."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Died:
-    """The worker's process ended by itself; the launcher reports it."""
+    """The worker's process ended; the launcher reports it."""
 
     reason: str
+    by_itself: bool = True
+    """False where its machine went, or was told to: that speaks against no trial and no device."""
 
 
 Event = (
@@ -262,7 +287,13 @@ Event = (
     | Rescored
     | Drew
     | Probed
+    | Saved
     | Noted
     | Working
+    | Waiting
+    | Placed
     | Died
 )
+
+OfTrial = Admitted | Stepped | Evaluated | Validated | Finished | Failed | Saved
+"""What a worker says of a trial that it has."""

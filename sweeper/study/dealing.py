@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from sweeper.records.attempts import begin_attempt
+from sweeper.records.messages import Admit
+from sweeper.records.trials import Trial
+
 
 def deal(count: int, loads: Mapping[int, int], slots: Mapping[int, int]) -> Sequence[int]:
     """Return which worker takes each of `count` trials: the least loaded one that has room, the first of equals.
@@ -19,3 +23,8 @@ def deal(count: int, loads: Mapping[int, int], slots: Mapping[int, int]) -> Sequ
         loads[worker] += 1
         dealt.append(worker)
     return dealt
+
+
+def admission(trial: Trial) -> Admit:
+    """What gives a trial to a worker: another attempt at it, which ends the right of all others to write there."""
+    return Admit(trial=trial.number, spec=trial.spec, folder=trial.folder, attempt=begin_attempt(trial.folder))

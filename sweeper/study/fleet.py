@@ -24,7 +24,9 @@ from sweeper.records.messages import (
     Event,
     MeasureCapacity,
     Noted,
+    OfTrial,
     OpenSlots,
+    Placed,
     Probe,
     Ready,
     Refused,
@@ -32,6 +34,7 @@ from sweeper.records.messages import (
     Rescored,
     Stepped,
     Validated,
+    Waiting,
     WorkerCommand,
     Working,
 )
@@ -58,6 +61,8 @@ class WorkerState:
     """Whether it owes the answer to a question about a checkpoint."""
     deaths_at_start: int = 0
     given_up: bool = False
+    waits: bool = False
+    """Whether the launcher has no place for it yet; nothing is kept for such a one."""
 
 
 class Fleet:
@@ -93,8 +98,8 @@ class Fleet:
 
     @property
     def live(self) -> list[WorkerState]:
-        """Workers that are up, or may come up yet."""
-        return [worker for worker in self.workers if not worker.given_up]
+        """Workers that are up, or come up."""
+        return [worker for worker in self.workers if not worker.given_up and not worker.waits]
 
     @property
     def live_numbers(self) -> list[int]:
@@ -133,7 +138,8 @@ class Fleet:
             DeviceError: all are given up.
         """
         self._trains = trains
-        for worker in self.live[:most]:
+        wanted = sorted((each for each in self.workers if not each.given_up), key=lambda each: each.waits)
+        for worker in wanted[:most]:
             if worker.ready is None:
                 self._start(worker)
 
@@ -156,6 +162,8 @@ class Fleet:
     def events(self, timeout_s: float = 1.0) -> Iterator[tuple[WorkerState, Event]]:
         """What workers said since the last call; what concerns the workers themselves is done when it is yielded.
 
+        What is said of a trial that a worker does not have is not.
+
         A worker that is yielded with `Died` or `DeviceFailed` has lost what it had: its `trials`, and its question.
 
         Raises:
@@ -166,8 +174,8 @@ class Fleet:
         self._watchdog.tick()
         for number, event in events:
             worker = self.workers[number]
-            if worker.given_up:
-                continue
+            if worker.given_up or (isinstance(event, OfTrial) and event.trial not in worker.trials):
+                continue  # such words are an older attempt's
             self._take(worker, event)
             yield worker, event
             if worker.ready is not None and not worker.trials and not worker.has_question:
@@ -183,7 +191,7 @@ class Fleet:
         """
         worker.given_up, worker.ready = True, None
         self._watchdog.rest(worker.number)
-        if not self.live:
+        if all(each.given_up for each in self.workers):
             names = ", ".join(each.name for each in self.workers)
             raise DeviceError(f"no device is left of {names}: {why}; put that right, and the same command goes on")
         self._say(f"{worker.name} is given up: {why}; {_count(len(self.live), 'device')} left")
@@ -198,6 +206,12 @@ class Fleet:
         match event:
             case Admitted():
                 self._watchdog.expect(worker.number, "training")
+            case Waiting():
+                worker.waits = True
+                self._watchdog.rest(worker.number)
+            case Placed(name=name):
+                worker.waits, worker.name = False, name
+                self._watchdog.start(worker.number)
             case BaseLoaded():
                 worker.kind = event.kind
                 self._open(worker)
@@ -270,7 +284,8 @@ class Fleet:
 
     def _on_death(self, worker: WorkerState, event: Died) -> None:
         """Start it anew, unless it does not come up."""
-        worker.deaths_at_start = worker.deaths_at_start + 1 if worker.ready is None else 0
+        if event.by_itself:
+            worker.deaths_at_start = worker.deaths_at_start + 1 if worker.ready is None else 0
         self._say(f"worker {worker.number} ({worker.name}) died: {event.reason}")
         self._forget(worker)
         if worker.deaths_at_start >= MAX_DEATHS_AT_START:

@@ -13,7 +13,6 @@ from sweeper.launchers.port import Launcher
 from sweeper.records import history
 from sweeper.records.config import Config
 from sweeper.records.messages import (
-    Admit,
     Admitted,
     DeviceFailed,
     Died,
@@ -31,7 +30,7 @@ from sweeper.records.trials import Resolved, Status, Trial
 from sweeper.search.port import EndedTrial, TrialSource
 from sweeper.study import trial_end as settling
 from sweeper.study.budget import Budget
-from sweeper.study.dealing import deal
+from sweeper.study.dealing import admission, deal
 from sweeper.study.display import Display
 from sweeper.study.extending import as_long_as
 from sweeper.study.fleet import Fleet, WorkerState
@@ -188,8 +187,7 @@ class Supervisor:
                 admitted[number].append(self._start(trial, worker))
         for number, trials in admitted.items():  # sent together, they step together and are judged together
             for trial in trials:
-                command = Admit(trial=trial.number, spec=trial.spec, folder=trial.folder)
-                self._fleet.send(self._fleet.workers[number], command)
+                self._fleet.send(self._fleet.workers[number], admission(trial))
 
     def _dealt(self) -> Sequence[int]:
         """The workers that the trials to come go to, in order; none to one that a suspect has to itself."""
@@ -238,6 +236,8 @@ class Supervisor:
             case Failed():
                 self._end(self.trials[event.trial], "failed", event.reason)
             case Died() | DeviceFailed():
+                if not isinstance(event, Died) or event.by_itself:
+                    self._suspects.note_death(worker.number, worker.trials)
                 self._on_death(worker, event.reason)
 
     def _hear(self, event: Event) -> None:
@@ -312,7 +312,6 @@ class Supervisor:
 
     def _on_death(self, worker: WorkerState, reason: str) -> None:
         """Let a dead worker's trials go on from their last saved states; end the one that must have done it."""
-        self._suspects.note_death(worker.number, worker.trials)
         at_fault = not worker.given_up and len(self._fleet.live) > 1 and self._suspects.is_at_fault(worker.number)
         for trial in [self.trials[n] for n in worker.trials]:
             self._leaving.pop(trial.number, None)

@@ -26,6 +26,7 @@ class ActiveTrial:
 
     trial: int
     slot: int
+    attempt: int
     folder: Path
     history: list[Evaluation]
     validations: list[Validation]

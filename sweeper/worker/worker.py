@@ -11,6 +11,7 @@ import torch
 
 from foundation.data.dataset import Dataset
 from foundation.errors import AdapterError, UserError, first_line
+from sweeper.records.attempts import SupersededError, must_be_latest
 from sweeper.records.config import Config
 from sweeper.records.costs import Costs
 from sweeper.records.history import append_evaluation, append_validation, rewind
@@ -19,7 +20,6 @@ from sweeper.records.messages import (
     Admit,
     Admitted,
     Draw,
-    Drew,
     Evaluated,
     Event,
     Failed,
@@ -27,7 +27,7 @@ from sweeper.records.messages import (
     Noted,
     Probe,
     Rescore,
-    Rescored,
+    Saved,
     Shutdown,
     Stepped,
     Validated,
@@ -43,7 +43,9 @@ from sweeper.worker.judging import Due, Judging
 from sweeper.worker.loading import Loaded
 from sweeper.worker.lost import what_is_lost
 from sweeper.worker.meter import Meter
+from sweeper.worker.periodic import Periodic
 from sweeper.worker.probing import answer
+from sweeper.worker.rescoring import reply
 from sweeper.worker.seen_data import SeenData
 from train.caches import EncodedDataset
 from train.pack import Pack
@@ -66,6 +68,7 @@ class Worker:
         self._stopping = False
         self._meter = Meter(torch.device(device))
         self._signs = Heartbeat(self._send)
+        self._saves = Periodic(config.launcher.save_every_s)
         how = (config.train.precision, config.train.activation_checkpointing, config.trial.lasting, REPORT_EVERY)
         self._pack = Pack(loaded.base, loaded.data, num_slots, *how)
         self._cache = cache_of(Path(config.study.folder))
@@ -85,7 +88,7 @@ class Worker:
     def run(self) -> None:
         """Serve until the shutdown message, or until the supervisor is gone; then save every slot."""
         with working(self._folder):
-            with suppress(EOFError, BrokenPipeError, ConnectionResetError):
+            with suppress(EOFError, BrokenPipeError, ConnectionResetError, SupersededError):
                 # The supervisor may be gone: what was learned is kept for the one that comes after.
                 while not self._stopping:
                     self._take_commands()
@@ -94,7 +97,10 @@ class Worker:
             self._take(self._pack.read())
             for running in self._running.values():
                 if not self._pack.has_failed(running.slot):  # such a one starts again from its last sound state
-                    self._save(running)
+                    with suppress(SupersededError):
+                        self._save(running)
+            with suppress(BrokenPipeError, ConnectionResetError):
+                self._say_saved()
 
     def _take_commands(self) -> None:
         """Handle what has come; wait for something only when there is nothing to train."""
@@ -105,13 +111,9 @@ class Worker:
         match command:
             case Admit():
                 self._admit(command)
-            case Rescore():
+            case Rescore() | Draw():
                 self._signs.begin("judging")
-                self._rescore(command)
-            case Draw():
-                self._signs.begin("judging")
-                self._judging.draw_file(command)
-                self._send(Drew(pictures=command.out))
+                self._reply(command)
             case Probe():
                 self._signs.begin("training")
                 self._send(answer(self._pack, self._judging, command, self._signs))
@@ -136,7 +138,7 @@ class Worker:
             self._pack.release(slot)
             slot, step = self._pack.admit(command.spec, data=self._data_of(command)), 0
             history, validations = rewind(command.folder, step)
-        running = ActiveTrial(command.trial, slot, command.folder, history, validations)
+        running = ActiveTrial(command.trial, slot, command.attempt, command.folder, history, validations)
         self._running[command.trial] = running
         if history and history[-1].step == step:
             self._unanswered.append(running)
@@ -188,7 +190,8 @@ class Worker:
         before = self._pack.at_once
         with self._meter.measure() as measured:
             reports = self._pack.step()
-            if any(is_looked_at(self._pack.steps_done(slot), self._eval) for slot in by_slot):
+            save = self._saves.is_due()
+            if save or any(is_looked_at(self._pack.steps_done(slot), self._eval) for slot in by_slot):
                 reports += self._pack.read()
         for running in by_slot.values():
             running.costs += Costs(training=measured[0].share(len(by_slot)))
@@ -200,6 +203,15 @@ class Worker:
         for running in self._running.values():
             if len(running.unsent) >= REPORT_EVERY:
                 self._send_steps(running)
+        if save:
+            for running in self._running.values():
+                self._save(running)
+            self._say_saved()
+
+    def _say_saved(self) -> None:
+        for running in self._running.values():
+            if not self._pack.has_failed(running.slot):
+                self._send(Saved(trial=running.trial, step=self._pack.steps_done(running.slot)))
 
     def _take(self, reports: Sequence[StepReport]) -> list[StepReport]:
         """Let each trial take in its steps; the reports of those that cannot go on."""
@@ -218,6 +230,7 @@ class Worker:
             running.costs += Costs(judging=measured[0].share(len(between)))
             validation = self._judging.validation(self._pack.steps_done(running.slot), own)
             running.validations.append(validation)
+            must_be_latest(running.folder, running.attempt)
             append_validation(running.folder, validation)
         for running in between:  # only now: should nobody be there to hear it, all of them have kept theirs
             self._send_steps(running)
@@ -245,12 +258,14 @@ class Worker:
         for running, evaluation in zip(due, judged, strict=True):
             running.costs += Costs(judging=measured[0].share(len(due)))
             running.history.append(evaluation)
+            must_be_latest(running.folder, running.attempt)
             append_evaluation(running.folder, evaluation)
             self._save(running)
         self._ask(due)
 
     def _save(self, running: ActiveTrial) -> None:
         """All that the trial needs to go on."""
+        must_be_latest(running.folder, running.attempt)
         running.write(self._pack.steps_done(running.slot))
         self._pack.save_state(running.slot, running.state)
 
@@ -299,22 +314,11 @@ class Worker:
         self._pack.release(running.slot)
         del self._running[running.trial]
 
-    def _rescore(self, command: Rescore) -> None:
-        """Judge a saved checkpoint, loaded as a user would load it; nothing of a running trial is touched."""
-        judging, spec = self._judging, self._eval.for_finalists(command.seeds)
-        if command.against_all and self._all_pictures:
+    def _reply(self, question: Rescore | Draw) -> None:
+        judging = self._judging
+        if isinstance(question, Rescore) and question.against_all and self._all_pictures:
             self._judging_against_all = judging = self._judging_against_all or self._judge_of(*self._all_pictures)
-        judging.reference(self._eval.for_finalists(command.all_seeds))
-        evaluation = judging.judge_file(command.checkpoint, command.step, command.out, command.seeds, command.strength)
-        self._send(
-            Rescored(
-                trial=command.trial,
-                evaluation=evaluation,
-                base=judging.judge_base(spec),
-                pictures=command.out,
-                base_pictures=judging.base_pictures(spec),
-            )
-        )
+        self._send(reply(judging, question, self._eval))
 
     def _send_steps(self, running: ActiveTrial) -> None:
         if running.unsent:

@@ -33,7 +33,7 @@ _SO_FAR: Final = "chosen/"
 """Metrics that are one value each: those of which an end has made others need not have been shown."""
 _SLOT: Final = re.compile(rb'"slot": \d+')
 """The place that a trial had in its worker."""
-_OF_PROCESSES: Final = (".lease", ".workers", "costs.jsonl", "report.html")
+_OF_PROCESSES: Final = (".lease", ".workers", "costs.jsonl", "attempt", "report.html")
 """Files whose content hangs on processes, on which trials shared their passes, and on the clock."""
 
 

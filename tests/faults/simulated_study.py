@@ -23,13 +23,16 @@ from PIL import Image
 from torch import Tensor
 
 import sweeper.launchers.local as local
+import sweeper.launchers.process as process
 import sweeper.worker.worker as worker
 import sweeper.worker.worker_main as serving
 from eval.evaluation import Evaluation
 from eval.spec import EvalSpec
 from foundation.adapters.files import WEIGHTS_FILE
 from foundation.errors import AdapterError
+from foundation.files.cache_use import mark_used
 from foundation.files.durable import new_folder, write_bytes
+from sweeper.records.lease import making
 from sweeper.records.messages import Draw
 from sweeper.worker.drawing import Drawn, write_pictures
 from sweeper.worker.judging import Due
@@ -102,8 +105,7 @@ class Judging(fake_supervisor.Judge):
         self, pack: Pack, dataset: object, data: object, spec: EvalSpec, trigger: str, cache: Path, *_: Any
     ) -> None:
         self._pack, self._spec, self._cache = pack, spec, cache
-        if not self.base_pictures(spec).exists():
-            _draw(self.base_pictures(spec), spec, "base")
+        self.reference(spec)
 
     def base_pictures(self, spec: EvalSpec) -> Path:
         return self._cache / f"base-{len(spec.prompts)}-{'-'.join(map(str, spec.seeds))}"
@@ -124,11 +126,12 @@ class Judging(fake_supervisor.Judge):
         _draw(wanted.out, self._spec.for_finalists((wanted.seed,)), sorted(_read(wanted.checkpoint)), wanted.strength)
 
     def reference(self, spec: EvalSpec) -> None:
-        self.judge_base(spec)
+        with making(mark_used(self.base_pictures(spec)), lambda: None):
+            if not self.base_pictures(spec).exists():
+                _draw(self.base_pictures(spec), spec, "base")
 
     def judge_base(self, spec: EvalSpec) -> Evaluation:
-        if not self.base_pictures(spec).exists():
-            _draw(self.base_pictures(spec), spec, "base")
+        self.reference(spec)
         return self._evaluation(0.0, 0, 0.0)
 
     def validate(self, slots: Sequence[int]) -> Tensor:
@@ -177,7 +180,7 @@ def play(begin: Callable[[], None], end: Callable[[], None]) -> None:
     Each worker calls `begin` when it starts and `end` when it ends of itself.
     """
     worker.Pack, worker.Judging, worker.Meter, serving.load = Pack, Judging, fake_supervisor.Meter, _load  # type: ignore[misc,assignment]
-    run, leave = local._run, local._leave
+    run, leave = local.run_process, process._leave
 
     def run_forked(config: Any, device: str, connection: Any, *rest: Any) -> None:
         _close_inherited(connection.fileno())
@@ -188,7 +191,7 @@ def play(begin: Callable[[], None], end: Callable[[], None]) -> None:
         end()
         leave(code)
 
-    local._run, local._leave = run_forked, leave_forked
+    local.run_process, process._leave = run_forked, leave_forked
     spawn = multiprocessing.get_context
     multiprocessing.get_context = lambda method=None: spawn("fork" if method == "spawn" else method)  # type: ignore[assignment,misc]
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from eval.evaluation import Evaluation, Validation
 from foundation.errors import AdapterError
 from sweeper.records.costs import Cost
-from sweeper.records.messages import Admit, Verdict, WorkerCommand
+from sweeper.records.messages import Admit, Saved, Verdict, WorkerCommand
 from sweeper.worker.judging import Due
 from tests.sweeper.fake_worker import evaluation
 from train.reports import StepReport
@@ -115,9 +115,10 @@ class Supervisor:
     def __init__(self, *commands: WorkerCommand) -> None:
         self.commands = list(commands)
         self.heard: list[Any] = []
+        self.saved: list[Saved] = []
 
     def send(self, event: Any) -> None:
-        self.heard.append(event)
+        (self.saved if isinstance(event, Saved) else self.heard).append(event)
 
     def poll(self) -> bool:
         return bool(self.commands) and not isinstance(self.commands[0], Verdict)  # nobody gives one unasked

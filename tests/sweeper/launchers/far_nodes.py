@@ -1,0 +1,103 @@
+"""Ray nodes on this machine that see another disk where the others have the studies' folder: a mount namespace."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Final
+
+import ray
+from ray.cluster_utils import Cluster
+
+_UP_S: Final = 120.0
+FAR: Final = {"far": 1.0}
+"""What such a node has, and no other."""
+
+
+def why_not() -> str:
+    """Why there can be none here; empty where there can."""
+    if shutil.which("unshare") is None:
+        return "there is no unshare"
+    tried = subprocess.run(["unshare", "--mount", "true"], capture_output=True, check=False)
+    return "" if tried.returncode == 0 else "mount namespaces need root"
+
+
+@contextmanager
+def far_node(cluster: Cluster, hidden: Path, *, name: str = "far") -> Iterator[subprocess.Popen[bytes]]:
+    """Add a node for one worker, with the resource `name`, to which `hidden` is an empty folder of its own.
+
+    Its process is the leader of a group with all that the node runs.
+    """
+    before = sum(node["Alive"] for node in ray.nodes())
+    start = (
+        f"mount -t tmpfs none '{hidden}' && exec {sys.executable} -m ray.scripts.scripts start --block "
+        f"--address={cluster.address} --node-ip-address=127.0.0.1 --num-cpus=1 --num-gpus=0 "
+        f"--resources='{{\"{name}\": 1}}' --object-store-memory=100000000 --disable-usage-stats"
+    )
+    node = subprocess.Popen(
+        ["unshare", "--mount", "sh", "-c", start],
+        start_new_session=True,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        env={**os.environ, "RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S": "20"},
+    )
+    try:
+        deadline = time.monotonic() + _UP_S
+        while sum(each["Alive"] for each in ray.nodes()) == before:
+            assert node.poll() is None and time.monotonic() < deadline, "the node does not come up"
+            time.sleep(0.2)
+        yield node
+    finally:
+        end(node)
+
+
+def end(node: subprocess.Popen[bytes]) -> None:
+    """Let a node vanish with all that it runs, as in a power cut."""
+    for process in _of(node.pid):
+        with_id(process, signal.SIGKILL)
+    node.wait()
+
+
+def with_id(process: int, number: int) -> None:
+    """Send a signal to a process, if it is there."""
+    with suppress(ProcessLookupError):
+        os.kill(process, number)
+
+
+def ids_below(root: int) -> str:
+    """All command lines of what a process started; Ray's id of a node is in one of them."""
+    return "\n".join(map(_name, _of(root)))
+
+
+def actors_below(root: int) -> list[int]:
+    """The processes of our actors there."""
+    return [process for process in _of(root) if "ray::RayWorker" in _name(process)]
+
+
+def _name(process: int) -> str:
+    with suppress(OSError):
+        return Path(f"/proc/{process}/cmdline").read_text()
+    return ""
+
+
+def _of(root: int) -> list[int]:
+    """A process and all that it started, also those that have groups of their own."""
+    parents: dict[int, list[int]] = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                parent = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
+            except OSError:
+                continue
+            parents.setdefault(parent, []).append(int(entry.name))
+    found = [root]
+    for process in found:
+        found += parents.get(process, [])
+    return found

@@ -1,0 +1,25 @@
+"""A worker whose base, pack and judge are arithmetic, as in `tests.faults`; its loop and its files are real."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import sweeper.worker.worker as worker
+import sweeper.worker.worker_main as serving
+from tests.faults import simulated_study
+from tests.sweeper import fake_supervisor
+
+WORK = f"{__name__}:run"
+
+
+def run(*arguments: Any) -> None:
+    """A worker's whole life."""
+    worker.Pack, worker.Judging = simulated_study.Pack, simulated_study.Judging  # type: ignore[misc,assignment]
+    worker.Meter, serving.load = fake_supervisor.Meter, simulated_study._load  # type: ignore[misc,assignment]
+    serving.run_worker(*arguments)
+
+
+def step_of(state: Path) -> int:
+    """The step that a saved state stands at."""
+    return simulated_study._step_of(state)

@@ -1,0 +1,229 @@
+"""Nodes that see no folder of the supervisor's, and vanish in the midst of things: the study is as on one machine."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from sweeper.launchers.local import LocalLauncher
+from sweeper.launchers.port import Launcher
+from sweeper.launchers.spec import LauncherSpec
+from sweeper.records.attempts import begin_attempt
+from sweeper.records.config import Config
+from sweeper.records.messages import (
+    Admit,
+    Admitted,
+    Died,
+    Evaluated,
+    Event,
+    Finished,
+    Ready,
+    Rescore,
+    Saved,
+    Verdict,
+    WorkerCommand,
+)
+from sweeper.records.paths import checkpoint_of, trial_of
+from sweeper.search.space import plan
+from sweeper.study import run
+from tests.faults.kills import NAME, STUDIES
+from tests.faults.outcome import differences, outcome_of
+from tests.sweeper.launchers import far_nodes, simulated
+from tests.sweeper.test_study import SMALL
+
+if TYPE_CHECKING:
+    from ray.cluster_utils import Cluster
+
+pytestmark = pytest.mark.skipif(bool(far_nodes.why_not()), reason=far_nodes.why_not())
+PATIENCE_S = 240.0
+FAR = ["launcher=ray", "launcher.gpus_per_worker=0", "launcher.cpus_per_worker=1"]
+
+
+@pytest.fixture
+def studies(tmp_path: Path) -> Path:
+    folder = tmp_path / "studies"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
+def node_folder(tmp_path: Path) -> Iterator[Path]:
+    yield tmp_path / "node"
+
+
+def hear(launcher: Launcher, worker: int, kind: type[Event], then: Callable[[Any], object] = lambda _: None) -> Any:
+    """The next event of that kind from a worker; no other may end it."""
+    deadline = time.monotonic() + PATIENCE_S
+    while time.monotonic() < deadline:
+        for number, event in launcher.wait(1.0):
+            if number == worker and isinstance(event, kind):
+                then(event)
+                return event
+            assert not isinstance(event, Died) or number != worker, event
+    raise AssertionError(f"no {kind.__name__} came")
+
+
+def admit(launcher: Launcher, worker: int, config: Config) -> Path:
+    folder = trial_of(Path(config.study.folder) / config.study.name, 0)
+    launcher.send(worker, Admit(trial=0, spec=config.trial, folder=folder, attempt=begin_attempt(folder)))
+    return folder
+
+
+def judged(launcher: Launcher, worker: int, *, go_on: bool) -> Evaluated:
+    found: Evaluated = hear(launcher, worker, Evaluated)
+    launcher.send(worker, Verdict(trial=0, go_on=go_on))
+    return found
+
+
+def test_a_trial_that_moved_to_another_node_is_the_one_that_stayed(
+    cluster: Cluster, studies: Path, node_folder: Path
+) -> None:
+    """Real training. The first node vanishes after an evaluation; neither sees a file of the supervisor's."""
+    from sweeper.launchers.ray.launcher import RayLauncher
+
+    asked = plan([*SMALL, "train.steps=4", "eval.every=2", "study.slots=1", "study.name=a", f"study.folder={studies}"])
+    config, _ = run._prepare(asked)
+    local = replace(config, study=replace(config.study, name="stays"), launcher=LauncherSpec(devices=("cpu",)))
+    (studies / "stays").mkdir()
+    stays = LocalLauncher(local, asked.objectives)
+    stays.start(0)
+    hear(stays, 0, Ready)
+    stayed = admit(stays, 0, local)
+    assert [judged(stays, 0, go_on=go_on).evaluation.step for go_on in (True, False)] == [2, 4]
+    hear(stays, 0, Finished)
+    stays.shut_down(5.0)
+    spec = LauncherSpec(
+        name="ray",
+        workers=2,
+        gpus_per_worker=0,
+        cpus_per_worker=1,
+        resources={"far": 1.0},
+        node_folder=str(node_folder),
+        lease_s=60.0,
+    )
+    with ExitStack() as stack:
+        nodes = [stack.enter_context(far_nodes.far_node(cluster, studies)) for _ in range(2)]
+        moves = RayLauncher(replace(config, launcher=spec), asked.objectives)
+        stack.callback(moves.shut_down, 0.0)
+        moves.start(0)
+        hear(moves, 0, Ready)
+        moves.start(1)
+        moved = admit(moves, 0, config)
+        hear(moves, 0, Evaluated)
+        node = moves._links[0].node
+        (first,) = [each for each in nodes if node in far_nodes.ids_below(each.pid)]
+        far_nodes.end(first)
+        death = hear_death(moves, 0)
+        assert not death.by_itself
+        hear(moves, 1, Ready)
+        admit(moves, 1, config)
+        assert hear(moves, 1, Admitted).step == 2
+        assert [judged(moves, 1, go_on=go_on).evaluation.step for go_on in (True, False)] == [2, 4]
+        hear(moves, 1, Finished)
+    assert not list(studies.rglob("*.partial"))
+    for step in (2, 4):
+        weights = [(checkpoint_of(folder, step) / "pytorch_lora_weights.safetensors") for folder in (stayed, moved)]
+        assert weights[0].read_bytes() == weights[1].read_bytes()
+    assert (stayed / "evaluations.jsonl").read_text() == (moved / "evaluations.jsonl").read_text()
+
+
+def hear_death(launcher: Launcher, worker: int) -> Died:
+    deadline = time.monotonic() + PATIENCE_S
+    while time.monotonic() < deadline:
+        for number, event in launcher.wait(1.0):
+            if number == worker and isinstance(event, Died):
+                return event
+    raise AssertionError("it lives")
+
+
+def test_a_study_whose_nodes_vanish_comes_to_the_same(
+    cluster: Cluster, tmp_path: Path, node_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One goes as an evaluation is heard, one as it has a finalist to judge."""
+    from sweeper.launchers.ray.launcher import RayLauncher
+
+    monkeypatch.setattr(RayLauncher, "work", simulated.WORK)
+    monkeypatch.setattr(LocalLauncher, "work", simulated.WORK)
+    folders = {name: tmp_path / name / "studies" for name in ("undisturbed", "disturbed")}
+    for folder in folders.values():
+        folder.mkdir(parents=True)
+    asked = [*STUDIES["side by side"], "study.slots=1"]
+    assert run.run_study([*asked, f"study.folder={folders['undisturbed']}", "launcher.devices=[cpu,cpu,cpu]"]) == 0
+    with ExitStack() as stack:
+        hidden = folders["disturbed"]
+        nodes = [stack.enter_context(far_nodes.far_node(cluster, hidden)) for _ in range(3)]
+        ended: list[str] = []
+
+        def end_node_of(launcher: RayLauncher, worker: int, what: str) -> None:
+            if what not in ended:
+                ended.append(what)
+                node = launcher._links[worker].node
+                far_nodes.end(next(each for each in nodes if node in far_nodes.ids_below(each.pid)))
+
+        class Disturbed(RayLauncher):
+            def wait(self, timeout_s: float) -> list[tuple[int, Event]]:
+                events = super().wait(timeout_s)
+                for number, event in events:
+                    if isinstance(event, Evaluated) and event.trial == 1:
+                        end_node_of(self, number, "evaluated")
+                return events
+
+            def send(self, worker: int, command: WorkerCommand) -> None:
+                super().send(worker, command)
+                if isinstance(command, Rescore):
+                    end_node_of(self, worker, "finale")
+
+        monkeypatch.setattr(run, "LAUNCHERS", {"ray": Disturbed})
+        rest = ["launcher.resources={far:1}", f"launcher.node_folder={node_folder}", "launcher.workers=3"]
+        assert run.run_study([*asked, f"study.folder={hidden}", *FAR, *rest]) == 0
+        assert ended == ["evaluated", "finale"]
+    outcomes = [outcome_of(folder, NAME) for folder in folders.values()]
+    assert differences(*outcomes) == []
+
+
+def test_a_worker_that_is_told_that_its_machine_goes_saves_first(
+    cluster: Cluster, studies: Path, node_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from sweeper.launchers.ray.launcher import RayLauncher
+
+    monkeypatch.setattr(RayLauncher, "work", simulated.WORK)
+    asked = plan(
+        [
+            *STUDIES["in turn"],
+            "train.steps=1000000",
+            "eval.every=1000000",
+            "eval.validate_every=null",
+            f"study.folder={studies}",
+        ]
+    )
+    spec = LauncherSpec(
+        name="ray",
+        workers=1,
+        gpus_per_worker=0,
+        cpus_per_worker=1,
+        resources={"far": 1.0},
+        node_folder=str(node_folder),
+        save_every_s=0.5,
+    )
+    config = replace(asked.config, launcher=spec)
+    with far_nodes.far_node(cluster, studies) as node:
+        launcher = RayLauncher(config, asked.objectives)
+        launcher.start(0)
+        hear(launcher, 0, Ready)
+        folder = admit(launcher, 0, config)
+        first = hear(launcher, 0, Saved)
+        assert (folder / "state" / "state.safetensors").exists()
+        (actor,) = far_nodes.actors_below(node.pid)
+        os.kill(actor, signal.SIGTERM)
+        death = hear_death(launcher, 0)
+        assert not death.by_itself and "its trials saved" in death.reason
+        assert simulated.step_of(folder / "state") > first.step
+        launcher.shut_down(1.0)
