@@ -36,6 +36,7 @@ COMMANDS: Final[Mapping[str, Command]] = {
     "report": Command("sweeper.report", "list a study's trials, best first", "sweeper.report"),
     "choose": Command("sweeper.choose", "make a checkpoint the best by hand, or undo it", "sweeper.choose"),
     "dashboard": Command("sweeper.dashboard", "show every study, trial and picture", "sweeper.dashboard"),
+    "cluster": Command("sweeper.cluster.command", "write files for Slurm and Kubernetes", "sweeper.cluster.command"),
     "clean": Command("sweeper.clean", "free what old studies hold on the disk", "sweeper.clean"),
 }
 _STUDY: Final = "sweeper.study_command"

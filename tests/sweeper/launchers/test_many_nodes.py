@@ -156,7 +156,7 @@ def test_a_study_whose_nodes_vanish_comes_to_the_same(
     for folder in folders.values():
         folder.mkdir(parents=True)
     asked = [*STUDIES["side by side"], "study.slots=1"]
-    assert run.run_study([*asked, f"study.folder={folders['undisturbed']}", "launcher.devices=[cpu,cpu,cpu]"]) == 0
+    assert run.run_study([*asked, f"study.folder={folders['undisturbed']}", "launcher.devices=[cpu]"]) == 0
     with ExitStack() as stack:
         hidden = folders["disturbed"]
         nodes = [stack.enter_context(far_nodes.far_node(cluster, hidden)) for _ in range(3)]

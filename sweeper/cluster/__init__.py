@@ -1,0 +1,1 @@
+"""`sweeper cluster`: the files that start Ray and a study on somebody's cluster. Nothing is submitted here."""
