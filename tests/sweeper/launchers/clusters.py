@@ -27,10 +27,10 @@ class ScriptedRay(RayLauncher):
 
 
 def start_cluster() -> Cluster:
-    """A head of two cores on the loopback address, which this process has joined."""
+    """A head of three cores on the loopback address, which this process has joined."""
     os.environ.update({"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0", "RAY_USAGE_STATS_ENABLED": "0"})
     ray._private.ray_constants.ENABLE_RAY_CLUSTER = False
-    arguments = {"num_cpus": 2, "include_dashboard": False, "_system_config": QUICK}
+    arguments = {"num_cpus": 3, "include_dashboard": False, "_system_config": QUICK}
     cluster = Cluster(initialize_head=True, head_node_args=arguments)
     joining.join(LauncherSpec(name="ray", address=cluster.address))
     joining._joined = False  # the session leaves it, not the first study

@@ -31,7 +31,7 @@ class ScriptedLocal(LocalLauncher):
 
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[Cluster]:
-    """A Ray of one node with two cores, to which tests may add others; it ends with the session."""
+    """A Ray of one node with three cores, to which tests may add others; it ends with the session."""
     pytest.importorskip("ray", reason="launcher=ray is tested where Ray is installed: pip install 'sweeper[ray]'")
     from tests.sweeper.launchers.clusters import start_cluster
 

@@ -17,6 +17,7 @@ import ray
 from ray.cluster_utils import Cluster
 
 _UP_S: Final = 120.0
+ROOT: Final = Path(__file__).parents[3]
 FAR: Final = {"far": 1.0}
 """What such a node has, and no other."""
 
@@ -36,17 +37,14 @@ def far_node(cluster: Cluster, hidden: Path, *, name: str = "far") -> Iterator[s
     Its process is the leader of a group with all that the node runs.
     """
     before = sum(node["Alive"] for node in ray.nodes())
-    start = (
-        f"mount -t tmpfs none '{hidden}' && exec {sys.executable} -m ray.scripts.scripts start --block "
-        f"--address={cluster.address} --node-ip-address=127.0.0.1 --num-cpus=1 --num-gpus=0 "
-        f"--resources='{{\"{name}\": 1}}' --object-store-memory=100000000 --disable-usage-stats"
-    )
+    run = f"exec {sys.executable} -m tests.sweeper.launchers.far_node {cluster.address} {name}"
     node = subprocess.Popen(
-        ["unshare", "--mount", "sh", "-c", start],
+        ["unshare", "--mount", "sh", "-c", f"mount -t tmpfs none '{hidden}' && {run}"],
         start_new_session=True,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
-        env={**os.environ, "RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S": "20"},
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S": "20"},
     )
     try:
         deadline = time.monotonic() + _UP_S

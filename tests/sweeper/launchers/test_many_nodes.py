@@ -182,7 +182,7 @@ def test_a_study_whose_nodes_vanish_comes_to_the_same(
                     end_node_of(self, worker, "finale")
 
         monkeypatch.setattr(run, "LAUNCHERS", {"ray": Disturbed})
-        rest = ["launcher.resources={far:1}", f"launcher.node_folder={node_folder}", "launcher.workers=3"]
+        rest = ["+launcher.resources.far=1", f"launcher.node_folder={node_folder}", "launcher.workers=3"]
         assert run.run_study([*asked, f"study.folder={hidden}", *FAR, *rest]) == 0
         assert ended == ["evaluated", "finale"]
     outcomes = [outcome_of(folder, NAME) for folder in folders.values()]
