@@ -50,8 +50,6 @@ class Installed:
         """
         try:
             return self.point.load()
-        except ConfigError:  # it says itself what it lacks
-            raise
         except Exception as error:
             reason = f"{type(error).__name__}: {first_line(error)}"
             raise ConfigError([f"{self.origin} cannot be loaded: {reason}"]) from error

@@ -89,7 +89,10 @@ def _pod(name: str, image: str, size: Mapping[str, Any], claim: str) -> dict[str
     container: dict[str, Any] = {
         "name": name,
         "image": image,
-        "env": [{"name": "RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S", "value": str(_GRACE_S - 30)}],
+        "env": [
+            {"name": "RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S", "value": str(_GRACE_S - 30)},
+            {"name": "RAY_worker_niceness", "value": "0"},
+        ],
         "resources": {"requests": dict(size), "limits": dict(size)},
     }
     pod: dict[str, Any] = {"terminationGracePeriodSeconds": _GRACE_S, "containers": [container]}

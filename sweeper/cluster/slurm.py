@@ -24,6 +24,7 @@ export RAY_AUTH_MODE=token
 RAY_AUTH_TOKEN=$("$python" -c 'import secrets; print(secrets.token_hex(32))')
 export RAY_AUTH_TOKEN
 export RAY_USAGE_STATS_ENABLED=0
+export RAY_worker_niceness=0 # workers are what this machine is for
 ray=("$python" -m ray.scripts.scripts)
 common=(--block --disable-usage-stats @RESOURCES@)
 
@@ -51,7 +52,7 @@ while kill -0 "$study" 2> /dev/null; do
 done
 "${ray[@]}" stop > /dev/null 2>&1
 if [ -n "$again" ] && [ "$code" -eq 130 ]; then
-  echo "sweeper: the study has saved its trials and is queued again"
+  echo "sweeper: the study has saved its trials; the job is queued again"
   scontrol requeue "$SLURM_JOB_ID"
 fi
 exit "$code"

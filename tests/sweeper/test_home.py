@@ -36,6 +36,8 @@ NO_PATHS = {
     *("adapter.targets", "adapter.exclude", "adapter.layers_pattern", "adapter.init"),
     *("adapter.modules_to_save", "adapter.rank_pattern", "adapter.alpha_pattern"),
     *("study.narrow_from", "study.space", "study.recipes", "launcher.devices", "tracking.experiment", "tracking.model"),
+    *("launcher.address", "launcher.workers", "launcher.resources", "launcher.gpus_per_worker"),
+    "launcher.cpus_per_worker",
     *("trigger", "prompt", "unrelated", "class_word", "device", "title", "prefix", "strip", "add", "column"),
 }
 """Texts that name no path. A field that is new belongs here, or is a `PathText`."""

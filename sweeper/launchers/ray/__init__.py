@@ -8,9 +8,20 @@ folder, and back.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from foundation.errors import ConfigError
+from sweeper.launchers.spec import LauncherSpec
+
+
+class NotInstalled:
+    """Stands for the launcher where there is no Ray: the option is there, a study with it is refused."""
+
+    @staticmethod
+    def check(_: LauncherSpec) -> Sequence[str]:
+        """See `Launcher`."""
+        raise ConfigError(["launcher=ray needs Ray, which is not installed: pip install 'sweeper[ray]'"])
 
 
 def __getattr__(name: str) -> Any:
@@ -22,5 +33,5 @@ def __getattr__(name: str) -> Any:
     except ModuleNotFoundError as error:
         if error.name != "ray":
             raise
-        raise ConfigError(["launcher=ray needs Ray, which is not installed: pip install 'sweeper[ray]'"]) from error
+        return NotInstalled
     return RayLauncher

@@ -25,7 +25,7 @@ from sweeper.own_packages import MARK
 
 LOCAL: Final = "local"
 _REACH_S: Final = 10.0
-_ANSWER_S: Final = 60.0
+_ANSWER_S: Final = 180.0
 _STORE_BYTES: Final = 2 * 2**30
 """The object store of a Ray of our own: what travels lies there for a moment."""
 FOR_ACTORS: Final = {MARK: "1", "RAY_kill_child_processes_on_worker_exit": "0", "RAY_worker_niceness": "0"}

@@ -87,7 +87,7 @@ class Listener:
         except ray.exceptions.ActorUnavailableError:
             link.listen()
             return
-        except ray.exceptions.RayError as error:
+        except ray.exceptions.RayActorError as error:
             self._lose(link, _how_it_ended(link, error))
             return
         link.silent_s = 0.0
@@ -177,11 +177,13 @@ class Listener:
             link.say(Leave())
 
 
-def _how_it_ended(link: Link, error: ray.exceptions.RayError) -> Died:
+def _how_it_ended(link: Link, error: ray.exceptions.RayActorError) -> Died:
     """Why an actor is gone: with its node, or for a reason of its own."""
     gone = {node["NodeID"]: node.get("DeathReasonMessage") for node in ray.nodes() if not node["Alive"]}
     if link.node in gone or getattr(error, "preempted", False):
         why = f" ({gone[link.node]})" if gone.get(link.node or "") else ""
         return Died(reason=f"its node is gone{why}", by_itself=False)
+    if link.node is None and not error.actor_init_failed:
+        return Died(reason="Ray could not place it", by_itself=False)
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return Died(reason=f"Ray lost its actor: {lines[-1] if lines else type(error).__name__}")

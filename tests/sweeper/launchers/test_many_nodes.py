@@ -152,13 +152,14 @@ def test_a_study_whose_nodes_vanish_comes_to_the_same(
 
     monkeypatch.setattr(RayLauncher, "work", simulated.WORK)
     monkeypatch.setattr(LocalLauncher, "work", simulated.WORK)
-    folders = {name: tmp_path / name / "studies" for name in ("undisturbed", "disturbed")}
-    for folder in folders.values():
-        folder.mkdir(parents=True)
-    asked = [*STUDIES["side by side"], "study.slots=1"]
-    assert run.run_study([*asked, f"study.folder={folders['undisturbed']}", "launcher.devices=[cpu]"]) == 0
+    hidden = tmp_path / "studies"
+    hidden.mkdir()
+    asked = [*STUDIES["side by side"], "study.slots=1", f"study.folder={hidden}"]
+    assert run.run_study([*asked, "launcher.devices=[cpu]"]) == 0
+    undisturbed = outcome_of(hidden, NAME)
+    hidden.rename(tmp_path / "undisturbed")
+    hidden.mkdir()
     with ExitStack() as stack:
-        hidden = folders["disturbed"]
         nodes = [stack.enter_context(far_nodes.far_node(cluster, hidden)) for _ in range(3)]
         ended: list[str] = []
 
@@ -183,10 +184,9 @@ def test_a_study_whose_nodes_vanish_comes_to_the_same(
 
         monkeypatch.setattr(run, "LAUNCHERS", {"ray": Disturbed})
         rest = ["+launcher.resources.far=1", f"launcher.node_folder={node_folder}", "launcher.workers=3"]
-        assert run.run_study([*asked, f"study.folder={hidden}", *FAR, *rest]) == 0
+        assert run.run_study([*asked, *FAR, *rest]) == 0
         assert ended == ["evaluated", "finale"]
-    outcomes = [outcome_of(folder, NAME) for folder in folders.values()]
-    assert differences(*outcomes) == []
+    assert differences(undisturbed, outcome_of(hidden, NAME)) == []
 
 
 def test_a_worker_that_is_told_that_its_machine_goes_saves_first(
