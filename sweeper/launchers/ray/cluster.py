@@ -35,6 +35,7 @@ _ROOT: Final = str(Path(__file__).parents[3])
 _FOR_US: Final = {
     **{name: value for name, value in FOR_ACTORS.items() if name != MARK},
     "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_BACKEND_LOG_LEVEL": "fatal",  # what is less stands in lines of ours
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
 }
 _ON_LOOPBACK: Final = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}

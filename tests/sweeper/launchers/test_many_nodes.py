@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections import deque
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -55,32 +55,42 @@ def studies(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def node_folder(tmp_path: Path) -> Iterator[Path]:
-    yield tmp_path / "node"
+def node_folder(studies: Path) -> Path:
+    """On each node's own disk."""
+    return studies / "node"
 
 
-def hear(launcher: Launcher, worker: int, kind: type[Event], then: Callable[[Any], object] = lambda _: None) -> Any:
-    """The next event of that kind from a worker; no other may end it."""
-    deadline = time.monotonic() + PATIENCE_S
-    while time.monotonic() < deadline:
-        for number, event in launcher.wait(1.0):
-            if number == worker and isinstance(event, kind):
-                then(event)
-                return event
-            assert not isinstance(event, Died) or number != worker, event
-    raise AssertionError(f"no {kind.__name__} came")
+class Ears:
+    """Hears a launcher's workers; nothing that one says is lost while another is listened to."""
+
+    def __init__(self, launcher: Launcher) -> None:
+        self.launcher = launcher
+        self._heard: dict[int, deque[Event]] = {0: deque(), 1: deque()}
+
+    def until(self, worker: int, kind: type[Event]) -> Any:
+        """The next event of that kind from a worker, which nothing ends before."""
+        deadline = time.monotonic() + PATIENCE_S
+        while time.monotonic() < deadline:
+            while self._heard[worker]:
+                event = self._heard[worker].popleft()
+                if isinstance(event, kind):
+                    return event
+                assert not isinstance(event, Died), event
+            for number, event in self.launcher.wait(1.0):
+                self._heard[number].append(event)
+        raise AssertionError(f"no {kind.__name__} came")
+
+    def judged(self, worker: int, *, go_on: bool) -> int:
+        """The step of its next evaluation, which is answered."""
+        found: Evaluated = self.until(worker, Evaluated)
+        self.launcher.send(worker, Verdict(trial=0, go_on=go_on))
+        return found.evaluation.step
 
 
 def admit(launcher: Launcher, worker: int, config: Config) -> Path:
     folder = trial_of(Path(config.study.folder) / config.study.name, 0)
     launcher.send(worker, Admit(trial=0, spec=config.trial, folder=folder, attempt=begin_attempt(folder)))
     return folder
-
-
-def judged(launcher: Launcher, worker: int, *, go_on: bool) -> Evaluated:
-    found: Evaluated = hear(launcher, worker, Evaluated)
-    launcher.send(worker, Verdict(trial=0, go_on=go_on))
-    return found
 
 
 def test_a_trial_that_moved_to_another_node_is_the_one_that_stayed(
@@ -94,11 +104,12 @@ def test_a_trial_that_moved_to_another_node_is_the_one_that_stayed(
     local = replace(config, study=replace(config.study, name="stays"), launcher=LauncherSpec(devices=("cpu",)))
     (studies / "stays").mkdir()
     stays = LocalLauncher(local, asked.objectives)
+    ears = Ears(stays)
     stays.start(0)
-    hear(stays, 0, Ready)
+    ears.until(0, Ready)
     stayed = admit(stays, 0, local)
-    assert [judged(stays, 0, go_on=go_on).evaluation.step for go_on in (True, False)] == [2, 4]
-    hear(stays, 0, Finished)
+    assert [ears.judged(0, go_on=go_on) for go_on in (True, False)] == [2, 4]
+    ears.until(0, Finished)
     stays.shut_down(5.0)
     spec = LauncherSpec(
         name="ray",
@@ -113,21 +124,21 @@ def test_a_trial_that_moved_to_another_node_is_the_one_that_stayed(
         nodes = [stack.enter_context(far_nodes.far_node(cluster, studies)) for _ in range(2)]
         moves = RayLauncher(replace(config, launcher=spec), asked.objectives)
         stack.callback(moves.shut_down, 0.0)
+        ears = Ears(moves)
         moves.start(0)
-        hear(moves, 0, Ready)
+        ears.until(0, Ready)
         moves.start(1)
         moved = admit(moves, 0, config)
-        hear(moves, 0, Evaluated)
+        ears.until(0, Evaluated)
         node = moves._links[0].node
         (first,) = [each for each in nodes if node in far_nodes.ids_below(each.pid)]
         far_nodes.end(first)
-        death = hear_death(moves, 0)
-        assert not death.by_itself
-        hear(moves, 1, Ready)
+        assert not ears.until(0, Died).by_itself
+        ears.until(1, Ready)
         admit(moves, 1, config)
-        assert hear(moves, 1, Admitted).step == 2
-        assert [judged(moves, 1, go_on=go_on).evaluation.step for go_on in (True, False)] == [2, 4]
-        hear(moves, 1, Finished)
+        assert ears.until(1, Admitted).step == 2
+        assert [ears.judged(1, go_on=go_on) for go_on in (True, False)] == [2, 4]
+        ears.until(1, Finished)
     assert not list(studies.rglob("*.partial"))
     for step in (2, 4):
         weights = [(checkpoint_of(folder, step) / "pytorch_lora_weights.safetensors") for folder in (stayed, moved)]
@@ -135,32 +146,21 @@ def test_a_trial_that_moved_to_another_node_is_the_one_that_stayed(
     assert (stayed / "evaluations.jsonl").read_text() == (moved / "evaluations.jsonl").read_text()
 
 
-def hear_death(launcher: Launcher, worker: int) -> Died:
-    deadline = time.monotonic() + PATIENCE_S
-    while time.monotonic() < deadline:
-        for number, event in launcher.wait(1.0):
-            if number == worker and isinstance(event, Died):
-                return event
-    raise AssertionError("it lives")
-
-
 def test_a_study_whose_nodes_vanish_comes_to_the_same(
-    cluster: Cluster, tmp_path: Path, node_folder: Path, monkeypatch: pytest.MonkeyPatch
+    cluster: Cluster, studies: Path, node_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One goes as an evaluation is heard, one as it has a finalist to judge."""
     from sweeper.launchers.ray.launcher import RayLauncher
 
     monkeypatch.setattr(RayLauncher, "work", simulated.WORK)
     monkeypatch.setattr(LocalLauncher, "work", simulated.WORK)
-    hidden = tmp_path / "studies"
-    hidden.mkdir()
-    asked = [*STUDIES["side by side"], "study.slots=1", f"study.folder={hidden}"]
+    asked = [*STUDIES["side by side"], "study.slots=1", f"study.folder={studies}"]
     assert run.run_study([*asked, "launcher.devices=[cpu]"]) == 0
-    undisturbed = outcome_of(hidden, NAME)
-    hidden.rename(tmp_path / "undisturbed")
-    hidden.mkdir()
+    undisturbed = outcome_of(studies, NAME)
+    studies.rename(studies.with_name("undisturbed"))
+    studies.mkdir()
     with ExitStack() as stack:
-        nodes = [stack.enter_context(far_nodes.far_node(cluster, hidden)) for _ in range(3)]
+        nodes = [stack.enter_context(far_nodes.far_node(cluster, studies)) for _ in range(3)]
         ended: list[str] = []
 
         def end_node_of(launcher: RayLauncher, worker: int, what: str) -> None:
@@ -186,7 +186,7 @@ def test_a_study_whose_nodes_vanish_comes_to_the_same(
         rest = ["+launcher.resources.far=1", f"launcher.node_folder={node_folder}", "launcher.workers=3"]
         assert run.run_study([*asked, *FAR, *rest]) == 0
         assert ended == ["evaluated", "finale"]
-    assert differences(undisturbed, outcome_of(hidden, NAME)) == []
+    assert differences(undisturbed, outcome_of(studies, NAME)) == []
 
 
 def test_a_worker_that_is_told_that_its_machine_goes_saves_first(
@@ -216,14 +216,15 @@ def test_a_worker_that_is_told_that_its_machine_goes_saves_first(
     config = replace(asked.config, launcher=spec)
     with far_nodes.far_node(cluster, studies) as node:
         launcher = RayLauncher(config, asked.objectives)
+        ears = Ears(launcher)
         launcher.start(0)
-        hear(launcher, 0, Ready)
+        ears.until(0, Ready)
         folder = admit(launcher, 0, config)
-        first = hear(launcher, 0, Saved)
+        first = ears.until(0, Saved)
         assert (folder / "state" / "state.safetensors").exists()
         (actor,) = far_nodes.actors_below(node.pid)
         os.kill(actor, signal.SIGTERM)
-        death = hear_death(launcher, 0)
+        death = ears.until(0, Died)
         assert not death.by_itself and "its trials saved" in death.reason
         assert simulated.step_of(folder / "state") > first.step
         launcher.shut_down(1.0)
