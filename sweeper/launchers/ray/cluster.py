@@ -114,10 +114,10 @@ def need_of(spec: LauncherSpec) -> Need:
     """What each worker needs, where the config leaves it open by what the cluster has."""
     nodes = _alive()
     gpus = spec.gpus_per_worker
-    if gpus == "auto":
+    if isinstance(gpus, str):
         gpus = 1.0 if any(node.get("GPU") for node in nodes) else 0.0
     cpus = spec.cpus_per_worker
-    if cpus == "auto":
+    if isinstance(cpus, str):
         cpus = 1.0 if gpus else min((node["CPU"] for node in nodes if node.get("CPU")), default=1.0)
     return Need(gpus, cpus, spec.resources)
 

@@ -30,7 +30,7 @@ from sweeper.launchers.ray.link import Link
 from sweeper.launchers.ray.listener import Heard, Listener
 from sweeper.launchers.ray.travel import read_part, to_go_on, with_whole_paths_of, write_parts
 from sweeper.launchers.ray.versions import own_versions
-from sweeper.launchers.ray.words import Arrived, Part, Probe, Setup, Word
+from sweeper.launchers.ray.words import Arrived, Mark, Part, Setup, Word
 from sweeper.launchers.spec import LauncherSpec, for_others
 from sweeper.records.config import Config
 from sweeper.records.messages import (
@@ -75,7 +75,7 @@ class RayLauncher:
         self._root = Path(self._config.study.folder)
         study = self._root / config.study.name
         study.mkdir(parents=True, exist_ok=True)
-        self._probe = Probe(study / f".probe-{secrets.token_hex(4)}", secrets.token_hex(16))
+        self._probe = Mark(study / f".probe-{secrets.token_hex(4)}", secrets.token_hex(16))
         write_text(self._probe.file, self._probe.token)
         self._assets = assets_of(self._config)
         self._listener = Listener(study, self._assets, spec.lease_s)

@@ -28,7 +28,7 @@ from sweeper.launchers.process import how_it_ended
 from sweeper.launchers.ray.assets import copy_in_pieces, with_assets
 from sweeper.launchers.ray.child import run_child
 from sweeper.launchers.ray.travel import Shipments, relocate
-from sweeper.launchers.ray.words import Begin, Done, Part, Probe, Pull, Setup
+from sweeper.launchers.ray.words import Begin, Done, Mark, Part, Pull, Setup
 from sweeper.launchers.spec import LauncherSpec
 from sweeper.records.attempts import note_attempt
 from sweeper.records.messages import (
@@ -234,7 +234,7 @@ def _without_main() -> Iterator[None]:
             main.__file__ = file
 
 
-def _sees(probe: Probe) -> bool:
+def _sees(probe: Mark) -> bool:
     """Whether the node sees the supervisor's folder, and may write there."""
     try:
         if probe.file.read_text() != probe.token:

@@ -38,7 +38,7 @@ class Asset:
 
 
 @dataclass(frozen=True, slots=True)
-class Probe:
+class Mark:
     """A file in the study's folder that only who sees that folder can read."""
 
     file: Path
@@ -55,7 +55,7 @@ class Setup:
     number: int
     """Of this life of the worker, unlike any other's in the study."""
     versions: Versions
-    probe: Probe
+    probe: Mark
     assets: tuple[Asset, ...]
     work: str
     """See `run_process`."""
