@@ -118,7 +118,7 @@ def need_of(spec: LauncherSpec) -> Need:
         gpus = 1.0 if any(node.get("GPU") for node in nodes) else 0.0
     cpus = spec.cpus_per_worker
     if isinstance(cpus, str):
-        cpus = 1.0 if gpus else min((node["CPU"] for node in nodes if node.get("CPU")), default=1.0)
+        cpus = 1.0 if gpus else float(min((node["CPU"] for node in nodes if node.get("CPU")), default=1.0))
     return Need(gpus, cpus, spec.resources)
 
 
