@@ -160,19 +160,18 @@ def build_reference(
 ) -> Reference:
     """Look at everything once, with each of the `eyes` that there is.
 
-    `train` are the pictures that are trained on, with one of `masks` for each or without any, by which copies of a
-    style's pictures are looked for, `held_out` those that are not, `captions` what the former and then the latter show,
-    without the trigger, "" where nothing is said, or none at all; `prompts` are P texts without it; `base_samples` P·S
-    and `base_unrelated` U·R pictures, prompt by prompt with S = `num_seeds`, R = `unrelated_seeds`, and `base_training`
-    K pictures of training captions; `base_validation` (N, B). `subject` are the real pictures cut in two, None for a
-    style; `base_samples` are of the class word where there are such.
+    `train` are the pictures that are trained on, with one of `masks` for each or none, by which copies of a style's are
+    looked for, `held_out` those that are not, `captions` what the former and then the latter show, without the trigger,
+    "" where nothing is said, or none; `prompts` are P texts without it; `base_samples` P·S and `base_unrelated` U·R
+    pictures, prompt by prompt with S = `num_seeds`, R = `unrelated_seeds`, and `base_training` K of training captions;
+    `base_validation` (N, B). `subject` are real pictures cut in two, None for a style; then `base_samples` are of the
+    class word.
 
     Raises:
         DataError: an eye for faces finds none in the pictures that are trained on.
     """
     # A subject that was learned well is a copy of what its mask shows: its surroundings tell whether a picture is one.
-    train_compositions = masked_compositions(train, () if subject else masks)
-    kept = distinct(train_compositions)
+    kept = distinct(train_compositions := masked_compositions(train, () if subject else masks))
 
     def view(eye: FeatureExtractor | StyleExtractor, all_of_it: bool = True) -> ReferenceFeatures:
         return ReferenceFeatures(
@@ -182,12 +181,12 @@ def build_reference(
             base_unrelated=by_prompt(eye.images(base_unrelated if all_of_it else []), unrelated_seeds),
         )
 
-    of_clip, of_style = view(eyes.clip), view(eyes.style)
+    of_clip, of_style, texts = view(eyes.clip), view(eyes.style), eyes.clip.texts
     rows, said = _captions(captions, kept, len(train))
     return Reference(
         train=of_clip.train,
         held_out=of_clip.held_out,
-        prompts=eyes.clip.texts(prompts),
+        prompts=texts(prompts),
         base_samples=of_clip.base_samples,
         base_unrelated=of_clip.base_unrelated,
         base_validation=base_validation.double(),
@@ -198,7 +197,7 @@ def build_reference(
         image=view(eyes.image) if eyes.image else None,
         style=of_style,
         faces=_check_faces(view(eyes.faces, all_of_it=False)) if eyes.faces else None,
-        real_texts=eyes.clip.texts(said),
+        real_texts=texts(said),
         captioned=torch.tensor(rows, dtype=torch.int64),
         style_scale=_scale(eyes.style, torch.cat([of_style.train, of_style.held_out])),
         subject=_subject(eyes, subject, train, base_samples, kept, num_seeds) if subject else None,

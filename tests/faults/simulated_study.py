@@ -29,6 +29,7 @@ import sweeper.worker.worker_main as serving
 from eval.evaluation import Evaluation
 from eval.spec import EvalSpec
 from foundation.adapters.files import WEIGHTS_FILE
+from foundation.data.spec import Views
 from foundation.errors import AdapterError
 from foundation.files.cache_use import mark_used
 from foundation.files.durable import new_folder, write_bytes
@@ -171,7 +172,7 @@ def _draw(folder: Path, spec: EvalSpec, *words: object) -> None:
 
 def _load(config: Any, device: str, *_: Any) -> Any:
     dataset = SimpleNamespace(train=range(6), validation=range(3))
-    return SimpleNamespace(base=None, dataset=dataset, data=None, all_pictures=None, notes=())
+    return SimpleNamespace(base=None, dataset=dataset, data=None, all_pictures=None, views=Views(), notes=())
 
 
 def play(begin: Callable[[], None], end: Callable[[], None]) -> None:

@@ -190,7 +190,7 @@ class Node:
         if self._shipments and what == "begin":
             self._fetch(self._actor.ask(Begin(name)), self._shipments)
         elif self._shipments:
-            self._actor.tell(Done(name), self._shipments.news(self._made()))
+            self._actor.tell(Done(name), self._shipments.news(self._files_to_send()))
         with suppress(OSError):
             side.send(True)
 
@@ -209,7 +209,7 @@ class Node:
         found: bytes = self._actor.ask(Pull(_CACHE, f"{entry}/{path}" if path else entry, offset))
         return found
 
-    def _made(self) -> list[Path]:
+    def _files_to_send(self) -> list[Path]:
         """Entries of the cache that the study uses."""
         names = uses_of(self._here / self._setup.config.study.name) or set()
         return [path for name in sorted(names) if (path := cache_of(self._here) / name).exists()]

@@ -125,15 +125,15 @@ def relocate(message: Message, here: Path, there: Path) -> Message:
 def _with_paths(message: Message, change: Callable[[Path], Path]) -> Message:
     assert dataclasses.is_dataclass(message) and not isinstance(message, type)
     old = {each.name: getattr(message, each.name) for each in dataclasses.fields(message)}
-    new = {name: _changed(value, change) for name, value in old.items()}
+    new = {name: _elsewhere(value, change) for name, value in old.items()}
     return dataclasses.replace(message, **{name: value for name, value in new.items() if value is not old[name]})
 
 
-def _changed(value: Any, change: Callable[[Path], Path]) -> Any:
+def _elsewhere(value: Any, change: Callable[[Path], Path]) -> Any:
     if isinstance(value, Path):
         return change(value)
     if isinstance(value, tuple) and any(isinstance(each, Path | tuple) for each in value):
-        return tuple(_changed(each, change) for each in value)
+        return tuple(_elsewhere(each, change) for each in value)
     return value
 
 
