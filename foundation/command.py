@@ -10,7 +10,7 @@ from typing import Final
 from foundation.console import complain, say
 from foundation.errors import SAID
 from foundation.quiet import quiet_libraries
-from foundation.secrets import guard_output, remember
+from foundation.secrets import guard_output, hide_arguments, remember
 from foundation.streams import outlive_output
 
 EXIT_BAD_INPUT: Final = 2
@@ -29,8 +29,9 @@ def run_command(module: str, arguments: Sequence[str]) -> int:
 
 
 def run_main(main: Callable[[list[str]], int], arguments: Sequence[str]) -> int:
-    """Run a command's `main`; its exit code, or 130 after Ctrl-C. No secret of the arguments is printed."""
+    """Run a command's `main`; its exit code, or 130 after Ctrl-C. No secret of the arguments is printed or listed."""
     remember(arguments)
+    hide_arguments()
     outlive_output()
     guard_output()
     quiet_libraries()

@@ -5,11 +5,13 @@ Addresses are written and said with `***` in the place of theirs. What is writte
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
 import re
 import sys
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import Any, Final, TextIO, cast
 from urllib.parse import quote, quote_plus, unquote, unquote_plus
 
@@ -35,6 +37,9 @@ _FOLDERS: Final = ("PWD", "OLDPWD")
 _SWITCHES: Final = ("true", "false")
 _SHORTEST_IN_TEXT: Final = 8
 """A secret with fewer characters may stand in a text by chance."""
+
+_ARGUMENTS: Final = slice(45, 47)
+"""Of the fields behind the name in `/proc/self/stat`."""
 
 _in_full: dict[str, str] = {}
 _known: set[str] = set()
@@ -80,6 +85,26 @@ def guard_output() -> None:
         stream = getattr(sys, name)
         if not isinstance(stream, _Guarded):
             setattr(sys, name, cast(TextIO, _Guarded(stream)))
+
+
+def hide_arguments() -> None:
+    """Overwrite the secrets of addresses in this process's own arguments, where a list of processes shows them.
+
+    On Linux alone; elsewhere nothing is done. Until this is called they were to be seen.
+    """
+    try:
+        stat = Path("/proc/self/stat").read_text()
+        begin, end = map(int, stat.rpartition(")")[2].split()[_ARGUMENTS])  # proc(5): arg_start, arg_end
+        shown = Path("/proc/self/cmdline").read_bytes()
+    except (OSError, ValueError):
+        return
+    if not 0 < begin < end or len(shown) != end - begin:
+        return
+    for argument in shown.split(b"\0"):
+        for secret in _in_addresses(argument.decode(errors="surrogateescape")):
+            for form in _forms(secret):
+                shown = shown.replace(form.encode(errors="surrogateescape"), b"*" * len(os.fsencode(form)))
+    ctypes.memmove(begin, shown, len(shown))
 
 
 class Held:

@@ -19,12 +19,13 @@ from sweeper.holdings import find_studies
 from sweeper.page.file import write_report
 from sweeper.records.config import parse_config
 from sweeper.records.lease import supervising
+from sweeper.records.paths import STUDIES
 from sweeper.records.trainings import Training, name_of, number_of
 from sweeper.results.by_hand import HandChoice, choose_by_hand, undo_choice
 from sweeper.results.file_names import SCORES
 from sweeper.results.report import read_chosen
 from sweeper.search.recorded import recorded_trials
-from sweeper.study.finished import STUDIES, note_best
+from sweeper.study.finished import note_best
 from sweeper.tracking import open_tracker
 
 USAGE: Final = """\

@@ -33,7 +33,7 @@ from sweeper.holdings import studies_in
 from sweeper.page.access import VISIT, Secrets
 from sweeper.page.live import Studies
 from sweeper.page.server import Site, make_app
-from sweeper.study.finished import STUDIES
+from sweeper.records.paths import STUDIES
 from sweeper.tracking import DATABASE
 from sweeper.tracking.runs_of import experiment_of
 

@@ -21,10 +21,9 @@ from foundation.errors import ConfigError, DataError
 from foundation.files.documents import as_mapping, read_mapping
 from sweeper.holdings import clean_threshold, find_studies, state_of_study
 from sweeper.records.history import read_config_values, read_evaluations
-from sweeper.records.paths import best_of, trials_of
+from sweeper.records.paths import STUDIES, best_of, trials_of
 from sweeper.records.trials import best_checkpoint
 from sweeper.results.file_names import CARD, SCORES
-from sweeper.study.finished import STUDIES
 
 _TOP: Final = 20
 USAGE: Final = f"""\

@@ -20,6 +20,7 @@ import sweeper.clean
 import sweeper.dashboard
 import sweeper.export_request
 import sweeper.report
+import sweeper.track
 import train.command
 from sweeper.cli import COMMANDS
 from sweeper.search.space import plan
@@ -83,6 +84,7 @@ PARSED: dict[str, Callable[[list[str]], object]] = {
     "choose": sweeper.choose.parse,
     "clean": sweeper.clean._parse,
     "report": sweeper.report.parse,
+    "track": sweeper.track.parse,
     "train": train.command.parse_command,
     "merge": foundation.adapters.merge.request.parse_merge,
     "prepare": foundation.data.prepare.request.read_request,

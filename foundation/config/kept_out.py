@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from foundation.secrets import Held, hide
 
-_ADDRESS: Final = "tracking.uri"
+_ADDRESSES: Final = ("study.storage", "tracking.uri")
 """Where a secret belongs: `***` is written in the place of an address's own."""
 
 
@@ -18,7 +18,7 @@ def secret_fields(values: Mapping[str, Any]) -> list[str]:
         f"{path} holds {secret}, which would be written to files; take it out of there: libraries read their secrets "
         "from the environment"
         for path, text in _texts(values)
-        if (secret := held.secret_in(hide(text) if path == _ADDRESS else text))
+        if (secret := held.secret_in(hide(text) if path in _ADDRESSES else text))
     ]
 
 

@@ -27,6 +27,7 @@ from sweeper.page.thumbnails import encode
 from sweeper.page.view import PictureSet, StudyState, StudyView, TrialView, as_json
 from sweeper.records.paths import best_of
 from sweeper.results.file_names import REPORT
+from sweeper.search.database import Database
 
 MOST_BYTES: Final = 20_000_000
 """What mail still takes."""
@@ -44,7 +45,7 @@ def report_file(study: Path) -> Path:
     return best / REPORT if best.is_dir() else study / REPORT
 
 
-def write_report(study: Path, database: Path, state: StudyState | None = None) -> Path:
+def write_report(study: Path, database: Database, state: StudyState | None = None) -> Path:
     """Write the report of the study in a folder, whole or not at all, and return its file.
 
     Optuna knows the study in `database`; `state` says what it is where its files do not yet. A report beside `best/`,

@@ -25,6 +25,7 @@ from sweeper.records.history import read_base_names
 from sweeper.records.paths import best_of, trainings_of
 from sweeper.records.trainings import Training
 from sweeper.results.file_names import SCORES
+from sweeper.search.database import Database
 from sweeper.search.recorded import Importances, RecordedTrial, importances_of, recorded_trials
 from sweeper.tracking import DATABASE
 from sweeper.tracking.runs_of import experiment_of, last_steps, trial_runs
@@ -37,7 +38,7 @@ T = TypeVar("T")
 class StudyReader:
     """Reads the study in the folder `study`; Optuna knows it in `database`. One thread at a time."""
 
-    def __init__(self, study: Path, database: Path) -> None:
+    def __init__(self, study: Path, database: Database) -> None:
         self.study = study
         self._database = database
         self._files: dict[int, TrialFiles] = {}
@@ -215,8 +216,10 @@ def _texts(study: Path, about: StudyFile, trials: Sequence[TrialView]) -> dict[s
     }
 
 
-def _times_of_database(database: Path) -> tuple[float | None, ...]:
+def _times_of_database(database: Database) -> tuple[float | None, ...]:
     """What changes when SQLite writes, in whichever way it keeps its journal."""
+    if not isinstance(database, Path):  # a server tells of no time
+        return ()
     return tuple(_time_of(database.with_name(f"{database.name}{end}")) for end in ("", "-wal"))
 
 

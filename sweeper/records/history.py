@@ -44,7 +44,7 @@ _Kind = TypeVar("_Kind", bound=_Told)
 def keep_config(folder: Path, config: str) -> None:
     """Write a trial's whole config, YAML, unless it is there already; what cannot be read is written anew."""
     try:
-        if read_mapping(folder / _CONFIG):
+        if read_text(folder / _CONFIG) == config or read_mapping(folder / _CONFIG):  # to parse it takes 20 ms
             return
     except (OSError, DataError):
         pass

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Final
 
 from sweeper.records.trainings import Training
+
+STUDIES: Final = "studies.db"
+"""The database of all studies of a folder, where none on a server is named."""
 
 
 def cache_of(studies: Path) -> Path:

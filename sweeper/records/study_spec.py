@@ -7,11 +7,13 @@ import math
 from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from eval.metrics.registry import Direction
 from foundation.config.home import PathText
+from foundation.secrets import hide
 from sweeper.records.objectives import Objective, direction_of
+from sweeper.records.storage import check_storage
 from sweeper.records.study_names import check_study_name
 from sweeper.records.trainings import MAX_REPEATS
 
@@ -62,6 +64,10 @@ class StudySpec:
     """Names the study in Optuna and MLflow, and its folder: letters, digits, dots, underscores, hyphens."""
     folder: PathText = "multirun"
     """Where studies, their databases and caches live."""
+    storage: Annotated[str, AfterValidator(check_storage), AfterValidator(hide)] | None = None
+    """A PostgreSQL database for the study, `postgresql+psycopg://USER@HOST/NAME`, which several machines may see; None
+    is `studies.db` in `study.folder`. A password comes from `PGPASSWORD` or `PGPASSFILE`, or stands in the address, and
+    is then kept in memory alone (docs/clusters.md)."""
     num_trials: _Positive = 12
     """Trials in all; a resumed study runs what is left of them. A finite space may hold fewer."""
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0

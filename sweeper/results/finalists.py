@@ -23,6 +23,7 @@ from sweeper.records.trainings import Training, name_of
 from sweeper.records.trials import Trial
 from sweeper.results.again import readable, train_repeats
 from sweeper.results.best_files import dashboard_command, files_of
+from sweeper.results.champion import becomes_champion, show_best
 from sweeper.results.final_sheets import WINNER_PROMPTS, finalists_sheet, winner_sheet
 from sweeper.results.fresh import Fresh, fresh_seeds, judge_afresh
 from sweeper.results.how_chosen import how_chosen
@@ -78,18 +79,13 @@ def select_best(
         train_refit(supervisor, winner, chosen.evaluation.step, dataset, folder, config, display)  # MLflow may lack it
     else:
         chosen = _choose(supervisor, display, best, [*finalists, *repeats], digest, config, dataset, took)
-    evaluation, setting = chosen.evaluation, Training.of(chosen.number).trial
-    params = supervisor.trials[setting].settings
-    register = config.tracking.register
-    is_champion = register == "always" or (register == "better" and not chosen.within_noise)
-    description = describe_params({**params, "strength": chosen.strength})
-    numbers = {**evaluation.numbers, "strength": chosen.strength, **chosen.settings.get(setting, {})}  # as on its card
-    fresh = {number: {"score": score, **chosen.settings.get(number, {})} for number, score in chosen.finalists.items()}
-    said = tracker.register_champion(best, chosen.number, numbers, fresh, description, register=is_champion)
+    params = supervisor.trials[Training.of(chosen.number).trial].settings
+    is_champion = becomes_champion(chosen, config.tracking.register)
+    said = show_best(tracker, best, chosen, params, register=is_champion)
     registered = f", champion is version {said} of {config.tracking.model}" if said else ""
     display.line(
         f"best: trial {name_of(chosen.number)} at step {chosen.step}, to be used at strength {chosen.strength:g}, "
-        f"with score {evaluation.score:.1f} ({describe_params(params)}){registered}"
+        f"with score {chosen.evaluation.score:.1f} ({describe_params(params)}){registered}"
     )
     if chosen.within_noise:
         unregistered = (

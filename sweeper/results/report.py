@@ -59,11 +59,14 @@ def write_best(folder: Path, winner: Winner) -> Path:
     return folder
 
 
-def read_chosen(folder: Path, chosen_from: str) -> Chosen | None:
-    """What `write_best` left in `folder`; None where it was chosen from something else, or is not as it was left."""
+def read_chosen(folder: Path, chosen_from: str | None = None) -> Chosen | None:
+    """What `write_best` left in `folder`; None where it was chosen from something else, or is not as it was left.
+
+    Without a digest of what it was `chosen_from` it is taken whatever that was.
+    """
     try:
         stored = read_json(folder / SCORES)
-        if stored["chosen_from"] != chosen_from or not (folder / WEIGHTS).is_file() or damage(folder):
+        if chosen_from not in (None, stored["chosen_from"]) or not (folder / WEIGHTS).is_file() or damage(folder):
             return None
         settings = {int(trial): named_numbers(each) for trial, each in stored.get("settings", {}).items()}
         return Chosen(

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final, cast
+from typing import Final, TypeAlias, cast
 
 import optuna
 from optuna.exceptions import OptunaError, StorageInternalError
@@ -16,11 +16,18 @@ from sqlalchemy.exc import SQLAlchemyError
 from foundation.config.home import at_home
 from foundation.errors import StudyError, UserError, first_line
 from foundation.files.sqlite_file import create_whole, refuse_damaged
+from foundation.secrets import redact
 from sweeper.records.config import Config, default_fields
+from sweeper.records.paths import STUDIES
+from sweeper.records.study_spec import StudySpec
 from sweeper.records.urls import sqlite_url
 from sweeper.search.dimension import Params, Space
 from sweeper.search.evidence import Evidence
+from sweeper.search.held_storage import HeldStorage
+from sweeper.search.server import Server
 
+Database: TypeAlias = Path | Server
+"""An SQLite file, or a database on a server."""
 SCORE: Final = "score"
 """Where a trial of several objectives keeps its score, which need not be among them."""
 DATABASE_ERRORS: Final = (SQLAlchemyError, StorageInternalError)
@@ -32,26 +39,31 @@ _EARLIER: Final = "earlier"
 _DIFFERENCES_SHOWN: Final = 3
 
 
+def database_of(spec: StudySpec, say: Callable[[str], None]) -> Database:
+    """Where a study is kept; nothing is opened. `say` hears when a server is waited for."""
+    return Path(spec.folder) / STUDIES if spec.storage is None else Server(spec.storage, say)
+
+
 def open_study(
-    config: Config, space: Space, database: Path | None, pictures: Mapping[str, str], first: Sequence[Params]
+    config: Config, space: Space, database: Database | None, pictures: Mapping[str, str], first: Sequence[Params]
 ) -> optuna.Study:
     """Create the study `config.study.name`, or open it again, with Optuna's own sampler yet to be replaced.
 
     One that holds no trial binds nobody: it is made anew, for this command.
 
     Raises:
-        StudyError: the study exists with another config, space or data, or the file is no database of Optuna's.
+        StudyError: the study exists with another config, space or data, or the database is none of Optuna's.
     """
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    optuna.logging.set_verbosity(optuna.logging.ERROR)  # its warnings tell of what is waited for, or seen to, here
     spec = config.study
     with _readable(database):
-        storage = None if database is None else _sqlite(database)
+        storage = None if database is None else HeldStorage(_storage_in(database))
         study = optuna.create_study(
             storage=storage, study_name=spec.name, directions=spec.directions, load_if_exists=True
         )
         if not study.get_trials(deepcopy=False) and _REQUEST in study.user_attrs:
             optuna.delete_study(study_name=spec.name, storage=study._storage)
-            study = optuna.create_study(storage=study._storage, study_name=spec.name, directions=spec.directions)
+            study = optuna.create_study(storage=storage, study_name=spec.name, directions=spec.directions)
         request = {"space": space.fingerprint(), "config": config.fingerprint(), "pictures": dict(pictures)}
         _refuse_another(spec.name, study.user_attrs.get(_REQUEST, request), request)
         if _REQUEST not in study.user_attrs:
@@ -78,7 +90,7 @@ def keep_earlier(study: optuna.Study, names: Sequence[str], found: Sequence[Evid
     return list(found)
 
 
-def ranking_of(name: str, database: Path, direction: str) -> list[Params]:
+def ranking_of(name: str, database: Database, direction: str) -> list[Params]:
     """The parameters of another study's finished trials, best score first.
 
     Raises:
@@ -92,37 +104,40 @@ def ranking_of(name: str, database: Path, direction: str) -> list[Params]:
     return [dict(each.params) for each in sorted(finished, key=lambda each: sign * cast(float, score_of(each)))]
 
 
-def past_study(name: str, database: Path, setting: str) -> tuple[Mapping[str, str], list[FrozenTrial]]:
+def past_study(name: str, database: Database, setting: str = "") -> tuple[Mapping[str, str], list[FrozenTrial]]:
     """The config that another study was made with, as `config_of`, and all its trials; `setting` names it.
 
     Raises:
-        StudyError: there is no such study.
+        StudyError: there is no such study, or the database cannot be read.
     """
     with _readable(database):
-        there = optuna.get_all_study_names(_sqlite(database)) if database.exists() else []
+        is_there = isinstance(database, Server) or database.exists()
+        there = optuna.get_all_study_names(_storage_in(database)) if is_there else []
         if name not in there:
             known = f"; there are {', '.join(sorted(there))}" if there else ""
-            raise StudyError(f"{setting}: {database.parent} holds no study {name}{known}")
-        study = optuna.load_study(study_name=name, storage=_sqlite(database))
+            place = database if isinstance(database, Server) else database.parent
+            why = f"{setting}: " if setting else ""
+            raise StudyError(f"{why}{place} holds no study {name}{known}")
+        study = optuna.load_study(study_name=name, storage=_storage_in(database))
         return study.user_attrs.get(_REQUEST, {}).get("config", {}), study.get_trials(deepcopy=False)
 
 
-def config_of(name: str, database: Path) -> Mapping[str, str]:
+def config_of(name: str, database: Database) -> Mapping[str, str]:
     """The config that another study was made with, dotted names to values, as `Config.fingerprint` wrote it."""
     return past_study(name, database, "study.narrow_from")[0]
 
 
-def load_study(name: str, database: Path) -> optuna.Study | None:
+def load_study(name: str, database: Database) -> optuna.Study | None:
     """A study to be read and not written to; None where there is none.
 
     Raises:
         StudyError: the database cannot be read.
     """
-    if not database.is_file():
+    if isinstance(database, Path) and not database.is_file():
         return None
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
     with _readable(database):
-        storage = _sqlite(database)
+        storage = _storage_in(database)
         if name not in optuna.get_all_study_names(storage):
             return None
         return optuna.load_study(study_name=name, storage=storage)
@@ -133,6 +148,10 @@ def score_of(trial: FrozenTrial) -> float | None:
     if SCORE in trial.user_attrs:
         return float(trial.user_attrs[SCORE])
     return trial.value
+
+
+def _storage_in(database: Database) -> optuna.storages.RDBStorage:
+    return database.storage() if isinstance(database, Server) else _sqlite(database)
 
 
 def _sqlite(database: Path) -> optuna.storages.RDBStorage:
@@ -146,7 +165,7 @@ def _storage(file: Path) -> optuna.storages.RDBStorage:
 
 
 @contextmanager
-def _readable(database: Path | None) -> Iterator[None]:
+def _readable(database: Database | None) -> Iterator[None]:
     try:
         yield
     except (UserError, OSError):
@@ -158,10 +177,10 @@ def _readable(database: Path | None) -> Iterator[None]:
         reason = first_line(first)
         if not isinstance(error, SQLAlchemyError | OptunaError | sqlite3.Error | RuntimeError):
             reason = f"what it holds is damaged ({type(first).__name__}: {reason})"
-        raise StudyError(
-            f"{database} cannot be used as the study's database: {reason}; bring back a copy of it, or "
-            "move it away to begin anew under another study.name"
-        ) from error
+        way = "bring back a copy of it, or move it away to begin anew under another study.name"
+        if isinstance(database, Server):
+            way = "put that right, or name another database by study.storage"
+        raise StudyError(f"{database} cannot be used as the study's database: {redact(reason)}; {way}") from error
 
 
 def _refuse_another(name: str, was: Mapping[str, Mapping[str, str]], now: Mapping[str, Mapping[str, str]]) -> None:

@@ -16,6 +16,7 @@ from sweeper.search.database import past_study, score_of
 from sweeper.search.dimension import Dimension, Numbers, Params, Value
 from sweeper.search.evidence import MOST_KEPT, Evidence
 from sweeper.search.narrowing import differences
+from sweeper.search.server import Server
 from sweeper.search.space import Plan
 from train.spec.layer_lr import LAYER_LR, layer_lr
 
@@ -35,8 +36,10 @@ class Earlier:
     """A line for each on what it tells, or why it is left out, and where it was run otherwise."""
 
 
-def read_earlier(request: Plan, database: str) -> Earlier:
+def read_earlier(request: Plan, database: str, server: Server | None = None) -> Earlier:
     """Read the trials of `study.learn_from` as points of the plan's space; `database` is what such files are called.
+
+    Those that are named without a folder are on the `server` where this study is on one.
 
     A trial with a value that this space does not hold is left out; of what a study did not search, its fixed value
     counts. Pruned trials come behind all finished ones; failed ones say nothing.
@@ -49,7 +52,8 @@ def read_earlier(request: Plan, database: str) -> Earlier:
         folder = Path(name) if len(Path(name).parts) > 1 else Path(request.config.study.folder) / name
         if folder.resolve() == (Path(request.config.study.folder) / request.config.study.name).resolve():
             raise StudyError(f"{SETTING} names the study itself; leave {name} out, or give this one another study.name")
-        found_config, trials = past_study(folder.name, folder.parent / database, SETTING)
+        place = server if server and len(Path(name).parts) == 1 else folder.parent / database
+        found_config, trials = past_study(folder.name, place, SETTING)
         config = {**default_fields(), **found_config}  # an older program did without what is new
         if other := [key for key in _BASE if _at(config, key) != _at(request.config.fingerprint(), key)]:
             now = request.config.fingerprint()

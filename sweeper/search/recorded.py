@@ -6,7 +6,6 @@ import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 from typing import Final, Literal
 
 import optuna
@@ -14,7 +13,7 @@ from optuna.exceptions import OptunaError
 from optuna.trial import FrozenTrial, TrialState
 
 from eval.metrics.registry import Direction
-from sweeper.search.database import load_study, score_of
+from sweeper.search.database import Database, load_study, score_of
 from sweeper.search.dimension import Value
 
 RecordedStatus = Literal["running", "paused", "finished", "pruned", "failed"]
@@ -60,7 +59,7 @@ class Importances:
     """How far to trust them; empty where nothing is to be said."""
 
 
-def recorded_trials(name: str, database: Path) -> list[RecordedTrial]:
+def recorded_trials(name: str, database: Database) -> list[RecordedTrial]:
     """Every trial of a study in order of number; none where there is no such study.
 
     Raises:
@@ -70,7 +69,7 @@ def recorded_trials(name: str, database: Path) -> list[RecordedTrial]:
     return [_record_of(each) for each in study.get_trials(deepcopy=False) if _is_real(each)] if study else []
 
 
-def importances_of(name: str, database: Path, direction: Direction) -> Importances:
+def importances_of(name: str, database: Database, direction: Direction) -> Importances:
     """Optuna's importances (PED-ANOVA) over the finished trials, by their scores, of which `direction` is the better.
 
     Raises:

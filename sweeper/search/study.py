@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Final
 
 import optuna
@@ -13,7 +12,7 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 from foundation.errors import StudyError
 from sweeper.records.config import Config
 from sweeper.search.cma import GENERATION
-from sweeper.search.database import SCORE, first_of, keep_earlier, open_study, score_of
+from sweeper.search.database import SCORE, Database, first_of, keep_earlier, open_study, past_study, score_of
 from sweeper.search.dimension import Params, Space
 from sweeper.search.evidence import Evidence, as_trials, shown_of, turn_of
 from sweeper.search.port import EndedTrial, EndStatus, UnfinishedTrial
@@ -25,6 +24,7 @@ from sweeper.search.sampling import (
     suggest,
     with_lies,
 )
+from sweeper.search.window import ShownTrials, window_of
 
 _STATUS: Final[Mapping[TrialState, EndStatus]] = {
     TrialState.COMPLETE: "finished",
@@ -65,20 +65,20 @@ class Search:
         cls,
         config: Config,
         space: Space,
-        database: Path | None = None,
+        database: Database | None = None,
         pictures: Mapping[str, str] | None = None,
         first: Sequence[Params] = (),
         earlier: Sequence[Evidence] = (),
     ) -> Search:
         """Create the study `config.study.name`, or resume it.
 
-        `database` is an SQLite file, made when missing; None keeps the study in memory. `pictures` tells by name what
-        the trials learn from and are judged by. `first` are values that the first trials of a new study take; the
-        sampler draws what they leave open. `earlier` is what earlier studies say; a study that has drawn by such keeps
-        what they said then.
+        `database` is an SQLite file, made when missing, or is on a server; None keeps the study in memory. `pictures`
+        tells by name what the trials learn from and are judged by. `first` are values that the first trials of a new
+        study take; the sampler draws what they leave open. `earlier` is what earlier studies say; a study that has
+        drawn by such keeps what they said then.
 
         Raises:
-            StudyError: the study exists with another config, space or data, or the file is no database of Optuna's.
+            StudyError: the study exists with another config, space or data, or the database is none of Optuna's.
         """
         refuse_unfit(config.study, space)
         study = open_study(config, space, database, pictures or {}, first)
@@ -212,12 +212,14 @@ class Search:
         """One draw with a sampler of its own; parameters that are `fixed` take these values."""
         before = self._study.get_trials(deepcopy=False)[:number]
         before = [each for each in before if each.state != TrialState.WAITING]
-        sampler, shown, point = self._proposer(number, before, again)
+        sampler, earlier, point = self._proposer(number, before, again)
         fixed = fixed or ({} if again else point)
-        copy = optuna.create_study(directions=self._spec.directions, sampler=sampler)
-        copy.add_trials(shown)
-        lies = sampler_taken(self._spec, self._space) == "gp"
-        copy.add_trials(with_lies(before, self._spec.directions) if lies else [_as_pruned(each) for each in before])
+        trials, taken = ShownTrials(), sampler_taken(self._spec, self._space)
+        copy = optuna.create_study(storage=trials, directions=self._spec.directions, sampler=sampler)
+        trials.show(copy._study_id, earlier)
+        before = window_of(before, taken, self._spec.directions)
+        own = with_lies(before, self._spec.directions) if taken == "gp" else [_as_pruned(each) for each in before]
+        trials.show(copy._study_id, own)
         if fixed:
             known = {each.name: each for each in self._space.dimensions}
             copy.enqueue_trial({name: known[name].nearest(value) for name, value in fixed.items() if name in known})
@@ -273,6 +275,17 @@ def _as_pruned(trial: FrozenTrial) -> FrozenTrial:
         distributions=trial.distributions,
         intermediate_values=trial.intermediate_values,
     )
+
+
+def stored_trials(name: str, database: Database) -> tuple[list[EndedTrial], list[int]]:
+    """The trials of a study that have ended, and the numbers of those that have not, without opening it for more.
+
+    Raises:
+        StudyError: the database holds no such study, or cannot be read.
+    """
+    real = [each for each in past_study(name, database)[1] if _VOID not in each.user_attrs]
+    ended = [_past(each) for each in real if each.state.is_finished()]
+    return ended, [each.number for each in real if each.state == TrialState.RUNNING]
 
 
 def _past(trial: FrozenTrial) -> EndedTrial:

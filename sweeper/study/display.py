@@ -29,6 +29,8 @@ _ECHO = 3
 """Columns left free: where the last line is full, the `^C` that a terminal echoes moves all of it up by a line."""
 _PLAIN = Console(markup=False)
 """Measures text."""
+_REFRESH_S = 0.25
+"""Of the two pictures a second that are drawn none is older."""
 _LINES_BESIDE = 4
 """The table's head, the study's line, a count of what is not shown, and the cursor's."""
 
@@ -66,6 +68,7 @@ class Display:
         self._behind: list[Trial] = []
         self._rows: list[_Row] = []
         self._is_stopping = self._has_forecast = False
+        self._refreshed_at = -math.inf
         self._progress, self._progress_at, self._estimate = (0, 0, 0), self._began, math.nan
         if console is None and sys.stdout.isatty():
             console = Console(markup=False, emoji=False, highlight=False)
@@ -135,6 +138,12 @@ class Display:
     def starts_from(self, trials: Sequence[Trial]) -> None:
         """Steps that an earlier run made do not count in this run's pace."""
         self._steps_before += _steps_behind(trials, self._steps)
+
+    def refresh_if_due(self, trials: Mapping[int, Trial], slots: Callable[[], Mapping[int, str]]) -> None:
+        """As `refresh`, unless that was a moment ago: to look through thousands of trials takes milliseconds."""
+        if self._clock() - self._refreshed_at >= _REFRESH_S:
+            self._refreshed_at = self._clock()
+            self.refresh(list(trials.values()), slots())
 
     def refresh(self, trials: Sequence[Trial], slots: Mapping[int, str]) -> None:
         """Show the running trials; `slots` names the place of each."""

@@ -19,16 +19,18 @@ from typing import Any, Final
 from foundation.files.documents import read_json, read_mapping
 from foundation.files.durable import write_json
 from foundation.files.sums import digests, read_sums
-from sweeper.records.paths import best_of, trainings_of
+from sweeper.records.paths import STUDIES, best_of, trainings_of
 from sweeper.results.file_names import CARD, REPORT, SCORES
 from sweeper.search.space import Plan
 from sweeper.tracking import DATABASE
 
 FINISHED_FILE: Final = "finished.json"
-STUDIES: Final = "studies.db"
 _DATA: Final = ("path", "validation_path", "mask_path", "regularization_path")
 _SHOWN: Final = 3
-_LATER: Final = (("study", "repeats", 1), ("study", "refit", "auto"), ("train", "stop_after", None))
+_LATER: Final = (
+    *(("study", "repeats", 1), ("study", "refit", "auto"), ("study", "storage", None)),
+    ("train", "stop_after", None),
+)
 """Fields that a study of an older program does not have."""
 
 
@@ -39,7 +41,7 @@ def note_finished(request: Plan) -> None:
         folder / FINISHED_FILE,
         {
             "asked": _digest(request),
-            "num_trials": _num_trials(folder.parent / STUDIES, folder.name),
+            "num_trials": _num_trials(request),
             "best": _digests_of_best(folder) | (read_sums(best_of(folder)) or {}),  # as it was written
             "trials": _trials_files(folder),
         },
@@ -116,7 +118,7 @@ def _folder(request: Plan) -> Path:
 def _is_whole(folder: Path, record: dict[str, Any], request: Plan) -> bool:
     """Whether databases and best are there as they were left."""
     shown = not request.config.tracking.in_our_files or (folder.parent / DATABASE).is_file()
-    known = _num_trials(folder.parent / STUDIES, folder.name)
+    known = _num_trials(request)
     if not shown or known != record["num_trials"] or not (folder / "study.yaml").is_file():
         return False
     return bool(_digests_of_best(folder) == record["best"])
@@ -127,8 +129,17 @@ def _digests_of_best(folder: Path) -> dict[str, str]:
     return {name: digest for name, digest in digests(best_of(folder)).items() if name != REPORT}
 
 
-def _num_trials(database: Path, name: str) -> int:
+def _num_trials(request: Plan) -> int:
     """The trials that have ended in Optuna's tables. Optuna itself takes longer to import than all else here."""
+    study = request.config.study
+    if study.storage is not None:
+        from sweeper.search.server import count_ended  # which imports it, for those who have a server
+
+        return count_ended(study.storage, study.name)
+    return _count_ended(Path(study.folder) / STUDIES, study.name)
+
+
+def _count_ended(database: Path, name: str) -> int:
     if not database.is_file():
         return 0
     try:

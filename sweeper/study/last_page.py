@@ -7,9 +7,10 @@ from pathlib import Path
 from foundation.console import say
 from foundation.errors import UserError, first_line
 from sweeper.page.file import write_report
+from sweeper.search.database import Database
 
 
-def leave_page(folder: Path, database: Path) -> None:
+def leave_page(folder: Path, database: Database) -> None:
     """Write the page of the study in a folder, which Optuna knows in `database`, and say where it is.
 
     What fails here, as on a full disk, costs no study: `sweeper report` writes it at any time.

@@ -18,15 +18,17 @@ from sweeper.records.trials import Trial
 from sweeper.search.port import EndedTrial
 
 
-def refuse_lost_trials(folder: Path, database: Path, started: bool, ended: Sequence[EndedTrial]) -> None:
+def refuse_lost_trials(folder: Path, database: object, started: bool, ended: Sequence[EndedTrial]) -> None:
     """Refuse a study whose database, or whose folder of trials, is gone while the other is there.
+
+    `database` is a file, or on a server, by its name.
 
     Raises:
         StudyError: one line that names what is gone.
     """
     if not started and any(trials_of(folder).glob("*")):
         raise StudyError(
-            f"{folder} has trials, but {database} knows none of them; bring that file back, or set "
+            f"{folder} has trials, but {database} knows none of them; bring that back, or set "
             "study.name to another name"
         )
     judged = [past for past in ended if past.status == "finished" or past.reported]

@@ -17,7 +17,9 @@ from foundation.errors import DataError
 from foundation.files.documents import as_mapping, read_mapping
 from foundation.files.durable import write_json
 from sweeper.records.config import Config
-from sweeper.records.paths import trial_of
+from sweeper.records.history import read_config_values
+from sweeper.records.paths import trainings_of, trial_of
+from sweeper.records.trainings import Training
 from sweeper.search.dimension import Params
 from sweeper.search.port import EndedTrial, EndStatus, UnfinishedTrial
 
@@ -33,6 +35,18 @@ def as_rerun(config: Config, params: Params) -> Config:
     """A trial's config with what a rerun's parameters have otherwise, whether that is searched or not."""
     own = {key.rpartition(".")[2]: params[key] for key in (SEED, STEPS, STOP_AFTER) if key in params}
     return replace(config, train=replace(config.train, **own))  # type: ignore[arg-type]  # whole numbers
+
+
+def ended_reruns(study: Path, params: Mapping[int, Params]) -> list[EndedTrial]:
+    """The reruns that have ended in a study's folder, in order of number; `params` are its trials' by number."""
+    wanted: dict[int, Params] = {}
+    for rerun, folder in trainings_of(study).items():
+        training = Training.of(rerun)
+        if training.is_rerun and training.trial in params:
+            own = as_mapping(read_config_values(folder).get("train"), f"{folder}: train")
+            keys = (SEED, STEPS, STOP_AFTER) if training.is_refit else (SEED,)
+            wanted[rerun] = {**params[training.trial], **{key: own.get(key.rpartition(".")[2]) for key in keys}}
+    return Reruns(study, wanted, "reruns").ended_trials()
 
 
 class Reruns:

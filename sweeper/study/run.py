@@ -27,20 +27,21 @@ from sweeper.launchers import LAUNCHERS
 from sweeper.launchers.port import Launcher
 from sweeper.records.config import Config
 from sweeper.records.lease import supervising
-from sweeper.records.paths import cache_of, trainings_of
+from sweeper.records.paths import STUDIES, cache_of, trainings_of
 from sweeper.records.trials import Resolved
 from sweeper.results.finalists import select_best
-from sweeper.search.database import DATABASE_ERRORS, config_of, ranking_of
+from sweeper.search.database import DATABASE_ERRORS, Database, config_of, database_of, ranking_of
 from sweeper.search.dimension import Params, Value
 from sweeper.search.earlier import read_earlier
 from sweeper.search.narrowing import changes, differences, narrow
 from sweeper.search.recipes import recipes_in
 from sweeper.search.sampling import words_on_sampler
+from sweeper.search.server import Server
 from sweeper.search.space import Plan, plan
 from sweeper.search.study import Search
 from sweeper.study.audit import audit, audit_words
 from sweeper.study.display import Display
-from sweeper.study.finished import STUDIES, forget_finished, note_finished
+from sweeper.study.finished import forget_finished, note_finished
 from sweeper.study.fleet import Fleet
 from sweeper.study.last_page import leave_page
 from sweeper.study.lost import refuse_lost_trials, why_no_best, words_on_unchecked
@@ -49,7 +50,7 @@ from sweeper.study.prompts import with_prompts
 from sweeper.study.reruns import as_rerun
 from sweeper.study.stages import StudyStages
 from sweeper.study.stopping import Stop, stoppable
-from sweeper.study.study_file import read_identity, to_yaml, write_study
+from sweeper.study.study_file import STUDY_FILE, read_identity, to_yaml, write_study
 from sweeper.study.supervisor import Supervisor
 from sweeper.study.time_left import TimeLeft, forecast_words
 from sweeper.tracking import open_tracker
@@ -83,26 +84,33 @@ def run_study(overrides: Sequence[str]) -> int:
 
 
 def _run_study(overrides: Sequence[str], stop: Stop) -> int:
-    request, first = _narrow(plan(overrides))
+    request = plan(overrides)
+    database = database_of(request.config.study, say)
+    request, first = _narrow(request, database)
     recipes = recipes_in(request)
-    first, earlier = [*first, *recipes.first], read_earlier(request, STUDIES)
+    server = database if isinstance(database, Server) else None
+    first, earlier = [*first, *recipes.first], read_earlier(request, STUDIES, server)
     missing = _check(request)
     study, tracking = request.config.study, request.config.tracking
     folder = Path(study.folder) / study.name
     with ExitStack() as stack:
+        if server:
+            stack.callback(server.close)
+            server.check()
         if not tracking.in_our_files:  # what a person named may be wrong; a database of our own is made on the way
             tracker = open_tracker(tracking, folder.parent)
             stack.callback(tracker.close)
         config, dataset = prepare(request)
+        if server:
+            stack.enter_context(server.supervising(study.name))
         stack.enter_context(supervising(folder, say))
         forget_finished(folder)
         clear_after_kills(folder)
         stack.enter_context(temporaries_below(folder))
-        database = folder.parent / STUDIES
         search = Search.open(request.config, request.space, database, dataset.fingerprint, first, earlier.evidence)
         refuse_lost_trials(folder, database, search.has_trials, search.ended_trials())
         stack.enter_context(noting_uses(folder, and_before=True))
-        identity = search.identity(read_identity(folder / "study.yaml"))
+        identity = search.identity(read_identity(folder / STUDY_FILE))
         write_study(folder, request, identity, overrides)
         launcher = stack.enter_context(
             _start_workers(LAUNCHERS[config.launcher.name](config, request.objectives), search, config)
@@ -114,10 +122,12 @@ def _run_study(overrides: Sequence[str], stop: Stop) -> int:
         supervisor = Supervisor(config, folder, search, tracker, launcher, display, resolve, fleet=fleet)
         stages = StudyStages(folder, fleet.stages, lambda: trainings_of(folder).values())
         stop.say, stop.hurry = display.line, launcher.hurry
+        if server:
+            server.patience.say = display.line
 
         def run() -> object:
             params = {"data.kind": config.data.kind, **request.space.fingerprint()}
-            tracker.start_study(config.study.name, identity, params, (folder / "study.yaml").read_text())
+            tracker.start_study(config.study.name, identity, params, (folder / STUDY_FILE).read_text())
             display.line(*(f"{line}; the others go on" for line in missing))
             display.line(*_notes(request, config, dataset), *recipes.notes, *earlier.notes, *words_on_unchecked(folder))
             probe_rates(config, request.space, search, first, resolve, supervisor, display, folder)
@@ -137,14 +147,13 @@ def _run_study(overrides: Sequence[str], stop: Stop) -> int:
         return code
 
 
-def _narrow(request: Plan) -> tuple[Plan, list[Params]]:
+def _narrow(request: Plan, database: Database) -> tuple[Plan, list[Params]]:
     """The plan in the space around an earlier study's best trials, where one is named, and those trials."""
     study = request.config.study
     if study.narrow_from is None:
         return request, []
     if study.narrow_from == study.name:
         raise StudyError(f"study.narrow_from is the study itself; give this one another study.name than {study.name}")
-    database = Path(study.folder) / STUDIES
     space, first = narrow(request.space, ranking_of(study.narrow_from, database, study.direction))
     num_trials = space.num_points(at_most=study.num_trials)
     first = first[:num_trials]
@@ -209,7 +218,7 @@ def _run_guarded(
                 display.line(
                     f"{config.tracking.title} is behind: {tracker.num_lost} records could not be shown there, though "
                     f"the files in {Path(config.study.folder) / config.study.name} are complete; once the store works "
-                    "again, the same command shows them"
+                    f"again, the same command shows them, and so does `sweeper track {config.study.name}`"
                 )
     return code or (BEHIND if tracker.num_lost else 0)
 

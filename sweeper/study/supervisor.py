@@ -43,8 +43,7 @@ from sweeper.study.verdicts import verdict_on
 from sweeper.study.waiting import WaitingTrials
 from sweeper.tracking.port import Tracker
 
-_TELLING: Final = (Evaluated, Finished, Failed, Died, DeviceFailed)
-"""What frees a slot, or may give a paused trial hope."""
+_TELLING: Final = (Evaluated, Finished, Failed, Died, DeviceFailed)  # a slot is free, or a paused trial may have hope
 
 
 class Supervisor:
@@ -123,8 +122,9 @@ class Supervisor:
                 self._handle(worker, event)
                 if isinstance(event, _TELLING):
                     self._thaw()
-                self._admit()
-            self._display.refresh(list(self.trials.values()), self._fleet.places())
+                if not isinstance(event, Stepped | Validated):  # which free no slot
+                    self._admit()
+            self._display.refresh_if_due(self.trials, self._fleet.places)
         self._display.line(settling.ended_words(self._search.kind, self.trials.values()))
 
     def answers(self, questions: Sequence[Question], *, trains: bool = False) -> list[Answer]:

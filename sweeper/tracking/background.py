@@ -15,11 +15,11 @@ from queue import Empty, Queue
 from typing import Final, TypeAlias
 
 from eval.evaluation import Evaluation, Validation
-from foundation.errors import StudyError, first_line
-from foundation.secrets import redact
+from foundation.errors import StudyError
 from sweeper.records.costs import Costs
 from sweeper.records.trainings import name_of
 from sweeper.tracking.port import Images, StudyEnd, Tracker, TrialRecord
+from sweeper.tracking.reasons import reason_of
 from train.reports import StepReport
 
 MAX_WAITING: Final = 10_000
@@ -28,11 +28,16 @@ BATCH_STEPS: Final = 300
 """Steps of all trials that are held back at most: three metrics each, and MLflow takes 1000 in a batch."""
 BATCH_SECONDS: Final = 2.0
 """How long a step is held back at most. A batch costs MLflow about as much as a single metric."""
-CROWN_SECONDS: Final = 300.0
-"""How long `crown` waits for its turn and its end."""
+CHAMPION_SECONDS: Final = 300.0
+"""How long `register_champion` waits for its turn and its end."""
+STALL_SECONDS: Final = 60.0
+"""The same while no call comes to its end: the store is away, and the study waits for it no longer."""
 MAX_FAILURES: Final = 3
 """After so many in a row the store is left alone for `PAUSE_SECONDS`: each call to a dead server takes its time."""
 PAUSE_SECONDS: Final = 30.0
+MAX_OWED: Final = 500
+"""Calls that wait to be tried again. Beyond it trials are counted as missing and left to the next start, which shows
+them from the study's own files: the memory that an outage takes does not grow with its length."""
 LOOK_SECONDS: Final = 0.2
 """How often `close` looks whether it is hurried."""
 HURRIED_SECONDS: Final = 3.0
@@ -83,7 +88,7 @@ class BackgroundTracker:
         self._flush_at = 0.0
         self._missing: Counter[Key] = Counter()
         self._owed: dict[Key, _Call] = {}
-        self._failures, self._paused_until, self._retry_at = 0, 0.0, 0.0
+        self._failures, self._paused_until, self._retry_at, self._done_at = 0, 0.0, 0.0, 0.0
         self._said = False
         self._lock = threading.Lock()
         self._closed = threading.Event()
@@ -167,8 +172,8 @@ class BackgroundTracker:
 
         if not self._must("winner", "the winner", make, now=True):
             return None
-        if not done.wait(CROWN_SECONDS):
-            log.warning("the winner was not registered within %.0f s; the study goes on", CROWN_SECONDS)
+        if not self._wait_for(done):
+            log.warning("%s has not shown the winner yet; the study goes on", self._title)
         return answer[0] if answer else None
 
     def end_study(self, status: StudyEnd, reason: str = "") -> None:
@@ -193,6 +198,15 @@ class BackgroundTracker:
             waiting = self._calls.qsize()  # the close itself among them, in place of the call that is stuck
             self._lose("last", "the last records", max(1, waiting), f"it took longer than {timeout_s:.0f} s")
 
+    def _wait_for(self, done: threading.Event) -> bool:
+        """Wait for a call that was put into the queue, unless the store is away; whether it was made."""
+        began = time.monotonic()
+        while not done.wait(LOOK_SECONDS):
+            now = time.monotonic()
+            if now - began >= CHAMPION_SECONDS or now - max(began, self._done_at) >= STALL_SECONDS:
+                return False
+        return True
+
     def _must(self, about: Key, what: str, make: Callable[[], None], *, now: bool = False) -> bool:
         return self._submit(_Call(about, what, make, must=True, now=now))
 
@@ -216,7 +230,7 @@ class BackgroundTracker:
             level = logging.DEBUG if self._said else logging.WARNING
             self._said = True
             self._missing[about] += count
-        reason = redact(first_line(why))
+        reason = reason_of(why) if isinstance(why, Exception) else str(why)
         words = "%s could not be shown in %s (%s); the study goes on, and shows it later"
         log.log(level, words, what, self._title, reason)
 
@@ -276,7 +290,7 @@ class BackgroundTracker:
                 self._paused_until = self._retry_at
             self._note_failure(call, error)
             return
-        self._failures = 0
+        self._failures, self._done_at = 0, time.monotonic()
         if call.must:
             self._owed.pop(call.about, None)
             with self._lock:
@@ -285,7 +299,7 @@ class BackgroundTracker:
     def _note_failure(self, call: _Call, why: object) -> None:
         if call.about in self._owed:  # it is counted already
             return
-        if call.must:
+        if call.must and (len(self._owed) < MAX_OWED or isinstance(call.about, str)):
             self._owed[call.about] = call
         self._lose(call.about, call.what, call.weight, why)
 

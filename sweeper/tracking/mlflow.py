@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from mlflow import MlflowClient
-from mlflow.entities import Run
+from mlflow.entities import Experiment, Run
 from mlflow.exceptions import MlflowException
 from mlflow.store.db.utils import _initialize_tables
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NOTE, MLFLOW_SOURCE_NAME
@@ -20,9 +20,9 @@ from sqlalchemy.exc import SQLAlchemyError
 from eval.aims import AIMS
 from eval.evaluation import Evaluation, Validation
 from foundation.adapters.files import WEIGHTS_FILE
-from foundation.errors import StudyError, first_line
+from foundation.errors import StudyError
 from foundation.files.sums import digest
-from foundation.secrets import in_full, redact
+from foundation.secrets import in_full
 from sweeper.records.costs import Costs
 from sweeper.records.trainings import Training, name_of
 from sweeper.records.urls import folder_url, sqlite_file, sqlite_url
@@ -32,8 +32,10 @@ from sweeper.tracking.metrics import of_evaluation, of_step, of_validation
 from sweeper.tracking.names import images_by_key, run_name
 from sweeper.tracking.note import note
 from sweeper.tracking.port import Images, StudyEnd, TrialEnd, TrialRecord
+from sweeper.tracking.reasons import reason_of
 from sweeper.tracking.registry import CHAMPION, register_version
 from sweeper.tracking.run import MlflowRun
+from sweeper.tracking.server import check_artifacts, check_server, is_server
 from sweeper.tracking.spec import TrackingSpec
 from sweeper.tracking.view import pictures_view, trials_view
 from train.reports import StepReport
@@ -55,17 +57,22 @@ def open_mlflow(spec: TrackingSpec, study_folder: Path) -> MlflowTracker:
         logging.getLogger(name).setLevel(level)
     folder = study_folder.resolve()
     uri = spec.uri or sqlite_url(folder / DATABASE)
-    remote = uri.startswith(("http://", "https://", "databricks"))  # keeps artifacts itself
+    address = in_full(uri)
+    remote = is_server(address) or uri.startswith("databricks")  # keeps artifacts itself
     artifacts = None if remote else folder_url(folder / ARTIFACTS)
     try:
+        if is_server(address):
+            check_server(address, uri)
         file = sqlite_file(uri)
         if file is not None and (spec.uri is None or not file.exists()):  # what is there already may be another's
             make_sqlite(file, _create_tables)
-        address = in_full(uri)
         client = MlflowClient(address, address)
-        return MlflowTracker(client, _experiment(client, spec.experiment, artifacts), spec.model)
+        experiment = _experiment(client, spec.experiment, artifacts)
+        if is_server(address):
+            check_artifacts(experiment.artifact_location, address, uri, spec.experiment)
+        return MlflowTracker(client, str(experiment.experiment_id), spec.model)
     except (MlflowException, SQLAlchemyError, sqlite3.Error, OSError, ImportError) as error:  # ImportError: its driver
-        reason = redact(first_line(error))
+        reason = reason_of(error)
         way = "; move it away, and a study shows its evaluations anew" if spec.uri is None else ""
         raise StudyError(f"tracking.uri {uri} cannot be opened: {reason}{way}") from error
 
@@ -309,12 +316,12 @@ def _create_tables(file: Path) -> None:
         engine.dispose()
 
 
-def _experiment(client: MlflowClient, name: str, artifacts: str | None) -> str:
+def _experiment(client: MlflowClient, name: str, artifacts: str | None) -> Experiment:
     found = client.get_experiment_by_name(name)
     if found is None:
         # The kind spares the reader MLflow's question whether this is machine learning or generative AI.
         tags = {"mlflow.experimentKind": "custom_model_development"}
-        return str(client.create_experiment(name, artifact_location=artifacts, tags=tags))
+        found = client.get_experiment(client.create_experiment(name, artifact_location=artifacts, tags=tags))
     if found.lifecycle_stage == "deleted":
         client.restore_experiment(found.experiment_id)
-    return str(found.experiment_id)
+    return found

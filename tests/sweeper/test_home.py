@@ -27,7 +27,7 @@ from sweeper.search.space import plan
 from train import command as training
 
 NO_PATHS = {
-    *("base.name", "base.family", "data.name", "study.name", "optimizer.settings"),
+    *("base.name", "base.family", "data.name", "study.name", "study.storage", "optimizer.settings"),
     *("optimizer.name", "launcher.name", "launcher.settings", "tracking.name", "tracking.settings"),
     *("data.trigger", "data.caption_column", "data.regularization_prompt"),
     *("eval.metrics", "study.objectives", "metric"),

@@ -251,7 +251,7 @@ def test_a_study_killed_at_a_write_draws_the_same_trials_under_the_same_numbers(
             break
         except _Killed:
             kills += 1
-            left[0] = killed_at + 9 * kills
+            left[0] = killed_at + 4 * kills
     assert kills >= 3
     assert found == undisturbed
 
