@@ -36,6 +36,8 @@ class _Process:
     connection: Connection
     outbox: SimpleQueue[WorkerCommand | None]
     """What is to be sent; a thread does so, since a worker may be writing to a full pipe itself. None ends it."""
+    said_why: bool = False
+    """Whether it said why it ends."""
 
 
 class LocalLauncher:
@@ -101,16 +103,16 @@ class LocalLauncher:
         events: list[tuple[int, Event]] = []
         try:
             while connection.poll():
-                events.append((number, connection.recv()))
+                event = connection.recv()
+                self._workers[number].said_why |= isinstance(event, Refused | DeviceFailed)
+                events.append((number, event))
         except (EOFError, ConnectionResetError):
             gone = self._workers.pop(number)
-            process = gone.process
-            process.join()
+            gone.process.join()
             gone.outbox.put(None)
             connection.close()
-            said_why = any(isinstance(event, Refused | DeviceFailed) for _, event in events)
-            if not said_why:
-                events.append((number, Died(reason=how_it_ended(process.exitcode))))
+            if not gone.said_why:
+                events.append((number, Died(reason=how_it_ended(gone.process.exitcode))))
         return events
 
     def kill(self, worker: int, reason: str) -> None:
