@@ -33,7 +33,13 @@ _SO_FAR: Final = "chosen/"
 """Metrics that are one value each: those of which an end has made others need not have been shown."""
 _SLOT: Final = re.compile(rb'"slot": \d+')
 """The place that a trial had in its worker."""
-_OF_PROCESSES: Final = (".lease", ".workers", "costs.jsonl", "attempt", "report.html")
+_TOOK: Final = re.compile(
+    rb"(?<=\| )[\d.,]+ (?:s|min|h)(?: \(\d+%\))?(?= \|)|(?<=\| )[\d.–]+ \| [\d.–]+(?= \| [^|]+ \|$)", re.M
+)
+"""What a stage or a trial took, in tables of the card."""
+_OF_CARD: Final = re.compile(rb'"(?:card\.md|checksums\.sha256)": "[0-9a-f]{64}"|[0-9a-f]{64}  card\.md')
+"""Digests of a card, and of what has such, which hang on what is in it."""
+_OF_PROCESSES: Final = (".lease", ".workers", "costs.jsonl", "attempt", "report.html", "stages.json")
 """Files whose content hangs on processes, on which trials shared their passes, and on the clock."""
 
 
@@ -176,15 +182,15 @@ def _content(file: Path) -> str:
     """A digest of what a file holds, but for identities; empty where it hangs on the interruption."""
     if file.name in _OF_PROCESSES:
         return ""
-    data = _SLOT.sub(b"", file.read_bytes())
+    data = _OF_CARD.sub(b"", _SLOT.sub(b"", file.read_bytes()))
     if file.suffix in (".yaml", ".md", ".json"):
-        data = _IDENTITY.sub("…", data.decode()).encode()
+        data = _IDENTITY.sub("…", _TOOK.sub(b"", data).decode()).encode()
     return hashlib.sha256(data).hexdigest()[:16]
 
 
 def _comparable(key: str, value: float) -> float:
-    """What a trial took hangs on which trials shared its passes, so on the interruption."""
-    return 0.0 if key.startswith("usage/") else value
+    """What a trial took hangs on which trials shared its passes, what a study took on the clock, so on interruptions."""
+    return 0.0 if key.startswith(("usage/", "cost/")) else value
 
 
 def _against_files(trial_folder: Path, shown: Shown) -> list[str]:
