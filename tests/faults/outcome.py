@@ -34,7 +34,7 @@ _SO_FAR: Final = "chosen/"
 _SLOT: Final = re.compile(rb'"slot": \d+')
 """The place that a trial had in its worker."""
 _TOOK: Final = re.compile(
-    rb"(?<=\| )[\d.,]+ (?:s|min|h)(?: \(\d+%\))?(?= \|)|(?<=\| )[\d.–]+ \| [\d.–]+(?= \| [^|]+ \|$)", re.M
+    r"(?<=\| )[\d.,]+ (?:s|min|h)(?: \(\d+%\))?(?= \|)|(?<=\| )\S+ \| \S+(?= \| [^|\n]+ \|$)", re.MULTILINE
 )
 """What a stage or a trial took, in tables of the card."""
 _OF_CARD: Final = re.compile(rb'"(?:card\.md|checksums\.sha256)": "[0-9a-f]{64}"|[0-9a-f]{64}  card\.md')
@@ -184,12 +184,12 @@ def _content(file: Path) -> str:
         return ""
     data = _OF_CARD.sub(b"", _SLOT.sub(b"", file.read_bytes()))
     if file.suffix in (".yaml", ".md", ".json"):
-        data = _IDENTITY.sub("…", _TOOK.sub(b"", data).decode()).encode()
+        data = _IDENTITY.sub("…", _TOOK.sub("", data.decode())).encode()
     return hashlib.sha256(data).hexdigest()[:16]
 
 
 def _comparable(key: str, value: float) -> float:
-    """What a trial took hangs on which trials shared its passes, what a study took on the clock, so on interruptions."""
+    """What a trial took hangs on which trials shared its passes, what a study took on the clock."""
     return 0.0 if key.startswith(("usage/", "cost/")) else value
 
 
