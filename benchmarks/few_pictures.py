@@ -76,8 +76,10 @@ def main() -> None:
 
 def folds(base: Base, chosen: SubjectSet, courses: Sequence[Course], study: Path) -> str:
     """What a study would choose whose trials all hold out the same picture, or each another, in Markdown."""
-    (of_base,) = study.parent.glob("cache/base-*")
-    eye, folders = _Eye(base, chosen, _pictures(of_base)), [trial_of(study, course.trial) for course in courses]
+    folders = [trial_of(study, course.trial) for course in courses]
+    like_a_trial = len(_pictures(pictures_of(folders[0], _step(courses[0].checkpoints[0]))))
+    of_base = [_pictures(folder) for folder in study.parent.glob("cache/base-*/")]  # finals' prompts have more seeds
+    eye = _Eye(base, chosen, next(some for some in of_base if len(some) == like_a_trial))
     scores = np.array(
         [
             [
