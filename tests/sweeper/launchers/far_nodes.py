@@ -36,7 +36,7 @@ def far_node(cluster: Cluster, hidden: Path, *, name: str = "far") -> Iterator[s
 
     Its process is the leader of a group with all that the node runs.
     """
-    before = sum(node["Alive"] for node in ray.nodes())
+    before = {node["NodeID"] for node in ray.nodes()}
     run = f"exec {sys.executable} -m tests.sweeper.launchers.far_node {cluster.address} {name}"
     node = subprocess.Popen(
         ["unshare", "--mount", "sh", "-c", f"mount -t tmpfs none '{hidden}' && {run}"],
@@ -48,7 +48,7 @@ def far_node(cluster: Cluster, hidden: Path, *, name: str = "far") -> Iterator[s
     )
     try:
         deadline = time.monotonic() + _UP_S
-        while sum(each["Alive"] for each in ray.nodes()) == before:
+        while not any(each["Alive"] and each["NodeID"] not in before for each in ray.nodes()):
             assert node.poll() is None and time.monotonic() < deadline, "the node does not come up"
             time.sleep(0.2)
         yield node

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import sweeper.worker.worker as worker
 import sweeper.worker.worker_main as serving
+from sweeper.launchers.local import LocalLauncher
+from sweeper.study.run import run_study
 from tests.faults import simulated_study
+from tests.faults.outcome import Outcome, outcome_of
 from tests.sweeper import fake_supervisor
 
 WORK = f"{__name__}:run"
@@ -23,3 +27,11 @@ def run(*arguments: Any) -> None:
 def step_of(state: Path) -> int:
     """The step that a saved state stands at."""
     return simulated_study._step_of(state)
+
+
+def run_here(overrides: Sequence[str], folder: Path, name: str) -> Outcome:
+    """Run a simulated study with workers of this machine; what it came to."""
+    LocalLauncher.work = WORK  # type: ignore[misc]
+    code = run_study(overrides)
+    assert code == 0, code
+    return outcome_of(folder, name)
