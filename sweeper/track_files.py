@@ -48,8 +48,7 @@ def track(name: str, folder: Path, addresses: Mapping[str, str]) -> int:
     with ExitStack() as stack:
         database = database_of(config.study, say)
         if isinstance(database, Server):
-            stack.callback(database.close)
-            database.check()
+            stack.enter_context(database.use())
         tracker = open_tracker(config.tracking, folder)
         stack.callback(tracker.close)
         if isinstance(database, Server):

@@ -70,6 +70,19 @@ class Server:
             finally:
                 engine.dispose()
 
+    @contextmanager
+    def use(self) -> Iterator[None]:
+        """Check it, and close all connections in the end.
+
+        Raises:
+            StudyError: see `check`.
+        """
+        try:
+            self.check()
+            yield
+        finally:
+            self.close()
+
     def storage(self) -> PatientStorage:
         """Optuna's storage, its tables made where there are none.
 

@@ -95,8 +95,7 @@ def _run_study(overrides: Sequence[str], stop: Stop) -> int:
     folder = Path(study.folder) / study.name
     with ExitStack() as stack:
         if server:
-            stack.callback(server.close)
-            server.check()
+            stack.enter_context(server.use())
         if not tracking.in_our_files:  # what a person named may be wrong; a database of our own is made on the way
             tracker = open_tracker(tracking, folder.parent)
             stack.callback(tracker.close)
@@ -142,9 +141,14 @@ def _run_study(overrides: Sequence[str], stop: Stop) -> int:
         clear_after_kills(folder)  # workers may have died on the way
         if code != EXIT_INTERRUPTED:
             leave_page(folder, database)
-        if code == 0 and not tracker.num_lost:  # else the next run has something to show
-            note_finished(request)
-        return code
+        return _note_end(request, code, tracker)
+
+
+def _note_end(request: Plan, code: int, tracker: Tracker) -> int:
+    """Note that a study is finished, unless the next run has something to do or to show; the exit code."""
+    if code == 0 and not tracker.num_lost:
+        note_finished(request)
+    return code
 
 
 def _narrow(request: Plan, database: Database) -> tuple[Plan, list[Params]]:
