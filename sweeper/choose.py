@@ -13,20 +13,9 @@ from typing import Final
 from foundation.command import run_main, run_with_usage
 from foundation.config.keyed import is_keyed, read_keyed
 from foundation.console import say
-from foundation.errors import ConfigError, StudyError
-from foundation.files.documents import read_json, read_mapping
-from sweeper.holdings import find_studies
-from sweeper.page.file import write_report
-from sweeper.records.config import parse_config
-from sweeper.records.lease import supervising
-from sweeper.records.paths import STUDIES
-from sweeper.records.trainings import Training, name_of, number_of
-from sweeper.results.by_hand import HandChoice, choose_by_hand, undo_choice
-from sweeper.results.file_names import SCORES
-from sweeper.results.report import read_chosen
-from sweeper.search.recorded import recorded_trials
-from sweeper.study.finished import note_best
-from sweeper.tracking import open_tracker
+from foundation.errors import ConfigError
+from sweeper.records.hand_choice import HandChoice
+from sweeper.records.trainings import Training, number_of
 
 USAGE: Final = """\
 sweeper choose STUDY trial=N step=N [strength=1] [folder=multirun]     your eye decides, not the judge
@@ -59,27 +48,14 @@ class ChooseRequest:
 
 def main(arguments: Sequence[str]) -> int:
     """Run the command; 0, or 2 with one clear line for each mistake a person can put right."""
-    return run_with_usage(USAGE, lambda: say(*choose(parse(arguments))), arguments, needs_arguments=True)
 
+    def run() -> None:
+        request = parse(arguments)
+        from sweeper.choose_study import choose  # takes seconds to import, which help need not wait for
 
-def choose(request: ChooseRequest) -> list[str]:
-    """Do what is wanted; what was done, in lines.
+        say(*choose(request.study, request.folder, request.choice))
 
-    Raises:
-        UserError: there is no such study or checkpoint, or the study runs.
-    """
-    (study,) = find_studies(request.folder, [request.study])
-    with supervising(study, say, wait_s=0.0):  # so that no study writes its best meanwhile
-        if request.choice is None:
-            best = undo_choice(study)
-        else:
-            best = choose_by_hand(study, request.choice, recorded_trials(study.name, study.parent / STUDIES))
-        note_best(study)
-        stored = read_json(best / SCORES)
-        said = f"the best of {study.name} is trial {stored['training']} at step {stored['step']}: {best}"
-        lines = [said, *_crown(study, best)]
-    page = write_report(study, study.parent / STUDIES)
-    return [*lines, f"the whole study on one page: {page}"]
+    return run_with_usage(USAGE, run, arguments, needs_arguments=True)
 
 
 def parse(arguments: Sequence[str]) -> ChooseRequest:
@@ -126,30 +102,6 @@ def _number(text: str) -> float:
         return float(text)
     except ValueError:
         return math.nan
-
-
-def _crown(study: Path, best: Path) -> list[str]:
-    """Have the tracker show the best, and register it as champion; what came of it, in lines."""
-    about = read_mapping(study / "study.yaml")
-    config = parse_config(about["config"])
-    stored = read_json(best / SCORES)
-    chosen = read_chosen(best, stored["chosen_from"])
-    if chosen is None:
-        raise StudyError(f"{best} is damaged")
-    tracker = open_tracker(config.tracking, study.parent)
-    try:
-        params = {"data.kind": config.data.kind, **about["space"]}
-        tracker.start_study(study.name, about["id"], params, (study / "study.yaml").read_text("utf-8"))
-        numbers = {**chosen.evaluation.numbers, "strength": chosen.strength}
-        register = config.tracking.register != "never"
-        words = f"trial {name_of(chosen.number)}, step {chosen.step}"
-        version = tracker.register_champion(best, chosen.number, numbers, {}, words, register=register)
-        tracker.end_study("finished")
-    finally:
-        tracker.close()
-    if version:
-        return [f"champion is version {version} of {config.tracking.model}"]
-    return [f"{config.tracking.title} could not show it; the files are complete"] if tracker.num_lost else []
 
 
 if __name__ == "__main__":

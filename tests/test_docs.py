@@ -17,6 +17,7 @@ import foundation.adapters.merge.request
 import foundation.data.prepare.request
 import sweeper.choose
 import sweeper.clean
+import sweeper.cluster.command
 import sweeper.dashboard
 import sweeper.export_request
 import sweeper.report
@@ -82,6 +83,7 @@ PARSED: dict[str, Callable[[list[str]], object]] = {
     "export": sweeper.export_request.parse,
     "dashboard": sweeper.dashboard.parse,
     "choose": sweeper.choose.parse,
+    "cluster": sweeper.cluster.command.text_for,
     "clean": sweeper.clean._parse,
     "report": sweeper.report.parse,
     "track": sweeper.track.parse,
@@ -107,7 +109,7 @@ def test_a_command_can_be_typed_as_it_is_printed(words: list[str]) -> None:
 
 def test_there_are_commands_of_each_kind() -> None:
     assert PARSED.keys() == COMMANDS.keys()
-    assert {words[1] for words in commands()} >= PARSED.keys() - {"prepare", "dashboard"}
+    assert {words[1] for words in commands()} >= PARSED.keys() - {"prepare", "dashboard", "cluster"}
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,6 +18,7 @@ from foundation.files.documents import read_json, read_mapping
 from foundation.files.durable import new_folder
 from foundation.files.sums import damage
 from sweeper.records.config import Config, parse_config
+from sweeper.records.hand_choice import HandChoice
 from sweeper.records.history import (
     read_base_images,
     read_base_names,
@@ -40,18 +40,6 @@ from train.spec.layer_lr import LAYER_LR
 BEFORE: Final = "best_before"
 """In a study's folder: what was best before a person chose, until that is undone."""
 _SHEET_PROMPTS: Final = 6
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class HandChoice:
-    """What a person chose."""
-
-    number: int
-    """The training's."""
-    step: int
-    strength: float
-    when: str
-    """The day, as it goes on the card."""
 
 
 def choose_by_hand(study: Path, choice: HandChoice, recorded: Sequence[RecordedTrial]) -> Path:

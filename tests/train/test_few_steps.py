@@ -50,7 +50,9 @@ def test_every_kind_of_adapter_trains_one_step_two_or_three(
 @pytest.mark.parametrize("name", CURVES)
 @pytest.mark.parametrize("steps", FEW)
 def test_every_curve_has_a_rate_for_each_step(name: Any, steps: int) -> None:
-    for warmup in {"constant": (0.0,), "one_cycle": (0.4, 0.9)}.get(name, (0.0, 0.4, 0.9)):
+    for warmup in {"constant": (0.0,), "one_cycle": (0.4, 0.9), "warmup_stable_decay": (0.0, 0.4)}.get(
+        name, (0.0, 0.4, 0.9)
+    ):
         spec = LrSchedulerSpec(name=name, warmup=warmup)
         factors = [spec.factor(step, steps) for step in range(steps + 1)]
         assert all(0 <= factor <= 1 for factor in factors) and max(factors) > 0

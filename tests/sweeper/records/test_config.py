@@ -74,7 +74,7 @@ def test_every_field_has_its_key_in_yaml_so_that_it_can_be_overridden() -> None:
     default = config()
     for group in dataclasses.fields(Config):
         own = (
-            options(group.name) if group.name in ("adapter", "optimizer", "lr_scheduler") else ()
+            options(group.name) if group.name in ("adapter", "optimizer", "lr_scheduler", "launcher") else ()
         )  # with fields of their own
         composed = [compose([f"{group.name}={option}"]) for option in own] or [compose([])]
         composed += [compose([f"kind={kind}"]) for kind in options("kind")]  # which have fields of their own, too

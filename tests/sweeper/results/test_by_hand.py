@@ -11,8 +11,9 @@ import pytest
 from foundation.errors import StudyError
 from foundation.files.sums import damage, digests
 from sweeper.choose import parse
+from sweeper.records.hand_choice import HandChoice
 from sweeper.records.paths import checkpoint_of, trial_of
-from sweeper.results.by_hand import BEFORE, HandChoice, choose_by_hand, undo_choice
+from sweeper.results.by_hand import BEFORE, choose_by_hand, undo_choice
 from sweeper.results.file_names import CARD, SCORES, SHEET, WEIGHTS
 from sweeper.results.report import read_chosen
 from sweeper.search.recorded import RecordedTrial, recorded_trials

@@ -35,7 +35,7 @@ def test_a_lost_database_does_not_have_its_trials_trained_over(tmp_path: Path) -
     folder, database = tmp_path / "pencil", tmp_path / "studies.db"
     refuse_lost_trials(folder, database, False, [])
     trial_of(folder, 0).mkdir(parents=True)
-    with pytest.raises(StudyError, match=r"pencil has trials, but .*studies\.db knows none of them; bring that file"):
+    with pytest.raises(StudyError, match=r"pencil has trials, but .*studies\.db knows none of them; bring that back"):
         refuse_lost_trials(folder, database, False, [])
 
 

@@ -123,7 +123,7 @@ def test_what_a_server_missed_is_caught_up_at_the_next_start(
         show(tracker, tmp_path / name, before=shut)
     assert tracker.num_lost > 0
     (line,) = caplog.messages
-    assert "could not be shown in MLflow (Remote end closed connection without response); the study goes on" in line
+    assert "could not be shown in MLflow (" in line and line.endswith("; the study goes on")
     door.is_open = True
     again = open_tracker(spec_of(door, name), tmp_path)
     show(again, tmp_path / name)
