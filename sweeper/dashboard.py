@@ -31,8 +31,6 @@ from sweeper.dashboard_mlflow import (
 )
 from sweeper.holdings import studies_in
 from sweeper.page.access import VISIT, Secrets
-from sweeper.page.live import Studies
-from sweeper.page.server import Site, make_app
 from sweeper.records.paths import STUDIES
 from sweeper.tracking import DATABASE
 from sweeper.tracking.runs_of import experiment_of
@@ -77,6 +75,9 @@ def serve(request: DashboardRequest) -> int:
         StudyError: there is no study in the folder, MLflow's database is damaged, a port is taken, or a server does not
             start.
     """
+    from sweeper.page.live import Studies  # Optuna takes seconds to import, which help need not wait for
+    from sweeper.page.server import Site, make_app
+
     folder, host, port = request.folder, request.host, request.port
     database = folder / DATABASE
     if not database.is_file() and not studies_in(folder):
