@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -23,6 +24,10 @@ from sweeper.tracking.spec import TrackingSpec
 from tests.sweeper.fake_worker import COSTS
 from tests.sweeper.mlflow_server import PASSWORD, Door
 from tests.sweeper.tracking.read_back import evaluation_at, picture_at, record, step_report, weights_in
+
+pytestmark = pytest.mark.skipif(
+    "SWEEPER_SERVERS" not in os.environ, reason="takes minutes and a quiet machine: set SWEEPER_SERVERS=1"
+)
 
 NUM_TRIALS = 3
 VALUES = ("chosen/", "best/", "fresh/")
