@@ -52,6 +52,8 @@ _WHY_NOT = far_nodes.why_not() or (
 )
 pytestmark = pytest.mark.skipif(bool(_WHY_NOT), reason=_WHY_NOT)
 PATIENCE_S = 240.0
+OF_THE_LAUNCHER = ("config.yaml", "study.yaml", "finished.json", "checksums.sha256", f"{NAME}.safetensors", ".lock")
+"""Files that tell which launcher it was, or hold them, or whose header is in an order of chance."""
 FAR = ["launcher=ray", "launcher.gpus_per_worker=0", "launcher.cpus_per_worker=1"]
 
 
