@@ -14,7 +14,7 @@ from foundation.files.documents import as_mapping, read_mapping
 from foundation.secrets import HIDDEN
 from sweeper.holdings import find_studies
 from sweeper.records.config import TRIAL_GROUPS, Config, parse_config, parse_part, trial_config
-from sweeper.records.history import read_base_images, read_config_values, read_evaluations
+from sweeper.records.history import read_base_images, read_base_names, read_config_values, read_evaluations
 from sweeper.records.lease import supervising
 from sweeper.records.paths import best_of, trainings_of
 from sweeper.records.trainings import Training, name_of
@@ -25,7 +25,10 @@ from sweeper.search.database import database_of
 from sweeper.search.port import EndedTrial
 from sweeper.search.server import Server
 from sweeper.search.study import stored_trials
+from sweeper.study.audit import audit
+from sweeper.study.prompts import with_drawn_prompts
 from sweeper.study.reruns import ended_reruns
+from sweeper.study.stages import read_stages
 from sweeper.study.study_file import STUDY_FILE
 from sweeper.study.trial_end import record_of
 from sweeper.tracking import open_tracker
@@ -78,7 +81,7 @@ def _config_of(study: Path, addresses: Mapping[str, str]) -> Config:
         group, _, field = key.partition(".")
         if HIDDEN in str(found[group].get(field)):
             raise ConfigError([f"{key} of study {study.name} has a password, which is kept nowhere; give it by {key}="])
-    return parse_config(found)
+    return with_drawn_prompts(parse_config(found), read_base_names(study))
 
 
 def _show(tracker: Tracker, study: Path, config: Config, ended: Sequence[EndedTrial], running: Sequence[int]) -> int:
@@ -106,6 +109,8 @@ def _show(tracker: Tracker, study: Path, config: Config, ended: Sequence[EndedTr
         settings = next(each.settings for each in trials if each.number == Training.of(chosen.number).trial)
         register = becomes_champion(chosen, config.tracking.register)
         show_best(tracker, best_of(study), chosen, settings, register=register)
+        audited = audit(trials, config.study.sign)
+        tracker.log_study({**read_stages(study).metrics(), **(audited.metrics() if audited else {})})
     tracker.end_study(status, "" if status == "finished" else "shown from its files; its own command goes on with it")
     return len(trials)
 

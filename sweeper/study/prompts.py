@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Final
 
@@ -20,6 +21,21 @@ def with_prompts(config: Config, dataset: Dataset) -> Config:
         ConfigError: it names no prompts, and all captions are empty.
     """
     return _with_training_captions(_with_own_prompts(config, dataset), dataset)
+
+
+def with_drawn_prompts(config: Config, names: Iterable[str]) -> Config:
+    """The config with what `with_prompts` added to it, by the `names` of pictures as `sheets` makes them.
+
+    For a study whose pictures to train on may be gone since.
+    """
+    found: dict[str, list[str]] = {}
+    for name in names:
+        group, _, rest = name.partition("/")
+        found.setdefault(group, []).append(rest.partition(" ")[2])
+    spec = config.eval
+    prompts = spec.prompts or tuple(found.get("samples", ()))
+    captions = spec.training_captions or tuple(found.get("training captions", ()))
+    return replace(config, eval=replace(spec, prompts=prompts, training_captions=captions))
 
 
 def _with_own_prompts(config: Config, dataset: Dataset) -> Config:

@@ -105,7 +105,7 @@ class StudyStages:
 
     def __init__(self, folder: Path, clock: StageClock, trainings: Callable[[], Iterable[Path]]) -> None:
         self._file, self._clock, self._trainings = folder / _FILE, clock, trainings
-        self._before = _read(self._file)
+        self._before = read_stages(folder)
         self._at_start = self._of_trainings()
 
     def total(self) -> Stages:
@@ -121,9 +121,10 @@ class StudyStages:
         return sum(each.training.seconds for each in costs), sum(each.judging.seconds for each in costs)
 
 
-def _read(file: Path) -> Stages:
+def read_stages(folder: Path) -> Stages:
+    """What `StudyStages` wrote last in a study's folder; nothing where it wrote none, or it is damaged."""
     try:
-        found = read_mapping(file)
+        found = read_mapping(folder / _FILE)
         return Stages(**{each.name: max(0.0, number(found[each.name])) for each in fields(Stages)})
     except (OSError, DataError, ValueError, LookupError, TypeError):
         return Stages()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,9 @@ from eval.prompts import captions_to_draw
 from foundation.data.folder import Picture
 from foundation.errors import ConfigError
 from sweeper.records.config import Config
+from sweeper.records.pictures import OF_CLASS, PROMPT, TRAINING, UNRELATED, sheet_name, sheets
 from sweeper.search.space import plan
+from sweeper.study.prompts import with_drawn_prompts
 from sweeper.study.run import prepare, run_study
 from tests.foundation.data.test_captions import image
 
@@ -59,6 +62,22 @@ def test_copies_are_looked_for_by_captions_that_are_trained_on_and_no_prompts(pi
     assert prepared(pictures, prompt, "eval.look_for_copies=0").eval.training_captions == ()
     assert prepared(pictures, prompt, "eval.training_captions=[a cup]").eval.training_captions == ("a cup",)
     assert prepared(pictures).eval.training_captions == ()  # so few that all of their captions are prompts
+
+
+def test_a_studys_pictures_are_found_by_their_names_without_its_captions(pictures: Path, tmp_path: Path) -> None:
+    for number in range(6):
+        (pictures / f"{number}.txt").write_text(f"cup {number} / 2, in ink")
+    for own in ((), ("eval.prompts=[a star,'a ring, {trigger}']", "eval.look_for_copies=3")):
+        asked = plan([f"data.path={pictures}", f"study.folder={tmp_path}", "data.trigger=in ink", *own]).config
+        config = prepared(pictures, "data.trigger=in ink", *own)
+        drawn = tmp_path / "drawn"
+        drawn.mkdir(exist_ok=True)
+        for kind, prompt in product((PROMPT, UNRELATED, TRAINING, OF_CLASS), range(9)):
+            (drawn / sheet_name(kind, prompt)).touch()
+        names = sheets(config.eval, "in ink", drawn)
+        assert any(name.startswith("training captions/") for name, _ in names) == bool(own)
+        again = with_drawn_prompts(asked, [name for name, _ in names])
+        assert sheets(again.eval, "in ink", drawn) == names
 
 
 def test_the_pictures_that_are_repeated_most_come_first() -> None:

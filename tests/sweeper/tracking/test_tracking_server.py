@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -24,10 +23,6 @@ from sweeper.tracking.spec import TrackingSpec
 from tests.sweeper.fake_worker import COSTS
 from tests.sweeper.mlflow_server import PASSWORD, Door
 from tests.sweeper.tracking.read_back import evaluation_at, picture_at, record, step_report, weights_in
-
-pytestmark = pytest.mark.skipif(
-    "SWEEPER_SERVERS" not in os.environ, reason="takes minutes and a quiet machine: set SWEEPER_SERVERS=1"
-)
 
 NUM_TRIALS = 3
 VALUES = ("chosen/", "best/", "fresh/")
@@ -74,7 +69,10 @@ def found(door: Door, name: str) -> dict[str, Any]:
 
 def _contents(client: MlflowClient, run: Run) -> dict[str, Any]:
     curves = {
-        key: Counter((point.step, point.value) for point in client.get_metric_history(run.info.run_id, key))
+        key: Counter(
+            (point.step, 0.0 if key.startswith("cost/") else point.value)  # which hangs on the clock
+            for point in client.get_metric_history(run.info.run_id, key)
+        )
         for key in run.data.metrics
         if not key.startswith((*VALUES, "usage/"))  # what it took hangs on when it was interrupted
     }
@@ -128,7 +126,7 @@ def test_what_a_server_missed_is_caught_up_at_the_next_start(
         show(tracker, tmp_path / name, before=shut)
     assert tracker.num_lost > 0
     (line,) = caplog.messages
-    assert "could not be shown in MLflow (" in line and line.endswith("; the study goes on")
+    assert "could not be shown in MLflow (" in line and line.endswith("; the study goes on, and shows it later")
     door.is_open = True
     again = open_tracker(spec_of(door, name), tmp_path)
     show(again, tmp_path / name)
@@ -149,8 +147,8 @@ def test_an_outage_takes_no_more_memory_the_longer_it_is(
     tracker.end_study("finished")
     tracker.close()
     assert isinstance(tracker, background.BackgroundTracker)
-    assert tracker.num_lost == 53  # the start, the trials, the study's end, the tracker's own
-    assert len(tracker._owed) == 7
+    assert tracker.num_lost == 52  # the start, the trials, the study's end
+    assert len(tracker._owed) == 6  # the start, four trials, the end
 
 
 def refuse(door: Door, monkeypatch: pytest.MonkeyPatch, case: str) -> None:
