@@ -38,11 +38,11 @@ from benchmarks.judge_trials.subject_readers import load_subject_reader  # noqa:
 from benchmarks.judge_trials.subject_sets import SUBJECT_SETS, SubjectSet  # noqa: E402
 from benchmarks.judge_trials.subject_truth import SubjectInspector  # noqa: E402
 from benchmarks.setting import pocket_base  # noqa: E402
+from eval.aims import KEPT_WHOLE  # noqa: E402
 from eval.extractors import load_extractors  # noqa: E402
 from eval.metrics.likeness import MIN_GAP  # noqa: E402
 from eval.patches import found_again  # noqa: E402
 from eval.reconstruction import reconstruct  # noqa: E402
-from eval.resampling import KEPT_WHOLE  # noqa: E402
 from foundation.bases.port import Base  # noqa: E402
 from foundation.files.sums import write_sums  # noqa: E402
 from sweeper.records.paths import checkpoint_of, pictures_of, trial_of  # noqa: E402

@@ -1,4 +1,4 @@
-"""What a LoRA is trained for, by the kind of its pictures, and the metric that says how far it came."""
+"""What a LoRA is trained for, by the kind of its pictures, the metric that says how far it came, and what is enough."""
 
 from __future__ import annotations
 
@@ -24,6 +24,10 @@ AIMS: Final[Mapping[Kind, Aim]] = {
     "subject": Aim("likeness", "the subject"),
     "face": Aim("identity", "the person"),
 }
+KEPT_WHOLE: Final = 0.8
+"""This share of the expected prompt match and more counts as all: a CLIP's reading of what is learned varies so."""
+MAX_RATIO: Final = 2.0
+"""A validation loss above so many times the base's counts as this."""
 _BY_RANK: Final[tuple[Kind, ...]] = ("face", "subject")
 
 

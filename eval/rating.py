@@ -45,6 +45,7 @@ def rate(seen: Seen, metrics: Mapping[str, float]) -> Rating:
             base_match=base_match,
             real_match=pictures.real_match_of(seen),
             val_ratio=val_ratio,
+            taste=seen.spec.taste,
             **copies,
         )
         return Rating(
@@ -63,6 +64,7 @@ def rate(seen: Seen, metrics: Mapping[str, float]) -> Rating:
         background_leak=metrics["background_leak"],
         val_ratio=val_ratio,
         weights=seen.spec.subject_score,
+        taste=seen.spec.taste,
         **copies,
     )
     return Rating(

@@ -8,16 +8,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Final
 
 import torch
 from torch import Tensor
 
+from eval.aims import MAX_RATIO
+
 Measure = Callable[[Tensor, Tensor], Tensor]
-MAX_RATIO: Final = 2.0
-"""A validation loss above so many times the base's counts as this."""
-KEPT_WHOLE: Final = 0.8
-"""This share of the expected prompt match and more counts as all: a CLIP's reading of what is learned varies so."""
 
 
 def every(shape: tuple[int, int]) -> tuple[Tensor, Tensor]:

@@ -14,22 +14,25 @@
   so it parts the checkpoints they cannot; where it hardly moves (large bases) it hardly weighs.
 
 An idle adapter scores 0, and pictures that cannot be told from real ones 100, whatever the style; what the loss fell by
-comes on top. One that pushes pictures away from the style scores below 0. Parts and weights were chosen on trials in
+comes on top. One that pushes pictures away from the style scores below 0. `eval.taste` has each part count more or
+less: factors to its power, the loss times it. Parts and weights were chosen on trials in
 many styles whose truth is known (docs/judge.md).
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 
 import torch
 from torch import Tensor
 
+from eval.aims import KEPT_WHOLE
 from eval.metrics.similarity import MIN_MARGIN
 from eval.metrics.style import Way
-from eval.resampling import KEPT_WHOLE, bootstrap_error, copied_share, every, jackknife, take, validation_gain
+from eval.resampling import bootstrap_error, copied_share, every, jackknife, take, validation_gain
+from eval.taste import Taste
 
 PICTURES = 100.0
 VALIDATION = 10.0
@@ -60,6 +63,8 @@ class Parts:
     """The same of the base's pictures."""
     val_ratio: float | None
     """Validation loss as a ratio to the base's; None where there is none."""
+    taste: Taste = field(default_factory=Taste)
+    """How much each counts."""
 
 
 def score(parts: Parts) -> float:
@@ -106,10 +111,12 @@ def _combine(parts: Parts, prompts: Tensor, seeds: Tensor) -> Tensor:
         copied_share(parts.copied, parts.training_copied, prompts, seeds)
         - copied_share(parts.base_copied, parts.base_training_copied, prompts, seeds)
     ).clamp(0, 1)
-    worth = style.clamp(-1, 1) * kept.clamp(0, 1) ** PROMPT_POWER * (1 - copies)
+    taste = parts.taste
+    kept = kept.clamp(0, 1) ** (PROMPT_POWER * taste.prompt)
+    worth = style.clamp(0, 1) ** taste.aim * kept * (1 - copies) ** taste.copies
     # Pushed away from the style there is nothing to keep: a product of two bad factors must not look better.
     pictures = torch.where(style > 0, worth, style.clamp(min=-1))
-    return PICTURES * pictures + VALIDATION * validation_gain(parts.val_ratio)
+    return PICTURES * pictures + VALIDATION * taste.loss * validation_gain(parts.val_ratio)
 
 
 def _expected_match(style: Tensor, base: Tensor, real: float) -> Tensor:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
 from pydantic import Field
 
 from eval.metrics.registry import METRICS, check_chosen
+from eval.taste import Taste
 from foundation.config.home import PathText, PathTextOrNone
 from foundation.config.installed import NameIn
 from foundation.data.spec import Kind
@@ -182,6 +183,8 @@ class EvalSpec:
     unrelated prompts: what a subject's checkpoint makes of its class. 0: class leak is not measured."""
     subject_score: SubjectWeights = field(default_factory=SubjectWeights)
     """What the score of a subject or a face is made of."""
+    taste: Taste = field(default_factory=Taste)
+    """How much each part counts, of all kinds."""
     seeds: Annotated[tuple[Annotated[int, Field(ge=0, lt=2**63)], ...], Field(min_length=1)] = (0, 1, 2, 3)
     """Each prompt is drawn once with each; two or more, or diversity is not measured."""
     unrelated_seeds: _Positive | None = None

@@ -9,7 +9,7 @@
   the class word, so it is no worse for not knowing the subject.
 - **copies**: the share of pictures that copy a training picture, less the base's own.
 - **leaks**: `eval.metrics.leaks`, each 0 to 1; a part that was not measured costs nothing.
-- p, c, b and v are `eval.subject_score`.
+- p, c, b and v are `eval.subject_score`; `eval.taste` has each part count more or less, see `eval.score`.
 
 0 is the base, 100 pictures as like the subject as the real ones are to one another, that show what the prompts say,
 copy nothing and leak nothing. Pushed away from the subject it is below 0.
@@ -18,15 +18,17 @@ copy nothing and leak nothing. Pushed away from the subject it is below 0.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 
 import torch
 from torch import Tensor
 
+from eval.aims import KEPT_WHOLE
 from eval.metrics.similarity import MIN_MARGIN
-from eval.resampling import KEPT_WHOLE, bootstrap_error, copied_share, every, jackknife, take, validation_gain
+from eval.resampling import bootstrap_error, copied_share, every, jackknife, take, validation_gain
 from eval.spec import SubjectWeights
+from eval.taste import Taste
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -55,6 +57,8 @@ class SubjectParts:
     """Validation loss as a ratio to the base's; None where there is none."""
     weights: SubjectWeights
     """How much each counts."""
+    taste: Taste = field(default_factory=Taste)
+    """How much more or less than that."""
 
 
 def score(parts: SubjectParts) -> float:
@@ -86,18 +90,20 @@ def _combine(parts: SubjectParts, prompts: Tensor, seeds: Tensor) -> Tensor:
     def mean(values: Tensor) -> Tensor:
         return take(values, prompts, seeds).mean((1, 2))  # (R,)
 
-    weights = parts.weights
+    weights, taste = parts.weights, parts.taste
     likeness = mean(parts.likeness)
     kept = mean(parts.match) / mean(parts.base_match).clamp(min=MIN_MARGIN)
     copied = copied_share(parts.copied, parts.training_copied, prompts, seeds) - copied_share(
         parts.base_copied, parts.base_training_copied, prompts, seeds
     )
-    worth = likeness.clamp(-1, 1) * (kept / KEPT_WHOLE).clamp(0, 1) ** weights.prompt_power * (1 - copied.clamp(0, 1))
+    kept = (kept / KEPT_WHOLE).clamp(0, 1) ** (weights.prompt_power * taste.prompt)
+    worth = likeness.clamp(0, 1) ** taste.aim * kept * (1 - copied.clamp(0, 1)) ** taste.copies
     worth = worth * (1 - weights.class_leak * _leak(parts.class_leak))
     worth = worth * (1 - weights.background_leak * _leak(parts.background_leak))
     # Pushed away from the subject there is nothing to keep: a product of two bad factors must not look better.
     pictures = torch.where(likeness > 0, worth, likeness.clamp(min=-1))
-    return (100 - weights.validation) * pictures + weights.validation * validation_gain(parts.val_ratio)
+    gain = weights.validation * taste.loss * validation_gain(parts.val_ratio)
+    return (100 - weights.validation) * pictures + gain
 
 
 def _leak(value: float) -> float:

@@ -35,6 +35,7 @@ COMMANDS: Final[Mapping[str, Command]] = {
     "merge": Command(f"{_MERGE}.command", "merge, combine and resize LoRAs", f"{_MERGE}.request"),
     "report": Command("sweeper.report", "list a study's trials, best first", "sweeper.report"),
     "choose": Command("sweeper.choose", "make a checkpoint the best by hand, or undo it", "sweeper.choose"),
+    "votes": Command("sweeper.votes", "say what votes between pairs of pictures say", "sweeper.votes"),
     "track": Command("sweeper.track", "show a study's runs that MLflow lacks", "sweeper.track"),
     "dashboard": Command("sweeper.dashboard", "show every study, trial and picture", "sweeper.dashboard"),
     "cluster": Command("sweeper.cluster.command", "write files for Slurm and Kubernetes", "sweeper.cluster.command"),

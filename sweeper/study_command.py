@@ -17,8 +17,8 @@ from foundation.console import complain, say
 from sweeper.cli import USAGE
 from sweeper.kinds import with_kind
 from sweeper.printed import print_config
-from sweeper.search.space import plan
 from sweeper.study.finished import already_finished
+from sweeper.study.taste import plan_by_taste
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -49,7 +49,7 @@ def _study(arguments: list[str]) -> int:
             return 0
     else:
         arguments = overrides = with_kind(overrides)
-        if lines := already_finished(plan(overrides)):
+        if lines := already_finished(plan_by_taste(overrides)):
             say(*lines)
             return 0
     sys.argv[1:] = arguments  # Hydra reads them there

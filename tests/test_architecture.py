@@ -71,8 +71,9 @@ def test_the_supervisor_loads_no_model_library() -> None:
 def test_a_finished_study_is_told_of_without_what_takes_its_time_to_import() -> None:
     heavy = {"torch", "numpy", "PIL", "matplotlib", "optuna", "mlflow", "sqlalchemy"}
     code = (
-        "import sys; from sweeper.study_command import already_finished, plan; "
-        f"already_finished(plan(['+experiment=pencil', 'study.name=none'])); print(sorted({heavy} & set(sys.modules)))"
+        "import sys; from sweeper.study_command import already_finished, plan_by_taste; "
+        "already_finished(plan_by_taste(['+experiment=pencil', 'study.name=none'])); "
+        f"print(sorted({heavy} & set(sys.modules)))"
     )
     result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "[]"

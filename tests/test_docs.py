@@ -22,6 +22,7 @@ import sweeper.dashboard
 import sweeper.export_request
 import sweeper.report
 import sweeper.track
+import sweeper.votes
 import train.command
 from sweeper.cli import COMMANDS
 from sweeper.search.space import plan
@@ -83,6 +84,7 @@ PARSED: dict[str, Callable[[list[str]], object]] = {
     "export": sweeper.export_request.parse,
     "dashboard": sweeper.dashboard.parse,
     "choose": sweeper.choose.parse,
+    "votes": sweeper.votes.parse,
     "cluster": sweeper.cluster.command.text_for,
     "clean": sweeper.clean._parse,
     "report": sweeper.report.parse,

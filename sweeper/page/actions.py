@@ -11,7 +11,7 @@ import shlex
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -50,11 +50,24 @@ def choose(study: Path, wanted: Mapping[str, Any]) -> list[str]:
     Raises:
         StudyError: with its own words, where it refuses.
     """
-    command = [sys.executable, "-m", "sweeper.choose", *choose_arguments(study, wanted), f"folder={study.parent}"]
+    return _run("choose", study, choose_arguments(study, wanted))
+
+
+def choose_voted(study: Path) -> list[str]:
+    """Run `sweeper votes` so that the votes' leader becomes the best; what it said.
+
+    Raises:
+        StudyError: with its own words, where it refuses.
+    """
+    return _run("votes", study, [study.name, "choose=true"])
+
+
+def _run(name: str, study: Path, arguments: Sequence[str]) -> list[str]:
+    command = [sys.executable, "-m", f"sweeper.{name}", *arguments, f"folder={study.parent}"]
     try:
         ended = subprocess.run(command, capture_output=True, text=True, timeout=_CHOOSE_S, stdin=subprocess.DEVNULL)
     except subprocess.TimeoutExpired as error:
-        raise StudyError(f"sweeper choose has not ended after {_CHOOSE_S:.0f} s") from error
+        raise StudyError(f"sweeper {name} has not ended after {_CHOOSE_S:.0f} s") from error
     if ended.returncode:
         said = ended.stderr.strip().splitlines() or ["it failed and said nothing"]
         raise StudyError(said[-1].removeprefix("error: "))

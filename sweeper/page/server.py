@@ -20,14 +20,16 @@ from starlette.types import ASGIApp
 from foundation.errors import DataError, UserError, first_line
 from foundation.files.documents import as_mapping, parse_json
 from sweeper.page.access import Guard, Secrets
-from sweeper.page.actions import choose, resume, stop
+from sweeper.page.actions import choose, choose_voted, resume, stop
 from sweeper.page.assets import ICON, SHARED, STYLE, frame_with, read_asset
 from sweeper.page.live import Studies
 from sweeper.page.thumbnails import thumbnail_of
+from sweeper.page.votes import Votes
 
-_SCRIPTS: Final = (*SHARED, "actions.js", "live.js")
+_SCRIPTS: Final = (*SHARED, "actions.js", "votes.js", "live.js")
 _ACTIONS: Final[Mapping[str, Callable[[Path, Mapping[str, Any]], list[str]]]] = {
     "choose": choose,
+    "choose-voted": lambda study, _: choose_voted(study),
     "stop": lambda study, _: stop(study),
     "resume": lambda study, _: resume(study),
 }
@@ -57,9 +59,11 @@ def make_app(site: Site) -> ASGIApp:
             Route("/static/{name}", pages.asset),
             Route("/api/studies", pages.list_studies),
             Route("/api/studies/{name}", pages.study),
+            Route("/api/studies/{name}/votes", pages.ask),
             Route("/api/studies/{name}/{action}", pages.act, methods=["POST"]),
             Route("/pictures/{path:path}", pages.picture),
             Route("/thumbnails/{path:path}", pages.thumbnail),
+            Route("/votes/{ticket}/{side}.png", pages.voted_picture),
         ],
         middleware=[Middleware(GZipMiddleware, minimum_size=2000, compresslevel=5)],
     )
@@ -73,6 +77,8 @@ class _Pages:
         self._site = site
         self._studies = site.studies
         self._root = site.studies.folder.resolve()
+        self._votes = Votes()
+        self._actions = {**_ACTIONS, "vote": self._votes.answer}
 
     async def index(self, _: Request) -> Response:
         """The one HTML page."""
@@ -107,7 +113,7 @@ class _Pages:
     async def act(self, request: Request) -> Response:
         """Do what a person wants of a study; what was said, or 409 with why not."""
         study = await run_in_threadpool(self._studies.find, request.path_params["name"])
-        action = _ACTIONS.get(request.path_params["action"])
+        action = self._actions.get(request.path_params["action"])
         if study is None or action is None:
             return _none()
         try:
@@ -116,6 +122,22 @@ class _Pages:
         except (UserError, OSError) as error:
             return PlainTextResponse(first_line(error), 409)
         return _json({"lines": lines})
+
+    async def ask(self, request: Request) -> Response:
+        """A pair of pictures to vote on, and what the votes say; 409 with why there is none."""
+        study = await run_in_threadpool(self._studies.find, request.path_params["name"])
+        if study is None:
+            return _none()
+        try:
+            return _json(await run_in_threadpool(self._votes.ask, study.folder))
+        except (UserError, OSError) as error:
+            return PlainTextResponse(first_line(error), 409)
+
+    async def voted_picture(self, request: Request) -> Response:
+        """A picture that is voted on."""
+        file = self._votes.picture(request.path_params["ticket"], request.path_params["side"])
+        inside = file and self._inside(file.resolve().relative_to(self._root).as_posix())
+        return FileResponse(inside, headers={"Cache-Control": "no-store"}) if inside else _none()
 
     async def picture(self, request: Request) -> Response:
         """A picture as it is."""

@@ -15,3 +15,5 @@ class HandChoice:
     strength: float
     when: str
     """The day, as it goes on the card."""
+    votes: int = 0
+    """Between pairs of pictures, that led to it; 0 where it was named outright."""

@@ -116,6 +116,9 @@ class StudySpec:
     learn_from: tuple[PathText, ...] = ()
     """Earlier studies on the same base, by their names where they are in the same folder, else by their folders. Their
     trials shape the first draws, and later ones as far as this study's own trials agree with them (docs/search.md)."""
+    taste_from: PathText | None = None
+    """A study with votes between pairs of pictures (the dashboard's tab "Votes"), by its name where it is in the same
+    folder, else by its folder: what they weigh becomes `eval.taste`, by which this study's checkpoints are scored."""
     hours: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
     """Hours for searching, over all runs of the study: then no trial begins, and running ones end at their next
     evaluation. Finalists are judged after that."""

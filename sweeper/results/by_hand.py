@@ -108,6 +108,7 @@ def _winner(
     judged = ""
     if "training" in stored and BY_HAND not in stored:
         judged = f"; the judge had chosen trial {stored['training']} at step {stored['step']}"
+    by_votes = f", by {choice.votes} votes between pairs of pictures" if choice.votes else ""
     names = _prompts(study, config)
     return Winner(
         study=study.name,
@@ -119,7 +120,7 @@ def _winner(
         base_metrics={name: value for name, value in stored.get("base", {}).items() if isinstance(value, int | float)},
         metrics=config.eval.metrics,
         chosen_from=str(stored.get("chosen_from", "")),
-        how_chosen=f"A person chose it on {choice.when}{judged}. The scores are those of its own trial.",
+        how_chosen=f"A person chose it on {choice.when}{by_votes}{judged}. The scores are those of its own trial.",
         contact_sheet=_sheet(study, choice, names),
         base=base_location(config.base),
         trigger=config.data.trigger,

@@ -16,6 +16,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
 
+from eval.taste import Taste
 from foundation.files.documents import read_json, read_mapping
 from foundation.files.durable import write_json
 from foundation.files.sums import digests, read_sums
@@ -28,7 +29,8 @@ FINISHED_FILE: Final = "finished.json"
 _DATA: Final = ("path", "validation_path", "mask_path", "regularization_path")
 _SHOWN: Final = 3
 _LATER: Final = (
-    *(("study", "repeats", 1), ("study", "refit", "auto"), ("study", "storage", None)),
+    *(("study", "repeats", 1), ("study", "refit", "auto"), ("study", "storage", None), ("study", "taste_from", None)),
+    ("eval", "taste", asdict(Taste())),
     ("train", "stop_after", None),
 )
 """Fields that a study of an older program does not have."""

@@ -37,7 +37,7 @@ from sweeper.search.narrowing import changes, differences, narrow
 from sweeper.search.recipes import recipes_in
 from sweeper.search.sampling import words_on_sampler
 from sweeper.search.server import Server
-from sweeper.search.space import Plan, plan
+from sweeper.search.space import Plan
 from sweeper.search.study import Search
 from sweeper.study.audit import audit, audit_words
 from sweeper.study.display import Display
@@ -52,6 +52,7 @@ from sweeper.study.stages import StudyStages
 from sweeper.study.stopping import Stop, stoppable
 from sweeper.study.study_file import STUDY_FILE, read_identity, to_yaml, write_study
 from sweeper.study.supervisor import Supervisor
+from sweeper.study.taste import keep_taste, plan_by_taste, words_on_taste
 from sweeper.study.time_left import TimeLeft, forecast_words
 from sweeper.tracking import open_tracker
 from sweeper.tracking.port import Tracker
@@ -84,7 +85,7 @@ def run_study(overrides: Sequence[str]) -> int:
 
 
 def _run_study(overrides: Sequence[str], stop: Stop) -> int:
-    request = plan(overrides)
+    request = plan_by_taste(overrides)
     database = database_of(request.config.study, say)
     request, first = _narrow(request, database)
     recipes = recipes_in(request)
@@ -111,6 +112,7 @@ def _run_study(overrides: Sequence[str], stop: Stop) -> int:
         stack.enter_context(noting_uses(folder, and_before=True))
         identity = search.identity(read_identity(folder / STUDY_FILE))
         write_study(folder, request, identity, overrides)
+        keep_taste(request)
         launcher = stack.enter_context(
             _start_workers(LAUNCHERS[config.launcher.name](config, request.objectives), search, config)
         )
@@ -177,6 +179,7 @@ def _notes(request: Plan, config: Config, dataset: Dataset) -> Iterator[str]:
             "there is one prompt to judge by, so errors cannot be estimated and no fall of the score is sure; "
             "name more by eval.prompts=['…','…']"
         )
+    yield from words_on_taste(request)
     yield from words_on_sampler(config.study, request.space)
     yield config.train.epoch_of(dataset.counts(config.base.resolution))
     yield forecast_words(config)

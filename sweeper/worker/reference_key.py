@@ -24,6 +24,7 @@ _NOT_SEEN = (
     "look_for_copies",
     "class_prompts",
     "subject_score",
+    "taste",
     "metrics",
 )
 """Fields of `EvalSpec` that change nothing of what is drawn and seen."""

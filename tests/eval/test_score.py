@@ -12,6 +12,7 @@ from torch import Tensor
 
 from eval.metrics.style import Apart, Way
 from eval.score import Parts, pseudo_values, score, standard_error, styles_by_prompt
+from eval.taste import Taste
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -51,6 +52,17 @@ GOOD = parts(0.9, 0.95, val_ratio=0.23)
 OVERFIT = parts(1.1, 0.6, copies=0.3, val_ratio=0.29)
 COPIER = parts(1.0, 0.1, copies=1.0, val_ratio=0.6)
 DIVERGED = parts(-0.5, 0.0, val_ratio=math.nan)
+
+
+def test_a_taste_weighs_each_part() -> None:
+    """By hand: style .5 + 0, kept .6 of .8, a fifth copied, the loss halved."""
+    seen = {"style": 0.5, "kept": 0.6, "copies": 0.2, "val_ratio": 0.5}
+    assert score(parts(**seen)) == pytest.approx(100 * 0.5 * 0.75**2 * 0.8 + 10 * 0.5)
+    taste = Taste(aim=2, prompt=0.5, copies=3, loss=0.2)
+    assert score(parts(**seen, taste=taste)) == pytest.approx(100 * 0.5**2 * 0.75 * 0.8**3 + 10 * 0.2 * 0.5)
+    only_prompt = Taste(aim=0, prompt=1, copies=0, loss=0)
+    assert score(parts(**seen, taste=only_prompt)) == pytest.approx(100 * 0.75**2)
+    assert score(parts(-0.5, 1.0, taste=only_prompt)) == pytest.approx(-50)  # nobody likes what is pushed away
 
 
 def test_the_order_is_that_of_the_truth() -> None:

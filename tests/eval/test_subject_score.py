@@ -10,6 +10,7 @@ import torch
 
 from eval.spec import SubjectWeights
 from eval.subject_score import SubjectParts, pseudo_values, score, standard_error
+from eval.taste import Taste
 
 WEIGHTS = SubjectWeights(prompt_power=2, class_leak=0.5, background_leak=0.25, validation=0)
 
@@ -49,6 +50,8 @@ def parts(likeness: float = 1.0, kept: float = 1.0, copies: float = 0.0, **chang
         (parts(0.5, weights=SubjectWeights(validation=20), val_ratio=math.nan), 80 * 0.5 - 20),
         (parts(0.5, weights=SubjectWeights(validation=20), val_ratio=None), 80 * 0.5),
         (parts(kept=0.5, weights=SubjectWeights(prompt_power=0)), 100.0),
+        (parts(0.6, 0.4, copies=0.25, taste=Taste(aim=2, prompt=0.5, copies=3)), 100 * 0.6**2 * 0.5 * 0.75**3),
+        (parts(0.5, weights=SubjectWeights(validation=20), taste=Taste(loss=2)), 80 * 0.5 + 2 * 20 * 0.5),
     ],
     ids=lambda value: f"{value:g}" if isinstance(value, float) else "",
 )

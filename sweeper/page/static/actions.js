@@ -33,7 +33,13 @@
     if (isBest) return null;
     const command = `sweeper choose ${study.name} trial=${trial.name} step=${trial.chosen}`;
     const words = `best/ and the champion in MLflow become trial ${trial.name} at step ${trial.chosen}, noted as your choice. What is best now is kept, and can be brought back.`;
-    const button = el("button", { type: "button", data: { focus: "choose" }, title: command, onclick: () => ask("use this checkpoint", words, command, () => act(study.name, "choose", { trial: trial.name, step: trial.chosen }, button)) }, "use this checkpoint …");
+    return Page.actButton("use this checkpoint", words, command, "choose", { trial: trial.name, step: trial.chosen });
+  };
+
+  /** A button that has the server do something of the study that is shown; it asks before. */
+  Page.actButton = (title, words, command, action, wanted) => {
+    const { name } = store.study;
+    const button = el("button", { type: "button", data: { focus: action }, title: command, onclick: () => ask(title, words, command, () => act(name, action, wanted, button)) }, `${title} …`);
     return button;
   };
 

@@ -20,7 +20,7 @@
     const dialog = el("dialog", { class: "help", "aria-label": "keys", onclose: (event) => event.target.remove() });
     dialog.append(
       el("h2", {}, "Keys"),
-      el("dl", {}, KEYS.map(([key, words]) => [el("dt", {}, key), el("dd", {}, words)])),
+      el("dl", {}, [...KEYS, ...Page.hooks.views.flatMap((view) => view.help)].map(([key, words]) => [el("dt", {}, key), el("dd", {}, words)])),
       el("form", { method: "dialog" }, el("button", {}, "close")),
     );
     document.body.append(dialog);
@@ -66,6 +66,9 @@
   document.addEventListener("keydown", (event) => {
     if (!store.study || event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]")) return;
     if (["INPUT", "SELECT", "TEXTAREA"].includes(event.target.tagName) && event.target.type !== "range") return;
-    if (ACTS[event.key]) ACTS[event.key]();
+    const view = Page.hooks.views.find((each) => each.name === store.view);
+    if (view && view.press(event.key)) event.preventDefault();
+    else if (ACTS[event.key]) ACTS[event.key]();
+    else Page.hooks.views.filter((each) => each.key === event.key).forEach((each) => Page.show(each.name));
   });
 }

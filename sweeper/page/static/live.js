@@ -7,6 +7,7 @@
   const meta = (name) => document.querySelector(`meta[name="sweeper-${name}"]`).content;
   const words = (path) => path.split("/").map(encodeURIComponent).join("/");
   const mlflow = meta("mlflow");
+  const VIEWS = () => ["wall", ...Page.hooks.views.map((view) => view.name)];
   let version = 0;
   let timer = 0;
   let shown = null;
@@ -16,11 +17,14 @@
   Page.pictures.thumbnail = (path) => `/thumbnails/${words(path)}`;
   Page.pictures.whole = (path) => `/pictures/${words(path)}`;
 
+  /** Ask the server for JSON; throws what it says where it has none. */
   const ask = async (address, options) => {
     const answer = await fetch(address, { cache: "no-store", ...options });
     if (!answer.ok) throw new Error((await answer.text()) || String(answer.status));
     return answer.json();
   };
+
+  Page.ask = ask;
 
   /** Have the server do something; throws what it says where it does not. */
   Page.post = (address, body) => ask(address, { method: "POST", headers: { "X-Sweeper-Token": meta("token"), "Content-Type": "application/json" }, body: JSON.stringify(body) });
@@ -65,7 +69,7 @@
     const names = Object.keys(news.study);
     if (!names.length && !news.trials.length) return;
     const onlyTime = !news.trials.length && names.every((name) => ["timeline", "left_s"].includes(name));
-    if (store.view === "wall" && onlyTime) return;
+    if (store.view !== "overview" && onlyTime) return;
     if (store.view === "overview" && onlyTime) {
       Page.redraw("timeline");
       Page.redraw("summary");
@@ -178,7 +182,7 @@
       return;
     }
     const wanted = decodeURIComponent(name);
-    store.view = view === "wall" ? "wall" : "overview";
+    store.view = VIEWS().includes(view) ? view : "overview";
     if (wanted !== shown) {
       shown = wanted;
       version = 0;
@@ -192,7 +196,7 @@
 
   store.on((what) => {
     if (what !== "view" || !shown) return;
-    const hash = `#/${encodeURIComponent(shown)}${store.view === "wall" ? "/wall" : ""}`;
+    const hash = `#/${encodeURIComponent(shown)}${store.view === "overview" ? "" : `/${store.view}`}`;
     if (location.hash !== hash) history.pushState(null, "", hash);
   });
   window.addEventListener("hashchange", route);

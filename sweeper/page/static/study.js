@@ -7,6 +7,8 @@
     head: () => [],
     bar: () => [],
     above: () => [],
+    /** Views beside those that a file has: name, words, key, help, what draws it, and whether a key is its own. */
+    views: [],
   };
   Page.hooks = hooks;
   let main = null;
@@ -26,7 +28,7 @@
       el("h1", {}, study.name),
       el("span", { class: `state ${study.state}` }, study.state),
       el("span", { class: "big", title: "best score" }, Page.score(best)),
-      el("div", { class: "tabs", role: "tablist", "aria-label": "views" }, tab("overview", "Overview", "o"), tab("wall", "Wall", "w")),
+      el("div", { class: "tabs", role: "tablist", "aria-label": "views" }, tab("overview", "Overview", "o"), tab("wall", "Wall", "w"), hooks.views.map((view) => tab(view.name, view.words, view.key))),
       el("span", { class: "gap" }),
       hooks.head("end"),
       el("button", { type: "button", onclick: Page.toggleTheme, data: { focus: "theme" }, title: "key t" }, "light / dark"),
@@ -68,11 +70,12 @@
   /** Draw one part anew; the focus stays where it was. */
   Page.redraw = (name) => {
     const node = parts[name];
+    const draw = DRAWN[name] || (hooks.views.find((view) => view.name === name) || {}).draw;
     if (!node || !node.isConnected) return;
     const focus = document.activeElement && document.activeElement.dataset ? document.activeElement.dataset.focus : null;
     const frame = node.querySelector(".wall-frame, .sideways");
     const scrolled = frame ? [frame.scrollLeft, frame.scrollTop] : null;
-    node.replaceChildren(...[DRAWN[name](node)].flat().filter(Boolean));
+    node.replaceChildren(...[draw(node)].flat().filter(Boolean));
     const after = node.querySelector(".wall-frame, .sideways");
     if (scrolled && after) [after.scrollLeft, after.scrollTop] = scrolled;
     if (focus) {
@@ -100,7 +103,12 @@
     );
   };
 
-  /** Show a view: "overview" or "wall". */
+  const view = () => {
+    if (store.view === "overview") return overview();
+    return [place(store.view)];
+  };
+
+  /** Show a view: "overview", "wall", or one of the hooks'. */
   Page.show = (view) => {
     store.view = view;
     Page.drawStudy();
@@ -114,8 +122,8 @@
     document.getElementById("head").replaceChildren(...head().flat().filter(Boolean));
     main = document.getElementById("view");
     main.setAttribute("aria-labelledby", `tab-${store.view}`);
-    main.replaceChildren(...[...hooks.above(), ...(store.view === "wall" ? [place("wall")] : overview())].filter(Boolean));
-    for (const name of Object.keys(DRAWN)) Page.redraw(name);
+    main.replaceChildren(...[...hooks.above(), ...view()].filter(Boolean));
+    for (const name of [...Object.keys(DRAWN), ...hooks.views.map((each) => each.name)]) Page.redraw(name);
     bar();
     if (focus) {
       const again = document.querySelector(`[data-focus="${CSS.escape(focus)}"]`);
