@@ -136,7 +136,7 @@ def next_question(ballot: Ballot, seed: int) -> Question:
     rng = np.random.default_rng(seed)
     one, other = (ballot.candidates[row] for row in ballot.liking.of(len(ballot.candidates)).next_pair(rng))
     lesser, greater = sorted((one, other))
-    drawn = sorted(_drawn(ballot, one) & _drawn(ballot, other))
+    drawn = sorted(_pictures_of(ballot, one) & _pictures_of(ballot, other))
     if not drawn:
         names = " and ".join(name_of(each.number) for each in (one, other))
         raise StudyError(f"trials {names} have no picture of the same prompt and seed")
@@ -147,7 +147,7 @@ def next_question(ballot: Ballot, seed: int) -> Question:
     return Question(left=left, right=right, prompt=prompt, seed=of_seed)
 
 
-def _drawn(ballot: Ballot, candidate: Candidate) -> set[tuple[int, int]]:
+def _pictures_of(ballot: Ballot, candidate: Candidate) -> set[tuple[int, int]]:
     folder = pictures_of(trial_of(ballot.study, candidate.number), candidate.step)
     names = (_DRAWN.fullmatch(file.name) for file in folder.iterdir()) if folder.is_dir() else ()
     return {(int(found[1]), int(found[2])) for found in names if found}

@@ -107,7 +107,8 @@ def test_questions_take_prompts_and_seeds_in_turn_and_both_sides(folder: Path) -
     append_vote(
         study, CastVote(left=one.left, right=one.right, prompt=one.prompt, seed=one.seed, answer="alike", when=WHEN)
     )
-    again = [next_question(read_ballot(study), seed) for seed in range(200)]
+    ballot = read_ballot(study)
+    again = [next_question(ballot, seed) for seed in range(200)]
     same = [each for each in again if {each.left, each.right} == {one.left, one.right}]
     assert same and all((each.prompt, each.seed) != (one.prompt, one.seed) for each in same)
 
