@@ -26,7 +26,7 @@ from tests.sweeper.test_study import ROOT, start
 from tests.sweeper.tracking.test_tracking_server import found
 
 pytestmark = pytest.mark.skipif(
-    "SWEEPER_SERVERS" not in os.environ, reason="takes minutes and a quiet machine: set SWEEPER_SERVERS=1"
+    "SWEEPER_SERVERS" not in os.environ, reason="takes minutes and a quiet machine: make test-servers"
 )
 
 SECRETS = [form.encode() for form in (PASSWORD, quote(PASSWORD, safe=""), quote(PASSWORD), "sesame")]

@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from ray.cluster_utils import Cluster
 
 _WHY_NOT = far_nodes.why_not() or (
-    "" if "SWEEPER_SERVERS" in os.environ else "takes minutes and a quiet machine: set SWEEPER_SERVERS=1"
+    "" if "SWEEPER_SERVERS" in os.environ else "takes minutes and a quiet machine: make test-servers"
 )
 pytestmark = pytest.mark.skipif(bool(_WHY_NOT), reason=_WHY_NOT)
 PATIENCE_S = 240.0
