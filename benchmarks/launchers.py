@@ -19,6 +19,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+import psutil
+
 from foundation.console import say
 
 STUDY: Final = (
@@ -63,7 +65,7 @@ def main(arguments: Sequence[str]) -> int:
             courses[name].append(measure(overrides))
             say(f"{name}: {courses[name][-1].start_s:.1f} s to start, {courses[name][-1].rest_s:.1f} s after")
     ratios = [ray.rest_s / local.rest_s for local, ray in zip(courses["local"], courses["ray"], strict=True)]
-    words = f"median of {pairs} pairs, load {os.getloadavg()[1]:.1f}"
+    words = f"median of {pairs} pairs, load {psutil.getloadavg()[1]:.1f}"
     say(f"after start Ray takes {statistics.median(ratios):.3f} times as long ({words})")
     return 0
 

@@ -35,6 +35,7 @@ from foundation.data.folder import Picture
 from foundation.data.images import square
 from foundation.data.spec import Kind
 from foundation.data.tokens import words_on_cut
+from foundation.devices import best_device
 from foundation.errors import ConfigError
 from foundation.files import durable
 
@@ -134,7 +135,7 @@ def _cell(value: float) -> str:
 
 def _device(name: str | None) -> torch.device:
     try:
-        device = torch.device(name or ("cuda" if torch.cuda.is_available() else "cpu"))
+        device = torch.device(name) if name else best_device()
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:  # a misspelt name, or a device that is not there
         raise ConfigError([f"device must be one that torch finds here, got {name!r}; try device=cpu"]) from error

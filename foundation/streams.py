@@ -8,7 +8,10 @@ import signal
 import sys
 from typing import Any, Final, TextIO, cast
 
-_GONE: Final = (errno.EPIPE, errno.EIO, errno.EBADF)
+from foundation.processes import TERMINAL_CLOSED
+
+_GONE: Final = (errno.EPIPE, errno.EIO, errno.EBADF, errno.EINVAL)
+"""Windows says EINVAL of a pipe whose reader has ended."""
 
 
 def outlive_output() -> None:
@@ -56,4 +59,4 @@ class _Lasting:
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, self._below.fileno())
         os.close(nowhere)
-        os.kill(os.getpid(), signal.SIGHUP)
+        signal.raise_signal(TERMINAL_CLOSED)

@@ -19,6 +19,7 @@ from foundation.command import run_main, run_with_usage
 from foundation.config.keyed import read_keyed
 from foundation.console import say
 from foundation.errors import ConfigError, StudyError, UserError
+from foundation.processes import TERMINAL_CLOSED
 from sweeper.addresses import host_names, in_url, refuse_taken
 from sweeper.dashboard_mlflow import (
     LOG,
@@ -100,7 +101,7 @@ def serve(request: DashboardRequest) -> int:
     serving = threading.Thread(target=server.run, daemon=True)
     beside = start_mlflow(folder, host, mlflow_port) if mlflow_port is not None else None
     try:
-        with _ending_on(signal.SIGTERM, signal.SIGHUP):
+        with _ending_on(signal.SIGTERM, TERMINAL_CLOSED):
             serving.start()
             while not server.started and serving.is_alive():
                 time.sleep(0.02)

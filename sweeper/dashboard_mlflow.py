@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import sqlite3
 import subprocess
 import sys
@@ -19,6 +18,7 @@ from typing import Any, Final
 from foundation.errors import StudyError
 from foundation.files.documents import as_mapping, parse_json
 from foundation.files.sqlite_file import refuse_damaged
+from foundation.processes import OF_ITS_OWN, end_group
 from sweeper.addresses import host_names, in_url
 from sweeper.records.urls import folder_url, sqlite_url
 from sweeper.tracking import ARTIFACTS, DATABASE, MLFLOW_SETTINGS
@@ -47,7 +47,7 @@ def start_mlflow(folder: Path, host: str, port: int) -> subprocess.Popen[bytes]:
             stdout=output,
             stderr=subprocess.STDOUT,
             env={**MLFLOW_SETTINGS, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", **os.environ},
-            start_new_session=True,  # so that it and its workers can be ended together
+            **OF_ITS_OWN,  # so that it and its workers can be ended together
         )
 
 
@@ -134,7 +134,7 @@ def await_answer(server: subprocess.Popen[bytes], address: str, log: Path) -> No
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline:
         if server.poll() is not None:
-            lines = [line for line in log.read_text(errors="replace").splitlines() if line.strip()]
+            lines = [line for line in log.read_text("utf-8", "replace").splitlines() if line.strip()]
             raise StudyError(f"the MLflow server ended at once: {lines[-1] if lines else 'no word'}; see {log}")
         with suppress(urllib.error.URLError, ConnectionError, TimeoutError):
             urllib.request.urlopen(f"{address}/health", timeout=2)
@@ -145,9 +145,8 @@ def await_answer(server: subprocess.Popen[bytes], address: str, log: Path) -> No
 
 def end_mlflow(server: subprocess.Popen[bytes]) -> None:
     """End the server and its workers; those that do not listen are killed."""
-    for number in (signal.SIGTERM, signal.SIGKILL):
-        with suppress(ProcessLookupError):
-            os.killpg(server.pid, number)
+    for at_once in (False, True):
+        end_group(server.pid, at_once=at_once)
         with suppress(subprocess.TimeoutExpired):
             server.wait(timeout=10)
             if server.stdin is not None:

@@ -1,7 +1,7 @@
 """`python -m sweeper.guardian COMMAND…`: runs a command that must not outlive whoever started it.
 
 Its stdin is a pipe of theirs. However they end, by kill -9 too, the pipe closes, and the command and all that it has
-started ends. The guardian leads a process group of its own (`start_new_session`), and ends with the command's code.
+started ends. The guardian leads a process group of its own (`OF_ITS_OWN`), and ends with the command's code.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ import sys
 import threading
 import time
 from typing import Final
+
+from foundation.processes import end_group
 
 PATIENCE_S: Final = 5.0
 """How long the command may take to end before it is killed."""
@@ -28,9 +30,9 @@ def main() -> int:
 
 def _end_with_starter() -> None:
     os.read(sys.stdin.fileno(), 1)  # nobody writes: it returns when the pipe closes
-    os.killpg(0, signal.SIGTERM)
+    end_group(os.getpid(), at_once=False)
     time.sleep(PATIENCE_S)
-    os.killpg(0, signal.SIGKILL)
+    end_group(os.getpid(), at_once=True)
 
 
 if __name__ == "__main__":

@@ -89,6 +89,14 @@ def test_a_config_is_read_without_torch() -> None:
     assert result.stdout.strip() == "False"
 
 
+def test_devices_are_spoken_of_in_one_place() -> None:
+    """What is CUDA's alone stays in two rooms; all else goes through `foundation.devices` and torch.accelerator."""
+    of_cuda = {ROOT / "train" / "cuda_graphs.py", ROOT / "foundation" / "bases" / "quantization.py"}
+    others = ("torch.cuda", "torch.mps", "torch.xpu")
+    for path in set(FILES) - of_cuda:
+        assert not {ast.unparse(node) for node in ast.walk(tree_of(path)) if isinstance(node, ast.Attribute)} & {*others}
+
+
 def test_config_names_no_code() -> None:
     """`_target_` would let a config call anything; only our own plugin's registration in code has one."""
     assert not [path for path in (ROOT / "conf").rglob("*.yaml") if "_target_" in path.read_text()]

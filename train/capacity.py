@@ -10,6 +10,7 @@ from typing import Final
 import torch
 
 from foundation.bases.port import Base
+from foundation.devices import forget_peak, free_unused, peak_share
 from train.caches import Encoded, EncodedDataset
 from train.pack import Pack
 from train.reports import Capacity
@@ -83,9 +84,7 @@ def _measure(
         train.activation_checkpointing,
         spec.lasting,
     )
-    on_gpu = base.device.type == "cuda"
-    if on_gpu:
-        torch.cuda.reset_peak_memory_stats(base.device)
+    forget_peak(base.device)
     slots = []
     try:
         lasting = replace(spec, train=replace(train, steps=max(train.num_steps, 2 + _TIMED_PASSES)))  # to the last pass
@@ -94,16 +93,14 @@ def _measure(
         seconds = [_time_steps(pack, clock) for _ in range(1 + _TIMED_PASSES)][1:]  # the first one warms up
         if pack.at_once < count:
             return None
-        used = torch.cuda.max_memory_reserved(base.device) / torch.cuda.mem_get_info(base.device)[1] if on_gpu else None
-        return Capacity(slots=count, steps_per_second=count / min(seconds), memory=used)
+        return Capacity(slots=count, steps_per_second=count / min(seconds), memory=peak_share(base.device))
     except torch.OutOfMemoryError:
         return None
     finally:
         for slot in slots:
             pack.release(slot)
         del pack  # and what it recorded
-        if on_gpu:
-            torch.cuda.empty_cache()
+        free_unused(base.device)
 
 
 def _in_full_batches(data: EncodedDataset, batch_size: int) -> EncodedDataset:

@@ -315,8 +315,9 @@ class Pack:
 
 def _out_of_memory(error: RuntimeError) -> str | None:
     """What it said, if it is about memory."""
-    # "can't allocate memory" is how the CPU's allocator says it.
-    if isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error):
+    # "can't allocate memory" is how the CPU's allocator says it, "out of memory" MPS's.
+    said = any(words in str(error) for words in ("can't allocate memory", "out of memory"))
+    if isinstance(error, torch.OutOfMemoryError) or said:
         return first_line(error)
     return None
 

@@ -6,12 +6,12 @@ import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from foundation.devices import random_state
 from train.products import LoraDelta, conv_update, linear_update, merged_linear, merging_pays
 
 
@@ -284,12 +284,10 @@ def _global_chance(state: Tensor, device: torch.device) -> Iterator[Callable[[],
 
     What draws on the CPU wherever the layer is (LoHa, LoKr) draws from a state that follows from it.
     """
-    on_gpu = device.type == "cuda"
-    get: Callable[[], Tensor] = partial(torch.cuda.get_rng_state, device) if on_gpu else torch.get_rng_state
-    put = partial(torch.cuda.set_rng_state, device=device) if on_gpu else torch.set_rng_state
+    get, put = random_state(device)
     before, host = get(), torch.get_rng_state()
     put(state)
-    if on_gpu:
+    if device.type != "cpu":
         torch.default_generator.manual_seed(zlib.crc32(state.numpy().tobytes()))
         torch.rand(1, device=device)  # so that the next block finds another state
     try:

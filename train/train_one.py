@@ -7,13 +7,12 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
-import torch
-
 from foundation.adapters.files import WEIGHTS_FILE
 from foundation.bases.registry import load_base
 from foundation.console import say
 from foundation.data.dataset import load_dataset, with_folders
 from foundation.data.tokens import words_on_cut
+from foundation.devices import best_device
 from foundation.files.durable import append_line, write_json
 from train.attention import set_attention
 from train.caches import encode_dataset
@@ -41,7 +40,7 @@ def train(run: TrainingRun, out: Path | None) -> int:
     counts, settings = dataset.counts(run.base.resolution), run.trial.train
     say(settings.epoch_of(counts))
     run = replace(run, trial=replace(run.trial, train=settings.for_images(counts)))
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = best_device()
     base = load_base(run.base, device, run.trial.train.precision)
     check_objectives([run.trial.objective], base.process.prediction_type)
     dataset = with_regularization(dataset, run.data, base, cache)

@@ -26,8 +26,8 @@ def load_base(spec: BaseSpec, device: torch.device, precision: Precision = "fp32
         BaseModelError: when the path is no pipeline of the family, or is not to be had; when it cannot draw pictures
             of that size.
     """
-    if device.type == "cuda" and device.index is not None:
-        torch.cuda.set_device(device)  # recordings and some libraries' kernels go to the current one
+    if device.type != "cpu" and device.index is not None:
+        torch.accelerator.set_device_index(device.index)  # recordings and some libraries' kernels go to the current one
     code, pipeline = _load(spec, precision)
     if own_size:
         spec = replace(spec, resolution=code.own_side(pipeline))

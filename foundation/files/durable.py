@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
@@ -19,7 +20,12 @@ _SYNCED_AT_ONCE: Final = 8
 """Paths in a folder; a busy disk brings them to safety together in little more time than one."""
 _HALVES: Final = "backslashreplace"
 """What becomes of lone surrogates, which UTF-8 cannot hold."""
+_ON_WINDOWS: Final = os.name == "nt"
 _IN_THE_WAY: Final = (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR)
+_HELD: Final = (5, 32)
+"""What Windows says (`winerror`) where somebody has a file open: ERROR_ACCESS_DENIED, ERROR_SHARING_VIOLATION."""
+_PATIENCE_S: Final = 5.0
+"""How long a file may be held that is to be replaced: its readers, and what scans for viruses, take moments."""
 
 
 def write_bytes(path: Path, data: bytes) -> None:
@@ -32,7 +38,7 @@ def write_bytes(path: Path, data: bytes) -> None:
             file.flush()
             os.fsync(file.fileno())
         os.chmod(name, 0o644)  # mkstemp makes 0600; these files are as readable as any other
-        os.replace(name, path)
+        rename(Path(name), path)
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
@@ -57,10 +63,28 @@ def append_line(path: Path, line: str) -> None:
 def append_lines(path: Path, lines: Sequence[str]) -> None:
     """As `append_line`, in a single write for all; a crash can lose these, and cut one of them short."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a", encoding="utf-8", errors=_HALVES) as file:
+    with path.open("a", encoding="utf-8", errors=_HALVES, newline="") as file:
         file.write("".join(line.rstrip("\n") + "\n" for line in lines))
         file.flush()
         os.fsync(file.fileno())
+
+
+def rename(old: Path, new: Path) -> None:
+    """Rename a file or a folder over what is there, as POSIX does it: Windows refuses for as long as it is open.
+
+    Raises:
+        OSError: it cannot be done, or is open for too long.
+    """
+    deadline = time.monotonic() + _PATIENCE_S
+    while True:
+        try:
+            os.replace(old, new)
+            return
+        except PermissionError as error:
+            of_windows = getattr(error, "winerror", None) in _HELD
+            if not of_windows or (old.is_dir() and new.exists()) or time.monotonic() >= deadline:
+                raise
+        time.sleep(0.01)
 
 
 @contextmanager
@@ -106,30 +130,35 @@ def _temporary(path: Path) -> Path:
 def _put(folder: Path, path: Path, replace: bool) -> None:
     """Rename a folder to `path`. Others may be doing the same, so only the attempt tells whether something is there."""
     try:
-        os.replace(folder, path)
+        rename(folder, path)
         return
     except OSError as error:
-        if error.errno not in _IN_THE_WAY:
-            raise
+        if error.errno not in _IN_THE_WAY and not (isinstance(error, PermissionError) and path.exists()):
+            raise  # Windows, where no folder takes another's place, says that the permission is missing
     if not replace:
         shutil.rmtree(folder)
         return
     aside = _temporary(path)
     try:
         with suppress(FileNotFoundError):  # another has just moved it aside
-            os.replace(path, aside / path.name)
+            rename(path, aside / path.name)
         _put(folder, path, replace)
     except BaseException:
         if (aside / path.name).exists():
-            os.replace(aside / path.name, path)
+            rename(aside / path.name, path)
         aside.rmdir()
         raise
     shutil.rmtree(aside)
 
 
 def _sync(path: Path) -> None:
-    """Wait until a file, or a folder's list of names, is on the disk."""
-    handle = os.open(path, os.O_RDONLY)
+    """Wait until a file, or a folder's list of names, is on the disk.
+
+    Windows opens no folder, and syncs only what is open to be written.
+    """
+    if _ON_WINDOWS and path.is_dir():
+        return
+    handle = os.open(path, os.O_RDWR if _ON_WINDOWS else os.O_RDONLY)
     try:
         os.fsync(handle)
     finally:

@@ -13,7 +13,7 @@ from typing import Final
 
 from filelock import FileLock
 
-from foundation.files.durable import PARTIAL
+from foundation.files.durable import PARTIAL, rename
 
 _BESIDE: Final = ("-journal", "-wal", "-shm")
 """What SQLite writes beside a database, by the end of its name."""
@@ -45,7 +45,7 @@ def create_whole(file: Path, rows_in: str, create: Callable[[Path], None]) -> No
             fresh.chmod(0o644)
             for end in _BESIDE:  # of the half-made one: SQLite would play it back into the new one
                 Path(f"{file}{end}").unlink(missing_ok=True)
-            fresh.replace(file)
+            rename(fresh, file)
         finally:
             for end in ("", *_BESIDE):
                 Path(f"{fresh}{end}").unlink(missing_ok=True)

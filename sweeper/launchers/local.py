@@ -17,6 +17,7 @@ from typing import ClassVar, Final
 
 import torch
 
+from foundation.devices import found_devices, why_on_cpu
 from foundation.errors import ConfigError, first_line
 from sweeper.launchers.process import WORK, how_it_ended, run_process
 from sweeper.launchers.spec import LauncherSpec, for_others
@@ -159,8 +160,8 @@ def devices_of(spec: LauncherSpec) -> tuple[tuple[str, ...], tuple[str, ...]]:
         ConfigError: none is there.
     """
     if spec.devices == "auto":
-        count = torch.cuda.device_count()
-        return tuple(f"cuda:{i}" for i in range(count)) if count else ("cpu",), ()
+        reason = why_on_cpu()
+        return found_devices(), (f"launcher.devices=auto: {reason}",) if reason else ()
     reasons = {name: _why_missing(name) for name in spec.devices}
     problems = [
         f"launcher.devices: {name} is not to be had ({reason}); use auto, cpu, cuda:0 …"

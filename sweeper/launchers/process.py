@@ -10,6 +10,7 @@ from contextlib import suppress
 from pkgutil import resolve_name
 from typing import Any, Final, NoReturn
 
+from foundation.processes import TERMINAL_CLOSED
 from sweeper.records.config import Config
 from train.spec import ObjectiveSpec
 
@@ -33,7 +34,7 @@ def run_process(
 
     `work` names the function that is a worker's whole life, `module:function`, which takes the rest.
     """
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    for number in (signal.SIGINT, signal.SIGTERM, TERMINAL_CLOSED):
         signal.signal(number, signal.SIG_IGN)
     from foundation.quiet import quiet_libraries
 

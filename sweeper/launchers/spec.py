@@ -28,8 +28,9 @@ class LauncherSpec:
     name: LauncherName = "local"
     """Who starts the workers; local: as processes on this machine; ray: as actors on a Ray cluster."""
     devices: Literal["auto"] | Annotated[tuple[str, ...], Field(min_length=1)] = "auto"
-    """local: devices as torch names them (`cuda:0`), one worker each; auto takes every GPU, or the CPU. One that is not
-    there, or fails, is said, and the others go on with its trials."""
+    """local: devices as torch names them (`cuda:0`), one worker each; auto takes every GPU of CUDA or
+    ROCm, else of MPS, else of XPU, else the CPU. One that is not there, or fails, is said, and the others go on with
+    its trials."""
     address: Annotated[str, Field(min_length=1)] = "local"
     """ray: the cluster; local starts one on this machine for as long as the study runs, auto takes the one that runs
     here, else host:port of one."""

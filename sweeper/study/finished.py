@@ -110,7 +110,7 @@ def _trials_files(folder: Path) -> dict[str, int]:
     """What the trials were judged by and what they learned: file to size."""
     trials = trainings_of(folder).values()
     files = [file for each in trials for file in (*each.glob("evaluations.jsonl"), *each.glob("checkpoints/*/*"))]
-    return {str(file.relative_to(folder)): file.stat().st_size for file in sorted(files)}
+    return {file.relative_to(folder).as_posix(): file.stat().st_size for file in sorted(files)}
 
 
 def _folder(request: Plan) -> Path:

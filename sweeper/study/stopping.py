@@ -12,10 +12,12 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Final
 
+from foundation.processes import TERMINAL_CLOSED
+
 REASONS: Final = {
     signal.SIGINT: "stopped by hand (Ctrl-C)",
     signal.SIGTERM: "ended by SIGTERM",
-    signal.SIGHUP: "its terminal was closed, or what read its output",
+    TERMINAL_CLOSED: "its terminal was closed, or what read its output",
 }
 """What ends a study, in words."""
 _SAME_S: Final = 1.0
@@ -52,7 +54,8 @@ class Stop:
         if self._begun_at is None:
             self._begun_at, self.reason = self.clock(), REASONS[signal.Signals(number)]
             raise KeyboardInterrupt
-        again = number != signal.SIGHUP and self.clock() - self._begun_at >= _SAME_S  # nobody watches a closed terminal
+        watched = number != TERMINAL_CLOSED  # else nobody is there to be in a hurry
+        again = watched and self.clock() - self._begun_at >= _SAME_S
         if again and not self.hurried:
             self.hurried = True
             self.hurry()
@@ -67,7 +70,7 @@ def stoppable(say: Callable[[str], None]) -> Iterator[Stop]:
     Not SIGHUP where the process was started to survive it, as by nohup.
     """
     stop = Stop(say)
-    numbers = [each for each in REASONS if each != signal.SIGHUP or signal.getsignal(each) != signal.SIG_IGN]
+    numbers = [each for each in REASONS if each != TERMINAL_CLOSED or signal.getsignal(each) != signal.SIG_IGN]
     before = {number: signal.signal(number, stop) for number in numbers}
     try:
         yield stop

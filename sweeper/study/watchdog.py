@@ -8,6 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
+import psutil
+
 from sweeper.launchers.spec import LauncherSpec
 from sweeper.records.messages import Activity
 
@@ -20,7 +22,7 @@ Ctrl-Z, a laptop asleep), nobody heard what the workers said."""
 
 def crowding() -> float:
     """How many processes want each core of this machine, 1 at least: all of them are so much slower."""
-    return max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
+    return max(1.0, float(psutil.getloadavg()[0]) / (os.cpu_count() or 1))
 
 
 @dataclass(slots=True)

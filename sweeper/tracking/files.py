@@ -6,9 +6,10 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
-from foundation.files.durable import PARTIAL
+from foundation.files.durable import PARTIAL, rename
 from foundation.files.sqlite_file import create_whole, refuse_damaged
 
 
@@ -29,7 +30,7 @@ def make_sqlite(path: Path, create: Callable[[Path], None]) -> None:
 def local_folder(uri: str) -> Path | None:
     """The folder of a `file:` address on this machine; None of any other."""
     parts = urlsplit(uri)
-    return Path(unquote(parts.path)) if parts.scheme == "file" and not parts.netloc else None
+    return Path(url2pathname(parts.path)) if parts.scheme == "file" and not parts.netloc else None
 
 
 @contextmanager
@@ -39,7 +40,7 @@ def whole(name: Path) -> Iterator[Path]:
     fresh = name.with_name(f".{name.name}{PARTIAL}")
     try:
         yield fresh
-        os.replace(fresh, name)
+        rename(fresh, name)
     finally:
         fresh.unlink(missing_ok=True)  # where both were one file already, replacing does nothing
 

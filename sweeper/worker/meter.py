@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import resource
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
+import psutil
 import torch
 
+from foundation.devices import forget_peak, peak_memory
 from sweeper.records.costs import Cost
 
 _FORGET_PEAK: Final = "5"
@@ -34,18 +34,24 @@ class Meter:
         costs.append(Cost(seconds=time.monotonic() - began, gigabytes=self._peak() / 1e9))
 
     def _forget_peak(self) -> None:
-        if self._device.type == "cuda":
-            torch.cuda.reset_peak_memory_stats(self._device)
+        if self._device.type != "cpu":
+            forget_peak(self._device)
             return
         with suppress(OSError):  # only Linux knows it; elsewhere the peak is that since the process began
             Path("/proc/self/clear_refs").write_text(_FORGET_PEAK)
 
     def _peak(self) -> int:
         """In bytes."""
-        if self._device.type == "cuda":
-            return torch.cuda.max_memory_allocated(self._device)
-        with suppress(OSError, StopIteration):
-            lines = Path("/proc/self/status").read_text().splitlines()
-            return 1024 * int(next(line for line in lines if line.startswith("VmHWM:")).split()[1])
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        return peak if sys.platform == "darwin" else 1024 * peak
+        return peak_memory(self._device) if self._device.type != "cpu" else peak_of_process()
+
+
+def peak_of_process() -> int:
+    """The most memory that this process had in use, in bytes: since the last `measure` on Linux, ever elsewhere."""
+    with suppress(OSError, StopIteration):
+        lines = Path("/proc/self/status").read_text("ascii", "replace").splitlines()
+        return 1024 * int(next(line for line in lines if line.startswith("VmHWM:")).split()[1])
+    with suppress(ImportError):
+        import resource  # not on Windows
+
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # of macOS in bytes
+    return int(psutil.Process().memory_info().peak_wset)

@@ -6,6 +6,7 @@ from multiprocessing.connection import Connection
 
 import torch
 
+from foundation.devices import kind_of
 from sweeper.records.config import Config
 from sweeper.records.messages import BaseLoaded, CapacityMeasured, MeasureCapacity, OpenSlots, Shutdown
 from sweeper.worker.loading import Loaded
@@ -20,7 +21,7 @@ def find_slots(config: Config, device: str, loaded: Loaded, connection: Connecti
     """
     if config.study.slots != "auto":
         return min(config.study.slots, config.study.num_trials)
-    connection.send(BaseLoaded(kind_of_device(device)))
+    connection.send(BaseLoaded(kind_of(torch.device(device))))
     while True:
         match connection.recv():
             case MeasureCapacity(most=most):
@@ -32,11 +33,3 @@ def find_slots(config: Config, device: str, loaded: Loaded, connection: Connecti
                 return 0
             case other:
                 raise AssertionError(f"{other} before there are slots")
-
-
-def kind_of_device(device: str) -> str:
-    """What devices have in common that hold as much and are as fast."""
-    if torch.device(device).type != "cuda":
-        return torch.device(device).type
-    properties = torch.cuda.get_device_properties(device)
-    return f"{properties.name} with {properties.total_memory / 2**30:.0f} GiB"

@@ -42,7 +42,8 @@ class TrialAdapter:
         self.name = name
         self._base = base
         self._spec = spec
-        with torch.random.fork_rng(devices=[base.device] if base.device.type == "cuda" else []):
+        device = base.device
+        with torch.random.fork_rng([] if device.type == "cpu" else [device], device_type=device.type):
             torch.manual_seed(seed)
             self._denoiser = ModuleAdapter(base.denoiser, name, spec, denoiser_config(spec, base, steps))
             self._text: ModuleAdapter | None = None

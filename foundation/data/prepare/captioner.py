@@ -10,6 +10,7 @@ from PIL import Image
 from transformers import AutoModelForImageTextToText, AutoProcessor
 
 from foundation.config.own_code import NO_CODE, refuse_models_code
+from foundation.devices import best_device
 from foundation.errors import BaseModelError, first_line
 
 BATCH: Final = 8
@@ -27,7 +28,7 @@ class Captioner:
         Raises:
             BaseModelError: when it is no such model, or is not to be had.
         """
-        self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self._device = best_device()
         refuse_models_code(path, "model")
         try:
             self._processor: Any = AutoProcessor.from_pretrained(path, **NO_CODE)

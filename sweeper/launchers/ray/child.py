@@ -36,7 +36,8 @@ def run_child(
     machines on who makes what all share; what it prints goes to the file `errors`. It ends `alone_s` seconds after its
     actor has, whatever it is at: its trials are others' then.
     """
-    os.setsid()  # Ray ends an actor's process group with it
+    if hasattr(os, "setsid"):
+        os.setsid()  # Ray ends an actor's process group with it
     output = os.open(errors, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     os.dup2(output, 1)
     os.dup2(output, 2)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import multiprocessing
 import os
 import secrets
@@ -249,7 +250,12 @@ def _sees(probe: Mark) -> bool:
 
 def node_root(spec: LauncherSpec) -> Path:
     """Where a node keeps what it fetched and works on."""
-    return Path(spec.node_folder or Path(tempfile.gettempdir()) / f"sweeper-{os.getuid()}")
+    return Path(spec.node_folder or Path(tempfile.gettempdir()) / f"sweeper-{_user()}")
+
+
+def _user() -> int | str:
+    """The user's number, which one without a name has, too; a name where there are no numbers."""
+    return os.getuid() if hasattr(os, "getuid") else getpass.getuser()
 
 
 def must_be_writable(folder: Path) -> None:

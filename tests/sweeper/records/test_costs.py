@@ -38,8 +38,8 @@ def test_a_blocks_peak_is_its_own() -> None:
 
 def test_a_gpus_memory_is_what_torch_gave_out_since_the_block_began(monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[str] = []
-    monkeypatch.setattr(torch.cuda, "reset_peak_memory_stats", lambda device: calls.append(f"forgets {device}"))
-    monkeypatch.setattr(torch.cuda, "max_memory_allocated", lambda _: 3_500_000_000)
+    monkeypatch.setattr(torch.accelerator, "reset_peak_memory_stats", lambda device: calls.append(f"forgets {device}"))
+    monkeypatch.setattr(torch.accelerator, "max_memory_allocated", lambda _: 3_500_000_000)
     with Meter(torch.device("cuda:1")).measure() as costs:
         calls.append("works")
     assert calls == ["forgets cuda:1", "works"]

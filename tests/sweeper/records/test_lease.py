@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from foundation.errors import StudyError
-from sweeper.records.lease import is_held, supervising, working
+from sweeper.records.lease import is_held, supervising, supervisor_of, working
 
 HOLDER = """
 import subprocess, sys
@@ -97,5 +97,5 @@ def test_a_killed_process_holds_nothing_though_its_child_lives_on(role: str, tmp
 def test_who_looks_whether_a_study_is_held_leaves_its_holder_named(tmp_path: Path) -> None:
     with supervising(tmp_path, silent):
         assert is_held(tmp_path)
-        assert (tmp_path / ".lease").read_text() == str(os.getpid())
+        assert supervisor_of(tmp_path) == os.getpid()
     assert not is_held(tmp_path)

@@ -122,5 +122,5 @@ def test_where_many_share_the_cores_it_waits_so_much_longer(watch: Watch) -> Non
 def test_a_machine_with_cores_to_spare_is_not_crowded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("os.cpu_count", lambda: 2)
     for load, expected in ((0.3, 1.0), (2.0, 1.0), (14.0, 7.0)):
-        monkeypatch.setattr("os.getloadavg", lambda load=load: (load, 0.0, 0.0))
+        monkeypatch.setattr("psutil.getloadavg", lambda load=load: (load, 0.0, 0.0))
         assert crowding() == expected

@@ -1,0 +1,48 @@
+"""What differs between systems when processes begin and end: signals, and groups of processes."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any, Final
+
+import psutil
+
+TERMINAL_CLOSED: Final[signal.Signals] = getattr(signal, "SIGHUP", None) or getattr(signal, "SIGBREAK")  # noqa: B009
+"""Comes when a terminal is closed: Windows has a signal of its own for it, which Ctrl-Break sends, too."""
+OF_ITS_OWN: Final[Mapping[str, Any]] = (
+    {"start_new_session": True}
+    if hasattr(os, "setsid")
+    else {"creationflags": getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0)}
+)
+"""What makes `Popen` start a process that leads a group, and hears no Ctrl-C of this terminal."""
+
+
+def end_group(leader: int, *, at_once: bool) -> None:
+    """Ask a process and all that it has started to end, or kill them; nothing where it has ended.
+
+    Where there are no groups of processes: those that are its descendants still, and are killed in any case.
+    """
+    if hasattr(os, "killpg"):
+        with suppress(ProcessLookupError):
+            os.killpg(leader, signal.SIGKILL if at_once else signal.SIGTERM)
+        return
+    with suppress(psutil.NoSuchProcess):
+        first = psutil.Process(leader)
+        for process in [*first.children(recursive=True), *([first] if leader != os.getpid() else [])]:
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
+
+
+def interrupt(process: int) -> None:
+    """Send a process what Ctrl-C sends.
+
+    Raises:
+        ProcessLookupError: there is none. PermissionError: it is another's, or this system can only kill it.
+    """
+    if not hasattr(os, "killpg"):
+        raise PermissionError("this system cannot interrupt it from outside; press Ctrl-C where it runs")
+    os.kill(process, signal.SIGINT)
