@@ -94,7 +94,8 @@ def test_devices_are_spoken_of_in_one_place() -> None:
     of_cuda = {ROOT / "train" / "cuda_graphs.py", ROOT / "foundation" / "bases" / "quantization.py"}
     others = ("torch.cuda", "torch.mps", "torch.xpu")
     for path in set(FILES) - of_cuda:
-        assert not {ast.unparse(node) for node in ast.walk(tree_of(path)) if isinstance(node, ast.Attribute)} & {*others}
+        named = {ast.unparse(node) for node in ast.walk(tree_of(path)) if isinstance(node, ast.Attribute)}
+        assert not named & {*others}, path
 
 
 def test_config_names_no_code() -> None:
