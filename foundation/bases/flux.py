@@ -10,7 +10,7 @@ from torch import Tensor
 
 from foundation.bases.flow import FlowTransformer
 from foundation.bases.spec import BaseSpec
-from foundation.bases.text import join_text, split_text
+from foundation.bases.text import join_text, joined_shape, split_text
 
 
 class Flux(FlowTransformer):
@@ -48,6 +48,13 @@ class Flux(FlowTransformer):
             captions, device=self.device, max_sequence_length=self.max_tokens
         )
         return join_text(tokens, pooled)
+
+    @property
+    def text_shape(self) -> tuple[int, int]:
+        """See `Base`."""
+        config = self._pipeline.transformer.config
+        assert self.max_tokens is not None
+        return joined_shape(self.max_tokens, config.joint_attention_dim, config.pooled_projection_dim)
 
     def predict(self, noisy: Tensor, timesteps: Tensor, embeddings: Tensor, sizes: Tensor | None = None) -> Tensor:
         """See `Base`."""

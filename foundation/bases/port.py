@@ -90,6 +90,10 @@ class Base(Protocol):
     def embed(self, tokens: Tensor) -> Tensor:
         """Ids (B, T) to embeddings (B, T, D), with whatever adapter is active, and with gradients."""
 
+    @property
+    def text_shape(self) -> tuple[int, int]:
+        """T and D of a caption's embeddings, as its modules' configs tell them."""
+
     def encode_texts(self, captions: Sequence[str]) -> Tensor:
         """Captions to embeddings (B, T, D) in float32, with whatever adapter is active, and without gradients."""
 

@@ -10,7 +10,7 @@ from diffusers import QwenImagePipeline, QwenImageTransformer2DModel
 from torch import Tensor
 
 from foundation.bases.flow import JOINT_ATTENTION, FlowTransformer
-from foundation.bases.text import join_text, split_text
+from foundation.bases.text import join_text, joined_shape, split_text
 
 _FEED_FORWARD: Final = ("img_mlp.net.0.proj", "img_mlp.net.2", "txt_mlp.net.0.proj", "txt_mlp.net.2")
 _MODULATION: Final = ("img_mod.1", "txt_mod.1")
@@ -63,6 +63,12 @@ class QwenImage(FlowTransformer):
         assert self.max_tokens is not None
         missing = self.max_tokens - tokens.shape[1]
         return join_text(F.pad(tokens, (0, 0, 0, missing)), F.pad(mask, (0, missing)))
+
+    @property
+    def text_shape(self) -> tuple[int, int]:
+        """See `Base`."""
+        assert self.max_tokens is not None
+        return joined_shape(self.max_tokens, self._pipeline.transformer.config.joint_attention_dim, self.max_tokens)
 
     def predict(self, noisy: Tensor, timesteps: Tensor, embeddings: Tensor, sizes: Tensor | None = None) -> Tensor:
         """See `Base`."""

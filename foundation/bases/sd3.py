@@ -10,7 +10,7 @@ from torch import Tensor
 from foundation.bases.flow import FlowTransformer
 from foundation.bases.folder import part_of
 from foundation.bases.spec import BaseSpec
-from foundation.bases.text import join_text, split_text
+from foundation.bases.text import join_text, joined_shape, split_text
 
 
 class StableDiffusion3(FlowTransformer):
@@ -37,6 +37,14 @@ class StableDiffusion3(FlowTransformer):
             max_sequence_length=self.max_tokens,
         )
         return join_text(tokens, pooled)
+
+    @property
+    def text_shape(self) -> tuple[int, int]:
+        """See `Base`. Both CLIPs' tokens lie in the same places, and T5's after them."""
+        config, clip = self._pipeline.transformer.config, self._pipeline.text_encoder.config
+        assert self.max_tokens is not None
+        tokens = clip.max_position_embeddings + self.max_tokens
+        return joined_shape(tokens, config.joint_attention_dim, config.pooled_projection_dim)
 
     def predict(self, noisy: Tensor, timesteps: Tensor, embeddings: Tensor, sizes: Tensor | None = None) -> Tensor:
         """See `Base`."""

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from foundation.bases.port import Saved
 from foundation.bases.spec import BaseSpec
 from foundation.bases.stable_diffusion import StableDiffusion, token_ids
-from foundation.bases.text import join_text, split_text
+from foundation.bases.text import join_text, joined_shape, split_text
 
 
 class TextEncoders(nn.Module):
@@ -96,6 +96,14 @@ class StableDiffusionXL(StableDiffusion):
             for encoder, own in zip(self._encoders.children(), torch.split(tokens, length, dim=1), strict=True)
         )
         return join_text(torch.cat([first.hidden_states[-2], second.hidden_states[-2]], dim=-1), second.text_embeds)
+
+    @property
+    def text_shape(self) -> tuple[int, int]:
+        """See `Base`."""
+        first, second = self._pipeline.text_encoder.config, self._pipeline.text_encoder_2.config
+        return joined_shape(
+            first.max_position_embeddings, first.hidden_size + second.hidden_size, second.projection_dim
+        )
 
     def predict(self, noisy: Tensor, timesteps: Tensor, embeddings: Tensor, sizes: Tensor | None = None) -> Tensor:
         """See `Base`. Without sizes no picture was cut, nor is larger than it is: as its pipeline samples."""

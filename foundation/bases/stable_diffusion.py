@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import torch
 from diffusers import StableDiffusionPipeline
-from torch import Tensor
+from torch import Tensor, nn
 
 from foundation.bases.frozen import FrozenPipeline
 from foundation.bases.noising import Diffusion, NoiseProcess
@@ -45,7 +45,7 @@ class StableDiffusion(FrozenPipeline):
         super().__init__(pipeline, spec, device)
         for module in (pipeline.unet, pipeline.vae):  # convolutions run faster so, on CPUs as on tensor cores
             if not is_quantized(module):
-                module.to(memory_format=torch.channels_last)
+                _lay_out_channels_last(module, device)
 
     @staticmethod
     def options(spec: BaseSpec) -> dict[str, Any]:
@@ -71,6 +71,12 @@ class StableDiffusion(FrozenPipeline):
         embeddings: Tensor = self._pipeline.text_encoder(tokens.to(self.device)).last_hidden_state
         return embeddings
 
+    @property
+    def text_shape(self) -> tuple[int, int]:
+        """See `Base`."""
+        config = self._pipeline.text_encoder.config
+        return config.max_position_embeddings, config.hidden_size
+
     @torch.no_grad()
     def encode_texts(self, captions: Sequence[str]) -> Tensor:
         """See `Base`."""
@@ -87,6 +93,19 @@ class StableDiffusion(FrozenPipeline):
     def text_target_modules(self, preset: str) -> list[str]:
         """See `Base`."""
         return list(CLIP_TARGETS[preset])
+
+
+def _lay_out_channels_last(module: nn.Module, device: torch.device) -> None:
+    """Copy convolutions' weights to where channels lie side by side; on the CPU all others move, too.
+
+    Those lie in the file that they were read from, which the system keeps mapped as a whole for the last of them:
+    beside Stable Diffusion 1.5 that would be 2.7 GB more.
+    """
+    read = {name: each.data_ptr() for name, each in module.named_parameters()}
+    module.to(memory_format=torch.channels_last)
+    for name, parameter in module.named_parameters() if device.type == "cpu" else ():
+        if parameter.data_ptr() == read[name]:
+            parameter.data = parameter.data.clone(memory_format=torch.preserve_format)
 
 
 def token_ids(tokenizer: Any, captions: Sequence[str]) -> Tensor:

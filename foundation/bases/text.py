@@ -20,6 +20,11 @@ def join_text(tokens: Tensor, extra: Tensor) -> Tensor:
     return torch.cat([tokens, padded.view(len(tokens), rows, width)], dim=1)
 
 
+def joined_shape(tokens: int, width: int, extra: int) -> tuple[int, int]:
+    """T and D of what `join_text` makes of so many tokens of this width, and so many numbers beside them."""
+    return tokens + -(-extra // width), width
+
+
 def split_text(joined: Tensor, extra_width: int) -> tuple[Tensor, Tensor]:
     """What `join_text` joined: tokens (B, T, D) and the P = `extra_width` numbers (B, P)."""
     rows = -(-extra_width // joined.shape[-1])

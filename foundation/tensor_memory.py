@@ -1,0 +1,109 @@
+"""How much memory tensors take at a time, counted without having any: PyTorch computes shapes, and no numbers.
+
+Within `counting` tensors are fake ones of the CPU (`torch._subclasses.FakeTensorMode`): they have shapes, types and
+places in one another's memory, and take none. What is counted is every storage from its first operation until nobody
+holds it, by autograd's graph as well, as an allocator would. What a kernel needs for itself is not seen.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.overrides import TorchFunctionMode
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_iter
+
+
+class TensorMemory(TorchDispatchMode):
+    """Bytes of the tensors that are alive, and the most that were so at once."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.alive = 0
+        self._most = 0
+        self._sizes: dict[int, int] = {}
+
+    @contextmanager
+    def peak(self) -> Iterator[list[int]]:
+        """Yield a list that holds, once the block has ended, the most bytes that were alive at once within it."""
+        before, self._most = self._most, self.alive
+        found: list[int] = []
+        try:
+            yield found
+        finally:
+            found.append(self._most)
+            self._most = max(before, self._most)
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Run an operation, and count the memory that it has made."""
+        made = func(*args, **(kwargs or {}))
+        for each in tree_iter(made):
+            if isinstance(each, Tensor):
+                self._count(each.untyped_storage())
+        return made
+
+    def _count(self, storage: torch.UntypedStorage) -> None:
+        place = storage._cdata
+        if place not in self._sizes:
+            self._sizes[place] = storage.nbytes()
+            self.alive += storage.nbytes()
+            self._most = max(self._most, self.alive)
+            weakref.finalize(storage, self._forget, place)
+
+    def _forget(self, place: int) -> None:
+        self.alive -= self._sizes.pop(place)
+
+
+@contextmanager
+def counting() -> Iterator[TensorMemory]:
+    """Within the block tensors are fake ones, and counted."""
+    whole = nn.Module._apply
+    nn.Module._apply = _replace_parameters  # type: ignore[assignment]
+    try:
+        with FakeTensorMode(allow_non_fake_inputs=True), TensorMemory() as memory:
+            yield memory
+    finally:
+        nn.Module._apply = whole  # type: ignore[method-assign]
+
+
+def _replace_parameters(module: nn.Module, change: Callable[[Tensor], Tensor], recurse: bool = True) -> nn.Module:
+    """As `nn.Module._apply`, which would swap the insides of two fake tensors, and that torch 2.13 refuses."""
+    for child in module.children() if recurse else ():
+        _replace_parameters(child, change)
+    for name, own in module._parameters.items():
+        if own is not None and (changed := change(own.detach())).dtype != own.dtype:
+            module._parameters[name] = nn.Parameter(changed, own.requires_grad)
+    module._buffers.update({name: each if each is None else change(each) for name, each in module._buffers.items()})
+    return module
+
+
+class _InFullPrecision(TorchFunctionMode):
+    """Normalises in float32, as autocast does on CUDA and not on the CPU."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        if func in (F.layer_norm, F.group_norm, torch.layer_norm, torch.group_norm, F.softmax, torch.softmax):
+            args = tuple(_as_float(each) for each in args)
+            kwargs = {name: _as_float(each) for name, each in kwargs.items()}
+        return func(*args, **kwargs)
+
+
+def _as_float(value: Any) -> Any:
+    return value.float() if isinstance(value, Tensor) and value.dtype in (torch.float16, torch.bfloat16) else value
+
+
+@contextmanager
+def autocast_as(device: str, dtype: torch.dtype) -> Iterator[None]:
+    """Within the block of fake tensors autocast gives the types that it gives on a device of this kind."""
+    if dtype == torch.float32:
+        yield
+        return
+    with torch.autocast("cpu", dtype), _InFullPrecision() if device != "cpu" else nullcontext():
+        yield
