@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from typing import Final
 
 import hydra
 from omegaconf import DictConfig
@@ -19,6 +20,8 @@ from sweeper.kinds import with_kind
 from sweeper.printed import print_config
 from sweeper.study.finished import already_finished
 from sweeper.study.taste import plan_by_taste
+
+_FORECAST: Final = ("forecast=true", "forecast=false")
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -39,7 +42,7 @@ def main(arguments: Sequence[str]) -> int:
 def _study(arguments: list[str]) -> int:
     arguments = search_presets(arguments)
     refuse_hydras_code(arguments)
-    overrides = [argument for argument in arguments if argument not in ("-m", "--multirun")]
+    overrides = [argument for argument in arguments if argument not in ("-m", "--multirun", *_FORECAST)]
     if not overrides:
         say(USAGE)
         return EXIT_BAD_INPUT
@@ -48,7 +51,12 @@ def _study(arguments: list[str]) -> int:
         if not arguments:
             return 0
     else:
-        arguments = overrides = with_kind(overrides)
+        forecast, arguments = "forecast=true" in arguments, with_kind(overrides)
+        overrides = arguments
+        if forecast:
+            from sweeper.forecast.command import show_forecast  # loads diffusers: seconds, for who wants it
+
+            return show_forecast(overrides)
         if lines := already_finished(plan_by_taste(overrides)):
             say(*lines)
             return 0

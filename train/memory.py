@@ -1,20 +1,21 @@
-"""What training takes of a device's memory, by the shapes of a base that was not loaded (`foundation.bases.unloaded`)."""
+"""What training takes, in memory and operations, by the shapes of a base that was not loaded."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
 
 import torch
 from torch import Tensor, nn
-from torch._subclasses.fake_tensor import unset_fake_temporarily
 from torch.utils.checkpoint import checkpoint
+from torch.utils.flop_counter import FlopCounterMode
 
+from foundation.bases.memory import latent_shape
 from foundation.bases.port import Base
 from foundation.bases.registry import DTYPES
-from foundation.tensor_memory import TensorMemory, autocast_as
+from foundation.tensor_memory import Growth, TensorMemory, autocast_as
 from train.adapters import TrialAdapter
 from train.attention import set_attention
 from train.optimizers import build_optimizer
@@ -29,27 +30,28 @@ _SAMPLE: Final = (16, 1024)
 class TrainingMemory:
     """Of a pack, in bytes."""
 
-    one: int
-    """The most that is alive at once while one slot trains, the base included."""
-    two: int
-    """The same of two slots."""
+    peak: Growth
+    """The most that is alive at once while so many slots train, the base included."""
     adapter: int
     """Of one trial's adapter."""
     state: int
     """Of one trial's optimizer."""
+    flops: int
+    """Floating-point operations of one slot's pass, as far as PyTorch counts them."""
 
-    def peak(self, slots: int) -> int:
-        """The most that is alive at once while so many slots train: each further one takes as much as the second."""
-        return self.one + (slots - 1) * (self.two - self.one)
+    @property
+    def waiting(self) -> int:
+        """What a trial holds while it does not train: adapter and stack, their gradients, and the optimizer's state."""
+        return 4 * self.adapter + self.state
 
 
 def training_memory(
-    base: Base, trial: TrialSpec, memory: TensorMemory, *, device: str = "cpu", regularized: bool = False
+    base: Base, trial: TrialSpec, memory: TensorMemory, kept: float, *, device: str = "cpu", regularized: bool = False
 ) -> TrainingMemory:
     """Put adapters like the trial's on a fake base, and let one and then two slots make a pass as `Pack` makes them.
 
-    `memory` has counted the base; `device` is the kind of device that it shall be for. `regularized`: regularisation
-    pictures come with the others. The base is left with adapters on it.
+    `memory` has counted the base; `kept` is what the optimizer keeps (`state_per_number`), `device` the kind of device
+    that it shall be for. `regularized`: regularisation pictures come with the others. The base is left with adapters.
     """
     set_attention(base, trial.train)
     denoiser: Any = base.denoiser
@@ -57,21 +59,26 @@ def training_memory(
         again = partial(checkpoint, use_reentrant=False, preserve_rng_state=False)  # there is no state to preserve
         denoiser.enable_gradient_checkpointing(again)
     denoiser.train()
-    adapters: list[TrialAdapter] = []
-    peaks = []
-    for number in range(2):
-        adapters.append(TrialAdapter(base, f"slot{number}", trial.adapter, 0, trial.train.num_steps))
-        peaks.append(_peak_of_pass(base, trial, adapters, memory, device, regularized))
+    rest = (memory, device, regularized)
+    adapters = [TrialAdapter(base, "slot0", trial.adapter, 0, trial.train.num_steps)]
+    with FlopCounterMode(display=False) as counter:
+        one = _peak_of_pass(base, trial, adapters, *rest)
+    adapters.append(TrialAdapter(base, "slot1", trial.adapter, 0, trial.train.num_steps))
+    two = _peak_of_pass(base, trial, adapters, *rest)
     numbers = sum(each.numel() for part in adapters[0].parameters for each in part)
-    with unset_fake_temporarily():
-        state = int(numbers * state_per_number(trial.optimizer))
-    return TrainingMemory(one=peaks[0] + state, two=peaks[1] + 2 * state, adapter=4 * numbers, state=state)
+    state = int(numbers * kept)
+    return TrainingMemory(
+        peak=Growth(one + state, two + 2 * state),
+        adapter=4 * numbers,
+        state=state,
+        flops=counter.get_total_flops(),
+    )
 
 
 def state_per_number(spec: OptimizerSpec) -> float:
     """Bytes that an optimizer keeps for each number that it trains: taken of a small one's, after a step."""
     parameter = nn.Parameter(torch.zeros(_SAMPLE))
-    optimizer = build_optimizer(replace(spec), [parameter])
+    optimizer = build_optimizer(spec, [parameter])
     parameter.grad = torch.ones_like(parameter)
     optimizer.step()
     kept = [each for each in optimizer.state[parameter].values() if isinstance(each, Tensor)]
@@ -111,8 +118,8 @@ def _step(base: Base, trial: TrialSpec, packs: Sequence[Packed], count: int, par
     `base`, `trial` and `device` are as in `training_memory`, `packs` those of denoiser and text encoder.
     """
     spec, dtype = trial.train, DTYPES[trial.train.precision]
-    rows, side = spec.batch_size * parts * count, base.resolution // base.pipeline.vae_scale_factor
-    latents = torch.empty(rows, base.denoiser.config.in_channels, side, side)  # type: ignore[union-attr, arg-type]
+    rows = spec.batch_size * parts * count
+    latents = torch.empty(rows, *latent_shape(base))
     timesteps, sizes = torch.zeros(rows), torch.zeros(rows, 6) if base.reads_sizes else None
     slots, (own, texts) = range(count), packs
     taught = slots if trial.adapter.text_encoder else range(0)

@@ -27,8 +27,6 @@ _LIBRARIES: Final = ("diffusers", "transformers")
 _WITH_WEIGHTS: Final = ("unet", "transformer", "vae", "text_encoder", "text_encoder_2", "text_encoder_3")
 _SCHEDULER: Final = "scheduler"
 _META: Final = "meta"
-_BLOCK: Final = 64
-"""Weights that share a scale in bitsandbytes' 4 bits."""
 Architecture = Mapping[str, tuple[str, str, Mapping[str, Any]]]
 """Of a pipeline: library, class and config of each part that has weights, and of its scheduler."""
 
@@ -103,7 +101,7 @@ def _on_meta(spec: BaseSpec, code: Any, architecture: Architecture, dtype: torch
         with torch.device(_META):
             modules = {part: _build(*each, dtype) for part, each in parts.items()}
         options = {name: value for name, value in left_out.items() if name not in ("text_encoder_3", "tokenizer_3")}
-        named = {name: None for name in _tokenizers_of(code.pipeline_class)}
+        named = dict.fromkeys(_tokenizers_of(code.pipeline_class))
         pipeline = code.pipeline_class(**{**named, **options, **modules})
         kind = type(f"Unloaded{code.__name__}", (code,), {"_fingerprint": lambda self: ""})
         return kind(pipeline, spec, torch.device(_META))
@@ -137,27 +135,3 @@ def _tokenizers_of(pipeline: Any) -> list[str]:
     """All that its constructor wants and that has no weights."""
     wanted, _ = pipeline._get_signature_keys(pipeline)
     return sorted(wanted)
-
-
-def weights_of(base: Base, spec: BaseSpec) -> dict[str, int]:
-    """Bytes of each part's weights on the device, quantised where `spec` says so."""
-    parts = {part: each for part, each in base.pipeline.components.items() if isinstance(each, torch.nn.Module)}
-    found = {part: _bytes_of(module) for part, module in parts.items()}
-    if spec.quantization is not None:
-        linear = [each for each in base.denoiser.modules() if isinstance(each, torch.nn.Linear)]
-        saved = sum(_bytes_of(each.weight) - _packed(each.weight, spec.quantization) for each in linear)
-        found[next(part for part, each in parts.items() if each is base.denoiser)] -= saved
-    return found
-
-
-def _bytes_of(held: torch.nn.Module | torch.Tensor) -> int:
-    """Of a tensor, or of all parameters and buffers of a module; those that are tied count once."""
-    if isinstance(held, torch.Tensor):
-        return held.numel() * held.element_size()
-    return sum(_bytes_of(each) for each in (*held.parameters(), *held.buffers()))
-
-
-def _packed(weight: torch.Tensor, quantization: str) -> int:
-    """Bytes of a linear layer's weights as bitsandbytes keeps them, with their scales in float32."""
-    count = weight.numel()
-    return count + 4 * len(weight) if quantization == "int8" else count // 2 + 4 * -(-count // _BLOCK)

@@ -23,6 +23,7 @@ from foundation.files.cache_use import noting_uses
 from foundation.files.durable import temporaries_below
 from foundation.secrets import redact
 from sweeper.clean import clear_after_kills
+from sweeper.forecast.at_start import forecasting
 from sweeper.launchers import LAUNCHERS
 from sweeper.launchers.port import Launcher
 from sweeper.records.config import Config
@@ -113,6 +114,7 @@ def _run_study(overrides: Sequence[str], stop: Stop) -> int:
         identity = search.identity(read_identity(folder / STUDY_FILE))
         write_study(folder, request, identity, overrides)
         keep_taste(request)
+        words_on_memory = stack.enter_context(forecasting(request, config))
         launcher = stack.enter_context(
             _start_workers(LAUNCHERS[config.launcher.name](config, request.objectives), search, config)
         )
@@ -131,6 +133,7 @@ def _run_study(overrides: Sequence[str], stop: Stop) -> int:
             tracker.start_study(config.study.name, identity, params, (folder / STUDY_FILE).read_text())
             display.line(*(f"{line}; the others go on" for line in missing))
             display.line(*_notes(request, config, dataset), *recipes.notes, *earlier.notes, *words_on_unchecked(folder))
+            display.line(*words_on_memory())
             probe_rates(config, request.space, search, first, resolve, supervisor, display, folder)
             supervisor.run()
             chosen = select_best(supervisor, tracker, display, folder, config, dataset, stages.total)
