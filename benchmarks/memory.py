@@ -15,7 +15,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, Literal
 
 import torch
 
@@ -42,7 +42,7 @@ from train.pack import Pack  # noqa: E402
 CARDS: Final = (8, 12, 16, 24, 48, 80)
 """GiB."""
 _MOST: Final = 8
-_PASSES: Final = 3
+_PASSES: Final = 2
 _ADAPTER: Final = ("optimizer=adamw", "adapter.rank=16", "adapter.targets=attention+ff")
 
 
@@ -52,7 +52,7 @@ class Setting:
 
     batch: int
     checkpointing: bool = False
-    quantization: str | None = None
+    quantization: Literal["nf4"] | None = None
 
     def __str__(self) -> str:
         words = [f"batch {self.batch}", *(["checkpointing"] if self.checkpointing else [])]

@@ -2,8 +2,7 @@
 
 Within `counting` tensors are fake ones of the CPU (`torch._subclasses.FakeTensorMode`): they have shapes, types and
 places in one another's memory, and take none. What is counted is every storage from its first operation until nobody
-holds it, by autograd's graph as well, as an allocator would. Of what kernels need for themselves only what convolutions
-copy is counted.
+holds it, by autograd's graph as well, as an allocator would. What a kernel needs for itself is not seen.
 """
 
 from __future__ import annotations
@@ -21,16 +20,29 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_iter
 
-_CONVOLUTIONS: Final = (torch.ops.aten.convolution.default, torch.ops.aten.convolution_backward.default)
-"""Kernels that are known to copy what they get and make: oneDNN has a layout of its own for it."""
+_LARGE: Final = 32 * 2**20
+"""Bytes of a block that glibc takes from the system and gives back (M_MMAP_THRESHOLD's most), beside its heap."""
+_HEAP: Final = 1.25
+"""What its heap holds of smaller blocks that come and go, on the CPU (docs/memory.md, measured)."""
+_CACHE: Final = 1.1
+"""What torch's allocator on a GPU holds of them. Not measured here."""
 
 
-class TensorMemory(TorchDispatchMode):
+def held(size: int, device: str) -> int:
+    """Bytes that an allocator holds, on a kind of device, for a tensor of this size that comes and goes."""
+    if device == "cpu":
+        return size if size >= _LARGE else int(_HEAP * size)
+    return int(_CACHE * size)
+
+
+class TensorMemory(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Bytes of the tensors that are alive, and the most that were so at once."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.alive = 0
+        self.held: Callable[[int], int] = lambda size: size
+        """Bytes that count for a tensor of so many, from now on."""
         self._most = 0
         self._sizes: dict[int, int] = {}
 
@@ -51,16 +63,13 @@ class TensorMemory(TorchDispatchMode):
         for each in tree_iter(made):
             if isinstance(each, Tensor):
                 self._count(each.untyped_storage())
-        if func in _CONVOLUTIONS:
-            copies = sum(each.nbytes for each in tree_iter((args[:2], made)) if isinstance(each, Tensor))
-            self._most = max(self._most, self.alive + copies)
         return made
 
     def _count(self, storage: torch.UntypedStorage) -> None:
         place = storage._cdata
         if place not in self._sizes:
-            self._sizes[place] = storage.nbytes()
-            self.alive += storage.nbytes()
+            self._sizes[place] = self.held(storage.nbytes())
+            self.alive += self._sizes[place]
             self._most = max(self._most, self.alive)
             weakref.finalize(storage, self._forget, place)
 
@@ -86,7 +95,7 @@ def counting() -> Iterator[TensorMemory]:
     from torch._subclasses.fake_tensor import FakeTensorMode  # takes 100 MB of memory to import
 
     whole = nn.Module._apply
-    nn.Module._apply = _replace_parameters  # type: ignore[assignment]
+    nn.Module._apply = _replace_parameters  # type: ignore[method-assign]
     try:
         with FakeTensorMode(allow_non_fake_inputs=True), TensorMemory() as memory:
             yield memory

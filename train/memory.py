@@ -128,7 +128,7 @@ def _step(base: Base, trial: TrialSpec, packs: Sequence[Packed], count: int, par
         with autocast_as(device, dtype):
             embeddings = torch.empty(rows, *base.text_shape)
             if taught:
-                embeddings = base.embed(torch.zeros(rows, base.num_tokens, dtype=torch.int64))
+                embeddings = base.embed(torch.zeros(rows, base.num_ids, dtype=torch.int64))
             predicted = base.predict(latents, timesteps, embeddings, *([] if sizes is None else [sizes]))
         losses = [(share.float() - torch.empty_like(share)).square().mean() for share in predicted.chunk(count)]
         torch.stack(losses).sum().backward()  # type: ignore[no-untyped-call]

@@ -50,6 +50,11 @@ class FlowTransformer(FrozenPipeline):
         """No ids (B, 0): they are for those who train a text encoder."""
         return torch.zeros(len(captions), 0, dtype=torch.int64)
 
+    @property
+    def num_ids(self) -> int:
+        """See `Base`."""
+        return 0
+
     def embed(self, tokens: Tensor) -> Tensor:
         """See `Base`."""
         raise AdapterError(self._no_text_training)

@@ -94,6 +94,10 @@ class Base(Protocol):
     def text_shape(self) -> tuple[int, int]:
         """T and D of a caption's embeddings, as its modules' configs tell them."""
 
+    @property
+    def num_ids(self) -> int:
+        """How many ids `tokenize` makes of a caption."""
+
     def encode_texts(self, captions: Sequence[str]) -> Tensor:
         """Captions to embeddings (B, T, D) in float32, with whatever adapter is active, and without gradients."""
 

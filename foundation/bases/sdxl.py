@@ -90,12 +90,17 @@ class StableDiffusionXL(StableDiffusion):
 
     def embed(self, tokens: Tensor) -> Tensor:
         """See `Base`."""
-        length = self._pipeline.tokenizer.model_max_length
+        length = super().num_ids
         first, second = (
             encoder(own.to(self.device), output_hidden_states=True)
             for encoder, own in zip(self._encoders.children(), torch.split(tokens, length, dim=1), strict=True)
         )
         return join_text(torch.cat([first.hidden_states[-2], second.hidden_states[-2]], dim=-1), second.text_embeds)
+
+    @property
+    def num_ids(self) -> int:
+        """See `Base`. Those of both encoders."""
+        return super().num_ids + int(self._pipeline.text_encoder_2.config.max_position_embeddings)
 
     @property
     def text_shape(self) -> tuple[int, int]:

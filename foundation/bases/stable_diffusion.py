@@ -77,6 +77,11 @@ class StableDiffusion(FrozenPipeline):
         config = self._pipeline.text_encoder.config
         return config.max_position_embeddings, config.hidden_size
 
+    @property
+    def num_ids(self) -> int:
+        """See `Base`."""
+        return int(self._pipeline.text_encoder.config.max_position_embeddings)
+
     @torch.no_grad()
     def encode_texts(self, captions: Sequence[str]) -> Tensor:
         """See `Base`."""
@@ -102,7 +107,7 @@ def _lay_out_channels_last(module: nn.Module, device: torch.device) -> None:
     beside Stable Diffusion 1.5 that would be 2.7 GB more.
     """
     read = {name: each.data_ptr() for name, each in module.named_parameters()}
-    module.to(memory_format=torch.channels_last)
+    module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     for name, parameter in module.named_parameters() if device.type == "cpu" else ():
         if parameter.data_ptr() == read[name]:
             parameter.data = parameter.data.clone(memory_format=torch.preserve_format)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Final
@@ -20,7 +21,7 @@ from foundation.bases.spec import BaseSpec, Precision
 from foundation.config.own_code import refuse_models_code, refuse_pipelines_code
 from foundation.errors import BaseModelError, first_line
 from foundation.files.documents import as_mapping, read_json
-from foundation.tensor_memory import TensorMemory, counting
+from foundation.tensor_memory import TensorMemory, counting, held
 
 _INDEX: Final = "model_index.json"
 _LIBRARIES: Final = ("diffusers", "transformers")
@@ -76,11 +77,12 @@ def _fetched(hub_id: str, name: str) -> Path:
 
 @contextmanager
 def unloaded_base(
-    spec: BaseSpec, family: str, architecture: Architecture, precision: Precision
+    spec: BaseSpec, family: str, architecture: Architecture, precision: Precision, device: str | None = None
 ) -> Iterator[tuple[Base, TensorMemory]]:
     """Yield the base by its shapes, as `load_base` would load it onto the CPU, and what counts all memory of tensors.
 
-    Within the block tensors are fake (see `foundation.tensor_memory`).
+    Within the block tensors are fake (see `foundation.tensor_memory`). With a kind of `device` those that come beside
+    the weights count as much as its allocator holds of them.
 
     Raises:
         BaseModelError: its configs do not fit its family's code.
@@ -91,6 +93,8 @@ def unloaded_base(
             if isinstance(module, torch.nn.Module):
                 _let_be_fake(module)
         base.device = torch.device("cpu")
+        if device is not None:
+            memory.held = partial(held, device=device)
         yield base, memory
 
 

@@ -30,7 +30,7 @@ def largest_trial(request: Plan) -> tuple[TrialSpec, float]:
     kept = [state_per_number(trial.optimizer)]
     for name in _searched(request, "optimizer"):
         try:
-            kept.append(state_per_number(OptimizerSpec(name=name)))
+            kept.append(state_per_number(OptimizerSpec(name=name, lr=1.0)))
         except (UserError, ValueError, ImportError):  # it is not installed, or wants settings: the trial will say so
             continue
     return replace(trial, adapter=adapter, train=train), max(kept)

@@ -21,17 +21,13 @@ _ENCODED_AT_ONCE: Final = 16
 """As `train.caches` does."""
 _LIBRARIES: Final = 60_000_000
 """What libraries take on the CPU once they compute: kernels made for this machine, threads."""
-_HEAP: Final = 1.25
-"""glibc's heap on the CPU: of what comes and goes in a pass so much stays (docs/memory.md, measured)."""
 _CONTEXT: Final = 700_000_000
 """Of a GPU: what its driver and libraries hold beside tensors. Not measured here."""
-_CACHE: Final = 1.1
-"""Of a GPU: what torch's allocator holds beside the tensors that come and go. Not measured here."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Memory:
-    """Bytes on a kind of device; tensors were counted, what holds them was not."""
+    """Bytes on a kind of device."""
 
     base: BaseMemory
     training: TrainingMemory
@@ -80,10 +76,7 @@ class Memory:
         return rows
 
     def _held(self, peak: int) -> int:
-        passing = peak - self.weights
-        if self.device == "cpu":
-            return int(self.process + _LIBRARIES + self.weights + _HEAP * passing)
-        return int(_CONTEXT + self.weights + _CACHE * passing)
+        return peak + (self.process + _LIBRARIES if self.device == "cpu" else _CONTEXT)
 
 
 def memory_of(
@@ -100,7 +93,7 @@ def memory_of(
     base, precision = config.base, config.train.precision
     process = psutil.Process().memory_info().rss
     regularized = bool(config.data.regularization_path or config.data.regularization_prompt)
-    with unloaded_base(base, family, architecture, precision) as (fake, counted):
+    with unloaded_base(base, family, architecture, precision, device) as (fake, counted):
         own = base_memory(fake, base, counted, DTYPES[precision], device)
         return Memory(
             base=own,

@@ -91,9 +91,7 @@ def fits_line(config: Config, memory: Memory, total: int, device: str) -> str:
             f"memory: {where}: not one trial fits; try train.activation_checkpointing=true, train.precision=bf16, a "
             "smaller train.batch_size, or base.quantization"
         )
-    said = (
-        f"memory: {where}: {slots} of up to {most} trials at once fit, {_gb(memory.training_peak(slots))} at the peak"
-    )
+    said = f"memory: {where}: {slots} of up to {most} trials at once fit, with {_gb(memory.training_peak(slots))}"
     rows = memory.rows_in(total, slots)
     if rows == memory.batch_rows:
         return said
