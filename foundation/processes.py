@@ -35,14 +35,3 @@ def end_group(leader: int, *, at_once: bool) -> None:
         for process in [*first.children(recursive=True), *([first] if leader != os.getpid() else [])]:
             with suppress(psutil.NoSuchProcess):
                 process.kill()
-
-
-def interrupt(process: int) -> None:
-    """Send a process what Ctrl-C sends.
-
-    Raises:
-        ProcessLookupError: there is none. PermissionError: it is another's, or this system can only kill it.
-    """
-    if not hasattr(os, "killpg"):
-        raise PermissionError("this system cannot interrupt it from outside; press Ctrl-C where it runs")
-    os.kill(process, signal.SIGINT)

@@ -7,7 +7,7 @@ import json
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 import torch
 from torch import Tensor, nn
@@ -17,6 +17,9 @@ from foundation.bases.port import Saved
 from foundation.bases.spec import BaseSpec
 from foundation.data.tokens import caption_reader, num_longer
 from foundation.errors import BaseModelError
+
+_SUMMED_AT_ONCE: Final = 2**26
+"""Weights; in float64, with their squares, 1 GiB."""
 
 
 class FrozenPipeline(ABC):
@@ -164,9 +167,16 @@ class FrozenPipeline(ABC):
             config = module.config if isinstance(module.config, dict) else module.config.to_dict()
             digest.update(json.dumps({k: str(v) for k, v in sorted(dict(config).items())}).encode())
             for name, parameter in module.named_parameters():
-                weights = parameter.detach().double()
-                digest.update(f"{name} {weights.sum().item():.12e} {weights.square().sum().item():.12e}".encode())
+                sums = [each.item() for each in _sums(parameter.detach())]
+                digest.update(f"{name} {sums[0]:.12e} {sums[1]:.12e}".encode())
         return digest.hexdigest()[:16]
+
+
+def _sums(weights: Tensor) -> Tensor:
+    """Sums of weights and of their squares (2,), in float64, in parts: a large embedding is not copied as a whole."""
+    parts = weights.flatten().split(_SUMMED_AT_ONCE) if weights.numel() > _SUMMED_AT_ONCE else [weights]
+    doubles = (part.double() for part in parts)
+    return torch.stack([torch.stack([each.sum(), each.square().sum()]) for each in doubles]).sum(0)
 
 
 def _as_others_name(state: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from benchmarks.architectures import ARCHITECTURES
-from foundation.bases import unloaded
+from foundation.bases import frozen, unloaded
 from foundation.bases.memory import base_memory, latent_shape, weights_of
 from foundation.bases.registry import load_base
 from foundation.bases.unloaded import architecture_of, unloaded_base
@@ -58,6 +58,13 @@ def test_a_quantised_denoiser_takes_what_bitsandbytes_keeps_of_it(tmp_path: Path
         eight = weights_of(fake, replace(spec, quantization="int8"))["transformer"]
     assert whole - four == pytest.approx(count * (2 - 0.5 - 4 / 64), rel=0.02)
     assert whole - eight == count - 4 * sum(len(each) for each in linear)
+
+
+def test_sums_of_a_large_weight_are_taken_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    weights = torch.randn(50, 7).bfloat16()
+    monkeypatch.setattr(frozen, "_SUMMED_AT_ONCE", 100)
+    sums = weights.double().sum(), weights.double().square().sum()
+    assert torch.allclose(frozen._sums(weights), torch.stack(sums), rtol=1e-12)
 
 
 @pytest.mark.parametrize("name", ARCHITECTURES)
