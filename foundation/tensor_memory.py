@@ -28,7 +28,7 @@ _CACHE: Final = 1.1
 """What torch's allocator on a GPU holds of them. Not measured here."""
 
 
-def held(size: int, device: str) -> int:
+def block_size(size: int, device: str) -> int:
     """Bytes that an allocator holds, on a kind of device, for a tensor of this size that comes and goes."""
     if device == "cpu":
         return size if size >= _LARGE else int(_HEAP * size)

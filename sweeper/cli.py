@@ -52,7 +52,7 @@ USAGE: Final = "\n".join(
         "  sweeper +experiment=pencil                                            the embedded example, in minutes",
         "  sweeper data.path=my/pictures base=sd15 \"data.trigger='in my style'\"  your own pictures",
         "",
-        "The same command goes on where it was stopped; with forecast=true it only says what it will take. Other commands:",
+        "The same command goes on where it was stopped. forecast=true: only say what it will take. Other commands:",
         "",
         *(f"  sweeper {name:<11}{command.does}" for name, command in COMMANDS.items()),
         "",

@@ -174,7 +174,8 @@ class FrozenPipeline(ABC):
 
 def _sums(weights: Tensor) -> Tensor:
     """Sums of weights and of their squares (2,), in float64, in parts: a large embedding is not copied as a whole."""
-    parts = weights.flatten().split(_SUMMED_AT_ONCE) if weights.numel() > _SUMMED_AT_ONCE else [weights]
+    large = weights.numel() > _SUMMED_AT_ONCE
+    parts = torch.split(weights.flatten(), _SUMMED_AT_ONCE) if large else (weights,)
     doubles = (part.double() for part in parts)
     return torch.stack([torch.stack([each.sum(), each.square().sum()]) for each in doubles]).sum(0)
 

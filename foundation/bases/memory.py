@@ -77,7 +77,7 @@ def weights_of(base: Base, spec: BaseSpec) -> dict[str, int]:
     found = {part: _bytes_of(module) for part, module in parts.items()}
     if spec.quantization is not None:
         linear = [each for each in base.denoiser.modules() if isinstance(each, torch.nn.Linear)]
-        saved = sum(_bytes_of(each.weight) - _packed(each.weight, spec.quantization) for each in linear)
+        saved = sum(_bytes_of(each.weight) - _packed_size(each.weight, spec.quantization) for each in linear)
         found[next(part for part, each in parts.items() if each is base.denoiser)] -= saved
     return found
 
@@ -89,7 +89,7 @@ def _bytes_of(held: torch.nn.Module | torch.Tensor) -> int:
     return sum(_bytes_of(each) for each in (*held.parameters(), *held.buffers()))
 
 
-def _packed(weight: torch.Tensor, quantization: str) -> int:
+def _packed_size(weight: torch.Tensor, quantization: str) -> int:
     """Bytes of a linear layer's weights as bitsandbytes keeps them, with their scales in float32."""
     count = weight.numel()
     return count + 4 * len(weight) if quantization == "int8" else count // 2 + 4 * -(-count // _BLOCK)

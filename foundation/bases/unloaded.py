@@ -21,7 +21,7 @@ from foundation.bases.spec import BaseSpec, Precision
 from foundation.config.own_code import refuse_models_code, refuse_pipelines_code
 from foundation.errors import BaseModelError, first_line
 from foundation.files.documents import as_mapping, read_json
-from foundation.tensor_memory import TensorMemory, counting, held
+from foundation.tensor_memory import TensorMemory, block_size, counting
 
 _INDEX: Final = "model_index.json"
 _LIBRARIES: Final = ("diffusers", "transformers")
@@ -62,13 +62,13 @@ def _read(location: str, name: str) -> dict[str, Any]:
         return BaseModelError(f"{line}; fetch it anew")
 
     try:
-        file = Path(location) / name if Path(location).is_dir() else _fetched(location, name)
+        file = Path(location) / name if Path(location).is_dir() else _fetch(location, name)
         return as_mapping(read_json(file, refusal), str(file), refusal)
     except OSError as error:
         raise BaseModelError(f"base {location}: its {name} is not to be had ({first_line(error)})") from error
 
 
-def _fetched(hub_id: str, name: str) -> Path:
+def _fetch(hub_id: str, name: str) -> Path:
     from huggingface_hub import hf_hub_download, try_to_load_from_cache  # only for who asks: it takes a moment
 
     known = try_to_load_from_cache(hub_id, name)
@@ -94,7 +94,7 @@ def unloaded_base(
                 _let_be_fake(module)
         base.device = torch.device("cpu")
         if device is not None:
-            memory.held = partial(held, device=device)
+            memory.held = partial(block_size, device=device)
         yield base, memory
 
 

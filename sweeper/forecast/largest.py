@@ -24,11 +24,11 @@ def largest_trial(request: Plan) -> tuple[TrialSpec, float]:
         trial.adapter,
         rank=space.largest("adapter.rank", trial.adapter.rank),
         text_encoder=bool(space.largest("adapter.text_encoder", trial.adapter.text_encoder)),
-        targets=max((trial.adapter.targets, *_searched(request, "adapter.targets")), key=_width),
+        targets=max((trial.adapter.targets, *_options_of(request, "adapter.targets")), key=_width),
     )
     train = replace(trial.train, batch_size=space.largest("train.batch_size", trial.train.batch_size))
     kept = [state_per_number(trial.optimizer)]
-    for name in _searched(request, "optimizer"):
+    for name in _options_of(request, "optimizer"):
         try:
             kept.append(state_per_number(OptimizerSpec(name=name, lr=1.0)))
         except (UserError, ValueError, ImportError):  # it is not installed, or wants settings: the trial will say so
@@ -36,7 +36,7 @@ def largest_trial(request: Plan) -> tuple[TrialSpec, float]:
     return replace(trial, adapter=adapter, train=train), max(kept)
 
 
-def _searched(request: Plan, key: str) -> list[str]:
+def _options_of(request: Plan, key: str) -> list[str]:
     found = [each.domain.corners() for each in request.space.dimensions if each.key == key]
     return [value for corners in found for value in corners if isinstance(value, str)]
 

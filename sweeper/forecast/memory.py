@@ -46,18 +46,18 @@ class Memory:
 
     def training_peak(self, slots: int) -> int:
         """While so many slots train."""
-        return self._held(self.training.peak.at(slots))
+        return self._with_process(self.training.peak.at(slots))
 
     def judging_peak(self, slots: int, batch_rows: int | None = None) -> int:
         """While pictures of so many slots are drawn, perhaps with other `batch_rows`; without what looks at them."""
         pictures = slots * max(1, (batch_rows or self.batch_rows) // (slots * self.pictures_rows))
         drawn = max(self.base.denoising.at(pictures * self.pictures_rows), self.base.decoding.at(pictures))
-        return self._held(drawn + slots * self.training.waiting)
+        return self._with_process(drawn + slots * self.training.waiting)
 
     @property
     def encoding_peak(self) -> int:
         """While the study's pictures are encoded."""
-        return self._held(self.base.encoding.at(_ENCODED_AT_ONCE))
+        return self._with_process(self.base.encoding.at(_ENCODED_AT_ONCE))
 
     def peak(self, slots: int) -> int:
         """Of all that is done with so many slots."""
@@ -75,7 +75,7 @@ class Memory:
             rows //= 2
         return rows
 
-    def _held(self, peak: int) -> int:
+    def _with_process(self, peak: int) -> int:
         return peak + (self.process + _LIBRARIES if self.device == "cpu" else _CONTEXT)
 
 

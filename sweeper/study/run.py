@@ -115,9 +115,7 @@ def _run_study(overrides: Sequence[str], stop: Stop) -> int:
         write_study(folder, request, identity, overrides)
         keep_taste(request)
         words_on_memory = stack.enter_context(forecasting(request, config))
-        launcher = stack.enter_context(
-            _start_workers(LAUNCHERS[config.launcher.name](config, request.objectives), search, config)
-        )
+        launcher = stack.enter_context(_start_workers(request, config, search))
         if tracking.in_our_files:
             tracker = open_tracker(tracking, folder.parent)
         display = Display(config.study.name, config.study.num_trials, config.train.num_steps, TimeLeft.of(config))
@@ -131,9 +129,8 @@ def _run_study(overrides: Sequence[str], stop: Stop) -> int:
         def run() -> object:
             params = {"data.kind": config.data.kind, **request.space.fingerprint()}
             tracker.start_study(config.study.name, identity, params, (folder / STUDY_FILE).read_text())
-            display.line(*(f"{line}; the others go on" for line in missing))
-            display.line(*_notes(request, config, dataset), *recipes.notes, *earlier.notes, *words_on_unchecked(folder))
-            display.line(*words_on_memory())
+            notes = (*_notes(request, config, dataset, missing), *recipes.notes, *earlier.notes)
+            display.line(*notes, *words_on_unchecked(folder), *words_on_memory())
             probe_rates(config, request.space, search, first, resolve, supervisor, display, folder)
             supervisor.run()
             chosen = select_best(supervisor, tracker, display, folder, config, dataset, stages.total)
@@ -174,8 +171,9 @@ def _narrow(request: Plan, database: Database) -> tuple[Plan, list[Params]]:
     return replace(request, config=config, space=space), first
 
 
-def _notes(request: Plan, config: Config, dataset: Dataset) -> Iterator[str]:
-    """What a person should know before the study begins, one line each."""
+def _notes(request: Plan, config: Config, dataset: Dataset, missing: Sequence[str]) -> Iterator[str]:
+    """What a person should know before the study begins, one line each; `missing` says which devices are not there."""
+    yield from (f"{line}; the others go on" for line in missing)
     yield from dataset.notes(config.base.resolution)
     if len(config.eval.prompts) == 1:
         yield (
@@ -294,8 +292,9 @@ def _is_value(value: object) -> bool:
 
 
 @contextmanager
-def _start_workers(launcher: Launcher, search: Search, config: Config) -> Iterator[Launcher]:
+def _start_workers(request: Plan, config: Config, search: Search) -> Iterator[Launcher]:
     """Let the workers load, which takes them a while, as soon as it is known that there is work; end them after."""
+    launcher = LAUNCHERS[config.launcher.name](config, request.objectives)
     try:
         if search.running() or search.num_finished < config.study.num_trials:
             for number in range(len(launcher.devices)):
