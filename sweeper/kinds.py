@@ -19,27 +19,35 @@ from sweeper.records.paths import cache_of
 def with_kind(overrides: Sequence[str]) -> list[str]:
     """The overrides, and after them `data.kind`, `data.trigger` and `eval.class_word` as the captions have them.
 
-    What the overrides or an option say already stays; what was found is said in one line. Of a set that is drawn all is
-    known. Mistakes are left to those who read the overrides for good.
+    What was found is said in one line. Mistakes are left to those who read the overrides for good.
     """
+    found, lines = find_kind(overrides)
+    say(*lines)
+    return found
+
+
+def find_kind(overrides: Sequence[str]) -> tuple[list[str], list[str]]:
+    """The same, and the lines that are to be said.
+
+    What the overrides or an option say already stays. Of a set that is drawn all is known.
+    """
+    given = list(overrides)
     try:
         parsed, _ = parse_overrides(overrides)
         config = compose([str(each.input_line) for each in parsed if not each.is_sweep_override()])
         data = parse(DataSpec, config["data"], where="data")
         if data.path is None or (data.kind != "style" and data.trigger and config["eval"]["class_word"]):
-            return list(overrides)
+            return given, []
         captions = _captions(data, cache_of(Path(str(config["study"]["folder"]))))
     except (UserError, OSError, LookupError, TypeError):
-        return list(overrides)
+        return given, []
     is_said = bool({each.key_or_group for each in parsed} & {KIND, f"data.{KIND}"}) or data.kind != "style"
     found = kind_of(captions, data.trigger)
     if found is None or (is_said and "style" in (found.kind, data.kind)):
-        if not is_said:
-            say("data.kind is style: no phrase in all captions calls a subject; data.kind=subject says that one does")
-        return list(overrides)
+        unclear = "data.kind is style: no phrase in all captions calls a subject; data.kind=subject says that one does"
+        return given, [] if is_said else [unclear]
     own = dict(_settings(found, config, is_said))
-    say(*_line(found, own, len(captions)))
-    return [*overrides, *(f"{key}={quote(value)}" for key, value in own.items())]
+    return [*given, *(f"{key}={quote(value)}" for key, value in own.items())], [*_line(found, own, len(captions))]
 
 
 def _captions(data: DataSpec, cache: Path) -> list[str]:

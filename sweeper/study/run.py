@@ -31,6 +31,7 @@ from sweeper.records.lease import supervising
 from sweeper.records.paths import STUDIES, cache_of, trainings_of
 from sweeper.records.trials import Resolved
 from sweeper.results.finalists import select_best
+from sweeper.results.forecast import forecast_words
 from sweeper.search.database import DATABASE_ERRORS, Database, config_of, database_of, ranking_of
 from sweeper.search.dimension import Params, Value
 from sweeper.search.earlier import read_earlier
@@ -54,7 +55,7 @@ from sweeper.study.stopping import Stop, stoppable
 from sweeper.study.study_file import STUDY_FILE, read_identity, to_yaml, write_study
 from sweeper.study.supervisor import Supervisor
 from sweeper.study.taste import keep_taste, plan_by_taste, words_on_taste
-from sweeper.study.time_left import TimeLeft, forecast_words
+from sweeper.study.time_left import TimeLeft
 from sweeper.tracking import open_tracker
 from sweeper.tracking.port import Tracker
 from train.drawn import with_drawn_folder

@@ -7,28 +7,7 @@ from dataclasses import dataclass
 
 from sweeper.records.config import Config
 from sweeper.records.messages import Draw, Probe, Rescore
-from sweeper.records.study_spec import StudySpec
-from sweeper.results.strength import AS_TRAINED, STRENGTH_PROMPTS, STRENGTH_STEPS
-
-
-def pictures_of_finals(config: Config) -> int:
-    """How many pictures finalists and strengths are judged by, at most; judging is mostly drawing."""
-    judge, study = config.eval, config.study
-    prompts, seeds = len(judge.final_prompts or judge.prompts), len(judge.seeds)
-    finalists = min(study.finalists, study.num_trials) * study.repeats * prompts * 2 * seeds
-    if not study.strengths:
-        return finalists
-    strengths = len({AS_TRAINED, *study.strengths})
-    again = prompts * 2 * seeds
-    sheet = (
-        strengths * (STRENGTH_STEPS - 1) * min(STRENGTH_PROMPTS, prompts)
-    )  # the chosen step was drawn when it was judged
-    return finalists + strengths * prompts * max(2, seeds) + again + sheet
-
-
-def num_trainings(study: StudySpec) -> int:
-    """Trials and repeats of finalists."""
-    return study.num_trials + min(study.finalists, study.num_trials) * (study.repeats - 1)
+from sweeper.results.forecast import num_trainings, pictures_of_finals
 
 
 def count_pictures(question: Rescore | Draw | Probe, config: Config) -> int:
@@ -38,16 +17,6 @@ def count_pictures(question: Rescore | Draw | Probe, config: Config) -> int:
     if isinstance(question, Draw):
         return question.prompts
     return len(config.eval.final_prompts or config.eval.prompts) * len(question.seeds)
-
-
-def forecast_words(config: Config) -> str:
-    """What a study will do at most, in a line; how long that takes is known after its first evaluation."""
-    steps, usual, trainings = config.train.num_steps, config.eval.usual, num_trainings(config.study)
-    evaluations = trainings * math.ceil(steps / config.eval.every)
-    return (
-        f"forecast: at most {trainings} trainings of {steps} steps, {evaluations} evaluations of up to "
-        f"{usual.prompts * usual.seeds} pictures, and {pictures_of_finals(config)} pictures of finalists in each round"
-    )
 
 
 @dataclass(slots=True)

@@ -16,10 +16,11 @@ from rich.console import Console
 from sweeper.records.messages import BaseLoaded, Ready
 from sweeper.records.trials import Trial
 from sweeper.results.best_files import dashboard_command, files_of
+from sweeper.results.forecast import pictures_of_finals
 from sweeper.search.space import plan
 from sweeper.study.display import Display
 from sweeper.study.extending import as_long_as
-from sweeper.study.time_left import TimeLeft, pictures_of_finals
+from sweeper.study.time_left import TimeLeft
 from tests.hostile_path import HOSTILE
 from tests.sweeper.fake_worker import OVERRIDES, evaluation
 
