@@ -16,7 +16,9 @@ from typing import Final
 import uvicorn
 
 from foundation.command import run_main, run_with_usage
+from foundation.config.home import at_home
 from foundation.config.keyed import read_keyed
+from foundation.config.presets import search_presets
 from foundation.console import say
 from foundation.errors import ConfigError, StudyError, UserError
 from foundation.processes import TERMINAL_CLOSED
@@ -37,18 +39,20 @@ from sweeper.tracking import DATABASE
 from sweeper.tracking.runs_of import experiment_of
 
 USAGE: Final = """\
-sweeper dashboard [folder=multirun] [port=5000] [host=127.0.0.1] [mlflow=5001]     every study, trial and picture
+sweeper dashboard [folder=multirun] [port=5000] [host=127.0.0.1] [mlflow=5001] [data=FOLDER]   every study and picture
 
   folder=    where studies are, as study.folder (default: multirun)
   port=      default: 5000
   host=      address to listen on (default: 127.0.0.1, so that no other machine can reach it)
   mlflow=    MLflow's port (default: the next after port), or false: without MLflow
+  data=      a folder below which a study that is started from the page may find its pictures; may be given more than
+             once (default: the folder that one is in)
 
 The link that is printed holds a token, new each time; without it nobody is answered.
 
   sweeper dashboard
-  sweeper dashboard folder=/data/studies port=5010"""
-KEYS: Final = ("folder", "host", "mlflow", "port")
+  sweeper dashboard folder=/data/studies port=5010 data=~/pictures"""
+KEYS: Final = ("data", "folder", "host", "mlflow", "port")
 _LAST_S: Final = 2
 """How long requests may still take once the server is to end."""
 
@@ -62,6 +66,8 @@ class DashboardRequest:
     port: int
     mlflow: int | None
     """MLflow's port; None: without it."""
+    data: tuple[Path, ...] = (Path(),)
+    """Where pictures for a study that is started from the page may lie."""
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -73,7 +79,7 @@ def serve(request: DashboardRequest) -> int:
     """Serve the page of the studies in a folder, and MLflow, until a signal ends it; the exit code.
 
     Raises:
-        StudyError: there is no study in the folder, MLflow's database is damaged, a port is taken, or a server does not
+        StudyError: the folder is not there, MLflow's database is damaged, a port is taken, or a server does not
             start.
     """
     from sweeper.page.live import Studies  # Optuna takes seconds to import, which help need not wait for
@@ -81,8 +87,9 @@ def serve(request: DashboardRequest) -> int:
 
     folder, host, port = request.folder, request.host, request.port
     database = folder / DATABASE
-    if not database.is_file() and not studies_in(folder):
-        raise StudyError(f"no study in {folder}/ yet; run `make sweep`, or name their folder by folder=")
+    if not folder.is_dir():
+        raise StudyError(f"there is no folder {folder}/; run `make sweep`, or name the studies' folder by folder=")
+    search_presets([])  # a study that is started from the page may have what its own command finds here
     mlflow_port = request.mlflow if database.is_file() else None
     refuse_taken(host, port)
     if mlflow_port is not None:
@@ -92,7 +99,9 @@ def serve(request: DashboardRequest) -> int:
     mlflow = f"http://{name}:{mlflow_port}" if mlflow_port is not None else ""
     own = Secrets()
     hosts = [f"{in_url(each)}:{port}" for each in host_names(host)]
-    site = Site(studies=Studies(folder, folder / STUDIES), own=own, hosts=hosts, port=port, mlflow=mlflow)
+    site = Site(
+        studies=Studies(folder, folder / STUDIES), own=own, hosts=hosts, port=port, mlflow=mlflow, data=request.data
+    )
     settings = uvicorn.Config(
         make_app(site), host=host, port=port, log_level="warning", timeout_graceful_shutdown=_LAST_S, lifespan="off"
     )
@@ -127,13 +136,15 @@ def parse(arguments: Sequence[str]) -> DashboardRequest:
     Raises:
         ConfigError: with every mistake at once.
     """
-    keys, problems = read_keyed([*_without_dashes(arguments)], KEYS, (), ("folder",))
+    keys, problems = read_keyed([*_without_dashes(arguments)], KEYS, ("data",), ("folder",))
     port = keys.get("port", "5000")
     if not port.isdecimal():
         problems.append(f"port must be a number, got {port!r}")
     mlflow = keys.get("mlflow", str(int(port) + 1) if port.isdecimal() else "false")
     if not mlflow.isdecimal() and mlflow != "false":
         problems.append(f"mlflow must be a number, a port, or false, got {mlflow!r}")
+    data = [Path(at_home(each)) for each in keys.get("data", ["."])]
+    problems += [f"data must be a folder, got {str(each)!r}" for each in data if not each.is_dir()]
     if problems:
         raise ConfigError(problems)
     return DashboardRequest(
@@ -141,6 +152,7 @@ def parse(arguments: Sequence[str]) -> DashboardRequest:
         host=keys.get("host", "127.0.0.1"),
         port=int(port),
         mlflow=None if mlflow == "false" else int(mlflow),
+        data=tuple(data),
     )
 
 

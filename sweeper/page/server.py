@@ -23,10 +23,11 @@ from sweeper.page.access import Guard, Secrets
 from sweeper.page.actions import choose, choose_voted, resume, stop
 from sweeper.page.assets import ICON, SHARED, STYLE, frame_with, read_asset
 from sweeper.page.live import Studies
+from sweeper.page.start.routes import start_routes
 from sweeper.page.thumbnails import thumbnail_of
 from sweeper.page.votes import Votes
 
-_SCRIPTS: Final = (*SHARED, "actions.js", "votes.js", "live.js")
+_SCRIPTS: Final = (*SHARED, "actions.js", "votes.js", "folders.js", "searches.js", "start.js", "live.js")
 _ACTIONS: Final[Mapping[str, Callable[[Path, Mapping[str, Any]], list[str]]]] = {
     "choose": choose,
     "choose-voted": lambda study, _: choose_voted(study),
@@ -48,6 +49,8 @@ class Site:
     port: int
     mlflow: str = ""
     """MLflow's address; empty where there is none."""
+    data: Sequence[Path] = ()
+    """Folders whose pictures may be looked at before a study starts."""
 
 
 def make_app(site: Site) -> ASGIApp:
@@ -64,6 +67,7 @@ def make_app(site: Site) -> ASGIApp:
             Route("/pictures/{path:path}", pages.picture),
             Route("/thumbnails/{path:path}", pages.thumbnail),
             Route("/votes/{ticket}/{side}.png", pages.voted_picture),
+            *start_routes(site.studies, site.data),
         ],
         middleware=[Middleware(GZipMiddleware, minimum_size=2000, compresslevel=5)],
     )

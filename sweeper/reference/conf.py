@@ -56,7 +56,7 @@ def documented_options(group: str) -> tuple[Option, ...]:
     """The options of a group, the default one first."""
     default = default_options().get(group)
     names = sorted(options(group), key=lambda name: name != default)
-    return tuple(Option(name=name, comment=_comment(group, name), own=_own(group, name)) for name in names)
+    return tuple(Option(name=name, comment=comment_of(group, name), own=_own(group, name)) for name in names)
 
 
 def default_of(field: ConfigField) -> tuple[Any, str | None]:
@@ -84,8 +84,10 @@ def _default_config(*, resolve: bool) -> Mapping[str, Any]:
     return compose(resolve=resolve)
 
 
-def _comment(group: str, option: str) -> str:
-    lines = (CONF / group / f"{option}.yaml").read_text(encoding="utf-8").splitlines()
+def comment_of(group: str, option: str) -> str:
+    """The comment that an option's file begins with, on one line; empty for an option that is not of `conf/`."""
+    file = CONF / group / f"{option}.yaml"
+    lines = file.read_text(encoding="utf-8").splitlines() if file.is_file() else []
     words = []
     for line in lines:
         if not line.startswith("#"):

@@ -27,7 +27,8 @@
   Page.ask = ask;
 
   /** Have the server do something; throws what it says where it does not. */
-  Page.post = (address, body) => ask(address, { method: "POST", headers: { "X-Sweeper-Token": meta("token"), "Content-Type": "application/json" }, body: JSON.stringify(body) });
+  Page.post = (address, body) => ask(address, Page.posting(body));
+  Page.posting = (body) => ({ method: "POST", headers: { "X-Sweeper-Token": meta("token"), "Content-Type": "application/json" }, body: JSON.stringify(body) });
 
   const say = (text) => {
     let line = document.getElementById("trouble");
@@ -133,6 +134,7 @@
     document.getElementById("head").replaceChildren(
       ...[
         el("h1", {}, "Studies"),
+        link("#/+start", "start a study"),
         el("span", { class: "gap" }),
         mlflow ? link(mlflow, "MLflow") : null,
         el("button", { type: "button", onclick: Page.toggleTheme, data: { focus: "theme" } }, "light / dark"),
@@ -147,7 +149,7 @@
     view.replaceChildren(
       studies.length
         ? el("div", { class: "sideways", tabindex: "0", role: "region", "aria-label": "all studies" }, el("table", { class: "trials studies" }, el("thead", {}, head), el("tbody", {}, studies.map(row))))
-        : el("p", { class: "empty" }, "There is no study in this folder yet."),
+        : el("p", { class: "empty" }, "There is no study in this folder yet. ", link("#/+start", "Start one")),
     );
   };
 
@@ -169,16 +171,18 @@
   };
 
   /** Ask for news at once. */
-  Page.askNow = () => (shown ? poll() : list());
+  Page.askNow = () => (shown ? poll() : location.hash === `#/${Page.START}` ? null : list());
 
   const route = () => {
     const [, name, view] = location.hash.split("/");
     clearTimeout(timer);
-    if (!name) {
+    if (!name || name === Page.START) {
       shown = null;
       store.study = null;
       store.selected = null;
-      list();
+      asked += 1;
+      if (name) Page.drawStart();
+      else list();
       return;
     }
     const wanted = decodeURIComponent(name);

@@ -17,13 +17,13 @@ from sweeper.study.finished import STUDIES
 
 
 @contextmanager
-def serve(folder: Path) -> Iterator[str]:
-    """Serve the studies in a folder within the block; the link that lets one in."""
+def serve(folder: Path, *data: Path) -> Iterator[str]:
+    """Serve the studies in a folder within the block, and what `data` holds to start others; the link to it."""
     with socket.socket() as place:
         place.bind(("127.0.0.1", 0))
         port = int(place.getsockname()[1])
         own, host = Secrets(), f"127.0.0.1:{port}"
-        site = Site(studies=Studies(folder, folder / STUDIES), own=own, hosts=[host], port=port)
+        site = Site(studies=Studies(folder, folder / STUDIES), own=own, hosts=[host], port=port, data=data)
         config = uvicorn.Config(make_app(site), log_level="warning", lifespan="off", timeout_graceful_shutdown=1)
         server = uvicorn.Server(config)
         thread = threading.Thread(target=lambda: server.run([place]))
