@@ -12,6 +12,7 @@ from foundation.errors import StudyError
 from sweeper.holdings import state_of_study
 from sweeper.page.actions import command_line
 from sweeper.page.choice import Scores, read_scores
+from sweeper.page.last_words import last_words
 from sweeper.page.params import param_views, short_names
 from sweeper.page.pictures import FINAL, base_sets
 from sweeper.page.reals import Reals, find_reals
@@ -55,6 +56,7 @@ class StudyReader:
         about = self._once("about", _time_of(study / STUDY_FILE), lambda: read_study_file(study))
         scores = self._once("scores", _time_of(best_of(study) / SCORES), lambda: read_scores(study))
         notes = [about.problem] if about.problem else []
+        notes += last_words(study) if state == "unfinished" else []
         recorded = {each.number: each for each in self._records(notes)}
         names = short_names([*about.space, *(name for each in recorded.values() for name in each.params)])
         runs, experiment = self._runs()

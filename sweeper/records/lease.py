@@ -59,6 +59,13 @@ def supervisor_of(folder: Path) -> int | None:
     return int(holder) if holder.isdecimal() else None
 
 
+def begun_at(folder: Path) -> float:
+    """When the last supervisor of a study took it, in seconds since 1970; 0 where none did."""
+    with suppress(OSError):
+        return (folder / _SUPERVISOR).stat().st_mtime
+    return 0.0
+
+
 @contextmanager
 def working(folder: Path) -> Iterator[None]:
     """Be known as a worker that may still write to the study's folder."""

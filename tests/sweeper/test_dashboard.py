@@ -230,11 +230,11 @@ def test_a_page_shows_the_trials_pictures_side_by_side_at_the_winners_step(
     assert all(width >= 200 and height >= 200 for width, height in found[:2])
 
 
-def test_a_folder_without_studies_is_said_in_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_folder_that_is_not_there_is_said_in_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert dashboard.main([f"folder={tmp_path / 'none'}"]) == 2
     said = capsys.readouterr().err
     assert said.count("\n") == 1
-    assert f"no study in {tmp_path / 'none'}/ yet" in said
+    assert f"there is no folder {tmp_path / 'none'}/" in said
     assert not (tmp_path / "none").exists()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import shutil
 from pathlib import Path
 
@@ -176,3 +177,16 @@ def test_a_trial_is_read_whatever_lies_beside_its_pictures(studies: Path, tmp_pa
     sets = read_files(trial, tmp_path).pictures
     assert [(each.step, each.strength, list(each.counts)) for each in sets][-1] == (20, 0.8, ["final"])
     assert len(sets) == 4
+
+
+def test_what_a_study_that_the_page_started_ended_with_is_said_until_it_is_run_again(
+    studies: Path, database: Path, tmp_path: Path
+) -> None:
+    study = Path(shutil.copytree(studies / "stopped", tmp_path / "stopped"))
+    (study / "started.log").write_text(f"looking\nerror: no device {MARKUP}\n", encoding="utf-8")
+    said = f"its command ended: no device {MARKUP}"
+    assert StudyReader(study, database).read().notes == [said]
+    assert StudyReader(study, database).read("running").notes == []
+    (study / ".lease").touch()
+    os.utime(study / "started.log", (1, 1))
+    assert StudyReader(study, database).read().notes == []
