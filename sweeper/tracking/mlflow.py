@@ -37,7 +37,7 @@ from sweeper.tracking.registry import CHAMPION, register_version
 from sweeper.tracking.run import MlflowRun
 from sweeper.tracking.server import check_artifacts, check_server, is_server
 from sweeper.tracking.spec import TrackingSpec
-from sweeper.tracking.view import pictures_view, trials_view
+from sweeper.tracking.view import FIRST_METRIC, UNFOLDED, pictures_view, trials_view
 from train.reports import StepReport
 
 _DIGEST: Final = "shown"
@@ -98,7 +98,8 @@ class MlflowTracker:
 
     def start_study(self, name: str, identity: str, params: Mapping[str, object], config: str) -> None:
         self._name, self._identity = name, identity
-        self._client.set_experiment_tag(self._experiment_id, *trials_view(_aim(params)))
+        for tag in (trials_view(_aim(params)), FIRST_METRIC):
+            self._client.set_experiment_tag(self._experiment_id, *tag)
         found = next(self._search(f"tags.role = 'study' and tags.study_id = '{identity}'"), None)
         parent = self._run(found, name, {"role": "study", MLFLOW_SOURCE_NAME: "sweeper"}, params, config)
         self._trials = {
@@ -248,7 +249,7 @@ class MlflowTracker:
 
     def _start(self, number: int, params: Mapping[str, object], config: str) -> MlflowRun:
         role = _ROLES[Training.of(number).is_rerun]
-        tags = {"role": role, "trial": name_of(number), MLFLOW_PARENT_RUN_ID: self._study().id}
+        tags = {"role": role, "trial": name_of(number), MLFLOW_PARENT_RUN_ID: self._study().id, **UNFOLDED}
         run = self._run(self._trials.get(number), run_name(number, params), tags, params, config)
         self._trials[number] = run
         return run

@@ -12,6 +12,11 @@ _TAG: Final = "mlflow.sharedViewState."
 _MAX_TAG: Final = 5000
 """Characters of an experiment's tag that MLflow's database takes."""
 RANKED_BY: Final = "chosen/score"
+FIRST_METRIC: Final = "mlflow.experiment.primaryMetric.name", RANKED_BY
+"""The experiment's tag by which MLflow's page chooses the metric of its first charts."""
+UNFOLDED: Final = {"mlflow.runType": "evaluation"}
+"""Tags of a trial's run by which MLflow's page (3.17) unfolds the study above it on one's first visit. It reads the
+word nowhere else. Columns beside the names no tag chooses: they come with a saved view, and with its link."""
 
 _KEPT: Final = {"isGenerated": False, "deleted": False}
 """What the page must know of a chart or a section, or it makes its own."""

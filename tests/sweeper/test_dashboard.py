@@ -167,6 +167,18 @@ def test_the_page_shows_the_studys_runs_and_the_images_of_a_trial(
     browser.save_screenshot(str(tmp_path / "images-20.png"))
 
 
+@NEEDS_CHROMIUM
+def test_mlflows_own_list_opens_with_the_trials_unfolded(
+    address: str, browser: webdriver.Chrome, tmp_path: Path
+) -> None:
+    """Without a saved view, as one comes to it from MLflow's own pages."""
+    browser.get(address.partition("&viewStateShareKey")[0])
+    wait = WebDriverWait(browser, WAIT_S, ignored_exceptions=[StaleElementReferenceException])
+    names = {"pencil", "0000 lion r4 lr 1.8e-3", "0001 lion r8 lr 1.8e-3"}
+    wait.until(lambda page: names <= set(page.find_element(By.TAG_NAME, "body").text.splitlines()))
+    browser.save_screenshot(str(tmp_path / "list.png"))
+
+
 def test_the_server_ends_with_the_dashboard_however_that_ends(studies: Path) -> None:
     port, beside = _free_port(), _free_port()
     command = [

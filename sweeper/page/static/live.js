@@ -49,7 +49,7 @@
     return [...Page.studyButtons(study), ...mlflowLink(study)];
   };
   const mlflowLink = (study) => {
-    return mlflow && study.experiment ? [link(`${mlflow}/#/experiments/${study.experiment}/runs?workflowType=machine_learning`, "MLflow")] : [];
+    return mlflow && study.experiment ? [link(`${mlflow}/#/experiments/${study.experiment}/runs?workflowType=machine_learning&viewStateShareKey=trials`, "MLflow")] : [];
   };
   Page.hooks.bar = (trial) => [
     Page.chooseButton(trial),
