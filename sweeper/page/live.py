@@ -33,7 +33,7 @@ class LiveStudy:
     """One study, with a version that rises whenever something of it has changed. May be asked from any thread."""
 
     def __init__(self, study: Path, database: Path, clock: Callable[[], float] = time.monotonic) -> None:
-        self._reader = StudyReader(study, database)
+        self._reader = StudyReader(study, database, waits=False)
         self._lock = threading.Lock()
         self._clock = clock
         self._read_at = -math.inf

@@ -5,12 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from foundation.errors import StudyError
 from sweeper.holdings import state_of_study
 from sweeper.page.actions import command_line
+from sweeper.page.beside import Beside
 from sweeper.page.choice import Scores, read_scores
 from sweeper.page.last_words import last_words
 from sweeper.page.params import param_views, short_names
@@ -37,14 +39,19 @@ T = TypeVar("T")
 
 
 class StudyReader:
-    """Reads the study in the folder `study`; Optuna knows it in `database`. One thread at a time."""
+    """Reads the study in the folder `study`; Optuna knows it in `database`. One thread at a time.
 
-    def __init__(self, study: Path, database: Database) -> None:
+    What takes long and is looked at last is computed beside it unless it `waits`, and is in a later view.
+    """
+
+    def __init__(self, study: Path, database: Database, *, waits: bool = True) -> None:
         self.study = study
+        self._waits = waits
         self._database = database
         self._files: dict[int, TrialFiles] = {}
         self._views: dict[int, tuple[tuple[object, ...], TrialView]] = {}
         self._known: dict[str, tuple[object, Any]] = {}
+        self._beside: Beside[Importances] = Beside()
 
     def read(self, state: StudyState | None = None) -> StudyView:
         """Return the study as it stands; `state` says what it is where its files do not yet.
@@ -167,9 +174,10 @@ class StudyReader:
         finished = tuple(number for number, each in recorded.items() if each.status == "finished")
         if not recorded:
             return Importances(shares={}, note="importances cannot be told without the study's database")
-        return self._once(
-            "importances", finished, lambda: importances_of(self.study.name, self._database, about.direction)
-        )
+        compute = partial(importances_of, self.study.name, self._database, about.direction)
+        if self._waits:
+            return self._once("importances", finished, compute)
+        return self._beside.newest(finished, compute) or Importances(shares={}, note="it is being computed")
 
     def _runs(self) -> tuple[Mapping[int, str], str]:
         studies, name = self.study.parent, self.study.name

@@ -20,10 +20,11 @@ word nowhere else. Columns beside the names no tag chooses: they come with a sav
 
 _KEPT: Final = {"isGenerated": False, "deleted": False}
 """What the page must know of a chart or a section, or it makes its own."""
-_WIDTHS: Final = {"metrics": 130, "params": 110}
-"""Pixels; in 1366 of them a page shows all columns up to the first after the settings."""
+_WIDTHS: Final = {"metrics": 110, "params": 84}
+"""Pixels; in 1366 of them a page shows score, step, rank and rate beside MLflow's assistant, more without that."""
 _COLUMNS: Final = (
     ("metrics", RANKED_BY),
+    ("metrics", "chosen/step"),
     ("params", "rank"),
     ("params", "lr"),
     ("params", "optimizer"),
@@ -32,7 +33,6 @@ _COLUMNS: Final = (
     ("metrics", "chosen/prompt_match"),
     ("metrics", "chosen/val_ratio"),
     ("metrics", "chosen/overfit_index"),
-    ("metrics", "chosen/step"),
     ("params", "alpha"),
     ("params", "scheduler"),
 )

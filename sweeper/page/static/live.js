@@ -97,7 +97,7 @@
       version = news.version;
       merge(news);
       if (!document.querySelector("dialog[open]") || first) {
-        if (first) Page.drawStudy();
+        if (first) Page.drawStudy(true);
         else redraw(news);
       }
       if (troubled) say("");

@@ -49,6 +49,10 @@
     wall: () => Page.wall(() => Page.redraw("wall")),
   };
 
+  /** What is below what one sees first. */
+  const LATER = ["importances", "parallel", "slices", "contour", "timeline", "table"];
+  let drawn = 0;
+
   const place = (name) => {
     parts[name] = el("div", { class: `part ${name}` });
     return parts[name];
@@ -115,15 +119,29 @@
     store.tell("view");
   };
 
-  /** Draw all of it. */
-  Page.drawStudy = () => {
+  /** Draw these one by one, whenever the browser has nothing else to do; not those that were drawn anew since. */
+  const drawWhenIdle = (names) => {
+    const mine = (drawn += 1);
+    const next = () => {
+      if (mine !== drawn || !names.length) return;
+      Page.redraw(names.shift());
+      (window.requestIdleCallback || setTimeout)(next);
+    };
+    (window.requestIdleCallback || setTimeout)(next);
+  };
+
+  /** Draw all of it; with `first`, what is seen first now and the rest in a moment. */
+  Page.drawStudy = (first = false) => {
     const focus = document.activeElement && document.activeElement.dataset ? document.activeElement.dataset.focus : null;
     document.title = `${store.study.name} – sweeper`;
     document.getElementById("head").replaceChildren(...head().flat().filter(Boolean));
     main = document.getElementById("view");
     main.setAttribute("aria-labelledby", `tab-${store.view}`);
     main.replaceChildren(...[...hooks.above(), ...view()].filter(Boolean));
-    for (const name of [...Object.keys(DRAWN), ...hooks.views.map((each) => each.name)]) Page.redraw(name);
+    const names = [...Object.keys(DRAWN), ...hooks.views.map((each) => each.name)];
+    const now = first ? names.filter((name) => !LATER.includes(name)) : names;
+    now.forEach(Page.redraw);
+    drawWhenIdle(names.filter((name) => !now.includes(name)));
     bar();
     if (focus) {
       const again = document.querySelector(`[data-focus="${CSS.escape(focus)}"]`);
@@ -138,6 +156,6 @@
     if (window.innerWidth === width || !store.study) return;
     width = window.innerWidth;
     clearTimeout(timer);
-    timer = setTimeout(Page.drawStudy, 120);
+    timer = setTimeout(() => Page.drawStudy(), 120);
   });
 }

@@ -190,3 +190,13 @@ def test_what_a_study_that_the_page_started_ended_with_is_said_until_it_is_run_a
     (study / ".lease").touch()
     os.utime(study / "started.log", (1, 1))
     assert StudyReader(study, database).read().notes == []
+
+
+def test_importances_come_later_to_a_page_that_does_not_wait(studies: Path, database: Path) -> None:
+    waits, goes_on = StudyReader(studies / "pencil", database), StudyReader(studies / "pencil", database, waits=False)
+    assert goes_on.read().importance_note == "it is being computed"
+    assert goes_on._beside._thread is not None
+    goes_on._beside._thread.join()
+    wanted, found = waits.read(), goes_on.read()
+    assert found.importance_note == wanted.importance_note
+    assert [each.share for each in found.params] == [each.share for each in wanted.params]

@@ -125,6 +125,9 @@ def test_of_a_running_study_the_trial_that_has_changed_is_told(studies: Path, da
     seconds = iter(range(0, 1000, 2))
     live = LiveStudy(study, database, clock=lambda: float(next(seconds)))
     with supervising(study, lambda _: None):
+        live.newer(0)
+        assert live._reader._beside._thread is not None
+        live._reader._beside._thread.join()  # importances, which come a moment later, are news as well
         version = live.newer(0)["version"]
         append_evaluation(trial_of(study, 3), evaluation_of(3, 40, 1))
         news = live.newer(version)
