@@ -15,8 +15,9 @@ from foundation.data.images import read_rgb
 
 PAPER: Final = (250, 249, 246)
 INK: Final = (32, 34, 40)
-FAINT: Final = (118, 120, 128)
-RULE: Final = (222, 219, 211)
+FAINT: Final = (98, 100, 109)
+RULE: Final = (222, 221, 214)
+"""The colours of the page (`sweeper/page/static/page.css`), light."""
 
 PROMPT: Final = "prompt"
 UNRELATED: Final = "unrelated"

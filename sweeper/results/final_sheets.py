@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
 from PIL import Image
 
+from eval.evaluation import Evaluation
 from sweeper.records.config import Config
 from sweeper.records.messages import Rescored
 from sweeper.records.pictures import PROMPT, open_picture, picture_name
@@ -43,7 +45,15 @@ def winner_sheet(trial: Trial, found: Found, prompts: list[str], reals: Sequence
         for i, prompt in enumerate(prompts[:WINNER_PROMPTS])
     ]
     title = f"{config.study.name}: trial {trial.name}, step {final.evaluation.step}, strength {found.strength:g}"
-    return contact_sheet(title, describe_params(trial.settings), seeds, rows)
+    return contact_sheet(title, _subtitle(final.evaluation, trial, config), seeds, rows)
+
+
+def _subtitle(evaluation: Evaluation, trial: Trial, config: Config) -> str:
+    """What is learned, the score and the settings, in the words of the page (`sweeper/page`)."""
+    data = config.data
+    learns = f"learns {data.kind}" + (f", “{data.trigger}”" if data.trigger else "")
+    error = f" ± {evaluation.score_se:.1f}" if math.isfinite(evaluation.score_se) else ""
+    return f"score {evaluation.score:.1f}{error} with fresh seeds; {learns}; {describe_params(trial.settings)}"
 
 
 def finalists_sheet(

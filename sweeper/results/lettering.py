@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
 from typing import Final
@@ -16,6 +16,8 @@ from PIL import ImageDraw, ImageFont
 
 CUT: Final = "…"
 """Stands for what is left out: the end of a text that is too long, characters that no font here has."""
+_ENDS: Final = frozenset("、。，．：；？！）］｝〉》」』】〕〗〙〛”’…‥・ー々")
+"""Marks of Chinese and Japanese that stand at no line's beginning (JIS X 4051)."""
 _VARIANTS: Final = frozenset(map(chr, range(0xFE00, 0xFE10)))
 """Choose how the character before them looks."""
 
@@ -51,7 +53,8 @@ def write(
 def wrap(text: str, size: int, room: int, most: int | None = None) -> list[str]:
     """Lines no wider than `room` pixels, at most so many; what does not fit is cut off, and the last ends in dots.
 
-    Breaks at spaces, between characters of scripts that have none, and within words that are too wide.
+    Breaks at spaces, between characters of scripts that have none, but before no mark that ends something, and within
+    words that are too wide.
     """
     lines: list[str] = []
     for piece, glue in _pieces(legible(text), size, room):
@@ -85,9 +88,7 @@ def legible(text: str, otherwise: str = CUT) -> str:
     of the system: Chinese, Japanese, Korean and other emoji can be drawn where it has an outline font for them.
     """
     known: list[str] = []
-    for char in " ".join(text.split()):
-        if unicodedata.category(char) in ("Cf", "Cc") or char in _VARIANTS:
-            continue
+    for char in _shown(text):
         if char == " " or _file_of(char):
             known.append(char)
         elif known[-1:] != [CUT]:
@@ -96,15 +97,50 @@ def legible(text: str, otherwise: str = CUT) -> str:
     return found if found.strip(f"{CUT} ,.") or not text.strip(f"{CUT} ,.") else otherwise
 
 
+def missing_words(texts: Iterable[str]) -> str:
+    """What to say of characters of these texts that no font here has, which `legible` leaves out; empty without any."""
+    missing = {char for text in texts for char in _shown(text) if char != " " and not _file_of(char)}
+    scripts = sorted({_script_of(char) for char in missing})
+    if not scripts:
+        return ""
+    return f"{CUT} stands for what no font here has: {', '.join(scripts)}. The Noto fonts have it."
+
+
+def _shown(text: str) -> Iterator[str]:
+    """The characters of a text that are to be seen, white space made plain."""
+    for char in " ".join(text.split()):
+        if unicodedata.category(char) not in ("Cf", "Cc") and char not in _VARIANTS:
+            yield char
+
+
+def _script_of(char: str) -> str:
+    """What a character is of, by its name: `Devanagari`, `CJK`, `Hiragana`; a symbol is one."""
+    if unicodedata.category(char)[0] not in "LMN":
+        return "symbols"
+    word = unicodedata.name(char, "unnamed").partition(" ")[0]
+    return word if word == "CJK" else word.capitalize()
+
+
 def _pieces(text: str, size: int, room: int) -> Iterator[tuple[str, str]]:
     """What a line may end after, each with what stands before it where it follows something in the same line."""
     for word in text.split():
         glue = " "
         for together, chars in itertools.groupby(word, key=lambda char: not _is_wide(char)):
             run = "".join(chars)
-            for part in _cut(run, size, room) if together else run:
+            for part in _cut(run, size, room) if together else _with_ends(run):
                 yield part, glue
                 glue = ""
+
+
+def _with_ends(run: str) -> Iterator[str]:
+    """The characters of a run, each with the marks behind it that begin no line."""
+    piece = ""
+    for char in run:
+        if piece and char not in _ENDS:
+            yield piece
+            piece = ""
+        piece += char
+    yield piece
 
 
 def _cut(word: str, size: int, room: int) -> Iterator[str]:

@@ -9,11 +9,11 @@ from typing import Final
 from PIL import Image, ImageDraw
 
 from sweeper.records.pictures import FAINT, INK, PAPER, RULE, fit_into
-from sweeper.results.lettering import legible, shorten, width, wrap, write
+from sweeper.results.lettering import legible, missing_words, shorten, width, wrap, write
 
-BEST_TINT: Final = (236, 240, 229)
+BEST_TINT: Final = (236, 242, 230)
 """Behind the columns of the winner, so that they are seen at a glance."""
-CHOSEN: Final = (74, 122, 54)
+CHOSEN: Final = (53, 117, 31)
 """The frame of what was chosen."""
 SHEET_MARGIN: Final = 24
 GAP: Final = 6
@@ -83,13 +83,14 @@ def contact_sheet(title: str, subtitle: str, seeds: Sequence[int], rows: Sequenc
     real_left = SHEET_MARGIN + CAPTION_WIDTH + WIDE_GAP
     first = real_left + (tile + WIDE_GAP if has_real else 0)
     lefts = [first + number * (pair + WIDE_GAP) for number in range(len(seeds))]
-    page = _Page(title, [subtitle], lefts[-1] + pair + SHEET_MARGIN, heads=52)
+    texts = [text for row in rows for text in (row.prompt, row.real.caption if row.real else "")]
+    page = _Page(title, [subtitle, missing_words(texts)], lefts[-1] + pair + SHEET_MARGIN, heads=52)
     step = tile + WIDE_GAP + (_CAPTION_LINES * (SMALL + _LINE) if has_real else 0)
     pen = page.begin(len(rows) * step - WIDE_GAP)
     for seed, left in zip(seeds, lefts, strict=True):
         _head_of_pair(pen, seed, left, page.top, tile, page.bottom)
     if has_real:
-        write(pen, (real_left + tile // 2, page.top - 9), "to be learned", TEXT, INK, "ms")
+        write(pen, (real_left + tile // 2, page.top - 9), "real", TEXT, INK, "ms")
     for number, row in enumerate(rows):
         top = page.top + number * step
         if number:
@@ -130,7 +131,8 @@ def strength_sheet(
     lefts = [SHEET_MARGIN + STRENGTH_WIDTH + number * (inner + WIDE_GAP) for number in range(len(blocks))]
     prompts = [wrap(legible(block.prompt, f"prompt {n}"), TEXT, inner, 4) for n, block in enumerate(blocks, start=1)]
     heads = 8 + max(map(len, prompts)) * (TEXT + _LINE) + 32
-    page = _Page(title, [subtitle], lefts[-1] + inner + SHEET_MARGIN, heads)
+    subtitles = [subtitle, missing_words(block.prompt for block in blocks)]
+    page = _Page(title, subtitles, lefts[-1] + inner + SHEET_MARGIN, heads)
     pen = page.begin(len(strengths) * step - GAP)
     write(pen, (SHEET_MARGIN, page.top - 26), "strength", TEXT, INK, "ls")
     write(pen, (SHEET_MARGIN, page.top - 10), "score", SMALL, FAINT, "ls")
@@ -174,11 +176,12 @@ def side_by_side(
     step, real_left = tile + WIDE_GAP, SHEET_MARGIN + CAPTION_WIDTH + WIDE_GAP
     first = real_left + (step if reals else 0)
     heads = TEXT + max(len(column.notes) for column in columns) * (SMALL + _LINE) + 22
-    page = _Page(title, [subtitle], first + len(columns) * step - WIDE_GAP + SHEET_MARGIN, heads)
+    subtitles = [subtitle, missing_words([*rows, *(real.caption for real in reals)])]
+    page = _Page(title, subtitles, first + len(columns) * step - WIDE_GAP + SHEET_MARGIN, heads)
     height = step + (_CAPTION_LINES * (SMALL + _LINE) if reals else 0)
     pen = page.begin(len(rows) * height - WIDE_GAP)
     if reals:
-        write(pen, (real_left, page.top - heads + 6), "to be learned", TEXT, INK)
+        write(pen, (real_left, page.top - heads + 6), "real", TEXT, INK)
     for number, column in enumerate(columns):
         left, top = first + number * step, page.top - heads + 6
         if column.won:
