@@ -37,6 +37,12 @@ def as_override(key: str, value: object) -> str:
     return shlex.quote(typed) if _ACTS_IN_QUOTES & set(typed) else f'"{typed}"'
 
 
+def in_shell(argument: str) -> str:
+    """An argument to be typed into a shell, in quotes where any are needed: double ones, if they are enough."""
+    quoted = shlex.quote(argument)
+    return quoted if quoted == argument or _ACTS_IN_QUOTES & set(argument) else f'"{argument}"'
+
+
 def quote(text: str) -> str:
     """A text in quotes as Hydra's grammar takes it."""
     escaped = re.sub(r"(\\*)'", r"\1\1\\'", text)  # backslashes count only before a quote

@@ -7,7 +7,6 @@ with a study is the one that the study itself noted, with its name and folder se
 from __future__ import annotations
 
 import os
-import shlex
 import signal
 import subprocess
 import sys
@@ -15,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from foundation.config.keyed import quote
+from foundation.config.keyed import in_shell, quote
 from foundation.errors import StudyError
 from foundation.files.documents import read_mapping
 from foundation.secrets import HIDDEN
@@ -142,6 +141,6 @@ def noted_command(study: Path) -> list[str]:
 def command_line(study: Path) -> str:
     """The command that goes on with a study, to be typed; empty where it is not known."""
     try:
-        return shlex.join(["sweeper", *noted_command(study)])
+        return " ".join(["sweeper", *map(in_shell, noted_command(study))])
     except StudyError:
         return ""

@@ -5,11 +5,13 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
 from foundation.errors import UserError
 
 T = TypeVar("T")
+_ONE_AT_A_TIME: Final = threading.Lock()
+"""Who computes silences warnings, which is for the whole process; and several at once would only take turns."""
 
 
 class Beside(Generic[T]):
@@ -32,5 +34,5 @@ class Beside(Generic[T]):
         return self._value
 
     def _compute(self, compute: Callable[[], T]) -> None:
-        with suppress(UserError):
+        with _ONE_AT_A_TIME, suppress(UserError):
             self._value = compute()

@@ -8,13 +8,12 @@ refused: `${…}`, which would put a variable of this machine's environment into
 from __future__ import annotations
 
 import re
-import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from foundation.config.keyed import quote
+from foundation.config.keyed import in_shell, quote
 from foundation.config.parse import parse
 from foundation.errors import ConfigError
 from sweeper.page.start.fields import FOLDER, GROUPS, OF_TEXT, OWN_FOLDER, VALUES, searchable
@@ -27,8 +26,6 @@ _WORDS: Final = ("true", "false", "null")
 _WORD: Final = re.compile(r"[A-Za-z][\w-]*", re.ASCII)
 _READ_OTHERWISE: Final = (*_WORDS, "nan", "inf")
 _PATH: Final = re.compile(r"/[\w./-]*", re.ASCII)
-_BETWEEN_QUOTES: Final = frozenset('"$`\\!')
-"""What a shell does not leave alone between double quotes."""
 _OPTION: Final = re.compile(r"\w[\w.-]*", re.ASCII)
 _LONGEST: Final = 1000
 """Characters of a text."""
@@ -101,12 +98,7 @@ def overrides_of(form: Form, folder: Path | None, studies: Path) -> list[str]:
 
 def typed(overrides: Iterable[str]) -> str:
     """The command with these overrides, to be typed into a shell."""
-    return " ".join(["sweeper", *map(_in_shell, overrides)])
-
-
-def _in_shell(override: str) -> str:
-    plain = shlex.quote(override)
-    return plain if plain == override or _BETWEEN_QUOTES & set(override) else f'"{override}"'
+    return " ".join(["sweeper", *map(in_shell, overrides)])
 
 
 def _path(path: Path) -> str:
