@@ -94,11 +94,18 @@
     for (const each of space) own.set(each.key, [...(own.get(each.key) || []), each.words]);
     form.rows = form.rows.filter((row) => row.how !== "own" || own.has(row.key));
     for (const key of own.keys()) if (ofKey(key) && !form.rows.some((row) => row.key === key)) form.rows.push({ key, how: "own", texts: [] });
+    const wordsOf = (row) => (own.get(row.key) || ["not searched"]).join("; ");
+    const as = form.rows.map((row) => `${row.key} ${row.how}`).join("\n");
+    if (as === parts.search.dataset.as) {  // somebody may be typing in one of them
+      for (const row of form.rows) parts.search.querySelector(`tr[data-key="${CSS.escape(row.key)}"] td.words`).textContent = wordsOf(row);
+      return;
+    }
+    parts.search.dataset.as = as;
     const again = (whole) => {
       if (whole) drawSearch();
       changed();
     };
-    const rows = form.rows.map((row) => Page.searchRow(row, ofKey(row.key), (own.get(row.key) || ["not searched"]).join("; "), again));
+    const rows = form.rows.map((row) => Page.searchRow(row, ofKey(row.key), wordsOf(row), again));
     const head = ["what", "now", "searched", "values"].map((name) => el("th", { scope: "col" }, name));
     const left = schema.search.filter((spec) => !form.rows.some((row) => row.key === spec.path));
     const add = (event) => {
@@ -112,7 +119,6 @@
     );
     const node = focus && parts.search.querySelector(`[data-focus="${CSS.escape(focus)}"]`);
     if (node) node.focus({ preventScroll: true });
-    showMistakes();
   };
 
   const showMistakes = () => {
@@ -142,6 +148,7 @@
     parts.command.textContent = checked.command || "–";
     parts.expect.replaceChildren(...[...checked.forecast, ...checked.notes].map((line) => el("li", {}, line)));
     drawSearch();
+    showMistakes();
   };
 
   const check = async () => {
