@@ -70,7 +70,21 @@ def write_diffusers(adapter: SavedAdapter, file: Path) -> None:
     tensors = {f"{part}.{_in_file(part, name)}": tensor for part, name, tensor in _all(adapter)}
     config = {f"{part}.{key}": value for part, saved in adapter.parts.items() for key, value in saved.config.items()}
     header = {"format": "pt", DIFFUSERS_CONFIG: json.dumps(config, indent=2, sort_keys=True)}
-    write_bytes(file, save({name: tensor.contiguous() for name, tensor in tensors.items()}, header))
+    write_bytes(file, as_file({name: tensor.contiguous() for name, tensor in tensors.items()}, header))
+
+
+def as_file(tensors: Mapping[str, Tensor], header: Mapping[str, str]) -> bytes:
+    """A safetensors file with its header in order, so that equal adapters give equal files.
+
+    The library writes what the header says in any order (safetensors 0.8, a hash map).
+    """
+    data = save(dict(tensors), dict(header))
+    begin = 8 + int.from_bytes(data[:8], "little")
+    entries = json.loads(data[8:begin])
+    entries["__metadata__"] = dict(sorted(entries["__metadata__"].items()))
+    text = json.dumps(dict(sorted(entries.items())), separators=(",", ":"), ensure_ascii=False).encode()
+    text += b" " * (-len(text) % 8)  # tensors begin at a multiple of 8
+    return len(text).to_bytes(8, "little") + text + data[begin:]
 
 
 def _all(adapter: SavedAdapter) -> list[tuple[str, str, Tensor]]:

@@ -9,7 +9,7 @@ from typing import Final, cast
 from safetensors.torch import save
 
 from foundation.adapters.exports.about import About
-from foundation.adapters.exports.adapter import SavedAdapter, write_diffusers
+from foundation.adapters.exports.adapter import SavedAdapter, as_file, write_diffusers
 from foundation.adapters.exports.full import Differences, full_state
 from foundation.adapters.exports.header import kohya_header
 from foundation.adapters.exports.kohya import kohya_state, needs_base
@@ -44,7 +44,7 @@ def _kohya(adapter: SavedAdapter, folder: Path, about: About, base: BaseLayers |
     names = names_of(adapter, about.family)
     state = kohya_state(adapter, names, base)
     file = folder / KOHYA_FILE.format(title=about.title)
-    write_bytes(file, save(state, kohya_header(adapter, state, names, about)))
+    write_bytes(file, as_file(state, kohya_header(adapter, state, names, about)))
     return file
 
 
