@@ -26,6 +26,36 @@ _SCALE_SEED, _SCALE_POOL = 99, 12 * len(ALL_STYLES)
 """Drawings in all styles, whose spread textures are measured in: what hardly differs between styles is no style."""
 
 
+class TextureWay:
+    """How far pictures of `scenes` have gone from the base's `pixels` to drawings in `style`, by fixed filters alone.
+
+    Pictures are always (N, 3, 64, 64) uint8, one for each of the N scenes, in their order.
+    """
+
+    def __init__(self, base: Base, style: str, scenes: Sequence[Scene], pixels: Tensor) -> None:
+        self.drawings = [
+            through_vae(base, world_pictures(scenes, [style] * len(scenes), seed).pixels) for seed in DRAWING_SEEDS
+        ]
+        """The scenes as the style would have them, by `DRAWING_SEEDS`."""
+        self._scale = textures(through_vae(base, draw_styles(_SCALE_SEED, _SCALE_POOL).pixels)).std(0).clamp(min=1e-3)
+        self._textures = [textures(each) / self._scale for each in self.drawings]
+        self._from_base = self._to_drawings(pixels)
+        self._between = (self._textures[0] - self._textures[1]).norm(dim=1)
+
+    def gone(self, pixels: Tensor) -> Tensor:
+        """How much of the way to the drawings each picture has gone, (N,): 1 is as like one as another drawing is.
+
+        The way is the mean over the scenes: some happen to lie near.
+        """
+        gone: Tensor = (self._from_base - self._to_drawings(pixels)) / (self._from_base - self._between).mean()
+        return gone.clamp(-1, 1).double()
+
+    def _to_drawings(self, pixels: Tensor) -> Tensor:
+        """Mean distance of each picture's texture to the drawings of its scene, (N,)."""
+        texture = textures(pixels) / self._scale
+        return torch.stack([(texture - each).norm(dim=1) for each in self._textures]).mean(0)
+
+
 class Measure:
     """How much of `scenes` pictures show, and how far they have gone from the base's `pixels` to drawings in `style`.
 
@@ -33,16 +63,11 @@ class Measure:
     """
 
     def __init__(self, base: Base, readers: Readers, style: str, scenes: Sequence[Scene], pixels: Tensor) -> None:
-        self._base = base
         self._readers = readers
         self._style = style
         self._scenes = scenes
-        drawings = [self._drawings(seed) for seed in DRAWING_SEEDS]
-        self._told = [self._log_probability(each) for each in (pixels, torch.cat(drawings))]
-        self._scale = textures(through_vae(base, draw_styles(_SCALE_SEED, _SCALE_POOL).pixels)).std(0).clamp(min=1e-3)
-        self._textures = [textures(each) / self._scale for each in drawings]
-        self._from_base = self._to_drawings(pixels)
-        self._between = (self._textures[0] - self._textures[1]).norm(dim=1)
+        self._way = TextureWay(base, style, scenes, pixels)
+        self._told = [self._log_probability(each) for each in (pixels, torch.cat(self._way.drawings))]
 
     def quality(self, pixels: Tensor) -> Tensor:
         """Shown × style of each picture, (N,), copies not looked for; style is the mean of both readings."""
@@ -54,12 +79,8 @@ class Measure:
         return self._readers.reader.share_shown(pixels, self._scenes)
 
     def style_share(self, pixels: Tensor) -> Tensor:
-        """How much of the way to the drawings each picture has gone, (N,): 1 is as like one as another drawing is.
-
-        The way is the mean over the scenes: some happen to lie near.
-        """
-        gone: Tensor = (self._from_base - self._to_drawings(pixels)) / (self._from_base - self._between).mean()
-        return gone.clamp(-1, 1).double()
+        """See `TextureWay.gone`."""
+        return self._way.gone(pixels)
 
     def style_told(self, pixels: Tensor) -> Tensor:
         """How much of the way to drawings the discriminator's log-probability of the style has gone, (N,)."""
@@ -68,16 +89,6 @@ class Measure:
 
     def _log_probability(self, pixels: Tensor) -> Tensor:
         return self._readers.discriminator.log_probability(pixels, self._style)
-
-    def _to_drawings(self, pixels: Tensor) -> Tensor:
-        """Mean distance of each picture's texture to the drawings of its scene, (N,)."""
-        texture = textures(pixels) / self._scale
-        return torch.stack([(texture - each).norm(dim=1) for each in self._textures]).mean(0)
-
-    def _drawings(self, seed: int) -> Tensor:
-        """The scenes as the style would have them, (N, 3, 64, 64) uint8, through the VAE as samples are."""
-        drawn = world_pictures(self._scenes, [self._style] * len(self._scenes), seed)
-        return through_vae(self._base, drawn.pixels)
 
 
 @dataclass(frozen=True, slots=True)
