@@ -22,7 +22,7 @@ sweeper choose STUDY trial=N step=N [strength=1] [folder=multirun]     your eye 
 sweeper choose STUDY undo=true [folder=multirun]                       back to what the judge chose
 
   STUDY      its name
-  trial=     the trial, 7, or a training of its again, 7.1
+  trial=     the trial, 7, a training of its again, 7.1, or an average of checkpoints, '7 mean', '7 soup'
   step=      which of its checkpoints; of an ended trial its best and its last are kept (study.keep=all keeps all)
   strength=  the LoRA scale to use it at (default: 1, as it was trained)
   folder=    where studies are (default: multirun)

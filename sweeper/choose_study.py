@@ -36,7 +36,9 @@ def choose(name: str, folder: Path, choice: HandChoice | None) -> list[str]:
             best = choose_by_hand(study, choice, recorded_trials(study.name, study.parent / STUDIES))
         note_best(study)
         stored = read_json(best / SCORES)
-        said = f"the best of {study.name} is trial {stored['training']} at step {stored['step']}: {best}"
+        what = f"trial {stored['training']} at step {stored['step']}"
+        made = f", {stored['made_of']}" if stored.get("made_of") else ""
+        said = f"the best of {study.name} is {what}{made}: {best}"
         lines = [said, *_crown(study, best)]
     page = write_report(study, study.parent / STUDIES)
     return [*lines, f"the whole study on one page: {page}"]
@@ -56,7 +58,7 @@ def _crown(study: Path, best: Path) -> list[str]:
         tracker.start_study(study.name, about["id"], params, (study / "study.yaml").read_text("utf-8"))
         numbers = {**chosen.evaluation.numbers, "strength": chosen.strength}
         register = config.tracking.register != "never"
-        words = f"trial {name_of(chosen.number)}, step {chosen.step}"
+        words = chosen.made_of or f"trial {name_of(chosen.number)}, step {chosen.step}"
         version = tracker.register_champion(best, chosen.number, numbers, {}, words, register=register)
         tracker.end_study("finished")
     finally:

@@ -26,6 +26,8 @@ class Scores:
     within_noise: str = ""
     lead: str = ""
     refit: str = ""
+    made_of: str = ""
+    """Of an average, of which checkpoints."""
 
 
 def read_scores(study: Path) -> Scores | None:
@@ -48,6 +50,7 @@ def read_scores(study: Path) -> Scores | None:
             within_noise=str(stored.get("within_noise", "")),
             lead=str(stored.get("lead", "")),
             refit=str(stored.get("refit", "")),
+            made_of=str(stored.get("made_of", "")),
         )
     except (OSError, ValueError, ArithmeticError, LookupError, TypeError, AttributeError):
         return None

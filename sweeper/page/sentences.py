@@ -41,7 +41,8 @@ def params_in_words(params: Mapping[str, object]) -> str:
 def _of_winner(trials: Sequence[TrialView], scores: Scores, aim: Aim) -> list[str]:
     choice, judged = scores.choice, scores.evaluation
     settings = next((params_in_words(each.params) for each in trials if each.number == choice.trial), "")
-    who = f"Trial {choice.training} at step {choice.step} {'was chosen by hand' if choice.by_hand else 'won'}"
+    what = f"The {scores.made_of}," if scores.made_of else f"Trial {choice.training} at step {choice.step}"
+    who = f"{what} {'was chosen by hand' if choice.by_hand else 'won'}"
     first = f"{who}{f' with {settings}' if settings else ''}, to be used at strength {choice.strength:g}."
     fresh = "In its trial it scored" if choice.by_hand else "With fresh seeds it scores"
     second = (

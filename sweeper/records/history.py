@@ -81,6 +81,11 @@ def append_evaluation(folder: Path, evaluation: Evaluation) -> None:
     append_line(folder / _EVALUATIONS, _line(evaluation))
 
 
+def write_evaluation(folder: Path, evaluation: Evaluation) -> None:
+    """Write the only evaluation of what was never trained."""
+    write_text(folder / _EVALUATIONS, f"{_line(evaluation)}\n")
+
+
 def append_validation(folder: Path, validation: Validation) -> None:
     """Add one validation loss to a trial's folder."""
     append_line(folder / _VALIDATIONS, _line(validation))

@@ -20,6 +20,7 @@ from sweeper.records.trainings import MAX_REPEATS
 _Positive = Annotated[int, Field(ge=1)]
 _Count = Annotated[int, Field(ge=0)]
 Keep = Literal["best", "all"]
+Blend = Literal["mean", "soup"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -101,6 +102,11 @@ class StudySpec:
     """Rounds of fresh seeds at most: finalists that the best is not better than by two standard errors, paired over the
     same prompts and seeds, are drawn again with other seeds. If that does not tell them apart they are called alike,
     and of those within one standard error of the best the cheaper is taken, then the earlier. One, with `repeats`."""
+    blends: tuple[Blend, ...] = ()
+    """Averages of finalists' checkpoints that are judged beside them, and taken where better by a standard error
+    (docs/search.md). mean: of the leading finalist's best checkpoint and those next to it. soup: of its best and those
+    of other finalists, of each that makes it better. Of plain LoRAs, in a study of one objective, with `repeats` of 1;
+    each costs what a finalist does, a soup one for each further finalist."""
     repeats: Annotated[int, Field(ge=1, le=MAX_REPEATS)] = 1
     """Trainings of each finalist, 1 to 100, with training seeds `train.seed`, `train.seed` + 1 …: with 2 or more the
     settings with the best mean score win, and both spreads are told, over training seeds and over prompts."""
@@ -174,8 +180,17 @@ class StudySpec:
     def __post_init__(self) -> None:
         check_study_name(self.name)
         self._check_sampler()
+        self._check_blends()
         if len(set(self.strengths)) != len(self.strengths):
             raise ValueError(f"strengths must differ from one another, got {list(self.strengths)}")
+
+    def _check_blends(self) -> None:
+        if len(set(self.blends)) != len(self.blends):
+            raise ValueError(f"blends must differ from one another, got {list(self.blends)}")
+        if self.blends and self.repeats > 1:  # then settings are compared by their means over training seeds
+            raise ValueError(f"blends are tried with repeats=1, got {self.repeats}; leave one out")
+        if self.blends and self.has_front:
+            raise ValueError(f"blends take one objective, got {', '.join(self.objectives)}")
 
     def _check_sampler(self) -> None:
         if self.sampler == "cmaes" and self.has_front:

@@ -147,6 +147,19 @@ def best_checkpoint(evaluations: Sequence[Evaluation], clean: float) -> Evaluati
     return evaluations[best_clean([e.score for e in evaluations], [e.overfit_index for e in evaluations], clean)]
 
 
+def steps_of_mean(evaluations: Sequence[Evaluation], clean: float) -> tuple[int, ...]:
+    """The checkpoints whose average is tried for a trial's: its best and those next to it, clean ones, by step.
+
+    None where there is but one: neighbours that are not clean are left out, and so is the mean of a best that is not.
+    """
+    best = best_checkpoint(evaluations, clean)
+    if best is None or best.overfit_index >= clean:
+        return ()
+    place = next(number for number, each in enumerate(evaluations) if each is best)
+    near = [each.step for each in evaluations[max(0, place - 1) : place + 2] if each.overfit_index < clean]
+    return tuple(near) if len(near) > 1 else ()
+
+
 def has_diverged(evaluations: Sequence[Evaluation], warmup: int) -> bool:
     """Whether the validation loss is no number, or lay above the base's own twice in a row after the warm-up."""
     if not evaluations:

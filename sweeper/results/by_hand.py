@@ -35,6 +35,7 @@ from sweeper.results.report import write_best
 from sweeper.results.sheets import Row, contact_sheet
 from sweeper.results.winner import TrialSummary, Winner
 from sweeper.search.recorded import RecordedTrial
+from sweeper.study.reruns import made_of
 from train.spec.layer_lr import LAYER_LR
 
 BEFORE: Final = "best_before"
@@ -109,7 +110,8 @@ def _winner(
     if "training" in stored and BY_HAND not in stored:
         judged = f"; the judge had chosen trial {stored['training']} at step {stored['step']}"
     by_votes = f", by {choice.votes} votes between pairs of pictures" if choice.votes else ""
-    names = _prompts(study, config)
+    names, made = _prompts(study, config), made_of(study, choice.number)
+    of_what = "those with fresh seeds, beside the finalists" if made else "those of its own trial"
     return Winner(
         study=study.name,
         number=choice.number,
@@ -120,7 +122,8 @@ def _winner(
         base_metrics={name: value for name, value in stored.get("base", {}).items() if isinstance(value, int | float)},
         metrics=config.eval.metrics,
         chosen_from=str(stored.get("chosen_from", "")),
-        how_chosen=f"A person chose it on {choice.when}{by_votes}{judged}. The scores are those of its own trial.",
+        made_of=made,
+        how_chosen=f"A person chose it on {choice.when}{by_votes}{judged}. The scores are {of_what}.",
         contact_sheet=_sheet(study, choice, names),
         base=base_location(config.base),
         trigger=config.data.trigger,

@@ -66,7 +66,8 @@ def card(winner: Winner, folder: Path, files: HandedOver) -> str:
 def _opening(winner: Winner) -> str:
     settings = ", ".join(code(f"{_field(name)}={_text(value)}") for name, value in winner.params.items())
     trigger = f" It answers to the words {code(winner.trigger)} in a prompt." if winner.trigger else ""
-    what = f"A LoRA for {code(_base_name(winner.base))}, the best of {len(winner.trials)} trials"
+    made = f", the {winner.made_of}" if winner.made_of else ""
+    what = f"A LoRA for {code(_base_name(winner.base))}{made}, the best of {len(winner.trials)} trials"
     return f"{what}: {settings}.{trigger}" if settings else f"{what}.{trigger}"
 
 

@@ -23,5 +23,6 @@ def show_best(
     own = chosen.settings.get(Training.of(chosen.number).trial, {})
     numbers = {**chosen.evaluation.numbers, "strength": chosen.strength, **own}  # as on its card
     fresh = {number: {"score": score, **chosen.settings.get(number, {})} for number, score in chosen.finalists.items()}
-    description = describe_params({**settings, "strength": chosen.strength})
+    made = f"{chosen.made_of}; " if chosen.made_of else ""
+    description = f"{made}{describe_params({**settings, 'strength': chosen.strength})}"
     return tracker.register_champion(best, chosen.number, numbers, fresh, description, register=register)

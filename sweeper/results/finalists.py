@@ -23,6 +23,7 @@ from sweeper.records.trainings import Training, name_of
 from sweeper.records.trials import Trial
 from sweeper.results.again import readable, train_repeats
 from sweeper.results.best_files import dashboard_command, files_of
+from sweeper.results.blends import blends_of
 from sweeper.results.champion import becomes_champion, show_best
 from sweeper.results.final_sheets import WINNER_PROMPTS, finalists_sheet, winner_sheet
 from sweeper.results.fresh import Fresh, fresh_seeds, judge_afresh
@@ -40,7 +41,7 @@ from sweeper.study.audit import audit
 from sweeper.study.display import Display, describe_params
 from sweeper.study.stages import Stages
 from sweeper.study.supervisor import Supervisor
-from sweeper.study.trial_end import with_audit
+from sweeper.study.trial_end import prune_checkpoints, record_of, with_audit
 from sweeper.tracking.port import Tracker
 
 
@@ -74,17 +75,18 @@ def select_best(
         return None
     if chosen := read_chosen(best, digest):
         display.line(f"nothing is new since the best was chosen; without {best} it would be chosen anew")
-        own = replace(Training.of(chosen.number), is_refit=False).number
-        winner = next(each for each in (*_in_order(supervisor), *_in_order(others)) if each.number == own)
-        train_refit(supervisor, winner, chosen.evaluation.step, dataset, folder, config, display)  # MLflow may lack it
+        winner = _source(chosen.number, [*_in_order(supervisor), *_in_order(others)])
+        train_refit(supervisor, winner, dataset, folder, config, display)  # MLflow may lack it
     else:
         chosen = _choose(supervisor, display, best, [*finalists, *repeats], digest, config, dataset, took)
     params = supervisor.trials[Training.of(chosen.number).trial].settings
+    _show_blends(supervisor, tracker, finalists, folder, config)
     is_champion = becomes_champion(chosen, config.tracking.register)
     said = show_best(tracker, best, chosen, params, register=is_champion)
     registered = f", champion is version {said} of {config.tracking.model}" if said else ""
+    what = chosen.made_of or f"trial {name_of(chosen.number)} at step {chosen.step}"
     display.line(
-        f"best: trial {name_of(chosen.number)} at step {chosen.step}, to be used at strength {chosen.strength:g}, "
+        f"best: {what}, to be used at strength {chosen.strength:g}, "
         f"with score {chosen.evaluation.score:.1f} ({describe_params(params)}){registered}"
     )
     if chosen.within_noise:
@@ -96,6 +98,23 @@ def select_best(
     display.line(*files_of(best))
     display.line(f"all trials, their curves and pictures: {dashboard_command(folder.parent)}")
     return chosen
+
+
+def _source(number: int, trainings: Sequence[Trial]) -> Trial:
+    """The training that a refit is a refit of, or a blend begins with; any other itself."""
+    own = Training.of(number).source.number
+    return next(each for each in trainings if each.number == own)
+
+
+def _show_blends(
+    supervisor: Supervisor, tracker: Tracker, finalists: Sequence[Trial], folder: Path, config: Config
+) -> None:
+    """Show what was averaged, whichever run did so, and delete of other trials what was kept to be averaged."""
+    for each in blends_of(folder, supervisor.trials):
+        tracker.end_trial(record_of(each, "finished", each.reason, config))
+    for trial in supervisor.trials.values():
+        if trial not in finalists:
+            prune_checkpoints(trial, config.study.keep)
 
 
 def _spreads(chosen: Chosen) -> list[str]:
@@ -119,6 +138,7 @@ def _digest(trials: Sequence[Trial], finalists: Sequence[Trial], repeats: Sequen
     study, judge = config.study, config.eval
     how = [[trial.number for trial in finalists], study.finalists, study.strengths, judge.final_prompts, study.name]
     how += [study.finalist_rounds, *judge.metrics, *([study.refit] if study.refit != "auto" else [])]
+    how += [study.blends] if study.blends else []
     words = json.dumps([ended, how, config.fingerprint()], sort_keys=True, default=str)
     return hashlib.sha256(words.encode()).hexdigest()
 
@@ -143,7 +163,8 @@ def _choose(
     winner = fresh.winner
     found, sheet = _strength(supervisor, display, winner, fresh.rescored[winner.number], seeds, config)
     lead = lead_over_base(found.final.evaluation, found.final.base)
-    refit = _refit(supervisor, display, winner, found, seeds, dataset, best.parent, config)
+    source = _source(winner.number, trainings)
+    refit = _refit(supervisor, display, source, winner, found, seeds, dataset, best.parent, config)
     reals = real_pictures(_prompts(config)[:WINNER_PROMPTS], dataset)
     made = _winner(supervisor, fresh, found, lead, refit, sheet, reals, digest, config)
     write_best(best, replace(made, stages=took()))
@@ -159,12 +180,14 @@ def _choose(
         within_noise,
         settings,
         fresh.lead,
+        made.made_of,
     )
 
 
 def _refit(
     supervisor: Supervisor,
     display: Display,
+    source: Trial,
     winner: Trial,
     found: Found,
     seeds: tuple[int, ...],
@@ -174,15 +197,16 @@ def _refit(
 ) -> Refit | None:
     """The winner trained again on all pictures of `dataset`, and judged beside it as it was `found`, if that is wanted.
 
-    `supervisor` and `display` are the study's, which is in `folder`.
+    It is `source` that is trained again: the winner, or what the winner is a blend of. `seeds` are fresh;
+    `supervisor`, `display` and `config` are the study's, which is in `folder`.
     """
-    step = found.final.evaluation.step
-    others = train_refit(supervisor, winner, step, dataset, folder, config, display)
+    others = train_refit(supervisor, source, dataset, folder, config, display)
     there = readable(others, list, display) if others else []
     if not there:
         return None
     (trial,) = there
     display.finale()
+    step = found.final.evaluation.step
     refit = judge_refit(supervisor, trial, winner, step, found.strength, seeds, dataset)
     display.line(refit.words)
     return refit
@@ -242,6 +266,7 @@ def _winner(
     handed, step, shown = trial, final.evaluation.step, found
     if refit and refit.is_chosen and refit.after:
         handed, step, shown = refit.trial, refit.step, replace(found, final=refit.after)
+    is_blend = Training.of(trial.number).is_blend
     return Winner(
         study=config.study.name,
         number=handed.number,
@@ -252,10 +277,14 @@ def _winner(
         base_metrics=final.base.metrics,
         metrics=config.eval.metrics,
         chosen_from=digest,
-        how_chosen=how_chosen(trial, rescored, final.evaluation, objectives, fresh.settings, fresh.comparison, config),
+        made_of=handed.reason if Training.of(handed.number).is_blend else "",
+        how_chosen=how_chosen(
+            *(trial, rescored, final.evaluation, objectives, fresh.settings, fresh.comparison, config),
+            blends=fresh.blends,
+        ),
         contact_sheet=winner_sheet(handed, shown, prompts, reals, config),
         interval=(lead.low, lead.high),
-        in_trial=trial.best,
+        in_trial=None if is_blend else trial.best,
         base=base_location(config.base),
         trigger=config.data.trigger,
         prompt=prompts[0],

@@ -13,7 +13,9 @@ def pictures_of_finals(config: Config) -> int:
     """How many pictures finalists and strengths are judged by, at most; judging is mostly drawing."""
     judge, study = config.eval, config.study
     prompts, seeds = len(judge.final_prompts or judge.prompts), len(judge.seeds)
-    finalists = min(study.finalists, study.num_trials) * study.repeats * prompts * 2 * seeds
+    count = min(study.finalists, study.num_trials)
+    blends = ("mean" in study.blends) + ("soup" in study.blends) * (count - 1)
+    finalists = (count * study.repeats + blends) * prompts * 2 * seeds
     if not study.strengths:
         return finalists
     strengths = len({AS_TRAINED, *study.strengths})

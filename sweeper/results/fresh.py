@@ -9,6 +9,7 @@ from sweeper.records.config import Config
 from sweeper.records.messages import Rescored
 from sweeper.records.trainings import Training, name_of
 from sweeper.records.trials import Trial
+from sweeper.results.blends import Blender
 from sweeper.results.final_sheets import FRESH_SEEDS_FROM
 from sweeper.results.how_chosen import lead_of_settings
 from sweeper.results.repeats import Repeats, best_first, repeats_of
@@ -20,7 +21,7 @@ from sweeper.study.supervisor import Supervisor
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Fresh:
-    """What the finalists and their repeats came to with fresh seeds and prompts."""
+    """What the finalists, their repeats and their blends came to with fresh seeds and prompts."""
 
     trainings: Sequence[Trial]
     rescored: Mapping[int, Rescored]
@@ -28,14 +29,15 @@ class Fresh:
     settings: Sequence[Repeats]
     """The finalists' settings, the best first."""
     comparison: Comparison | None = None
-    """Of finalists that were trained once; None where repeats tell which settings are best."""
+    """Of finalists that were trained once, and blends; None where repeats tell which settings are best."""
 
     @classmethod
     def of(cls, trainings: Sequence[Trial], rounds: Sequence[Mapping[int, Rescored]]) -> Fresh:
         """Group them by finalist; `rounds` are what each found, all trainings with a checkpoint in the first."""
         groups: dict[int, list[Trial]] = {}
         for each in trainings:
-            groups.setdefault(Training.of(each.number).trial, []).append(each)
+            if not Training.of(each.number).is_blend:
+                groups.setdefault(Training.of(each.number).trial, []).append(each)
         settings = best_first([repeats_of(group, rounds[0]) for group in groups.values()])
         once = all(len(group) == 1 for group in groups.values())
         judged = {n: [found[n].evaluation for found in rounds if n in found] for n in rounds[0]}
@@ -47,6 +49,11 @@ class Fresh:
         """The training to take: of the settings with the best mean the best, or as the pairs say."""
         number = self.comparison.winner if self.comparison else self.settings[0].best
         return next(each for each in self.trainings if each.number == number)
+
+    @property
+    def blends(self) -> list[Trial]:
+        """What was made of finalists' checkpoints."""
+        return [each for each in self.trainings if Training.of(each.number).is_blend]
 
     @property
     def scores(self) -> dict[int, float]:
@@ -68,6 +75,7 @@ def fresh_seeds(config: Config, number: int = 0) -> tuple[int, ...]:
 def judge_afresh(supervisor: Supervisor, display: Display, trainings: list[Trial], config: Config) -> Fresh:
     """Have the finalists, and their repeats, judged: all once, then again those that cannot be told from the best.
 
+    Their blends are judged after the first round, on the same prompts and seeds, and then are as finalists are.
     It ends when one is better by two standard errors, or after `study.finalist_rounds`. Repeats are judged once: which
     training seeds there were is then the larger part of chance, and further pictures say nothing of that.
     """
@@ -76,6 +84,11 @@ def judge_afresh(supervisor: Supervisor, display: Display, trainings: list[Trial
     display.line(f"scoring trials {names} again with {len(seeds)} fresh seeds a prompt")
     rounds = [_round(supervisor, trainings, config, 0)]
     fresh = Fresh.of(trainings, rounds)
+    if config.study.blends:
+        blends = Blender(supervisor, display, seeds).blend(config.study.blends, trainings, fresh.rescored)
+        trainings = [*trainings, *(each.trial for each in blends)]
+        rounds = [{**fresh.rescored, **{each.trial.number: each.rescored for each in blends}}]
+        fresh = Fresh.of(trainings, rounds)
     while (found := fresh.comparison) and len(rounds) < config.study.finalist_rounds and found.open:
         if found.prompts < 2:
             break  # no number of seeds has an error then

@@ -23,12 +23,13 @@ def how_chosen(
     settings: Sequence[Repeats],
     comparison: Comparison | None,
     config: Config,
+    blends: Sequence[Trial] = (),
 ) -> str:
     """In words, also why a finalist whose fresh score may be higher did not win.
 
     `trial` is the winner of the study of `config`, `final` its evaluation at its strength; `rescored` are all fresh
     judgements by number; `objectives` are those of the front that finalists lie on; `settings` are the finalists with
-    their repeats, the best first; `comparison` is that of finalists that were trained once.
+    their repeats, the best first; `comparison` is that of finalists that were trained once, and of their `blends`.
     """
     fresh = (
         "fresh seeds on prompts that no trial saw" if config.eval.final_prompts else "fresh seeds on the same prompts"
@@ -48,6 +49,7 @@ def how_chosen(
         said.append(f"Trials {several} were scored again with {fresh}{won}.")
     else:
         said.append(f"It was the only one to choose from; its score was taken again with {fresh}.")
+    said += [f"Trial {each.name} is the {each.reason}." for each in blends]
     if trial.is_clean(own):
         fallen = {number: each.words for number, each in evaluations.items() if not trial.is_clean(each)}
         said += [f"Trial {name_of(number)} was not clean any more: {words}." for number, words in fallen.items()]

@@ -41,21 +41,21 @@ class Refit:
 
 
 def train_refit(
-    supervisor: Supervisor, winner: Trial, step: int, dataset: Dataset, folder: Path, config: Config, display: Display
+    supervisor: Supervisor, winner: Trial, dataset: Dataset, folder: Path, config: Config, display: Display
 ) -> Supervisor | None:
-    """Train with the winner's settings and seed on all pictures, as many epochs as its checkpoint of `step` has had.
+    """Train with the winner's settings and seed on all pictures, as many epochs as its best checkpoint has had.
 
     The learning rate goes the winner's way: its curve is as much longer as there are more pictures. What an earlier
     run has trained is taken up; `supervisor` has the ended trials of the study of `config` in `folder`, whose pictures
     are those of `dataset`, and `display` shows it. The refit is the one trial of the result; None where the study wants
     none.
     """
-    if not wants_refit(config, dataset):
+    if not wants_refit(config, dataset) or winner.best is None:
         return None
     own, train = Training.of(winner.number), winner.spec.train
-    number = replace(own, is_refit=True).number
+    number = replace(own.source, kind="refit").number
     share = (dataset.num_images + sum(picture.repeats for picture in dataset.validation)) / dataset.num_images
-    steps = {STEPS: math.ceil(train.num_steps * share), STOP_AFTER: max(1, round(step * share))}
+    steps = {STEPS: math.ceil(train.num_steps * share), STOP_AFTER: max(1, round(winner.best.step * share))}
     reruns = Reruns(folder, {number: {**winner.params, SEED: train.seed, **steps}}, "refits")  # type: ignore[dict-item]
     study = config.study.for_reruns(1)
     others = supervisor.beside(reruns, replace(config, study=study))

@@ -78,6 +78,7 @@ def read_chosen(folder: Path, chosen_from: str | None = None) -> Chosen | None:
             str(stored["within_noise"]),
             settings,
             str(stored.get("lead", "")),
+            str(stored.get("made_of", "")),
         )
     except (OSError, ValueError, ArithmeticError, LookupError, TypeError, AttributeError):
         return None
@@ -91,6 +92,7 @@ def scores(winner: Winner) -> dict[str, object]:
         "trial": Training.of(winner.number).trial,
         "training": name_of(winner.number),
         "step": winner.step,
+        **({"made_of": winner.made_of} if winner.made_of else {}),
         "strength": winner.strength,
         "params": {name: _plain(value) for name, value in winner.params.items()},
         "within_noise": winner.within_noise,

@@ -65,6 +65,8 @@ class Chosen:
     """Of finalists that were trained several times, by number: mean score and spreads, see `Repeats.numbers`."""
     lead: str = ""
     """Says whether it is surely better than the other finalists, or which are alike."""
+    made_of: str = ""
+    """Of a blend, which checkpoints it is the average of; empty for what was trained."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -88,6 +90,8 @@ class Winner:
     """Metrics of packages that it was judged by, too."""
     chosen_from: str
     """Says what was chosen from, and how: while that stays the same, so does the winner."""
+    made_of: str = ""
+    """Of a blend, which checkpoints it is the average of; empty for what was trained."""
     how_chosen: str
     """A sentence or two: among what, by what."""
     contact_sheet: Image.Image

@@ -30,8 +30,7 @@ _DATA: Final = ("path", "validation_path", "mask_path", "regularization_path")
 _SHOWN: Final = 3
 _LATER: Final = (
     *(("study", "repeats", 1), ("study", "refit", "auto"), ("study", "storage", None), ("study", "taste_from", None)),
-    ("eval", "taste", asdict(Taste())),
-    ("train", "stop_after", None),
+    *(("study", "blends", ()), ("eval", "taste", asdict(Taste())), ("train", "stop_after", None)),
 )
 """Fields that a study of an older program does not have."""
 

@@ -44,9 +44,19 @@ def ended_reruns(study: Path, params: Mapping[int, Params]) -> list[EndedTrial]:
         training = Training.of(rerun)
         if training.is_rerun and training.trial in params:
             own = as_mapping(read_config_values(folder).get("train"), f"{folder}: train")
-            keys = (SEED, STEPS, STOP_AFTER) if training.is_refit else (SEED,)
+            keys = (SEED, STEPS, STOP_AFTER) if training.is_refit else () if training.is_blend else (SEED,)
             wanted[rerun] = {**params[training.trial], **{key: own.get(key.rpartition(".")[2]) for key in keys}}
     return Reruns(study, wanted, "reruns").ended_trials()
+
+
+def made_of(study: Path, number: int) -> str:
+    """Of a blend that was judged, which checkpoints it is the average of; empty for what was trained."""
+    if not Training.of(number).is_blend:
+        return ""
+    try:
+        return text(read_mapping(trial_of(study, number) / _END)["reason"])
+    except (OSError, DataError, ValueError, LookupError):
+        return ""
 
 
 class Reruns:

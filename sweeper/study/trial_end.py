@@ -18,7 +18,7 @@ from sweeper.records.objectives import Objective, raw_values, values_of
 from sweeper.records.paths import state_of
 from sweeper.records.pictures import sheets
 from sweeper.records.study_spec import Keep
-from sweeper.records.trials import Trial
+from sweeper.records.trials import Trial, steps_of_mean
 from sweeper.search.port import TrialSource
 from sweeper.study.audit import verdict_in
 from sweeper.study.display import describe_params
@@ -63,10 +63,10 @@ def resuming(kind: str, there: int, going: int, wanted: int) -> str:
     return f"resuming: {there - going} {kind} have ended, {going} go on, {max(0, wanted - there)} are new{more}"
 
 
-def prune_checkpoints(trial: Trial, keep: Keep) -> dict[str, Path]:
+def prune_checkpoints(trial: Trial, keep: Keep, *, of_mean: bool = False) -> dict[str, Path]:
     """Delete the training state and, unless all are to stay, all checkpoints but two; where best and last one lie.
 
-    Where the last is the best, it is named once.
+    Where the last is the best, it is named once. `of_mean`: those stay, too, whose mean may be tried.
     """
     shutil.rmtree(state_of(trial.folder), ignore_errors=True)
     if trial.best is None:
@@ -74,8 +74,9 @@ def prune_checkpoints(trial: Trial, keep: Keep) -> dict[str, Path]:
     kept = {"best": trial.checkpoint(trial.best.step)}
     if (last := trial.evaluations[-1].step) != trial.best.step:
         kept["last"] = trial.checkpoint(last)
+    wanted = [trial.checkpoint(step) for step in steps_of_mean(trial.evaluations, trial.clean) if of_mean]
     for folder in (trial.folder / "checkpoints").glob("step-*"):
-        if keep == "best" and folder not in kept.values():
+        if keep == "best" and folder not in (*kept.values(), *wanted):
             shutil.rmtree(folder)
     return {name: folder for name, folder in kept.items() if folder.exists()}
 
@@ -114,7 +115,8 @@ def logged_evaluations(trial: Trial, evaluations: Sequence[Evaluation], config: 
 
 def record_of(trial: Trial, status: TrialEnd, reason: str, config: Config) -> TrialRecord:
     """All that is to be seen of a trial that has ended, once `prune_checkpoints` has deleted the rest."""
-    kept, reason = prune_checkpoints(trial, config.study.keep), with_audit(trial, reason)
+    of_mean = "mean" in config.study.blends
+    kept, reason = prune_checkpoints(trial, config.study.keep, of_mean=of_mean), with_audit(trial, reason)
     params, yaml = shown_params(trial), read_config(trial.folder)
     logged = logged_evaluations(trial, trial.evaluations, config)
     numbers = chosen_numbers(trial, config)

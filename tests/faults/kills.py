@@ -50,14 +50,18 @@ STUDY: Final = (
     "eval.unrelated_prompts=['a red ball on grass, in photo style']",
     "eval.seeds=[0]",
 )
-Kind = Literal["side by side", "in turn", "with repeats"]
+Kind = Literal["side by side", "in turn", "with repeats", "with averages"]
 STUDIES: Final[Mapping[Kind, Sequence[str]]] = {
     "side by side": (*STUDY, "study.slots=2"),
     "in turn": (*STUDY, "study.slots=1", "study.startup_trials=2"),
     "with repeats": (*STUDY, "study.slots=2", "study.num_trials=3", "study.repeats=2"),
+    "with averages": (
+        *(*STUDY, "study.slots=2", "study.num_trials=3", "study.finalists=3", "study.sampler=random"),
+        *("study.blends=[mean,soup]", "study.recipes=null", "optimizer=adamw", "optimizer.lr=interval(0.02,0.2)"),
+    ),
 }
-"""Trials that share a worker, drawn at random; trials of which the sampler learns, one after another; and finalists
-that are trained again with another seed."""
+"""Trials that share a worker, drawn at random; trials of which the sampler learns, one after another; finalists that
+are trained again with another seed; and finalists of which an average is better: the played judge likes low rates."""
 IN_THE_MAKING: Final = ".db."
 """What paths hold of a database that is being created."""
 WORKER: Final = "worker"

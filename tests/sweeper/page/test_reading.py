@@ -40,6 +40,14 @@ def test_a_finished_study_is_read_in_whole(studies: Path, database: Path) -> Non
     assert view.trials[2].status == "pruned" and MARKUP in view.trials[2].ended_because
 
 
+def test_an_average_that_won_is_called_by_what_it_is_of(studies: Path, database: Path, tmp_path: Path) -> None:
+    study = Path(shutil.copytree(studies / "pencil", tmp_path / "pencil"))
+    made = "soup of trial 1 at step 60 and trial 4 at step 40, at rank 8"
+    scores = {**json.loads((study / "best/scores.json").read_text()), "training": "1 soup", "made_of": made}
+    (study / "best/scores.json").write_text(json.dumps(scores))
+    assert StudyReader(study, database).read().sentences[0].startswith(f"The {made}, won with ")
+
+
 def test_pictures_are_known_by_prompt_step_and_seed_with_base_and_a_real_one(studies: Path, database: Path) -> None:
     view = StudyReader(studies / "pencil", database).read()
     assert [each.text for each in view.prompts if each.kind == "prompt"] == list(PROMPTS)

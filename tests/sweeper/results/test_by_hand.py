@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from foundation.errors import StudyError
+from foundation.files.durable import write_json
 from foundation.files.sums import damage, digests
 from sweeper.choose import parse
 from sweeper.records.hand_choice import HandChoice
 from sweeper.records.paths import checkpoint_of, trial_of
+from sweeper.records.trainings import Training
 from sweeper.results.by_hand import BEFORE, choose_by_hand, undo_choice
 from sweeper.results.file_names import CARD, SCORES, SHEET, WEIGHTS
 from sweeper.results.report import read_chosen
@@ -95,3 +98,19 @@ def test_a_mistake_is_one_line(arguments: list[str], line: str) -> None:
     with pytest.raises(ValueError) as said:
         parse(arguments)
     assert line in str(said.value).splitlines()
+
+
+def test_an_average_of_checkpoints_can_be_chosen_and_says_of_which(study: Path, recorded: list[RecordedTrial]) -> None:
+    mean, words = Training(4, kind="mean").number, "mean of steps 20 and 40 of trial 4, at rank 8"
+    shutil.copytree(trial_of(study, 4), trial_of(study, mean))
+    write_json(trial_of(study, mean) / "end.json", {"status": "finished", "reason": words, "value": 1, "reported": {}})
+    before = digests(study / "best")
+    best = choose_by_hand(study, replace(CHOICE, number=mean), recorded)
+    card, stored = (best / CARD).read_text(), json.loads((best / SCORES).read_text())
+    assert (
+        f"the {words}, the best of" in card and "The scores are those with fresh seeds, beside the finalists." in card
+    )
+    assert (stored["trial"], stored["training"], stored["made_of"]) == (4, "4 mean", words)
+    chosen = read_chosen(best)
+    assert chosen is not None and (chosen.number, chosen.made_of) == (mean, words)
+    assert digests(undo_choice(study)) == before

@@ -26,7 +26,7 @@ from tests.sweeper.fake_worker import OVERRIDES, Notes, evaluation, trial
 from tests.sweeper.results.test_strength import judged
 from tests.sweeper.study.test_reruns import KeepingWorker
 
-REFIT = Training(1, is_refit=True).number
+REFIT = Training(1, kind="refit").number
 
 
 def dataset(train: int, held: int) -> Dataset:
@@ -72,14 +72,14 @@ def test_a_refit_has_the_winners_settings_and_as_many_epochs(config: Config, tmp
         own = as_rerun(asked, params)  # type: ignore[arg-type]
         return Resolved(spec=own.trial, yaml=to_yaml(own))
 
-    full = (evaluation(40, 40.0), evaluation(80, 50.0))
+    full = (evaluation(40, 50.0), evaluation(80, 40.0))
     worker = KeepingWorker({0: full, 1: full, REFIT: (evaluation(53, 10.0, 0.9, overfit=True),)})
     display, notes = Display("pencil", 2, 80), Notes()
     search = Search.open(asked, space, tmp_path / "studies.db")
     supervisor = Supervisor(asked, tmp_path / "pencil", search, notes, worker, display, resolve)
     supervisor.run()
     pictures, folder = dataset(6, 2), tmp_path / "pencil"
-    others = train_refit(supervisor, supervisor.trials[1], 40, pictures, folder, asked, display)
+    others = train_refit(supervisor, supervisor.trials[1], pictures, folder, asked, display)
     assert others is not None
     (made,) = others.trials.values()
     assert made.folder == folder / "reruns/0001-refit"
@@ -88,10 +88,10 @@ def test_a_refit_has_the_winners_settings_and_as_many_epochs(config: Config, tmp
     assert replace(train, steps=80, stop_after=None) == supervisor.trials[1].spec.train
     assert notes.ended[REFIT] == ("finished", "all steps done")  # what it has learned from cannot end it
     admitted = list(worker.admitted)
-    train_refit(supervisor, supervisor.trials[1], 40, pictures, folder, asked, display)
+    train_refit(supervisor, supervisor.trials[1], pictures, folder, asked, display)
     assert worker.admitted == admitted
     never = replace(asked, study=replace(asked.study, refit="never"))
-    assert train_refit(supervisor, supervisor.trials[1], 40, pictures, folder, never, display) is None
+    assert train_refit(supervisor, supervisor.trials[1], pictures, folder, never, display) is None
 
 
 def test_no_verdict_ends_a_refit(config: Config) -> None:

@@ -40,8 +40,10 @@ def test_a_training_has_one_number_and_one_name() -> None:
     for training, name, folder in (
         (Training(7), "7", "0007"),
         (Training(7, 1), "7.1", "0007.1"),
-        (Training(12345, 99, True), "12345.99 refit", "12345.99-refit"),
-        (Training(7, is_refit=True), "7 refit", "0007-refit"),
+        (Training(12345, 99, "refit"), "12345.99 refit", "12345.99-refit"),
+        (Training(7, kind="refit"), "7 refit", "0007-refit"),
+        (Training(7, kind="mean"), "7 mean", "0007-mean"),
+        (Training(7, kind="soup"), "7 soup", "0007-soup"),
     ):
         assert Training.of(training.number) == training
         assert (str(training), training.folder) == (name, folder)
