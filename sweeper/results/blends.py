@@ -124,8 +124,8 @@ def blends_of(study: Path, trials: Mapping[int, Trial]) -> list[Trial]:
 def _make(kind: Blend, parts: Parts) -> tuple[Trial, int]:
     """Write the average of checkpoints as one more; as a training, and its step there.
 
-    The step is what its parts took, so that no two soups have one: that of the last checkpoint of a mean, and of
-    trainings together.
+    The step is what its parts took: that of a mean's last checkpoint, and of a soup's together, which no soup shares
+    that it grew out of.
 
     Raises:
         AdapterError: one is gone, or no plain LoRA.

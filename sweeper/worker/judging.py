@@ -25,11 +25,13 @@ from eval.reference import Reference, build_reference
 from eval.samplers import check_sampler
 from eval.spec import EvalSpec, SampleBudget
 from eval.validation import ValidationSet, losses_of_base
+from foundation.adapters.files import WEIGHTS_FILE
 from foundation.bases.port import Base
 from foundation.data.dataset import Dataset
 from foundation.data.images import square
 from foundation.errors import DataError
 from foundation.files.cache_use import mark_used
+from foundation.files.sums import digest
 from sweeper.records.lease import making
 from sweeper.records.messages import Draw
 from sweeper.worker.drawing import NOTHING, Drawn, draw_samples, write_pictures
@@ -102,7 +104,7 @@ class Judging:
             strata=spec.strata,
         )
         self._references: dict[EvalSpec, Reference] = {}
-        self._seen: dict[tuple[Path, float, int], tuple[EvalSpec, Evidence]] = {}
+        self._seen: dict[tuple[Path, str, float, int], tuple[EvalSpec, Evidence]] = {}
         self.reference(spec.within(spec.whole))
 
     def judge(self, due: Sequence[Due]) -> list[Evaluation]:
@@ -173,11 +175,12 @@ class Judging:
         nothing is drawn again, and its pictures stay where they are.
         """
         spec = self._spec.for_finalists(seeds)
-        before, evidence = self._seen.get((checkpoint, strength, seeds[0]), (None, None))
+        look = checkpoint, digest(checkpoint / WEIGHTS_FILE), strength, seeds[0]  # another file may have its place
+        before, evidence = self._seen.get(look, (None, None))
         if before is None or evidence is None or before.seeds[: len(seeds)] != seeds:
             drawn, evidence = self.see_file(checkpoint, step, spec, strength)
             write_pictures(folder, drawn, len(self._spec.seeds), with_sheets=False)
-            self._seen[checkpoint, strength, seeds[0]] = (spec, evidence)
+            self._seen[look] = (spec, evidence)
         return judge(self.reference(spec), evidence.within(spec.usual), [], spec, failed=self._failed)
 
     def see_file(self, checkpoint: Path, step: int, spec: EvalSpec, strength: float = 1.0) -> tuple[Drawn, Evidence]:

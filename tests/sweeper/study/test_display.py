@@ -181,6 +181,8 @@ def test_the_pictures_of_the_finale_are_those_that_are_asked_for() -> None:
     ).config
     # 3 finalists x 2 prompts x 4 seeds; 3 strengths x 2 x 2; once more 2 x 4; 3 strengths x 3 steps x 2 prompts
     assert pictures_of_finals(config) == 24 + 12 + 8 + 18
+    averages = replace(config, study=replace(config.study, blends=("mean", "soup")))
+    assert pictures_of_finals(averages) == pictures_of_finals(config) + 8 + 2 * 8  # two further finalists may be added
 
 
 def test_the_end_names_every_file_and_a_command_that_can_be_typed(tmp_path: Path) -> None:

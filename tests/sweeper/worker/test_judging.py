@@ -201,6 +201,9 @@ def test_fewer_seeds_are_judged_from_what_was_drawn_as_if_drawn_alone(
     assert fewer.validation_losses == alone.validation_losses
     names = [path.name for path in (tmp_path / "alone").iterdir() if "-seed" in path.name]
     assert len(names) == 2 * (2 + 1)
+    pack.save_adapter(0, checkpoint)  # another one in its place
+    another = judging.judge_file(checkpoint, 3, tmp_path / "another", (7, 8), 0.8)
+    assert another.validation_losses != alone.validation_losses and (tmp_path / "another").exists()
     for name in names:
         assert np.abs(pixels(tmp_path / "alone" / name) - pixels(tmp_path / "all" / name)).max() <= 1
 
