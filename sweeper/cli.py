@@ -31,6 +31,7 @@ COMMANDS: Final[Mapping[str, Command]] = {
     "train": Command("train.command", "train one LoRA, without a search"),
     "eval": Command("eval.command", "judge a LoRA, whoever trained it", "eval.request"),
     "prepare": Command(f"{_PREPARE}.command", "caption, tag and shrink pictures", f"{_PREPARE}.request"),
+    "import": Command("sweeper.import_config", "begin from another trainer's config", "sweeper.import_request"),
     "export": Command("sweeper.export", "write a LoRA for other programs", "sweeper.export_request"),
     "merge": Command(f"{_MERGE}.command", "merge, combine and resize LoRAs", f"{_MERGE}.request"),
     "report": Command("sweeper.report", "list a study's trials, best first", "sweeper.report"),
@@ -44,6 +45,8 @@ COMMANDS: Final[Mapping[str, Command]] = {
 _STUDY: Final = "sweeper.study_command"
 _MULTIRUN: Final = {"-m", "--multirun"}
 """What a study is anyway."""
+_IMPORT: Final = "import="
+"""`sweeper import=FILE`, as people write who know a study's arguments."""
 _COMPLETION: Final = ("-sc", "--shell-completion")
 USAGE: Final = "\n".join(
     [
@@ -67,6 +70,8 @@ def main() -> int:
     put_first()
     arguments = sys.argv[1:]
     first = arguments[0] if arguments else ""
+    if first.startswith(_IMPORT):
+        return run_command(COMMANDS["import"].module, [first.removeprefix(_IMPORT), *arguments[1:]])
     if first in COMMANDS:
         return run_command(COMMANDS[first].module, arguments[1:])
     if first in _COMPLETION:

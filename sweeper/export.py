@@ -16,10 +16,15 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _export(arguments: Sequence[str]) -> None:
-    request = parse(arguments)
+    target, formats, keys = parse(arguments)
+    if "recipe" in keys:
+        from sweeper.export_recipe import export_recipe  # as below
+
+        say(*export_recipe(target, keys))
+        return
     from sweeper.export_files import export  # torch takes seconds; help and mistakes need it not
 
-    say(*export(*request))
+    say(*export(target, formats, keys))
 
 
 if __name__ == "__main__":

@@ -35,7 +35,7 @@ _TRIAL_CONFIGS: Final = (CONFIG_FILE, "config.json")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class _Source:
+class Source:
     """A LoRA, and what lies beside it."""
 
     path: Path
@@ -47,6 +47,7 @@ class _Source:
 
     @property
     def title(self) -> str:
+        """What it is called."""
         study = (self.config.get("study") or {}).get("name")
         return str(study or (self.path.stem if self.path.is_file() else self.path.resolve().name))
 
@@ -57,7 +58,7 @@ def export(target: str, formats: Sequence[str], keys: Mapping[str, str]) -> list
     Raises:
         UserError: a key, the LoRA or the base are wrong.
     """
-    source = _source(target, Path(keys.get("folder", "multirun")))
+    source = source_of(target, Path(keys.get("folder", "multirun")))
     default = source.path.with_suffix("") if source.path.is_file() else source.path
     out = Path(keys.get("out") or f"{default}-export")
     if out.exists():
@@ -84,7 +85,7 @@ def export(target: str, formats: Sequence[str], keys: Mapping[str, str]) -> list
 
 
 def _write(
-    name: str, source: _Source, adapter: SavedAdapter, folder: Path, about: About, base: str | None, strength: float
+    name: str, source: Source, adapter: SavedAdapter, folder: Path, about: About, base: str | None, strength: float
 ) -> tuple[Path, str]:
     """Write one format into a folder: what was written, and what to say of it."""
     if name == MERGED:
@@ -107,8 +108,12 @@ def _strength(text: str) -> float:
         raise ConfigError([f"strength must be a number, got {text!r}"]) from error
 
 
-def _source(target: str, studies: Path) -> _Source:
-    """Where a LoRA is: a file, its folder, a study's folder, or a study by its name."""
+def source_of(target: str, studies: Path) -> Source:
+    """Where a LoRA is: a file, its folder, a study's folder, or a study by its name.
+
+    Raises:
+        UserError: there is none, or what lies beside it is damaged.
+    """
     given = Path(target)
     places = [given, given / "best", studies / target / "best"]
     path = next((each for each in places if _holds_adapter(each)), None)
@@ -119,7 +124,7 @@ def _source(target: str, studies: Path) -> _Source:
         )
     folder = path.parent if path.is_file() else path
     scores = _read(folder / SCORES) if (folder / SCORES).is_file() else {}
-    return _Source(path=path, config=_config(folder.resolve()), strength=float(scores.get("strength", AS_TRAINED)))
+    return Source(path=path, config=_config(folder.resolve()), strength=float(scores.get("strength", AS_TRAINED)))
 
 
 def _holds_adapter(path: Path) -> bool:
@@ -144,7 +149,7 @@ def _read(file: Path) -> dict[str, Any]:
     return read_mapping(file)
 
 
-def _write_merged(source: _Source, base: str | None, strength: float, folder: Path) -> None:
+def _write_merged(source: Source, base: str | None, strength: float, folder: Path) -> None:
     pipe = open_base(source.config, base)
     from foundation.adapters.merge.pipeline import merge_all
     from foundation.bases.saving import save_pipeline  # these load diffusers, which takes seconds
@@ -153,7 +158,7 @@ def _write_merged(source: _Source, base: str | None, strength: float, folder: Pa
     save_pipeline(pipe, folder)
 
 
-def _write_full(source: _Source, adapter: SavedAdapter, base: str | None, folder: Path, about: About) -> Path:
+def _write_full(source: Source, adapter: SavedAdapter, base: str | None, folder: Path, about: About) -> Path:
     pipe = open_parts_of_base(adapter, source.config, base)
     from foundation.adapters.merge.difference import weight_differences  # loads diffusers, which takes seconds
 

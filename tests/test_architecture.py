@@ -114,6 +114,7 @@ def test_nothing_from_outside_is_unpickled() -> None:
 def test_documents_are_read_in_one_place() -> None:
     """What comes from a disk is read by `foundation.files.documents`: it refuses what Python's readers let through."""
     readers = {"json.load", "json.loads", "yaml.load", "yaml.safe_load", "yaml.full_load", "OmegaConf.load"}
+    readers |= {"tomllib.load", "tomllib.loads"}
     exceptions = {
         ROOT / "foundation" / "files" / "documents.py": "is that place",
         ROOT / "foundation" / "adapters" / "files" / "part.py": "makes plain values of its own by a round trip",

@@ -1,4 +1,4 @@
-"""JSON and YAML from a disk or another program: read whole, in plain values, or refused in one line.
+"""JSON, YAML and TOML from a disk or another program: read whole, in plain values, or refused in one line.
 
 Python's own readers let through, or raise in a dozen ways on, what breaks a program far from here: half a character
 that no file can be written with, a number of thousands of digits, lists a thousand deep, a few lines of YAML that stand
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import re
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
@@ -59,6 +60,11 @@ def parse_json(text: str | bytes, where: str, refusal: Refusal = DataError) -> A
 def parse_yaml(text: str | bytes, where: str, refusal: Refusal = DataError) -> Any:
     """What a text of YAML holds; see `parse_json`."""
     return _parse(lambda said: yaml.load(said, _Loader), text, "YAML", where, refusal)  # noqa: S506, a SafeLoader
+
+
+def parse_toml(text: str | bytes, where: str, refusal: Refusal = DataError) -> Any:
+    """What a text of TOML holds; see `parse_json`. Days and hours are what TOML makes of them."""
+    return _parse(tomllib.loads, text, "TOML", where, refusal)
 
 
 def as_mapping(value: object, where: str, refusal: Refusal = DataError) -> dict[str, Any]:
