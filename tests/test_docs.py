@@ -20,6 +20,7 @@ import sweeper.clean
 import sweeper.cluster.command
 import sweeper.dashboard
 import sweeper.export_request
+import sweeper.import_request
 import sweeper.report
 import sweeper.track
 import sweeper.votes
@@ -82,6 +83,7 @@ def commands() -> list[list[str]]:
 
 PARSED: dict[str, Callable[[list[str]], object]] = {
     "export": sweeper.export_request.parse,
+    "import": sweeper.import_request.parse,
     "dashboard": sweeper.dashboard.parse,
     "choose": sweeper.choose.parse,
     "votes": sweeper.votes.parse,

@@ -49,7 +49,7 @@ def _write_preserve(trial: Ours) -> dict[str, Any]:
     return dict(zip(_PRESERVE, (True, weight, trial["eval.class_word"]), strict=True)) if weight else {}
 
 
-def _shown(name: str, ours: str, kind: str, default: Any) -> Row:
+def _where_set(name: str, ours: str, kind: str, default: Any) -> Row:
     """A field of the data set that is written where it is not its default."""
     row = same(f"{SET}{name}", ours, kind, default)
 
@@ -92,18 +92,18 @@ DATA: Final = (
         words="of several the largest",
     ),
     same(f"{SET}buckets", "data.buckets", "flag", True),
-    _shown("num_repeats", "data.repeats", "whole", 1),
-    _shown("flip_x", "data.flip", "flag", False),
+    _where_set("num_repeats", "data.repeats", "whole", 1),
+    _where_set("flip_x", "data.flip", "flag", False),
     Row(
         theirs=(f"{SET}random_crop",),
         ours=("data.crop",),
         read=lambda theirs: {"data.crop": "random" if theirs.flag(f"{SET}random_crop") else "center"},
         write=lambda trial: {f"{SET}random_crop": True} if trial["data.crop"] == "random" else {},
     ),
-    _shown("caption_dropout_rate", "objective.caption_dropout", "number", 0.0),
-    _shown("token_dropout_rate", "objective.tag_dropout", "number", 0.0),
-    _shown("shuffle_tokens", "objective.shuffle_tags", "flag", False),
-    _shown("keep_tokens", "objective.keep_tags", "whole", 0),
+    _where_set("caption_dropout_rate", "objective.caption_dropout", "number", 0.0),
+    _where_set("token_dropout_rate", "objective.tag_dropout", "number", 0.0),
+    _where_set("shuffle_tokens", "objective.shuffle_tags", "flag", False),
+    _where_set("keep_tokens", "objective.keep_tags", "whole", 0),
     Row(
         theirs=_MASK,
         ours=("data.mask", "data.mask_path", "objective.unmasked_weight"),

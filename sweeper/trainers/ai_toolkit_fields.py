@@ -82,7 +82,7 @@ UNUSED: Final = (
         off=(False, 0, 1, 0.5, True),
     ),
     Unused(
-        theirs=("train.ema_config.", "train.lr_scheduler_params.", "train.lr_scheduler_params"),
+        theirs=("train.ema_config.", "train.lr_scheduler_params."),
         why="no such field of the average, or of a curve, here",
         off=(0, {}),
     ),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 from typing import Any, Final
 
 from sweeper.trainers.port import Ours, Row, Settings, Theirs
@@ -71,7 +71,8 @@ def base_settings(theirs: Theirs, family: str, *names: str) -> Settings:
 
 def refuse(theirs: Theirs, where: str, got: Any) -> str:
     """Note that this base cannot be trained here; a family so that reading goes on."""
-    theirs.problems.append(f"{where} must be a base that is trained here, {', '.join(OPTIONS)}, got {got}")
+    name = PureWindowsPath(str(got)).name  # which knows the separators of all systems
+    theirs.problems.append(f"{where} must be a base that is trained here, {', '.join(OPTIONS)}, got {name}")
     return "sd1"
 
 

@@ -256,5 +256,5 @@ KOHYA: Final = Trainer(
     kind_of=kind_of,
     flatten=flatten,
     write=write_files,
-    remarks=("of LoRA's parts the update is dropped out, not its input, where network_dropout is above 0",),
+    remarks=("network_dropout drops what the down matrix gives; here it drops the adapter's input",),
 )

@@ -149,7 +149,7 @@ UNUSED: Final = (
         off=("NONE",),
     ),
     Unused(theirs=("frames",), why="no videos are trained here", off=("25",)),
-    Unused(theirs=("samples", "cloud", "secrets"), why="is the program's own"),
+    Unused(theirs=("cloud", "secrets"), why="is the program's own"),
     Unused(
         theirs=("concepts.include_subdirectories", "concepts.image_variations", "concepts.text_variations"),
         why="all folders below one are read, each picture once an epoch",

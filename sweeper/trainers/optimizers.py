@@ -69,7 +69,7 @@ def optimizer_arguments(ours: Ours, known: Mapping[str, Known], default: str) ->
     Where there is no such optimizer, it is the `default` with its weight decay.
     """
     name = ours["optimizer.name"]
-    word = next((word for word, each in known.items() if each.ours == name and not _paged(each, ours)), "")
+    word = next((word for word, each in known.items() if each.ours == name and not _is_paged_otherwise(each, ours)), "")
     kind = OPTIMIZERS[name]
     found: dict[str, Any] = {"weight_decay": plain(ours["optimizer.weight_decay"])}
     if not word:
@@ -83,7 +83,7 @@ def optimizer_arguments(ours: Ours, known: Mapping[str, Known], default: str) ->
     return word, {**found, **ours["optimizer.settings"]}
 
 
-def _paged(each: Known, ours: Ours) -> bool:
+def _is_paged_otherwise(each: Known, ours: Ours) -> bool:
     """Whether one of theirs differs from the trial's by what its name stands for."""
     return bool(each.defaults.get("is_paged", False)) != bool(ours["optimizer.settings"].get("is_paged", False))
 

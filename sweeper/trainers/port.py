@@ -8,7 +8,7 @@ the config, or a group for its option.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -241,8 +241,3 @@ def plain(value: float) -> float | int:
     """A number as people write it: whole ones without a point, others to twelve digits."""
     short = float(f"{value:.12g}")
     return int(short) if short == int(short) else short
-
-
-def listed(values: Iterable[Any]) -> str:
-    """Values in one line."""
-    return ", ".join(str(value) for value in values)

@@ -84,7 +84,7 @@ def read(trainer: Trainer, fields: Fields) -> Reading:
     if settings.get("train.epochs"):
         theirs.remarks.append("eval.every stays as it is: set it to about an eighth of the steps that these epochs are")
     if theirs.problems:
-        raise ConfigError(theirs.problems)
+        raise ConfigError(list(dict.fromkeys(theirs.problems)))
     fates = tuple(_fate(trainer, theirs, went, name, value) for name, value in fields.items())
     return Reading(trainer=trainer, settings=settings, fates=fates, remarks=tuple(dict.fromkeys(theirs.remarks)))
 
@@ -131,14 +131,14 @@ def lines_of(reading: Reading) -> Iterator[str]:
         reasons: dict[str, list[str]] = {}
         for fate in reading.fates:
             if fate.state == state:
-                reasons.setdefault(fate.words, []).append(fate.name if state == "own" else _shown(fate))
+                reasons.setdefault(fate.words, []).append(fate.name if state == "own" else _text_of(fate))
         yield from (f"{head}: {', '.join(names)}: {why}" for why, names in reasons.items())
-    if unknown := [_shown(fate) for fate in reading.fates if fate.state == "unknown"]:
+    if unknown := [_text_of(fate) for fate in reading.fates if fate.state == "unknown"]:
         yield f"unknown: {', '.join(unknown)}"
     yield from (f"note: {remark}" for remark in reading.remarks)
 
 
-def _shown(fate: Fate) -> str:
+def _text_of(fate: Fate) -> str:
     """A field with its value on one line, cut when long; never a value that opens an account."""
     text = "***" if _SECRET.search(fate.name) else " ".join(str(fate.value).split())
     return f"{fate.name}={text if len(text) <= _LONG else text[: _LONG - 1] + '…'}"
