@@ -121,7 +121,8 @@ def _of_adapter(adapter: AdapterSpec) -> dict[str, Any]:
 
 
 def _of_optimizer(optimizer: OptimizerSpec, train: TrainingSpec, trains_text: bool) -> dict[str, Any]:
-    arguments = optimizer.arguments(train.images_per_step)
+    all_arguments = optimizer.arguments(train.images_per_step)
+    arguments = {name: value for name, value in all_arguments.items() if name not in optimizer.kind.given}
     found = {"optimizer.name": optimizer.name, **{f"optimizer.{name}": value for name, value in arguments.items()}}
     if trains_text:
         found["optimizer.text_encoder_lr_ratio"] = optimizer.text_encoder_lr_ratio

@@ -52,6 +52,18 @@ _ARGUMENTS: Final = {
     "prodigy_safeguard_warmup": "safeguard_warmup",
 }
 _PRECISIONS: Final = {"no": "fp32", "fp16": "fp16", "bf16": "bf16"}
+_COMMON: Final = (
+    *("pretrained_model_name_or_path", "seed", "resolution", "center_crop", "random_flip", "train_batch_size"),
+    *("num_train_epochs", "max_train_steps", "gradient_accumulation_steps", "gradient_checkpointing", "rank"),
+    *("learning_rate", "lr_scheduler", "lr_warmup_steps", "use_8bit_adam", "adam_beta1", "adam_beta2"),
+    *("adam_weight_decay", "adam_epsilon", "max_grad_norm", "mixed_precision", "dataset_name", "caption_column"),
+)
+_OF_TEXT_TO_IMAGE: Final = ("train_data_dir", "snr_gamma", "noise_offset")
+_OF_DREAMBOOTH: Final = (
+    *("optimizer", "prodigy_beta3", "prodigy_use_bias_correction", "prodigy_safeguard_warmup", "lora_alpha"),
+    *("lora_dropout", "lora_layers", "lr_num_cycles", "lr_power", "weighting_scheme", "logit_mean", "logit_std"),
+    *("guidance_scale", "repeats", "with_prior_preservation", "class_data_dir", "prior_loss_weight"),
+)
 _FLOW: Final = ("weighting_scheme", "logit_mean", "logit_std")
 
 
@@ -279,14 +291,15 @@ def _flatten(documents: list[Document]) -> Fields:
 
 
 def _write(written: dict[str, Any], title: str) -> dict[str, str]:
-    """Return a shell script."""
+    """Return a shell script with the arguments that its script knows; it would refuse any other."""
     script = written.pop(SCRIPT)
+    known = {*_COMMON, *(_OF_DREAMBOOTH if "dreambooth" in script else _OF_TEXT_TO_IMAGE)}
+    known |= {"train_text_encoder"} if script == _SCRIPTS["sdxl"] else set()
     lines = [f"accelerate launch {script}", f"--output_dir={shlex.quote(title)}"]
     for name, value in written.items():
-        if value is True:
-            lines.append(f"--{name}")
-        elif value is not False and value is not None:
-            lines.append(f"--{name}={shlex.quote(str(value))}")
+        if name not in known or value is False or value is None:
+            continue
+        lines.append(f"--{name}" if value is True else f"--{name}={shlex.quote(str(value))}")
     command = " \\\n  ".join(lines)
     return {f"{title}.sh": f"#!/bin/sh\n{command}\n"}
 
@@ -299,5 +312,5 @@ DIFFUSERS: Final = Trainer(
     kind_of=_kind_of,
     flatten=_flatten,
     write=_write,
-    remarks=("not all of these scripts take all of these arguments; each says what it knows with --help",),
+    remarks=("the scripts of text_to_image and of dreambooth know other arguments; written are those of the one",),
 )

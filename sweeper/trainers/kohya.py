@@ -50,6 +50,7 @@ _CURVES: Final = {
     "warmup_stable_decay": "warmup_stable_decay",
 }
 _PRECISIONS: Final = {"no": "fp32", "fp16": "fp16", "bf16": "bf16", "float": "fp32", "fp32": "fp32"}
+_SAVED: Final = {"float": "fp32", "fp32": "fp32", "fp16": "fp16", "bf16": "bf16", "no": "fp32"}
 _FAMILY: Final = ("v2", "sdxl", "flux1_checkbox", "sd3_checkbox", "LoRA_type", "network_module")
 _STEPS: Final = ("max_train_steps", "max_train_epochs", "epoch")
 _BY_PERCENT: Final = "lr_warmup"
@@ -243,7 +244,7 @@ ROWS: Final = (
         write=lambda trial: {"seed": trial["train.seed"]},
     ),
     choice("mixed_precision", "train.precision", _PRECISIONS, "no", "no precision here; it is fp32"),
-    choice("save_precision", "train.save_precision", _PRECISIONS, "fp32", "no precision here; it is fp32"),
+    choice("save_precision", "train.save_precision", _SAVED, "float", "no precision here; it is fp32"),
     same("gradient_checkpointing", "train.activation_checkpointing", "flag", False),
     *DATA,
 )

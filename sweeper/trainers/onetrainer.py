@@ -18,7 +18,7 @@ from sweeper.trainers.course import (
     text_rate_of,
     warmup_share,
 )
-from sweeper.trainers.onetrainer_data import DATA, PICTURES
+from sweeper.trainers.onetrainer_data import DATA
 from sweeper.trainers.onetrainer_fields import UNUSED
 from sweeper.trainers.onetrainer_files import flatten, kind_of, write_files
 from sweeper.trainers.onetrainer_loss import LOSS
@@ -266,5 +266,8 @@ ONETRAINER: Final = Trainer(
     kind_of=kind_of,
     flatten=flatten,
     write=write_files,
-    remarks=(f"no field of its seeds a training; {PICTURES}name and the like are the window's",),
+    remarks=(
+        "no field of its seeds a training",
+        "its length is in epochs: steps x batch_size x gradient_accumulation_steps / pictures",
+    ),
 )

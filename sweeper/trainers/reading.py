@@ -44,7 +44,9 @@ class Reading:
     fates: tuple[Fate, ...]
     """One for each field, in the file's order."""
     remarks: tuple[str, ...]
-    """What no single field tells."""
+    """Where the trial is another one than theirs, which no single field tells."""
+    advice: tuple[str, ...]
+    """What a person should look at."""
 
     def count(self, state: State) -> int:
         """How many fields are in this state."""
@@ -72,6 +74,7 @@ def read(trainer: Trainer, fields: Fields) -> Reading:
     theirs = Theirs(fields)
     settings: Settings = {}
     went: dict[str, tuple[str, ...]] = {}
+    advice: list[str] = []
     for row in trainer.rows:
         found = row.read(theirs)
         settings.update(found)
@@ -79,14 +82,15 @@ def read(trainer: Trainer, fields: Fields) -> Reading:
         went.update(dict.fromkeys(named, tuple(found)))
         if not named:
             silent = [path for path in found if path in _KEY and found[path] is not None]
-            theirs.remarks += [f"{path} is {found[path]}, the trainer's default; no field says it" for path in silent]
+            advice += [f"{path} is {found[path]}, the trainer's default; no field says it" for path in silent]
     settle(settings, theirs)
     if settings.get("train.epochs"):
-        theirs.remarks.append("eval.every stays as it is: set it to about an eighth of the steps that these epochs are")
+        advice.append("eval.every stays as it is: set it to about an eighth of the steps that these epochs are")
     if theirs.problems:
         raise ConfigError(list(dict.fromkeys(theirs.problems)))
     fates = tuple(_fate(trainer, theirs, went, name, value) for name, value in fields.items())
-    return Reading(trainer=trainer, settings=settings, fates=fates, remarks=tuple(dict.fromkeys(theirs.remarks)))
+    remarks = tuple(dict.fromkeys(theirs.remarks))
+    return Reading(trainer=trainer, settings=settings, fates=fates, remarks=remarks, advice=tuple(advice))
 
 
 def _fate(trainer: Trainer, theirs: Theirs, went: Mapping[str, tuple[str, ...]], name: str, value: Any) -> Fate:
@@ -135,7 +139,7 @@ def lines_of(reading: Reading) -> Iterator[str]:
         yield from (f"{head}: {', '.join(names)}: {why}" for why, names in reasons.items())
     if unknown := [_text_of(fate) for fate in reading.fates if fate.state == "unknown"]:
         yield f"unknown: {', '.join(unknown)}"
-    yield from (f"note: {remark}" for remark in reading.remarks)
+    yield from (f"note: {words}" for words in (*reading.remarks, *reading.advice))
 
 
 def _text_of(fate: Fate) -> str:

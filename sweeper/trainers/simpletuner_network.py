@@ -88,8 +88,9 @@ def _read_dropout(theirs: Theirs) -> Settings:
 
 
 def _write_dropout(trial: Ours) -> dict[str, Any]:
-    is_lycoris = _write_network(trial)["lora_type"] == "lycoris"
-    return {f"{LYCORIS}rank_dropout" if is_lycoris else "lora_dropout": trial["adapter.dropout"]}
+    if _write_network(trial)["lora_type"] == "standard":
+        return {"lora_dropout": trial["adapter.dropout"]}  # none is not its default
+    return {f"{LYCORIS}rank_dropout": trial["adapter.dropout"]} if trial["adapter.dropout"] else {}
 
 
 def _read_standard(theirs: Theirs) -> Settings:

@@ -32,6 +32,7 @@ PRODIGY = [
 FF = ["adapter.targets=attention+ff"]
 BUCKETS = ["data.buckets=true"]
 FLIP = ["data.flip=true"]
+ALIKE = ["adapter.alpha_ratio=1", "optimizer.text_encoder_lr_ratio=1", "data.repeats=1"]
 EMA = ["train.ema_decay=0.99"]
 COSINE = ["lr_scheduler=cosine"]
 ALL = ["adapter.targets=all"]
@@ -89,8 +90,8 @@ TRIALS: dict[str, list[list[str]]] = {
         [*FLUX, *COMMON[:-1], *STEPS, *EPS, *UNIFORM, *FF, "base.train_guidance=3.5"],
     ],
     "diffusers": [
-        [*SDXL, *COMMON, *STEPS, *SNR, *WITH_TEXT, "lr_scheduler=cosine", "lr_scheduler.warmup=0.1"],
-        ["base=sd15", *COMMON, *EPOCHS, "optimizer=adamw", *RANDOM, "adapter.dropout=0.1"],
+        [*SDXL, *COMMON, *ALIKE, *STEPS, *SNR, *COSINE, "lr_scheduler.warmup=0.1", "adapter.text_encoder=true"],
+        ["base=sd15", *COMMON, *ALIKE, *EPOCHS, "optimizer=adamw", *RANDOM, *FLIP],
         [*FLUX, *COMMON[:-1], *STEPS, "objective.flow_logit_mean=0.5", "base.train_guidance=3.5"],
     ],
 }
