@@ -42,8 +42,8 @@ def _read_rank(theirs: Theirs) -> Settings:
     if kind == "lokr" and (theirs.flag("network.lokr_full_rank") or rank > _LARGEST):
         rank, alpha = _LARGEST, float(_LARGEST)  # LyCORIS scales a factor that is not decomposed by 1
     settings: Settings = {"adapter.rank": rank, "adapter.alpha_ratio": plain((alpha or rank) / rank)}
-    conv = theirs.whole("network.conv")
-    if kind == "locon":
+    conv = max(0, theirs.whole("network.conv"))
+    if kind == "locon" and conv:
         conv_alpha = theirs.number("network.conv_alpha", default=conv)
         settings |= {"adapter.conv_rank": conv, "adapter.conv_alpha_ratio": plain(conv_alpha / conv)}
     elif conv:

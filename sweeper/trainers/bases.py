@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path, PureWindowsPath
 from typing import Any, Final
 
+from foundation.config.home import at_home
 from sweeper.trainers.port import Ours, Row, Settings, Theirs
 
 OPTIONS: Final = {
@@ -25,6 +27,7 @@ FAMILIES: Final = {
     "flux": "flux",
     "qwen_image": "qwen_image",
 }
+_HUB_ID: Final = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", re.ASCII)
 EMBEDDED: Final = "pocket"
 FLOWS: Final = ("sd3", "flux", "qwen_image")
 TEXT_IS_TRAINED: Final = ("sd1", "sd2", "sdxl")
@@ -101,17 +104,15 @@ def path_of(ours: Ours) -> str:
 
 
 def missing_paths(settings: Mapping[str, Any]) -> list[str]:
-    """A line for each path that is not there; ids of the hub, which look like `owner/name`, are not looked for."""
+    """A line for each path that is not there. What looks like an id of the hub is one where a base is wanted."""
     lines = []
     for key in ("base.path", "data.path", "data.regularization_path", "data.mask_path"):
-        path = settings.get(key)
-        if not path or (key in ("base.path", "data.path") and _is_hub_id(str(path))):
+        path = str(settings.get(key) or "")
+        if not path or Path(at_home(path)).exists():
             continue
-        if not Path(str(path)).expanduser().exists():
+        is_id = _HUB_ID.fullmatch(path) is not None
+        if key == "data.path" and is_id:
+            lines.append(f"{key}: {path} is no folder here; it is taken for a data set of the hub")
+        elif not (key == "base.path" and is_id):
             lines.append(f"{key}: {path} is not there")
     return lines
-
-
-def _is_hub_id(path: str) -> bool:
-    parts = path.split("/")
-    return len(parts) == 2 and all(parts) and "\\" not in path and not path.startswith((".", "~")) and parts[0] != "."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -27,6 +28,9 @@ RECIPE: Final = "imported"
 _OPTIONS: Final = ("base", "adapter", "optimizer", "lr_scheduler")
 _EVALUATIONS: Final = 8
 """About so many evaluations has a trial; the judge's own default is for short ones."""
+_ROWS, _AT = 4, 1024
+"""Rows that the denoiser takes at once while it draws, at this side; the judge's default is for small pictures."""
+_INTERPOLATION: Final = re.compile(r"(\\*)\$\{")
 _PLACEHOLDER: Final = "data.path=pictures"
 
 
@@ -55,7 +59,7 @@ def experiment_of(reading: Reading, name: str, source: str) -> Experiment:
     adapter = parts["adapter"]
     assert isinstance(adapter, AdapterSpec)
     space = space_around(settings, adapter)
-    content = _content(settings, space, name)
+    content = _literal(_content(settings, space, name))
     text = f"# @package _global_\n# {source}\n{yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=118)}"
     return Experiment(text=text, trial=_first_trial(text, settings), space=space)
 
@@ -89,6 +93,9 @@ def _content(settings: Settings, space: Mapping[str, str | None], name: str) -> 
     steps = settings.get("train.steps")
     if steps:
         _put(content, ["eval", "every"], max(1, round(steps / _EVALUATIONS)))
+    most = compose()["eval"]["batch_rows"]
+    rows = round(_ROWS * (_AT / settings["base.resolution"]) ** 2)
+    _put(content, ["eval", "batch_rows"], min(most, max(2, rows)))
     ours = list(compose()["study"]["recipes"])
     recipe = {path: settings[path] for path, sweep in space.items() if sweep and path in settings}
     content["study"] = {
@@ -98,6 +105,15 @@ def _content(settings: Settings, space: Mapping[str, str | None], name: str) -> 
         "space": dict(space),
     }
     return content
+
+
+def _literal(value: Any) -> Any:
+    """The same with all texts as they are: OmegaConf would put something in the place of `${…}`, such as a secret."""
+    if isinstance(value, dict):
+        return {key: _literal(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_literal(each) for each in value]
+    return _INTERPOLATION.sub(r"\1\1\\${", value) if isinstance(value, str) else value
 
 
 def _put(into: dict[str, Any], path: list[str], value: Any) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from foundation.config.compose import compose
 from foundation.config.presets import search_presets, searched
 from sweeper.cli import main as sweeper
 from sweeper.import_config import main
@@ -94,6 +95,17 @@ def test_bad_input_is_one_line_and_nothing_is_written(
     (said,) = capsys.readouterr().err.splitlines()
     assert said.startswith(line)
     assert sorted(Path.cwd().rglob("*")) == before
+
+
+@pytest.mark.parametrize("path", ["${oc.env:HOME}/mine", "D:\\pictures\\${mine}", "\\\\host\\$mine", "é 'x\"${"])
+def test_paths_are_texts(path: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """No variable of the environment gets into a config by a file of somebody else's."""
+    Path("my preset.json").write_text(json.dumps({**PRESET, "train_data_dir": path}))
+    assert main(["my preset.json", "name=mine"]) == 0
+    search_presets([])
+    config = compose(["+experiment=mine"])
+    assert config["data"]["path"] == path and config["eval"]["batch_rows"] == 16
+    assert f"note: data.path: {path} is not there" in capsys.readouterr().out
 
 
 def test_another_folder_is_named_in_what_to_run(capsys: pytest.CaptureFixture[str]) -> None:
