@@ -13,6 +13,7 @@ from foundation.bases.loading import family_of
 from foundation.bases.unloaded import architecture_of
 from foundation.console import columns
 from foundation.devices import total_memory
+from sweeper.forecast.at_most import forecast_words, num_trainings
 from sweeper.forecast.largest import largest_trial
 from sweeper.forecast.memory import COUNTS, Memory, memory_of
 from sweeper.launchers.local import devices_of
@@ -21,7 +22,6 @@ from sweeper.records.config import Config
 from sweeper.records.history import costs_in_all
 from sweeper.records.paths import trainings_of
 from sweeper.search.space import Plan
-from sweeper.study.time_left import forecast_words, num_trainings
 from train.capacity import MEMORY_LIMIT
 from train.spec import TrialSpec
 

@@ -23,6 +23,7 @@ from foundation.files.cache_use import noting_uses
 from foundation.files.durable import temporaries_below
 from foundation.secrets import redact
 from sweeper.clean import clear_after_kills
+from sweeper.forecast.at_most import forecast_words
 from sweeper.forecast.at_start import forecasting
 from sweeper.launchers import LAUNCHERS
 from sweeper.launchers.port import Launcher
@@ -31,7 +32,6 @@ from sweeper.records.lease import supervising
 from sweeper.records.paths import STUDIES, cache_of, trainings_of
 from sweeper.records.trials import Resolved
 from sweeper.results.finalists import select_best
-from sweeper.results.forecast import forecast_words
 from sweeper.search.database import DATABASE_ERRORS, Database, config_of, database_of, ranking_of
 from sweeper.search.dimension import Params, Value
 from sweeper.search.earlier import read_earlier

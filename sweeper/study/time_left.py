@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from sweeper.forecast.at_most import num_trainings, pictures_of_finals
 from sweeper.records.config import Config
 from sweeper.records.messages import Draw, Probe, Rescore
-from sweeper.results.forecast import num_trainings, pictures_of_finals
 
 
 def count_pictures(question: Rescore | Draw | Probe, config: Config) -> int:

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Final
 
 from foundation.errors import ConfigError
+from sweeper.forecast.at_most import forecast_words, num_trainings
 from sweeper.holdings import size_of
 from sweeper.page.time_left import seconds_a_step
 from sweeper.page.view import StudyView
 from sweeper.records.config import Config
 from sweeper.records.paths import trainings_of
-from sweeper.results.forecast import forecast_words, num_trainings
 from sweeper.search.space import Plan
 
 CAPTIONS: Final = 8

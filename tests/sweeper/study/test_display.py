@@ -13,10 +13,10 @@ import pytest
 from rich.cells import cell_len
 from rich.console import Console
 
+from sweeper.forecast.at_most import pictures_of_finals
 from sweeper.records.messages import BaseLoaded, Ready
 from sweeper.records.trials import Trial
 from sweeper.results.best_files import dashboard_command, files_of
-from sweeper.results.forecast import pictures_of_finals
 from sweeper.search.space import plan
 from sweeper.study.display import Display
 from sweeper.study.extending import as_long_as
