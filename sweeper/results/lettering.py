@@ -88,7 +88,7 @@ def legible(text: str, otherwise: str = CUT) -> str:
     of the system: Chinese, Japanese, Korean and other emoji can be drawn where it has an outline font for them.
     """
     known: list[str] = []
-    for char in _shown(text):
+    for char in _letters_of(text):
         if char == " " or _file_of(char):
             known.append(char)
         elif known[-1:] != [CUT]:
@@ -99,14 +99,14 @@ def legible(text: str, otherwise: str = CUT) -> str:
 
 def missing_words(texts: Iterable[str]) -> str:
     """What to say of characters of these texts that no font here has, which `legible` leaves out; empty without any."""
-    missing = {char for text in texts for char in _shown(text) if char != " " and not _file_of(char)}
+    missing = {char for text in texts for char in _letters_of(text) if char != " " and not _file_of(char)}
     scripts = sorted({_script_of(char) for char in missing})
     if not scripts:
         return ""
     return f"{CUT} stands for what no font here has: {', '.join(scripts)}. The Noto fonts have it."
 
 
-def _shown(text: str) -> Iterator[str]:
+def _letters_of(text: str) -> Iterator[str]:
     """The characters of a text that are to be seen, white space made plain."""
     for char in " ".join(text.split()):
         if unicodedata.category(char) not in ("Cf", "Cc") and char not in _VARIANTS:

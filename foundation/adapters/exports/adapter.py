@@ -13,6 +13,7 @@ from torch import Tensor
 
 from foundation.adapters.files import AdapterPart, kind_of, read_parts
 from foundation.adapters.files.part import DIFFUSERS_CONFIG
+from foundation.files.documents import parse_json
 from foundation.files.durable import write_bytes
 
 _IN_FILES: Final = "text_model."
@@ -80,7 +81,7 @@ def as_file(tensors: Mapping[str, Tensor], header: Mapping[str, str]) -> bytes:
     """
     data = save(dict(tensors), dict(header))
     begin = 8 + int.from_bytes(data[:8], "little")
-    entries = json.loads(data[8:begin])
+    entries = parse_json(data[8:begin], "a header")
     entries["__metadata__"] = dict(sorted(entries["__metadata__"].items()))
     text = json.dumps(dict(sorted(entries.items())), separators=(",", ":"), ensure_ascii=False).encode()
     text += b" " * (-len(text) % 8)  # tensors begin at a multiple of 8

@@ -14,8 +14,8 @@ from sweeper.kinds import find_kind
 from sweeper.page.start.fields import VALUES, paths
 from sweeper.page.start.folders import Folders
 from sweeper.page.start.forecast import Pace, captions_of, forecast
-from sweeper.page.start.overrides import Form, by_field, overrides_of, read_form, typed, wants_folder
-from sweeper.page.start.process import taken
+from sweeper.page.start.overrides import Form, by_field, command_of, overrides_of, read_form, wants_folder
+from sweeper.page.start.process import words_on_namesake
 from sweeper.page.study_file import STUDY_FILE
 from sweeper.records.config import TRIAL_GROUPS
 from sweeper.search.space import Plan, plan
@@ -74,7 +74,7 @@ class FormChecker:
             overrides = overrides_of(form, folder, self._studies)
         except ConfigError as error:
             return Checked(command="", problems=by_field([*problems, *error.problems], paths()))
-        command = typed(overrides)
+        command = command_of(overrides)
         with _PLANS:
             try:
                 found, notes = find_kind(overrides)
@@ -86,7 +86,7 @@ class FormChecker:
                 return Checked(command=command, problems=by_field(lines, paths()), defaults=_defaults(overrides))
         name = planned.config.study.name
         if (self._studies / name / STUDY_FILE).exists():
-            problems.append(taken(name))
+            problems.append(words_on_namesake(name))
         return Checked(
             command=command,
             problems=by_field(problems, paths()),

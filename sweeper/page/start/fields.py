@@ -94,7 +94,7 @@ def _fields() -> Mapping[str, ConfigField]:
 
 def _field(field: ConfigField) -> FormField:
     schema = TypeAdapter(field.hint).json_schema()
-    words = _WORDS.get(field.path) or tuple(_closed(schema))
+    words = _WORDS.get(field.path) or tuple(_closed_list(schema))
     takes = ", ".join(words) if field.path in _WORDS else type_words(field.hint)
     return FormField(path=field.path, meaning=field.meaning, takes=takes.replace("`", ""), options=words)
 
@@ -116,7 +116,7 @@ def _is_plain(hint: Any) -> bool:
     )
 
 
-def _closed(schema: Mapping[str, Any]) -> Iterator[str]:
+def _closed_list(schema: Mapping[str, Any]) -> Iterator[str]:
     """The words of a closed list; none where it also takes numbers or any text."""
     parts = schema.get("anyOf", [schema])
     if not all("enum" in each or "const" in each or each.get("type") in ("boolean", "null") for each in parts):

@@ -67,7 +67,7 @@ def read_form(mapping: Mapping[str, Any]) -> Form:
     problems = [f"{group} cannot be chosen here" for group in form.groups if group not in GROUPS]
     problems += [f"{path} cannot be set here" for path in form.values if path not in VALUES]
     problems += [f"{each.key} cannot be searched here" for each in form.search if each.key not in known]
-    problems += [f"{key} is named twice" for key in _repeated(each.key for each in form.search)]
+    problems += [f"{key} is named twice" for key in _paths_named_twice(each.key for each in form.search)]
     for path, text in _texts(form):
         problems += [f"{path} {why}" for why in _wrong(text)]
     if problems:
@@ -96,7 +96,7 @@ def overrides_of(form: Form, folder: Path | None, studies: Path) -> list[str]:
     return [*found, f"study.folder={_path(studies.resolve())}"]
 
 
-def typed(overrides: Iterable[str]) -> str:
+def command_of(overrides: Iterable[str]) -> str:
     """The command with these overrides, to be typed into a shell."""
     return " ".join(["sweeper", *map(in_shell, overrides)])
 
@@ -175,6 +175,6 @@ def _wrong(text: str) -> Iterator[str]:
         yield "must be one line of characters that can be seen"
 
 
-def _repeated(keys: Iterable[str]) -> Sequence[str]:
+def _paths_named_twice(keys: Iterable[str]) -> Sequence[str]:
     seen = list(keys)
     return [key for key in dict.fromkeys(seen) if seen.count(key) > 1]

@@ -55,7 +55,7 @@ class Starts:
         """
         with self._lock:
             if (self._studies / name / STUDY_FILE).exists():
-                raise StudyError(taken(name))
+                raise StudyError(words_on_namesake(name))
             if name in self._known and self._known[name].state == "starting":
                 raise StudyError(f"study {name} is being started already")
             self._studies.mkdir(parents=True, exist_ok=True)
@@ -97,7 +97,7 @@ class Starts:
         started.process.wait()
 
 
-def taken(name: str) -> str:
+def words_on_namesake(name: str) -> str:
     """What to say of a name that a study has."""
     return f"study.name must be another: there is a study {name}, which goes on from the list of studies"
 

@@ -22,7 +22,7 @@ from sweeper.page.live import Studies
 from sweeper.page.server import Site, make_app
 from sweeper.page.start.fields import paths, searchable, values
 from sweeper.page.start.folders import Folders
-from sweeper.page.start.overrides import by_field, overrides_of, read_form, typed
+from sweeper.page.start.overrides import by_field, command_of, overrides_of, read_form
 from sweeper.records.config import TRIAL_GROUPS
 from sweeper.search.space import plan
 from sweeper.search.space import searchable as is_searchable
@@ -98,7 +98,7 @@ def test_no_text_becomes_anything_but_itself(text: str, tmp_path: Path) -> None:
     assert [each.key_or_group for each in parsed] == ["base", "data.path", "data.trigger", "study.name", "study.folder"]
     assert not any(each.is_sweep_override() for each in parsed)
     assert [each.value() for each in parsed[2:4]] == [text.strip()] * 2
-    assert shlex.split(typed(overrides)) == ["sweeper", *overrides]
+    assert shlex.split(command_of(overrides)) == ["sweeper", *overrides]
 
 
 @pytest.mark.parametrize("text", ["${oc.env:HOME}", "a\nb", "\x1b[31m", "???", "x" * 1001, "a\u202eb"])
