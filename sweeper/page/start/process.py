@@ -16,13 +16,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Literal
 
-from foundation.errors import StudyError
+from foundation.errors import ConfigError, StudyError
 from foundation.files.durable import PARTIAL
 from sweeper.page.study_file import STUDY_FILE
 
 OUTPUT: Final = "started.log"
 """In a study's folder: what its command says when the page has started it."""
 _LOOK_EVERY_S: Final = 0.2
+_FORECAST_S: Final = 300.0
 _LAST: Final = 20
 """Lines of its words that are shown."""
 State = Literal["starting", "started", "failed"]
@@ -95,6 +96,23 @@ class Starts:
                 started.words.unlink(missing_ok=True)
                 started.state = "failed"
         started.process.wait()
+
+
+def full_forecast(overrides: Sequence[str]) -> list[str]:
+    """Return the lines of the command's own forecast: memory by trials at once, time, disk. It loads no base.
+
+    Raises:
+        ConfigError: a study by these overrides would not begin either, in the command's words; or it takes too long.
+    """
+    command = [sys.executable, "-m", "sweeper", *overrides, "forecast=true"]
+    try:
+        ended = subprocess.run(command, capture_output=True, text=True, timeout=_FORECAST_S, stdin=subprocess.DEVNULL)
+    except subprocess.TimeoutExpired as error:
+        raise ConfigError([f"the forecast has not ended after {_FORECAST_S:.0f} s"]) from error
+    if ended.returncode:
+        said = ended.stderr.strip().splitlines() or ["the forecast failed and said nothing"]
+        raise ConfigError([line.removeprefix("error: ") for line in said if line.startswith("error: ")] or said[-1:])
+    return ended.stdout.splitlines()
 
 
 def words_on_namesake(name: str) -> str:

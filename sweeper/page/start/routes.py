@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-from foundation.errors import DataError, UserError, first_line
+from foundation.errors import ConfigError, DataError, UserError, first_line
 from foundation.files.documents import as_mapping, parse_json
 from sweeper.holdings import studies_in
 from sweeper.page.live import Studies
@@ -21,7 +21,7 @@ from sweeper.page.start.fields import chosen_groups, paths, searchable, values
 from sweeper.page.start.folders import Folders
 from sweeper.page.start.forecast import Pace, pace_of
 from sweeper.page.start.overrides import by_field
-from sweeper.page.start.process import Starts
+from sweeper.page.start.process import Starts, full_forecast
 from sweeper.page.study_file import read_study_file
 
 
@@ -32,6 +32,7 @@ def start_routes(studies: Studies, data: Sequence[Path]) -> list[Route]:
         Route("/api/start", pages.fields),
         Route("/api/start", pages.start, methods=["POST"]),
         Route("/api/start/check", pages.check, methods=["POST"]),
+        Route("/api/start/forecast", pages.forecast, methods=["POST"]),
         Route("/api/start/folder", pages.folder),
         Route("/api/start/picture", pages.picture),
         Route("/api/start/going/{name}", pages.going),
@@ -75,6 +76,19 @@ class _StartPages:
         except (UserError, OSError) as error:
             return JSONResponse({"problems": by_field([first_line(error)], paths())}, 409)
         return _json({"name": checked.name})
+
+    async def forecast(self, request: Request) -> Response:
+        """What the command itself foretells of the form's study; or 409 and the mistakes by field."""
+        try:
+            form = as_mapping(parse_json(await request.body(), "the form"), "the form")
+            checked = await run_in_threadpool(self._checker.check, form)
+            if checked.problems:
+                return JSONResponse({"problems": checked.problems}, 409)
+            lines = await run_in_threadpool(full_forecast, checked.overrides)
+        except (UserError, OSError) as error:
+            said = error.problems if isinstance(error, ConfigError) else [first_line(error)]
+            return JSONResponse({"problems": by_field(said, paths())}, 409)
+        return _json({"lines": lines})
 
     async def folder(self, request: Request) -> Response:
         """What is in a folder of pictures; 409 with why not."""

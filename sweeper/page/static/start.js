@@ -192,11 +192,39 @@
     setTimeout(() => follow(name), LOOK_MS);
   };
 
+  /** Have something done with the form; what the server says of it, with `problems` where it was not. */
+  const send = async (address) => {
+    try {
+      const answer = await fetch(address, Page.posting(sent()));
+      return await answer.json();
+    } catch (error) {
+      return { problems: { "": [`no answer from the server (${error.message})`] } };
+    }
+  };
+
+  const foretell = async () => {
+    const mine = asked;
+    parts.foretell.disabled = true;
+    parts.full.textContent = "computing …";
+    parts.full.hidden = false;
+    const said = await send("/api/start/forecast");
+    if (!isHere()) return;
+    parts.foretell.disabled = false;
+    if (mine !== asked) {
+      parts.full.textContent = "the form has changed since";
+      return;
+    }
+    parts.full.textContent = said.problems ? "" : said.lines.join("\n");
+    parts.full.hidden = Boolean(said.problems);
+    if (!said.problems) return;
+    checked = { ...checked, problems: said.problems };
+    showMistakes();
+  };
+
   const start = async () => {
     parts.go.disabled = true;
-    const answer = await fetch("/api/start", Page.posting(sent()));
-    const said = await answer.json().catch(() => ({ problems: { "": [String(answer.status)] } }));
-    if (answer.ok) {
+    const said = await send("/api/start");
+    if (!said.problems) {
       starting = `study ${said.name} is starting …`;
       showMistakes();
       follow(said.name);
@@ -216,6 +244,8 @@
     parts.command = el("code", {}, "–");
     parts.expect = el("ul", { class: "expected" });
     parts.state = el("p", { class: "faint", role: "status" }, "looking …");
+    parts.full = el("pre", { class: "full", tabindex: "0", role: "region", "aria-label": "memory, time and disk", hidden: true });
+    parts.foretell = el("button", { type: "button", onclick: foretell, title: "forecast=true on the command line" }, "compute memory, time and disk");
     parts.go = el("button", { type: "submit", class: "go", disabled: true }, "start");
     const submit = (event) => {
       event.preventDefault();
@@ -230,7 +260,7 @@
         section("learn", "What is learned", el("div", { class: "fields" }, schema.groups.map(group)), parts.folder, values("data.kind", "data.trigger", "eval.class_word")),
         section("much", "How much", values("study.name", "study.num_trials", "train.steps", "study.hours")),
         section("searched", "What is searched", parts.search),
-        section("expect", "What is to be expected", parts.expect, parts.others, el("p", {}, "The same on the command line: ", parts.command), el("p", { class: "tools" }, parts.go, parts.state)),
+        section("expect", "What is to be expected", parts.expect, parts.full, parts.others, el("p", {}, "The same on the command line: ", parts.command), el("p", { class: "tools" }, parts.go, parts.foretell, parts.state)),
       ),
     );
     drawFolder();

@@ -308,3 +308,21 @@ def test_the_name_of_a_study_that_is_there_starts_nothing(page: TestClient) -> N
     answer = page.post("/api/start", json={"values": {"study.name": "pencil"}})
     assert answer.status_code == 409 and "there is a study pencil" in json.dumps(answer.json())
     assert page.post("/api/start", content=b"{").status_code == 409
+
+
+def test_the_commands_own_forecast_is_shown_or_its_mistakes_at_their_fields(
+    page: TestClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The program is another one here: it says what it was given, then that there is no such base."""
+    program = tmp_path / "program"
+    form = {"groups": {"experiment": "pencil"}, "values": {"study.name": "mine"}}
+    overrides = checked(page, **form)["overrides"]
+    program.write_text("#!/bin/sh\nprintf '%s\\n' \"$@\"\n")
+    program.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(program))
+    lines = page.post("/api/start/forecast", json=form).json()["lines"]
+    assert lines == ["-m", "sweeper", *overrides, "forecast=true"]
+    program.write_text("#!/bin/sh\necho 'error: base sd15: no such folder' >&2\nexit 2\n")
+    answer = page.post("/api/start/forecast", json=form)
+    assert (answer.status_code, answer.json()) == (409, {"problems": {"base": ["base sd15: no such folder"]}})
+    assert page.post("/api/start/forecast", json={"values": {"base.path": "/tmp"}}).status_code == 409
