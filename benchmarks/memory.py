@@ -132,7 +132,7 @@ def cards(names: Sequence[str]) -> Iterator[str]:
     yield f"| base | {' | '.join(f'{size} GB' for size in CARDS)} |"
     yield f"| --- |{' --- |' * len(CARDS)}"
     for name in names:
-        config = plan(["+experiment=pencil", f"base={name}", "train.precision=bf16", *_ADAPTER]).config
+        config = plan([f"base={name}", "train.precision=bf16", *_ADAPTER]).config
         known = [(setting, _memory(_with(config, setting), name)) for setting in SETTINGS]
         cells = [_cell(known, size * 2**30) for size in CARDS]
         yield f"| {name}, {config.base.resolution}² | {' | '.join(cells)} |"

@@ -96,7 +96,7 @@ def free_unused(device: torch.device) -> None:
 
 def random_state(device: torch.device) -> tuple[Callable[[], Tensor], Callable[[Tensor], None]]:
     """What reads, and what sets, the state of the generator that a device draws from where nobody names one."""
-    if device.type == "cpu":
+    if device.type not in KINDS:
         return torch.get_rng_state, torch.set_rng_state
     module: Any = torch.get_device_module(device)
     return partial(module.get_rng_state, device), partial(module.set_rng_state, device=device)

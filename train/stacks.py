@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from foundation.devices import random_state
+from foundation.devices import KINDS, random_state
 from train.products import LoraDelta, conv_update, linear_update, merged_linear, merging_pays
 
 
@@ -287,7 +287,7 @@ def _global_chance(state: Tensor, device: torch.device) -> Iterator[Callable[[],
     get, put = random_state(device)
     before, host = get(), torch.get_rng_state()
     put(state)
-    if device.type != "cpu":
+    if device.type in KINDS:
         torch.default_generator.manual_seed(zlib.crc32(state.numpy().tobytes()))
         torch.rand(1, device=device)  # so that the next block finds another state
     try:

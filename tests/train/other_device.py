@@ -54,7 +54,7 @@ def elsewhere(base: Base, monkeypatch: pytest.MonkeyPatch) -> Iterator[Border]:
         object.__setattr__(process, "alphas_cumprod", process.alphas_cumprod.to(DEVICE))
     generator = torch.Generator
     monkeypatch.setattr(torch, "Generator", lambda device="cpu": generator())
-    monkeypatch.setattr(torch.random, "fork_rng", lambda devices: nullcontext())
+    monkeypatch.setattr(torch.random, "fork_rng", lambda devices, device_type: nullcontext())
     monkeypatch.setattr(torch, "is_autocast_enabled", lambda device: False)
     with Border() as border:
         yield border
