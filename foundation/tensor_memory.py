@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -114,12 +114,15 @@ def _replace_parameters(module: nn.Module, change: Callable[[Tensor], Tensor], r
     return module
 
 
+_NORMS: Final = (F.layer_norm, F.group_norm, torch.layer_norm, torch.group_norm, F.softmax, torch.softmax)
+
+
 class _InFullPrecision(TorchFunctionMode):
     """Normalises in float32, as autocast does on CUDA and not on the CPU."""
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
-        if func in (F.layer_norm, F.group_norm, torch.layer_norm, torch.group_norm, F.softmax, torch.softmax):
+        if func in _NORMS and torch.is_autocast_enabled("cpu"):
             args = tuple(_as_float(each) for each in args)
             kwargs = {name: _as_float(each) for name, each in kwargs.items()}
         return func(*args, **kwargs)
@@ -130,10 +133,12 @@ def _as_float(value: Any) -> Any:
 
 
 @contextmanager
-def autocast_as(device: str, dtype: torch.dtype) -> Iterator[None]:
-    """Within the block of fake tensors autocast gives the types that it gives on a device of this kind."""
-    if dtype == torch.float32:
+def kernels_of(device: str) -> Iterator[None]:
+    """Within the block autocast has norms and softmax in the numbers that it has them in on this kind of device."""
+    with _InFullPrecision() if device != "cpu" else nullcontext():
         yield
-        return
-    with torch.autocast("cpu", dtype), _InFullPrecision() if device != "cpu" else nullcontext():
-        yield
+
+
+def autocast_to(dtype: torch.dtype) -> AbstractContextManager[object]:
+    """Within the block fake tensors are multiplied in these numbers."""
+    return nullcontext() if dtype == torch.float32 else torch.autocast("cpu", dtype)

@@ -15,7 +15,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from foundation.bases.memory import latent_shape
 from foundation.bases.port import Base
 from foundation.bases.registry import DTYPES
-from foundation.tensor_memory import Growth, TensorMemory, autocast_as
+from foundation.tensor_memory import Growth, TensorMemory, autocast_to, kernels_of
 from train.adapters import TrialAdapter
 from train.attention import set_attention
 from train.optimizers import build_optimizer
@@ -104,18 +104,18 @@ def _peak_of_pass(
             packed.put(number, adapter, torch.Generator())
     slots = range(count)
     parts = 1 + regularized + (trial.objective.preserve_class > 0)
-    with memory.peak() as peak:
-        _step(base, trial, packs, count, parts, device)
+    with memory.peak() as peak, kernels_of(device):  # also in the backward pass, where checkpoints run again
+        _step(base, trial, packs, count, parts)
     for packed in packs:
         for number in slots:
             packed.remove(number)
     return peak[0]
 
 
-def _step(base: Base, trial: TrialSpec, packs: Sequence[Packed], count: int, parts: int, device: str) -> None:
+def _step(base: Base, trial: TrialSpec, packs: Sequence[Packed], count: int, parts: int) -> None:
     """Let `count` slots learn from a batch each, of so many `parts` (see `Batch`).
 
-    `base`, `trial` and `device` are as in `training_memory`, `packs` those of denoiser and text encoder.
+    `packs` are those of denoiser and text encoder.
     """
     spec, dtype = trial.train, DTYPES[trial.train.precision]
     rows = spec.batch_size * parts * count
@@ -125,7 +125,7 @@ def _step(base: Base, trial: TrialSpec, packs: Sequence[Packed], count: int, par
     taught = slots if trial.adapter.text_encoder else range(0)
     shape = (spec.batch_size, *latents.shape[1:])
     with own.rows_of(slots, latents=shape), texts.rows_of(taught, latents=shape):
-        with autocast_as(device, dtype):
+        with autocast_to(dtype):
             embeddings = torch.empty(rows, *base.text_shape)
             if taught:
                 embeddings = base.embed(torch.zeros(rows, base.num_ids, dtype=torch.int64))

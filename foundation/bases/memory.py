@@ -11,7 +11,7 @@ import torch
 
 from foundation.bases.port import Base
 from foundation.bases.spec import BaseSpec
-from foundation.tensor_memory import Growth, TensorMemory, autocast_as
+from foundation.tensor_memory import Growth, TensorMemory, autocast_to, kernels_of
 
 _BLOCK: Final = 64
 """Weights that share a scale in bitsandbytes' 4 bits."""
@@ -39,15 +39,15 @@ def base_memory(base: Base, spec: BaseSpec, memory: TensorMemory, dtype: torch.d
     side, shape = base.resolution, latent_shape(base)
 
     def denoise(count: int) -> None:
-        with autocast_as(device, dtype):
+        with autocast_to(dtype):
             base.predict(torch.empty(count, *shape), torch.zeros(count), torch.empty(count, *base.text_shape))
 
     def decode(count: int) -> None:
-        with autocast_as(device, dtype):
+        with autocast_to(dtype):
             base.decode_images(torch.empty(count, *shape))
 
     base.denoiser.eval()
-    with torch.no_grad():
+    with torch.no_grad(), kernels_of(device):
         return BaseMemory(
             weights=weights_of(base, spec),
             encoding=_growth(memory, lambda count: base.encode_images(torch.empty(count, 3, side, side))),

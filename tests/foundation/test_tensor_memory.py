@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from foundation.tensor_memory import Growth, TensorMemory, autocast_as, counting
+from foundation.tensor_memory import Growth, TensorMemory, autocast_to, counting, kernels_of
 
 KB = 1024
 
@@ -61,10 +61,10 @@ def test_autocast_is_that_of_the_kind_of_device() -> None:
     with counting():
         x = torch.zeros(2, 8)
         for device, dtype in (("cpu", torch.bfloat16), ("cuda", torch.float32)):
-            with autocast_as(device, torch.bfloat16):
+            with kernels_of(device), autocast_to(torch.bfloat16):
                 assert (x @ torch.zeros(8, 8)).dtype == torch.bfloat16
                 assert nn.functional.layer_norm(x.bfloat16(), (8,)).dtype == dtype
-        with autocast_as("cuda", torch.float32):
+        with kernels_of("cuda"), autocast_to(torch.float32):
             assert (x @ torch.zeros(8, 8)).dtype == torch.float32
     assert norm.weight.dtype == torch.float32
 

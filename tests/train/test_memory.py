@@ -81,6 +81,12 @@ def test_it_knows_checkpointing_and_precision(train: dict[str, Any], tiny_datase
     assert (found.adapter, found.flops > 0) == (plain.adapter, True)
 
 
+def test_checkpoints_run_again_as_they_ran_on_a_gpu(tmp_path: Path) -> None:
+    spec, of = build("flux", tmp_path), trial(precision="bf16", activation_checkpointing=True)
+    with unloaded_base(spec, "flux", architecture_of(spec), "bf16", "cuda") as (fake, memory):
+        assert training_memory(fake, of, memory, 8.0, device="cuda").peak.two > memory.alive
+
+
 @pytest.mark.parametrize(("name", "expected"), [("adamw", 8), ("lion", 4), ("sgd", 0), ("adamw8bit", 2.1)])
 def test_what_an_optimizer_keeps(name: str, expected: float) -> None:
     assert state_per_number(OptimizerSpec(name=name)) == pytest.approx(expected, abs=0.15)
