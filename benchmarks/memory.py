@@ -60,8 +60,6 @@ class Setting:
 
 
 SETTINGS: Final = (
-    Setting(batch=4),
-    Setting(batch=1),
     Setting(batch=1, checkpointing=True),
     Setting(batch=1, checkpointing=True, quantization="nf4"),
 )

@@ -16,7 +16,6 @@ from typing import Any, Final
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_iter
 
@@ -114,18 +113,8 @@ def _replace_parameters(module: nn.Module, change: Callable[[Tensor], Tensor], r
     return module
 
 
-_NORMS: Final = (F.layer_norm, F.group_norm, torch.layer_norm, torch.group_norm, F.softmax, torch.softmax)
-
-
-class _InFullPrecision(TorchFunctionMode):
-    """Normalises in float32, as autocast does on CUDA and not on the CPU."""
-
-    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        kwargs = kwargs or {}
-        if func in _NORMS and torch.is_autocast_enabled("cpu"):
-            args = tuple(_as_float(each) for each in args)
-            kwargs = {name: _as_float(each) for name, each in kwargs.items()}
-        return func(*args, **kwargs)
+_NORMS: Final = ("layer_norm", "group_norm", "softmax")
+"""Of `torch.nn.functional`: what autocast has in float32 on CUDA and not on the CPU."""
 
 
 def _as_float(value: Any) -> Any:
@@ -134,9 +123,28 @@ def _as_float(value: Any) -> Any:
 
 @contextmanager
 def kernels_of(device: str) -> Iterator[None]:
-    """Within the block autocast has norms and softmax in the numbers that it has them in on this kind of device."""
-    with _InFullPrecision() if device != "cpu" else nullcontext():
+    """Within the block autocast has norms and softmax in the numbers that it has them in on this kind of device.
+
+    Checkpoints that are computed again in a backward pass would not find PyTorch's own `TorchFunctionMode` there.
+    """
+    whole = {name: getattr(F, name) for name in _NORMS}
+    try:
+        for name, function in whole.items() if device != "cpu" else ():
+            setattr(F, name, _in_full_precision(function))
         yield
+    finally:
+        for name, function in whole.items():
+            setattr(F, name, function)
+
+
+def _in_full_precision(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    def run(*args: Any, **kwargs: Any) -> Tensor:
+        if torch.is_autocast_enabled("cpu"):
+            args = tuple(map(_as_float, args))
+            kwargs = {name: _as_float(each) for name, each in kwargs.items()}
+        return function(*args, **kwargs)
+
+    return run
 
 
 def autocast_to(dtype: torch.dtype) -> AbstractContextManager[object]:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import psutil
 
 from eval.guidance import rows_of_a_picture
-from foundation.bases.memory import BaseMemory, base_memory
+from foundation.bases.memory import BaseMemory, base_memory, weights_of
 from foundation.bases.registry import DTYPES
 from foundation.bases.unloaded import Architecture, unloaded_base
 from sweeper.records.config import Config
@@ -38,6 +38,8 @@ class Memory:
     device: str
     process: int
     """What this process holds without any tensor, with the libraries that a worker has."""
+    spared: int = 0
+    """What quantisation takes from the weights, which were counted whole."""
 
     @property
     def weights(self) -> int:
@@ -76,7 +78,7 @@ class Memory:
         return rows
 
     def _with_process(self, peak: int) -> int:
-        return peak + (self.process + _LIBRARIES if self.device == "cpu" else _CONTEXT)
+        return peak - self.spared + (self.process + _LIBRARIES if self.device == "cpu" else _CONTEXT)
 
 
 def memory_of(
@@ -95,6 +97,7 @@ def memory_of(
     regularized = bool(config.data.regularization_path or config.data.regularization_prompt)
     with unloaded_base(base, family, architecture, precision, device) as (fake, counted):
         own = base_memory(fake, base, counted, DTYPES[precision], device)
+        whole = weights_of(fake, replace(base, quantization=None))
         return Memory(
             base=own,
             training=training_memory(fake, trial, counted, kept, device=device, regularized=regularized),
@@ -102,4 +105,5 @@ def memory_of(
             batch_rows=config.eval.batch_rows,
             device=device,
             process=process,
+            spared=sum(whole.values()) - sum(own.weights.values()),
         )

@@ -50,6 +50,7 @@ def test_peaks_are_those_of_tensors_and_what_is_beside_them() -> None:
     assert on_cuda.judging_peak(1) == pytest.approx(0.7e9 + 1e9 + 6.3e9 + 6e6)
     assert on_cuda.judging_peak(1, batch_rows=2) == pytest.approx(0.7e9 + 1e9 + 0.1e9 + 6e6)
     assert on_cuda.peak(1) == on_cuda.judging_peak(1)
+    assert replace(on_cuda, spared=GB // 2).training_peak(1) == on_cuda.training_peak(1) - GB // 2
 
 
 def test_slots_and_rows_are_as_many_as_fit() -> None:
