@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from eval.request import USAGE, parse_request
 from foundation.command import run_with_usage
@@ -16,5 +17,11 @@ def main(arguments: Sequence[str]) -> int:
 def _judge(arguments: Sequence[str]) -> None:
     request = parse_request(arguments)
     from eval.judge_file import judge_file  # torch and diffusers take seconds; help and mistakes need neither
+    from eval.judge_series import judge_series
+    from foundation.adapters.files import saved_in
 
-    judge_file(request)
+    saved = saved_in(request.lora)
+    if len(saved) > 1:
+        judge_series(request, saved)
+    else:
+        judge_file(replace(request, lora=str(saved[0].path)) if saved else request)

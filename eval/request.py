@@ -20,7 +20,11 @@ from foundation.errors import ConfigError
 USAGE = """\
 sweeper eval lora=FILE|FOLDER [key=value …]     judge a LoRA against its base
 
-  lora=       the LoRA: a .safetensors file or a folder with one, whoever wrote it (docs/exports.md)
+  lora=       the LoRA: a .safetensors file or a folder with one, whoever wrote it (docs/exports.md); a folder or a
+              pattern (runs/*.safetensors) of several are judged one after another by the same pictures, in the order
+              of steps or epochs that kohya's scripts, OneTrainer, ai-toolkit, SimpleTuner, diffusers or this project
+              put into their names: which is best, and from where they are overtrained
+  to_end=     true: judge also what comes after one that is overfit, or clearly past its best
   base=       what it belongs to: pocket (default), a pipeline's folder, a hub id, or a .safetensors checkpoint with
               base.family=; docs/families.md says of which families
   base.KEY=   other settings of training's base group: base.family, base.parts, base.t5, base.quantization,
@@ -51,6 +55,7 @@ sweeper eval lora=FILE|FOLDER [key=value …]     judge a LoRA against its base
   json=FILE   also write the numbers there       samples=FOLDER   also write the pictures there
 
   sweeper eval lora=multirun/pencil/best "prompt=a red cup, in pencil style" seeds=2
+  sweeper eval lora=output/mine base=sd.safetensors base.family=stable_diffusion data=my/pictures
   sweeper eval lora=mine.safetensors base=my/base data=my/pictures trigger="in my style" json=mine.json"""
 
 _REPEATED = ("prompt", "unrelated", "metric")
@@ -103,6 +108,7 @@ class EvalRequest:
     guidance_every: Annotated[int, Field(ge=1)] = 1
     rows: Annotated[int, Field(ge=1)] = 32
     device: str | None = None
+    to_end: bool = False
     json: PathText | None = None
     samples: PathText | None = None
 

@@ -15,7 +15,7 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 
-from eval import judge_file
+from eval import bench, judge_file
 from eval.command import main
 from eval.metrics.registry import DATA, METRICS, SEEDS, TWO_UNRELATED, measured_of
 from eval.needs import lines_on_missing
@@ -67,7 +67,7 @@ def test_a_lora_is_judged_and_written_down(
 def test_a_lora_that_is_none_is_refused_before_anything_is_drawn(
     arguments: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(judge_file, "sample", lambda *_, **__: pytest.fail("it drew"))
+    monkeypatch.setattr(bench, "sample", lambda *_, **__: pytest.fail("it drew"))
     junk = tmp_path / "junk.safetensors"
     save_file({"a.lora_A.weight": torch.ones(1, 1)}, junk)
     assert main([f"lora={junk}", *arguments[1:]]) == 2
@@ -88,7 +88,7 @@ def test_the_base_is_drawn_as_if_no_lora_had_been_there(
 
 
 def _held_out(arguments: list[str]) -> Sequence[Picture]:
-    return judge_file._pictures(parse_request(arguments)).validation
+    return bench.pictures_of(parse_request(arguments)).validation
 
 
 def test_judging_twice_gives_the_same(arguments: list[str], tmp_path: Path) -> None:
@@ -119,7 +119,7 @@ def held_out_by(arguments: list[str], monkeypatch: pytest.MonkeyPatch) -> list[P
         seen.extend(held_out)
         raise _SeenError
 
-    monkeypatch.setattr(judge_file, "_look", look)
+    monkeypatch.setattr(bench, "look", look)
     with pytest.raises(_SeenError):
         judge_file.judge_file(parse_request(arguments))
     return seen
@@ -161,14 +161,14 @@ def test_pictures_are_read_as_training_reads_them_whatever_it_was_told(
     asked = [each for each in arguments if not each.startswith(("data=", "trigger="))]
     asked += [f"data.{key}={str(value).lower()}" for key, value in told.items()]
     asked += [f"data.path={folder}", "data.trigger='in ink'"]
-    assert judge_file._pictures(parse_request(asked)) == dataset
+    assert bench.pictures_of(parse_request(asked)) == dataset
     assert held_out_by(asked, monkeypatch) == list(dataset.validation)
 
 
 def test_held_out_pictures_alone_are_judged_by_whole(arguments: list[str], data_folder: Path) -> None:
     asked = [each for each in arguments if not each.startswith("data=")]
-    found = judge_file._pictures(parse_request([*asked, f"held_out={data_folder}"]))
-    whole = judge_file._pictures(parse_request([*asked, f"data={data_folder}"]))
+    found = bench.pictures_of(parse_request([*asked, f"held_out={data_folder}"]))
+    whole = bench.pictures_of(parse_request([*asked, f"data={data_folder}"]))
     assert found.train == () and set(found.validation) == {*whole.train, *whole.validation}
 
 
