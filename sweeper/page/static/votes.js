@@ -5,7 +5,7 @@
   const SIDES = ["left", "right"];
   const WORDS = { left: "← the left", alike: "↓ alike", right: "the right →" };
   const KEYS = { ArrowLeft: "left", ArrowRight: "right", ArrowDown: "alike" };
-  const state = { study: null, question: null, why: "", busy: false };
+  const state = { study: null, question: null, pair: null, why: "", busy: false };
 
   const address = (what) => `/api/studies/${encodeURIComponent(store.study.name)}/${what}`;
 
@@ -15,6 +15,7 @@
     try {
       const question = await Page.ask(address("votes"));
       Object.assign(state, { question, why: "" });
+      state.pair = pair(); // once for each question: whatever else is news, the pictures stay
     } catch (error) {
       Object.assign(state, { question: null, why: error.message });
     }
@@ -37,7 +38,7 @@
   const pane = (side) => {
     const image = el("img", { src: `/votes/${state.question.ticket}/${side}.png`, alt: `the ${side} picture`, draggable: "false" });
     const fit = () => {
-      const room = Math.min((image.closest(".pair").clientWidth - 60) / 2, Math.max(200, window.innerHeight - 300), 512);
+      const room = Math.min((document.getElementById("view").clientWidth * (window.innerWidth > 1000 ? 0.56 : 1) - 60) / 2, Math.max(200, window.innerHeight - 300), 512);
       const zoom = room / image.naturalWidth;
       image.style.setProperty("width", `${image.naturalWidth * (zoom > 1 ? Math.floor(zoom) : zoom)}px`);
     };
@@ -95,7 +96,7 @@
       next();
     }
     if (state.why) return el("p", { class: "empty" }, state.why);
-    return state.question ? el("div", { class: "voting" }, pair(), standing()) : el("p", { class: "empty" }, "looking for a pair …");
+    return state.question ? el("div", { class: "voting" }, state.pair, standing()) : el("p", { class: "empty" }, "looking for a pair …");
   };
 
   Page.hooks.views.push({

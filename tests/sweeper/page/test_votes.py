@@ -30,6 +30,7 @@ from tests.sweeper.page.accessible import violations
 from tests.sweeper.page.serving import serve
 
 HOST = "127.0.0.1:5000"
+BOTH_SHOWN = "return [...document.querySelectorAll('.ballot img')].filter((image) => image.naturalWidth).length === 2"
 WHEN = "2026-12-01T09:00:00+0000"
 
 
@@ -187,9 +188,7 @@ def test_voting_by_keyboard_alone(folder: Path, tmp_path: Path) -> None:
         wait = WebDriverWait(browser, 60)
         browser.execute_script("location.hash = '#/pencil/votes'")
         for number, (key, answer) in enumerate(((Keys.ARROW_LEFT, "left"), (Keys.ARROW_DOWN, "alike"))):
-            wait.until(lambda page: len(page.find_elements(By.CSS_SELECTOR, ".ballot img")) == 2)
-            images = browser.find_elements(By.CSS_SELECTOR, ".ballot img")
-            wait.until(lambda _, images=images: all(int(each.get_attribute("naturalWidth") or 0) for each in images))
+            wait.until(lambda page: bool(page.execute_script(BOTH_SHOWN)))  # type: ignore[no-untyped-call]
             assert violations(browser) == []
             browser.find_element(By.TAG_NAME, "body").send_keys(key)
             wait.until(lambda _, count=number + 1: len(read_votes(folder / "pencil")[0]) == count)
