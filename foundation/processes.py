@@ -13,6 +13,8 @@ import psutil
 
 TERMINAL_CLOSED: Final[signal.Signals] = getattr(signal, "SIGHUP", None) or getattr(signal, "SIGBREAK")  # noqa: B009
 """Comes when a terminal is closed: Windows has a signal of its own for it, which Ctrl-Break sends, too."""
+CAN_INTERRUPT: Final = hasattr(os, "killpg")
+"""Whether a signal to another process interrupts it: on Windows any ends it at once."""
 OF_ITS_OWN: Final[Mapping[str, Any]] = (
     {"start_new_session": True}
     if hasattr(os, "setsid")

@@ -17,6 +17,7 @@ from typing import Any, Final
 from foundation.config.keyed import in_shell, quote
 from foundation.errors import StudyError
 from foundation.files.documents import read_mapping
+from foundation.processes import CAN_INTERRUPT
 from foundation.secrets import HIDDEN
 from sweeper.page.study_file import STUDY_FILE
 from sweeper.records.lease import supervisor_of
@@ -77,11 +78,13 @@ def stop(study: Path) -> list[str]:
     """Interrupt the process of a study as Ctrl-C does: every trial saves its state.
 
     Raises:
-        StudyError: it does not run.
+        StudyError: it does not run, or nobody but its own terminal can interrupt it on this system.
     """
     process = supervisor_of(study)
     if process is None:
         raise StudyError(f"study {study.name} does not run")
+    if not CAN_INTERRUPT:
+        raise StudyError(f"on this system no other process can interrupt a study; press Ctrl-C where {study.name} runs")
     try:
         os.kill(process, signal.SIGINT)
     except (ProcessLookupError, PermissionError) as error:

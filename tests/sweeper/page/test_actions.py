@@ -15,6 +15,7 @@ import yaml
 from starlette.testclient import TestClient
 
 from foundation.errors import StudyError
+from sweeper.page import actions
 from sweeper.page.access import CSRF_HEADER, VISIT, Secrets
 from sweeper.page.actions import choose_arguments, command_line, noted_command, resume
 from sweeper.page.live import Studies
@@ -93,6 +94,15 @@ def test_a_running_study_is_interrupted_as_by_hand(page: TestClient, folder: Pat
         held.wait()
         if held.stdout is not None:
             held.stdout.close()
+
+
+def test_where_a_signal_would_end_a_study_at_once_none_is_sent(
+    page: TestClient, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(actions, "CAN_INTERRUPT", False)
+    monkeypatch.setattr(actions, "supervisor_of", lambda study: 1)
+    refused = page.post("/api/studies/stopped/stop")
+    assert refused.status_code == 409 and refused.text.endswith("press Ctrl-C where stopped runs")
 
 
 def test_a_study_goes_on_with_the_command_that_it_noted(
