@@ -19,7 +19,7 @@ IN_LOWEST = $(QUICK) tests/foundation tests/sweeper/tracking tests/sweeper/test_
 .PHONY: help sweep test test-servers test-lowest quick check dashboard clean
 
 help:
-	@echo "make sweep         set up, then run the pencil study on the embedded base (under five minutes on two cores)"
+	@echo "make sweep         set up, then run the pencil study on the embedded base (about five minutes on two cores)"
 	@echo "make test          set up, then ruff, mypy, import-linter and pytest"
 	@echo "make test-servers  set up, then the five tests that end nodes of a cluster and servers, some five minutes"
 	@echo "make test-lowest   set up the oldest libraries that pyproject.toml allows in .venv-lowest, then some of the tests in it"

@@ -12,6 +12,11 @@ from pathlib import Path
 
 import pytest
 import yaml
+from selenium import webdriver
+from selenium.common.exceptions import StaleElementReferenceException
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.support.ui import WebDriverWait
 from starlette.testclient import TestClient
 
 from foundation.errors import StudyError
@@ -21,6 +26,8 @@ from sweeper.page.actions import choose_arguments, command_line, noted_command, 
 from sweeper.page.live import Studies
 from sweeper.page.server import Site, make_app
 from sweeper.study.finished import STUDIES
+from tests.sweeper.browser import NEEDS_CHROMIUM, complaints, open_browser, show_at
+from tests.sweeper.page.serving import serve
 
 HOST = "127.0.0.1:5000"
 HOLDER = """\
@@ -128,3 +135,41 @@ def test_a_command_that_is_not_known_or_holds_a_secret_is_not_typed_for_anybody(
         assert command_line(tmp_path) == ""
         with pytest.raises(StudyError, match="type it"):
             noted_command(tmp_path)
+
+
+@NEEDS_CHROMIUM
+def test_a_study_is_stopped_and_a_checkpoint_chosen_and_taken_back_in_a_browser(folder: Path, tmp_path: Path) -> None:
+    held = subprocess.Popen([sys.executable, "-c", HOLDER, folder / "stopped"], stdout=subprocess.PIPE, text=True)
+    try:
+        assert held.stdout is not None and held.stdout.readline() == "runs\n"
+        with serve(folder) as address, open_browser(tmp_path / "profile") as browser:
+            show_at(browser, 1366, 768)
+            browser.get(address)
+            browser.execute_script("location.hash = '#/stopped'")
+            _press(browser, "#head button", "stop …")
+            _press(browser, "dialog button", "stop")
+            assert held.wait(timeout=60) == -signal.SIGINT
+            browser.execute_script("location.hash = '#/pencil'")
+            _press(browser, ".table tr[data-trial='0'] button", "0")
+            _press(browser, "#bar button", "use this checkpoint …")
+            _press(browser, "dialog button", "use this checkpoint")
+            _press(browser, "#head button", "undo the choice by hand")
+            WebDriverWait(browser, 90).until(lambda _: not (folder / "pencil" / "best_before").exists())
+            assert complaints(browser) == []
+    finally:
+        held.kill()
+        held.wait()
+        if held.stdout is not None:
+            held.stdout.close()
+
+
+def _press(browser: webdriver.Chrome, selector: str, words: str) -> None:
+    """Press the button of these words by the keyboard, once it is there; news may draw it anew meanwhile."""
+
+    def press(page: webdriver.Chrome) -> bool:
+        found = [each for each in page.find_elements(By.CSS_SELECTOR, selector) if each.text == words]
+        if found:
+            found[0].send_keys(Keys.ENTER)
+        return bool(found)
+
+    WebDriverWait(browser, 90, ignored_exceptions=[StaleElementReferenceException]).until(press)
