@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Final
 
 from foundation.command import run_main, run_with_usage
-from foundation.config.keyed import is_keyed, read_keyed
 from foundation.console import say
 from foundation.errors import ConfigError
+from sweeper.named_study import read_named_study, read_switch
 from sweeper.records.hand_choice import HandChoice
 from sweeper.records.trainings import Training, number_of
 
@@ -64,22 +64,17 @@ def parse(arguments: Sequence[str]) -> ChooseRequest:
     Raises:
         ConfigError: with every mistake at once.
     """
-    words = [argument for argument in arguments if not is_keyed(argument)]
-    keys, problems = read_keyed([argument for argument in arguments if is_keyed(argument)], KEYS, (), ("folder",))
-    if len(words) != 1:
-        problems.append(f"name one study, got {', '.join(words) or 'none'}")
-    undo = keys.get("undo", "false")
-    if undo not in ("true", "false"):
-        problems.append(f"undo must be true or false, got {undo}")
+    study, keys, problems = read_named_study(arguments, KEYS)
+    undo = read_switch(keys, "undo", problems)
     choice = None
-    if undo == "true":
+    if undo:
         problems += [f"undo=true takes no {name}=" for name in ("trial", "step", "strength") if name in keys]
     else:
         choice, wrong = _choice(keys)
         problems += wrong
     if problems:
         raise ConfigError(problems)
-    return ChooseRequest(study=words[0], folder=Path(keys.get("folder", "multirun")), choice=choice)
+    return ChooseRequest(study=study, folder=Path(keys.get("folder", "multirun")), choice=choice)
 
 
 def _choice(keys: dict[str, str]) -> tuple[HandChoice | None, list[str]]:

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Final
 
 from foundation.command import run_main, run_with_usage
-from foundation.config.keyed import is_keyed, read_keyed
 from foundation.errors import ConfigError
+from sweeper.named_study import read_named_study, read_switch
 
 USAGE: Final = """\
 sweeper votes STUDY [folder=multirun]                 what the votes between pairs of pictures say
@@ -55,16 +55,11 @@ def parse(arguments: Sequence[str]) -> VotesRequest:
     Raises:
         ConfigError: with every mistake at once.
     """
-    words = [argument for argument in arguments if not is_keyed(argument)]
-    keys, problems = read_keyed([argument for argument in arguments if is_keyed(argument)], KEYS, (), ("folder",))
-    if len(words) != 1:
-        problems.append(f"name one study, got {', '.join(words) or 'none'}")
-    choose = keys.get("choose", "false")
-    if choose not in ("true", "false"):
-        problems.append(f"choose must be true or false, got {choose}")
+    study, keys, problems = read_named_study(arguments, KEYS)
+    choose = read_switch(keys, "choose", problems)
     if problems:
         raise ConfigError(problems)
-    return VotesRequest(study=words[0], folder=Path(keys.get("folder", "multirun")), choose=choose == "true")
+    return VotesRequest(study=study, folder=Path(keys.get("folder", "multirun")), choose=choose)
 
 
 if __name__ == "__main__":
