@@ -90,6 +90,25 @@ def family_row(names: tuple[str, ...], path: str, of: Any, write: Any = None) ->
     )
 
 
+def gamma_row(name: str, words: str = "") -> Row:
+    """The row of min-SNR weights, the trainer's field being `name`; a flow has none. `words` are the row's."""
+
+    def read(theirs: Theirs) -> Settings:
+        gamma = theirs.number(name)
+        if gamma and theirs.family in FLOWS:
+            theirs.leave("a flow has no signal-to-noise weights", name)
+            gamma = 0.0
+        return {"objective.snr_gamma": gamma or None}
+
+    return Row(
+        theirs=(name,),
+        ours=("objective.snr_gamma",),
+        read=read,
+        write=lambda trial: {name: trial["objective.snr_gamma"]} if trial["objective.snr_gamma"] else {},
+        words=words,
+    )
+
+
 def architecture(ours: Ours) -> str:
     """Which architecture a trial's base is; the embedded one is built as Stable Diffusion 1 is."""
     if ours.family == "stable_diffusion":

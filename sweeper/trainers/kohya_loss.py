@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from sweeper.trainers.bases import FLOWS, architecture
+from sweeper.trainers.bases import FLOWS, architecture, gamma_row
 from sweeper.trainers.port import Ours, Row, Settings, Theirs, choice, same
 
 _LOSSES: Final = {"l2": "mse", "huber": "huber", "smooth_l1": "smooth_l1"}
@@ -91,14 +91,6 @@ def _write_flow(trial: Ours) -> dict[str, Any]:
     return {"timestep_sampling": "shift", "sigmoid_scale": std, "discrete_flow_shift": shift}
 
 
-def _read_gamma(theirs: Theirs) -> Settings:
-    gamma = theirs.number("min_snr_gamma")
-    if gamma and theirs.family in FLOWS:
-        theirs.leave("a flow has no signal-to-noise weights", "min_snr_gamma")
-        gamma = 0.0
-    return {"objective.snr_gamma": gamma or None}
-
-
 def _read_debiased(theirs: Theirs) -> Settings:
     is_on = theirs.flag("debiased_estimation_loss")
     if is_on and (theirs.family in FLOWS or theirs.number("min_snr_gamma")):
@@ -123,13 +115,7 @@ LOSS: Final = (
         words="of a preset of the window the one that noise_offset_type names",
     ),
     same("ip_noise_gamma", "objective.input_perturbation", "number", 0.0),
-    Row(
-        theirs=("min_snr_gamma",),
-        ours=("objective.snr_gamma",),
-        read=_read_gamma,
-        write=lambda trial: {"min_snr_gamma": trial["objective.snr_gamma"]} if trial["objective.snr_gamma"] else {},
-        words="0 is off",
-    ),
+    gamma_row("min_snr_gamma", words="0 is off"),
     Row(
         theirs=("debiased_estimation_loss",),
         ours=("objective.debiased",),

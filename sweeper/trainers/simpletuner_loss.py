@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from sweeper.trainers.bases import FLOWS, architecture
+from sweeper.trainers.bases import FLOWS, architecture, gamma_row
 from sweeper.trainers.port import Ours, Row, Settings, Theirs, choice, same
 
 _LOSSES: Final = {"l2": "mse", "huber": "huber", "smooth_l1": "smooth_l1"}
@@ -14,14 +14,6 @@ _FLOW: Final = (
     *("flow_schedule_shift", "flow_schedule_auto_shift"),
 )
 _GUIDANCE: Final = ("flux_guidance_value", "flux_guidance_mode")
-
-
-def _gamma(theirs: Theirs) -> Settings:
-    gamma = theirs.number("snr_gamma")
-    if gamma and theirs.family in FLOWS:
-        theirs.leave("a flow has no signal-to-noise weights", "snr_gamma")
-        gamma = 0.0
-    return {"objective.snr_gamma": gamma or None}
 
 
 def _noise(theirs: Theirs) -> Settings:
@@ -72,12 +64,7 @@ LOSS: Final = (
     choice("loss_type", "objective.loss", _LOSSES, "l2", "no such loss here; it is mse"),
     same("huber_c", "objective.huber_c", "number", 0.1),
     choice("huber_schedule", "objective.huber_schedule", _SCHEDULES, "snr", "no such schedule here; it is snr"),
-    Row(
-        theirs=("snr_gamma",),
-        ours=("objective.snr_gamma",),
-        read=_gamma,
-        write=lambda trial: {"snr_gamma": trial["objective.snr_gamma"]} if trial["objective.snr_gamma"] else {},
-    ),
+    gamma_row("snr_gamma"),
     Row(
         theirs=("offset_noise", "noise_offset"),
         ours=("objective.noise_offset",),
