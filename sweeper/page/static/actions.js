@@ -3,19 +3,35 @@
 {
   const { el, store } = Page;
 
-  const act = async (study, action, wanted, button) => {
-    button.disabled = true;
-    button.setAttribute("aria-busy", "true");
+  /* Studies that something is being done with. The page may draw a button anew meanwhile, so no button remembers it. */
+  const busy = new Set();
+
+  const mark = (study) => {
+    for (const button of document.querySelectorAll("button[data-study]")) {
+      if (button.dataset.study !== study) continue;
+      button.disabled = busy.has(study);
+      button.setAttribute("aria-busy", String(busy.has(study)));
+    }
+  };
+
+  const act = async (study, action, wanted) => {
+    if (busy.has(study)) return;
+    busy.add(study);
+    mark(study);
     try {
       const { lines } = await Page.post(`/api/studies/${encodeURIComponent(study)}/${action}`, wanted);
       Page.say(lines.join(" "));
     } catch (error) {
       Page.say(error.message);
     }
-    button.disabled = false;
-    button.removeAttribute("aria-busy");
-    Page.askNow();
+    await Page.askNow();
+    busy.delete(study);
+    mark(study);
   };
+
+  /* One thing at a time is done with a study: all its buttons wait for the one that was pressed. */
+  const button = (study, focus, text, command, onclick) =>
+    el("button", { type: "button", data: { focus, study }, title: command, disabled: busy.has(study), "aria-busy": String(busy.has(study)), onclick }, text);
 
   const ask = (title, words, command, go) => {
     const dialog = el("dialog", { class: "help", "aria-label": title, onclose: (event) => event.target.remove() });
@@ -24,6 +40,9 @@
     document.body.append(dialog);
     dialog.showModal();
   };
+
+  const asking = (study, focus, title, words, command, action, wanted) =>
+    button(study, focus, `${title} …`, command, () => ask(title, words, command, () => act(study, action, wanted)));
 
   /** A button that makes a trial's checkpoint the best; it asks before. */
   Page.chooseButton = (trial) => {
@@ -37,27 +56,15 @@
   };
 
   /** A button that has the server do something of the study that is shown; it asks before. */
-  Page.actButton = (title, words, command, action, wanted) => {
-    const { name } = store.study;
-    const button = el("button", { type: "button", data: { focus: action }, title: command, onclick: () => ask(title, words, command, () => act(name, action, wanted, button)) }, `${title} …`);
-    return button;
-  };
+  Page.actButton = (title, words, command, action, wanted) => asking(store.study.name, action, title, words, command, action, wanted);
 
-  const running = (study) => {
-    const words = "Every trial saves its state; the same command goes on from there.";
-    const button = el("button", { type: "button", data: { focus: `stop-${study.name}` }, onclick: () => ask("stop", words, "Ctrl-C where it runs", () => act(study.name, "stop", {}, button)) }, "stop …");
-    return button;
-  };
-
-  const waiting = (study) => {
-    const button = el("button", { type: "button", data: { focus: `resume-${study.name}` }, onclick: () => ask("go on", "It goes on where it was stopped, and outlives this page.", study.command, () => act(study.name, "resume", {}, button)) }, "go on …");
-    return button;
-  };
+  const stop = ({ name }) => asking(name, `stop-${name}`, "stop", "Every trial saves its state; the same command goes on from there.", "Ctrl-C where it runs", "stop", {});
+  const goOn = ({ name, command }) => asking(name, `resume-${name}`, "go on", "It goes on where it was stopped, and outlives this page.", command, "resume", {});
+  const undo = ({ name }) => button(name, "undo", "undo the choice by hand", `sweeper choose ${name} undo=true`, () => act(name, "choose", { undo: true }));
 
   /** What may be done with a study, as buttons. */
   Page.studyButtons = (study) => {
     const isHand = study.choice && study.choice.by_hand;
-    const undo = isHand && el("button", { type: "button", data: { focus: "undo" }, onclick: (event) => act(study.name, "choose", { undo: true }, event.target), title: `sweeper choose ${study.name} undo=true` }, "undo the choice by hand");
-    return [study.state === "running" && running(study), study.state === "unfinished" && study.command && waiting(study), undo].filter(Boolean);
+    return [study.state === "running" && stop(study), study.state === "unfinished" && study.command && goOn(study), isHand && undo(study)].filter(Boolean);
   };
 }

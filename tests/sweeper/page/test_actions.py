@@ -153,7 +153,7 @@ def test_a_study_is_stopped_and_a_checkpoint_chosen_and_taken_back_in_a_browser(
             _press(browser, ".table tr[data-trial='0'] button", "0")
             _press(browser, "#bar button", "use this checkpoint …")
             _press(browser, "dialog button", "use this checkpoint")
-            _press(browser, "#head button", "undo the choice by hand")
+            _press(browser, "#head button", "undo the choice by hand")  # which waits until the choice was made
             WebDriverWait(browser, 90).until(lambda _: not (folder / "pencil" / "best_before").exists())
             assert complaints(browser) == []
     finally:
@@ -164,12 +164,13 @@ def test_a_study_is_stopped_and_a_checkpoint_chosen_and_taken_back_in_a_browser(
 
 
 def _press(browser: webdriver.Chrome, selector: str, words: str) -> None:
-    """Press the button of these words by the keyboard, once it is there; news may draw it anew meanwhile."""
+    """Press the button of these words by the keyboard, once it can be; news may draw it anew meanwhile."""
 
     def press(page: webdriver.Chrome) -> bool:
         found = [each for each in page.find_elements(By.CSS_SELECTOR, selector) if each.text == words]
-        if found:
+        if found and found[0].is_enabled():
             found[0].send_keys(Keys.ENTER)
-        return bool(found)
+            return True
+        return False
 
     WebDriverWait(browser, 90, ignored_exceptions=[StaleElementReferenceException]).until(press)
