@@ -26,9 +26,11 @@ pytestmark = NEEDS_CHROMIUM
 ROOT = Path(__file__).parents[3]
 SMALLER = (
     *("study.slots=2", "study.probe=never", "study.refit=never", "study.finalists=1", "study.strengths=[]"),
-    *("data.num_train=4", "data.num_validation=2"),
+    *("data.num_train=4", "data.num_validation=2", "train.batch_size=1", "train.steps=4", "eval.every=2", "eval.seeds=[0]"),
+    "eval.prompts=['a red cup on grass, {trigger}','a blue star at night, {trigger}']",
+    *("eval.sample_steps=2", "eval.timestep_bins=2", "eval.noises_per_bin=1", "eval.validate_every=2"),
 )
-"""What a simulated study is made quicker by than the one that is asked for; a simulation measures no slots."""
+"""What a study of a test is made quicker by than the one that is asked for."""
 
 
 @pytest.fixture(scope="module")
@@ -112,12 +114,12 @@ def _captions(browser: webdriver.Chrome) -> list[str]:
 def test_a_small_study_is_started_by_keyboard_and_seen_to_its_end(
     browser: webdriver.Chrome, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its training and judging are simulated (tests/sweeper/simulated.py); all else is the real thing."""
-    program = tmp_path / "simulated"
+    """It trains, draws and judges; the page shows each of its trials while it does."""
+    program = tmp_path / "smaller"
     path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
     program.write_text(
-        f"#!/bin/sh\nshift 2\nexport PYTHONPATH={shlex.quote(path)}\n"
-        f'exec {sys.executable} -m tests.sweeper.simulated "$@" {" ".join(SMALLER)}\n'
+        f"#!/bin/sh\nexport PYTHONPATH={shlex.quote(path)} OMP_NUM_THREADS=1\n"
+        f'exec {sys.executable} "$@" {shlex.join(SMALLER)}\n'
     )
     program.chmod(0o755)
     monkeypatch.setattr(sys, "executable", str(program))
@@ -134,9 +136,20 @@ def test_a_small_study_is_started_by_keyboard_and_seen_to_its_end(
     browser.find_element(By.ID, "start-study.hours").send_keys(Keys.ENTER)
     wait(browser).until(lambda page: page.title == "mine – sweeper")
     assert browser.current_url.endswith("#/mine")
+    wait(browser).until(lambda page: page.find_elements(By.CSS_SELECTOR, ".state.running"))
+    wait(browser).until(lambda page: _trials(page, ".slots") == {"0", "1"})
+    wait(browser).until(lambda page: _trials(page, ".curves") == {"0", "1"})  # both have been judged
+    assert browser.find_elements(By.CSS_SELECTOR, ".state.running") and violations(browser) == []
     wait(browser).until(lambda page: page.find_elements(By.CSS_SELECTOR, ".state.finished"))
     wait(browser).until(lambda page: "What won, and why" in page.find_element(By.TAG_NAME, "body").text)
     study = folder / "multirun" / "mine"
     assert ["sweeper", *read_mapping(study / "study.yaml")["command"]] == [*words, *SMALLER]
     assert "forecast: at most 2 trainings" in (study / OUTPUT).read_text("utf-8")
     assert complaints(browser) == []
+
+
+def _trials(browser: webdriver.Chrome, part: str) -> set[str]:
+    found = browser.execute_script(
+        "return [...document.querySelectorAll(arguments[0])].map((each) => each.dataset.trial)", f"{part} [data-trial]"
+    )
+    return set(found)
