@@ -47,4 +47,4 @@ def show_votes(name: str, folder: Path, *, choose: bool) -> None:
 
 
 def _worth(middle: float, low: float, high: float) -> str:
-    return f"{middle:.0f} % ({low:.0f} to {high:.0f})"
+    return f"{middle:.0f} % ({low:.0f} to {'over 200' if high > 200 else f'{high:.0f}'})"

@@ -22,7 +22,7 @@ from sweeper.page.sentences import sentences_on
 from sweeper.page.study_file import STUDY_FILE, StudyFile, read_study_file
 from sweeper.page.time_left import time_left_s
 from sweeper.page.timeline import timeline_of
-from sweeper.page.trials import TrialFiles, course_of, read_files, stamp_of, trial_view
+from sweeper.page.trials import TrialFiles, courses_of, read_files, stamp_of, trial_view
 from sweeper.page.view import PromptView, StudyState, StudyView, Timeline, TrialView
 from sweeper.records.history import read_base_names
 from sweeper.records.paths import best_of, trainings_of
@@ -119,8 +119,7 @@ class StudyReader:
             of = recorded.get(Training.of(number).trial)
             fresh = scores.finalists.get(number) if scores else None
             trials.append(self._view(number, files, of, names, about, fresh, state == "running", runs.get(number, "")))
-            course = course_of(trials[-1], files, of, now)
-            courses += [course] if course else []
+            courses += courses_of(trials[-1], files, of, now)
         return trials, timeline_of(courses, _time_of(self.study / STUDY_FILE))
 
     def _view(

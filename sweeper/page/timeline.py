@@ -1,9 +1,9 @@
 """What each slot did when: loading, training, judging, waiting, nothing. So that wasted time is seen.
 
-No file is a log of this. Optuna notes when a trial began and ended; a step tells its slot; the pictures of an
-evaluation were written when it was judged; and the costs say how long training and judging took of each trial, in
-equal parts for all that a worker has together. What follows from these is right to a second or two; where a study was
-copied its pictures' times are not its own, and a trial is one span of training then.
+A file of each trial tells when it had a slot of which worker; a step tells its slot; the pictures of an evaluation were
+written when it was judged; and the costs say how long training and judging took of each trial, in equal parts for all
+that a worker has together. What follows from these is right to a second or two; where a study was copied its pictures'
+times are not its own, and a trial is one span of training then.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain, count
 from typing import Final
 
 from sweeper.page.view import Lane, Span, Timeline
@@ -26,10 +27,13 @@ _LEAST_S: Final = 0.5
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Course:
-    """One training's times, in seconds since 1970."""
+    """The times of one training in a slot, in seconds since 1970."""
 
     name: str
+    device: int | None
+    """The number of its worker; None where an older program ran it."""
     slot: int
+    """The last one that it had."""
     began: float
     ended: float
     judged: Sequence[tuple[float, float]] = ()
@@ -45,16 +49,16 @@ def timeline_of(courses: Iterable[Course], started: float | None) -> Timeline:
     zero = started if started is not None and 0 <= first - started < 6 * 3600 else first
     judged = _wall_times(ordered)
     places = _lanes(ordered)
-    several = any(device for _, device in places)
+    several = len({device for device, _ in places}) > 1
     end = max(each.ended for each in ordered) - zero
     spans = {place: _spans(own, judged, zero) for place, own in places.items()}
     lanes = []
     judging: dict[int, list[Span]] = defaultdict(list)
-    for (_, device), own in spans.items():
+    for (device, _), own in spans.items():
         judging[device] += [each for each in own if each.kind == "judging"]
     for device in judging:
         judging[device].sort(key=lambda each: each.began)
-    for (slot, device), own in spans.items():
+    for (device, slot), own in spans.items():
         name = f"slot {slot}" + (f" of device {device}" if several else "")
         lanes.append(Lane(name=name, spans=_with_idling(_with_waiting(own, judging[device]), end)))
     totals: dict[str, float] = defaultdict(float)
@@ -66,15 +70,19 @@ def timeline_of(courses: Iterable[Course], started: float | None) -> Timeline:
 
 
 def _lanes(courses: Sequence[Course]) -> dict[tuple[int, int], list[Course]]:
-    """Trials by slot and device, as far as that can be told: two at once in the same slot are on two devices."""
-    places: dict[int, list[list[Course]]] = defaultdict(list)
+    """Trials by device and slot, in the order in which they began: each in its own slot, else in another that is free.
+
+    Where the device is not told, two at once in the same slot are on two devices.
+    """
+    places: dict[tuple[int, int], list[Course]] = defaultdict(list)
     for course in courses:
-        free = next((own for own in places[course.slot] if own[-1].ended <= course.began + _LEAST_S), None)
-        if free is None:
-            places[course.slot].append([course])
+        if course.device is None:
+            wanted: Iterable[tuple[int, int]] = ((device, course.slot) for device in count())
         else:
-            free.append(course)
-    return {(slot, device): own for slot, devices in sorted(places.items()) for device, own in enumerate(devices)}
+            wanted = chain([(course.device, course.slot)], ((course.device, slot) for slot in count()))
+        free = next(at for at in wanted if not places[at] or places[at][-1].ended <= course.began + _LEAST_S)
+        places[free].append(course)
+    return {at: own for at, own in sorted(places.items()) if own}
 
 
 def _wall_times(courses: Sequence[Course]) -> Mapping[tuple[str, float], float]:

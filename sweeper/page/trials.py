@@ -16,18 +16,19 @@ from sweeper.page.curves import StepCurves, step_curves, validation_curve
 from sweeper.page.params import read_rate, trial_params
 from sweeper.page.pictures import picture_sets
 from sweeper.page.study_file import StudyFile
-from sweeper.page.timeline import Course
+from sweeper.page.timeline import TOGETHER_S, Course
 from sweeper.page.view import Judged, PictureSet, Point, TrialStatus, TrialView
 from sweeper.records.costs import Costs
 from sweeper.records.history import StepFile, costs_of, read_evaluations, read_validations
 from sweeper.records.paths import pictures_of
 from sweeper.records.trainings import Training, name_of
 from sweeper.records.trials import best_checkpoint
+from sweeper.records.turns import TURNS, Turn, read_turns
 from sweeper.search.recorded import RecordedTrial
 
 METRICS: Final = ("style", "likeness", "identity", "prompt_match", "prompt_kept", "copy_rate", "diversity", "drift")
 """Of what was measured; the validation ratio is a curve of its own."""
-_WATCHED: Final = ("steps.jsonl", "evaluations.jsonl", "validations.jsonl", "costs.jsonl", "end.json", "samples")
+_WATCHED: Final = ("steps.jsonl", "evaluations.jsonl", "validations.jsonl", "costs.jsonl", TURNS, "end.json", "samples")
 """What changes in a training's folder when there is something to show."""
 Stamp = tuple[object, ...]
 
@@ -48,6 +49,8 @@ class TrialFiles:
     end: Mapping[str, Any]
     """How a rerun ended; empty before, and of a trial."""
     rate: float | None
+    turns: list[Turn]
+    """When it had a slot; empty where an older program ran it."""
     began: float | None
     """When its folder was made, as far as its config tells."""
 
@@ -82,6 +85,7 @@ def read_files(folder: Path, studies: Path) -> TrialFiles:
         judged_at=[_time_of(pictures_of(folder, each.step)) for each in evaluations],
         end=end,
         rate=read_rate(folder),
+        turns=read_turns(folder),
         began=_time_of(folder / "config.yaml"),
     )
 
@@ -134,22 +138,37 @@ def trial_view(
     )
 
 
-def course_of(view: TrialView, files: TrialFiles, recorded: RecordedTrial | None, now: float) -> Course | None:
-    """Return when a training did what, for the timeline; None where its beginning or its slot is not known.
+def courses_of(view: TrialView, files: TrialFiles, recorded: RecordedTrial | None, now: float) -> list[Course]:
+    """Return when a training did what, for the timeline, a course each time it had a slot; none if that is unknown.
 
-    One that is running goes on until `now`; one that an interrupted study left ends with its last evaluation.
+    One that is running goes on until `now`; one that a killed study left ends with its last evaluation. A study of an
+    older program tells of no turns: there a training has one, from its beginning to its end.
     """
-    began = recorded.began if recorded and not view.is_rerun else files.began
-    if began is None or view.slot is None:
-        return None
     judged = [
         (moment, cost.judging.seconds) for moment, cost in zip(files.judged_at, files.costs, strict=True) if moment
     ]
-    last = max((moment for moment, _ in judged), default=began)
-    ended = recorded.ended if recorded and not view.is_rerun else None
-    if ended is None:
-        ended = now if view.status == "running" else last
-    return Course(name=view.name, slot=view.slot, began=began, ended=max(ended, began), judged=judged)
+    if view.slot is None:
+        return []
+    turns = [(turn.worker, turn.began, turn.ended) for turn in files.turns] or _only_turn(view, files, recorded)
+    courses = []
+    for number, (worker, began, ended) in enumerate(turns, start=1):
+        until = turns[number][1] if number < len(turns) else now if view.status == "running" else math.inf
+        latest = until if ended is None else ended + TOGETHER_S
+        own = [(moment, seconds) for moment, seconds in judged if began <= moment <= latest]
+        if ended is None:
+            ended = until if until == now else max((moment for moment, _ in own), default=began)
+        courses.append(
+            Course(name=view.name, device=worker, slot=view.slot, began=began, ended=max(ended, began), judged=own)
+        )
+    return courses
+
+
+def _only_turn(
+    view: TrialView, files: TrialFiles, recorded: RecordedTrial | None
+) -> list[tuple[int | None, float, float | None]]:
+    of = recorded if recorded and not view.is_rerun else None
+    began = of.began if of else files.began
+    return [] if began is None else [(None, began, of.ended if of else None)]
 
 
 def _end_of(

@@ -107,15 +107,25 @@ class StepFile:
 
 
 def write_base_images(study: Path, images: Sequence[tuple[str, Path]]) -> None:
-    """Note in a study's folder where the base's pictures are, by name."""
-    write_json(study / _BASE_IMAGES, {name: str(path) for name, path in images})
+    """Note in a study's folder where the base's pictures are, as seen from there, so that both can be moved."""
+    beside = study.parent.resolve()
+
+    def seen_from_study(path: Path) -> str:
+        whole = path.resolve()
+        return f"../{whole.relative_to(beside).as_posix()}" if whole.is_relative_to(beside) else str(whole)
+
+    write_json(study / _BASE_IMAGES, {name: seen_from_study(path) for name, path in images})
 
 
 def read_base_images(study: Path) -> tuple[tuple[str, Path], ...]:
-    """What `write_base_images` noted, of pictures that are still there; empty before it."""
+    """What `write_base_images` noted, of pictures that are still there; empty before it.
+
+    An older program noted them as seen from where it ran.
+    """
     try:
-        found = read_json(study / _BASE_IMAGES)
-        return tuple((name, Path(path)) for name, path in found.items() if Path(path).is_file())
+        noted = read_json(study / _BASE_IMAGES).items()
+        placed = [(name, [at for at in (study / path, Path(path)) if at.is_file()]) for name, path in noted]
+        return tuple((name, places[0]) for name, places in placed if places)
     except (OSError, ValueError, TypeError, AttributeError):
         return ()
 

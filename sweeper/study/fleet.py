@@ -38,6 +38,8 @@ from sweeper.records.messages import (
     WorkerCommand,
     Working,
 )
+from sweeper.records.trials import Trial
+from sweeper.records.turns import begin_turn, end_turn
 from sweeper.study.stages import StageClock
 from sweeper.study.watchdog import Watchdog
 from train.reports import Capacity, describe_costs
@@ -125,11 +127,16 @@ class Fleet:
             return study.slots
         return self._slots.get(worker.kind or "", study.most_on(len(self.live)))
 
-    def release(self, trial: int) -> None:
+    def give(self, worker: WorkerState, trial: Trial) -> None:
+        """A trial has one of this worker's slots."""
+        worker.trials.append(trial.number)
+        begin_turn(trial.folder, worker.number)
+
+    def release(self, trial: Trial) -> None:
         """A trial has its slot no more, if it had one."""
-        for worker in self.workers:
-            if trial in worker.trials:
-                worker.trials.remove(trial)
+        for worker in (each for each in self.workers if trial.number in each.trials):
+            worker.trials.remove(trial.number)
+            end_turn(trial.folder)
 
     def start(self, most: int | None = None, *, trains: bool = True) -> None:
         """Start all workers that do not run, or of the first `most`; without `trains` they judge checkpoints alone.

@@ -212,7 +212,7 @@ class Supervisor:
     def _start(self, trial: Trial, worker: WorkerState) -> Trial:
         """Give a trial a slot."""
         trial.status = "running"
-        worker.trials.append(trial.number)
+        self._fleet.give(worker, trial)
         self._suspects.start(trial.number)
         config = history.read_config(trial.folder)
         self._tracker.start_trial(trial.number, settling.shown_params(trial), config, history.StepFile(trial.folder))
@@ -283,7 +283,7 @@ class Supervisor:
     def _on_finished(self, trial: Trial) -> None:
         status, reason = self._leaving.pop(trial.number, ("finished", "all steps done"))
         if status == "paused":
-            self._fleet.release(trial.number)
+            self._fleet.release(trial)
             self._waiting.pause(trial, reason)
             self._display.line(f"trial {trial.name} pauses: {reason}")
         elif status == "waiting":
@@ -300,7 +300,7 @@ class Supervisor:
 
     def _end(self, trial: Trial, status: Status, reason: str) -> None:
         """Settle a trial everywhere: slot, search, tracker, disk."""
-        self._fleet.release(trial.number)
+        self._fleet.release(trial)
         status, reason = trial.end_of(status, reason)
         trial.status, trial.reason = status, reason
         self._display.line(*self._budget.update(self.trials))
@@ -325,5 +325,5 @@ class Supervisor:
 
     def _wait(self, trial: Trial) -> None:
         """Take a trial out of its slot, to go on later."""
-        self._fleet.release(trial.number)
+        self._fleet.release(trial)
         self._waiting.add(trial)

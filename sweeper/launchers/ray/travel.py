@@ -16,11 +16,12 @@ from typing import Any, Final, TypeVar
 from foundation.files.durable import new_folder, write_bytes
 from sweeper.launchers.ray.words import Part
 from sweeper.records.attempts import ATTEMPT
+from sweeper.records.turns import TURNS
 
 _WHOLE: Final = ("checkpoints", "samples")
 """Folders of folders, each of which is one part."""
 _STATE: Final = "state"
-_STAYS: Final = (ATTEMPT, "config.yaml")
+_STAYS: Final = (ATTEMPT, "config.yaml", TURNS)
 """The supervisor's own."""
 _TRIES: Final = 5
 """A worker may be replacing what is read."""

@@ -88,7 +88,7 @@
       y: (axisY(trial.params[py.name]) - frame.top) / (frame.bottom - frame.top),
       score: store.scoreOf(trial),
     }));
-    const cells = svg("g");
+    const cells = svg("g", { "shape-rendering": "crispEdges" }); // whose seams would show
     const [cw, ch] = [(frame.right - frame.left) / CELLS, (frame.bottom - frame.top) / CELLS];
     for (let column = 0; column < CELLS; column += 1)
       for (let row = 0; row < CELLS; row += 1) {

@@ -116,6 +116,7 @@
   Page.show = (view) => {
     store.view = view;
     Page.drawStudy();
+    window.scrollTo(0, 0);
     store.tell("view");
   };
 
@@ -156,6 +157,6 @@
     if (window.innerWidth === width || !store.study) return;
     width = window.innerWidth;
     clearTimeout(timer);
-    timer = setTimeout(() => Page.drawStudy(), 120);
+    timer = setTimeout(() => store.study && Page.drawStudy(), 120); // one may have gone back to the list meanwhile
   });
 }

@@ -6,6 +6,20 @@
   const KINDS = ["loading", "training", "judging", "waiting", "idle"];
   const MEANS = { loading: "loading", training: "training", judging: "judging", waiting: "waiting while another slot is judged", idle: "idle" };
 
+  const [MINUTE, HOUR, DAY] = [60, 3600, 86400];
+  const STEPS = [1, 2, 5, 10, 15, 30, ...[1, 2, 5, 10, 15, 30].map((each) => each * MINUTE), ...[1, 2, 3, 6, 12].map((each) => each * HOUR)];
+
+  /** Moments of an axis, at most so many, whole in the units that they are written in; with their words. */
+  const moments = (seconds, most) => {
+    const step = STEPS.find((each) => seconds / each <= most) || Math.ceil(seconds / most / DAY) * DAY;
+    const words = (at) => {
+      if (step >= HOUR) return `${at / HOUR} h`;
+      if (step >= MINUTE) return `${at / MINUTE} min`;
+      return seconds < MINUTE ? `${at} s` : `${Math.floor(at / MINUTE)}:${String(at % MINUTE).padStart(2, "0")}`;
+    };
+    return Array.from({ length: Math.floor(seconds / step) + 1 }, (_, number) => [number * step, words(number * step)]);
+  };
+
   /** A row a slot, time to the right. */
   Page.timeline = (width) => {
     const { timeline } = store.study;
@@ -33,7 +47,10 @@
       }
     });
     const axis = svg("g", { class: "grid" });
-    for (const tick of x.ticks(Math.max(2, Math.round(width / 140)))) axis.append(svg("text", { x: x(tick), y: height - 6, "text-anchor": tick ? "middle" : "start" }, Page.duration(tick)));
+    for (const [at, words] of moments(timeline.seconds, Math.max(2, Math.floor(width / 100)))) {
+      const anchor = at === 0 ? "start" : x(at) > right - 20 ? "end" : "middle";
+      axis.append(svg("text", { x: x(at), y: height - 6, "text-anchor": anchor }, words));
+    }
     chart.append(axis);
     const shares = KINDS.filter((kind) => timeline.shares[kind]).map((kind) => [
       el("span", { class: `swatch ${kind}`, "aria-hidden": "true" }),

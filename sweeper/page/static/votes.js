@@ -59,7 +59,8 @@
     );
   };
 
-  const bars = ([middle, low, high]) => `${Math.round(middle)} % (${Math.round(low)} to ${Math.round(high)})`;
+  /* Of few votes follow bounds of several times the leader's worth, which say no more than that. */
+  const bars = ([middle, low, high]) => `${Math.round(middle)} % (${Math.round(low)} to ${high > 200 ? "over 200" : Math.round(high)})`;
 
   const standing = () => {
     const { question } = state;

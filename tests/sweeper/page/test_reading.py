@@ -6,6 +6,7 @@ import json
 import math
 import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,11 +16,12 @@ from sweeper.page.params import short_names
 from sweeper.page.reading import StudyReader
 from sweeper.page.time_left import time_left_s
 from sweeper.page.timeline import Course, timeline_of
-from sweeper.page.trials import read_files
+from sweeper.page.trials import courses_of, read_files
 from sweeper.page.view import as_json
-from sweeper.records.history import append_evaluation, append_steps
+from sweeper.records.history import append_evaluation, append_steps, read_base_images
 from sweeper.records.lease import supervising
 from sweeper.records.paths import trial_of
+from sweeper.records.turns import Turn
 from sweeper.search.recorded import importances_of
 from tests.sweeper.page.hand_made import CHINESE, MARKUP, PROMPTS, STEPS, evaluation_of
 from train.reports import StepReport
@@ -144,8 +146,8 @@ def test_a_long_curve_is_averaged_and_keeps_its_end() -> None:
 def test_a_timeline_tells_training_judging_waiting_and_idling() -> None:
     """Two slots: the second trial's slot waits while the first is judged, and its own slot is empty at the end."""
     courses = [
-        Course(name="0", slot=0, began=110.0, ended=160.0, judged=[(140.0, 10.0), (160.0, 5.0)]),
-        Course(name="1", slot=1, began=110.0, ended=150.0, judged=[(150.0, 6.0)]),
+        Course(name="0", device=None, slot=0, began=110.0, ended=160.0, judged=[(140.0, 10.0), (160.0, 5.0)]),
+        Course(name="1", device=None, slot=1, began=110.0, ended=150.0, judged=[(150.0, 6.0)]),
     ]
     timeline = timeline_of(courses, started=100.0)
     first, second = timeline.lanes
@@ -163,8 +165,45 @@ def test_a_timeline_tells_training_judging_waiting_and_idling() -> None:
 
 
 def test_two_trials_at_once_in_one_slot_are_on_two_devices() -> None:
-    timeline = timeline_of([Course(name=str(n), slot=0, began=0.0, ended=9.0) for n in range(2)], None)
+    timeline = timeline_of([Course(name=str(n), device=None, slot=0, began=0.0, ended=9.0) for n in range(2)], None)
     assert [each.name for each in timeline.lanes] == ["slot 0 of device 0", "slot 0 of device 1"]
+
+
+def test_studies_that_were_moved_have_their_own_base_pictures(
+    studies: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Wherever they are looked at from, and where an older program noted a path from where it ran."""
+    copy = Path(shutil.copytree(studies, tmp_path / "moved"))
+    found = read_base_images(copy / "pencil")
+    assert found and all(file.resolve().is_relative_to(copy) for _, file in found)
+    monkeypatch.chdir(tmp_path)
+    file = copy / "pencil" / "base_images.json"
+    file.write_text(json.dumps({name: f"moved/{at.relative_to(copy / 'pencil' / '..')}" for name, at in found}))
+    assert [at.resolve() for _, at in read_base_images(copy / "pencil")] == [at.resolve() for _, at in found]
+
+
+def test_a_trial_that_pauses_leaves_its_slot_to_others(studies: Path) -> None:
+    """It waits from 20 to 50 while another has its slot, and goes on in the free one of the same device."""
+    turns = [Turn(worker=1, began=0.0, ended=20.0), Turn(worker=1, began=50.0, ended=None)]
+    folder = trial_of(studies / "pencil", 0)
+    files = read_files(folder, studies)
+    judged_at = [10.0, 20.0, 60.0, *(None for _ in files.evaluations)][: len(files.evaluations)]
+    files = replace(files, turns=turns, judged_at=judged_at)
+    view = replace(StudyReader(studies / "pencil", studies / "studies.db").read().trials[0], status="running")
+    courses = courses_of(view, files, None, now=70.0)
+    assert [(each.began, each.ended, [at for at, _ in each.judged]) for each in courses] == [
+        (0.0, 20.0, [10.0, 20.0]),
+        (50.0, 70.0, [60.0]),
+    ]
+    killed = courses_of(replace(view, status="waiting"), files, None, now=70.0)
+    assert [each.ended for each in killed] == [20.0, 60.0]
+    other = Course(name="9", device=1, slot=view.slot or 0, began=20.0, ended=70.0)
+    elsewhere = Course(name="8", device=0, slot=0, began=0.0, ended=70.0)
+    lanes = timeline_of([*courses, other, elsewhere], None).lanes
+    assert [each.name for each in lanes] == [
+        "slot 0 of device 0",
+        *(f"slot {slot} of device 1" for slot in sorted({view.slot, 0 if view.slot else 1})),
+    ]
 
 
 def test_time_left_goes_by_the_steps_that_are_left(studies: Path, database: Path) -> None:

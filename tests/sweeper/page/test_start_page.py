@@ -26,7 +26,8 @@ pytestmark = NEEDS_CHROMIUM
 ROOT = Path(__file__).parents[3]
 SMALLER = (
     *("study.slots=2", "study.probe=never", "study.refit=never", "study.finalists=1", "study.strengths=[]"),
-    *("data.num_train=4", "data.num_validation=2", "train.batch_size=1", "train.steps=4", "eval.every=2", "eval.seeds=[0]"),
+    *("data.num_train=4", "data.num_validation=2", "train.batch_size=1", "train.steps=4"),
+    *("eval.every=2", "eval.seeds=[0]"),
     "eval.prompts=['a red cup on grass, {trigger}','a blue star at night, {trigger}']",
     *("eval.sample_steps=2", "eval.timestep_bins=2", "eval.noises_per_bin=1", "eval.validate_every=2"),
 )
