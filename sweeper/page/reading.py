@@ -172,7 +172,9 @@ class StudyReader:
     def _importances(self, recorded: Mapping[int, RecordedTrial], about: StudyFile) -> Importances:
         finished = tuple(number for number, each in recorded.items() if each.status == "finished")
         if not recorded:
-            return Importances(shares={}, note="importances cannot be told without the study's database")
+            known = self._database.exists()
+            note = "no trial has ended yet" if known else "importances cannot be told without the study's database"
+            return Importances(shares={}, note=note)
         compute = partial(importances_of, self.study.name, self._database, about.direction)
         if self._waits:
             return self._once("importances", finished, compute)

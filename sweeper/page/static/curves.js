@@ -25,7 +25,7 @@
       x: { domain: [0, Math.max(1, steps)] },
       y: { domain, log: spec.log },
     });
-    if (spec.low) {
+    if (spec.low && values.length) {
       const at = frame.y(clean);
       frame.body.append(svg("line", { class: "limit", x1: frame.left, x2: frame.right, y1: at, y2: at }));
     }
