@@ -73,7 +73,7 @@
         el("td", { class: "num" }, String(each.step)),
         el("td", { class: "num" }, Page.score(each.score)),
         el("td", { class: "num" }, `${Math.round(100 * each.chance)} %`),
-        el("td", { class: "num" }, place ? bars(each.worth) : "100 %"),
+        el("td", { class: "num" }, !place ? "100 %" : question.votes ? bars(each.worth) : `${Math.round(each.worth[0])} %`),
       );
     const leader = question.table[0];
     const command = `sweeper votes ${store.study.name} choose=true`;
