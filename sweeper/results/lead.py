@@ -8,8 +8,6 @@ from dataclasses import dataclass, replace
 from statistics import fmean, stdev, variance
 from typing import Final
 
-from scipy.stats import t as student
-
 from eval.evaluation import Evaluation
 from sweeper.results.repeats import Repeats
 from sweeper.results.strength import gain
@@ -105,6 +103,8 @@ def _surely_above(these: Sequence[float], those: Sequence[float]) -> bool:
 
 
 def _quantile(freedom: float) -> float:
+    from scipy.stats import t as student  # takes a second to import, which no study need wait for at its start
+
     return float(student.ppf((1 + CONFIDENCE) / 2, freedom))
 
 
