@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from sweeper import __version__
+from tests.sweeper.test_study import SMALL
 
 ROOT = Path(__file__).parents[1]
 MINE = "raise SystemExit('the user own module was imported')\n"
@@ -26,17 +27,9 @@ COMMANDS = [
     ["eval", "--help"],
 ]
 STUDY = [
-    "+experiment=pencil",
-    "study.num_trials=1",
-    "study.slots=1",
-    "study.finalists=1",
-    "train.steps=2",
-    "eval.every=2",
-    "optimizer=adamw",
-    "data.num_train=5",
-    "data.num_validation=3",
-    "eval.prompts=['a red cup']",
-    "eval.seeds=[0,1]",
+    *SMALL,
+    *("study.num_trials=1", "study.slots=1", "study.finalists=1", "study.strengths=[]", "study.refit=never"),
+    *("train.steps=2", "eval.every=2", "optimizer=adamw"),
 ]
 
 
