@@ -19,7 +19,8 @@ import torch
 
 from foundation.devices import found_devices, why_on_cpu
 from foundation.errors import ConfigError, first_line
-from sweeper.launchers.process import WORK, how_it_ended, run_process
+from foundation.processes import in_environment
+from sweeper.launchers.process import WORK, environment_of, how_it_ended, run_process
 from sweeper.launchers.spec import LauncherSpec, for_others
 from sweeper.records.config import Config
 from sweeper.records.messages import DeviceFailed, Died, Event, Refused, Shutdown, WorkerCommand
@@ -78,7 +79,8 @@ class LocalLauncher:
         process = self._context.Process(target=run_process, args=arguments, name=f"worker{worker}")
         before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # the process is born so; it imports for seconds
         try:
-            process.start()
+            with in_environment(environment_of(self._config.launcher.threads)):
+                process.start()
         finally:
             signal.signal(signal.SIGINT, before)
         theirs.close()

@@ -5,17 +5,24 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pkgutil import resolve_name
-from typing import Any, Final, NoReturn
+from typing import Any, Final, Literal, NoReturn
 
 from foundation.processes import TERMINAL_CLOSED
 from sweeper.records.config import Config
 from train.spec import ObjectiveSpec
 
+_THREADS: Final = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+"""Read by torch, numpy and what they compute with as they are imported."""
 WORK: Final = "sweeper.worker.worker_main:run_worker"
 """What a worker's process runs."""
+
+
+def environment_of(threads: int | Literal["auto"]) -> Mapping[str, str]:
+    """What a worker's process must find in its environment to compute with so many threads."""
+    return {} if threads == "auto" else dict.fromkeys(_THREADS, str(threads))
 
 
 def how_it_ended(exit_code: int | None) -> str:
@@ -39,6 +46,7 @@ def run_process(
     from foundation.quiet import quiet_libraries
 
     quiet_libraries()
+    _compute_with(config.launcher.threads)
     try:
         resolve_name(work)(config, device, connection, objectives)
     except Exception:
@@ -47,6 +55,14 @@ def run_process(
         traceback.print_exc(file=sys.stderr)
         _leave(1)
     _leave(0)
+
+
+def _compute_with(threads: int | Literal["auto"]) -> None:
+    """Let torch take so many threads also where there are fewer cores: the environment alone it takes for a limit."""
+    if threads != "auto":
+        import torch
+
+        torch.set_num_threads(threads)
 
 
 def _leave(code: int) -> NoReturn:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 else:
     LauncherName = Annotated[str, NameIn(LAUNCHERS)]
 _Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-FOR_ALL: Final = ("name", "load_timeout_s", "first_timeout_s", "hang_factor", "save_every_s")
+FOR_ALL: Final = ("name", "threads", "load_timeout_s", "first_timeout_s", "hang_factor", "save_every_s")
 """Fields that mean something to every launcher."""
 
 
@@ -31,6 +31,10 @@ class LauncherSpec:
     """local: devices as torch names them (`cuda:0`), one worker each; auto takes every GPU of CUDA or
     ROCm, else of MPS, else of XPU, else the CPU. One that is not there, or fails, is said, and the others go on with
     its trials."""
+    threads: Annotated[int, Field(ge=1)] | Literal["auto"] = "auto"
+    """Threads that each worker computes with on the CPU. Sums are rounded as their threads share them, so trials on a
+    CPU come to the same bits elsewhere only with as many. auto: what torch takes here; of ray: as many as a worker has
+    cores, on every node."""
     address: Annotated[str, Field(min_length=1)] = "local"
     """ray: the cluster; local starts one on this machine for as long as the study runs, auto takes the one that runs
     here, else host:port of one."""

@@ -18,6 +18,8 @@ import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from foundation.errors import ConfigError, UserError, first_line
+from foundation.processes import in_environment
+from sweeper.launchers.process import environment_of
 from sweeper.launchers.ray.node import must_be_writable, node_root
 from sweeper.launchers.ray.versions import Versions, differences, own_versions
 from sweeper.launchers.spec import LauncherSpec
@@ -93,10 +95,15 @@ def join(spec: LauncherSpec) -> None:
     _joined = True
 
 
-def environment_of_actors() -> Mapping[str, str]:
-    """What actors find in theirs. On this machine alone they run this very code, installed or not."""
+def threads_of(spec: LauncherSpec, need: Need) -> int:
+    """How many threads each worker computes with, whatever its node's environment says."""
+    return max(1, int(need.cpus)) if spec.threads == "auto" else spec.threads
+
+
+def environment_of_actors(threads: int) -> Mapping[str, str]:
+    """What actors and their processes find in theirs. On this machine alone they run this very code, installed or not."""
     here = len(_alive()) == 1 and bool(_own)
-    return {**FOR_ACTORS, **({"PYTHONPATH": _ROOT} if here else {})}
+    return {**FOR_ACTORS, **environment_of(threads), **({"PYTHONPATH": _ROOT} if here else {})}
 
 
 def leave() -> None:
@@ -185,7 +192,7 @@ def _report(spec: LauncherSpec) -> tuple[Versions, str]:
 def _start(rest: Mapping[str, Any]) -> None:
     """A Ray of our own, on the loopback address, without a dashboard, in a folder that goes with it."""
     _own.append(Path(tempfile.mkdtemp(prefix="sweeper-ray-", dir="/tmp")))  # its sockets need a short path
-    with _environment(_ON_LOOPBACK):
+    with in_environment(_ON_LOOPBACK):
         ray._private.ray_constants.ENABLE_RAY_CLUSTER = False  # what the environment says was read at its import
         ray.init(
             address=LOCAL,
@@ -194,20 +201,6 @@ def _start(rest: Mapping[str, Any]) -> None:
             _temp_dir=str(_own[-1]),
             **rest,
         )
-
-
-@contextmanager
-def _environment(values: Mapping[str, str]) -> Iterator[None]:
-    before = {name: os.environ.get(name) for name in values}
-    os.environ.update(values)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
 
 
 @contextmanager

@@ -8,6 +8,7 @@ import secrets
 import time
 from collections.abc import Collection, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar, Final
 
@@ -25,6 +26,7 @@ from sweeper.launchers.ray.cluster import (
     join,
     leave,
     need_of,
+    threads_of,
 )
 from sweeper.launchers.ray.link import Link
 from sweeper.launchers.ray.listener import Heard, Listener
@@ -70,7 +72,8 @@ class RayLauncher:
         spec = config.launcher
         self._need = need_of(spec)
         self._names = [f"worker {number}" for number in range(count_workers(spec, self._need))]
-        self._config = with_whole_paths(config)
+        threads = threads_of(spec, self._need)
+        self._config = replace(with_whole_paths(config), launcher=replace(spec, threads=threads))
         self._objectives = tuple(objectives)
         self._root = Path(self._config.study.folder)
         study = self._root / config.study.name
@@ -79,7 +82,7 @@ class RayLauncher:
         write_text(self._probe.file, self._probe.token)
         self._assets = assets_of(self._config)
         self._listener = Listener(study, self._assets, spec.lease_s)
-        self._environment = environment_of_actors()
+        self._environment = environment_of_actors(threads)
         self._links: dict[int, Link] = {}
         self._lives = 0
         self._pending: list[tuple[int, Event]] = []

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from ray.cluster_utils import Cluster
 
 ROOT = Path(__file__).parents[3]
-RAY = LauncherSpec(name="ray", workers=2, cpus_per_worker=1, gpus_per_worker=0, lease_s=120.0)
+RAY = LauncherSpec(name="ray", workers=2, cpus_per_worker=1, gpus_per_worker=0, lease_s=120.0, threads=3)
 
 
 class ScriptedLocal(LocalLauncher):
@@ -58,7 +58,7 @@ def in_folder(config: Config, folder: Path, launcher: LauncherSpec) -> Config:
 def launcher(request: pytest.FixtureRequest, small_config: Config, tmp_path: Path) -> Iterator[Launcher]:
     """One of two workers, none of them started."""
     (tmp_path / "scripted").mkdir()
-    spec = LauncherSpec(devices=("cpu", "cpu"))
+    spec = LauncherSpec(devices=("cpu", "cpu"), threads=RAY.threads)
     made: Launcher
     if request.param == "ray":
         request.getfixturevalue("cluster")

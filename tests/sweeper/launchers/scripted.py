@@ -10,6 +10,8 @@ from enum import IntEnum
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from sweeper.records.config import Config
 from sweeper.records.messages import (
     BaseLoaded,
@@ -40,6 +42,8 @@ class Order(IntEnum):
     HANG = 6
     SAY_MUCH = 7
     """One large message."""
+    TELL_THREADS = 8
+    """Say how many it computes with."""
 
 
 class DeadError(Exception):
@@ -85,5 +89,8 @@ def _obey(order: Order, connection: Any) -> bool:
             connection.hang() if die else time.sleep(1000)
         case Order.SAY_MUCH:
             connection.send(Noted("x" * LARGE))
+            return False
+        case Order.TELL_THREADS:
+            connection.send(Noted(f"{torch.get_num_threads()} threads"))
             return False
     return True

@@ -97,6 +97,14 @@ def test_large_messages_come_whole_both_ways(workers: Workers, tmp_path: Path) -
     assert workers.heard[0] == [Noted("x" * LARGE), Noted("500000 seeds")]
 
 
+@pytest.mark.parametrize("launcher", ["local", "ray"], indirect=True)
+def test_a_worker_computes_with_as_many_threads_as_it_is_told(workers: Workers) -> None:
+    workers.start(0)
+    workers.send(0, MeasureCapacity(Order.TELL_THREADS))
+    workers.until(lambda: bool(workers.heard[0]))
+    assert workers.heard[0] == [Noted("3 threads")]
+
+
 def test_a_worker_that_says_why_it_ends_is_not_said_to_have_died(workers: Workers) -> None:
     workers.start(0, 1)
     assert workers.order(0, Order.REFUSE, Refused) == Refused(reason="no such base")

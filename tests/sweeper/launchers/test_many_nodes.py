@@ -111,7 +111,8 @@ def test_a_trial_that_moved_to_another_node_is_the_one_that_stayed(
 
     asked = plan([*SMALL, "train.steps=4", "eval.every=2", "study.slots=1", "study.name=a", f"study.folder={studies}"])
     config, _ = run.prepare(asked)
-    local = replace(config, study=replace(config.study, name="stays"), launcher=LauncherSpec(devices=("cpu",)))
+    here = LauncherSpec(devices=("cpu",), threads=1)
+    local = replace(config, study=replace(config.study, name="stays"), launcher=here)
     (studies / "stays").mkdir()
     stays = LocalLauncher(local, asked.objectives)
     ears = Ears(stays)
@@ -125,7 +126,7 @@ def test_a_trial_that_moved_to_another_node_is_the_one_that_stayed(
         name="ray",
         workers=2,
         gpus_per_worker=0,
-        cpus_per_worker=1,
+        cpus_per_worker=1,  # and so one thread, as the one that stays
         resources={"far": 1.0},
         node_folder=str(node_folder),
         lease_s=60.0,

@@ -86,6 +86,15 @@ def test_a_node_that_cannot_be_used_is_one_line(cluster: Cluster, monkeypatch: p
     assert said.endswith("install the same on both")
 
 
+def test_a_worker_computes_with_as_many_threads_as_it_has_cores_unless_told_otherwise() -> None:
+    pytest.importorskip("ray", reason="Ray is not installed")
+    from sweeper.launchers.ray.cluster import Need, threads_of
+
+    auto, three = LauncherSpec(name="ray"), LauncherSpec(name="ray", threads=3)
+    told = [(auto, 4.0), (auto, 0.5), (three, 1.0)]
+    assert [threads_of(spec, Need(0.0, cpus, {})) for spec, cpus in told] == [4, 1, 3]
+
+
 def test_versions_that_differ_are_named() -> None:
     ours = Versions("3.11", "1", (("torch", "2"), ("peft", "1")))
     assert differences(ours, ours) == ""
