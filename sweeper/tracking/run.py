@@ -8,6 +8,7 @@ import re
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
+from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final, TypeVar
@@ -16,6 +17,7 @@ from uuid import uuid4
 from mlflow import MlflowClient
 from mlflow.entities import FileInfo, Metric, Param, Run, RunTag
 from mlflow.exceptions import MlflowException
+from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 from mlflow.tracking.multimedia import compress_image_size
 from mlflow.utils.mlflow_tags import MLFLOW_LOGGED_IMAGES
 
@@ -29,7 +31,7 @@ from sweeper.tracking.names import entity_name
 _MAX_METRICS, _MAX_PARAMS, _MAX_VALUE, _MAX_TAG = 1000, 100, 6000, 8000  # mlflow.utils.validation
 _IMAGES: Final = "images"
 """Where `MlflowClient.log_image` puts its files, each as a PNG and, behind it, as a small WebP for the page."""
-_IMAGE_FILE: Final = re.compile(r"images/(.+)\+step\+(\d+)\+timestamp\+.*\.webp")
+_IMAGE_FILE: Final = re.compile(r"images/(.+)\+step\+(\d+)\+timestamp\+.*\.(png|webp)")
 
 _FILES_OF_IMAGE: Final = 2
 T = TypeVar("T")
@@ -49,6 +51,8 @@ class MlflowRun:
         self._values = dict(run.data.metrics)
         self._steps: dict[str, set[int]] = {}
         self._images: set[tuple[str, int]] | None = set() if is_new else None
+        self._halves: dict[tuple[str, int], list[str]] = {}
+        """Files of pictures of a remote store that are not there in both sizes."""
         self.id: str = run.info.run_id
         self.artifact_uri: str = run.info.artifact_uri
         self.status: str = run.info.status
@@ -112,10 +116,11 @@ class MlflowRun:
         shown = self._shown_images()
         missing = {key: path for key, path in images.items() if (key, step) not in shown}
         for key, path in missing.items():
-            for half in self._image_files(key, step):  # the next has another name
-                half.unlink()
+            self._drop_halves(key, step)
             if not (as_in and self._link_image(key, step, as_in)) and not self._put_image(key, step, path):
+                self._images = None  # one that fails may have come half the way
                 self._client.log_image(self.id, read_rgb(path), key=key, step=step)
+                self._images = shown
             shown.add((key, step))
         if images:
             self.set_tags({MLFLOW_LOGGED_IMAGES: "True"})
@@ -138,6 +143,15 @@ class MlflowRun:
             return False
         files = other._image_files(key, step)
         return len(files) == _FILES_OF_IMAGE and all(link(file, self.folder / _IMAGES / file.name) for file in files)
+
+    def _drop_halves(self, key: str, step: int) -> None:
+        """Delete what a crash left of an image: the next has another name. Not every store lets anybody delete."""
+        for file in self._image_files(key, step):
+            file.unlink()
+        for name in self._halves.pop((key, step), ()):
+            store = get_artifact_repository(self.artifact_uri, self._client.tracking_uri)
+            with suppress(MlflowException, OSError, NotImplementedError):
+                store.delete_artifacts(name)  # type: ignore[no-untyped-call]
 
     def _image_files(self, key: str, step: int) -> list[Path]:
         """An image's files, last the one by which it counts as shown, or what a crash left; none of a remote store."""
@@ -204,8 +218,13 @@ class MlflowRun:
     def _shown_images(self) -> set[tuple[str, int]]:
         """Pictures by key and step that are there in both sizes; a crash may have come between the two."""
         if self._images is None:
-            names = (_IMAGE_FILE.fullmatch(entry.path) for entry in self._list(_IMAGES))
-            self._images = {(found[1].replace("~", "/"), int(found[2])) for found in names if found}
+            there: dict[tuple[str, int], dict[str, str]] = {}
+            for entry in self._list(_IMAGES):
+                if found := _IMAGE_FILE.fullmatch(entry.path):
+                    there.setdefault((found[1].replace("~", "/"), int(found[2])), {})[found[3]] = entry.path
+            self._images = {image for image, files in there.items() if "webp" in files}
+            if self.folder is None:
+                self._halves = {image: [*files.values()] for image, files in there.items() if "webp" not in files}
         return self._images
 
     def _sizes(self, place: str) -> dict[str, int]:

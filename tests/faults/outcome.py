@@ -16,6 +16,7 @@ import optuna
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
+from foundation.files.cache_use import NOTE, uses_of
 from sweeper.holdings import leftovers
 from sweeper.records.history import StepFile, read_evaluations, read_validations
 from sweeper.records.paths import trainings_of
@@ -182,6 +183,8 @@ def _content(file: Path) -> str:
     """A digest of what a file holds, but for identities; empty where it hangs on the interruption."""
     if file.name in _OF_PROCESSES:
         return ""
+    if file.name == NOTE:  # what is used, in whatever order several workers came to it
+        return " ".join(sorted(uses_of(file.parent) or ()))
     data = _OF_CARD.sub(b"", _SLOT.sub(b"", file.read_bytes()))
     if file.suffix in (".yaml", ".md", ".json"):
         data = _IDENTITY.sub("…", _TOOK.sub("", data.decode())).encode()

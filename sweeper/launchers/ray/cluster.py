@@ -101,7 +101,7 @@ def threads_of(spec: LauncherSpec, need: Need) -> int:
 
 
 def environment_of_actors(threads: int) -> Mapping[str, str]:
-    """What actors and their processes find in theirs. On this machine alone they run this very code, installed or not."""
+    """What actors and their processes find there. On this machine alone they run this very code, installed or not."""
     here = len(_alive()) == 1 and bool(_own)
     return {**FOR_ACTORS, **environment_of(threads), **({"PYTHONPATH": _ROOT} if here else {})}
 

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from mlflow import MlflowClient
 from mlflow.entities import Run
+from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
 from foundation.adapters.files import WEIGHTS_FILE
 from foundation.errors import StudyError
@@ -94,12 +95,24 @@ def _files(client: MlflowClient, run_id: str, place: str | None = None) -> list[
     return names
 
 
+def leave_half_a_picture(door: Door, name: str, trial: str) -> None:
+    """Do as if a process had been killed between the two files of a trial's picture."""
+    client = MlflowClient(door.address, door.address)
+    experiment = client.get_experiment_by_name(name)
+    assert experiment is not None
+    (run,) = client.search_runs([experiment.experiment_id], f"tags.trial = '{trial}'")
+    (small,) = [file for file in _files(client, run.info.run_id) if "+step+40" in file and file.endswith(".webp")]
+    get_artifact_repository(run.info.artifact_uri, door.address).delete_artifacts(small)
+    client.delete_tag(run.info.run_id, "shown")  # which comes after all pictures
+
+
 def test_a_server_shows_all_of_a_study_once_and_says_nothing_itself(
     door: Door, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     spec = spec_of(door, "whole")
-    for _ in range(2):  # the second time it is all there
-        show(open_tracker(spec, tmp_path), tmp_path / "whole")
+    show(open_tracker(spec, tmp_path), tmp_path / "whole")
+    leave_half_a_picture(door, "whole", trial="1")
+    show(open_tracker(spec, tmp_path), tmp_path / "whole")  # the rest is there
     shown = found(door, "whole")
     assert len(shown) == 2 + NUM_TRIALS
     assert shown["champion"]
