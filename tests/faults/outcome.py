@@ -90,10 +90,7 @@ def outcome_of(folder: Path, name: str) -> Outcome:
         }
         for each in study.get_trials(deepcopy=False)
     }
-    scores = json.loads((folder / name / "best" / "scores.json").read_text())
-    weights = (folder / name / "best" / "pytorch_lora_weights.safetensors").read_bytes()
-    best = {key: scores[key] for key in ("trial", "training", "step", "strength", "finalists", "settings")}
-    best["sha256"] = hashlib.sha256(weights).hexdigest()
+    best = winner_of(folder, name)
     shown = {each: _shown(folder, run) for each, run in _runs(folder, name).items()}
     children = {each: run for each, run in _runs(folder, name).items() if run.data.tags["role"] != "study"}
     by_trial = {run.data.tags.get("trial"): each for each, run in children.items()}
@@ -111,6 +108,14 @@ def outcome_of(folder: Path, name: str) -> Outcome:
     files = {str(path.relative_to(folder)): _content(path) for path in kept}
     versions = _versions(folder)
     return Outcome(trials=trials, best=best, files=files, shown=shown, versions=versions, gaps=tuple(gaps))
+
+
+def winner_of(folder: Path, name: str) -> dict[str, Any]:
+    """See `Outcome.best`."""
+    scores = json.loads((folder / name / "best" / "scores.json").read_text())
+    weights = (folder / name / "best" / "pytorch_lora_weights.safetensors").read_bytes()
+    best = {key: scores[key] for key in ("trial", "training", "step", "strength", "finalists", "settings")}
+    return {**best, "sha256": hashlib.sha256(weights).hexdigest()}
 
 
 def differences(undisturbed: Outcome, other: Outcome) -> list[str]:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import base64
 import http.client
 import os
+import signal
 import socket
 import subprocess
 import sys
 import threading
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -24,13 +26,15 @@ _START_S: Final = 180.0
 _HOPS: Final = {"connection", "keep-alive", "transfer-encoding", "te", "trailer", "upgrade", "host", "authorization"}
 
 
-@dataclass(frozen=True)
+@dataclass
 class MlflowServer:
     """The server's process and its S3 store."""
 
-    process: subprocess.Popen[bytes]
+    folder: Path
     port: int
     store: Any
+    environment: Mapping[str, str]
+    process: subprocess.Popen[bytes] = field(init=False)
 
     @classmethod
     def create(cls, folder: Path) -> MlflowServer:
@@ -44,19 +48,30 @@ class MlflowServer:
         names = ("aws_access_key_id", "aws_secret_access_key", "region_name")
         client = boto3.client("s3", endpoint_url=endpoint, **dict(zip(names, keys.values(), strict=True)))
         client.create_bucket(Bucket=_BUCKET)
-        port = _free_port()
-        command = [
-            *(sys.executable, "-m", "mlflow", "server", "--backend-store-uri", f"sqlite:///{folder}/mlflow.db"),
-            *("--serve-artifacts", "--artifacts-destination", f"s3://{_BUCKET}/studies"),
-            *("--host", "127.0.0.1", "--port", str(port), "--workers", "1", "--uvicorn-opts", "--log-level warning"),
-        ]
         environment = {**os.environ, **keys, "MLFLOW_S3_ENDPOINT_URL": endpoint, "MLFLOW_DISABLE_TELEMETRY": "true"}
         environment["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] = "false"
-        with (folder / "log").open("wb") as log:
-            process = subprocess.Popen(command, env=environment, stdout=log, stderr=log, start_new_session=True)
-        server = cls(process, port, store)
-        server._wait(folder / "log")
+        server = cls(folder, _free_port(), store, environment)
+        server.start()
         return server
+
+    def start(self) -> None:
+        """Start it, or start it again, and wait until it answers."""
+        command = [
+            *(sys.executable, "-m", "mlflow", "server", "--backend-store-uri", f"sqlite:///{self.folder}/mlflow.db"),
+            *("--serve-artifacts", "--artifacts-destination", f"s3://{_BUCKET}/studies"),
+            *("--host", "127.0.0.1", "--port", str(self.port), "--workers", "1"),
+            *("--uvicorn-opts", "--log-level warning"),
+        ]
+        with (self.folder / "log").open("ab") as log:
+            self.process = subprocess.Popen(
+                command, env=self.environment, stdout=log, stderr=log, start_new_session=True
+            )
+        self._wait(self.folder / "log")
+
+    def kill(self) -> None:
+        """End it in the midst of whatever it does."""
+        os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
 
     def _wait(self, log: Path) -> None:
         deadline = time.monotonic() + _START_S
@@ -74,7 +89,7 @@ class MlflowServer:
 
     def delete(self) -> None:
         """End both."""
-        os.killpg(self.process.pid, 15)
+        os.killpg(self.process.pid, signal.SIGTERM)
         self.process.wait(30)
         self.store.stop()
 

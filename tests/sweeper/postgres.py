@@ -45,9 +45,11 @@ class PostgresServer:
     programs: Path
     folder: Path
     port: int
+    may_crash: bool = False
+    """Whether what it has said to be written must outlive it."""
 
     @classmethod
-    def create(cls) -> PostgresServer:
+    def create(cls, *, may_crash: bool = False) -> PostgresServer:
         """Make and start one, with the user `sweeper`; skip the test where none can be.
 
         Not in a folder of pytest's, which another user cannot enter.
@@ -61,7 +63,7 @@ class PostgresServer:
         folder = Path(tempfile.mkdtemp(prefix="sweeper-postgres-"))
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
-            server = cls(programs, folder, probe.getsockname()[1])
+            server = cls(programs, folder, probe.getsockname()[1], may_crash)
         (folder / "password").write_text(PASSWORD)
         if os.geteuid() == 0:
             for path in (folder, folder / "password"):
@@ -75,7 +77,8 @@ class PostgresServer:
 
     def start(self) -> None:
         """Start it, or start it again, and wait until it answers."""
-        options = " ".join(f"-c {name}={value or repr('')}" for name, value in _SETTINGS.items())
+        settings = _SETTINGS | ({"synchronous_commit": "on"} if self.may_crash else {})
+        options = " ".join(f"-c {name}={value or repr('')}" for name, value in settings.items())
         log = str(self.folder / "log")
         self._run("pg_ctl", "--wait", "--pgdata", str(self.folder / "data"), "--log", log, "--options",
                   f"-p {self.port} {options}", "start")  # fmt: skip
@@ -83,6 +86,10 @@ class PostgresServer:
     def stop(self) -> None:
         """End it as an administrator does who waits for nobody: all connections are cut, transactions undone."""
         self._run("pg_ctl", "--wait", "--pgdata", str(self.folder / "data"), "--mode=fast", "stop")
+
+    def crash(self) -> None:
+        """End it in the midst of whatever it does; its next start reads its log of what was written."""
+        self._run("pg_ctl", "--wait", "--pgdata", str(self.folder / "data"), "--mode=immediate", "stop")
 
     @property
     def is_running(self) -> bool:

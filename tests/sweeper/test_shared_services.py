@@ -130,7 +130,7 @@ def test_a_study_that_loses_its_servers_and_its_supervisor_comes_to_the_same(
     door.is_open = True
     shown = track("shared", tmp_path / "struck")
     assert shown.returncode == 0, shown.stderr
-    assert found(door, "struck") == found(door, "calm")
+    assert found(door.address, "struck") == found(door.address, "calm")
     assert trials_in(postgres, database) == trials_of(tmp_path / "calm")
 
 

@@ -79,6 +79,11 @@ def actors_below(root: int) -> list[int]:
     return [process for process in _of(root) if "ray::RayWorker" in _name(process)]
 
 
+def workers_below(root: int) -> list[int]:
+    """The processes of the workers that these started."""
+    return [child for actor in actors_below(root) for child in _of(actor)[1:] if "spawn_main" in _name(child)]
+
+
 def _name(process: int) -> str:
     with suppress(OSError):
         return Path(f"/proc/{process}/cmdline").read_text()

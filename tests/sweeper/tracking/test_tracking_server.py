@@ -57,9 +57,9 @@ def show(tracker: Tracker, folder: Path, *, before: Callable[[int], object] = la
     tracker.close()
 
 
-def found(door: Door, name: str) -> dict[str, Any]:
+def found(address: str, name: str) -> dict[str, Any]:
     """All that a server shows of a study: run by name to end, curves, tags and files."""
-    client = MlflowClient(door.address, door.address)
+    client = MlflowClient(address, address)
     experiment = client.get_experiment_by_name(name)
     assert experiment is not None
     runs = client.search_runs([experiment.experiment_id])
@@ -113,7 +113,7 @@ def test_a_server_shows_all_of_a_study_once_and_says_nothing_itself(
     show(open_tracker(spec, tmp_path), tmp_path / "whole")
     leave_half_a_picture(door, "whole", trial="1")
     show(open_tracker(spec, tmp_path), tmp_path / "whole")  # the rest is there
-    shown = found(door, "whole")
+    shown = found(door.address, "whole")
     assert len(shown) == 2 + NUM_TRIALS
     assert shown["champion"]
     trial = next(each for name, each in shown.items() if name.startswith("0001"))
@@ -145,7 +145,7 @@ def test_what_a_server_missed_is_caught_up_at_the_next_start(
     show(again, tmp_path / name)
     assert again.num_lost == 0
     show(open_tracker(spec_of(door, f"{name}, calm"), tmp_path), tmp_path / f"{name}, calm")
-    assert found(door, name) == found(door, f"{name}, calm")
+    assert found(door.address, name) == found(door.address, f"{name}, calm")
 
 
 def test_an_outage_takes_no_more_memory_the_longer_it_is(
