@@ -26,6 +26,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+import ray
 from mlflow import MlflowClient
 
 from foundation.secrets import hide
@@ -226,6 +227,7 @@ def main(arguments: Sequence[str]) -> int:
         (folder / "mlflow").mkdir()
         cluster = start_cluster()
         stack.callback(cluster.shutdown)
+        stack.callback(ray.shutdown)
         postgres = PostgresServer.create(may_crash=True)
         stack.callback(postgres.delete)
         mlflow = MlflowServer.create(folder / "mlflow")
