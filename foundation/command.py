@@ -9,6 +9,7 @@ from typing import Final
 
 from foundation.console import complain, say
 from foundation.errors import SAID
+from foundation.json_output import note_error, run_as_json
 from foundation.quiet import quiet_libraries
 from foundation.secrets import guard_output, hide_arguments, remember
 from foundation.streams import outlive_output
@@ -29,7 +30,14 @@ def run_command(module: str, arguments: Sequence[str]) -> int:
 
 
 def run_main(main: Callable[[list[str]], int], arguments: Sequence[str]) -> int:
-    """Run a command's `main`; its exit code, or 130 after Ctrl-C. No secret of the arguments is printed or listed."""
+    """Run a command's `main`; its exit code, or 130 after Ctrl-C. No secret of the arguments is printed or listed.
+
+    With `--json` among the arguments it prints one object (`foundation.json_output`).
+    """
+    return run_as_json(lambda given: _run_main(main, given), arguments)
+
+
+def _run_main(main: Callable[[list[str]], int], arguments: Sequence[str]) -> int:
     remember(arguments)
     hide_arguments()
     outlive_output()
@@ -54,6 +62,7 @@ def run_with_usage(
         return 0
     if needs_arguments and not arguments:
         say(usage)
+        note_error("arguments are missing; the lines say which there are")
         return EXIT_BAD_INPUT
     return exit_code(work)
 

@@ -13,6 +13,8 @@ from typing import Final, TextIO
 
 from rich.cells import cell_len
 
+from foundation.json_output import note_error
+
 _KEPT: Final = "\n\t"
 _DIRECTION: Final = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 """Turn what follows the other way round, so that a line reads as another one."""
@@ -29,6 +31,7 @@ def complain(problem: object) -> None:
     """Print what went wrong to stderr, `error: ` before each of its lines."""
     for line in str(problem).splitlines() or [type(problem).__name__]:
         _write(sys.stderr, f"error: {line}")
+        note_error(line)
 
 
 def printable(text: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any, Final
@@ -36,6 +37,11 @@ def in_environment(values: Mapping[str, str]) -> Iterator[None]:
                 del os.environ[name]
             else:
                 os.environ[name] = value
+
+
+def in_main_thread() -> bool:
+    """Whether this is the one thread that hears signals, and may say what becomes of them."""
+    return threading.current_thread() is threading.main_thread()
 
 
 def end_group(leader: int, *, at_once: bool) -> None:

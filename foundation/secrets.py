@@ -41,6 +41,9 @@ _SHORTEST_IN_TEXT: Final = 8
 _ARGUMENTS: Final = slice(45, 47)
 """Of the fields behind the name in `/proc/self/stat`."""
 
+_WHOLE: Final = re.compile(rb"\+{0,2}notify[\w.]*=")
+"""Arguments that are secrets as a whole begin so."""
+
 _in_full: dict[str, str] = {}
 _known: set[str] = set()
 
@@ -62,6 +65,12 @@ def in_full(shown: str) -> str:
 def remember(texts: Iterable[str]) -> None:
     """Note the passwords of all addresses in these texts, so that `redact` finds them where they stand alone, too."""
     _known.update(form for text in texts for each in _in_addresses(text) for form in _forms(each))
+
+
+def remember_whole(secret: str) -> None:
+    """Note a text that is a secret as a whole, such as the address of a messenger, and the parts that it is made of."""
+    parts = (each for each in re.split(r"[/?&=@:#]+", secret) if len(each) >= _SHORTEST_IN_TEXT)
+    _known.update(form for each in (secret, *parts) for form in _forms(each))
 
 
 def redact(text: str) -> str:
@@ -101,6 +110,8 @@ def hide_arguments() -> None:
     if not 0 < begin < end or len(shown) != end - begin:
         return
     for argument in shown.split(b"\0"):
+        if whole := _WHOLE.match(argument):
+            shown = shown.replace(argument, whole[0] + b"*" * (len(argument) - len(whole[0])))
         for secret in _in_addresses(argument.decode(errors="surrogateescape")):
             for form in _forms(secret):
                 shown = shown.replace(form.encode(errors="surrogateescape"), b"*" * len(os.fsencode(form)))

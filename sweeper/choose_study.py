@@ -7,6 +7,8 @@ from pathlib import Path
 from foundation.console import say
 from foundation.errors import StudyError
 from foundation.files.documents import read_json, read_mapping
+from foundation.json_output import give
+from sweeper.best import result_of
 from sweeper.holdings import find_studies
 from sweeper.page.file import write_report
 from sweeper.records.config import parse_config
@@ -40,6 +42,7 @@ def choose(name: str, folder: Path, choice: HandChoice | None) -> list[str]:
         made = f", {stored['made_of']}" if stored.get("made_of") else ""
         said = f"the best of {study.name} is {what}{made}: {best}"
         lines = [said, *_crown(study, best)]
+    give(**result_of(study))
     page = write_report(study, study.parent / STUDIES)
     return [*lines, f"the whole study on one page: {page}"]
 

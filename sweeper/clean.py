@@ -14,6 +14,7 @@ from foundation.command import run_main, run_with_usage
 from foundation.config.keyed import read_keyed
 from foundation.console import columns, say
 from foundation.errors import ConfigError, StudyError
+from foundation.json_output import give
 from sweeper.holdings import Held, KeepOf, bytes_freed, find_studies, holdings_of, leftovers, shared_holdings
 from sweeper.records.lease import supervising
 from sweeper.records.paths import cache_of
@@ -66,6 +67,11 @@ def clean(arguments: Sequence[str]) -> list[str]:
             + f"; leftovers beside studies: {_in_words(bytes_freed(shared.leftovers))}"
         )
     total = bytes_freed(free)
+    sizes = [
+        {"study": each.folder.name, "state": each.state, "bytes": each.size, "free": bytes_freed(each.free)}
+        for each in held
+    ]
+    give(studies=sizes, free_bytes=total, deleted=delete)
     if not delete:
         return [*lines, f"{_in_words(total)} can be freed; nothing was deleted: delete=true does it"]
     skipped = [line for each in held if (line := _delete_of(each))]

@@ -10,6 +10,7 @@ from typing import Final
 
 from foundation.command import EXIT_BAD_INPUT, run_command
 from foundation.console import complain, say
+from foundation.json_output import note_error, run_as_json
 from sweeper import __version__
 from sweeper.own_packages import put_first
 
@@ -34,6 +35,7 @@ COMMANDS: Final[Mapping[str, Command]] = {
     "import": Command("sweeper.import_config", "begin from another trainer's config", "sweeper.import_request"),
     "export": Command("sweeper.export", "write a LoRA for other programs", "sweeper.export_request"),
     "merge": Command(f"{_MERGE}.command", "merge, combine and resize LoRAs", f"{_MERGE}.request"),
+    "batch": Command("sweeper.batch.command", "run many studies, as over night", "sweeper.batch.command"),
     "report": Command("sweeper.report", "list a study's trials, best first", "sweeper.report"),
     "choose": Command("sweeper.choose", "make a checkpoint the best by hand, or undo it", "sweeper.choose"),
     "votes": Command("sweeper.votes", "say what votes between pairs of pictures say", "sweeper.votes"),
@@ -59,6 +61,7 @@ USAGE: Final = "\n".join(
         "",
         *(f"  sweeper {name:<11}{command.does}" for name, command in COMMANDS.items()),
         "",
+        "--json prints one object instead of lines, with any command (docs/python.md has it, and the exit codes).",
         "`sweeper COMMAND --help` tells of each; `sweeper --help` lists all groups, options and defaults of a study,",
         "docs/reference.md every field with its meaning. `python -m sweeper` is the same command.",
     ]
@@ -68,7 +71,10 @@ USAGE: Final = "\n".join(
 def main() -> int:
     """Run what the command line asks for; the exit code."""
     put_first()
-    arguments = sys.argv[1:]
+    return run_as_json(_run, sys.argv[1:])
+
+
+def _run(arguments: list[str]) -> int:
     first = arguments[0] if arguments else ""
     if first.startswith(_IMPORT):
         return run_command(COMMANDS["import"].module, [first.removeprefix(_IMPORT), *arguments[1:]])
@@ -84,6 +90,7 @@ def main() -> int:
         return 0
     if not set(arguments) - _MULTIRUN:
         say(USAGE)
+        note_error("arguments are missing; the lines say which there are")
         return EXIT_BAD_INPUT
     if first.isidentifier():
         complain(_no_command(first))

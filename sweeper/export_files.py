@@ -25,6 +25,7 @@ from foundation.errors import AdapterError, ConfigError, UserError
 from foundation.files.documents import read_mapping
 from foundation.files.durable import new_folder
 from foundation.files.sums import SUMS, damage_of
+from foundation.json_output import give
 from sweeper.export_request import FULL, MERGED
 from sweeper.results.bases import layers_of_base, open_base, open_parts_of_base
 from sweeper.results.file_names import CONFIG_FILE, SCORES
@@ -68,7 +69,7 @@ def export(target: str, formats: Sequence[str], keys: Mapping[str, str]) -> list
     adapter = read_adapter(source.path)
     now = datetime.now(UTC).isoformat(timespec="seconds")
     about = about_of(source.config, title=title, date=now)
-    lines = []
+    lines, files = [], {}
     wanted = formats or list(FILE_FORMATS)
     with new_folder(out) as fresh:
         for name in wanted:
@@ -80,7 +81,9 @@ def export(target: str, formats: Sequence[str], keys: Mapping[str, str]) -> list
                     raise
                 lines.append(f"{name}: not written: {error}")  # nobody named this one
             else:
-                lines.append(f"{name}: {out / written.relative_to(fresh)} {words}")
+                files[name] = out / written.relative_to(fresh)
+                lines.append(f"{name}: {files[name]} {words}")
+    give(folder=out, files=files, strength=strength)
     return lines
 
 

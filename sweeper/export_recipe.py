@@ -10,6 +10,7 @@ from foundation.adapters.exports import file_title
 from foundation.errors import ConfigError
 from foundation.files.documents import read_mapping
 from foundation.files.durable import new_folder, write_text
+from foundation.json_output import give
 from sweeper.export_files import Source, source_of
 from sweeper.results.file_names import SCORES
 from sweeper.trainers.bases import EMBEDDED
@@ -39,6 +40,7 @@ def export_recipe(target: str, keys: Mapping[str, str]) -> list[str]:
     with new_folder(out) as fresh:
         for name, text in files.items():
             write_text(fresh / name, text)
+    give(folder=out, files=[out / name for name in files])
     return [
         *(f"{trainer.name}: {out / name}" for name in files),
         *(f"differs: {line}" for line in differences(trial, again)),

@@ -11,6 +11,7 @@ from foundation.config.presets import CONF, search_presets
 from foundation.console import say
 from foundation.errors import ConfigError
 from foundation.files.durable import write_text
+from foundation.json_output import give
 from sweeper.import_request import USAGE, ImportRequest, parse
 
 
@@ -40,6 +41,7 @@ def _import(request: ImportRequest) -> list[str]:
     source = f"Made by `sweeper import` of {trainer.name}: {', '.join(kinds)}. Its setting is the first trial."
     made = experiment_of(reading, request.name, source)
     write_text(request.file, made.text)
+    give(file=request.file, trainer=trainer.name, settings=dict(reading.settings), space=dict(made.space))
     searched = ", ".join(f"{path} {sweep}" for path, sweep in made.space.items() if sweep)
     return [
         f"{request.file}: {', '.join(kinds)}; {reading.tally}",

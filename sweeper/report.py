@@ -19,6 +19,7 @@ from foundation.config.keyed import is_keyed, read_keyed
 from foundation.console import columns, say
 from foundation.errors import ConfigError, DataError
 from foundation.files.documents import as_mapping, read_mapping
+from foundation.json_output import give
 from sweeper.holdings import clean_threshold, find_studies, state_of_study
 from sweeper.records.history import read_config_values, read_evaluations
 from sweeper.records.paths import STUDIES, best_of, trials_of
@@ -72,6 +73,10 @@ class _Row:
         """Its number in the study."""
         return int(self.folder.name)
 
+    def to_json(self) -> dict[str, object]:
+        """What is to be seen of it, by name."""
+        return {"trial": self.number, "steps": self.steps, "chosen": self.best.to_json() if self.best else None}
+
 
 def main(arguments: Sequence[str]) -> int:
     """Run the command; 0, or 2 with one clear line for each mistake a person can put right."""
@@ -85,6 +90,7 @@ def _report(arguments: Sequence[str]) -> None:
         from sweeper.page.file import write_report  # Optuna, which it reads, takes its time to import
 
         page = write_report(request.folder / request.study, request.folder / STUDIES)
+        give(page=page)
         say(f"the whole study on one page: {page}")
 
 
@@ -136,11 +142,13 @@ def _all(studies: Sequence[Path]) -> list[str]:
         if found and (evaluation := found[0].best):
             best = (f"{evaluation.score:.1f}", str(found[0].number))
         rows.append((study.name, state_of_study(study), str(len(found)), *best))
+    give(studies=[{"study": name, "state": state} for name, state, *_ in rows])
     return columns(("study", "state", "trials", "best score", "of trial"), rows, right=(2, 3, 4))
 
 
 def _one(study: Path, top: int) -> list[str]:
     found = _ranking(study)
+    give(study=study.name, state=state_of_study(study), trials=[row.to_json() for row in found[:top]])
     lines = [f"{study.name} is {state_of_study(study)}: {len(found)} trials, best first"]
     heads = ("trial", "score", "±", "step", "of", "overfit", "optimizer", "lr", "rank")
     lines += columns(heads, [_cells(row) for row in found[:top]], right=range(6))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Final
 
 import hydra
@@ -15,8 +16,10 @@ from foundation.config.keyed import quoted_home
 from foundation.config.own_code import refuse_hydras_code
 from foundation.config.presets import CONF, search_presets
 from foundation.console import complain, say
+from foundation.json_output import give
 from sweeper.cli import USAGE
 from sweeper.kinds import with_kind
+from sweeper.notify import take_urls
 from sweeper.printed import print_config
 from sweeper.study.finished import already_finished
 from sweeper.study.taste import plan_by_taste
@@ -40,7 +43,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _study(arguments: list[str]) -> int:
-    arguments = search_presets(arguments)
+    arguments = search_presets(take_urls(arguments))
     refuse_hydras_code(arguments)
     overrides = [argument for argument in arguments if argument not in ("-m", "--multirun", *_FORECAST)]
     if not overrides:
@@ -59,6 +62,10 @@ def _study(arguments: list[str]) -> int:
             return show_forecast(overrides)
         if lines := already_finished(plan_by_taste(overrides)):
             say(*lines)
+            from sweeper.best import result_of  # as above
+
+            study = plan_by_taste(overrides).config.study
+            give(**result_of(Path(study.folder) / study.name))
             return 0
     sys.argv[1:] = arguments  # Hydra reads them there
     _run()

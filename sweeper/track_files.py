@@ -11,6 +11,7 @@ from typing import Final
 from foundation.console import say
 from foundation.errors import ConfigError, DataError, StudyError
 from foundation.files.documents import as_mapping, read_mapping
+from foundation.json_output import give
 from foundation.secrets import HIDDEN
 from sweeper.holdings import find_studies
 from sweeper.records.config import TRIAL_GROUPS, Config, parse_config, parse_part, trial_config
@@ -60,6 +61,7 @@ def track(name: str, folder: Path, addresses: Mapping[str, str]) -> int:
         ended, running = stored_trials(study.name, database)
         count = _show(tracker, study, config, ended, running)
         tracker.close()
+        give(study=study.name, trainings=count, missing=tracker.num_lost)
         if tracker.num_lost:
             say(f"{tracker.num_lost} records could not be shown in {config.tracking.title}; try again once it answers")
             return _BEHIND

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from foundation.console import say
 from foundation.errors import StudyError
+from foundation.json_output import give
 from sweeper.choose_study import choose as choose_by_hand
 from sweeper.holdings import find_studies
 from sweeper.records.hand_choice import HandChoice
@@ -37,6 +38,8 @@ def show_votes(name: str, folder: Path, *, choose: bool) -> None:
     widths = [max(len(row[column]) for row in rows) for column in range(len(_HEAD))]
     say(*("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows))
     say(*words_on(ballot))
+    first = ballot.leader
+    give(study=study.name, votes=ballot.num_votes, leader={"trial": name_of(first.number), "step": first.step})
     if not choose:
         return
     if not ballot.num_votes:

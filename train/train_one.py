@@ -14,6 +14,7 @@ from foundation.data.dataset import load_dataset, with_folders
 from foundation.data.tokens import words_on_cut
 from foundation.devices import best_device
 from foundation.files.durable import append_line, write_json
+from foundation.json_output import give
 from train.attention import set_attention
 from train.caches import encode_dataset
 from train.drawn import with_drawn_folder
@@ -63,6 +64,7 @@ def train(run: TrainingRun, out: Path | None) -> int:
     file, use = out / "lora" / WEIGHTS_FILE, f"pipe.load_lora_weights({str(out / 'lora')!r})"
     if not ADAPTER_KINDS[run.trial.adapter.name].as_lora:
         use = f"foundation.adapters.files.put_on(pipe, Path({str(file)!r}), 'mine')"
+    give(folder=out, file=file, step=train.last_step)
     say(f"done: {file}", f"use it: {use}")
     return 0
 

@@ -5,21 +5,23 @@ from __future__ import annotations
 import math
 import multiprocessing
 import signal
+import sys
 import time
-from collections.abc import Collection, Sequence
-from contextlib import suppress
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from queue import SimpleQueue
 from threading import Thread
+from types import ModuleType
 from typing import ClassVar, Final
 
 import torch
 
 from foundation.devices import found_devices, why_on_cpu
 from foundation.errors import ConfigError, first_line
-from foundation.processes import in_environment
+from foundation.processes import in_environment, in_main_thread
 from sweeper.launchers.process import WORK, environment_of, how_it_ended, run_process
 from sweeper.launchers.spec import LauncherSpec, for_others
 from sweeper.records.config import Config
@@ -77,12 +79,13 @@ class LocalLauncher:
         ours, theirs = self._context.Pipe()
         arguments = (self._config, self._devices[worker], theirs, self._objectives, self.work)
         process = self._context.Process(target=run_process, args=arguments, name=f"worker{worker}")
-        before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # the process is born so; it imports for seconds
-        try:
-            with in_environment(environment_of(self._config.launcher.threads)):
-                process.start()
-        finally:
-            signal.signal(signal.SIGINT, before)
+        threads = environment_of(self._config.launcher.threads)
+        with (
+            _deaf_to_ctrl_c(),
+            _without_main(),
+            in_environment(threads),
+        ):  # the process is born so; it imports for seconds
+            process.start()
         theirs.close()
         outbox: SimpleQueue[WorkerCommand | None] = SimpleQueue()
         Thread(target=_post, args=(outbox, ours), daemon=True).start()
@@ -189,6 +192,32 @@ def _why_missing(name: str) -> str:
         return f"this machine, or this build of torch, has {own.type if own else 'no accelerator'}"
     count = torch.accelerator.device_count()
     return f"there are {count} of them, counted from 0" if (device.index or 0) >= count else ""
+
+
+@contextmanager
+def _deaf_to_ctrl_c() -> Iterator[None]:
+    if not in_main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+@contextmanager
+def _without_main() -> Iterator[None]:
+    """Within the block a process that is spawned imports nothing of the program that spawns it.
+
+    It would run the program's file anew, and a script that calls `run_study` would start a study in each worker.
+    """
+    main = sys.modules["__main__"]
+    sys.modules["__main__"] = ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = main
 
 
 def _post(outbox: SimpleQueue[WorkerCommand | None], connection: Connection) -> None:

@@ -21,12 +21,15 @@ from foundation.data.spec import Views
 from foundation.errors import ConfigError, StudyError, first_line
 from foundation.files.cache_use import noting_uses
 from foundation.files.durable import temporaries_below
+from foundation.json_output import give
 from foundation.secrets import redact
+from sweeper.best import result_of
 from sweeper.clean import clear_after_kills
 from sweeper.forecast.at_most import forecast_words
 from sweeper.forecast.at_start import forecasting
 from sweeper.launchers import LAUNCHERS
 from sweeper.launchers.port import Launcher
+from sweeper.notify import notify, notify_end, notify_wait
 from sweeper.records.config import Config
 from sweeper.records.lease import supervising
 from sweeper.records.paths import STUDIES, cache_of, trainings_of
@@ -58,6 +61,7 @@ from sweeper.study.taste import keep_taste, plan_by_taste, words_on_taste
 from sweeper.study.time_left import TimeLeft
 from sweeper.tracking import open_tracker
 from sweeper.tracking.port import Tracker
+from sweeper.tracking.together import TrackersTogether
 from train.drawn import with_drawn_folder
 from train.objective import check_objectives
 from train.spec import check_class
@@ -66,11 +70,14 @@ NO_BEST: Final = 1
 """Exit code when all trials have ended and none left a checkpoint."""
 BEHIND: Final = 3
 """Exit code when all is done, but MLflow does not show all of it."""
+_ENDS: Final = {NO_BEST: "failed: it has no best", EXIT_INTERRUPTED: "was stopped, and can go on"}
 _GRACE_S: Final = 120.0
 
 
-def run_study(overrides: Sequence[str]) -> int:
+def run_study(overrides: Sequence[str], listener: Tracker | None = None, *, ends_process: bool = True) -> int:
     """Run or resume the study that Hydra's overrides describe; the exit code.
+
+    `listener` sees what the tracker is shown, when it happens. A second Ctrl-C `ends_process`, without tidying up.
 
     Raises:
         UserError: bad input; then nothing was started and nothing written but drawn pictures in the cache. Also when
@@ -78,17 +85,24 @@ def run_study(overrides: Sequence[str]) -> int:
     """
     try:
         with stoppable(say) as stop:
-            code = _run_study(overrides, stop)
-            stop.leave(code)
+            code = _run_study(overrides, stop, listener)
+            study = plan_by_taste(overrides).config.study
+            notify_end(Path(study.folder) / study.name, _ENDS.get(code, "is finished"))
+            if ends_process:
+                stop.leave(code)
             return code
     except (OSError, *DATABASE_ERRORS) as error:
         said = first_line(error)
+        notify("sweeper: a study failed", said)
         raise StudyError(f"the study cannot go on: {said}; put that right, and the same command goes on") from error
+    except Exception as error:
+        notify("sweeper: a study failed", first_line(error))
+        raise
 
 
-def _run_study(overrides: Sequence[str], stop: Stop) -> int:
+def _run_study(overrides: Sequence[str], stop: Stop, listener: Tracker | None) -> int:
     request = plan_by_taste(overrides)
-    database = database_of(request.config.study, say)
+    database = database_of(request.config.study, notify_wait)
     request, first = _narrow(request, database)
     recipes = recipes_in(request)
     server = database if isinstance(database, Server) else None
@@ -105,7 +119,7 @@ def _run_study(overrides: Sequence[str], stop: Stop) -> int:
         config, dataset = prepare(request)
         if server:
             stack.enter_context(server.supervising(study.name))
-        stack.enter_context(supervising(folder, say))
+        stack.enter_context(supervising(folder, notify_wait))
         forget_finished(folder)
         clear_after_kills(folder)
         stack.enter_context(temporaries_below(folder))
@@ -119,13 +133,14 @@ def _run_study(overrides: Sequence[str], stop: Stop) -> int:
         launcher = stack.enter_context(_start_workers(request, config, search))
         if tracking.in_our_files:
             tracker = open_tracker(tracking, folder.parent)
+        tracker = TrackersTogether(tracker, [listener]) if listener else tracker
         display = Display(config.study.name, config.study.num_trials, config.train.num_steps, TimeLeft.of(config))
         resolve, fleet = partial(_resolve, request, dataset), Fleet(config, launcher, display.line)
         supervisor = Supervisor(config, folder, search, tracker, launcher, display, resolve, fleet=fleet)
         stages = StudyStages(folder, fleet.stages, lambda: trainings_of(folder).values())
         stop.say, stop.hurry = display.line, launcher.hurry
         if server:
-            server.patience.say = display.line
+            server.patience.say = partial(notify_wait, say_it=display.line)
 
         def run() -> object:
             params = {"data.kind": config.data.kind, **request.space.fingerprint()}
@@ -144,6 +159,7 @@ def _run_study(overrides: Sequence[str], stop: Stop) -> int:
         clear_after_kills(folder)  # workers may have died on the way
         if code != EXIT_INTERRUPTED:
             leave_page(folder, database)
+        give(**result_of(folder))
         return _note_end(request, code, tracker)
 
 
@@ -209,11 +225,12 @@ def _run_guarded(
                 status = "finished"
         except KeyboardInterrupt:
             display.stopping()
+            why = stop.reason or "stopped"  # by a callback
             display.line(
-                f"{stop.reason}: every trial saves its state; the same command goes on from here (Ctrl-C again ends at "
+                f"{why}: every trial saves its state; the same command goes on from here (Ctrl-C again ends at "
                 "once; then trials go on from their last evaluation)"
             )
-            status, reason = "interrupted", f"{stop.reason}; the same command goes on"
+            status, reason = "interrupted", f"{why}; the same command goes on"
             code = EXIT_INTERRUPTED
         except Exception as error:
             reason = redact(str(error).strip()) or type(error).__name__

@@ -12,7 +12,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Final
 
-from foundation.processes import TERMINAL_CLOSED
+from foundation.json_output import finish
+from foundation.processes import TERMINAL_CLOSED, in_main_thread
 
 REASONS: Final = {
     signal.SIGINT: "stopped by hand (Ctrl-C)",
@@ -45,6 +46,7 @@ class Stop:
     def leave(self, code: int) -> None:
         """All is closed: where somebody is in a hurry, end at once, without the seconds that Python tidies up for."""
         if self.hurried:
+            finish(code)
             sys.stdout.flush()
             sys.stderr.flush()
             os._exit(code)
@@ -67,9 +69,13 @@ class Stop:
 def stoppable(say: Callable[[str], None]) -> Iterator[Stop]:
     """Within the block SIGTERM, and SIGHUP of a terminal that is closed, end a study as cleanly as Ctrl-C does.
 
-    Not SIGHUP where the process was started to survive it, as by nohup.
+    Not SIGHUP where the process was started to survive it, as by nohup. Python hears signals in the main thread alone:
+    in another one nothing ends a study.
     """
     stop = Stop(say)
+    if not in_main_thread():
+        yield stop
+        return
     numbers = [each for each in REASONS if each != TERMINAL_CLOSED or signal.getsignal(each) != signal.SIG_IGN]
     before = {number: signal.signal(number, stop) for number in numbers}
     try:

@@ -13,6 +13,7 @@ from foundation.bases.folder import EMBEDDED
 from foundation.bases.registry import DTYPES
 from foundation.console import say
 from foundation.files.durable import new_folder
+from foundation.json_output import give
 
 
 def merge_as_asked(request: MergeRequest) -> None:
@@ -26,6 +27,7 @@ def merge_as_asked(request: MergeRequest) -> None:
     out = Path(request.out)
     if request.verb in ("merge", "unmerge"):
         _into_pipeline(request, adapters, out)
+        give(folder=out)
         say(f"{out} is a pipeline: DiffusionPipeline.from_pretrained({str(out)!r})")
         return
     if request.verb == "resize":
@@ -38,6 +40,7 @@ def merge_as_asked(request: MergeRequest) -> None:
         )
     else:
         result = combine(adapters, request.weights, request.recipe)
+    give(folder=out)
     with new_folder(out) as fresh:
         for name in request.format:
             about = About(title=title)

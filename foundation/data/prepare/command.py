@@ -20,6 +20,7 @@ from foundation.data.prepare.request import USAGE, PrepareRequest, read_request
 from foundation.data.sources import locate
 from foundation.errors import ConfigError, DataError
 from foundation.files.durable import new_folder
+from foundation.json_output import give
 
 _CACHE: Final = Path("multirun/cache")
 _SHOWN: Final = 8
@@ -69,6 +70,7 @@ def prepare(request: PrepareRequest) -> None:
         say(f"{len(found)} pictures would go to {out}; nothing was written, add apply=true to do it")
         return
     _write(prepared, out)
+    give(folder=out, pictures=len(prepared))
     say(f"{len(prepared)} pictures with captions are in {out}; train with {as_override('data.path', out)}")
 
 
