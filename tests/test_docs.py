@@ -15,6 +15,7 @@ import eval.request
 import foundation.adapters.merge.recipe
 import foundation.adapters.merge.request
 import foundation.data.prepare.request
+import sweeper.batch.command
 import sweeper.choose
 import sweeper.clean
 import sweeper.cluster.command
@@ -25,7 +26,9 @@ import sweeper.report
 import sweeper.track
 import sweeper.votes
 import train.command
+from foundation.json_output import FLAG
 from sweeper.cli import COMMANDS
+from sweeper.notify import take_urls
 from sweeper.search.space import plan
 
 ROOT = Path(__file__).parents[1]
@@ -85,6 +88,7 @@ PARSED: dict[str, Callable[[list[str]], object]] = {
     "export": sweeper.export_request.parse,
     "import": sweeper.import_request.parse,
     "dashboard": sweeper.dashboard.parse,
+    "batch": sweeper.batch.command.parse,
     "choose": sweeper.choose.parse,
     "votes": sweeper.votes.parse,
     "cluster": sweeper.cluster.command.text_for,
@@ -101,14 +105,14 @@ PARSED: dict[str, Callable[[list[str]], object]] = {
 @pytest.mark.parametrize("words", commands(), ids=" ".join)
 def test_a_command_can_be_typed_as_it_is_printed(words: list[str]) -> None:
     """From the environment that `make` sets up, and with keys and values that the command takes."""
-    program, *arguments = words
+    program, *arguments = (word for word in words if word != FLAG)  # which every command takes
     if program == ".venv/bin/python":
         assert arguments[0] == "-m" and importlib.util.find_spec(arguments[1]) is not None
         return
     assert program == ".venv/bin/sweeper"
     parse = PARSED[arguments.pop(0)] if arguments[0] in COMMANDS else plan
     if not arguments or arguments[0] not in ("--help", "-sc"):
-        parse(arguments)
+        parse(take_urls(arguments))
 
 
 def test_there_are_commands_of_each_kind() -> None:

@@ -8,7 +8,8 @@ from typing import Final
 from foundation.errors import ConfigError
 
 _OURS: Final = re.compile(
-    r"(studies\.db|mlflow\.db)(-journal|-wal|-shm)?|cache|mlartifacts|train|dashboard\.log", re.IGNORECASE
+    r"(studies\.db|mlflow\.db)(-journal|-wal|-shm)?|batches|cache|mlartifacts|tensorboard|train|wandb|dashboard\.log",
+    re.IGNORECASE,
 )
 """What lies beside the studies' folders, what `sweeper train` writes there, and what SQLite writes beside its files."""
 _DEVICES: Final = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)

@@ -1,0 +1,1 @@
+"""Many studies one after another, or several at once on several devices: `sweeper batch`."""
