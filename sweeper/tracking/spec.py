@@ -10,7 +10,7 @@ from pydantic import AfterValidator, Field
 from foundation.config.home import Address
 from foundation.config.installed import NameIn
 from foundation.secrets import hide
-from sweeper.tracking import TRACKERS
+from sweeper.tracking import TITLES, TRACKERS
 
 if TYPE_CHECKING:
     TrackerName = str
@@ -23,7 +23,9 @@ class TrackingSpec:
     """Where runs are shown."""
 
     name: TrackerName = "mlflow"
-    """Which tracker shows them."""
+    """Which tracker shows them; what counts is there, and the others of `also` are beside it."""
+    also: tuple[TrackerName, ...] = ()
+    """Trackers that show the same beside it: `[tensorboard,wandb]`. One that fails is a line, and costs no study."""
     uri: Annotated[Address, AfterValidator(hide)] | None = None
     """A tracking server or database; None is `mlflow.db` in the study's folder. A password in it is kept in memory
     alone; `${oc.env:NAME}` takes the whole from the environment, so that no list of processes shows it."""
@@ -45,8 +47,12 @@ class TrackingSpec:
     @property
     def title(self) -> str:
         """What messages call it."""
-        return "MLflow" if self.name == "mlflow" else self.name
+        return TITLES.get(self.name, self.name)
 
     def __post_init__(self) -> None:
+        if self.name in self.also or len(set(self.also)) < len(self.also):
+            raise ValueError(
+                f"tracking.also must name others than tracking.name, each once, got {', '.join(self.also)}"
+            )
         if self.name == "mlflow" and self.settings:
             raise ValueError(f"tracking.settings are for other trackers than mlflow, got {', '.join(self.settings)}")
