@@ -172,7 +172,7 @@ class StudyReader:
     def _importances(self, recorded: Mapping[int, RecordedTrial], about: StudyFile) -> Importances:
         finished = tuple(number for number, each in recorded.items() if each.status == "finished")
         if not recorded:
-            known = self._database.exists()
+            known = not isinstance(self._database, Path) or self._database.exists()
             note = "no trial has ended yet" if known else "importances cannot be told without the study's database"
             return Importances(shares={}, note=note)
         compute = partial(importances_of, self.study.name, self._database, about.direction)

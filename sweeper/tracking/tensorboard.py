@@ -83,7 +83,7 @@ class TensorBoardRun:
             plain = {name: _plain(value) for name, value in self._params.items()}
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                for each in hparams(plain, dict(self._values)):
+                for each in hparams(plain, dict(self._values)):  # type: ignore[no-untyped-call]
                     self._writer.file_writer.add_summary(each)
             for name, value in self._values.items():
                 self._writer.add_scalar(name, value, int(self._values.get("chosen/step", 0)))
