@@ -160,7 +160,8 @@ class EventTracker:
         chosen: Mapping[str, float] | None = None,
     ) -> None:
         """A judgement."""
-        self._emit(TrialEvaluated(trial=number, evaluation=evaluation, pictures=dict(images)))
+        whole = {name: path.absolute() for name, path in dict(images).items()}  # wherever one is by then
+        self._emit(TrialEvaluated(trial=number, evaluation=evaluation, pictures=whole))
 
     def log_validation(self, number: int, validation: Validation) -> None:
         """Validation losses between evaluations are no events."""
@@ -189,8 +190,11 @@ class EventTracker:
         *,
         register: bool = True,
     ) -> str | None:
-        """The best."""
-        self._emit(BestChosen(folder=best_folder, trial=number, metrics=dict(metrics)))
+        """The best: the checkpoint of trial `number` in `best_folder`, with its `metrics`.
+
+        Who comes close (`fresh`), its `description` and whether to `register` it are for registries.
+        """
+        self._emit(BestChosen(folder=best_folder.absolute(), trial=number, metrics=dict(metrics)))
         return None
 
     def end_study(self, status: StudyEnd, reason: str = "") -> None:

@@ -68,7 +68,7 @@ def overrides_of(settings: Settings | Sequence[str]) -> list[str]:
     found, problems = [], []
     for name, value in _flat(settings):
         try:
-            found.append(f"{name}={_written(value)}")
+            found.append(f"{name}={_text_of(value)}")
         except (TypeError, ValueError) as error:
             problems.append(f"{name} must be a plain value, a list, a mapping or a sweep, {error}")
     if problems:
@@ -87,7 +87,7 @@ def _flat(settings: Settings) -> Iterator[tuple[str, object]]:
             yield name, value
 
 
-def _written(value: object) -> str:
+def _text_of(value: object) -> str:
     return value.text if isinstance(value, Sweep) else _literal(value)
 
 

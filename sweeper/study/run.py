@@ -86,8 +86,6 @@ def run_study(overrides: Sequence[str], listener: Tracker | None = None, *, ends
     try:
         with stoppable(say) as stop:
             code = _run_study(overrides, stop, listener)
-            study = plan_by_taste(overrides).config.study
-            notify_end(Path(study.folder) / study.name, _ENDS.get(code, "is finished"))
             if ends_process:
                 stop.leave(code)
             return code
@@ -156,18 +154,19 @@ def _run_study(overrides: Sequence[str], stop: Stop, listener: Tracker | None) -
             return chosen
 
         code = _run_guarded(run, supervisor, tracker, display, stop, config)
-        clear_after_kills(folder)  # workers may have died on the way
         if code != EXIT_INTERRUPTED:
             leave_page(folder, database)
-        give(**result_of(folder))
-        return _note_end(request, code, tracker)
+        _tell_end(request, folder, code, tracker)
+        return code
 
 
-def _note_end(request: Plan, code: int, tracker: Tracker) -> int:
-    """Note that a study is finished, unless the next run has something to do or to show; the exit code."""
+def _tell_end(request: Plan, folder: Path, code: int, tracker: Tracker) -> None:
+    """Tidy up, tell whoever wants to know, and note that a study is finished unless something is left to do or show."""
+    clear_after_kills(folder)  # workers may have died on the way
+    give(**result_of(folder))
     if code == 0 and not tracker.num_lost:
         note_finished(request)
-    return code
+    notify_end(folder, _ENDS.get(code, "is finished"))
 
 
 def _narrow(request: Plan, database: Database) -> tuple[Plan, list[Params]]:

@@ -110,7 +110,7 @@ class BoardTracker:
 
     def end_trial(self, trial: TrialRecord) -> None:
         key = str(trial.number)
-        if self._seen(key).get("digest") == trial.digest:
+        if self._notes_of(key).get("digest") == trial.digest:
             if key in self._runs:
                 self._runs.pop(key).close(trial.status, trial.reason)
             return
@@ -123,7 +123,7 @@ class BoardTracker:
         run.set_values(_of_chosen(trial.chosen))
         run.close(trial.status, trial.reason)
         del self._runs[key]
-        self._seen(key)["digest"] = trial.digest
+        self._notes_of(key)["digest"] = trial.digest
         self._note()
 
     def log_study(self, values: Mapping[str, float]) -> None:
@@ -178,7 +178,7 @@ class BoardTracker:
                 self._runs[key].add_image(name, 0, picture)
 
     def _add_steps(self, number: int, reports: Iterable[StepReport]) -> None:
-        seen = self._seen(str(number))
+        seen = self._notes_of(str(number))
         for report in reports:
             if report.failure is None and report.step > seen.get("step", 0):
                 self._runs[str(number)].add_points(report.step, _finite(of_step(report)))
@@ -194,13 +194,13 @@ class BoardTracker:
 
     def _is_new(self, key: int | str, kind: str, step: int) -> bool:
         """Whether a run lacks what is known of a step; from here on it has it."""
-        steps = self._seen(str(key)).setdefault(kind, [])
+        steps = self._notes_of(str(key)).setdefault(kind, [])
         if step in steps:
             return False
         steps.append(step)
         return True
 
-    def _seen(self, key: str) -> dict[str, Any]:
+    def _notes_of(self, key: str) -> dict[str, Any]:
         return self._shown.setdefault(key, {})
 
     def _note(self) -> None:
