@@ -14,10 +14,10 @@ import yaml
 from PIL import Image
 
 from eval.prompts import with_trigger
+from foundation.pictures.sheets import Column, side_by_side
 from sweeper.records.history import read_evaluations
 from sweeper.records.paths import pictures_of, trial_of
 from sweeper.records.pictures import PROMPT, open_picture, picture_name
-from sweeper.results.sheets import Column, side_by_side
 
 MAX_PROMPTS: Final = 5
 

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
+from eval.strength import AS_TRAINED
 from foundation.adapters.exports import (
     FILE_FORMATS,
     About,
@@ -29,7 +30,6 @@ from foundation.json_output import give
 from sweeper.export_request import FULL, MERGED
 from sweeper.results.bases import layers_of_base, open_base, open_parts_of_base
 from sweeper.results.file_names import CONFIG_FILE, SCORES
-from sweeper.results.strength import AS_TRAINED
 
 _TRIAL_CONFIGS: Final = (CONFIG_FILE, "config.json")
 """A trial's config as a study writes it, and as `sweeper train` does."""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 
+from eval.strength import AS_TRAINED, STRENGTH_PROMPTS, STRENGTH_STEPS
 from sweeper.records.config import Config
 from sweeper.records.study_spec import StudySpec
-from sweeper.results.strength import AS_TRAINED, STRENGTH_PROMPTS, STRENGTH_STEPS
 
 
 def pictures_of_finals(config: Config) -> int:

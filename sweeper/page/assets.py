@@ -6,9 +6,9 @@ from functools import cache
 from pathlib import Path
 from typing import Final
 
+from foundation.page.one_file import ICON, STYLE, read_shared
+
 STATIC: Final = Path(__file__).parent / "static"
-STYLE: Final = "page.css"
-ICON: Final = "icon.svg"
 SHARED: Final = (
     *("dom.js", "store.js", "scales.js", "charts.js", "curves.js", "parallel.js", "slices.js", "timeline.js"),
     *("pictures.js", "table.js", "overview.js", "wall.js", "compare.js", "study.js", "keys.js"),
@@ -21,7 +21,7 @@ _FRAME: Final = "page.html"
 @cache
 def read_asset(name: str) -> str:
     """Return the text of one of our own files."""
-    return (STATIC / name).read_text("utf-8")
+    return read_shared(name) if name in (STYLE, ICON) else (STATIC / name).read_text("utf-8")
 
 
 def frame_with(head: str, body: str) -> str:

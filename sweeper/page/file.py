@@ -6,8 +6,6 @@ so no tag of theirs can end ours; the policy of content allows the scripts and s
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import json
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -20,10 +18,11 @@ from typing import Any, Final
 from foundation.data.images import read_rgb
 from foundation.errors import DataError
 from foundation.files.durable import write_text
-from sweeper.page.assets import ICON, OF_FILE, STYLE, frame_with, read_asset
+from foundation.page.one_file import base64_of, head_of
+from foundation.pictures.tiles import encode
+from sweeper.page.assets import OF_FILE, frame_with, read_asset
 from sweeper.page.pictures import FINAL
 from sweeper.page.reading import StudyReader
-from sweeper.page.thumbnails import encode
 from sweeper.page.view import PictureSet, StudyState, StudyView, TrialView, as_json
 from sweeper.records.paths import best_of
 from sweeper.results.file_names import REPORT
@@ -73,16 +72,7 @@ def html_of(view: StudyView, studies: Path, picture_bytes: int = PICTURE_BYTES) 
     if missing := len(paths) - len(thumbnails):
         said += f" {missing} of {len(paths)} pictures are left out: the file has room for {len(thumbnails)}."
     script = "\n".join(map(read_asset, OF_FILE))
-    style = read_asset(STYLE)
-    policy = (
-        f"default-src 'none'; img-src data:; script-src '{_digest(script)}'; style-src '{_digest(style)}'; "
-        "base-uri 'none'; form-action 'none'"
-    )
-    head = (
-        f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
-        f'<link rel="icon" href="data:image/svg+xml;base64,{_base64(read_asset(ICON).encode())}">\n'
-        f"<title>{escape(view.name)} – sweeper</title>\n<style>{style}</style>"
-    )
+    head = head_of(f"{view.name} – sweeper", script)
     blocks = {"study": as_json(view), "pictures": thumbnails}
     body = "\n".join(
         [
@@ -164,7 +154,7 @@ def _thumbnails(paths: Sequence[str], studies: Path, most: int) -> dict[str, str
 
 def _thumbnail(picture: Path) -> str:
     try:
-        return _base64(encode(read_rgb(picture), SIDE, QUALITY))
+        return base64_of(encode(read_rgb(picture), SIDE, QUALITY))
     except (DataError, OSError):
         return ""
 
@@ -173,11 +163,3 @@ def _json(value: Any) -> str:
     """JSON that stands in HTML: `<` is escaped, and so are the two line ends that scripts know and JSON does not."""
     text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     return text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
-
-
-def _digest(text: str) -> str:
-    return f"sha256-{_base64(hashlib.sha256(text.encode()).digest())}"
-
-
-def _base64(data: bytes) -> str:
-    return base64.b64encode(data).decode()

@@ -19,9 +19,10 @@ from starlette.types import ASGIApp
 
 from foundation.errors import DataError, UserError, first_line
 from foundation.files.documents import as_mapping, parse_json
+from foundation.page.one_file import ICON, STYLE
 from sweeper.page.access import Guard, Secrets
 from sweeper.page.actions import choose, choose_voted, resume, stop
-from sweeper.page.assets import ICON, SHARED, STYLE, frame_with, read_asset
+from sweeper.page.assets import SHARED, frame_with, read_asset
 from sweeper.page.live import Studies
 from sweeper.page.start.routes import start_routes
 from sweeper.page.thumbnails import thumbnail_of

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import io
 from pathlib import Path
 from typing import Final
 
-from PIL import Image
-
 from foundation.data.images import read_rgb
 from foundation.files.durable import write_bytes
+from foundation.pictures.tiles import encode
 from sweeper.records.paths import cache_of
 
 SIDE: Final = 160
@@ -36,13 +34,3 @@ def thumbnail_of(picture: Path, studies: Path, side: int = SIDE) -> Path:
     if not file.is_file():
         write_bytes(file, encode(read_rgb(picture), side, QUALITY))
     return file
-
-
-def encode(image: Image.Image, side: int, quality: int) -> bytes:
-    """Return a picture as WebP, no side of it longer than `side` pixels; a smaller one keeps its size."""
-    if max(image.size) > side:
-        image = image.copy()
-        image.thumbnail((side, side), Image.Resampling.LANCZOS)
-    data = io.BytesIO()
-    image.save(data, "WEBP", quality=quality, method=2)
-    return data.getvalue()

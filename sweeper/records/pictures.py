@@ -1,4 +1,4 @@
-"""Pictures in files and in tiles: how they are named, opened, magnified."""
+"""Pictures in files: how they are named, opened, put into one sheet."""
 
 from __future__ import annotations
 
@@ -12,12 +12,7 @@ from PIL import Image, ImageDraw
 from eval.prompts import with_trigger, without_trigger
 from eval.spec import EvalSpec
 from foundation.data.images import read_rgb
-
-PAPER: Final = (250, 249, 246)
-INK: Final = (32, 34, 40)
-FAINT: Final = (98, 100, 109)
-RULE: Final = (222, 221, 214)
-"""The colours of the page (`sweeper/page/static/page.css`), light."""
+from foundation.pictures.tiles import PAPER, fit_into
 
 PROMPT: Final = "prompt"
 UNRELATED: Final = "unrelated"
@@ -61,24 +56,6 @@ def open_picture(path: Path) -> Image.Image:
         DataError: when it is damaged.
     """
     return read_rgb(path)
-
-
-def fit_into(image: Image.Image, tile: int) -> Image.Image:
-    """A picture as a square tile: whole when it is not square, on paper."""
-    image = image.convert("RGB")
-    longest = max(image.size)
-    if longest * 2 <= tile:
-        factor = tile // longest
-        image = image.resize((image.width * factor, image.height * factor), Image.Resampling.NEAREST)
-        longest *= factor
-    if longest != tile:
-        size = (max(1, round(image.width * tile / longest)), max(1, round(image.height * tile / longest)))
-        image = image.resize(size, Image.Resampling.LANCZOS)
-    if image.size == (tile, tile):
-        return image
-    square = Image.new("RGB", (tile, tile), RULE)
-    square.paste(image, ((tile - image.width) // 2, (tile - image.height) // 2))
-    return square
 
 
 def picture_name(kind: str, prompt: int, seed: int | Literal["*"]) -> str:

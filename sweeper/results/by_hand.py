@@ -17,6 +17,7 @@ from foundation.errors import StudyError
 from foundation.files.documents import read_json, read_mapping
 from foundation.files.durable import new_folder
 from foundation.files.sums import damage
+from foundation.pictures.sheets import Row, contact_sheet
 from sweeper.records.config import Config, parse_config
 from sweeper.records.hand_choice import HandChoice
 from sweeper.records.history import (
@@ -32,7 +33,6 @@ from sweeper.records.trainings import Training, name_of
 from sweeper.records.trials import best_checkpoint
 from sweeper.results.file_names import BY_HAND, SCORES, WEIGHTS
 from sweeper.results.report import write_best
-from sweeper.results.sheets import Row, contact_sheet
 from sweeper.results.winner import TrialSummary, Winner
 from sweeper.search.recorded import RecordedTrial
 from sweeper.study.reruns import made_of

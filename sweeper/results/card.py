@@ -12,13 +12,13 @@ from typing import Final
 from eval.aims import aim_of
 from eval.diagnosis import DiagnosisName
 from eval.evaluation import Evaluation
+from eval.strength import AS_TRAINED, gain
 from foundation.adapters.exports.programs import COMFYUI, WEB_UIS
 from foundation.bases.folder import EMBEDDED
 from sweeper.records.trainings import Training, name_of
 from sweeper.results.file_names import CONFIG_FILE, PARETO, SCORES, SHEET, STRENGTH_SHEET, WEIGHTS
 from sweeper.results.markdown import code, markdown_table, plain_markdown
 from sweeper.results.pareto import Front
-from sweeper.results.strength import AS_TRAINED, gain
 from sweeper.results.web_ui_file import HandedOver
 from sweeper.results.winner import TrialSummary, Winner, base_metrics, measures
 

@@ -10,12 +10,12 @@ from typing import Final
 from PIL import Image
 
 from eval.evaluation import Evaluation
+from foundation.pictures.sheets import Column, Real, Row, contact_sheet, side_by_side
 from sweeper.records.config import Config
 from sweeper.records.messages import Rescored
 from sweeper.records.pictures import PROMPT, open_picture, picture_name
 from sweeper.records.trainings import name_of
 from sweeper.records.trials import Trial
-from sweeper.results.sheets import Column, Real, Row, contact_sheet, side_by_side
 from sweeper.results.strength_search import Found
 from sweeper.study.display import describe_params
 from sweeper.study.trial_end import shown_params

@@ -12,9 +12,11 @@ from PIL import Image
 
 from eval.evaluation import value_of
 from eval.prompts import with_trigger
+from eval.strength import AS_TRAINED
 from foundation.bases.folder import base_location
 from foundation.data.dataset import Dataset
 from foundation.files.sums import damage
+from foundation.pictures.sheets import Real
 from sweeper.records.config import Config
 from sweeper.records.history import costs_in_all, read_config
 from sweeper.records.messages import Rescored
@@ -33,8 +35,6 @@ from sweeper.results.nearest import real_pictures
 from sweeper.results.pareto import front_of
 from sweeper.results.refit import Refit, judge_refit, train_refit
 from sweeper.results.report import read_chosen, write_best
-from sweeper.results.sheets import Real
-from sweeper.results.strength import AS_TRAINED
 from sweeper.results.strength_search import Found, draw_sheet, find_strength
 from sweeper.results.winner import Chosen, TrialSummary, Winner
 from sweeper.study.audit import audit

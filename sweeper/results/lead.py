@@ -9,8 +9,8 @@ from statistics import fmean, stdev, variance
 from typing import Final
 
 from eval.evaluation import Evaluation
+from eval.strength import gain
 from sweeper.results.repeats import Repeats
-from sweeper.results.strength import gain
 
 CONFIDENCE: Final = 0.95
 LEAST_PROMPTS: Final = 1.0

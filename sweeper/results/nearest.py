@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from foundation.data.dataset import Dataset
 from foundation.errors import DataError
+from foundation.pictures.sheets import Real
 from sweeper.results.captions_like import nearest
-from sweeper.results.sheets import Real
 
 
 def real_pictures(prompts: Sequence[str], dataset: Dataset) -> list[Real]:

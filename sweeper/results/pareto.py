@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Final
 from PIL import Image
 
 from foundation.data.images import decode_image
+from foundation.pictures.sheets import CHOSEN
+from foundation.pictures.tiles import FAINT, INK, PAPER, RULE
 from sweeper.records.objectives import raw_values
-from sweeper.records.pictures import FAINT, INK, PAPER, RULE
 from sweeper.records.study_spec import StudySpec
 from sweeper.records.trials import Trial
-from sweeper.results.sheets import CHOSEN
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -8,13 +8,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from eval.evaluation import Evaluation
+from eval.strength import gain
 from foundation.data.dataset import Dataset
 from sweeper.records.config import Config
 from sweeper.records.messages import Rescored
 from sweeper.records.refits import wants_refit
 from sweeper.records.trainings import Training
 from sweeper.records.trials import Trial
-from sweeper.results.strength import gain
 from sweeper.study.display import Display
 from sweeper.study.reruns import SEED, STEPS, STOP_AFTER, Reruns
 from sweeper.study.rescoring import question, rescore

@@ -9,9 +9,9 @@ from statistics import fmean, stdev
 from typing import Final
 
 from eval.evaluation import Evaluation, value_of
+from eval.strength import Gain
 from sweeper.records.trainings import name_of
 from sweeper.records.trials import Trial
-from sweeper.results.strength import Gain
 
 SURE: Final = 2.0
 """Standard errors by which one must be better than another."""

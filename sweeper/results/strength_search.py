@@ -9,12 +9,12 @@ from typing import Final
 
 from PIL import Image
 
+from eval.strength import AS_TRAINED, STRENGTH_PROMPTS, STRENGTH_STEPS, choose_strength, gain
+from foundation.pictures.sheets import Block, strength_sheet
 from sweeper.records.config import Config
 from sweeper.records.messages import Draw, Rescored
 from sweeper.records.pictures import PROMPT, open_picture, picture_name
 from sweeper.records.trials import Trial
-from sweeper.results.sheets import Block, strength_sheet
-from sweeper.results.strength import AS_TRAINED, STRENGTH_PROMPTS, STRENGTH_STEPS, choose_strength, gain
 from sweeper.study.rescoring import question, rescore
 from sweeper.study.supervisor import Supervisor
 
@@ -95,9 +95,9 @@ def draw_sheet(
         f"{config.study.name}: trial {trial.name} at several strengths",
         f"seed {seed}; strength 1 is as trained; framed is what is used. Scores at the left are those of step {step}.",
         {strength: f"{each.evaluation.score:.1f}" for strength, each in found.tried.items()},
-        steps,
+        [f"step {each}" for each in steps],
         blocks,
-        (found.strength, step),
+        (found.strength, f"step {step}"),
     )
 
 

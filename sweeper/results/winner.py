@@ -14,10 +14,10 @@ from eval.aims import AIMS, Aim
 from eval.diagnosis import Diagnosis
 from eval.evaluation import OF_THE_BASE, Evaluation
 from eval.metrics.registry import metrics_with
+from eval.strength import AS_TRAINED
 from sweeper.records.costs import Costs
 from sweeper.results.pareto import Front
 from sweeper.results.repeats import Repeats
-from sweeper.results.strength import AS_TRAINED
 from sweeper.study.stages import Stages
 
 _SCORE: Final = "the study's objective; 0 is the base, 100 what cannot be told from real pictures of {}"

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from eval.strength import AS_TRAINED
 from sweeper.records.messages import Rescore, Rescored
 from sweeper.records.trials import Trial
-from sweeper.results.strength import AS_TRAINED
 from sweeper.study.supervisor import Supervisor
 
 

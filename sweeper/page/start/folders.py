@@ -20,8 +20,9 @@ from foundation.data.images import SUFFIXES, read_rgb
 from foundation.data.kinds import kind_of
 from foundation.data.survey import is_system, survey
 from foundation.errors import DataError
+from foundation.pictures.tiles import encode
 from sweeper.page.start.fields import FOLDER
-from sweeper.page.thumbnails import QUALITY, SIDE, encode
+from sweeper.page.thumbnails import QUALITY, SIDE
 
 SHOWN: Final = 12
 """Pictures of a folder."""

@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sweeper.records.pictures import INK, PAPER, square_sheet
-from sweeper.results.sheets import (
+from foundation.pictures.sheets import (
     BEST_TINT,
     CHOSEN,
     Block,
@@ -20,6 +19,8 @@ from sweeper.results.sheets import (
     side_by_side,
     strength_sheet,
 )
+from foundation.pictures.tiles import INK, PAPER
+from sweeper.records.pictures import square_sheet
 from train.pocket.draw import draw_scene
 from train.pocket.world import scenes
 
@@ -108,7 +109,7 @@ STRENGTHS = {0.5: "1.0", 1.0: "2.0", 1.5: ""}
 
 def test_strengths_go_down_and_steps_across_in_each_prompts_block() -> None:
     blocks = [plain_block("a cup", 3, 2), plain_block("a star", 3, 2)]
-    sheet = np.asarray(strength_sheet("t", "s", STRENGTHS, [40, 80], blocks, (1.0, 80), tile=64))
+    sheet = np.asarray(strength_sheet("t", "s", STRENGTHS, ["step 40", "step 80"], blocks, (1.0, "step 80"), tile=64))
     tops = []
     for row in range(3):
         places = [np.argwhere((sheet == (40 + 30 * row, 60 * column, 0)).all(2)) for column in range(2)]
@@ -126,7 +127,8 @@ def test_strengths_go_down_and_steps_across_in_each_prompts_block() -> None:
 def test_a_sheet_of_strengths_has_room_for_every_word() -> None:
     def size(prompt: str, title: str = "t", steps: int = 1) -> tuple[int, int]:
         blocks = [plain_block(prompt, 3, steps)]
-        return strength_sheet(title, "s", STRENGTHS, range(steps), blocks, (1.0, 0), tile=64).size
+        names = [f"step {number}" for number in range(steps)]
+        return strength_sheet(title, "s", STRENGTHS, names, blocks, (1.0, names[0]), tile=64).size
 
     assert size("a cup left of a star on grass, in pencil style")[1] > size("a cup")[1] + 2 * 15
     assert size("a cup", "a title that is wider than a tile")[0] > size("a cup")[0]
@@ -135,9 +137,9 @@ def test_a_sheet_of_strengths_has_room_for_every_word() -> None:
 
 def test_strengths_that_do_not_fit_together_are_refused() -> None:
     with pytest.raises(ValueError, match="'a cup' must have 3 rows of 2 pictures"):
-        strength_sheet("t", "s", STRENGTHS, [40, 80], [plain_block("a cup", 3, 1)], (1.0, 40))
+        strength_sheet("t", "s", STRENGTHS, ["40", "80"], [plain_block("a cup", 3, 1)], (1.0, "40"))
     with pytest.raises(ValueError, match="wants prompts, got none"):
-        strength_sheet("t", "s", STRENGTHS, [40], [], (1.0, 40))
+        strength_sheet("t", "s", STRENGTHS, ["40"], [], (1.0, "40"))
 
 
 def test_side_by_side_each_column_has_its_picture_of_each_prompt() -> None:

@@ -6,11 +6,11 @@ import re
 
 import pytest
 
-from sweeper.page.assets import STYLE, read_asset
-from sweeper.records.pictures import FAINT, INK, PAPER, RULE
-from sweeper.results import lettering
-from sweeper.results.lettering import CUT, legible, missing_words, shorten, width, wrap
-from sweeper.results.sheets import BEST_TINT, CHOSEN
+from foundation.page.one_file import STYLE, read_shared
+from foundation.pictures import lettering
+from foundation.pictures.lettering import CUT, legible, missing_words, shorten, width, wrap
+from foundation.pictures.sheets import BEST_TINT, CHOSEN
+from foundation.pictures.tiles import FAINT, INK, PAPER, RULE
 
 CHINESE = "一只红色的杯子放在绿色的草地上铅笔风格" * 15
 
@@ -61,7 +61,7 @@ def test_no_line_begins_with_a_mark_that_ends_something(monkeypatch: pytest.Monk
 
 
 def test_the_sheets_have_the_colours_of_the_page() -> None:
-    light = re.search(r":root \{(.*?)\}", read_asset(STYLE), re.DOTALL)
+    light = re.search(r":root \{(.*?)\}", read_shared(STYLE), re.DOTALL)
     assert light is not None
     page = dict(re.findall(r"--([\w-]+): #([0-9a-f]{6})", light[1]))
     colours = {"paper": PAPER, "ink": INK, "faint": FAINT, "rule": RULE, "winner": CHOSEN, "winner-tint": BEST_TINT}

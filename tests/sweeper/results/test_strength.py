@@ -7,7 +7,7 @@ import math
 import pytest
 
 from eval.evaluation import Evaluation
-from sweeper.results.strength import choose_strength, gain
+from eval.strength import choose_strength, gain
 
 
 def judged(*prompt_scores: float, index: float = 0.0) -> Evaluation:

@@ -8,8 +8,8 @@ from typing import Final
 
 from PIL import Image, ImageDraw
 
-from sweeper.records.pictures import FAINT, INK, PAPER, RULE, fit_into
-from sweeper.results.lettering import legible, missing_words, shorten, width, wrap, write
+from foundation.pictures.lettering import legible, missing_words, shorten, width, wrap, write
+from foundation.pictures.tiles import FAINT, INK, PAPER, RULE, fit_into
 
 BEST_TINT: Final = (236, 242, 230)
 """Behind the columns of the winner, so that they are seen at a glance."""
@@ -58,7 +58,7 @@ class Column:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Block:
-    """A prompt with pictures of it: a row for each strength, in it one for each step."""
+    """A prompt with pictures of it: a row for each strength, in it one for each checkpoint."""
 
     prompt: str
     pictures: Sequence[Sequence[Image.Image]]
@@ -108,26 +108,27 @@ def strength_sheet(
     title: str,
     subtitle: str,
     strengths: Mapping[float, str],
-    steps: Sequence[int],
+    columns: Sequence[str],
     blocks: Sequence[Block],
-    chosen: tuple[float, int],
+    chosen: tuple[float, str],
     tile: int = 128,
 ) -> Image.Image:
-    """Return a sheet with a row a strength, a column a step and a block a prompt, side by side; `chosen` is framed.
+    """Return a sheet with a row a strength, a column a checkpoint and a block a prompt, side by side; `chosen` is
+    framed.
 
-    `strengths` are what stands at the rows, with the score that the chosen step has at each; `title` and `subtitle`
-    stand above, `steps` at the columns. Pictures are `tile` pixels wide.
+    `strengths` are what stands at the rows, with the score that the chosen checkpoint has at each; `title` and
+    `subtitle` stand above, `columns` say which checkpoint, such as `step 40`. Pictures are `tile` pixels wide.
 
     Raises:
-        ValueError: a block has not a picture for each strength and step, or there are no blocks.
+        ValueError: a block has not a picture for each strength and column, or there are no blocks.
     """
     for block in blocks:
-        if [len(row) for row in block.pictures] != [len(steps)] * len(strengths):
-            raise ValueError(f"{block.prompt!r} must have {len(strengths)} rows of {len(steps)} pictures")
+        if [len(row) for row in block.pictures] != [len(columns)] * len(strengths):
+            raise ValueError(f"{block.prompt!r} must have {len(strengths)} rows of {len(columns)} pictures")
     if not blocks:
         raise ValueError("a sheet of strengths wants prompts, got none")
     step = tile + GAP
-    inner = len(steps) * step - GAP
+    inner = len(columns) * step - GAP
     lefts = [SHEET_MARGIN + STRENGTH_WIDTH + number * (inner + WIDE_GAP) for number in range(len(blocks))]
     prompts = [wrap(legible(block.prompt, f"prompt {n}"), TEXT, inner, 4) for n, block in enumerate(blocks, start=1)]
     heads = 8 + max(map(len, prompts)) * (TEXT + _LINE) + 32
@@ -144,12 +145,12 @@ def strength_sheet(
         for number, line in enumerate(lines):
             write(pen, (left, page.top - heads + 8 + number * (TEXT + _LINE)), line, TEXT, INK)
         pen.line((left, page.top - 26, left + inner, page.top - 26), fill=RULE)
-        for column, at in enumerate(steps):
+        for column, words in enumerate(columns):
             place = (left + column * step + tile // 2, page.top - 8)
-            write(pen, place, f"step {at}", SMALL, INK if at == chosen[1] else FAINT, "ms")
+            write(pen, place, shorten(words, SMALL, tile), SMALL, INK if words == chosen[1] else FAINT, "ms")
             for row, strength in enumerate(strengths):
                 x, y = left + column * step, page.top + row * step
-                if (strength, at) == chosen:
+                if (strength, words) == chosen:
                     pen.rectangle((x - FRAME, y - FRAME, x + tile + FRAME - 1, y + tile + FRAME - 1), fill=CHOSEN)
                 page.sheet.paste(fit_into(block.pictures[row][column], tile), (x, y))
     return page.sheet

@@ -1,0 +1,1 @@
+"""Pictures for people to look at: tiles, text on them, sheets of many."""
