@@ -22,6 +22,11 @@ def _export(arguments: Sequence[str]) -> None:
 
         say(*export_recipe(target, keys))
         return
+    if "hub" in keys:
+        from sweeper.hub.publish import publish  # likewise
+
+        say(*publish(target, keys))
+        return
     from sweeper.export_files import export  # torch takes seconds; help and mistakes need it not
 
     say(*export(target, formats, keys))

@@ -46,6 +46,8 @@ class About:
     """Training steps that are behind it."""
     training: Mapping[str, str] | None = None
     """More of kohya's `ss_…` entries."""
+    more: Mapping[str, str] | None = None
+    """Entries of others, by their whole names."""
 
 
 def file_title(title: str) -> str:

@@ -63,7 +63,10 @@ def kohya_header(
         "modelspec.usage_hint": f"Put '{about.trigger}' into the prompt." if about.trigger else None,
         "modelspec.hash_sha256": _hash(state),
     }
-    return {"format": "pt", **{key: value for key, value in {**network, **training, **spec}.items() if value}}
+    return {
+        "format": "pt",
+        **{key: value for key, value in {**network, **training, **spec, **(about.more or {})}.items() if value},
+    }
 
 
 def _most_common(values: Sequence[float]) -> float:
