@@ -81,16 +81,24 @@ class Bench:
         eyes = load_extractors(spec, device)
         return cls(base=base, dataset=dataset, spec=spec, eyes=eyes, trigger=request.trigger)
 
-    def look_at(self, path: Path) -> tuple[Sight, str]:
-        """Draw and measure with a LoRA, and take it off again; also what it acts on, in words.
+    def look_at(self, path: Path, strength: float = 1.0) -> tuple[Sight, str]:
+        """Draw and measure with a LoRA at a strength, and take it off again; also what it acts on, in words.
 
         Raises:
             AdapterError: it is none, or does not fit the base.
         """
-        acting = put_on(self.base.pipeline, path, _ADAPTER)
+        acting = put_on(self.base.pipeline, path, _ADAPTER, strength)
         seen = look(self.base, self.dataset.validation, self.spec, self.trigger)
         take_off(self.base.pipeline)
         return seen, acting
+
+    def sketch(self, path: Path, strength: float, count: int) -> list[Image.Image]:
+        """Draw the first `count` prompts with a LoRA at a strength, with the first seed alone; nothing is measured."""
+        put_on(self.base.pipeline, path, _ADAPTER, strength)
+        prompts = [with_trigger(prompt, self.trigger) for prompt in self.spec.prompts[:count]]
+        drawn = sample(self.base.pipeline, prompts, self.spec.seeds[:1], self.spec.drawing, self.base.sampling)
+        take_off(self.base.pipeline)
+        return drawn
 
     @cached_property
     def plain(self) -> Sight:

@@ -17,11 +17,11 @@ def main(arguments: Sequence[str]) -> int:
 def _judge(arguments: Sequence[str]) -> None:
     request = parse_request(arguments)
     from eval.judge_file import judge_file  # torch and diffusers take seconds; help and mistakes need neither
-    from eval.judge_series import judge_series
-    from foundation.adapters.files import saved_in
+    from eval.series.judging import judge_series
+    from foundation.adapters.files import saved_by
 
-    saved = saved_in(request.lora)
-    if len(saved) > 1:
+    saved = saved_by(request.lora)
+    if len(saved) > 1 or request.is_series:
         judge_series(request, saved)
     else:
-        judge_file(replace(request, lora=str(saved[0].path)) if saved else request)
+        judge_file(replace(request, lora=(str(saved[0].path),)))

@@ -26,19 +26,20 @@ def judge_file(request: EvalRequest) -> Evaluation:
     Raises:
         UserError: the LoRA, the base, the CLIP or the data cannot be used.
     """
-    read_parts(Path(request.lora))  # what is no LoRA should not wait for the base
+    lora = request.lora[0]
+    read_parts(Path(lora))  # what is no LoRA should not wait for the base
     bench = Bench.of(request)
-    seen, acting = bench.look_at(Path(request.lora))  # first, since it may not fit
+    seen, acting = bench.look_at(Path(lora))  # first, since it may not fit
     evaluation = bench.evaluate(seen)
     say(
-        f"{request.lora} ({acting}) on {request.base.path}",
+        f"{lora} ({acting}) on {request.base.path}",
         *comparison_table(evaluation),
         verdict_on(evaluation, bench.spec.thresholds.clean),
         *lines_on_missing(evaluation.metrics, request.data is not None, request.metric),
         COMPARE,
     )
     if request.json is not None:
-        durable.write_json(Path(request.json), {"lora": request.lora, "base": request.base.path} | evaluation.to_json())
+        durable.write_json(Path(request.json), {"lora": lora, "base": request.base.path} | evaluation.to_json())
     if request.samples is not None:
         write_samples(Path(request.samples), bench.plain.samples, seen.samples, len(bench.spec.seeds))
     return evaluation

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Annotated, Any, Final
 
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import BeforeValidator, Field, TypeAdapter, ValidationError
 
 from eval.metrics.registry import check_chosen
 from eval.spec import MetricName, Sampler
@@ -18,13 +18,17 @@ from foundation.data.spec import DataSpec
 from foundation.errors import ConfigError
 
 USAGE = """\
-sweeper eval lora=FILE|FOLDER [key=value …]     judge a LoRA against its base
+sweeper eval lora=FILE|FOLDER [lora=…] [key=value …]     judge a LoRA against its base
 
   lora=       the LoRA: a .safetensors file or a folder with one, whoever wrote it (docs/exports.md); a folder or a
               pattern (runs/*.safetensors) of several are judged one after another by the same pictures, in the order
               of steps or epochs that kohya's scripts, OneTrainer, ai-toolkit, SimpleTuner, diffusers or this project
-              put into their names: which is best, and from where they are overtrained
-  to_end=     true: judge also what comes after one that is overfit, or clearly past its best
+              put into their names; said is which
+              one is best, at which strength, and from where they are overtrained; give it as often as needed
+  to_end=     true: judge also what comes after two in a row that are overfit, or clearly past the best
+  strengths=  0.6,0.8,1.2    where else the leading ones of several are judged, beside 1 as trained; none: nowhere
+  report=FILE.html  also write a page with all of it, curves and pictures, in one file to be sent
+  sheet=FILE.png    also write a sheet of pictures: strength × step × prompt
   base=       what it belongs to: pocket (default), a pipeline's folder, a hub id, or a .safetensors checkpoint with
               base.family=; docs/families.md says of which families
   base.KEY=   other settings of training's base group: base.family, base.parts, base.t5, base.quantization,
@@ -58,7 +62,7 @@ sweeper eval lora=FILE|FOLDER [key=value …]     judge a LoRA against its base
   sweeper eval lora=output/mine base=sd.safetensors base.family=stable_diffusion data=my/pictures
   sweeper eval lora=mine.safetensors base=my/base data=my/pictures trigger="in my style" json=mine.json"""
 
-_REPEATED = ("prompt", "unrelated", "metric")
+_REPEATED = ("lora", "prompt", "unrelated", "metric")
 _ANY_SIZE = 512
 """Stands for a resolution where none was given, and is not looked at."""
 _NOT_DRAWN = ("drawn", "num_train", "num_validation")
@@ -78,11 +82,26 @@ _SHORT: Final = {
 }
 
 
+USUAL_STRENGTHS: Final = (0.6, 0.8, 1.2)
+
+
+def _numbers(text: object) -> object:
+    """Numbers of `0.6,0.8`; none of `none`."""
+    if not isinstance(text, str):
+        return text
+    return () if text == "none" else [each.strip() for each in text.split(",")]
+
+
+Strengths = Annotated[
+    tuple[Annotated[float, Field(ge=0, le=10, allow_inf_nan=False)], ...] | None, BeforeValidator(_numbers)
+]
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class EvalRequest:
     """What the command line asks for; the fields are its keys, see `USAGE`."""
 
-    lora: PathText
+    lora: Annotated[tuple[PathText, ...], Field(min_length=1)]
     base: BaseSpec
     """What it belongs to."""
     own_size: bool = True
@@ -109,8 +128,17 @@ class EvalRequest:
     rows: Annotated[int, Field(ge=1)] = 32
     device: str | None = None
     to_end: bool = False
+    strengths: Strengths = None
+    """Beside 1, of the leading ones of several; None where nothing was said: `USUAL_STRENGTHS`."""
+    report: PathText | None = None
+    sheet: PathText | None = None
     json: PathText | None = None
     samples: PathText | None = None
+
+    @property
+    def is_series(self) -> bool:
+        """Whether it asks of a single LoRA what is told of all that a training saved."""
+        return self.strengths is not None or self.report is not None or self.sheet is not None
 
 
 _OWN: Final = {field.name for field in fields(EvalRequest)} - {"trained_on", "own_size"}
@@ -131,7 +159,7 @@ def parse_request(arguments: Sequence[str]) -> EvalRequest:
     values |= _pictures(said, problems) | _base(said, problems)
     if "lora" not in values:
         problems.append("lora must be given: lora=FILE or lora=FOLDER")
-        values["lora"] = "missing"
+        values["lora"] = ["missing"]
     try:
         request = TypeAdapter(EvalRequest).validate_python(values)
     except ValidationError as error:

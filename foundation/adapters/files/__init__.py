@@ -16,7 +16,7 @@ from foundation.adapters.files.acting import in_words, put_on, put_parts_on, tak
 from foundation.adapters.files.opened import adapter_files
 from foundation.adapters.files.part import WEIGHTS_FILE, AdapterPart, kind_of, lora_config, plain_config, write_parts
 from foundation.adapters.files.reading import read_parts
-from foundation.adapters.files.saved import Saved, saved_in
+from foundation.adapters.files.saved import Saved, saved_by, saved_in
 
 __all__ = [
     "WEIGHTS_FILE",
@@ -30,6 +30,7 @@ __all__ = [
     "put_on",
     "put_parts_on",
     "read_parts",
+    "saved_by",
     "saved_in",
     "take_off",
     "write_parts",

@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from glob import glob, has_magic
 from pathlib import Path
@@ -78,6 +79,18 @@ def saved_in(text: str) -> list[Saved]:
         return []
     files = [each for each in folder.iterdir() if each.suffix.lower() == _SUFFIX and each.is_file()]
     return _in_order(files) if len(files) > 1 else []
+
+
+def saved_by(texts: Sequence[str]) -> list[Saved]:
+    """Return all LoRAs that files, folders and patterns mean, in their order, each once; one alone is a list of one."""
+    found = [each.path for text in texts for each in saved_in(text) or [Saved(path=Path(at_home(text)))]]
+    return _in_order(dict.fromkeys(found))
+
+
+def names_of(files: Sequence[Saved]) -> list[str]:
+    """What each is called in a table, no two alike: by its words, or by its path where others have the same."""
+    counts = Counter(each.words for each in files)
+    return [each.words if counts[each.words] == 1 else str(each.path) for each in files]
 
 
 def _in_order(paths: Iterable[Path]) -> list[Saved]:

@@ -8,7 +8,8 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from foundation.adapters.files import Saved, saved_in
+from foundation.adapters.files import Saved, saved_by, saved_in
+from foundation.adapters.files.saved import names_of
 
 KOHYA = ["mine-000002.safetensors", "mine-000010.safetensors", "mine.safetensors"]
 STEPS = ["mine-step00000500.safetensors", "mine-step00001000.safetensors", "mine.safetensors"]
@@ -61,3 +62,18 @@ def test_steps_and_epochs_of_one_training_are_ordered_by_the_steps_in_the_header
     save_file({"a": torch.ones(1)}, tmp_path / "mine-step00000500.safetensors")
     (tmp_path / "mine-000003.safetensors").write_bytes(b"no weights")
     assert [each.step for each in saved_in(str(tmp_path))[:3]] == [300, 500, 600]
+
+
+def test_several_files_folders_and_patterns_are_one_training_in_order_each_once(tmp_path: Path) -> None:
+    for name in ("a-000010", "a-000002", "b-000003", "c"):
+        (tmp_path / f"{name}.safetensors").touch()
+    found = saved_by([f"{tmp_path}/c.safetensors", f"{tmp_path}/a-*.safetensors", f"{tmp_path}/b-000003.safetensors"])
+    assert [each.words for each in found] == ["epoch 2", "epoch 3", "epoch 10", "c"]
+    assert saved_by([str(tmp_path), f"{tmp_path}/c.safetensors"]) == found
+    (alone,) = saved_by([f"{tmp_path}/there-is-none.safetensors"])
+    assert alone == Saved(path=tmp_path / "there-is-none.safetensors")
+
+
+def test_no_two_are_called_alike() -> None:
+    files = [Saved(path=Path("a-000002"), epoch=2), Saved(path=Path("b-000002"), epoch=2), Saved(path=Path("b"))]
+    assert names_of(files) == ["a-000002", "b-000002", "b"]
