@@ -16,6 +16,7 @@ from eval.request import EvalRequest
 from foundation.adapters.files import read_parts
 from foundation.console import columns, say
 from foundation.files import durable
+from foundation.json_output import give
 
 COMPARE = "figures compare with those of the same base, pictures, prompts, seeds, steps, sampler and guidance alone"
 
@@ -38,8 +39,10 @@ def judge_file(request: EvalRequest) -> Evaluation:
         *lines_on_missing(evaluation.metrics, request.data is not None, request.metric),
         COMPARE,
     )
+    figures = {"lora": lora, "base": request.base.path} | evaluation.to_json()
+    give(**figures)
     if request.json is not None:
-        durable.write_json(Path(request.json), {"lora": lora, "base": request.base.path} | evaluation.to_json())
+        durable.write_json(Path(request.json), figures)
     if request.samples is not None:
         write_samples(Path(request.samples), bench.plain.samples, seen.samples, len(bench.spec.seeds))
     return evaluation

@@ -23,6 +23,7 @@ from foundation.adapters.files.saved import names_of
 from foundation.console import columns, say
 from foundation.errors import AdapterError, first_line
 from foundation.files import durable
+from foundation.json_output import give
 
 
 def judge_series(request: EvalRequest, files: Sequence[Saved]) -> Series:
@@ -47,8 +48,10 @@ def judge_series(request: EvalRequest, files: Sequence[Saved]) -> Series:
         *lines_on_missing(last.metrics, request.data is not None, request.metric),
         COMPARE,
     )
+    figures = as_json(series, request.base.path)
+    give(**figures)
     if request.json is not None:
-        durable.write_json(Path(request.json), as_json(series, request.base.path))
+        durable.write_json(Path(request.json), figures)
     if request.sheet is not None or request.report is not None:
         _draw_missing(bench, series)
     if request.sheet is not None:

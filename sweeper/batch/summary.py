@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import os
 import time
 from html import escape
@@ -12,10 +10,10 @@ from typing import Final
 
 from foundation.data.images import read_rgb
 from foundation.errors import DataError
+from foundation.page.one_file import base64_of, head_of
+from foundation.pictures.tiles import encode
 from sweeper.batch.outcome import BatchOutcome, EntryOutcome
 from sweeper.best import Best
-from sweeper.page.assets import ICON, STYLE, read_asset
-from sweeper.page.thumbnails import encode
 from sweeper.results.file_names import CARD, REPORT, SHEET
 
 _SIDE: Final = 640
@@ -37,19 +35,13 @@ table.all .num { text-align: right; }
 
 def summary_page(outcome: BatchOutcome, folder: Path) -> str:
     """Return the page of a batch as HTML; `folder` is where it will lie, from which its links lead on."""
-    style = read_asset(STYLE) + _STYLE
-    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
-    policy = f"default-src 'none'; img-src data:; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
-    icon = base64.b64encode(read_asset(ICON).encode()).decode()
     when = time.strftime("%Y-%m-%d at %H:%M", time.localtime())
     ranked = sorted(outcome.entries, key=lambda each: each.state != "failed")  # what wants a person comes first
     return "\n".join(
         [
             '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">',
             '<meta name="viewport" content="width=device-width, initial-scale=1">',
-            f'<meta http-equiv="Content-Security-Policy" content="{policy}">',
-            f'<link rel="icon" href="data:image/svg+xml;base64,{icon}">',
-            f"<title>{escape(outcome.name)} – sweeper</title>\n<style>{style}</style>\n</head>\n<body>",
+            f"{head_of(f'{outcome.name} – sweeper', more_style=_STYLE)}\n</head>\n<body>",
             f'<header id="head"><h1>{escape(outcome.name)}</h1><span class="faint">a batch of studies</span></header>',
             f'<main><p class="said">{escape(outcome.words.capitalize())}, on {when}.</p>',
             f'<div class="sideways">{_table(outcome)}</div>',
@@ -98,7 +90,7 @@ def _card(entry: EntryOutcome, folder: Path) -> str:
 
 def _picture(sheet: Path, name: str) -> str:
     try:
-        data = base64.b64encode(encode(read_rgb(sheet), _SIDE, _QUALITY)).decode()
+        data = base64_of(encode(read_rgb(sheet), _SIDE, _QUALITY))
     except (DataError, OSError):
         return ""
     return f'<img alt="pictures of {escape(name)}" src="data:image/webp;base64,{data}">'

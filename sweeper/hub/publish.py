@@ -16,6 +16,7 @@ from foundation.adapters.exports.programs import COMFYUI, WEB_UIS
 from foundation.data.images import read_rgb
 from foundation.errors import ConfigError, UserError, first_line
 from foundation.files.durable import new_folder, write_bytes, write_json, write_text
+from foundation.json_output import give
 from foundation.secrets import Held
 from sweeper.export_files import source_of
 from sweeper.hub.civitai import header_of
@@ -59,12 +60,15 @@ def publish(target: str, keys: Mapping[str, str]) -> list[str]:
         card = model_card(replace(told, study=title), terms, files)
         write_text(fresh / _CARD, card)
         _refuse_secrets(fresh)
-    lines = [f"{name}: {out / name}" for name in _names_of(files)]
+    names = list(_names_of(files))
+    give(folder=out, files=[out / name for name in names], strength=told.strength, pushed=None)
+    lines = [f"{name}: {out / name}" for name in names]
     lines += [f"note: {note}" for note in files.notes]
     if not token:
         return [*lines, f"nothing was sent; push=true puts it there as {keys['hub']}, with HF_TOKEN of the environment"]
     private = keys.get("private", "true") == "true"
     address = push(out, keys["hub"], token, private=private)
+    give(pushed=address)
     return [*lines, f"pushed{' as a private model' if private else ''}: {address}"]
 
 
