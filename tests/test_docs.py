@@ -14,6 +14,7 @@ import pytest
 import eval.request
 import foundation.adapters.merge.recipe
 import foundation.adapters.merge.request
+import foundation.data.doctor.request
 import foundation.data.prepare.request
 import sweeper.batch.command
 import sweeper.choose
@@ -28,7 +29,7 @@ import sweeper.votes
 import train.command
 from foundation.json_output import FLAG
 from sweeper.cli import COMMANDS
-from sweeper.notify import take_urls
+from sweeper.notify import set_urls, take_urls
 from sweeper.search.space import plan
 
 ROOT = Path(__file__).parents[1]
@@ -84,6 +85,12 @@ def commands() -> list[list[str]]:
     return found
 
 
+def read_prepare(arguments: list[str]) -> object:
+    if arguments[:1] == ["doctor"]:
+        return foundation.data.doctor.request.read_request(arguments[1:])
+    return foundation.data.prepare.request.read_request(arguments)
+
+
 PARSED: dict[str, Callable[[list[str]], object]] = {
     "export": sweeper.export_request.parse,
     "import": sweeper.import_request.parse,
@@ -97,13 +104,13 @@ PARSED: dict[str, Callable[[list[str]], object]] = {
     "track": sweeper.track.parse,
     "train": train.command.parse_command,
     "merge": foundation.adapters.merge.request.parse_merge,
-    "prepare": foundation.data.prepare.request.read_request,
+    "prepare": read_prepare,
     "eval": eval.request.parse_request,
 }
 
 
 @pytest.mark.parametrize("words", commands(), ids=" ".join)
-def test_a_command_can_be_typed_as_it_is_printed(words: list[str]) -> None:
+def test_a_command_can_be_typed_as_it_is_printed(words: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     """From the environment that `make` sets up, and with keys and values that the command takes."""
     program, *arguments = (word for word in words if word != FLAG)  # which every command takes
     if program == ".venv/bin/python":
@@ -112,7 +119,10 @@ def test_a_command_can_be_typed_as_it_is_printed(words: list[str]) -> None:
     assert program == ".venv/bin/sweeper"
     parse = PARSED[arguments.pop(0)] if arguments[0] in COMMANDS else plan
     if not arguments or arguments[0] not in ("--help", "-sc"):
-        parse(take_urls(arguments))
+        with monkeypatch.context() as patch:
+            patch.setattr("sweeper.notify._service", lambda _: None)  # apprise is an extra
+            parse(take_urls(arguments))
+        set_urls([])
 
 
 def test_there_are_commands_of_each_kind() -> None:
@@ -125,6 +135,7 @@ def test_there_are_commands_of_each_kind() -> None:
     [
         (eval.request.USAGE, eval.request.EvalRequest, {"trained_on", "own_size"}),
         (foundation.data.prepare.request.USAGE, foundation.data.prepare.request.PrepareRequest, set()),
+        (foundation.data.doctor.request.USAGE, foundation.data.doctor.request.DoctorRequest, set()),
         (foundation.adapters.merge.request.USAGE, foundation.adapters.merge.request.MergeRequest, {"verb", "recipe"}),
         (foundation.adapters.merge.request.USAGE, foundation.adapters.merge.recipe.Recipe, set()),
     ],

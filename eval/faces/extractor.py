@@ -15,8 +15,8 @@ from torch.nn.functional import normalize
 
 from eval.faces import detection
 from eval.faces.alignment import SIDE, upright
-from eval.faces.onnx_files import open_model
 from foundation.errors import BaseModelError
+from foundation.files.onnx_file import open_model
 
 WHERE: Final = "eval.identity_features"
 _MIDDLE: Final = 127.5

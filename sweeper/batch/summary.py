@@ -29,7 +29,7 @@ main { max-width: 1100px; margin: 0 auto; padding: 0 18px; }
 .state.failed { background: var(--selected-tint); color: var(--selected); }
 table.all { width: 100%; margin: 14px 0; } table.all th { text-align: left; color: var(--faint); font-weight: 400; }
 table.all th, table.all td { padding: 3px 12px 3px 0; border-bottom: 1px solid var(--rule); }
-table.all .num { text-align: right; }
+table.all .num { text-align: right; } table.all .words { min-width: 8em; }
 """
 
 
@@ -43,7 +43,7 @@ def summary_page(outcome: BatchOutcome, folder: Path) -> str:
             '<meta name="viewport" content="width=device-width, initial-scale=1">',
             f"{head_of(f'{outcome.name} – sweeper', more_style=_STYLE)}\n</head>\n<body>",
             f'<header id="head"><h1>{escape(outcome.name)}</h1><span class="faint">a batch of studies</span></header>',
-            f'<main><p class="said">{escape(outcome.words.capitalize())}, on {when}.</p>',
+            f'<main><p class="said">{escape(outcome.words[:1].upper() + outcome.words[1:])}, on {when}.</p>',
             f'<div class="sideways">{_table(outcome)}</div>',
             f'<div class="studies">{"".join(_card(each, folder) for each in ranked)}</div></main>',
             "</body>\n</html>\n",

@@ -56,7 +56,7 @@ class Wandb:
             config={"params": dict(params), "yaml": config},
             job_type="study" if key == "study" else "trial",
             dir=str(self.folder),
-            mode=os.environ.get("WANDB_MODE") or ("online" if _has_key() else "offline"),  # type: ignore[arg-type]
+            mode=os.environ.get("WANDB_MODE") or ("online" if _has_key() else "offline"),
             resume="allow",
             reinit="create_new",
             settings=wandb.Settings(

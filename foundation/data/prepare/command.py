@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from PIL import Image
 
@@ -17,15 +17,21 @@ from foundation.data.captions import Captions, read_captions
 from foundation.data.images import read_rgb
 from foundation.data.phrases import add_trigger
 from foundation.data.prepare.request import USAGE, PrepareRequest, read_request
+from foundation.data.prepare.tagger import Tagger, is_tagger
 from foundation.data.sources import locate
 from foundation.errors import ConfigError, DataError
 from foundation.files.durable import new_folder
 from foundation.json_output import give
 
+DOCTOR: Final = "doctor"
+"""The first word of the other command: what is amiss with a set."""
 _CACHE: Final = Path("multirun/cache")
 _SHOWN: Final = 8
 """Pictures that a preview shows, and captions for it."""
 _QUALITY: Final = 95
+
+if TYPE_CHECKING:
+    from foundation.data.prepare.captioner import Captioner
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +48,10 @@ class Prepared:
 
 def main(arguments: list[str]) -> int:
     """Run the command; 0, or 2 after one clear line about bad input."""
+    if arguments[:1] == [DOCTOR]:
+        from foundation.data.doctor.command import main as examine
+
+        return examine(arguments[1:])
     return run_with_usage(USAGE, lambda: prepare(read_request(arguments)), arguments)
 
 
@@ -103,15 +113,24 @@ def _write_captions(pictures: Sequence[Prepared], request: PrepareRequest) -> li
     wanting = [each for each in pictures if request.model and (request.recaption or not each.before)]
     if not wanting:
         return list(pictures)
-    from foundation.data.prepare.captioner import BATCH, Captioner  # loads transformers: seconds, for who needs it
-
-    captioner = Captioner(request.model)
+    captioner = _open(request)
     said: dict[str, str] = {}
-    for begin in range(0, len(wanting), BATCH):
-        batch = wanting[begin : begin + BATCH]
+    for begin in range(0, len(wanting), captioner.batch):
+        batch = wanting[begin : begin + captioner.batch]
         captions = captioner.captions([read_rgb(each.source) for each in batch], request.prefix)
         said |= zip((each.name for each in batch), captions, strict=True)
     return [replace(each, caption=said.get(each.name, each.caption)) for each in pictures]
+
+
+def _open(request: PrepareRequest) -> Captioner | Tagger:
+    folder = Path(request.model)
+    if is_tagger(folder):
+        if request.prompt:
+            raise ConfigError([f"prompt is for a model that answers; {folder} is a tagger"])
+        return Tagger(folder, request.threshold, request.character_threshold)
+    from foundation.data.prepare.captioner import Captioner  # loads transformers: seconds, for who needs it
+
+    return Captioner(request.model, request.prompt, request.max_tokens)
 
 
 def _tag(picture: Prepared, request: PrepareRequest) -> Prepared:

@@ -15,10 +15,16 @@ from foundation.errors import ConfigError
 
 USAGE = """\
 sweeper prepare data=FOLDER out=FOLDER [key=value …]     captions, tags and sizes for a set of pictures
+sweeper prepare doctor data=FOLDER [key=value …]         what is amiss with a set of pictures, and what to add
 
   data=      pictures, with captions or without: a folder, an archive, all that data.path of training takes
   out=       a new folder: the pictures with a .txt beside each, in the folders that they are in
-  model=     a captioning model (BLIP, BLIP-2, GIT): its folder or hub id; it captions what has no caption
+  model=     what captions pictures that have no caption: an image-text-to-text model of transformers (BLIP, GIT,
+             Florence-2, Qwen-VL, JoyCaption …), its folder or hub id; or a tagger's folder (WD14 and its kin:
+             model.onnx and selected_tags.csv)
+  prompt=    what the model is asked by, where it answers; of Florence-2 a task, <MORE_DETAILED_CAPTION>
+  max_tokens= of a caption at most (60, or 200 of a model that answers)
+  threshold= and character_threshold= from which on a tagger's tag counts (0.35 and 0.85)
   recaption= true: it captions all                 prefix=   words that its captions begin with
   strip=     tags to take out, as a,b              add=      tags to put at the end where they are missing
   trigger=   a phrase to put at the end where it is missing
@@ -29,6 +35,7 @@ sweeper prepare data=FOLDER out=FOLDER [key=value …]     captions, tags and si
 Originals are never touched: what is written goes to out=, whole or not at all.
 
   sweeper prepare data=my/pictures out=my/prepared model=my/blip side=1024
+  sweeper prepare data=my/pictures out=my/prepared model=my/Qwen2.5-VL-7B "prompt=Describe the drawing." apply=true
   sweeper prepare data=my/pictures out=my/prepared strip=1girl,solo "trigger=in my style" apply=true"""
 
 
@@ -39,6 +46,10 @@ class PrepareRequest:
     data: PathText
     out: PathText
     model: PathTextOrNone = ""
+    prompt: str = ""
+    max_tokens: Annotated[int, Field(ge=1, le=4096)] | None = None
+    threshold: Annotated[float, Field(gt=0, lt=1)] = 0.35
+    character_threshold: Annotated[float, Field(gt=0, lt=1)] = 0.85
     recaption: bool = False
     prefix: str = ""
     strip: tuple[str, ...] = ()
@@ -49,8 +60,8 @@ class PrepareRequest:
     apply: bool = False
 
     def __post_init__(self) -> None:
-        if not self.model and (self.recaption or self.prefix):
-            raise ValueError("recaption and prefix are for a captioning model; name one by model=")
+        if not self.model and (self.recaption or self.prefix or self.prompt):
+            raise ValueError("recaption, prefix and prompt are for a captioning model; name one by model=")
 
 
 KEYS: Final = {field.name: str(field.type) for field in fields(PrepareRequest)}

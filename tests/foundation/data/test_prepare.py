@@ -119,7 +119,7 @@ def test_a_model_captions_what_has_none_or_all_with_the_words_asked_for(blip: Pa
         (["apply=maybe"], "apply must be true or false, got 'maybe'"),
         (["apply=true", "apply=false"], "apply must be given once, got it again as 'apply=false'"),
         (["apply"], "arguments must be key=value, got 'apply'; did you mean apply=?"),
-        (["recaption=true"], "recaption and prefix are for a captioning model; name one by model="),
+        (["recaption=true"], "recaption, prefix and prompt are for a captioning model; name one by model="),
         (["model=/none"], "model /none is no captioning model that transformers loads ("),
     ],
 )
