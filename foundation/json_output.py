@@ -33,18 +33,18 @@ class JsonOutput:
 
     def __init__(self) -> None:
         self._real = _own_stdout()
-        self._before = sys.stdout
+        self._before, self._below = sys.stdout, sys.stderr
         self._text: list[str] = []
         self._errors: list[str] = []
         self._result: dict[str, Any] = {}
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(sys.stderr, name)
+        return getattr(self._below, name)
 
     def write(self, text: str) -> int:
         """Keep a text."""
         self._text.append(text)
-        sys.stderr.write(text)
+        self._below.write(text)
         return len(text)
 
     def isatty(self) -> bool:

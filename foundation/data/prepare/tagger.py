@@ -92,9 +92,9 @@ class Tagger:
         pictures = np.stack([square_of(each, self._side) for each in images])
         parts = np.split(pictures, len(pictures)) if self._one_at_a_time else [pictures]
         rows = np.concatenate([self._session.run(None, {self._name: part})[0] for part in parts])
-        return [", ".join([*([prefix] if prefix else []), *self._chosen(row)]) for row in rows]
+        return [", ".join([*([prefix] if prefix else []), *self._tags_of(row)]) for row in rows]
 
-    def _chosen(self, row: npt.NDArray[np.float32]) -> list[str]:
+    def _tags_of(self, row: npt.NDArray[np.float32]) -> list[str]:
         order = np.argsort(-row, kind="stable")
         found = [self._tags[number] for number in order if row[number] > self._least[number]]
         ranked = [tag for wanted in (_CHARACTER, _GENERAL) for tag in found if tag.category == wanted]
