@@ -10,7 +10,7 @@ import netrc
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from foundation.errors import ConfigError
 from sweeper.tracking.boards import BoardTracker
@@ -56,7 +56,7 @@ class Wandb:
             config={"params": dict(params), "yaml": config},
             job_type="study" if key == "study" else "trial",
             dir=str(self.folder),
-            mode=os.environ.get("WANDB_MODE") or ("online" if _has_key() else "offline"),
+            mode=cast(Any, os.environ.get("WANDB_MODE")) or ("online" if _has_key() else "offline"),
             resume="allow",
             reinit="create_new",
             settings=wandb.Settings(

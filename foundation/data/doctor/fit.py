@@ -103,7 +103,8 @@ def effective_number(features: Floats) -> float:
 def _unit(output: Any) -> Floats:
     features = output if isinstance(output, torch.Tensor) else output.pooler_output
     rows: Floats = features.double().cpu().numpy()
-    return rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
+    lengths: Floats = np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
+    return rows / lengths
 
 
 def _batches(items: Sequence[Any]) -> Iterator[Sequence[Any]]:

@@ -78,13 +78,13 @@ class Tagger:
         self._least = np.array([character_threshold if tag.category == _CHARACTER else threshold for tag in self._tags])
         self._session: Any = open_model(folder / MODEL, folder, "model")
         inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
-        shape = inputs[0].shape if len(inputs) == 1 else ()
+        shape: Sequence[object] = inputs[0].shape if len(inputs) == 1 else ()
         if len(shape) != 4 or shape[3] != 3 or not isinstance(shape[1], int) or shape[1] != shape[2]:
             raise BaseModelError(f"model {folder / MODEL} must take one (N, side, side, 3) picture, got {list(shape)}")
         wide = outputs[0].shape[-1]
         if isinstance(wide, int) and wide != len(self._tags):
             raise BaseModelError(f"model {folder}: {MODEL} has {wide} tags, and {TAGS} has {len(self._tags)}")
-        self._side, self._name = int(shape[1]), str(inputs[0].name)
+        self._side, self._name = shape[1], str(inputs[0].name)
         self._one_at_a_time = isinstance(shape[0], int) and shape[0] == 1
 
     def captions(self, images: Sequence[Image.Image], prefix: str = "") -> list[str]:
