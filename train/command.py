@@ -14,7 +14,15 @@ from foundation.config.parse import parse as parse_as
 from foundation.config.presets import search_presets
 from foundation.console import say
 from foundation.errors import ConfigError
-from train.spec import TrainingRun, TrialSpec, check_attention, check_class, check_installed, check_quantized
+from train.spec import (
+    TrainingRun,
+    TrialSpec,
+    check_attention,
+    check_class,
+    check_installed,
+    check_offload,
+    check_quantized,
+)
 
 _TRIAL_GROUPS = tuple(field.name for field in dataclasses.fields(TrialSpec) if field.name != "views")
 USAGE = """\
@@ -70,6 +78,7 @@ def parse_command(arguments: list[str]) -> tuple[TrainingRun, Path | None]:
     check_attention(run.trial.train)
     check_class([run.trial.objective], run.data.trigger, run.data.class_word)
     check_quantized(run.base, [run.trial.adapter])
+    check_offload(run.base, run.trial.train)
     out = Path(at_home(outs[-1])) if outs else None
     if out is not None and out.exists():
         raise ConfigError([f"out {out} exists already; name a new folder, nothing is overwritten"])

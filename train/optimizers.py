@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Sequence
-from contextlib import redirect_stdout
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, redirect_stdout
 from importlib import import_module
-from typing import Any
+from typing import Any, Final
 
 import torch
 from torch import nn
 from torch.optim import Optimizer
 
+from foundation.devices import CPU
 from train.spec import OptimizerSpec, check_installed
+
+AWAY: Final = CPU
+"""Where states are that wait."""
 
 
 def build_optimizer(
@@ -51,6 +55,21 @@ def restore(optimizer: Optimizer, state: dict[str, Any]) -> None:
     for group in optimizer.param_groups:
         device = group["params"][0].device
         group.update({key: each.to(device) for key, each in group.items() if isinstance(each, torch.Tensor)})
+
+
+@contextmanager
+def states_away(optimizers: Sequence[Optimizer]) -> Iterator[None]:
+    """Within the block what optimizers keep for each parameter is in the machine's memory, and none may step."""
+    kept = [each for own in optimizers for state in own.state.values() for each in state.values()]
+    tensors = {id(each): each for each in kept if isinstance(each, torch.Tensor)}
+    devices = {key: each.device for key, each in tensors.items()}
+    for each in tensors.values():
+        each.data = each.data.to(AWAY)
+    try:
+        yield
+    finally:
+        for key, each in tensors.items():
+            each.data = each.data.to(devices[key])
 
 
 def effective_lr(optimizer: Optimizer) -> float:

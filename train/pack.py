@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 import torch
-from accelerate import Accelerator
-from accelerate.utils import PrecisionType
 from torch import Tensor
 
-from foundation.adapters.files import put_on, take_off
+from foundation.adapters.files import move_adapter, put_on, take_off
 from foundation.bases.port import Base
-from foundation.errors import ConfigError, StudyError, first_line
+from foundation.errors import StudyError, first_line
 from train.batch import Batch
 from train.caches import EncodedDataset
 from train.deferred import DeferredReports, PendingStep
-from train.optimizers import effective_lr
+from train.mixed_precision import accelerator_for
+from train.optimizers import effective_lr, states_away
 from train.packed import Packed
 from train.packed_batch import PackedBatch
 from train.reports import StepReport
@@ -56,9 +55,9 @@ class Pack:
         self.base = base
         self.data = data
         self._slots: list[Slot | None] = [None] * num_slots
-        self._accelerator = _accelerator(base.device, precision)
-        self._packed = Packed(base.denoiser, num_slots, lasting)
-        self._packed_text = Packed(base.text_encoder, num_slots)
+        self._accelerator = accelerator_for(base.device, precision)
+        self._packed = Packed(base.denoiser, num_slots, lasting, base.device)
+        self._packed_text = Packed(base.text_encoder, num_slots, device=base.device)
         self._both = (self._packed, self._packed_text)
         self._texts = Texts(base, partial(self._packed_text.rows_of, ()))
         self._admitted = 0
@@ -183,6 +182,7 @@ class Pack:
         """
         with (
             for_use({number: self._slot(number) for number in numbers}, self._both),
+            self._waiting(),
             self._at_rest(),
             self._packed.rows_of(numbers),
             self._packed_text.rows_of(numbers),
@@ -202,10 +202,17 @@ class Pack:
         pipeline = self.base.pipeline
         try:
             put_on(pipeline, folder, _FROM_FILE, strength)
-            with self._at_rest():
+            if self.base.offload == "blocks":  # it was put where the weights are
+                move_adapter(self.base.denoiser, _FROM_FILE, self.base.device)
+            with self._waiting(), self._at_rest():
                 yield self.base
         finally:
             take_off(pipeline)
+
+    def _waiting(self) -> AbstractContextManager[None]:
+        """No trial's optimizer takes memory of the device, if the base leaves it, too."""
+        waiting = [] if self.base.offload == "none" else self.active
+        return states_away([self._slot(number).optimizer for number in waiting])
 
     @contextmanager
     def _at_rest(self) -> Iterator[None]:
@@ -265,7 +272,8 @@ class Pack:
             predicted = self._packed.run(self._predict, batch.noisy, batch.timesteps, *given)
             losses = batch.losses(predicted, of_base)
             shares = [s.scaler.scale(s.with_penalty(own) * s.share) for s, own in zip(slots, losses, strict=True)]
-            torch.stack(shares).sum().backward()  # type: ignore[no-untyped-call]
+            with self.base.backward():
+                torch.stack(shares).sum().backward()  # type: ignore[no-untyped-call]
         return losses.detach()
 
     @torch.no_grad()
@@ -320,10 +328,3 @@ def _out_of_memory(error: RuntimeError) -> str | None:
     if isinstance(error, torch.OutOfMemoryError) or said:
         return first_line(error)
     return None
-
-
-def _accelerator(device: torch.device, precision: Precision) -> Accelerator:
-    if precision == "fp16" and device.type == "cpu":
-        raise ConfigError(["train.precision fp16 needs a GPU, the device is the CPU; use train.precision=bf16 or fp32"])
-    mixed = {"fp32": PrecisionType.NO, "bf16": PrecisionType.BF16, "fp16": PrecisionType.FP16}[precision]
-    return Accelerator(mixed_precision=str(mixed), cpu=device.type == "cpu")

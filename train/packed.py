@@ -32,9 +32,12 @@ class Packed:
     and stay where they once were, so that a slot's next trial meets the same code and addresses.
     """
 
-    def __init__(self, module: nn.Module, num_slots: int, lasting: Lasting | None = None) -> None:
+    def __init__(
+        self, module: nn.Module, num_slots: int, lasting: Lasting | None = None, device: torch.device | None = None
+    ) -> None:
+        """`device` is where it computes, if that is not where all of its weights are."""
         self._module = module
-        self._device = next(module.parameters()).device
+        self._device = device or next(module.parameters()).device
         self._num_slots = num_slots
         self._lasting_rank = None if lasting is None else lasting.rank
         self._regions = Regions(module) if lasting and lasting.compiled else None

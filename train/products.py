@@ -8,6 +8,7 @@ from typing import Any, TypeGuard
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.utils._python_dispatch import is_traceable_wrapper_subclass
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +54,8 @@ def merging_pays(layer: nn.Module, x: Tensor, count: int) -> TypeGuard[nn.Linear
     In half precision never: what a LoRA adds would be rounded to the steps of the weight that it is added to.
     """
     if type(layer) is not nn.Linear or torch.is_grad_enabled() or torch.is_autocast_enabled(x.device.type):
+        return False
+    if is_traceable_wrapper_subclass(layer.weight):  # quantised
         return False
     if x.dtype != layer.weight.dtype or x.dtype not in (torch.float32, torch.float64):
         return False

@@ -6,6 +6,7 @@ import hashlib
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, ClassVar, Final
 
@@ -13,8 +14,10 @@ import torch
 from torch import Tensor, nn
 
 from foundation.bases.noising import NoiseProcess
+from foundation.bases.offload import Blocks, Parts, blocks_of, executing_on
 from foundation.bases.port import Saved
-from foundation.bases.spec import BaseSpec
+from foundation.bases.quantization import plain_tensors
+from foundation.bases.spec import BaseSpec, Offload
 from foundation.data.tokens import caption_reader, num_longer
 from foundation.errors import BaseModelError
 
@@ -39,9 +42,15 @@ class FrozenPipeline(ABC):
     """The sides of a latent are multiples of this."""
     default_tokens: ClassVar[int | None] = None
     """Of a caption, where that can be chosen: what its pipeline reads by itself."""
+    blocks: ClassVar[str] = r"(single_)?transformer_blocks\.\d+"
+    """The denoiser's blocks that are checkpoints of activations, by their names: what `base.offload` moves."""
 
     def __init__(self, pipeline: Any, spec: BaseSpec, device: torch.device) -> None:
-        self._pipeline = pipeline.to(device)
+        self.offload: Offload = spec.offload
+        self._parts: Parts | None = None
+        self._blocks: Blocks | None = None
+        self._lay_out(pipeline, device)
+        self._pipeline = pipeline.to(device) if spec.offload == "none" else self._spread(pipeline, device)
         self._pipeline.set_progress_bar_config(disable=True)
         for module in self._frozen():
             module.requires_grad_(False).eval()
@@ -52,6 +61,36 @@ class FrozenPipeline(ABC):
         self.check_side(self.resolution, "base.resolution")
         self.fingerprint = self._fingerprint()
         self.process: NoiseProcess = self._process()
+
+    def _lay_out(self, pipeline: Any, device: torch.device) -> None:
+        """Change how weights lie in memory, before they come to the device; most families change nothing."""
+        return
+
+    def _spread(self, pipeline: Any, device: torch.device) -> Any:
+        """Leave on the device what is always at work, and let the rest come when it is."""
+        denoiser = getattr(pipeline, self.denoiser_name)
+        others = [each for each in pipeline.components.values() if isinstance(each, nn.Module) and each is not denoiser]
+        self._parts = parts = Parts(others, device)
+        if self.offload == "blocks":
+            self._blocks = Blocks(denoiser, blocks_of(denoiser, self.blocks), device)
+        else:
+            denoiser.to(device)
+        denoiser.register_forward_pre_hook(lambda *_: parts.leave())
+        return executing_on(pipeline, device)
+
+    def rest(self) -> None:
+        """See `Base`."""
+        if self._parts is not None:
+            self._parts.leave()
+
+    def keep_at_hand(self, module: nn.Module) -> None:
+        """See `Base`."""
+        if self._parts is not None:
+            self._parts.keep(module)
+
+    def backward(self) -> AbstractContextManager[None]:
+        """See `Base`."""
+        return nullcontext() if self._blocks is None else self._blocks.backward()
 
     @staticmethod
     def options(spec: BaseSpec) -> dict[str, Any]:
@@ -167,8 +206,9 @@ class FrozenPipeline(ABC):
             config = module.config if isinstance(module.config, dict) else module.config.to_dict()
             digest.update(json.dumps({k: str(v) for k, v in sorted(dict(config).items())}).encode())
             for name, parameter in module.named_parameters():
-                sums = [each.item() for each in _sums(parameter.detach())]
-                digest.update(f"{name} {sums[0]:.12e} {sums[1]:.12e}".encode())
+                for plain in plain_tensors(parameter.detach()):
+                    sums = [each.item() for each in _sums(plain)]
+                    digest.update(f"{name} {sums[0]:.12e} {sums[1]:.12e}".encode())
         return digest.hexdigest()[:16]
 
 

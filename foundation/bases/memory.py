@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
 import torch
 
+from foundation.bases.offload import blocks_of
 from foundation.bases.port import Base
-from foundation.bases.spec import BaseSpec
+from foundation.bases.quantization import plain_tensors
+from foundation.bases.spec import IN_TORCHAO, BaseSpec
 from foundation.tensor_memory import Growth, TensorMemory, autocast_to, kernels_of
 
 _BLOCK: Final = 64
@@ -29,6 +31,53 @@ class BaseMemory:
     """While so many rows go through the denoiser at once, without gradients."""
     decoding: Growth
     """While so many pictures are decoded at once."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Away:
+    """Bytes of weights that are not on the device while this is done; see `base.offload`."""
+
+    training: int = 0
+    drawing: int = 0
+    """While the denoiser is at work without gradients."""
+    decoding: int = 0
+    """While pictures are made of latents, or latents of pictures."""
+    reading: int = 0
+    """While captions are read."""
+
+
+def away_of(base: Base, spec: BaseSpec, device: str, trained: Collection[str] = ()) -> Away:
+    """What `spec.offload` keeps in the machine's memory, for a kind of device; nothing for the machine itself.
+
+    `trained` are the parts beside the denoiser that are trained, and stay.
+    """
+    if spec.offload == "none" or device == "cpu":
+        return Away()
+    weights = weights_of(base, spec)
+    modules = base.pipeline.components
+    others = {
+        part: size for part, size in weights.items() if modules[part] is not base.denoiser and part not in trained
+    }
+    rest, reading = sum(others.values()), max((size for part, size in others.items() if part != "vae"), default=0)
+    blocks, present = _block_sizes(base, spec, weights), 1 if device == "mps" else 2
+    inside = sum(blocks) - sum(sorted(blocks)[-present:])
+    return Away(
+        training=rest + inside,
+        drawing=rest + inside,
+        decoding=rest - others["vae"] + sum(blocks),
+        reading=rest - reading + sum(blocks),
+    )
+
+
+def _block_sizes(base: Base, spec: BaseSpec, weights: Mapping[str, int]) -> list[int]:
+    """Bytes of each of the denoiser's blocks that move; quantised all shrink alike."""
+    if spec.offload != "blocks":
+        return []
+    own: Any = base
+    found = blocks_of(base.denoiser, own.blocks).values()
+    part = next(part for part in weights if base.pipeline.components[part] is base.denoiser)
+    share = weights[part] / _bytes_of(base.denoiser)
+    return [int(share * _bytes_of(each)) for each in found]
 
 
 def base_memory(base: Base, spec: BaseSpec, memory: TensorMemory, dtype: torch.dtype, device: str) -> BaseMemory:
@@ -85,11 +134,13 @@ def weights_of(base: Base, spec: BaseSpec) -> dict[str, int]:
 def _bytes_of(held: torch.nn.Module | torch.Tensor) -> int:
     """Of a tensor, or of all parameters and buffers of a module; those that are tied count once."""
     if isinstance(held, torch.Tensor):
-        return held.numel() * held.element_size()
+        return sum(each.nbytes for each in plain_tensors(held))
     return sum(_bytes_of(each) for each in (*held.parameters(), *held.buffers()))
 
 
 def _packed_size(weight: torch.Tensor, quantization: str) -> int:
-    """Bytes of a linear layer's weights as bitsandbytes keeps them, with their scales in float32."""
+    """Bytes of a linear layer's weights with their scales: of a row in torchao, of a block in bitsandbytes."""
     count = weight.numel()
-    return count + 4 * len(weight) if quantization == "int8" else count // 2 + 4 * -(-count // _BLOCK)
+    if quantization in IN_TORCHAO:
+        return count + (5 if quantization == "int8" else 4) * len(weight)
+    return count // 2 + 4 * -(-count // _BLOCK)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
 
@@ -10,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from foundation.bases.noising import NoiseProcess
+from foundation.bases.spec import Offload
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +37,19 @@ class Base(Protocol):
     resolution: int
     device: torch.device
     dtype: torch.dtype
+    offload: Offload
+    """What of it is in the machine's memory, and not on the device, while it is not at work."""
     fingerprint: str
     """Changes when any weight changes, or how captions are read: part of the cache's keys."""
+
+    def rest(self) -> None:
+        """Let all that `offload` names leave the device; it comes again when it is called."""
+
+    def keep_at_hand(self, module: nn.Module) -> None:
+        """Let a module stay on the device from now on: it is trained."""
+
+    def backward(self) -> AbstractContextManager[None]:
+        """A context in which a backward pass through the denoiser runs."""
 
     @property
     def denoiser(self) -> nn.Module:

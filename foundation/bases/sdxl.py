@@ -39,9 +39,9 @@ def _in_full_precision(vae: Any) -> Iterator[None]:
         vae.half()
 
 
-def _decode(vae: Any, *arguments: Any, **options: Any) -> Any:
+def _decode(vae: Any, base: Any, *arguments: Any, **options: Any) -> Any:
     """As it decodes by itself. For half precision its pipeline puts it into float32, which autocast would undo."""
-    with torch.autocast(vae.device.type, enabled=False) if vae.dtype == torch.float32 else nullcontext():
+    with torch.autocast(base.device.type, enabled=False) if vae.dtype == torch.float32 else nullcontext():
         return type(vae).decode(vae, *arguments, **options)
 
 
@@ -59,7 +59,7 @@ class StableDiffusionXL(StableDiffusion):
         self._encoders = TextEncoders(pipeline.text_encoder, pipeline.text_encoder_2)
         self._sizes: dict[tuple[int, int], Tensor] = {}
         super().__init__(pipeline, spec, device)
-        pipeline.vae.decode = partial(_decode, pipeline.vae)
+        pipeline.vae.decode = partial(_decode, pipeline.vae, self)
 
     @staticmethod
     def options(spec: BaseSpec) -> dict[str, Any]:

@@ -17,6 +17,10 @@ if TYPE_CHECKING:
 else:
     FamilyName = Annotated[str, NameIn(FAMILIES, AUTO)]
 Precision = Literal["fp32", "bf16", "fp16"]
+Offload = Literal["none", "model", "blocks"]
+IN_TORCHAO: Final = ("int8", "fp8")
+IN_BITSANDBYTES: Final = ("nf4", "fp4")
+"""Of `base.quantization`, by the library that keeps such weights."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -35,9 +39,14 @@ class BaseSpec:
     is configs and tokenizers (None: diffusers asks the hub for them), for the others all but the transformer."""
     resolution: Annotated[int, Field(ge=16, multiple_of=8)]
     """Side of the training and sample images, pixels; a multiple of 8 (of 16 for flow transformers)."""
-    quantization: Literal["nf4", "fp4", "int8"] | None = None
-    """How the denoiser's frozen weights lie in memory: 4 bits (`nf4`, as QLoRA; `fp4`), 8 bits (`int8`), or null, as
-    `train.precision` says. Needs a CUDA device and bitsandbytes; for lora and locon."""
+    quantization: Literal["nf4", "fp4", "int8", "fp8"] | None = None
+    """How the denoiser's frozen weights lie in memory: 8 bits (`int8`, `fp8`: torchao, on any device, for all kinds of
+    adapter), 4 bits (`nf4`, as QLoRA; `fp4`: bitsandbytes, on a CUDA device, for lora and locon), or null, as
+    `train.precision` says."""
+    offload: Offload = "none"
+    """What leaves the device while it is not at work: `none` stays; with `model` text encoders and autoencoder go, and
+    optimizers' states while pictures are drawn; with `blocks` the denoiser's blocks, too, one after another in each
+    pass, which wants `train.activation_checkpointing`."""
     lr_factor: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1.0
     """How much higher learning rates are here than on Stable Diffusion 1.5; `${lr:…}` in YAML multiplies by it."""
     guidance_scale: Annotated[float, Field(ge=1, allow_inf_nan=False)] = 7.5

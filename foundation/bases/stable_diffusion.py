@@ -41,8 +41,9 @@ class StableDiffusion(FrozenPipeline):
     targets = UNET_TARGETS
     pipeline_class = StableDiffusionPipeline
 
-    def __init__(self, pipeline: Any, spec: BaseSpec, device: torch.device) -> None:
-        super().__init__(pipeline, spec, device)
+    blocks = r".*\.transformer_blocks\.\d+|(down|up)_blocks\.\d+\.resnets\.\d+"
+
+    def _lay_out(self, pipeline: Any, device: torch.device) -> None:
         for module in (pipeline.unet, pipeline.vae):  # convolutions run faster so, on CPUs as on tensor cores
             if not is_quantized(module):
                 _lay_out_channels_last(module, device)

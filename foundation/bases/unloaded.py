@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from importlib import import_module
 from pathlib import Path
@@ -108,7 +109,7 @@ def _on_meta(spec: BaseSpec, code: Any, architecture: Architecture, dtype: torch
         named = dict.fromkeys(_tokenizers_of(code.pipeline_class))
         pipeline = code.pipeline_class(**{**named, **options, **modules})
         kind = type(f"Unloaded{code.__name__}", (code,), {"_fingerprint": lambda self: ""})
-        return kind(pipeline, spec, torch.device(_META))
+        return kind(pipeline, replace(spec, offload="none"), torch.device(_META))
     except (TypeError, ValueError, AttributeError, LookupError, RuntimeError) as error:
         raise BaseModelError(f"base {spec.path}: its configs make no pipeline ({first_line(error)})") from error
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 import psutil
 
 from eval.guidance import rows_of_a_picture
-from foundation.bases.memory import BaseMemory, base_memory, weights_of
+from foundation.bases.memory import Away, BaseMemory, away_of, base_memory, weights_of
 from foundation.bases.registry import DTYPES
 from foundation.bases.unloaded import Architecture, unloaded_base
 from sweeper.records.config import Config
@@ -40,6 +40,8 @@ class Memory:
     """What this process holds without any tensor, with the libraries that a worker has."""
     spared: int = 0
     """What quantisation takes from the weights, which were counted whole."""
+    away: Away = field(default_factory=Away)
+    """What is not on the device."""
 
     @property
     def weights(self) -> int:
@@ -48,18 +50,21 @@ class Memory:
 
     def training_peak(self, slots: int) -> int:
         """While so many slots train."""
-        return self._with_process(self.training.peak.at(slots))
+        return self._with_process(self.training.peak.at(slots) - self.away.training)
 
     def judging_peak(self, slots: int, batch_rows: int | None = None) -> int:
         """While pictures of so many slots are drawn, perhaps with other `batch_rows`; without what looks at them."""
         pictures = slots * max(1, (batch_rows or self.batch_rows) // (slots * self.pictures_rows))
-        drawn = max(self.base.denoising.at(pictures * self.pictures_rows), self.base.decoding.at(pictures))
-        return self._with_process(drawn + slots * self.training.waiting)
+        drawing = self.base.denoising.at(pictures * self.pictures_rows) - self.away.drawing
+        drawn = max(drawing, self.base.decoding.at(pictures) - self.away.decoding)
+        waiting = self.training.waiting - (self.training.state if self.away.drawing else 0)
+        return self._with_process(drawn + slots * waiting)
 
     @property
     def encoding_peak(self) -> int:
-        """While the study's pictures are encoded."""
-        return self._with_process(self.base.encoding.at(_ENCODED_AT_ONCE))
+        """While the study's pictures and captions are encoded."""
+        pictures = self.base.encoding.at(_ENCODED_AT_ONCE) - self.away.decoding
+        return self._with_process(max(pictures, self.weights + self.spared - self.away.reading))
 
     def peak(self, slots: int) -> int:
         """Of all that is done with so many slots."""
@@ -94,6 +99,7 @@ def memory_of(
     """
     base, precision = config.base, config.train.precision
     process = psutil.Process().memory_info().rss
+    trained = ("text_encoder", "text_encoder_2") if trial.adapter.text_encoder else ()
     regularized = bool(config.data.regularization_path or config.data.regularization_prompt)
     with unloaded_base(base, family, architecture, precision, device) as (fake, counted):
         own = base_memory(fake, base, counted, DTYPES[precision], device)
@@ -106,4 +112,5 @@ def memory_of(
             device=device,
             process=process,
             spared=sum(whole.values()) - sum(own.weights.values()),
+            away=away_of(fake, base, device, trained),
         )

@@ -14,7 +14,15 @@ from foundation.data.spec import DataSpec
 from foundation.errors import ConfigError
 from sweeper.records.config import TRIAL_GROUPS, Config, TrialPart, parse_config, parse_part, trial_config
 from sweeper.search.dimension import Dimension, Space, Value
-from train.spec import AdapterSpec, OptimizerSpec, TrainingSpec, check_attention, check_installed, check_quantized
+from train.spec import (
+    AdapterSpec,
+    OptimizerSpec,
+    TrainingSpec,
+    check_attention,
+    check_installed,
+    check_offload,
+    check_quantized,
+)
 
 A = TypeVar("A")
 T = TypeVar("T")
@@ -70,6 +78,7 @@ class Checker:
         if config is not None:
             adapters = [each for each in parts["adapter"] if isinstance(each, AdapterSpec)]
             self._note(partial(check_quantized, config.base), adapters)
+            self._note(partial(check_offload, config.base), config.train)
         return config, parts
 
     def _note(self, check: Callable[[A], T], of: A) -> T | None:

@@ -31,7 +31,7 @@ _SHOWN: Final = 3
 _LATER: Final = (
     *(("study", "repeats", 1), ("study", "refit", "auto"), ("study", "storage", None), ("study", "taste_from", None)),
     *(("study", "blends", ()), ("eval", "taste", asdict(Taste())), ("train", "stop_after", None)),
-    *(("launcher", "threads", "auto"), ("tracking", "also", ())),
+    *(("launcher", "threads", "auto"), ("tracking", "also", ()), ("base", "offload", "none")),
 )
 """Fields that a study of an older program does not have."""
 

@@ -99,8 +99,7 @@ def _of_base(trial: Ours, adapter: AdapterSpec) -> dict[str, Any]:
     found = {f"base.{name}": trial[f"base.{name}"] for name in ("family", "path")}
     if trial.family == "flux":
         found["base.train_guidance"] = trial["base.train_guidance"]
-    if ADAPTER_KINDS[adapter.name].quantized:
-        found["base.quantization"] = trial["base.quantization"]
+    found["base.quantization"] = trial["base.quantization"]
     return found
 
 

@@ -52,7 +52,7 @@ UNUSED: Final = (
     ),
     Unused(
         theirs=("fp8_base", "fp8_base_unet"),
-        why="no 8-bit floats here; base.quantization=int8 or nf4 saves as much",
+        why="its 8-bit floats have no scales; base.quantization=fp8, int8 or nf4 saves as much",
         off=(False,),
     ),
     Unused(

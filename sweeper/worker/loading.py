@@ -7,12 +7,15 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
+from torch import nn
 
 from foundation.bases.port import Base
+from foundation.bases.quantization import plain_tensors
 from foundation.bases.registry import load_base
 from foundation.data.dataset import Dataset, for_refit, load_dataset
 from foundation.data.spec import Views
 from foundation.data.tokens import words_on_cut
+from foundation.devices import CPU
 from sweeper.records.config import Config
 from sweeper.records.lease import making
 from sweeper.records.refits import wants_refit
@@ -41,7 +44,8 @@ class Loaded:
     def notes(self) -> tuple[str, ...]:
         """What a person should know of the data on this base, one line each."""
         captions = self.dataset.captions
-        return words_on_cut(self.base.num_cut(captions), len(captions), self.base.caption_tokens)
+        cut = words_on_cut(self.base.num_cut(captions), len(captions), self.base.caption_tokens)
+        return cut if self.base.offload == "none" else (*cut, _words_on_offload(self.base))
 
 
 def load(
@@ -53,6 +57,16 @@ def load(
         UserError: base, data and objectives of the trials do not go together.
     """
     base = load_base(config.base, torch.device(device), config.train.precision)
+    try:
+        return _with_data(config, base, objectives, cache, working)
+    finally:
+        base.rest()  # what encoded the data is not needed to train
+
+
+def _with_data(
+    config: Config, base: Base, objectives: Sequence[ObjectiveSpec], cache: Path, working: Callable[[], None]
+) -> Loaded:
+    """See `load`, with the base loaded."""
     check_objectives(objectives, base.process.prediction_type)
     set_attention(base, config.train)
     with making(cache / "data", working):
@@ -63,3 +77,15 @@ def load(
             return loaded
         everything = for_refit(dataset, config.data)
         return replace(loaded, all_pictures=(everything, encode_dataset(base, everything, cache, objectives)))
+
+
+def _words_on_offload(base: Base) -> str:
+    """How much of the base is on its device while nothing is at work, and how much in the machine's memory."""
+    modules = [each for each in base.pipeline.components.values() if isinstance(each, nn.Module)]
+    sizes = dict.fromkeys((base.device, CPU), 0)
+    for tensor in {each for module in modules for each in (*module.parameters(), *module.buffers())}:
+        sizes[tensor.device] += sum(plain.nbytes for plain in plain_tensors(tensor))
+    here, away = sizes[base.device] / 1e9, sizes[CPU] / 1e9
+    return f"base.offload={base.offload}: {here:.2f} GB of the base stay on {base.device}" + (
+        f", {away:.2f} GB come when they are at work" if base.device != CPU else ", where all of it lies anyway"
+    )

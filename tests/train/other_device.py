@@ -5,7 +5,7 @@ Whoever lets tensors of two devices meet, or reads a number, is refused, as a GP
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from typing import Any, Final
 
@@ -43,18 +43,20 @@ class Border(TorchDispatchMode):
 
 
 @contextmanager
-def elsewhere(base: Base, monkeypatch: pytest.MonkeyPatch) -> Iterator[Border]:
-    """Within the block the base lies on the other device."""
+def elsewhere(
+    base: Base, monkeypatch: pytest.MonkeyPatch, move: Callable[[nn.Module], object] = lambda each: each.to(DEVICE)
+) -> Iterator[Border]:
+    """Within the block the base lies on the other device, where `move` brings each of its parts."""
     for module in base.pipeline.components.values():
         if isinstance(module, nn.Module):
-            module.to(DEVICE)
+            move(module)
     process: Any = base.process
     monkeypatch.setattr(base, "device", DEVICE)
     if process.alphas_cumprod is not None:
         object.__setattr__(process, "alphas_cumprod", process.alphas_cumprod.to(DEVICE))
     generator = torch.Generator
     monkeypatch.setattr(torch, "Generator", lambda device="cpu": generator())
-    monkeypatch.setattr(torch.random, "fork_rng", lambda devices, device_type: nullcontext())
+    monkeypatch.setattr(torch.random, "fork_rng", lambda *given, **named: nullcontext())
     monkeypatch.setattr(torch, "is_autocast_enabled", lambda device: False)
     with Border() as border:
         yield border

@@ -12,6 +12,7 @@ from accelerate.state import AcceleratorState
 
 from eval.sampling import sample_each
 from eval.spec import Drawing
+from foundation.bases.offload import blocks_of
 from foundation.bases.port import Base
 from foundation.bases.registry import load_base
 from tests.train.test_compiled import DROPPING, NARROW, RANK, WIDE, trial
@@ -194,3 +195,50 @@ def test_pictures_drawn_for_two_slots_at_once_are_those_of_each_alone(
     together, alone = draw([0, 1]), np.concatenate([draw([0]), draw([1])])
     assert np.isfinite(together).all()
     assert np.abs(together - alone).mean() < 2 / 255
+
+
+def test_blocks_that_come_and_go_train_and_draw_as_those_that_stay(
+    tiny_spec: BaseSpec, gpu_base: NewBase, tiny_data: EncodedDataset
+) -> None:
+    specs = [WIDE, NARROW, trial(5, rank=3, dora=True), trial(6, rank=2, text_encoder=True)]
+    specs = [replace(spec, train=replace(spec.train, activation_checkpointing=True)) for spec in specs]
+    moving = load_base(replace(tiny_spec, offload="blocks"), CUDA)
+    at_rest = {each.device.type for each in (*moving.denoiser.parameters(), *moving.pipeline.vae.parameters())}
+    assert at_rest == {"cpu", "cuda"}
+    packs = [Pack(base, tiny_data, len(specs), activation_checkpointing=True) for base in (gpu_base("fp32"), moving)]
+    seen: list[list[float]] = []
+    drawn = []
+    for pack in packs:
+        for spec in specs:
+            pack.admit(spec)
+        seen.append([report.loss for _ in range(4) for report in pack.step()])
+        states = [*pack._slot(0).optimizer.state.values()]
+        with pack.acting([0, 1]) as base:
+            there = {each["exp_avg"].device.type for each in states}
+            assert there == {"cuda" if base.offload == "none" else "cpu"}
+            drawing = Drawing(steps=4, guidance_scale=5.0, batch_rows=8)
+            pictures = sample_each(base.pipeline, [("a red cup", 0)], drawing, copies=2)
+            drawn.append(np.asarray([np.asarray(picture, dtype=float) for (picture,) in pictures]))
+        pack.step()
+    assert seen[1] == pytest.approx(seen[0], rel=1e-3)
+    assert np.abs(drawn[1] - drawn[0]).mean() < 1
+
+
+def test_blocks_leave_a_device_after_forward_and_backward(tiny_spec: BaseSpec, tiny_data: EncodedDataset) -> None:
+    base = load_base(replace(tiny_spec, offload="blocks"), CUDA)
+    blocks = blocks_of(base.denoiser, base.blocks)  # type: ignore[attr-defined]
+    weights = [each for block in blocks.values() for each in block.parameters()]
+    pack = Pack(base, tiny_data, 1, activation_checkpointing=True)
+    pack.admit(replace(WIDE, train=replace(WIDE.train, activation_checkpointing=True)))
+    for _ in range(3):  # the first pass finds the order, in which blocks are fetched from the second on
+        pack.step()
+        there = [name for name, block in blocks.items() if next(block.parameters()).device.type == "cuda"]
+        assert len(there) <= 1  # fetched for gradients that nobody wanted
+    with pack.acting([]) as plain, torch.no_grad():
+        plain.encode_texts(["a red cup"])
+        plain.predict(
+            torch.zeros(1, *tiny_data.train.means.shape[1:], device=CUDA),
+            torch.ones(1, device=CUDA),
+            tiny_data.train.embeddings[:1].to(CUDA),
+        )
+    assert {each.device.type for each in weights} == {"cpu"}

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from foundation.adapters import files as adapter_files
 from foundation.adapters.files import WEIGHTS_FILE
 from foundation.bases.port import Base, Saved
-from foundation.bases.quantization import is_quantized
+from foundation.bases.quantization import is_packed
 from foundation.errors import AdapterError
 from train.adapters.configs import denoiser_config, text_config
 from train.adapters.part import ModuleAdapter
@@ -34,8 +34,8 @@ class TrialAdapter:
     """
 
     def __init__(self, base: Base, name: str, spec: AdapterSpec, seed: int, steps: int) -> None:
-        if is_quantized(base.denoiser) and not ADAPTER_KINDS[spec.name].quantized:
-            able = ", ".join(name for name, kind in ADAPTER_KINDS.items() if kind.quantized)
+        if is_packed(base.denoiser) and not ADAPTER_KINDS[spec.name].packed:
+            able = ", ".join(name for name, kind in ADAPTER_KINDS.items() if kind.packed)
             raise AdapterError(
                 f"adapter {spec.name} needs a base whose weights are whole; with base.quantization take {able}"
             )
@@ -45,10 +45,11 @@ class TrialAdapter:
         device = base.device
         with torch.random.fork_rng([] if device.type == "cpu" else [device], device_type=device.type):
             torch.manual_seed(seed)
-            self._denoiser = ModuleAdapter(base.denoiser, name, spec, denoiser_config(spec, base, steps))
+            self._denoiser = ModuleAdapter(base.denoiser, name, spec, denoiser_config(spec, base, steps), device)
             self._text: ModuleAdapter | None = None
             if spec.text_encoder:
-                self._text = ModuleAdapter(base.text_encoder, name, spec, text_config(spec, base, steps))
+                base.keep_at_hand(base.text_encoder)
+                self._text = ModuleAdapter(base.text_encoder, name, spec, text_config(spec, base, steps), device)
 
     @property
     def parameters(self) -> tuple[list[nn.Parameter], list[nn.Parameter]]:

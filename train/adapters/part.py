@@ -15,7 +15,7 @@ from peft.tuners.tuners_utils import BaseTunerLayer
 from peft.utils import get_peft_model_state_dict
 from torch import Tensor, nn
 
-from foundation.adapters.files import plain_config
+from foundation.adapters.files import move_adapter, plain_config
 from foundation.errors import AdapterError, first_line
 from train.adapters import adalora
 from train.adapters.configs import is_wide
@@ -37,7 +37,10 @@ class ModuleAdapter:
     each with PEFT's own names, initialisation and config.
     """
 
-    def __init__(self, module: nn.Module, name: str, spec: AdapterSpec, config: PeftConfig) -> None:
+    def __init__(
+        self, module: nn.Module, name: str, spec: AdapterSpec, config: PeftConfig, device: torch.device
+    ) -> None:
+        """A part called `name` of a `spec`, by PEFT's `config`, on a `device`; the weights of `module` may be away."""
         self._name = name
         self._spec = spec
         self._twin = shadow_module(module)
@@ -52,7 +55,11 @@ class ModuleAdapter:
         self._check_windows()
         self._starts: dict[str, LowRankFactors] = {}
         if spec.starts_from_base:
-            self._starts = {key: start_from_base(each, name, str(spec.init)) for key, each in self._layers.items()}
+            starts = {key: start_from_base(each, name, str(spec.init)) for key, each in self._layers.items()}
+            self._starts = {
+                key: LowRankFactors(each.down.to(device), each.up.to(device)) for key, each in starts.items()
+            }
+        move_adapter(self._twin, name, device)
         for parameter in self._own().values():
             if parameter.dtype in (torch.float16, torch.bfloat16):
                 parameter.data = parameter.data.float()  # a step of 1e-4 is lost in half precision

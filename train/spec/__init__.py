@@ -9,6 +9,7 @@ from foundation.data.spec import DataSpec
 from train.spec.adapter import AdapterSpec
 from train.spec.lr_scheduler import LrSchedulerName, LrSchedulerSpec
 from train.spec.objective import ObjectiveSpec, check_class
+from train.spec.offloaded import check_offload
 from train.spec.optimizer import OptimizerName, OptimizerSpec, check_installed
 from train.spec.quantized import check_quantized
 from train.spec.training import OF_THE_STUDY, TrainingSpec, check_attention
@@ -32,5 +33,6 @@ __all__ = [
     "check_attention",
     "check_class",
     "check_installed",
+    "check_offload",
     "check_quantized",
 ]

@@ -30,8 +30,8 @@ class AdapterKind:
     """Whether it adapts the convolutions of the denoiser's blocks beside `targets`."""
     as_lora: bool = False
     """Whether it is saved as a LoRA, which diffusers loads."""
-    quantized: bool = False
-    """Whether its base's weights may be quantised."""
+    packed: bool = False
+    """Whether its base's weights may be quantised by bitsandbytes, which packs them; by torchao they always may."""
     wide_windows: bool = True
     """Whether it can adapt convolutions whose window is wider than 1 × 1."""
 
@@ -68,13 +68,13 @@ _LYCORIS: Final = {
 }
 
 ADAPTER_KINDS: Final[Mapping[AdapterName, AdapterKind]] = {
-    "lora": AdapterKind(config="LoraConfig", arguments=_LORA, also=_CONVOLUTION_RANK, as_lora=True, quantized=True),
+    "lora": AdapterKind(config="LoraConfig", arguments=_LORA, also=_CONVOLUTION_RANK, as_lora=True, packed=True),
     "locon": AdapterKind(
         config="LoraConfig",
         arguments=_LORA,
         also=_CONVOLUTION_RANK,
         as_lora=True,
-        quantized=True,
+        packed=True,
         convolutions=True,
     ),
     "loha": AdapterKind(config="LoHaConfig", arguments=_LYCORIS, also=_CONVOLUTION_RANK),

@@ -12,7 +12,7 @@ We write two formats under one name, `WEIGHTS_FILE`, and the safetensors header 
   `text_encoder`, …). The header's `peft_configs` is a JSON object of component to PEFT's config as `to_dict` gives it.
 """
 
-from foundation.adapters.files.acting import in_words, put_on, put_parts_on, take_off
+from foundation.adapters.files.acting import in_words, move_adapter, put_on, put_parts_on, take_off
 from foundation.adapters.files.opened import adapter_files
 from foundation.adapters.files.part import WEIGHTS_FILE, AdapterPart, kind_of, lora_config, plain_config, write_parts
 from foundation.adapters.files.reading import read_parts
@@ -26,6 +26,7 @@ __all__ = [
     "in_words",
     "kind_of",
     "lora_config",
+    "move_adapter",
     "plain_config",
     "put_on",
     "put_parts_on",

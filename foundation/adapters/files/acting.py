@@ -239,6 +239,20 @@ def _is_same(acting: Tensor | None, given: Tensor) -> bool:
     return torch.equal(acting, given.to(acting.device, acting.dtype))
 
 
+def move_adapter(module: nn.Module, name: str, device: torch.device) -> None:
+    """Bring what PEFT has put into a module under `name` to a device; PEFT puts it where the module's weights are."""
+    from peft.tuners.tuners_utils import BaseTunerLayer
+
+    for layer in module.modules():
+        kinds = (*layer.adapter_layer_names, *layer.other_param_names) if isinstance(layer, BaseTunerLayer) else ()
+        for held in (getattr(layer, kind, None) for kind in kinds):
+            own = held[name] if isinstance(held, Mapping | nn.ModuleDict | nn.ParameterDict) and name in held else None
+            if isinstance(own, Tensor):
+                own.data = own.data.to(device)
+            elif isinstance(own, nn.Module):
+                own.to(device)
+
+
 def take_off(pipeline: Any) -> None:
     """Give every component of the pipeline its own layers back, whoever put adapters there."""
     for component in pipeline.components.values():
