@@ -171,6 +171,12 @@ ARCHITECTURES: Final[Mapping[str, Architecture]] = {
         "text_encoder_2": _T5_XXL,
         "scheduler": ("diffusers", "FlowMatchEulerDiscreteScheduler", {"use_dynamic_shifting": True}),
     },
+    "chroma": {
+        "transformer": ("diffusers", "ChromaTransformer2DModel", {}),
+        "vae": _WIDE_VAE,
+        "text_encoder": _T5_XXL,
+        "scheduler": ("diffusers", "FlowMatchEulerDiscreteScheduler", {"use_dynamic_shifting": True}),
+    },
     "qwen_image": {
         "transformer": ("diffusers", "QwenImageTransformer2DModel", {}),
         "vae": ("diffusers", "AutoencoderKLQwenImage", {}),

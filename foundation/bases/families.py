@@ -16,7 +16,7 @@ from foundation.config.installed import Registry
 from foundation.errors import ConfigError
 
 Noise = Literal["diffusion", "flow"]
-Guidance = Literal["in_batch", "distilled", "two_passes"]
+Guidance = Literal["in_batch", "distilled", "by_turns", "two_passes"]
 
 
 def _as_diffusers(layer: str) -> str:
@@ -69,7 +69,7 @@ class Family:
     """What its denoiser was trained on: discrete timesteps whose scheduler says what is predicted, or a flow."""
     guidance: Guidance = "in_batch"
     """How its pipeline guides: unconditional and conditional rows in one batch; the denoiser gets the scale, or
-    has none; or two passes, one after another."""
+    has none; or two passes, one after another, by the usual `guidance_scale` or by a `true_cfg_scale`."""
     trains_text: bool = False
     """Whether its text encoders can be trained, too."""
     whole_in_a_file: bool = False
@@ -150,6 +150,24 @@ _BUILT_IN: Final[Mapping[str, Family]] = {
                 implementation="https://github.com/black-forest-labs/flux",
                 network_module="networks.lora_flux",
                 title="FLUX.1",
+                unread={"A1111": "does not know the family"},
+                places=flux_place,
+            )
+        },
+    ),
+    "chroma": Family(
+        pipeline="ChromaPipeline",
+        code="foundation.bases.chroma:Chroma",
+        noise="flow",
+        guidance="by_turns",
+        names={
+            "chroma": LayerNames(
+                prefixes={"transformer": "lora_unet_"},
+                architecture="chroma",
+                base_model_version="chroma",
+                implementation="https://github.com/black-forest-labs/flux",
+                network_module="networks.lora_flux",
+                title="Chroma",
                 unread={"A1111": "does not know the family"},
                 places=flux_place,
             )

@@ -25,6 +25,7 @@ TARGETS = {
 SHIFT = {
     "sd3": 3.0,
     "flux": math.exp(0.5 + (1.15 - 0.5) * (64 - 16) / (256 - 16)),
+    "chroma": math.exp(0.5 + (1.15 - 0.5) * (64 - 16) / (256 - 16)),
     "qwen_image": math.exp(0.5 + (0.9 - 0.5) * (64 - 256) / (4096 - 256)),
 }
 """Of 8×8 tokens, by the tiny pipelines' schedulers."""
@@ -160,6 +161,24 @@ def _flux(pipeline: Any, noisy: Tensor, times: Tensor, captions: list[str]) -> T
     return pipeline._unpack_latents(output, height * 2, width * 2, 2)
 
 
+def _chroma(pipeline: Any, noisy: Tensor, times: Tensor, captions: list[str]) -> Tensor:
+    with torch.no_grad():
+        text, text_ids, mask, *_ = pipeline.encode_prompt(
+            captions, do_classifier_free_guidance=False, max_sequence_length=24
+        )
+    rows, channels, height, width = noisy.shape
+    tokens = pipeline._pack_latents(noisy, rows, channels, height, width)
+    output = pipeline.transformer(
+        hidden_states=tokens,
+        timestep=times / 1000,
+        encoder_hidden_states=text.double(),
+        txt_ids=text_ids,
+        img_ids=pipeline._prepare_latent_image_ids(rows, height // 2, width // 2, "cpu", torch.float64),
+        attention_mask=pipeline._prepare_attention_mask(rows, tokens.shape[1], torch.float64, mask.double()),
+    ).sample
+    return pipeline._unpack_latents(output, height * 2, width * 2, 2)
+
+
 def _qwen_image(pipeline: Any, noisy: Tensor, times: Tensor, captions: list[str]) -> Tensor:
     """One row after another, so that no caption is filled up to another's length."""
     rows = []
@@ -183,5 +202,6 @@ PREDICT: dict[str, Callable[..., Tensor]] = {
     "sdxl": _sdxl,
     "sd3": _sd3,
     "flux": _flux,
+    "chroma": _chroma,
     "qwen_image": _qwen_image,
 }

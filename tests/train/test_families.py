@@ -20,7 +20,7 @@ from foundation.bases.registry import load_base
 from foundation.data.dataset import Dataset
 from tests.train.plain_families import plain_family_training
 from tests.train.test_packed import assert_same, trained
-from tests.train.tiny_families import BUILDERS, build
+from tests.train.tiny_families import BUILDERS, TOKENS, build
 from train.caches import EncodedDataset, encode_dataset
 from train.pack import Pack
 from train.spec import AdapterSpec, BaseSpec, ObjectiveSpec, OptimizerSpec, TrainingSpec, TrialSpec
@@ -80,9 +80,18 @@ def test_in_float64_a_packed_trial_is_the_same_alone_and_in_plain_peft(family: F
     assert_same(parameters[1], alone_own, 1e-8)
     for spec, ours, own in zip(specs, losses, parameters, strict=True):
         plain, plain_own = plain_family_training(family.spec, family.data, captions, spec, STEPS)
-        assert ours == pytest.approx(plain, abs=1e-6)  # text is cached in float32
+        assert ours == pytest.approx(plain, abs=5e-6)  # text is cached in float32
         assert_same(own, plain_own, 1e-3)
         assert own[1].abs().max() > 1e-3  # B starts at 0
+
+
+@pytest.mark.parametrize("family", ["chroma"], indirect=True)
+def test_activations_that_are_computed_again_are_the_same(family: Family) -> None:
+    """diffusers leaves Chroma's mask out where it checkpoints."""
+    specs = trials(family.name)[:1]
+    (kept,), _ = trained(doubled(family.copy()), family.data, specs)
+    (again,), _ = trained(doubled(family.copy()), family.data, specs, activation_checkpointing=True)
+    assert again == pytest.approx(kept, abs=1e-12)
 
 
 def test_captions_that_are_cut_are_counted(family: Family) -> None:
@@ -132,8 +141,7 @@ def drawn(base: Base, copies: int) -> list[list[np.ndarray]]:
 def picture(pipeline: Any, family: str) -> np.ndarray:
     """The second prompt as a user of diffusers would ask for it."""
     pipeline.set_progress_bar_config(disable=True)
-    tokens = {"sd3": 24, "flux": 24, "qwen_image": 256}
-    length = {"max_sequence_length": tokens[family]} if family in tokens else {}
+    length = {"max_sequence_length": TOKENS[family]} if family in TOKENS else {}
     guidance = {"true_cfg_scale": 3.0, "negative_prompt": " "} if family == "qwen_image" else {"guidance_scale": 3.0}
     generator = torch.Generator().manual_seed(7)
     images = pipeline(

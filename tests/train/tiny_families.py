@@ -10,6 +10,8 @@ import torch
 from diffusers import (
     AutoencoderKL,
     AutoencoderKLQwenImage,
+    ChromaPipeline,
+    ChromaTransformer2DModel,
     DDIMScheduler,
     FlowMatchEulerDiscreteScheduler,
     FluxPipeline,
@@ -130,6 +132,29 @@ def flux() -> Any:
     )
 
 
+def chroma() -> Any:
+    return ChromaPipeline(
+        transformer=ChromaTransformer2DModel(
+            in_channels=16,
+            num_layers=1,
+            num_single_layers=2,
+            attention_head_dim=8,
+            num_attention_heads=2,
+            joint_attention_dim=16,
+            axes_dims_rope=(2, 2, 4),
+            approximator_num_channels=8,
+            approximator_hidden_dim=16,
+            approximator_layers=1,
+        ),
+        scheduler=FlowMatchEulerDiscreteScheduler(
+            use_dynamic_shifting=True, base_image_seq_len=16, max_image_seq_len=256
+        ),
+        vae=_vae(shift_factor=0.1),
+        text_encoder=_t5(16),
+        tokenizer=_t5_tokenizer(),
+    )
+
+
 def qwen_image() -> Any:
     tokenizer = Qwen2Tokenizer(vocab={word: i for i, word in enumerate(["<|endoftext|>", *ByteLevel.alphabet()])})
     special = {"image_token_id": 0, "video_token_id": 0, "vision_start_token_id": 0, "vision_end_token_id": 0}
@@ -175,15 +200,20 @@ BUILDERS: dict[str, Callable[[], Any]] = {
     "sdxl": sdxl,
     "sd3": sd3,
     "flux": flux,
+    "chroma": chroma,
     "qwen_image": qwen_image,
 }
+
+
+TOKENS = {"sd3": 24, "flux": 24, "chroma": 24, "qwen_image": 256}
+"""Of a caption, where that can be chosen."""
 
 
 def build(family: str, folder: Path) -> BaseSpec:
     """Save a family's pipeline to a folder; the config of it."""
     torch.manual_seed(0)
     BUILDERS[family]().save_pretrained(folder)
-    tokens = {"sd3": 24, "flux": 24, "qwen_image": 256}.get(family)
+    tokens = TOKENS.get(family)
     return BaseSpec(name=family, path=str(folder), resolution=SIDE, max_tokens=tokens)
 
 

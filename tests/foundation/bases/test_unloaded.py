@@ -24,6 +24,7 @@ PUBLISHED = {
     "sdxl": {"unet": 2567.5, "text_encoder": 123.1, "text_encoder_2": 694.7, "vae": 83.7},
     "sd3": {"transformer": 2243.2, "text_encoder_2": 694.7, "text_encoder_3": 4762.3},
     "flux": {"transformer": 11901.4, "text_encoder_2": 4762.3},
+    "chroma": {"transformer": 8900.0},
     "qwen_image": {"transformer": 20430.4, "text_encoder": 8292.2},
 }
 """Millions of parameters."""
