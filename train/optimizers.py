@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterator, Sequence
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout
 from importlib import import_module
 from typing import Any, Final
@@ -13,6 +14,7 @@ from torch import nn
 from torch.optim import Optimizer
 
 from foundation.devices import CPU
+from foundation.errors import AdapterError
 from train.spec import OptimizerSpec, check_installed
 
 AWAY: Final = CPU
@@ -24,11 +26,13 @@ def build_optimizer(
     parameters: Sequence[nn.Parameter],
     text_parameters: Sequence[nn.Parameter] = (),
     images_per_step: int = 1,
+    factors: Mapping[Any, float] | None = None,
 ) -> Optimizer:
     """An optimizer over one trial's own parameters, ready to train; statistics are never shared between trials.
 
     The text encoder's, if any, are a group of their own with `spec.text_encoder_lr_ratio` times the learning rate,
-    which `spec.lr_scaling` fits to `images_per_step`.
+    which `spec.lr_scaling` fits to `images_per_step`. `factors` are on the rates of single parameters, 1 where it has
+    none; those that differ are groups of their own, after those that have none.
 
     Raises:
         ConfigError: when its package is not installed.
@@ -36,14 +40,36 @@ def build_optimizer(
     check_installed(spec)
     constructor: Callable[..., Optimizer] = getattr(import_module(spec.kind.module), spec.kind.class_name)
     arguments = spec.arguments(images_per_step)
-    groups: list[dict[str, Any]] = [{"params": list(parameters)}]
-    if text_parameters:
-        groups.append({"params": list(text_parameters), "lr": arguments["lr"] * spec.text_encoder_lr_ratio})
+    rates: dict[float, list[nn.Parameter]] = {}
+    for each in parameters:
+        rates.setdefault((factors or {}).get(each, 1.0), []).append(each)
+    groups: list[dict[str, Any]] = [
+        {"params": own} if factor == 1 else {"params": own, "lr": arguments["lr"] * factor}
+        for factor, own in sorted(rates.items(), key=lambda rate: rate[0] != 1)
+    ]
+    of_text: dict[float, list[nn.Parameter]] = {}
+    for each in text_parameters:
+        of_text.setdefault((factors or {}).get(each, 1.0), []).append(each)
+    for factor, own in of_text.items():
+        groups.append({"params": own, "lr": arguments["lr"] * spec.text_encoder_lr_ratio * factor})
     with redirect_stdout(io.StringIO()):  # Prodigy announces itself
         optimizer = constructor(groups, **arguments)
     if spec.kind.schedule_free:
         optimizer.train()  # type: ignore[attr-defined]
     return optimizer
+
+
+def factors_of(spec: OptimizerSpec, names: Mapping[nn.Parameter, str]) -> dict[Any, float]:
+    """What the learning rate of each parameter is multiplied by, by its name.
+
+    Raises:
+        AdapterError: a pattern of `lr_by` is in none of them.
+    """
+    for pattern in spec.lr_by:
+        if not any(re.search(pattern, name) for name in names.values()):
+            some = next(iter(names.values()), "")
+            raise AdapterError(f"optimizer.lr_by: {pattern!r} is in no name of what is trained, such as {some}")
+    return {parameter: spec.factor_of(name) for parameter, name in names.items()}
 
 
 def restore(optimizer: Optimizer, state: dict[str, Any]) -> None:

@@ -25,7 +25,7 @@ from train.batches import BatchSampler
 from train.caches import EncodedDataset
 from train.ema import Average
 from train.objective import TrainingLoss
-from train.optimizers import build_optimizer, restore
+from train.optimizers import build_optimizer, factors_of, restore
 from train.packed import Packed
 from train.schedules import build_schedule
 from train.spec import TrialSpec
@@ -64,7 +64,8 @@ class Slot:
         stacked = self.adapter.stacked_parameters
         self._stacked = [each for each in self.parameters if each in stacked]
         self._apart = [each for each in self.parameters if each not in stacked]
-        self.optimizer: Optimizer = build_optimizer(spec.optimizer, *parts, spec.train.images_per_step)
+        factors = factors_of(spec.optimizer, self.adapter.names)
+        self.optimizer: Optimizer = build_optimizer(spec.optimizer, *parts, spec.train.images_per_step, factors)
         self.schedule: LRScheduler = build_schedule(spec.lr_scheduler, self.optimizer, spec.train.num_steps)
         self._average = Average(self.parameters, decay) if (decay := spec.train.ema_decay) is not None else None
         self.scaler = GradScaler(base.device.type, enabled=spec.train.precision == "fp16")

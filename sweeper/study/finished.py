@@ -32,6 +32,7 @@ _LATER: Final = (
     *(("study", "repeats", 1), ("study", "refit", "auto"), ("study", "storage", None), ("study", "taste_from", None)),
     *(("study", "blends", ()), ("eval", "taste", asdict(Taste())), ("train", "stop_after", None)),
     *(("launcher", "threads", "auto"), ("tracking", "also", ()), ("base", "offload", "none")),
+    *(("optimizer", "lora_plus_ratio", 1.0), ("optimizer", "lr_by", {})),
 )
 """Fields that a study of an older program does not have."""
 

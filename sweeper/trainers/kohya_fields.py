@@ -109,7 +109,7 @@ UNUSED: Final = (
     ),
     Unused(
         theirs=("loraplus_lr_ratio", "loraplus_unet_lr_ratio", "loraplus_text_encoder_lr_ratio"),
-        why="no LoRA+ here: both of its factors have one rate",
+        why="not carried over; optimizer.lora_plus_ratio is that of one rate",
         off=(0,),
     ),
     Unused(theirs=("scale_weight_norms",), why="norms are bounded by no number here", off=(0,)),

@@ -57,6 +57,11 @@ class TrialAdapter:
         return self._denoiser.parameters, self._text.parameters if self._text else []
 
     @property
+    def names(self) -> dict[nn.Parameter, str]:
+        """What each of its parameters is called, those of text encoders with `text_encoder.` before it."""
+        return {each: f"{prefix}{name}" for prefix, part in self._parts.items() for each, name in part.names.items()}
+
+    @property
     def stacked_parameters(self) -> set[Tensor]:
         """Those of its parameters that lie in stacks during a pass, whose gradients are handed over from there."""
         products = [product for part in self._parts.values() for product in part.products.values()]

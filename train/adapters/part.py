@@ -65,6 +65,8 @@ class ModuleAdapter:
                 parameter.data = parameter.data.float()  # a step of 1e-4 is lost in half precision
         self.parameters: list[nn.Parameter] = [each for each in self._own().values() if each.requires_grad]
         """What is trained, in PEFT's order, float32."""
+        self.names = {each: key for key, each in self._own().items() if each.requires_grad}
+        """What each of them is called in its module."""
         self.dropout: float = max(getattr(config, each, 0.0) for each in _DROPOUTS)
         """The largest share that it drops of anything."""
         self.products = {key: self._product(key) for key, each in self._layers.items() if _is_product(each, name)}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
@@ -64,6 +65,12 @@ class OptimizerSpec:
     text_encoder_lr_ratio: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.5
     """Factor on the learning rate for the text encoder, where that is trained; with prodigy 1 (or 0), with dadapt_adam
     1."""
+    lora_plus_ratio: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1.0
+    """How much higher the learning rate of a LoRA's B is than that of its A (LoRA+, arXiv:2402.12354, which takes 2 to
+    16); 1 is LoRA's own. For lora, locon and adalora."""
+    lr_by: dict[str, Annotated[float, Field(ge=0, allow_inf_nan=False)]] = field(default_factory=dict)
+    """Factors on the learning rate by part: regular expressions that are looked for in the names of layers, those of
+    text encoders with `text_encoder.` before them, such as `{attn: 0.5}`. The first that is found counts."""
     settings: dict[str, Any] = field(default_factory=dict)
     """More of the constructor's arguments, such as eps: see `train/spec/optimizer_kinds.py`."""
 
@@ -73,13 +80,18 @@ class OptimizerSpec:
         return OPTIMIZERS[self.name]
 
     def __post_init__(self) -> None:
-        problems = [*self._foreign_fields(), *self._wrong_settings(), *self._wrong_rates()]
+        problems = [*self._foreign_fields(), *self._wrong_settings(), *self._wrong_rates(), *self._wrong_factors()]
         if self.kind.schedule_free and self.beta1 == 0:
             problems.append(f"optimizer.beta1 must be > 0 for {self.name}, which divides by it, got 0")
         if self.nesterov and not self.momentum:
             problems.append("optimizer.nesterov looks ahead by the momentum; set optimizer.momentum, or leave it out")
         if problems:
             raise ConfigError(problems)
+
+    def factor_of(self, parameter: str) -> float:
+        """What the learning rate of a parameter is multiplied by; by its name, such as `…to_q.lora_B.weight`."""
+        factor = next((own for pattern, own in self.lr_by.items() if re.search(pattern, parameter)), 1.0)
+        return factor * self.lora_plus_ratio if ".lora_B" in parameter else factor
 
     def arguments(self, images_per_step: int = 1) -> dict[str, Any]:
         """Keyword arguments for the optimizer's constructor; `lr` is for steps over so many images."""
@@ -121,6 +133,22 @@ class OptimizerSpec:
             elif type(value) not in ({int, float} if allowed[name] is float else {allowed[name]}):
                 kind = {bool: "true or false", int: "a whole number", float: "a number"}[allowed[name]]
                 problems.append(f"optimizer.settings.{name} must be {kind}, got {value!r}")
+        return problems
+
+    def _wrong_factors(self) -> list[str]:
+        problems = []
+        for pattern in self.lr_by:
+            try:
+                re.compile(pattern)
+            except re.error as error:
+                problems.append(f"optimizer.lr_by: {pattern!r} is no regular expression ({error})")
+        allowed = self.kind.lr_ratios
+        given = {"lora_plus_ratio": self.lora_plus_ratio, **{f"lr_by.{name}": own for name, own in self.lr_by.items()}}
+        problems += [
+            f"optimizer.{name} must be 1 for {self.name}, which estimates one step size for all, got {own:g}"
+            for name, own in given.items()
+            if allowed is not None and own not in allowed
+        ]
         return problems
 
     def _wrong_rates(self) -> list[str]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from foundation.bases.spec import BaseSpec
 from foundation.data.spec import DataSpec, Views
 from train.spec.adapter import AdapterSpec
+from train.spec.adapter_kinds import ADAPTER_KINDS
 from train.spec.lr_scheduler import LrSchedulerSpec
 from train.spec.objective import ObjectiveSpec
 from train.spec.optimizer import OptimizerSpec
@@ -90,6 +91,12 @@ class TrialSpec:
 
     def _check_parts(self) -> None:
         """Learning rates of the adapter's parts."""
+        if self.optimizer.lora_plus_ratio != 1 and not ADAPTER_KINDS[self.adapter.name].as_lora:
+            able = ", ".join(name for name, kind in ADAPTER_KINDS.items() if kind.as_lora)
+            raise ValueError(
+                f"optimizer.lora_plus_ratio is for adapters with a factor B ({able}), got {self.adapter.name}; set it "
+                "to 1"
+            )
         ratios, ratio = self.optimizer.kind.lr_ratios, self.optimizer.text_encoder_lr_ratio
         if self.adapter.text_encoder and ratios is not None and ratio not in ratios:
             also = "".join(f" (or {other:g})" for other in ratios[1:])

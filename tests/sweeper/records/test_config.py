@@ -94,7 +94,7 @@ def test_an_option_is_an_entry_of_its_table_and_a_file_of_its_name_with_what_it_
         assert own == set(curve.fields)
     for name, kind in OPTIMIZERS.items():
         own = set(compose([f"optimizer={name}"])["optimizer"]) - {"name", "lr", "lr_scaling", "weight_decay"}
-        own -= {"text_encoder_lr_ratio", "settings", "space"}
+        own -= {"text_encoder_lr_ratio", "lora_plus_ratio", "lr_by", "settings", "space"}
         assert own == {*kind.fields, *(f"beta{i + 1}" for i in range(len(kind.betas)))}
 
 
