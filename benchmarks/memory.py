@@ -14,8 +14,8 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
-from typing import Final, Literal
+from dataclasses import replace
+from typing import Final
 
 import torch
 
@@ -31,11 +31,12 @@ from foundation.bases.registry import load_base  # noqa: E402
 from foundation.bases.unloaded import architecture_of  # noqa: E402
 from foundation.config.keyed import quote  # noqa: E402
 from foundation.console import say  # noqa: E402
-from sweeper.forecast.memory import Memory, memory_of  # noqa: E402
+from sweeper.forecast.memory import Memory, memories_of, memory_of  # noqa: E402
 from sweeper.records.config import Config  # noqa: E402
 from sweeper.search.space import plan  # noqa: E402
 from sweeper.worker.meter import Meter  # noqa: E402
 from train.caches import Encoded, EncodedDataset  # noqa: E402
+from train.capacity import MEMORY_LIMIT  # noqa: E402
 from train.memory import state_per_number  # noqa: E402
 from train.pack import Pack  # noqa: E402
 
@@ -46,23 +47,15 @@ _PASSES: Final = 2
 _ADAPTER: Final = ("optimizer=adamw", "adapter.rank=16", "adapter.targets=attention+ff")
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Setting:
-    """How to train, from the fastest to what takes the least memory."""
-
-    batch: int
-    checkpointing: bool = False
-    quantization: Literal["nf4"] | None = None
-
-    def __str__(self) -> str:
-        words = [f"batch {self.batch}", *(["checkpointing"] if self.checkpointing else [])]
-        return ", ".join([*words, *([self.quantization] if self.quantization else [])])
-
-
-SETTINGS: Final = (
-    Setting(batch=1, checkpointing=True),
-    Setting(batch=1, checkpointing=True, quantization="nf4"),
+SETTINGS: Final[Sequence[Mapping[str, str]]] = (
+    {},
+    {"offload": "model"},
+    {"offload": "model", "quantization": "int8"},
+    {"offload": "model", "quantization": "nf4"},
+    {"offload": "blocks"},
+    {"offload": "blocks", "quantization": "int8"},
 )
+"""Of `base`, from the fastest to what takes the least memory."""
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -130,24 +123,29 @@ def cards(names: Sequence[str]) -> Iterator[str]:
     yield f"| base | {' | '.join(f'{size} GB' for size in CARDS)} |"
     yield f"| --- |{' --- |' * len(CARDS)}"
     for name in names:
-        config = plan([f"base={name}", "train.precision=bf16", *_ADAPTER]).config
-        known = [(setting, _memory(_with(config, setting), name)) for setting in SETTINGS]
+        overrides = [
+            f"base={name}",
+            "train.precision=bf16",
+            "train.batch_size=1",
+            "train.activation_checkpointing=true",
+        ]
+        config = plan(["+experiment=pencil", *overrides, *_ADAPTER]).config
+        family = "stable_diffusion" if config.base.family == "auto" else config.base.family
+        bases = [replace(config.base, **setting) for setting in SETTINGS]  # type: ignore[arg-type]
+        kept = state_per_number(config.optimizer)
+        known = memories_of(config, config.trial, kept, family, ARCHITECTURES[name], "cuda", bases)
         cells = [_cell(known, size * 2**30) for size in CARDS]
         yield f"| {name}, {config.base.resolution}² | {' | '.join(cells)} |"
 
 
-def _cell(known: Sequence[tuple[Setting, Memory]], total: int) -> str:
-    for setting, memory in known:
-        if slots := memory.slots_in(total, _MOST):
-            rows = memory.rows_in(total, slots)
-            return f"{setting}: **{slots}**, {memory.training_peak(slots) / 2**30:.1f}; rows {rows or '–'}"
+def _cell(known: Sequence[Memory], total: int) -> str:
+    for setting, memory in zip(SETTINGS, known, strict=True):
+        slots = memory.slots_in(total, _MOST)
+        rows = memory.rows_in(total, slots) if slots else 0
+        if rows and memory.encoding_peak <= MEMORY_LIMIT * total:
+            words = " ".join(setting.values()) or "all there"
+            return f"{words}: **{slots}**, {memory.training_peak(slots) / 2**30:.1f} GB; rows {rows}"
     return "–"
-
-
-def _with(config: Config, setting: Setting) -> Config:
-    base = replace(config.base, quantization=setting.quantization)
-    train = replace(config.train, batch_size=setting.batch, activation_checkpointing=setting.checkpointing)
-    return replace(config, base=base, train=train)
 
 
 def _config(given: Mapping[str, str]) -> Config:
@@ -161,13 +159,10 @@ def _config(given: Mapping[str, str]) -> Config:
     return plan(["+experiment=pencil", *_ADAPTER, *(f"{key}={value}" for key, value in overrides.items())]).config
 
 
-def _memory(config: Config, name: str | None = None) -> Memory:
-    """On the CPU of a base that is here, on CUDA of one of `ARCHITECTURES`."""
+def _memory(config: Config) -> Memory:
+    """Of a base that is here, on the CPU."""
     kept = state_per_number(config.optimizer)
-    if name is None:
-        return memory_of(config, config.trial, kept, family_of(config.base), architecture_of(config.base), "cpu")
-    family = "stable_diffusion" if config.base.family == "auto" else config.base.family
-    return memory_of(config, config.trial, kept, family, ARCHITECTURES[name], "cuda")
+    return memory_of(config, config.trial, kept, family_of(config.base), architecture_of(config.base), "cpu")
 
 
 if __name__ == "__main__":

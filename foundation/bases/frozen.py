@@ -69,13 +69,12 @@ class FrozenPipeline(ABC):
     def _spread(self, pipeline: Any, device: torch.device) -> Any:
         """Leave on the device what is always at work, and let the rest come when it is."""
         denoiser = getattr(pipeline, self.denoiser_name)
-        others = [each for each in pipeline.components.values() if isinstance(each, nn.Module) and each is not denoiser]
-        self._parts = parts = Parts(others, device)
+        parts = [each for each in pipeline.components.values() if isinstance(each, nn.Module)]
         if self.offload == "blocks":
+            parts.remove(denoiser)
             self._blocks = Blocks(denoiser, blocks_of(denoiser, self.blocks), device)
-        else:
-            denoiser.to(device)
-        denoiser.register_forward_pre_hook(lambda *_: parts.leave())
+        self._parts = Parts(parts, device)
+        denoiser.register_forward_pre_hook(self._parts.make_room)
         return executing_on(pipeline, device)
 
     def rest(self) -> None:

@@ -54,18 +54,17 @@ def away_of(base: Base, spec: BaseSpec, device: str, trained: Collection[str] = 
     if spec.offload == "none" or device == "cpu":
         return Away()
     weights = weights_of(base, spec)
-    modules = base.pipeline.components
-    others = {
-        part: size for part, size in weights.items() if modules[part] is not base.denoiser and part not in trained
-    }
+    own = next(part for part in weights if base.pipeline.components[part] is base.denoiser)
+    others = {part: size for part, size in weights.items() if part != own and part not in trained}
     rest, reading = sum(others.values()), max((size for part, size in others.items() if part != "vae"), default=0)
     blocks, present = _block_sizes(base, spec, weights), 1 if device == "mps" else 2
     inside = sum(blocks) - sum(sorted(blocks)[-present:])
+    whole = weights[own] if spec.offload == "model" else sum(blocks)
     return Away(
         training=rest + inside,
         drawing=rest + inside,
-        decoding=rest - others["vae"] + sum(blocks),
-        reading=rest - reading + sum(blocks),
+        decoding=rest - others["vae"] + whole,
+        reading=rest - reading + whole,
     )
 
 

@@ -1,7 +1,7 @@
 """What of a base leaves the device while it is not at work.
 
-Whole parts (text encoders, autoencoder) come when they are called and go when the denoiser, or another part, is. The
-denoiser's blocks come and go one by one, by diffusers' group offloading: its hooks, its streams. Which modules are a
+Whole parts (denoiser, text encoders, autoencoder) come when they are called and go when another one is. The denoiser's
+blocks may come and go one by one instead, by diffusers' group offloading: its hooks, its streams. Which modules are a
 block, and in what order they come in a backward pass, is decided here; diffusers offloads for sampling alone.
 """
 
@@ -50,6 +50,10 @@ class Parts:
         self.leave()
         part.to(self._device)
         self._present = part
+
+    def make_room(self, module: nn.Module, _: Any) -> None:
+        """Before a module runs: let it be on the device if it is one of the parts, else none of them."""
+        self.enter(module) if module in self._parts else self.leave()
 
     def leave(self) -> None:
         """Let none be on the device."""

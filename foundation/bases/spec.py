@@ -44,9 +44,9 @@ class BaseSpec:
     adapter), 4 bits (`nf4`, as QLoRA; `fp4`: bitsandbytes, on a CUDA device, for lora and locon), or null, as
     `train.precision` says."""
     offload: Offload = "none"
-    """What leaves the device while it is not at work: `none` stays; with `model` text encoders and autoencoder go, and
-    optimizers' states while pictures are drawn; with `blocks` the denoiser's blocks, too, one after another in each
-    pass, which wants `train.activation_checkpointing`."""
+    """What leaves the device while it is not at work: nothing (`none`); with `model` denoiser, text encoders and
+    autoencoder come one at a time, and optimizers' states go while pictures are drawn; with `blocks` the denoiser's
+    blocks come one after another in each pass, which wants `train.activation_checkpointing`."""
     lr_factor: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1.0
     """How much higher learning rates are here than on Stable Diffusion 1.5; `${lr:…}` in YAML multiplies by it."""
     guidance_scale: Annotated[float, Field(ge=1, allow_inf_nan=False)] = 7.5

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -10,6 +11,7 @@ import psutil
 from eval.guidance import rows_of_a_picture
 from foundation.bases.memory import Away, BaseMemory, away_of, base_memory, weights_of
 from foundation.bases.registry import DTYPES
+from foundation.bases.spec import BaseSpec
 from foundation.bases.unloaded import Architecture, unloaded_base
 from sweeper.records.config import Config
 from train.capacity import MEMORY_LIMIT
@@ -97,6 +99,22 @@ def memory_of(
     Raises:
         BaseModelError: the configs of the base make no pipeline.
     """
+    return memories_of(config, trial, kept, family, architecture, device, [config.base])[0]
+
+
+def memories_of(
+    config: Config,
+    trial: TrialSpec,
+    kept: float,
+    family: str,
+    architecture: Architecture,
+    device: str,
+    bases: Sequence[BaseSpec],
+) -> list[Memory]:
+    """As `memory_of` for each of `bases`, which differ from `config.base` in quantisation and offloading alone.
+
+    `config`, `trial`, `kept`, `family`, `architecture` and `device` are as there; tensors are counted once for all.
+    """
     base, precision = config.base, config.train.precision
     process = psutil.Process().memory_info().rss
     trained = ("text_encoder", "text_encoder_2") if trial.adapter.text_encoder else ()
@@ -104,13 +122,19 @@ def memory_of(
     with unloaded_base(base, family, architecture, precision, device) as (fake, counted):
         own = base_memory(fake, base, counted, DTYPES[precision], device)
         whole = weights_of(fake, replace(base, quantization=None))
-        return Memory(
-            base=own,
-            training=training_memory(fake, trial, counted, kept, device=device, regularized=regularized),
-            pictures_rows=rows_of_a_picture(fake.pipeline, config.eval.guidance_scale),
+        kinds = [(weights_of(fake, each), away_of(fake, each, device, trained)) for each in bases]
+        training = training_memory(fake, trial, counted, kept, device=device, regularized=regularized)
+        rows = rows_of_a_picture(fake.pipeline, config.eval.guidance_scale)
+    return [
+        Memory(
+            base=replace(own, weights=weights),
+            training=training,
+            pictures_rows=rows,
             batch_rows=config.eval.batch_rows,
             device=device,
             process=process,
-            spared=sum(whole.values()) - sum(own.weights.values()),
-            away=away_of(fake, base, device, trained),
+            spared=sum(whole.values()) - sum(weights.values()),
+            away=away,
         )
+        for weights, away in kinds
+    ]

@@ -162,7 +162,7 @@ def lay(part: nn.Module, device: torch.device) -> None:
         part._buffers[name] = None if buffer is None else buffer.to(device)
 
 
-def test_parts_come_one_at_a_time_and_leave_for_the_denoiser(tiny_spec: BaseSpec) -> None:
+def test_parts_come_one_at_a_time(tiny_spec: BaseSpec) -> None:
     base = load_base(replace(tiny_spec, offload="model"), torch.device("cpu"))
     parts: Any = base._parts  # type: ignore[attr-defined]
     pipeline = base.pipeline
@@ -180,11 +180,11 @@ def test_parts_come_one_at_a_time_and_leave_for_the_denoiser(tiny_spec: BaseSpec
     base.decode_images(latents)
     base.rest()
     note()
-    assert seen == ["vae", "text_encoder", "none", "vae", "none"]
+    assert seen == ["vae", "text_encoder", "unet", "vae", "none"]
     drawn(base, copies=1)
     assert [name for name, after in zip(seen[5:], [*seen[6:], ""], strict=True) if name != after] == [
         "text_encoder",
-        "none",
+        "unet",
         "vae",
     ]
 

@@ -13,6 +13,8 @@ def check_offload(base: BaseSpec, train: TrainingSpec) -> None:
     Raises:
         ConfigError: with all that is to be changed.
     """
+    if base.offload != "none" and train.cuda_graphs:
+        raise ConfigError([f"base.offload={base.offload} needs train.cuda_graphs=false: a recording names addresses"])
     if base.offload != "blocks":
         return
     problems = []
@@ -22,9 +24,7 @@ def check_offload(base: BaseSpec, train: TrainingSpec) -> None:
             "for its gradients"
         )
     if train.lasts:
-        problems.append(
-            "base.offload=blocks needs train.compile=off and train.cuda_graphs=false: blocks move while a pass runs"
-        )
+        problems.append("base.offload=blocks needs train.compile=off: blocks move while a pass runs")
     if base.quantization in IN_BITSANDBYTES:
         problems.append(
             f"base.offload=blocks cannot move weights in base.quantization={base.quantization}, which bitsandbytes "
