@@ -25,6 +25,7 @@ from sweeper.search.dimension import Params, Space
 from sweeper.search.evidence import Evidence
 from sweeper.search.held_storage import HeldStorage
 from sweeper.search.server import Server
+from sweeper.search.sole_storage import SoleWriterStorage
 
 Database: TypeAlias = Path | Server
 """An SQLite file, or a database on a server."""
@@ -161,7 +162,7 @@ def _sqlite(database: Path) -> optuna.storages.RDBStorage:
 
 
 def _storage(file: Path) -> optuna.storages.RDBStorage:
-    return optuna.storages.RDBStorage(sqlite_url(file), engine_kwargs={"connect_args": {"timeout": 60}})
+    return SoleWriterStorage(sqlite_url(file), engine_kwargs={"connect_args": {"timeout": 60}})
 
 
 @contextmanager

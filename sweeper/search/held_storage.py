@@ -63,6 +63,7 @@ class HeldStorage(_CachedStorage):
         self, trial_id: int, param_name: str, param_value_internal: float, distribution: BaseDistribution
     ) -> None:
         """See Optuna."""
+        self._must_run(trial_id)
         super().set_trial_param(trial_id, param_name, param_value_internal, distribution)
         if trial := self._by_id.get(trial_id):
             value = distribution.to_external_repr(param_value_internal)
@@ -71,6 +72,7 @@ class HeldStorage(_CachedStorage):
 
     def set_trial_state_values(self, trial_id: int, state: TrialState, values: Sequence[float] | None = None) -> bool:
         """See Optuna."""
+        self._must_run(trial_id)
         is_set = super().set_trial_state_values(trial_id, state, values)
         trial = self._by_id.get(trial_id)
         if trial is not None and is_set:
@@ -81,21 +83,33 @@ class HeldStorage(_CachedStorage):
 
     def set_trial_intermediate_value(self, trial_id: int, step: int, intermediate_value: float) -> None:
         """See Optuna."""
+        self._must_run(trial_id)
         super().set_trial_intermediate_value(trial_id, step, intermediate_value)
         if trial := self._by_id.get(trial_id):
             trial.intermediate_values[step] = intermediate_value
 
     def set_trial_user_attr(self, trial_id: int, key: str, value: Any) -> None:
         """See Optuna."""
+        self._must_run(trial_id)
         super().set_trial_user_attr(trial_id, key, value)
         if trial := self._by_id.get(trial_id):
             trial.user_attrs = {**trial.user_attrs, key: _as_stored(value)}
 
     def set_trial_system_attr(self, trial_id: int, key: str, value: Any) -> None:
         """See Optuna."""
+        self._must_run(trial_id)
         super().set_trial_system_attr(trial_id, key, value)
         if trial := self._by_id.get(trial_id):
             trial.system_attrs = {**trial.system_attrs, key: _as_stored(value)}
+
+    def _must_run(self, trial_id: int) -> None:
+        """Refuse to write to a trial that has ended, as Optuna's storages do.
+
+        Raises:
+            UpdateFinishedTrialError: it has.
+        """
+        if (trial := self._by_id.get(trial_id)) is not None:
+            self.check_trial_is_updatable(trial_id, trial.state)
 
     def _trials(self, study_id: int) -> list[FrozenTrial]:
         if study_id not in self._held:

@@ -9,7 +9,6 @@ from functools import wraps
 from typing import Any, Final
 
 from optuna.exceptions import DuplicatedStudyError, UpdateFinishedTrialError
-from optuna.storages import RDBStorage
 from optuna.storages._rdb import models
 from optuna.storages._rdb.storage import _create_scoped_session
 from optuna.study import StudyDirection
@@ -19,6 +18,7 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.orm import Session
 
 from sweeper.search.patience import Patience
+from sweeper.search.sole_storage import SoleWriterStorage
 
 _REPEATABLE: Final = (
     *("get_study_id_from_name", "get_study_name_from_id", "get_study_directions", "get_all_studies"),
@@ -33,8 +33,8 @@ CREATED_BY: Final = "created by"
 """The system attribute by which a trial that was made, but not heard of, is known again."""
 
 
-class PatientStorage(RDBStorage):
-    """`RDBStorage` that waits for its server.
+class PatientStorage(SoleWriterStorage):
+    """`SoleWriterStorage` that waits for its server.
 
     `engine_kwargs` go to SQLAlchemy; without `creates_tables` they must be there.
     """
@@ -116,7 +116,7 @@ class PatientStorage(RDBStorage):
 
 
 def _until_done(name: str) -> Callable[..., Any]:
-    once = getattr(RDBStorage, name)
+    once = getattr(SoleWriterStorage, name)
 
     @wraps(once)
     def method(self: PatientStorage, *arguments: Any, **named: Any) -> Any:

@@ -89,7 +89,7 @@ def join(spec: LauncherSpec) -> None:
             else:
                 _must_answer(spec.address)
                 ray.init(address=spec.address, **rest)
-        except (ConnectionError, RuntimeError, TimeoutError, ValueError, ray.exceptions.RayError) as error:
+        except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
             said = f"launcher.address={spec.address}: no Ray cluster can be joined: {first_line(error)}"
             raise ConfigError([f"{said}; `ray status` tells whether one runs there"]) from error
     _joined = True

@@ -63,6 +63,8 @@ def test_a_cluster_out_of_reach_is_one_line(monkeypatch: pytest.MonkeyPatch) -> 
     said = problem(LauncherSpec(name="ray", address="127.0.0.1:1"))
     assert said.startswith("launcher.address=127.0.0.1:1: no Ray cluster can be joined: ")
     assert "Connection refused" in said and said.endswith("`ray status` tells whether one runs there")
+    said = problem(LauncherSpec(name="ray", address="none.invalid:6379"))
+    assert said.startswith("launcher.address=none.invalid:6379: no Ray cluster can be joined: ")
 
 
 def test_what_a_cluster_does_not_have_is_one_line(cluster: Cluster) -> None:

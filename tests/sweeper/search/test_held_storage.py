@@ -2,27 +2,30 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
 import optuna
 import pytest
 from optuna.distributions import FloatDistribution
+from optuna.exceptions import UpdateFinishedTrialError
 from optuna.storages import RDBStorage
 from optuna.storages._rdb import storage as rdb
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from sweeper.records.urls import sqlite_url
 from sweeper.search.held_storage import HeldStorage
+from sweeper.search.sole_storage import SoleWriterStorage
 from sweeper.search.window import SIZES, window_of
 
 LR = FloatDistribution(1e-5, 1e-1, log=True)
 
 
-def told(trials: list[FrozenTrial]) -> list[dict[str, Any]]:
-    """All but when it was."""
+def told(trials: list[FrozenTrial]) -> list[dict[str, str]]:
+    """All but when it was; as texts, since no NaN is like another."""
     times = ("datetime_start", "datetime_complete")
-    return [{key: value for key, value in vars(each).items() if key.strip("_") not in times} for each in trials]
+    return [{key: repr(value) for key, value in vars(each).items() if key.strip("_") not in times} for each in trials]
 
 
 def running(lr: float) -> FrozenTrial:
@@ -31,7 +34,7 @@ def running(lr: float) -> FrozenTrial:
 
 def test_it_says_at_every_step_what_is_in_the_database(tmp_path: Path) -> None:
     url = sqlite_url(tmp_path / "studies.db")
-    held = optuna.create_study(storage=HeldStorage(RDBStorage(url)), study_name="a", direction="maximize")
+    held = optuna.create_study(storage=HeldStorage(SoleWriterStorage(url)), study_name="a", direction="maximize")
     storage = held._storage
 
     def compare() -> None:
@@ -44,6 +47,9 @@ def test_it_says_at_every_step_what_is_in_the_database(tmp_path: Path) -> None:
     first, second, third = (each._trial_id for each in held.get_trials(deepcopy=False))
     storage.set_trial_intermediate_value(first, 40, 1.5)
     storage.set_trial_intermediate_value(first, 40, 2.5)
+    storage.set_trial_intermediate_value(first, 80, math.inf)
+    storage.set_trial_intermediate_value(second, 40, math.nan)
+    storage.set_trial_user_attr(first, "reason", "none")
     storage.set_trial_user_attr(first, "reason", ("a", 1))
     storage.set_trial_system_attr(second, "constraints:overfit", 0.5)
     storage.set_trial_param(third, "rank", 4.0, FloatDistribution(1, 8))
@@ -52,7 +58,9 @@ def test_it_says_at_every_step_what_is_in_the_database(tmp_path: Path) -> None:
     held.tell(1, state=TrialState.PRUNED)
     held.tell(2, state=TrialState.FAIL)
     compare()
-    again = optuna.load_study(study_name="a", storage=HeldStorage(RDBStorage(url)))
+    with pytest.raises(UpdateFinishedTrialError):
+        storage.set_trial_intermediate_value(first, 120, 1.0)
+    again = optuna.load_study(study_name="a", storage=HeldStorage(SoleWriterStorage(url)))
     again.add_trial(running(0.05))
     assert [each.number for each in again.get_trials()] == [0, 1, 2, 3]
     optuna.delete_study(study_name="a", storage=again._storage)
