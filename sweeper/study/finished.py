@@ -28,7 +28,7 @@ from sweeper.tracking import DATABASE
 FINISHED_FILE: Final = "finished.json"
 _DATA: Final = ("path", "validation_path", "mask_path", "regularization_path")
 _SHOWN: Final = 3
-_LATER: Final = (
+_LATER: Final[tuple[tuple[str, str, object], ...]] = (
     *(("study", "repeats", 1), ("study", "refit", "auto"), ("study", "storage", None), ("study", "taste_from", None)),
     *(("study", "blends", ()), ("eval", "taste", asdict(Taste())), ("train", "stop_after", None)),
     *(("launcher", "threads", "auto"), ("tracking", "also", ()), ("base", "offload", "none")),
