@@ -28,7 +28,8 @@ from train import command as training
 
 NO_PATHS = {
     *("base.name", "base.family", "data.name", "study.name", "study.storage", "optimizer.settings"),
-    *("optimizer.name", "launcher.name", "launcher.settings", "tracking.name", "tracking.settings"),
+    *("optimizer.name", "optimizer.lr_by", "launcher.name", "launcher.settings"),
+    *("tracking.name", "tracking.also", "tracking.settings"),
     *("data.trigger", "data.caption_column", "data.regularization_prompt"),
     *("eval.metrics", "study.objectives", "metric"),
     *("eval.prompts", "eval.final_prompts", "eval.unrelated_prompts", "eval.class_word"),
