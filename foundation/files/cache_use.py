@@ -1,6 +1,7 @@
 """Which entries of a cache are used, noted in a file as they are: what no study's note names is free to delete.
 
-Every path into the cache goes through `mark_used`. Notes are a study's; a process that works for none notes nothing.
+Every path into the cache goes through `mark_used`, or is noted by who knows the study (`note_use`). Notes are a
+study's; a process that works for none notes nothing.
 """
 
 from __future__ import annotations
@@ -41,10 +42,16 @@ def mark_used(entry: Path) -> Path:
     if _file is None:
         if entry.name not in _before:
             _before.append(entry.name)
-    elif entry.name not in (uses_of(_file.parent) or ()):
-        with suppress(OSError):  # a note that cannot be written ends no training
-            append_lines(_file, [entry.name])
+    else:
+        note_use(_file.parent, entry.name)
     return entry
+
+
+def note_use(study: Path, name: str) -> None:
+    """Note an entry, by its name in the cache, as used by this study, whichever this process works for."""
+    if name not in (uses_of(study) or ()):
+        with suppress(OSError):  # a note that cannot be written ends no training
+            append_lines(study / NOTE, [name])
 
 
 def uses_of(study: Path) -> set[str] | None:

@@ -11,7 +11,7 @@ from typing import Final
 
 import ray
 
-from foundation.files.cache_use import mark_used, uses_of
+from foundation.files.cache_use import note_use, uses_of
 from sweeper.launchers.ray.assets import PIECE, sizes
 from sweeper.launchers.ray.link import Link
 from sweeper.launchers.ray.travel import write_parts
@@ -141,7 +141,7 @@ class Listener:
         new = tuple(part for part in parts if not (cache / Path(part.path).name).exists())
         write_parts(self._study.parent, new)
         for part in parts:
-            mark_used(cache / Path(part.path).name)
+            note_use(self._study, Path(part.path).name)
 
     def _pass_on(self, name: str, link: Link) -> None:
         """Let the next one make it, if who made it has come to the end."""

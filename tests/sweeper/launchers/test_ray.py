@@ -15,9 +15,11 @@ from eval.spec import EvalSpec
 from foundation.bases.spec import BaseSpec
 from foundation.data.spec import DataSpec
 from foundation.errors import ConfigError
+from foundation.files.cache_use import noting_uses, uses_of
 from sweeper.launchers.local import LocalLauncher
 from sweeper.launchers.ray.assets import PATHS, assets_of, with_assets, with_whole_paths
 from sweeper.launchers.ray.versions import Versions, differences
+from sweeper.launchers.ray.words import Part
 from sweeper.launchers.spec import LauncherSpec
 from sweeper.records.config import Config
 from sweeper.records.messages import BaseLoaded
@@ -131,6 +133,20 @@ def test_data_are_fetched_once_to_a_node_by_their_content(small_config: Config, 
         place = Path(with_assets(config, assets, tmp_path / "node", fetch).data.path or "")
         assert {name: (place / name).read_bytes() for name in contents} == contents
     assert fetched == [("a.txt", 0), ("a.txt", 4), ("a.txt", 8), ("deep/b.txt", 0)]
+
+
+def test_what_a_node_made_is_noted_as_used_by_its_own_study(tmp_path: Path) -> None:
+    pytest.importorskip("ray", reason="Ray is not installed")
+    from sweeper.launchers.ray.listener import Listener
+
+    own, other = tmp_path / "own", tmp_path / "other"
+    listener = Listener(own, (), 60.0)
+    listener._take_in((Part("cache/text-1", (("", b"embeddings"),)),))
+    listener.close()
+    with noting_uses(other, and_before=True):  # as the next study of this process
+        pass
+    assert (tmp_path / "cache" / "text-1").read_bytes() == b"embeddings"
+    assert uses_of(own) == {"text-1"} and "text-1" not in (uses_of(other) or ())
 
 
 def test_three_studies_share_a_cluster(cluster: Cluster, small_config: Config, tmp_path: Path) -> None:
