@@ -102,6 +102,8 @@ def main(arguments: Sequence[str]) -> int:
 def _train(base: Base, data: EncodedDataset, spec: TrialSpec, place: Path, seed: int) -> None:
     """Train all courses of a setting side by side, and keep the checkpoints that are read."""
     wanted = courses()
+    if all(checkpoint(place, course.name, step).exists() for course in wanted for step in course.read):
+        return
     pack = Pack(base, data, len(wanted))
     slots = {}
     for course in wanted:
@@ -117,8 +119,8 @@ def _train(base: Base, data: EncodedDataset, spec: TrialSpec, place: Path, seed:
 
 
 def checkpoint(place: Path, course: str, step: int) -> Path:
-    """Where a course's checkpoint is."""
-    return place / course / "checkpoints" / f"step-{step:06}"
+    """Where a course's checkpoint is; the name of its folder is no other's, by which what was drawn is kept."""
+    return place / f"{place.name}-{course}" / "checkpoints" / f"step-{step:06}"
 
 
 def _compare(chosen: TrialSet, setting: str, place: Path, truth: TruthOf) -> Iterator[dict[str, Any]]:

@@ -7,6 +7,10 @@ import os
 import warnings
 from typing import Final
 
+_TALKATIVE: Final = (
+    *("torch", "torchao", "accelerate", "peft", "bitsandbytes", "diffusers", "transformers"),
+    *("mlflow", "alembic"),
+)
 _OF_KILLED_WORKERS: Final = "ignore:resource_tracker:UserWarning"
 
 
@@ -23,6 +27,9 @@ def quiet_libraries() -> None:
         os.environ["PYTHONWARNINGS"] = f"{given},{_OF_KILLED_WORKERS}".strip(",")
     warnings.filterwarnings("ignore", category=FutureWarning)
     warnings.filterwarnings("ignore", category=DeprecationWarning)
-    for module in ("torch", "accelerate", "peft", "bitsandbytes", "diffusers", "transformers", "mlflow", "alembic"):
+    logging.getLogger("torch.utils._pytree").setLevel(
+        logging.ERROR
+    )  # torch sets the level of its own as it is imported
+    for module in _TALKATIVE:
         warnings.filterwarnings("ignore", module=rf"{module}(\.|$)")
         logging.getLogger(module).setLevel(logging.ERROR)
