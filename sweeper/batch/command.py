@@ -9,7 +9,7 @@ from foundation.command import EXIT_INTERRUPTED, run_with_usage
 from foundation.config.presets import search_presets
 from foundation.console import say
 from foundation.errors import ConfigError, UserError
-from foundation.json_output import give
+from foundation.json_output import give, note_error
 from sweeper.batch.request import KEYS as KEYS
 from sweeper.batch.request import BatchRequest, read_request
 from sweeper.notify import notify, take_urls
@@ -64,6 +64,9 @@ def _batch(arguments: Sequence[str]) -> int:
     outcome = run_batch(request)
     page = request.own_folder / "summary.html"
     give(**outcome.to_json(), page=page)
+    for each in outcome.entries:
+        if each.state in ("failed", "stopped"):
+            note_error(f"{each.name}: {each.errors[0] if each.errors else each.state}")
     say(outcome.words, f"all of it on one page: {page}")
     notify(f"sweeper: batch {request.name}: {outcome.words}", f"{page}")
     if outcome.was_stopped:

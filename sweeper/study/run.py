@@ -21,7 +21,7 @@ from foundation.data.spec import Views
 from foundation.errors import ConfigError, StudyError, first_line
 from foundation.files.cache_use import noting_uses
 from foundation.files.durable import temporaries_below
-from foundation.json_output import give
+from foundation.json_output import give, note_error
 from foundation.secrets import redact
 from sweeper.best import result_of
 from sweeper.clean import clear_after_kills
@@ -218,16 +218,17 @@ def _run_guarded(
         try:
             if run() is None:
                 reason = why_no_best(list(supervisor.trials.values()))
-                display.line(reason)
+                _complain(display, reason)
                 code = NO_BEST
             else:
                 status = "finished"
         except KeyboardInterrupt:
             display.stopping()
             why = stop.reason or "stopped"  # by a callback
-            display.line(
+            _complain(
+                display,
                 f"{why}: every trial saves its state; the same command goes on from here (Ctrl-C again ends at "
-                "once; then trials go on from their last evaluation)"
+                "once; then trials go on from their last evaluation)",
             )
             status, reason = "interrupted", f"{why}; the same command goes on"
             code = EXIT_INTERRUPTED
@@ -240,12 +241,18 @@ def _run_guarded(
             tracker.end_study(status, reason)  # type: ignore[arg-type]  # one of its literals, chosen above
             tracker.close(hurried=lambda: stop.hurried)
             if tracker.num_lost:
-                display.line(
+                _complain(
+                    display,
                     f"{config.tracking.title} is behind: {tracker.num_lost} records could not be shown there, though "
                     f"the files in {Path(config.study.folder) / config.study.name} are complete; once the store works "
-                    f"again, the same command shows them, and so does `sweeper track {config.study.name}`"
+                    f"again, the same command shows them, and so does `sweeper track {config.study.name}`",
                 )
     return code or (BEHIND if tracker.num_lost else 0)
+
+
+def _complain(display: Display, words: str) -> None:
+    display.line(words)
+    note_error(words)  # why the exit code is not 0
 
 
 def _check(request: Plan) -> tuple[str, ...]:

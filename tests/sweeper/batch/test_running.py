@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 import sweeper.batch.running as running
+from foundation.json_output import run_as_json
 from sweeper.batch.command import _batch
 from sweeper.batch.outcome import BatchOutcome, EntryOutcome
 from sweeper.batch.request import BatchRequest, Entry
@@ -105,8 +106,11 @@ def test_the_command_says_by_its_exit_code_that_one_failed(
     play: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("sweeper.batch.command.parse", lambda _: play("one", "broken"))
-    assert _batch([]) == 1
-    assert "1 finished, 1 failed (broken)" in capsys.readouterr().out
+    assert run_as_json(_batch, ["--json"]) == 1
+    said = json.loads(capsys.readouterr().out)
+    assert said["errors"] == ["broken: data.path <b>x</b> is no folder"]
+    assert [each["state"] for each in said["result"]["studies"]] == ["finished", "failed"]
+    assert "of 2 studies 1 finished, 1 failed (broken)" in said["lines"]
 
 
 def test_the_summary_is_one_file_without_a_script_or_markup_of_theirs(tmp_path: Path) -> None:
