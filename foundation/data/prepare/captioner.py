@@ -42,7 +42,10 @@ class Captioner:
         try:
             self._processor: Any = AutoProcessor.from_pretrained(path, **NO_CODE)
             model: Any = AutoModelForImageTextToText.from_pretrained(path, dtype="auto", **NO_CODE)
-        except (OSError, ValueError, KeyError, ImportError) as error:
+        except ImportError as error:
+            said = first_line(error).partition(". ")[0]
+            raise BaseModelError(f"model {path} needs a library that is not installed: {said}") from error
+        except (OSError, ValueError, KeyError) as error:
             said = first_line(error)
             raise BaseModelError(
                 f"model {path} is no captioning model that transformers loads ({said}); "

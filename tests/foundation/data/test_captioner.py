@@ -148,6 +148,17 @@ def test_a_picture_that_a_prompt_does_not_go_with_is_a_line(llava: Path, picture
         captioner.captions(pictures[:1])
 
 
+def test_a_library_that_a_model_needs_is_named(monkeypatch: pytest.MonkeyPatch, llava: Path) -> None:
+    """As Qwen-VL's processor asks for torchvision."""
+
+    def refuse(*_: object, **__: object) -> None:
+        raise ImportError("\nIts video processor requires the Torchvision library but it was not found. See\nelsewhere")
+
+    monkeypatch.setattr("foundation.data.prepare.captioner.AutoProcessor.from_pretrained", refuse)
+    with pytest.raises(BaseModelError, match="needs a library that is not installed: Its .* it was not found$"):
+        Captioner(str(llava))
+
+
 @pytest.fixture(scope="module")
 def florence(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A Florence-2, whose processor turns a task into a prompt."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 from collections.abc import Iterator
 
 import pytest
@@ -78,3 +79,17 @@ def test_a_process_that_was_started_by_nohup_outlives_its_terminal(heard: None) 
     with stoppable(print) as stop:
         os.kill(os.getpid(), signal.SIGHUP)
     assert stop.reason == ""
+
+
+def test_in_a_thread_that_hears_no_signals_nothing_is_stopped_and_nothing_fails() -> None:
+    """Python lets the main thread alone say what signals do; `run_study` may be called in another one."""
+    before, reasons = signal.getsignal(signal.SIGINT), []
+
+    def run() -> None:
+        with stoppable(lambda _: None) as stop:
+            reasons.append(stop.reason)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    thread.join()
+    assert reasons == [""] and signal.getsignal(signal.SIGINT) is before
