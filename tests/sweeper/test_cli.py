@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 import sys
@@ -30,6 +31,17 @@ def test_each_command_tells_of_itself(
     said = capsys.readouterr().out
     assert said.startswith(f"sweeper {name} ")
     assert "python -m" not in said
+
+
+@pytest.mark.parametrize("name", [*COMMANDS, "+experiment=pencil"])
+def test_each_command_answers_with_one_object_whatever_is_wrong(
+    name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(monkeypatch, name, "nonsense.key=1", "--json") == 2
+    out, err = capsys.readouterr()
+    said = json.loads(out)
+    assert said["exit_code"] == 2 and said["result"] is None and said["errors"]
+    assert [line.removeprefix("error: ") for line in err.splitlines() if line.startswith("error: ")] == said["errors"]
 
 
 def test_the_version_is_ours(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
