@@ -45,6 +45,7 @@ from foundation.files.durable import new_folder, write_json
 from train.caches import encode_dataset
 from train.pack import Pack
 from train.spec import AdapterSpec, DataSpec, OptimizerSpec, TrainingSpec, TrialSpec
+from train.spec.adapter_kinds import AdapterName
 
 COURSES: Final = Path(__file__).parents[1] / "docs" / "judge_trials.jsonl"
 STEPS: Final = 280
@@ -66,8 +67,18 @@ class Naming:
     """Of a step, and of its epoch, the file's name without a suffix; with a slash where each has a folder."""
     format: str
     """`kohya` or `diffusers` files, or `own`: as this project saves checkpoints."""
-    kind: str = "lora"
+    kind: AdapterName = "lora"
+    dora: bool = False
     lr: float = 2e-3
+
+    @property
+    def kind_words(self) -> str:
+        """What its adapter is called in the table."""
+        return "dora" if self.dora else self.kind
+
+    def adapter(self, rank: int, targets: str = "attention") -> AdapterSpec:
+        """What is trained."""
+        return AdapterSpec(name=self.kind, dora=self.dora, rank=rank, targets=targets)
 
 
 NAMINGS: Final = (
@@ -81,7 +92,7 @@ NAMINGS: Final = (
     ),
     Naming(trainer="ai-toolkit", name=lambda step, _: f"mine_{step:09d}", format="kohya", kind="lokr", lr=8e-3),
     Naming(trainer="SimpleTuner, diffusers", name=lambda step, _: f"checkpoint-{step}/", format="diffusers", lr=1e-3),
-    Naming(trainer="this project", name=lambda step, _: f"step-{step:06d}/", format="own", kind="dora"),
+    Naming(trainer="this project", name=lambda step, _: f"step-{step:06d}/", format="own", dora=True),
 )
 
 
@@ -123,7 +134,7 @@ def make(naming: Naming, pictures: TrialSet, place: Path, base: Base) -> None:
     data = encode_dataset(base, dataset, place.parent / "cache")
     pack = Pack(base, data, 1, "fp32")
     trial = TrialSpec(
-        adapter=AdapterSpec(name=naming.kind, rank=16, targets="attention+ff"),  # type: ignore[arg-type]
+        adapter=naming.adapter(rank=16, targets="attention+ff"),
         optimizer=OptimizerSpec(name="adamw", lr=naming.lr),
         train=TrainingSpec(steps=STEPS, batch_size=4, seed=pictures.seed),
     )
@@ -238,7 +249,7 @@ def report(chosen: Sequence[tuple[Naming, TrialSet]], folder: Path) -> str:
         of_gain.append(regret(found.gains, found.chosen))
         lasts.append(regret(found.ways, len(found.ways) - 1))
         best = max(range(len(found.ways)), key=lambda number: found.ways[number])
-        cells = [naming.trainer, naming.kind, pictures.name, _step(found.chosen)]
+        cells = [naming.trainer, naming.kind_words, pictures.name, _step(found.chosen)]
         cells += [", ".join(map(_step, found.alike)) or "–", _step(best), f"{of_way[-1]:.1f}", f"{of_gain[-1]:.1f}"]
         cells += [f"{lasts[-1]:.1f}", "–" if found.overtrained is None else _step(found.overtrained)]
         rows.append([*cells, " ".join(f"{way:.2f}" for way in found.ways)])

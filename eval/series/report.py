@@ -38,6 +38,7 @@ rect.past { fill: var(--selected-tint); }
 .wall tbody th.strength { text-align: right; vertical-align: middle; color: var(--faint); white-space: nowrap; }
 .wall img { width: var(--cell); height: var(--cell); }
 .wall thead th { position: static; }
+.wall thead th:nth-child(2) { white-space: nowrap; }
 @media (max-width: 600px) { .wall { --cell: 72px; } }
 """
 _READ: Final = {

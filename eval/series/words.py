@@ -56,7 +56,9 @@ def answer(series: Series) -> Iterator[str]:
     if series.not_reached:
         names = ", ".join(each.words for each in series.not_reached)
         yield f"not judged, as they come after that: {names}; to_end=true judges them, too"
-    yield from (f"left out: {path}: {why}" for path, why in series.left_out.items())
+    yield from (
+        f"left out: {why if why.startswith(path) else f'{path}: {why}'}" for path, why in series.left_out.items()
+    )
 
 
 def words_on_overtraining(series: Series) -> str:

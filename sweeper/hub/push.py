@@ -38,8 +38,7 @@ def push(folder: Path, name: str, token: str, *, private: bool) -> str:
     from huggingface_hub.errors import HfHubHTTPError
 
     # the error of whichever HTTP client this release of the library has, and OSError
-    own = cast("tuple[type[Exception], ...]", HfHubHTTPError.__bases__)
-    failures: tuple[type[Exception], ...] = (*own, ValueError)
+    failures: tuple[type[Exception], ...] = (*cast("tuple[type[Exception], ...]", HfHubHTTPError.__bases__), ValueError)
     api = HfApi(endpoint=os.environ.get(_ENDPOINT) or None, token=token)
     try:
         api.create_repo(name, private=private, exist_ok=True)
