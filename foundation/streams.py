@@ -1,4 +1,4 @@
-"""Output that may go away: a pipe whose reader has ended, a terminal that is closed, a stream that never was there."""
+"""Output that may go away: a reader has ended, a terminal is closed, a stream never was there; or is not wanted."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ import errno
 import os
 import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, Final, TextIO, cast
 
 from foundation.processes import TERMINAL_CLOSED
@@ -28,6 +31,23 @@ def outlive_output() -> None:
         if number and not isinstance(getattr(sys, name), _Lasting):
             below = getattr(sys, name) or os.fdopen(number, "w", closefd=False)
             setattr(sys, name, cast(TextIO, _Lasting(below)))
+
+
+@contextmanager
+def mute_stderr() -> Iterator[None]:
+    """Within the block nothing is written to stderr: libraries in C say there what they raise, or what helps nobody."""
+    try:
+        kept = os.dup(2)
+    except OSError:  # it is closed
+        yield
+        return
+    with Path(os.devnull).open("wb") as nowhere:
+        os.dup2(nowhere.fileno(), 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
 
 
 class _Lasting:

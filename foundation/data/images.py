@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
 import re
 import warnings
 from collections.abc import Iterator
@@ -18,6 +17,7 @@ from PIL.ImageFile import ImageFile
 from foundation.data.image_metadata import Separated, orientation_of, separate
 from foundation.data.image_modes import UnreadableError, layers
 from foundation.errors import DataError
+from foundation.streams import mute_stderr
 
 FORMATS: Final = {
     "PNG": (".png", ".apng"),
@@ -165,7 +165,7 @@ def _decode(data: bytes) -> ReadImage:
     with (
         warnings.catch_warnings(action="ignore"),
         _limit(None if kind == "JPEG" else MOST_PIXELS // 2),  # Pillow refuses twice as many
-        _mute_libtiff() if kind == "TIFF" else nullcontext(),
+        mute_stderr() if kind == "TIFF" else nullcontext(),
         Image.open(io.BytesIO(parts.data), formats=(kind,)) as image,
     ):
         reduced = _reduce(image) if kind == "JPEG" else 1
@@ -198,23 +198,6 @@ def _limit(most: int | None) -> Iterator[None]:
         yield
     finally:
         Image.MAX_IMAGE_PIXELS = before
-
-
-@contextmanager
-def _mute_libtiff() -> Iterator[None]:
-    """Within the block nothing is written to stderr: libtiff says there what Pillow raises."""
-    try:
-        kept = os.dup(2)
-    except OSError:  # it is closed
-        yield
-        return
-    with Path(os.devnull).open("wb") as nowhere:
-        os.dup2(nowhere.fileno(), 2)
-    try:
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
 
 
 def _reduce(image: ImageFile) -> int:

@@ -19,6 +19,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from foundation.errors import ConfigError, UserError, first_line
 from foundation.processes import in_environment
+from foundation.streams import mute_stderr
 from sweeper.launchers.process import environment_of
 from sweeper.launchers.ray.node import must_be_writable, node_root
 from sweeper.launchers.ray.versions import Versions, differences, own_versions
@@ -82,7 +83,7 @@ def join(spec: LauncherSpec) -> None:
     logging.getLogger("ray").setLevel(logging.CRITICAL)
     ray._private.worker.print_to_stdstream = lambda *_, **__: None  # a death is said by us, in one line
     rest: dict[str, Any] = {"logging_level": "critical", "configure_logging": False, "log_to_driver": False}
-    with _handlers_kept():
+    with _handlers_kept(), mute_stderr():  # Ray says there how much it will say
         try:
             if spec.address == LOCAL:
                 _start(rest)
