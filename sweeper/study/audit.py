@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
 from hashlib import sha256
 from pathlib import Path
@@ -60,9 +60,12 @@ def verdict_in(folder: Path) -> Spared | None:
         return None
 
 
-def as_if_ended(trials: Iterable[Trial], spec: StudySpec) -> list[Trial]:
-    """The trials with those that were spared as they would have ended: so pruning is for the others what it was."""
-    return [_cut(each) if is_audited(each.number, spec) else each for each in trials]
+def as_if_ended(trials: Iterable[Trial], spec: StudySpec) -> Iterator[Trial]:
+    """The trials with those that were spared as they would have ended: so pruning is for the others what it was.
+
+    What a spared one would have ended by is read from its folder when it is come to.
+    """
+    return (_cut(each) if is_audited(each.number, spec) else each for each in trials)
 
 
 def _cut(trial: Trial) -> Trial:

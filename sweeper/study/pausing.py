@@ -47,7 +47,7 @@ class PausedTrials:
         Who came furthest is first, of these the one that stands best. Of those that came as far only the best can have
         hope where it has none itself, so that not all need be looked at.
         """
-        trials, taken = as_if_ended(trials, self._config.study), list[Trial]()
+        trials, taken = list(as_if_ended(trials, self._config.study)), list[Trial]()
         for alike in self._groups():
             for trial in alike:
                 if len(taken) == most or why_hopeless(trial, trials, self._config):

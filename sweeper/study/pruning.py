@@ -27,15 +27,19 @@ def why_hopeless(trial: Trial, trials: Iterable[Trial], config: Config) -> str |
     None by any rule before `study.pruner.startup_trials` have finished, and at least one; by none but the halvings,
     which count steps, while its optimizer still seeks its step size.
     """
-    spec, trials = config.study.pruner, list(trials)
+    spec = config.study.pruner
+    waits = spec.name in ("median", "wilcoxon") and _may_still_rise(trial, config)
+    if not trial.evaluations or waits:
+        return None  # before the others are looked at, who may be thousands
+    trials = list(trials)
     finished = [each for each in trials if each.status == "finished" and each.evaluations]
-    if not trial.evaluations or len(finished) < max(1, spec.startup_trials):
+    if len(finished) < max(1, spec.startup_trials):
         return None
     match spec.name:
         case "median":
-            return None if _may_still_rise(trial, config) else _below_median(trial, finished, config)
+            return _below_median(trial, finished, config)
         case "wilcoxon":
-            return None if _may_still_rise(trial, config) else _behind_best(trial, finished, config)
+            return _behind_best(trial, finished, config)
         case "asha":
             return _is_halved(trial, trials, 0, config)
         case "hyperband":
