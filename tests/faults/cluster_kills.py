@@ -226,6 +226,7 @@ def main(arguments: Sequence[str]) -> int:
         (folder / "studies").mkdir()
         (folder / "mlflow").mkdir()
         cluster = start_cluster()
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that nothing of it is left
         stack.callback(cluster.shutdown)
         stack.callback(ray.shutdown)
         postgres = PostgresServer.create(may_crash=True)
