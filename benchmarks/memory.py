@@ -128,6 +128,7 @@ def cards(names: Sequence[str]) -> Iterator[str]:
             "train.precision=bf16",
             "train.batch_size=1",
             "train.activation_checkpointing=true",
+            "eval.sampler=own",
         ]
         config = plan(["+experiment=pencil", *overrides, *_ADAPTER]).config
         family = "stable_diffusion" if config.base.family == "auto" else config.base.family

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
-from foundation.bases.original_layers import Places, flux_place, sd3_place
+from foundation.bases.original_layers import Places, flux2_place, flux_place, sd3_place
 from foundation.bases.stability_layers import as_stability
 from foundation.config.installed import Registry
 from foundation.errors import ConfigError
@@ -170,6 +170,26 @@ _BUILT_IN: Final[Mapping[str, Family]] = {
                 title="Chroma",
                 unread={"A1111": "does not know the family"},
                 places=flux_place,
+            )
+        },
+    ),
+    "flux2": Family(
+        pipeline="Flux2KleinPipeline",
+        code="foundation.bases.flux2:Flux2Klein",
+        noise="flow",
+        guidance="by_turns",
+        names={
+            "flux2": LayerNames(
+                prefixes={"transformer": "lora_unet_"},
+                architecture="flux-2-klein",
+                base_model_version="flux2_klein",
+                implementation="https://github.com/black-forest-labs/flux2",
+                network_module="networks.lora_flux_2",
+                title="FLUX.2 klein",
+                trainer="musubi-tuner",
+                unread={"A1111": "does not know the family", "Forge": "does not know the family"},
+                unread_unfused={"ComfyUI": "does not know diffusers' names of all its layers"},
+                places=flux2_place,
             )
         },
     ),

@@ -68,6 +68,20 @@ _FLUX: Final[Mapping[str, Mapping[str, Place]]] = {
         "proj_out": Place("final_layer.linear"),
     },
 }
+_FLUX2: Final[Mapping[str, Mapping[str, Place]]] = {
+    "transformer_blocks": {
+        **{name: place for name, place in _FLUX["transformer_blocks"].items() if name.startswith("attn.")},
+        "ff.linear_in": Place("double_blocks.{}.img_mlp.0"),
+        "ff.linear_out": Place("double_blocks.{}.img_mlp.2"),
+        "ff_context.linear_in": Place("double_blocks.{}.txt_mlp.0"),
+        "ff_context.linear_out": Place("double_blocks.{}.txt_mlp.2"),
+    },
+    "single_transformer_blocks": {
+        "attn.to_qkv_mlp_proj": Place("single_blocks.{}.linear1"),
+        "attn.to_out": Place("single_blocks.{}.linear2"),
+    },
+    "": {},
+}
 _SD3: Final[Mapping[str, Mapping[str, Place]]] = {
     "transformer_blocks": {
         **_attention(_OWN, "joint_blocks.{}.x_block.attn.qkv"),
@@ -102,6 +116,11 @@ Places = Callable[[str], Place]
 def flux_place(layer: str) -> Place:
     """Where a layer of diffusers' `FluxTransformer2DModel` is in github.com/black-forest-labs/flux."""
     return _place(_FLUX, layer)
+
+
+def flux2_place(layer: str) -> Place:
+    """Where a layer of diffusers' `Flux2Transformer2DModel` is in github.com/black-forest-labs/flux2."""
+    return _place(_FLUX2, layer)
 
 
 def sd3_place(layer: str) -> Place:

@@ -34,6 +34,8 @@ def plain_latents(pipeline: Any, picture: Picture) -> Tensor:
             torch.tensor(each)[None, :, None, None] for each in (vae.config.latents_mean, vae.config.latents_std)
         )
         return (mode - mean) / std
+    if hasattr(vae, "bn"):
+        return pipeline._encode_vae_image(pixels, None)
     return (vae.encode(pixels).latent_dist.mode() - (vae.config.shift_factor or 0.0)) * vae.config.scaling_factor
 
 

@@ -13,6 +13,7 @@ from typing import Any
 import peft
 import torch
 from diffusers import DiffusionPipeline
+from diffusers.pipelines.flux2.pipeline_flux2_klein import compute_empirical_mu
 from torch import Tensor
 
 from train.caches import EncodedDataset
@@ -22,10 +23,17 @@ TARGETS = {
     "unet": ["to_q", "to_k", "to_v", "to_out.0"],
     "joint": ["to_q", "to_k", "to_v", "to_out.0", "add_q_proj", "add_k_proj", "add_v_proj", "to_add_out"],
 }
+OWN_TARGETS = {
+    "flux2": [
+        "to_qkv_mlp_proj",
+        *(f"single_transformer_blocks.{number}.attn.to_out" for number in (0, 1)),
+    ]
+}
 SHIFT = {
     "sd3": 3.0,
     "flux": math.exp(0.5 + (1.15 - 0.5) * (64 - 16) / (256 - 16)),
     "chroma": math.exp(0.5 + (1.15 - 0.5) * (64 - 16) / (256 - 16)),
+    "flux2": math.exp(compute_empirical_mu(64, 30)),
     "qwen_image": math.exp(0.5 + (0.9 - 0.5) * (64 - 256) / (4096 - 256)),
 }
 """Of 8×8 tokens, by the tiny pipelines' schedulers."""
@@ -53,7 +61,8 @@ def plain_family_training(
     denoiser = getattr(pipeline, "unet", None) or pipeline.transformer
     denoiser.double().requires_grad_(False)
     torch.manual_seed(spec.train.seed)
-    denoiser.add_adapter(_lora(spec, TARGETS["unet" if hasattr(pipeline, "unet") else "joint"]))
+    targets = TARGETS["unet" if hasattr(pipeline, "unet") else "joint"]
+    denoiser.add_adapter(_lora(spec, [*targets, *OWN_TARGETS.get(base.name, [])]))
     parameters = [p for p in denoiser.parameters() if p.requires_grad]
     if spec.adapter.text_encoder:
         for part in text.values():
@@ -179,6 +188,20 @@ def _chroma(pipeline: Any, noisy: Tensor, times: Tensor, captions: list[str]) ->
     return pipeline._unpack_latents(output, height * 2, width * 2, 2)
 
 
+def _flux2(pipeline: Any, noisy: Tensor, times: Tensor, captions: list[str]) -> Tensor:
+    with torch.no_grad():
+        text, text_ids = pipeline.encode_prompt(list(captions), max_sequence_length=64)
+    output = pipeline.transformer(
+        hidden_states=pipeline._pack_latents(noisy),
+        timestep=times / 1000,
+        guidance=None,
+        encoder_hidden_states=text.double(),
+        txt_ids=text_ids,
+        img_ids=(ids := pipeline._prepare_latent_ids(noisy)),
+    ).sample
+    return pipeline._unpack_latents_with_ids(output, ids, *noisy.shape[-2:])
+
+
 def _qwen_image(pipeline: Any, noisy: Tensor, times: Tensor, captions: list[str]) -> Tensor:
     """One row after another, so that no caption is filled up to another's length."""
     rows = []
@@ -203,5 +226,6 @@ PREDICT: dict[str, Callable[..., Tensor]] = {
     "sd3": _sd3,
     "flux": _flux,
     "chroma": _chroma,
+    "flux2": _flux2,
     "qwen_image": _qwen_image,
 }

@@ -145,6 +145,6 @@ def picture(pipeline: Any, family: str) -> np.ndarray:
     guidance = {"true_cfg_scale": 3.0, "negative_prompt": " "} if family == "qwen_image" else {"guidance_scale": 3.0}
     generator = torch.Generator().manual_seed(7)
     images = pipeline(
-        PROMPTS[1], height=32, width=32, num_inference_steps=3, generator=generator, **guidance, **length
+        prompt=PROMPTS[1], height=32, width=32, num_inference_steps=3, generator=generator, **guidance, **length
     ).images
     return np.asarray(images[0], dtype=float)

@@ -9,11 +9,14 @@ from typing import Any
 import torch
 from diffusers import (
     AutoencoderKL,
+    AutoencoderKLFlux2,
     AutoencoderKLQwenImage,
     ChromaPipeline,
     ChromaTransformer2DModel,
     DDIMScheduler,
     FlowMatchEulerDiscreteScheduler,
+    Flux2KleinPipeline,
+    Flux2Transformer2DModel,
     FluxPipeline,
     FluxTransformer2DModel,
     QwenImagePipeline,
@@ -32,6 +35,8 @@ from transformers import (
     Qwen2_5_VLConfig,
     Qwen2_5_VLForConditionalGeneration,
     Qwen2Tokenizer,
+    Qwen3Config,
+    Qwen3ForCausalLM,
     T5Config,
     T5EncoderModel,
     T5TokenizerFast,
@@ -155,8 +160,57 @@ def chroma() -> Any:
     )
 
 
+def flux2() -> Any:
+    tokenizer = _bytes_tokenizer()
+    tokenizer.chat_template = "{% for message in messages %}say {{ message['content'] }}.{% endfor %}"
+    vae = AutoencoderKLFlux2(
+        block_out_channels=(8, 8),
+        down_block_types=("DownEncoderBlock2D",) * 2,
+        up_block_types=("UpDecoderBlock2D",) * 2,
+        latent_channels=4,
+        norm_num_groups=4,
+        sample_size=SIDE,
+    )
+    vae.bn.running_mean.uniform_(-0.3, 0.3)
+    vae.bn.running_var.uniform_(9.0, 25.0)
+    transformer = Flux2Transformer2DModel(
+        in_channels=16,
+        num_layers=1,
+        num_single_layers=2,
+        attention_head_dim=8,
+        num_attention_heads=2,
+        joint_attention_dim=24,
+        timestep_guidance_channels=16,
+        axes_dims_rope=(2, 2, 2, 2),
+        guidance_embeds=False,
+    )
+    transformer.proj_out.weight.data.mul_(4)  # so that pictures show what adapters learn
+    return Flux2KleinPipeline(
+        transformer=transformer,
+        scheduler=FlowMatchEulerDiscreteScheduler(use_dynamic_shifting=True),
+        vae=vae,
+        text_encoder=Qwen3ForCausalLM(
+            Qwen3Config(
+                vocab_size=len(tokenizer),
+                hidden_size=8,
+                intermediate_size=8,
+                num_hidden_layers=28,
+                num_attention_heads=2,
+                num_key_value_heads=1,
+                head_dim=4,
+                initializer_range=1.0,
+            )
+        ),
+        tokenizer=tokenizer,
+    )
+
+
+def _bytes_tokenizer() -> Any:
+    return Qwen2Tokenizer(vocab={word: i for i, word in enumerate(["<|endoftext|>", *sorted(ByteLevel.alphabet())])})
+
+
 def qwen_image() -> Any:
-    tokenizer = Qwen2Tokenizer(vocab={word: i for i, word in enumerate(["<|endoftext|>", *ByteLevel.alphabet()])})
+    tokenizer = _bytes_tokenizer()
     special = {"image_token_id": 0, "video_token_id": 0, "vision_start_token_id": 0, "vision_end_token_id": 0}
     text = {
         "vocab_size": len(tokenizer),
@@ -201,11 +255,12 @@ BUILDERS: dict[str, Callable[[], Any]] = {
     "sd3": sd3,
     "flux": flux,
     "chroma": chroma,
+    "flux2": flux2,
     "qwen_image": qwen_image,
 }
 
 
-TOKENS = {"sd3": 24, "flux": 24, "chroma": 24, "qwen_image": 256}
+TOKENS = {"sd3": 24, "flux": 24, "chroma": 24, "flux2": 64, "qwen_image": 256}
 """Of a caption, where that can be chosen."""
 
 

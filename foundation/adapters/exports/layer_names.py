@@ -68,6 +68,8 @@ def version_of(adapter: SavedAdapter, family: str = "") -> str:
 
 
 def _transformer_of(state: Mapping[str, Tensor]) -> str:
+    if any(".to_qkv_mlp_proj." in name or ".ff.linear_" in name for name in state):
+        return "flux2"
     if any(name.startswith("single_transformer_blocks.") for name in state):
         return "flux"
     if any(_OF_QWEN.fullmatch(name) for name in state):

@@ -164,10 +164,11 @@ def with_dots(flat: str) -> str:
 
 
 def _of_denoiser(layer: str) -> str:
-    """A layer as diffusers names it today."""
+    """A layer as diffusers names it today; an output that is no list, in FLUX.2's single blocks, stays one."""
     if ".processor." in layer and not layer.startswith(("double_blocks", "single_blocks")):
         layer = layer.replace(".processor.", ".")
-    return f"{layer}.0" if layer.endswith(".to_out") else layer
+    is_list = layer.endswith(".to_out") and not layer.startswith("single_transformer_blocks.")
+    return f"{layer}.0" if is_list else layer
 
 
 def _of_text(layer: str, component: str) -> str:

@@ -35,14 +35,20 @@ class Changes(dict[str, Tensor]):
 
 def put_into(transformer: nn.Module, family: str, state: Mapping[str, Tensor], layers: set[str]) -> None:
     """Change a diffusers transformer's weights as a kohya file says, which must be those of `layers`."""
-    changed = changes(state, original_names(family))
-    if family == "chroma":  # its converter counts these layers, too, which no file changes
-        changed["distilled_guidance_layer.layers.0.in_layer.weight"] = torch.zeros(1)
-    converted = CONVERTERS[family](changed)
+    converted = in_diffusers(family, state)
     updates = {name.removesuffix(".weight"): update for name, update in converted.items() if update.any()}
     assert updates.keys() == layers
     for name, update in updates.items():
         transformer.get_submodule(name).weight.data += update
+
+
+def in_diffusers(family: str, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """What a file under the original's names adds, by diffusers' own names."""
+    changed = changes(state, original_names(family))
+    if family == "chroma":  # its converter counts these layers, too, which no file changes
+        changed["distilled_guidance_layer.layers.0.in_layer.weight"] = torch.zeros(1)
+    converted: dict[str, Tensor] = CONVERTERS[family](changed)
+    return converted
 
 
 def changes(state: Mapping[str, Tensor], names: list[str]) -> Changes:
@@ -76,6 +82,10 @@ def original_names(family: str) -> list[str]:
             ),
             *(f"single_blocks.{{}}.{part}" for part in ("linear1", "linear2")),
         ],
+        "flux2": [
+            *(f"double_blocks.{{}}.{side}_{part}" for side in ("img", "txt") for part in FLUX_STREAM[:-1]),
+            *(f"single_blocks.{{}}.{part}" for part in ("linear1", "linear2")),
+        ],
         "sd3": [f"joint_blocks.{{}}.{side}.{part}" for side in ("x_block", "context_block") for part in SD3_STREAM],
     }[family]
     return [name.format(block) for name in layers for block in (0, 1)]
@@ -99,6 +109,7 @@ def narrow(function: Callable[..., Any], text: str) -> Callable[..., Any]:
 CONVERTERS = {
     "sd3": single_file_utils.convert_sd3_transformer_checkpoint_to_diffusers,
     "chroma": narrow(single_file_utils.convert_chroma_transformer_checkpoint_to_diffusers, "inner_dim = 3072"),
+    "flux2": single_file_utils.convert_flux2_transformer_checkpoint_to_diffusers,
     "flux": narrow(single_file_utils.convert_flux_transformer_checkpoint_to_diffusers, "inner_dim = 3072"),
 }
 narrow_flux_lora = narrow(lora_conversion_utils._convert_kohya_flux_lora_to_diffusers, "dims=[3072, 3072, 3072, 12288]")
