@@ -23,8 +23,8 @@ sweeper eval lora=FILE|FOLDER [lora=…] [key=value …]     judge a LoRA agains
   lora=       the LoRA: a .safetensors file or a folder with one, whoever wrote it (docs/exports.md); a folder or a
               pattern (runs/*.safetensors) of several are judged one after another by the same pictures, in the order
               of steps or epochs that kohya's scripts, OneTrainer, ai-toolkit, SimpleTuner, diffusers or this project
-              put into their names; said is which
-              one is best, at which strength, and from where they are overtrained; give it as often as needed
+              put into their names, and it says which is best, at which strength, and from where they are
+              overtrained; give it as often as needed
   to_end=     true: judge also what comes after two in a row that are overfit, or clearly past the best
   strengths=  0.6,0.8,1.2    where else the leading ones of several are judged, beside 1 as trained; none: nowhere
   report=FILE.html  also write a page with all of it, curves and pictures, in one file to be sent
