@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from PIL import Image
@@ -70,14 +72,15 @@ def _as_trained(bench: Bench, files: Sequence[Saved], request: EvalRequest) -> S
     """
     series = Series(clean=bench.spec.thresholds.clean)
     is_ordered = any(math.isfinite(each.order) for each in files)
-    for number, (saved, name) in enumerate(zip(files, names_of(files), strict=True)):
+    names = names_of(files)
+    for number, (saved, name) in enumerate(zip(files, names, strict=True)):
         try:
             seen, acting = bench.look_at(saved.path)
         except AdapterError as error:
             series.left_out[str(saved.path)] = first_line(error)
             continue
         history = [each.evaluation for each in series.judged] if is_ordered else []
-        evaluation = bench.evaluate(seen, number, history)
+        evaluation = _with_names(bench.evaluate(seen, number, history), names)
         judged = Judged(saved=saved, name=name, evaluation=evaluation)
         judged.pictures[AS_TRAINED] = _pictures_of(bench, seen)
         series.judged.append(judged)
@@ -118,6 +121,12 @@ def _draw_missing(bench: Bench, series: Series) -> None:
 
 def _pictures_of(bench: Bench, seen: Sight) -> list[Image.Image]:
     return seen.samples[:: len(bench.spec.seeds)][:SHOWN_PROMPTS]
+
+
+def _with_names(evaluation: Evaluation, names: Sequence[str]) -> Evaluation:
+    """With what files are called where the judge's words have their numbers, which stand for steps there."""
+    words = re.sub(r"\bof step (\d+)", lambda found: f"of {names[int(found[1])]}", evaluation.words)
+    return replace(evaluation, words=words)
 
 
 def _score(evaluation: Evaluation) -> str:

@@ -25,6 +25,7 @@ def test_files_of_a_trainer_are_those_that_were_trained_in_their_order(
         with torch.no_grad():
             for parameter in adapter.parameters[0]:
                 parameter += 0.1
+        (tmp_path / "trained" / str(number)).mkdir(parents=True)
         adapter.save(tmp_path / "trained" / str(number))
         (tmp_path / "output").mkdir(exist_ok=True)
         _write(naming, tmp_path / "trained" / str(number), tmp_path / "output" / naming.name(step, number))

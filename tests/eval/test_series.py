@@ -65,7 +65,7 @@ def evaluation(score: float, *, overfit: bool = False, past_best: bool = False, 
         score_se=1.0,
         overfit_index=0.9 if overfit else 0.1,
         overfit=overfit,
-        words="copies in 9 of 9 pictures" if overfit else "no sign of overfit",
+        words="copies in 9 of 9 pictures, below its best, of step 0" if overfit else "no sign of overfit",
         severities={},
         metrics={"style": score / 100, "val_ratio": math.nan},
         validation_losses=(),
@@ -139,7 +139,10 @@ def test_an_overfit_one_is_not_the_best_whatever_it_scores(
 ) -> None:
     bench = run(monkeypatch, [evaluation(30), evaluation(80, overfit=True), evaluation(85)], epochs(3), "to_end=true")
     said = capsys.readouterr().out
-    assert len(bench.histories) == 3 and "epoch 2 is overtrained: copies in 9 of 9 pictures" in said
+    assert (
+        len(bench.histories) == 3
+        and "epoch 2 is overtrained: copies in 9 of 9 pictures, below its best, of epoch 1" in said
+    )
     assert "use epoch 3: m-3" in said and "not judged" not in said
 
 
