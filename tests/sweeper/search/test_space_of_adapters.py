@@ -76,5 +76,5 @@ def test_a_kind_that_needs_whole_weights_is_refused_with_a_quantised_base(asked:
         plan([*fixed, asked])
     assert list(caught.value.problems) == [
         "base.quantization=nf4 is for adapters of the kinds lora, locon, got loha; leave these out, "
-        "or leave base.quantization null"
+        "or take base.quantization=int8 or fp8"
     ]
