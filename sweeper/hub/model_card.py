@@ -116,7 +116,7 @@ from diffusers import DiffusionPipeline
 pipe = DiffusionPipeline.from_pretrained({base!r}, dtype=torch.float32)
 pipe.load_lora_weights({terms.hub!r}, weight_name={WEIGHTS!r}, adapter_name="lora")
 pipe.set_adapters("lora", {told.strength:g})
-image = pipe({text!r}, num_inference_steps={told.sample_steps}, guidance_scale={told.guidance:g}).images[0]
+image = pipe(prompt={text!r}, num_inference_steps={told.sample_steps}, guidance_scale={told.guidance:g}).images[0]
 ```"""
 
 

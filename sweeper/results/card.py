@@ -188,7 +188,7 @@ pipe = DiffusionPipeline.from_pretrained(base, dtype=torch.float32)
 pipe.load_lora_weights({folder.name!r}, weight_name="{WEIGHTS}", adapter_name="best")
 pipe.set_adapters("best", {winner.strength:g})  # the strength: 1 is as trained, less is weaker
 image = pipe(
-    {winner.prompt!r},
+    prompt={winner.prompt!r},
     width={winner.resolution},
     height={winner.resolution},
     num_inference_steps={winner.sample_steps},

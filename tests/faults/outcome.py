@@ -21,6 +21,7 @@ from sweeper.holdings import leftovers
 from sweeper.records.history import StepFile, read_evaluations, read_validations
 from sweeper.records.paths import trainings_of
 from sweeper.records.trainings import name_of
+from sweeper.records.turns import TURNS
 from sweeper.records.urls import sqlite_url
 from sweeper.tracking import DATABASE
 
@@ -40,7 +41,7 @@ _TOOK: Final = re.compile(
 """What a stage or a trial took, in tables of the card."""
 _OF_CARD: Final = re.compile(rb'"(?:card\.md|checksums\.sha256)": "[0-9a-f]{64}"|[0-9a-f]{64}  card\.md')
 """Digests of a card, and of what has such, which hang on what is in it."""
-_OF_PROCESSES: Final = (".lease", ".workers", "costs.jsonl", "attempt", "report.html", "stages.json")
+_OF_PROCESSES: Final = (".lease", ".workers", "costs.jsonl", "attempt", "report.html", "stages.json", TURNS)
 """Files whose content hangs on processes, on which trials shared their passes, and on the clock."""
 
 

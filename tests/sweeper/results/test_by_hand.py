@@ -33,7 +33,8 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def study(made: Path, tmp_path: Path) -> Path:
-    return Path(shutil.copytree(made, tmp_path / made.name))
+    studies = shutil.copytree(made.parent, tmp_path / "studies")  # what all share, too
+    return Path(studies) / made.name
 
 
 @pytest.fixture(scope="module")

@@ -70,6 +70,8 @@ def run(config: Config, monkeypatch: pytest.MonkeyPatch) -> Run:
         process=SimpleNamespace(prediction_type="epsilon"),
         caption_tokens=77,
         num_cut=lambda _: 0,
+        rest=lambda: None,
+        offload="none",
     )
     for name in ("load_base", "set_attention", "load_dataset", "with_regularization", "encode_dataset"):
         monkeypatch.setattr(loading, name, lambda *_: nothing)
