@@ -68,9 +68,7 @@ def run_study(
         if words := already_finished(request):
             say(*words)
             return study
-        from sweeper.study.run import (
-            run_study as run,
-        )  # torch and Optuna take seconds, which mistakes need not wait for
+        from sweeper.study.run import run_study as run  # takes seconds to import, which mistakes need not wait for
 
         code = run(overrides, EventTracker(callbacks) if functions else None, ends_process=False)
     if code == EXIT_INTERRUPTED:

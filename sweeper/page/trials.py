@@ -156,7 +156,8 @@ def courses_of(view: TrialView, files: TrialFiles, recorded: RecordedTrial | Non
         latest = until if ended is None else ended + TOGETHER_S
         own = [(moment, seconds) for moment, seconds in judged if began <= moment <= latest]
         if ended is None:
-            ended = until if until == now else max((moment for moment, _ in own), default=began)
+            lasts = number == len(turns) and view.status == "running"
+            ended = now if lasts else max((moment for moment, _ in own), default=began)
         courses.append(
             Course(name=view.name, device=worker, slot=view.slot, began=began, ended=max(ended, began), judged=own)
         )
